@@ -13,5 +13,5 @@ def list_imports(source):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"line {node.lineno}: a relative import"
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
     return names

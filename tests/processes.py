@@ -37,6 +37,16 @@ def start_python(*words: object, env: Mapping[str, str] | None = None, **options
     return subprocess.Popen(**_prepare(words, env), **pipes | options)
 
 
+def read_line(process: subprocess.Popen[str], stream: str = "stdout") -> str:
+    """Return the next line of a process that `start_python` started; kill it on timeout, which ends the line."""
+    timer = threading.Timer(WAIT_SECONDS, process.kill)
+    timer.start()
+    try:
+        return str(getattr(process, stream).readline())
+    finally:
+        timer.cancel()
+
+
 def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[str, Any]:
     path = os.pathsep.join(str(ROOT / folder) for folder in ("src", "studio/src", "runtime/src", "."))
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})}
@@ -45,7 +55,7 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
 
 def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
     """Run ``work`` in a new process; return whether it completed, and was not killed by `die_before`."""
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])
     process = context.Process(target=work, args=args)

@@ -13,7 +13,7 @@ from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
 from tests import SAMPLE, miniatures, read_files
 from tests.drawn_clips import write_images
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import build, draw_stripes, draw_texture
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
 
@@ -62,7 +62,7 @@ def aotlab(tmp_path, monkeypatch):
 def test_tracker_takes_masks_prompts_and_saved_states(policy):
     model, config = build_with_prompts(f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2")
     frames, tracker = draw_texture(7), Tracker(model, config)
-    assert (tracker.step(frames[0], stripes([4, 9])).labels == stripes([4, 9])).all()
+    np.testing.assert_array_equal(tracker.step(frames[0], draw_stripes([4, 9])).labels, draw_stripes([4, 9]))
     tracker.step(frames[1], prompts={5: Prompt(box=(3, 3, 20, 20))})
     assert tracker.ids == (4, 9, 5)
     tracker.forget(9)
@@ -71,11 +71,11 @@ def test_tracker_takes_masks_prompts_and_saved_states(policy):
     for frame in frames[2:]:
         expected, found = tracker.step(frame), resumed.step(frame)
         assert found.ids == (4, 5)
-        assert (found.labels == expected.labels).all()
+        np.testing.assert_array_equal(found.labels, expected.labels)
 
 
 def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
-    Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
+    Image.fromarray(draw_stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
     line = ("track", video, "--mask", "first.png", "--checkpoint", checkpoint, "--output", "out")
     aotlab(*line, "--write", "masks,objects,coco,overlay")
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
@@ -90,7 +90,7 @@ def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
 
 
 def test_video_is_tracked_by_a_program(checkpoint, video, tmp_path):
-    write_mask(tmp_path / "first.png", stripes([1, 2]))
+    write_mask(tmp_path / "first.png", draw_stripes([1, 2]))
     first, frames = read_mask(tmp_path / "first.png"), open_frames(video)
     track(frames, {0: first}, tmp_path / "out", Tracker(*load_model(checkpoint)))
     assert (read_mask(tmp_path / "out" / "masks" / "00000.png") == first).all()

@@ -20,7 +20,7 @@ from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license
 from runtime.tests.exports import STORED, export_stored
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import draw_texture, stripes
+from tests.engine.small_model import draw_stripes, draw_texture
 from tests.processes import RUN_SECONDS, WAIT_SECONDS
 
 DEMO = Path(__file__).parents[1]
@@ -77,7 +77,7 @@ def exported(tmp_path_factory):
 @pytest.mark.slow
 def test_masks_equal_runtime(exported, tmp_path):
     folder = exported
-    frames, mask = draw_texture(20, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
+    frames, mask = draw_texture(20, HEIGHT, WIDTH), draw_stripes([1, 2, 5], HEIGHT, WIDTH)
     prompts = [
         make_prompt(box=[30.5, 20, 60, 70]),
         make_prompt(positive=[[100, 60], [20.25, 30]], negative=[[80, 100]]),
@@ -97,7 +97,7 @@ def test_masks_equal_runtime(exported, tmp_path):
 @pytest.mark.slow
 def test_corrected_masks_equal_pytorch(exported, tmp_path):
     """The runtime has no prompts with masks."""
-    frame, mask = draw_texture(1, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
+    frame, mask = draw_texture(1, HEIGHT, WIDTH), draw_stripes([1, 2, 5], HEIGHT, WIDTH)
     earlier = (mask == 1).astype(int)
     prompts = [
         make_prompt(negative=[[20, 100]], mask=earlier.ravel().tolist()),
@@ -150,7 +150,7 @@ def test_damaged_models_rejected(exported, tmp_path, case):
     damage, message = DAMAGED_MODELS[case]
     shutil.copytree(exported, tmp_path / "export")
     damage(tmp_path / "export")
-    frames, mask = draw_texture(1, HEIGHT, WIDTH), stripes([1], HEIGHT, WIDTH)
+    frames, mask = draw_texture(1, HEIGHT, WIDTH), draw_stripes([1], HEIGHT, WIDTH)
     with pytest.raises(subprocess.CalledProcessError) as raised:
         track_in_node(tmp_path / "export", frames, mask, [], tmp_path / "output.bin")
     assert raised.value.stderr.startswith(message)

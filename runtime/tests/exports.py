@@ -9,7 +9,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
@@ -17,7 +17,7 @@ STORED = Path(__file__).parent / "export"
 """Export of a small model; to renew it after a change of the format, remove it and run a test."""
 STORED_WEIGHTS = STORED / "blocks.npz"
 """Parameters of its blocks."""
-MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
+MASKS = {0: draw_stripes([1, 2]), 4: draw_stripes([9, 2, 1])}
 """Two objects, and on a later frame a third one."""
 
 
@@ -54,7 +54,7 @@ def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
 
 
 PROMPTS = {1: {"box": (5, 5, 20, 20)}, 2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]}, 3: {"points": (30, 8)}}
-OTHER_OBJECT = stripes([7, 0, 0])
+OTHER_OBJECT = draw_stripes([7, 0, 0])
 
 
 def assert_equal_prompted_masks(pair):

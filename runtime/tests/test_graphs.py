@@ -24,7 +24,7 @@ from aotlab.configs.files import ROOT
 from aotlab.engine.export.export import EXPORT, convert_to_onnx
 from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
-from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_stripes, draw_texture
 from tests.marks import slow
 from tests.processes import RUN_SECONDS, run_python
 
@@ -207,13 +207,13 @@ def test_example_tracks_where_pytorch_cannot_be_imported(exported, tmp_path):
     (tmp_path / "frames").mkdir()
     for index, frame in enumerate(draw_texture(3)):
         Image.fromarray(frame).save(tmp_path / "frames" / f"{index}.jpg")
-    Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(draw_stripes([1, 2], dtype=np.uint8)).save(tmp_path / "mask.png")
     script = f"""import runpy, sys
 sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raises ImportError
 runpy.run_path({str(EXAMPLE)!r})"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=RUN_SECONDS, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
-    assert np.array_equal(masks[0], stripes([1, 2]))
+    assert np.array_equal(masks[0], draw_stripes([1, 2]))
     assert set(np.unique(masks[1:])) == {0, 1, 2}
 
 

@@ -17,7 +17,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.zoo import load_model
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
 from tests import SAMPLE
-from tests.engine.small_model import draw_texture, stripes
+from tests.engine.small_model import draw_stripes, draw_texture
 
 PRESETS = ("aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl")
 """Presets with all methods and encoders, the quickest to export."""
@@ -117,7 +117,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     share_masks(monkeypatch, pytorch_tracker.model, runtime.graphs)
     equal, ids = [], set()
     for index, frame in enumerate(draw_texture(9, 129, 161)):
-        mask = None if index else stripes([1, 2, 5], 129, 161)
+        mask = None if index else draw_stripes([1, 2, 5], 129, 161)
         expected = pytorch_tracker.step(frame, mask).labels
         equal.append((runtime.step(frame, mask).labels == expected).mean())
         ids |= set(np.unique(expected)) if index else set()

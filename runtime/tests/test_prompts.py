@@ -18,7 +18,7 @@ from aotlab_runtime import segment
 from aotlab_runtime.inputs import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import draw_texture, stripes
+from tests.engine.small_model import draw_stripes, draw_texture
 from tests.marks import slow
 
 
@@ -30,7 +30,7 @@ def test_pair_is_a_point_and_ids_are_integers(tracker):
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
 def test_prompts_with_a_mask_of_any_integers(exported, dtype):
-    frame, mask = draw_texture(1)[0], stripes([1]).astype(dtype)
+    frame, mask = draw_texture(1)[0], draw_stripes([1]).astype(dtype)
     results = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         tracker = tracker.fresh()
@@ -190,7 +190,7 @@ def test_prompts_without_ids_rejected(tracker, prompts):
     frame = draw_texture(1)[0]
     for call in (
         lambda: tracker.step(frame, prompts=prompts),
-        lambda: tracker.step(frame, stripes([3]), prompts=prompts),
+        lambda: tracker.step(frame, draw_stripes([3]), prompts=prompts),
         lambda: tracker.prompt(frame, prompts),
     ):
         with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
@@ -200,7 +200,7 @@ def test_prompts_without_ids_rejected(tracker, prompts):
 
 def test_step_without_prompts_tracks_and_prompt_needs_one(tracker):
     frames = draw_texture(2)
-    tracker.step(frames[0], stripes([1]))
+    tracker.step(frames[0], draw_stripes([1]))
     assert tracker.step(frames[1], prompts={}).ids == (1,)
     with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
         tracker.prompt(frames[1], {})

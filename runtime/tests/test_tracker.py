@@ -12,14 +12,14 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.tracking.tracker import Tracker
 from runtime.tests.exports import MASKS, assert_equal_masks
-from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize("masks", [
     MASKS,
-    {0: stripes(range(1, 13)), 2: stripes(range(1, 25))},
-    {0: stripes([1, 2]), 2: stripes([3]), 3: stripes([1]), 4: stripes([2])},
-    {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
+    {0: draw_stripes(range(1, 13)), 2: draw_stripes(range(1, 25))},
+    {0: draw_stripes([1, 2]), 2: draw_stripes([3]), 3: draw_stripes([1]), 4: draw_stripes([2])},
+    {0: draw_stripes([1, 2], 32, 48), 3: draw_stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
 ])  # fmt: skip
 def test_masks_equal_pytorch(exported, masks):
     pair = [tracker.fresh() for tracker in exported[1:]]
@@ -68,7 +68,7 @@ def test_prediction_is_printed_in_one_line(tracker):
 
 
 def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
-    mask = stripes([1], 66, 98)
+    mask = draw_stripes([1], 66, 98)
     mask[1, 1] = 2  # between the pixels that 33×49 takes
     tracker, frame = exported[1].fresh(), np.zeros((66, 98, 3), np.uint8)
     assert tracker.step(frame, mask).ids == (1, 2)
@@ -93,7 +93,7 @@ def test_reset_starts_another_video(tracker):
     tracker.step(draw_texture(1)[0], MASKS[0])
     tracker.reset()
     assert tracker.ids == ()
-    tracker.step(np.zeros((65, 97, 3), np.uint8), stripes([7], 65, 97))
+    tracker.step(np.zeros((65, 97, 3), np.uint8), draw_stripes([7], 65, 97))
     assert tracker.ids == (7,)
 
 
@@ -122,7 +122,7 @@ def test_forgotten_object_has_no_pixel(tracker):
 
 
 def test_masks_after_forgetting_equal_pytorch(exported):
-    masks, labels = {0: stripes(range(1, 13)), 3: stripes([20, 2])}, []
+    masks, labels = {0: draw_stripes(range(1, 13)), 3: draw_stripes([20, 2])}, []
     for tracker in (tracker.fresh() for tracker in exported[1:]):
         for index, frame in enumerate(draw_texture(5)):
             prediction = tracker.step(frame, masks.get(index))
@@ -159,14 +159,14 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
     ("decode", 1, None),
     ("assign_identities", 1, None),
     ("memorize", 2, None),
-    ("propagate", 3, stripes(range(1, 25))),
-    ("assign_identities", 2, stripes(range(1, 25))),
-    ("memorize", 2, stripes(range(1, 25))),
+    ("propagate", 3, draw_stripes(range(1, 25))),
+    ("assign_identities", 2, draw_stripes(range(1, 25))),
+    ("memorize", 2, draw_stripes(range(1, 25))),
 ])  # fmt: skip
 def test_failed_step_does_not_change_the_state(tracker, monkeypatch, name, call, mask):
     frames, other, calls = draw_texture(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
-        same_tracker.step(frames[0], stripes(range(1, 13)))
+        same_tracker.step(frames[0], draw_stripes(range(1, 13)))
         same_tracker.step(frames[1])
 
     def fail(method, graph, *args, **options):

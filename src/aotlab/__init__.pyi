@@ -11,4 +11,5 @@ from .jobs.job import Job as Job
 from .jobs.track import run_job as run_job, track as track
 from .jobs.job import JobOptions as JobOptions
 
+__all__: list[str]
 __version__: str

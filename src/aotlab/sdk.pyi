@@ -43,3 +43,5 @@ from .jobs.outputs import (
     find_output as find_output,
 )
 from .jobs.track import TrackResult as TrackResult
+
+__all__: list[str]

@@ -10,7 +10,7 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.engine.small_model import draw_texture, run_tracker, stripes
+from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run_recipe
 from tests.marks import slow
 
@@ -69,6 +69,6 @@ def test_row_trains_and_tracks(name, tmp_path, data):
     model, trained = load_checkpoint(run_recipe(config).checkpoint)
     assert all(line["gradient_norm"] > 0 for line in log_lines(config))
     assert (trained.model, trained.memory) == (load(name, tiny).model, load(name).memory)
-    predictions = run_tracker(Tracker(model, trained), draw_texture(5), {0: stripes([1, 2])})
+    predictions = run_tracker(Tracker(model, trained), draw_texture(5), {0: draw_stripes([1, 2])})
     assert all(prediction.logits.isfinite().all() for prediction in predictions)
     assert predictions[-1].labels.shape == (33, 49)

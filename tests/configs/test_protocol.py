@@ -12,7 +12,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import build, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize(("preset", "protocol", "overrides", "policy"), [
@@ -47,7 +47,7 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
     model, settings = build("aott", "memory.frames=3", "memory.every=1")
     tracker = Tracker(model, apply_protocol(settings, protocol))
     for index, frame in enumerate(draw_texture(7)):
-        tracker.step(frame, stripes([1, 2]) if index < 5 else None)
+        tracker.step(frame, draw_stripes([1, 2]) if index < 5 else None)
     assert len(tracker.state.groups[0].memory) == stored
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -116,7 +116,8 @@ def record_transfers(config: Config, run: Callable[[Tracker, np.ndarray], object
     events: list[str] = []
     with fake_cuda():
         tracker = tracker_on_cuda(config)
-        pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
+        pin, to = torch.Tensor.pin_memory, torch.Tensor.to
+        event = cast(Any, torch.cuda.Event)
         monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
         monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
         event.side_effect = lambda: FakeEvent(events, events.count("sent"))

@@ -85,7 +85,7 @@ def build(preset="aott", *overrides, tiny=True):
 
 
 SMALL = {"heads": 2, "window": 3, "feedforward": 64}
-CASES = {
+CASES: dict[str, tuple] = {
     "aot": ("aot", [(16, 2, {})], {}),
     "deaot": ("deaot", [(16, 2, {})], {}),
     "aost": ("aost", [(16, 2, {})], {}),
@@ -132,7 +132,7 @@ def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
     return np.stack([wide[:height, index : index + width] for index in range(length)])
 
 
-def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
+def draw_stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     """Draw vertical stripes, the background and then each object: labels H×W."""
     edges = np.linspace(0, width, len(ids) + 2).astype(int)
     mask = np.zeros((height, width), dtype)
@@ -184,14 +184,17 @@ def assert_same_weights(found, expected):
     assert [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)] == []
 
 
-def assert_resumes(model, config, frames, masks, split, folder):
+def assert_resumes(model, frames, masks, split, folder):
     """Check that a tracker that resumes before frame ``split`` from a saved state equals an uninterrupted one.
+
+    Args:
+        model: the model and its settings.
 
     Returns:
         The second tracker's predictions.
     """
-    whole = run_tracker(Tracker(model, config), frames, masks)
-    first, second = Tracker(model, config), Tracker(model, config)
+    whole = run_tracker(Tracker(*model), frames, masks)
+    first, second = Tracker(*model), Tracker(*model)
     run_tracker(first, frames[:split], masks)
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))

@@ -19,7 +19,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
-from tests.engine.small_model import draw_texture, stripes, tiny_settings
+from tests.engine.small_model import draw_stripes, draw_texture, tiny_settings
 from tests.marks import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
@@ -89,7 +89,7 @@ def test_frames_of_every_method_stay_on_the_device(load, preset, monkeypatch):
     *frames, last = draw_texture(6)
     with fake_cuda(), OperationRecorder() as recorder:
         tracker = tracker_on_cuda(load(preset, *WITHOUT_RULES))
-        masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
+        masks = {0: draw_stripes([1, 2]), 3: draw_stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames):
             copied = recorder.copied
             prediction = tracker.step(frame, masks.get(index))
@@ -112,7 +112,7 @@ def test_memory_has_the_precision_of_the_model(precision):
             load_tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
         )
         for index, frame in enumerate(draw_texture(3)):
-            prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
+            prediction = tracker.step(frame, draw_stripes(range(1, 15)) if index == 0 else None)
         key = tracker.state.groups[0].memory.read()[0].long.key
         assert key.dtype == getattr(torch, precision)
         assert prediction.logits.shape == (15, *frame.shape[:2])
@@ -130,7 +130,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
         counts = []
         for index, frame in enumerate(draw_texture(3)):
             before = len(fetched)
-            tracker.step(frame, stripes([1, 2, 3, 4]) if index == 0 else None)
+            tracker.step(frame, draw_stripes([1, 2, 3, 4]) if index == 0 else None)
             counts.append(len(fetched) - before)
     assert counts == [0, 0, 2 * FETCHES[policy]]  # there are two groups
 
@@ -142,7 +142,7 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
         branches = build_branches(build_on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(draw_texture(2)):
-            prediction = together.step(frame, {0: stripes([1, 2]), 1: stripes([0, 3])}.get(index))
+            prediction = together.step(frame, {0: draw_stripes([1, 2]), 1: draw_stripes([0, 3])}.get(index))
             assert prediction.logits.device == prediction.indices.device == CUDA
 
 
@@ -186,7 +186,7 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
     with fake_cuda():
         tracker = tracker_on_cuda(config)
         for index, frame in enumerate(draw_texture(3)):
-            tracker.step(frame, stripes([1, 2]) if index == 0 else None)
+            tracker.step(frame, draw_stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
         there.load_state_dict(tracker.state.groups[0].memory.state_dict(), torch.device("cpu"))
         back.load_state_dict(there.state_dict(), CUDA)
@@ -201,13 +201,13 @@ def devices(bank: MemoryBank):
 def run_track(tracker, frames):
     labels = LabelPipeline(CUDA)
     for index, frame in enumerate(frames):
-        labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
+        labels.wait(tracker.step(frame, draw_stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
     layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
-    layer_masks = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
+    layer_masks = {1: draw_stripes([1]) > 0, 2: draw_stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else layer_masks))
     assert len(layers.layers) == 2
@@ -226,12 +226,12 @@ def test_constant_on_cpu_is_detected(monkeypatch):
         tracker = tracker_on_cuda(load_tiny_settings())
         monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
-            tracker.step(draw_texture(1)[0], stripes([1]))
+            tracker.step(draw_texture(1)[0], draw_stripes([1]))
 
 
 def test_host_value_is_detected():
     with fake_cuda():
         tracker = tracker_on_cuda(load_tiny_settings())
-        prediction = tracker.step(draw_texture(1)[0], stripes([1]))
+        prediction = tracker.step(draw_texture(1)[0], draw_stripes([1]))
         with pytest.raises(NEEDS_HOST):
             bool(prediction.logits.any())

@@ -14,7 +14,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.utils.devices import autocast
 from tests import SAMPLE
-from tests.engine.small_model import build, clip_batch, draw_texture, run_tracker, stripes
+from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture, run_tracker
 from tests.marks import METHOD_PRESETS
 
 CUDA = torch.device("cuda", 0)
@@ -57,7 +57,7 @@ def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
 @pytest.mark.parametrize("preset", METHOD_PRESETS)
 def test_logits_of_each_method_equal_the_cpus(preset, exact):
     model, config = build(preset, "memory.every=1", "compute.precision=float32")
-    frames, masks = draw_texture(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
+    frames, masks = draw_texture(4), {0: draw_stripes([1, 2]), 2: draw_stripes([0, 0, 3])}
     found, expected = (run_tracker(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.logits.cpu(), other.logits, **GPU_ROUNDING)
@@ -70,7 +70,7 @@ def test_logits_of_each_method_equal_the_cpus(preset, exact):
     ("bfloat16", 2e-2, 0.1),
 ])  # fmt: skip
 def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_error, exact):
-    frames, masks = draw_texture(3, 65, 65), [stripes([1, 2], 65, 65)] * 3
+    frames, masks = draw_texture(3, 65, 65), [draw_stripes([1, 2], 65, 65)] * 3
     found = []
     for device, used in ((CUDA, precision), (torch.device("cpu"), "float32")):
         model, config = build(preset, "model.stages.0.drop_path=0")
@@ -93,7 +93,7 @@ def test_state_of_a_gpu_continues_on_a_cpu(exact):
     model, config = build("aott", "memory.every=1", "compute.precision=float32")
     frames = draw_texture(4)
     first, second = Tracker(model, config, device=CUDA), Tracker(model, config)
-    whole = run_tracker(first, frames[:2], {0: stripes([1, 2])})
+    whole = run_tracker(first, frames[:2], {0: draw_stripes([1, 2])})
     second.load_state_dict(first.state_dict())
     for frame in frames[2:]:
         expected, found = first.step(frame), second.step(frame)

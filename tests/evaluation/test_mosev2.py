@@ -53,16 +53,15 @@ def test_measures_equal_plain_evaluator(size):
 def test_runs_of_absence_have_equal_weight():
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
-    row = make_row(region, region, region, absent)
-    assert row["J&F_d"] == pytest.approx(100 * (0.2 + 0.7) / 2)
+    row = make_row(region, region / 2, region / 4, absent)
+    assert row["J&F_d"] == pytest.approx(75 * (0.2 + 0.7) / 2)
     # first seen after an empty start: also a return
-    assert row["J&F_r"] == pytest.approx(100 * (9 + 0.4 + 0.8) / 3)
+    assert row["J&F_r"] == pytest.approx(75 * (9 + 0.4 + 0.8) / 3)
 
 
 def test_permanent_objects_have_no_reappearance_score():
-    values = np.full(4, 0.5)
-    row = make_row(values, values, values, np.zeros(4))
-    assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
+    row = make_row(np.full(4, 0.5), np.full(4, 0.3), np.full(4, 0.2), np.zeros(4))
+    assert row == pytest.approx({"J&F_dot": 40, "J": 50, "F_dot": 30, "J&F": 35, "F": 20})
     rows = [row, {**row, "J&F_d": 10.0, "J&F_r": 30.0}]
     assert summarize(rows, [None, None])["J&F_d"] == 10
     assert summarize(rows[:1], [None])["J&F_r"] is None

@@ -65,7 +65,7 @@ def test_zip_holds_one_file_with_all_masks(source):
         for item in entry["annotations"]:
             segments = [np.array(points, np.int32) for points in item["segments"]]
             cv2.fillPoly(drawn, segments, numbers[item["name"]])
-        assert np.array_equal(drawn, labels)
+        np.testing.assert_array_equal(drawn, labels)
 
 
 def test_outlines_restore_any_mask():
@@ -74,7 +74,7 @@ def test_outlines_restore_any_mask():
         mask = rng.random((60 // size, 80 // size)).repeat(size, 0).repeat(size, 1) > 0.4
         drawn = np.zeros(mask.shape, np.uint8)
         cv2.fillPoly(drawn, [np.array(points, np.int32) for points in trace_polygons(mask)], 1)
-        assert np.array_equal(drawn > 0, mask)
+        np.testing.assert_array_equal(drawn > 0, mask)
 
 
 def paint(value, size=(480, 854)):

@@ -96,7 +96,7 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
     start = {int(number): frame for number, frame in meta["start"].items()}
     length = meta.get("num_frames") or len(meta["frame_names"])
     numbers = (meta[key] for key in ("height", "width", "num_objects", "seed"))
-    frames, masks = synthetic.draw_clip(length, *numbers, start)
+    frames, masks = synthetic.draw_clip(length, *numbers, start=start)
     assert crc32(frames.tobytes()) == meta["frames_crc32"]
     assert crc32(masks.tobytes()) == meta.get("masks_crc32", crc32(masks.tobytes()))
     return frames, masks

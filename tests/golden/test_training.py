@@ -188,7 +188,7 @@ def test_optimizer_groups_equal_reference(variant):
     reference = golden_table(f"keys/{variant}.optim")
     found = {}
     for group in parameter_groups(model, 0.07, config.train.encoder_lr_ratio):
-        found[group["lr_ratio"], group["weight_decay"]] = {first_name(name) for name in group["names"]}
+        found[group["lr_ratio"], group["weight_decay"]] = set(map(first_name, group["names"]))
     assert found == {
         (group["lr_multiplier"], group["weight_decay"]): set(group["params"]) - {"LSTT.mask_token"}
         for group in reference

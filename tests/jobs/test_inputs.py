@@ -65,7 +65,7 @@ def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
 def test_white_masks_with_ids_are_two_objects(video, masks, values):
     found = load_masks(values, video)
     assert list(found) == [0]
-    assert (found[0] == labels(1) + np.roll(labels(2), 10, axis=0)).all()
+    np.testing.assert_array_equal(found[0], labels(1) + np.roll(labels(2), 10, axis=0))
     assert found.objects() == [1, 2]
 
 
@@ -103,7 +103,8 @@ def test_only_a_leading_number_is_a_frame(value, frame, file):
 def test_masks_are_at_their_frames(video, masks, values, within, expected):
     found = load_masks(values, video, FrameSelection(video, *within))
     assert list(found) == list(expected)
-    assert all((found[frame] == labels(object_id)).all() for frame, object_id in expected.items())
+    for frame, object_id in expected.items():
+        np.testing.assert_array_equal(found[frame], labels(object_id))
     assert found.get(9) is None
 
 
@@ -202,7 +203,8 @@ def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, change):
         expected = range(len(whole))[start : None if end is None else end + 1]
         assert [index for index, _ in frames] == list(expected)
         assert message == (error if end is None or end >= len(whole) else None)
-        assert all((frame == whole[index]).all() for index, frame in frames)
+        for index, frame in frames:
+            np.testing.assert_array_equal(frame, whole[index])
 
 
 def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
-from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
@@ -42,7 +42,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(models, source, out):
-    masks = {0: stripes([4, 300]), 2: stripes([0, 0, 9])}
+    masks = {0: draw_stripes([4, 300]), 2: draw_stripes([0, 0, 9])}
     return track(source, masks, out, Tracker(*models["aott"]), EVERYTHING)
 
 
@@ -56,7 +56,7 @@ def test_all_outputs_agree_with_each_other(report, source, out):
     for index, frame in enumerate(tree["images"]):
         name = f"f{index}"
         labels = read_mask(out / "masks" / f"{name}.png")
-        assert (found.mask(index) == labels).all()
+        np.testing.assert_array_equal(found.mask(index), labels)
         objects = [one for one in tree["annotations"] if one["image_id"] == frame["id"]]
         assert [one["track_id"] for one in objects] == ([4, 300] if index < 2 else [4, 300, 9])
         for one in objects:
@@ -64,7 +64,7 @@ def test_all_outputs_agree_with_each_other(report, source, out):
             with Image.open(out / "objects" / str(number) / f"{name}.png") as image:
                 binary = np.array(image)
             assert set(np.unique(binary)) <= {0, 255}
-            assert ((binary == 255) == (labels == number)).all()
+            np.testing.assert_array_equal(binary == 255, labels == number)
             assert 0 <= one["score"] <= 1
             assert not one["lost"]
 
@@ -85,8 +85,8 @@ def test_alpha_is_the_probability_of_any_object(report, source, out):
     with Image.open(out / "alpha" / "f0.png") as image:
         pixels = np.array(image)
     assert image.mode == "RGBA"
-    assert (pixels[..., :3] == frames[0]).all()
-    assert (pixels[..., 3] == np.where(stripes([4, 300]) > 0, 255, 0)).all()
+    np.testing.assert_array_equal(pixels[..., :3], frames[0])
+    np.testing.assert_array_equal(pixels[..., 3], np.where(draw_stripes([4, 300]) > 0, 255, 0))
 
 
 def test_videos_have_rate_size_and_length_of_the_source(report):
@@ -127,7 +127,7 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     attributes = {4: {0: {"wild": True}}}
     options = JobOptions(write=("coco",), progress=False)
     classes = ObjectClasses(class_names={4: "fish"}, attributes=attributes)
-    track(source, {0: stripes([4, 300])}, tmp_path, Tracker(*models["aott"]), options, classes=classes)
+    track(source, {0: draw_stripes([4, 300])}, tmp_path, Tracker(*models["aott"]), options, classes=classes)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

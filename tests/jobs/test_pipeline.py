@@ -31,7 +31,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
-from tests.engine.small_model import draw_texture, stripes
+from tests.engine.small_model import draw_stripes, draw_texture
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
 from tests.processes import wait_for_event, wait_until
@@ -68,7 +68,8 @@ def make_tracker(at):
 def read_outputs(tmp_path):
     """Return the frame numbers of the masks, which are all readable, and the number of frames of the overlay."""
     masks = sorted((tmp_path / "masks").iterdir())
-    assert all((read_mask(path) == MASK).all() for path in masks)
+    for path in masks:
+        np.testing.assert_array_equal(read_mask(path), MASK)
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}
@@ -199,15 +200,12 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
         )
 
 
-@pytest.mark.parametrize(("digest", "files", "words"), [
-    ({"video": "digest"}, {}, "results of run_job"),
-    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab did not write"),
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda folder: write_job_record(folder, JobRecord("a", input_digests={"video": ""})), "results of run_job"),
+    (lambda folder: (folder / "overlay.mp4").write_text("mine"), "overlay.mp4, which aotlab did not write"),
 ])  # fmt: skip
-def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
-    if digest is not None:
-        write_job_record(tmp_path, JobRecord("a", input_digests=digest))
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
+def test_foreign_files_are_not_overwritten(tmp_path, write, words):
+    write(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=f"already contains {words}"):
         track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET)
@@ -220,7 +218,7 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):
-            track(tmp_path / "masks", {0: stripes([4])}, output, tracker, options)
+            track(tmp_path / "masks", {0: draw_stripes([4])}, output, tracker, options)
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
@@ -255,16 +253,18 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])
-    assert track(source, {0: stripes([4, 9])}, out, tracker, options).frames == 6
+    assert track(source, {0: draw_stripes([4, 9])}, out, tracker, options).frames == 6
     mine = [out / "notes.txt", out / "masks" / "notes.txt"]
     for path in mine:
         path.write_text("mine")
     with pytest.raises(InputError, match="mask of frame 5: not among"):
-        track(source, {5: stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
+        track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
-        track(source, {0: stripes([4]) / 2}, out, tracker, options)
+        track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert track(source, {0: stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2)).frames == 3
+    assert (
+        track(source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2)).frames == 3
+    )
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}
@@ -291,7 +291,7 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
 def test_video_of_track_may_be_a_path(models, tmp_path):
     write_images(tmp_path / "in", draw_texture(3))
     tracker = Tracker(*models["aott"])
-    assert track(str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", tracker, QUIET).frames == 3
+    assert track(str(tmp_path / "in"), {0: draw_stripes([4])}, tmp_path / "out", tracker, QUIET).frames == 3
 
 
 @pytest.mark.parametrize(("run", "words"), [

@@ -34,7 +34,7 @@ def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, nam
     save_binary(tmp_path / ball / "00002.png", draw_labels(2) == 7)
     save_binary(tmp_path / person / "00002.png", draw_labels(2) == 3)
     found = read_annotations(tmp_path, VIDEO)
-    assert (found.mask(2) == ids[0] * (draw_labels(2) == 7) + ids[1] * (draw_labels(2) == 3)).all()
+    np.testing.assert_array_equal(found.mask(2), ids[0] * (draw_labels(2) == 7) + ids[1] * (draw_labels(2) == 3))
     assert found.class_names == names
 
 
@@ -80,13 +80,15 @@ def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
     write_mask(tmp_path / "given" / "00000.png", draw_labels(0))
     (tmp_path / ".track.json").write_text("{}")
     found = read_annotations(tmp_path, VIDEO)
-    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(found.mask(frame), draw_labels(frame))
     (tmp_path / "masks").rename(tmp_path / "renamed")
     with pytest.raises(InputError, match="results without masks; track the video again and write masks"):
         read_annotations(tmp_path, VIDEO)
     (tmp_path / "coco.json").write_text(json.dumps(format_coco(sample_annotations(), VIDEO)))
     found = read_annotations(tmp_path, VIDEO)
-    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in found.frames)
+    for frame in found.frames:
+        np.testing.assert_array_equal(found.mask(frame), draw_labels(frame))
 
 
 def test_255_has_one_meaning_in_a_folder(tmp_path):
@@ -94,7 +96,7 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     write_mask(tmp_path / "00000.png", first)
     Image.fromarray(hidden).save(tmp_path / "00001.png")
     found = read_annotations(tmp_path, VIDEO)
-    assert (found.mask(0) == first).all()
+    np.testing.assert_array_equal(found.mask(0), first)
     assert not found.mask(1).any()
 
 
@@ -124,7 +126,7 @@ def test_unknown_format_names_the_most_similar():
 def test_palette_masks_beside_a_legend_have_ids(tmp_path):
     write_mask(tmp_path / "00000.png", draw_labels(0))
     (tmp_path / "legend.json").write_text('{"#ff0000": "person"}')
-    assert (read_annotations(tmp_path, VIDEO).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read_annotations(tmp_path, VIDEO).mask(0), draw_labels(0))
 
 
 def test_two_folders_of_one_object_rejected(tmp_path):
@@ -213,7 +215,7 @@ def test_empty_mask_of_a_folder_is_kept(tmp_path):
         write_mask(tmp_path / f"{frame:05d}.png", draw_labels(frame) * (frame != 1))
     found = read_annotations(tmp_path, VIDEO)
     assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 1: 0, 3: 2}
-    assert (found.mask(3) == draw_labels(3)).all()
+    np.testing.assert_array_equal(found.mask(3), draw_labels(3))
 
 
 def test_file_of_another_video_is_reported(tmp_path, caplog):
@@ -263,4 +265,4 @@ def test_parts_of_an_object_are_joined_with_their_attributes():
     ]
     (region,) = match_regions(ParsedFile(regions), VIDEO).frames[2]
     assert region.attributes == {"pose": "down", "color": "red"}
-    assert (decode_rle(region.rle, SIZE) == (draw_labels(2) > 0)).all()
+    np.testing.assert_array_equal(decode_rle(region.rle, SIZE), draw_labels(2) > 0)

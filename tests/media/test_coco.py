@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -32,7 +33,7 @@ def test_pycocotools_loads_and_evaluates_coco(tree, tmp_path):
     assert len(truth.getImgIds()) == LENGTH
     for annotation in truth.loadAnns(truth.getAnnIds()):
         frame = truth.loadImgs(annotation["image_id"])[0]["frame_id"]
-        assert (truth.annToMask(annotation) == (draw_labels(frame) == annotation["track_id"])).all()
+        np.testing.assert_array_equal(truth.annToMask(annotation), draw_labels(frame) == annotation["track_id"])
     evaluation = COCOeval(truth, truth.loadRes(tree["annotations"]), "segm")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -43,13 +44,14 @@ def test_pycocotools_loads_and_evaluates_coco(tree, tmp_path):
 def test_coco_round_trip_keeps_masks_and_classes(tree, read):
     found = read(tree)
     assert sorted(found.frames) == list(range(LENGTH))
-    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(found.mask(frame), draw_labels(frame))
     assert found.class_names == {3: "person", 7: "ball"}
 
 
 def test_image_names_take_precedence_over_numbers(tree, read):
     backwards = VideoInfo("clip", SIZE, LENGTH, frame_names=VIDEO.frame_names[::-1])
-    assert (read(tree, backwards).mask(0) == draw_labels(LENGTH - 1)).all()
+    np.testing.assert_array_equal(read(tree, backwards).mask(0), draw_labels(LENGTH - 1))
     shifted = VideoInfo("clip", SIZE, LENGTH, frame_names=(*VIDEO.frame_names[1:], "00004"))
     with pytest.raises(InputError, match="00000"):
         read(tree, shifted)
@@ -64,7 +66,7 @@ def test_frame_ids_count_for_videos_without_names(tree, read):
         image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
-    assert (read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0), draw_labels(0))
     for image in tree["images"]:
         image["frame_id"] = True  # not a number
     assert sorted(read(tree, VideoInfo("clip", SIZE, LENGTH)).frames) == list(range(1, LENGTH))
@@ -83,16 +85,16 @@ def test_two_images_of_one_id_or_name_rejected(tree, read):
 def test_attributes_in_a_list_are_ignored(tree, read):
     for record in tree["annotations"]:
         record["attributes"] = ["occluded"]
-    assert (read(tree).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
 
 
 def test_counts_and_polygons_are_read(tree, read):
     first = tree["annotations"][0]
     counts = encode_rle(draw_labels(0) == 3).tolist()
     tree["annotations"] = [first | {"segmentation": {"size": list(SIZE), "counts": counts}}]
-    assert (read(tree).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
     tree["annotations"] = [first | {"segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]
-    assert (read(tree).mask(0)[3:15, 2:16] == 3).all()
+    np.testing.assert_array_equal(read(tree).mask(0)[3:15, 2:16], 3)
 
 
 def test_class_identifies_object_without_track_ids(tree, read):
@@ -124,9 +126,9 @@ def test_track_id_0_identifies_an_object(tree, read):
 def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})
-    assert (read(tree).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
     tree["videos"][0]["name"] = "clip.mp4"
-    assert (read(tree).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
     with pytest.raises(InputError, match="2 videos"):
         read(tree, VideoInfo("third", SIZE))
 
@@ -139,7 +141,7 @@ def test_videos_of_other_sizes_are_dropped_by_folder(tree, read):
     tree["images"].insert(0, bear)
     tree["annotations"].append({"image_id": 99, "track_id": 3, "segmentation": [[1, 1, 5, 1, 5, 5]]})
     bus = VideoInfo("bus", SIZE, LENGTH, frame_names=VIDEO.frame_names)
-    assert (read(tree, bus).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree, bus).mask(0), draw_labels(0))
     assert read(tree, VideoInfo("bear", (9, 9), 1)).objects() == [3]
     with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
         read(tree)
@@ -174,7 +176,7 @@ def test_invalid_coco_rejected(tree, read, change, words):
 @pytest.mark.parametrize("segmentation", [None, [[1, 1, 5, 5]]])
 def test_annotations_with_only_a_box_are_reported(tree, read, caplog, segmentation):
     tree["annotations"][-1]["segmentation"] = segmentation
-    assert (read(tree).mask(0) == draw_labels(0)).all()
+    np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
     assert "1 annotations have a box and no polygon of three points; they are left out" in caplog.text
 
 

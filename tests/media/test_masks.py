@@ -25,6 +25,7 @@ def test_palette_is_that_of_pascal_voc():
 
 def test_ids_above_255_reuse_the_colors_of_objects():
     assert palette_index(np.array([255, 256, 510, 511])).tolist() == [255, 1, 255, 1]
+    assert palette_index(np.array([256])).tolist() == [1]
 
 
 def test_255_is_an_object_id_in_16_bits():
@@ -56,7 +57,7 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
 def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
     labels = np.arange(40, dtype=np.uint8).reshape(5, 8)
     Image.fromarray(labels).save(tmp_path / "mask", format=kind, **options)
-    assert (read_mask(tmp_path / "mask") == labels).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask"), labels)
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), [
@@ -91,6 +92,7 @@ def test_turned_tiff_rejected(tmp_path):
 def test_lines_of_single_pixels_are_a_blurred_edge():
     lines = np.full((24, 30), 255, np.uint8)
     lines[:10] = np.arange(10, 250, 24)[:, None]
+    lines = np.pad(lines, 20)  # the background does not count
     assert is_blurred(lines)
     assert is_blurred(lines.T)
     assert not is_blurred(lines.repeat(2, 0))
@@ -107,7 +109,7 @@ def test_gray_values_of_few_bits_are_ids(tmp_path, caplog, bits):
 def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     images = [Image.fromarray(np.full((3, 4), value, np.uint8), mode="P") for value in (1, 2)]
     images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
-    assert (read_mask(tmp_path / "mask.png") == 1).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), 1)
     assert "contains 2 images; the first one is used" in caplog.text
 
 

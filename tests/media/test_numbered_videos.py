@@ -1,6 +1,7 @@
 """Frames of videos that seek inexactly, in order and in any order; each shows its number."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def folder(tmp_path_factory):
 
 def read_any_order(path):
     """Return the numbers shown by each frame, the last frames first, then all in order."""
-    source = open_frames(path)
+    source: Any = open_frames(path)
     reader = VideoReader(source)
     found = {index: parse_number(reader.read(index)) for index in range(source.index.length - 1, -1, -3)}
     for index in range(source.index.length):

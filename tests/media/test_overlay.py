@@ -22,8 +22,8 @@ def test_objects_have_their_hue_and_a_contour():
     red, green, blue = image[30, 30]
     assert red > 100
     assert green == blue < 100
-    assert (image[:15] == 100).all()
-    assert (image[:, 50:] == 100).all()
+    np.testing.assert_array_equal(image[:15], 100)
+    np.testing.assert_array_equal(image[:, 50:], 100)
     green_square = draw_overlay(draw_gray(), square(2)).astype(int)
     assert green_square[20, 30, 1] > green_square[30, 30, 1]
     assert all(green_square[place].max() < 100 for place in ((19, 30), (40, 30), (30, 19), (30, 40)))
@@ -32,9 +32,9 @@ def test_objects_have_their_hue_and_a_contour():
 def test_frame_is_not_modified():
     frame = draw_gray()
     draw_overlay(frame, square(3))
-    assert (frame == 100).all()
+    np.testing.assert_array_equal(frame, 100)
     image = draw_overlay(frame, square(0))
-    assert (image == frame).all()
+    np.testing.assert_array_equal(image, frame)
     assert image is not frame
 
 
@@ -58,8 +58,8 @@ def test_overlay_names_the_missing_extra(monkeypatch):
 def test_images_are_joined_with_white_gaps():
     image = concat_images([draw_gray(4, 3), draw_gray(4, 5)], gap=2)
     assert image.shape == (4, 10, 3)
-    assert (image[:, 3:5] == 255).all()
-    assert (np.delete(image, [3, 4], axis=1) == 100).all()
+    np.testing.assert_array_equal(image[:, 3:5], 255)
+    np.testing.assert_array_equal(np.delete(image, [3, 4], axis=1), 100)
 
 
 def test_ids_are_drawn_where_objects_are_widest():
@@ -80,7 +80,7 @@ def test_ids_are_drawn_where_objects_are_widest():
 def test_single_pixels_and_ids_of_no_object_are_drawn():
     labels = np.zeros((60, 80), np.uint16)
     frame = np.zeros((60, 80, 3), np.uint8)
-    assert (draw_ids(frame, labels) == frame).all()
+    np.testing.assert_array_equal(draw_ids(frame, labels), frame)
     labels[0, 0], labels[59, 79] = 1, 65535
     drawn = draw_ids(frame, labels).any(axis=-1)
     assert drawn[:30, :40].any()

@@ -22,7 +22,7 @@ def test_run_lengths_equal_those_of_pycocotools(density):
     text = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
     assert compress_rle(encode_rle(mask)) == text
     assert decompress_rle(text) == encode_rle(mask).tolist()
-    assert (decode_rle(parse_rle(text, mask.shape), mask.shape) == mask).all()
+    np.testing.assert_array_equal(decode_rle(parse_rle(text, mask.shape), mask.shape), mask)
 
 
 @pytest.mark.parametrize("counts", [

@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -143,37 +144,43 @@ class Recorder:
         return self.container.streams
 
 
+@pytest.fixture
+def cameras(tmp_path, monkeypatch):
+    """Eight cameras and a microphone of the system."""
+    recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
+    devices = [SimpleNamespace(name="microphone", media_types=["audio"])]
+    devices += [SimpleNamespace(name=f"camera {number}", media_types=["video"]) for number in range(8)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(av, "open", recorder)
+    monkeypatch.setattr(av, "enumerate_input_devices", lambda _: devices, raising=False)
+    return recorder
+
+
 @pytest.mark.parametrize(("system", "call"), [
     ("linux", ("/dev/video7", "v4l2", {})),
     ("darwin", ("7", "avfoundation", {"framerate": "30"})),
     ("win32", ("video=camera 7", "dshow", {})),
 ])  # fmt: skip
-def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
-    recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
-    devices = [SimpleNamespace(name="microphone", media_types=["audio"])]
-    devices += [SimpleNamespace(name=f"camera {number}", media_types=["video"]) for number in range(8)]
-    monkeypatch.chdir(tmp_path)
+def test_camera_is_opened_by_its_number(cameras, monkeypatch, system, call):
     monkeypatch.setattr("sys.platform", system)
-    monkeypatch.setattr(av, "open", recorder)
-    monkeypatch.setattr(av, "enumerate_input_devices", lambda _: devices, raising=False)
     source = open_frames("7")
     assert (source.name, source.is_live, brightness(source)) == ("camera7", True, GRAYS)
-    assert recorder.calls == [call]
-    if system == "win32":
-        with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):
-            open_frames("8")
+    assert cameras.calls == [call]
 
 
-def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
-    recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
-    monkeypatch.chdir(tmp_path)
+def test_missing_camera_is_reported_with_their_number(cameras, monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):
+        open_frames("8")
+
+
+def test_camera_is_closed_before_its_end(cameras, monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr(av, "open", recorder)
     source = open_frames("7")
-    frames = iter(source)
+    frames: Any = iter(source)
     next(frames)
     frames.close()
-    assert recorder.closed
+    assert cameras.closed
 
 
 def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):

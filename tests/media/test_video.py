@@ -97,7 +97,7 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
     path = write_texture(tmp_path / f"clip.{suffix}", codec)
     expected, source = list(open_frames(path)), open_frames(path)
     for index in (0, 39, 3, 2, 1, 30, 31, 32, 20, 39, 0):
-        assert (source.read(index) == expected[index]).all()
+        np.testing.assert_array_equal(source.read(index), expected[index])
     for index in (-1, 40):
         with pytest.raises(InputError, match=f"clip: no frame {index}; its last frame is 39"):
             source.read(index)
@@ -275,7 +275,7 @@ with ThreadPoolExecutor(4) as pool:
     for _ in range(int(sys.argv[2])):
         source, order = open_frames(sys.argv[1]), [*range(12)] * 2
         for index, frame in zip(order, pool.map(source.read, order), strict=True):
-            assert np.array_equal(frame, expected[index]), index
+            np.testing.assert_array_equal(frame, expected[index], str(index))
 """
 
 
@@ -291,7 +291,8 @@ def test_threads_convert_one_kept_frame():
     expected = source.read(3)
     with ThreadPoolExecutor(4) as pool:
         images = list(pool.map(lambda _: kept[3].to_rgb(), range(100)))
-    assert all(np.array_equal(image, expected) for image in images)
+    for image in images:
+        np.testing.assert_array_equal(image, expected)
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):

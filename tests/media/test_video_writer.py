@@ -60,7 +60,7 @@ def test_prores_alpha_is_exact(tmp_path):
     for _ in range(10):
         with av.open(str(write_video(tmp_path / "alpha.mov", [frame]))) as container:
             for back in container.decode(video=0):
-                assert np.array_equal(back.to_ndarray(format="rgba")[..., 3], frame[..., 3])
+                np.testing.assert_array_equal(back.to_ndarray(format="rgba")[..., 3], frame[..., 3])
 
 
 @pytest.mark.parametrize(("suffix", "channels"), [("mp4", 3), ("mov", 4), ("webm", 4)])

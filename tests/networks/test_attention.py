@@ -67,7 +67,7 @@ CASES += slow(((26, 33), 15, True, 1), ((26, 33), 7, True, 3))
 def test_local_attention_equals_its_definition(size, window, relative, frames):
     plain, tiled = (build_local(kind, window, relative=relative) for kind in KINDS)
     inputs = [draw_tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
-    expected = attend_by_definition(plain, *inputs, size)
+    expected = attend_by_definition(plain, *inputs, size=size)
     for attention in (plain, tiled):
         # two orders of summing at most 225 float32 terms of size 1
         torch.testing.assert_close(attention(*inputs, size), expected, atol=2e-5, rtol=0)
@@ -82,7 +82,7 @@ def test_local_attention_gradients_equal_the_definitions(size, window):
     def gradients(output, attention):
         return torch.autograd.grad((output * weights).sum(), [*inputs, *attention.parameters()])
 
-    expected = gradients(attend_by_definition(plain, *inputs, size), plain)
+    expected = gradients(attend_by_definition(plain, *inputs, size=size), plain)
     for attention in (plain, tiled):  # float64 rounding
         found = gradients(attention(*inputs, size), attention)
         torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import ROUNDING, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import ROUNDING, build, draw_stripes, draw_texture, run_tracker
 from tests.marks import METHOD_PRESETS
 
 
@@ -18,7 +18,7 @@ def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     torch._dynamo.reset()  # other tests use up its limit of compilations
     settings, frames = ["memory.every=1", "compute.precision=float32"], draw_texture(4, 96, 128)
-    masks = {0: stripes([1, 2], 96, 128)}
+    masks = {0: draw_stripes([1, 2], 96, 128)}
     traced, plain = (
         run_tracker(Tracker(*build(preset, *settings, *more)), frames, masks) for more in (["compute.compile=true"], [])
     )

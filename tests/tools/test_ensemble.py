@@ -37,13 +37,12 @@ def folders(tmp_path):
     return [str(tmp_path / str(number)) for number in range(3)]
 
 
-@pytest.mark.parametrize(("weights", "winner"), [
-    ([], 1), (["1", "1", "3"], 2),
-    (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
-    (["0.3", "0.1", "0.4"], 1), (["1", "1", "2.01"], 2), ([".5", "0.25", ".7"], 1),
+@pytest.mark.parametrize(("args", "winner"), [
+    ([], 1), (["--weights", "1,1,3"], 2),
+    (["--weights", "0.1,0.2,0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
+    (["--weights", "0.3,0.1,0.4"], 1), (["--weights", "1,1,2.01"], 2), (["--weights", ".5,0.25,.7"], 1),
 ])  # fmt: skip
-def test_weights_decide_exactly(folders, tmp_path, weights, winner):
-    args = ["--weights", ",".join(weights)] if weights else []
+def test_weights_decide_exactly(folders, tmp_path, args, winner):
     assert main([*folders, "--output", str(tmp_path / "out"), *args]) == 0
     found = sorted((tmp_path / "out").rglob("*.png"))
     assert len(found) == 4

@@ -59,10 +59,10 @@ BOXES = ["--box", "3, 3, 14, 14", "--box", ":2=37,22,16,16"]
 
 def test_boxes_become_masks_and_are_tracked(track, tmp_path):
     assert track(*BOXES) == 0
-    assert (read_mask(tmp_path / "out" / "prompt_masks" / "00000.png") == LABELS).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert len(masks) == LENGTH
-    assert (read_mask(masks[-1]) == LABELS).all()
+    np.testing.assert_array_equal(read_mask(masks[-1]), LABELS)
 
 
 def test_prompt_on_a_later_frame_adds_an_object(track, tmp_path):
@@ -167,7 +167,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
     (tmp_path / "jobs.csv").write_text(f'video,box,class\n{video},"3,3,14,14;:2=37,22,16,16",cat;:2=dog\n')
     assert track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out")]) == 0
-    assert (read_mask(tmp_path / "out" / "clip" / "masks" / "00005.png") == LABELS).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "clip" / "masks" / "00005.png"), LABELS)
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
@@ -205,7 +205,7 @@ def test_mask_command_writes_a_palette_png(video, capsys):
     assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0
     assert len(list_frames(video)) == open_frames(video).length == length
     labels = read_mask(video / "00003.mask.png")
-    assert (labels == np.where(LABELS == 2, 7, LABELS)).all()
+    np.testing.assert_array_equal(labels, np.where(LABELS == 2, 7, LABELS))
     with Image.open(video / "00003.mask.png") as image:
         assert image.mode == "P"
     assert "object 7 100 pixels" in capsys.readouterr().out
@@ -218,13 +218,13 @@ def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
         source = path if path.parent == tmp_path else path.parent
         assert mask_cli.main([str(source), "--box", "3,3,14,14"]) == 0
     labels = read_mask(tmp_path / "one16.mask.png")
-    assert (labels == (LABELS == 1)).all()
-    assert (labels == read_mask(tmp_path / "deep.mask.png")).all()
+    np.testing.assert_array_equal(labels, LABELS == 1)
+    np.testing.assert_array_equal(labels, read_mask(tmp_path / "deep.mask.png"))
 
 
 def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     assert mask_cli.main([str(video), "--frame", "4", "--box", "3,3,14,14"]) == 0
-    assert (read_mask(video.parent / "clip.4.mask.png") == (LABELS == 1)).all()
+    np.testing.assert_array_equal(read_mask(video.parent / "clip.4.mask.png"), LABELS == 1)
     with Image.open(video.parent / "clip.4.overlay.jpg") as overlay:
         assert overlay.size == (60, 40)
     assert "clip.4.mask.png: object 1 100 pixels; drawn in clip.4.overlay.jpg" in capsys.readouterr().out
@@ -250,4 +250,4 @@ def test_mask_command_replaces_both_outputs_or_neither(video, tmp_path, run_expe
     (tmp_path / "x.overlay.jpg").mkdir()
     line = [video, "--box", "3,3,14,14", "--output", tmp_path / "x.mask.png", "--force"]
     assert "x.overlay.jpg: exists and is not a regular file" in run_expecting_error(mask_cli.main, *line)
-    assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "x.mask.png"), LABELS)

@@ -31,11 +31,11 @@ def test_objects_keep_the_order_in_which_they_are_given():
     assert [mask.tolist() for mask in found] == [small.tolist(), large.tolist()]  # though they overlap
     assert len(confidence) == 2
     found, _ = session.step(frame())
-    assert (found[0] == small).all()
-    assert (found[1] == (large & ~small)).all()
+    np.testing.assert_array_equal(found[0], small)
+    np.testing.assert_array_equal(found[1], large & ~small)
     found, _ = session.step(frame(), [late])
     assert len(found) == 3
-    assert (found[2] == late).all()
+    np.testing.assert_array_equal(found[2], late)
     found, _ = VotSession(tracker).step(frame(), [late])  # a new sequence
     assert tracker.resets == 2
     assert [mask.tolist() for mask in found] == [late.tolist()]
@@ -118,13 +118,13 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
         assert client.get("multiobject")
         found, _ = client.initialize(image, [(trax.Rectangle.create(10, 20, 30, 15), {})], {})
         box = found[0][0].array(normalize=True)
-        assert (box[20:35, 10:40] == 1).all()
+        np.testing.assert_array_equal(box[20:35, 10:40], 1)
         assert box.sum() == 30 * 15
         late = disc(90, 120, 12).astype(np.uint8)
         found, _ = client.frame(image, {}, [(trax.Mask.create(late), {})])
         assert len(found) == 2
         found, _ = client.frame(image, {}, [])
-        assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
+        np.testing.assert_array_equal(fit_mask(found[1][0].array(normalize=True), SIZE), late)
         assert found[1][1] == {"confidence": "1.0000"}
         client.quit()
         assert process.wait(WAIT_SECONDS) == 0

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output
-from tests.processes import RUN_SECONDS, WAIT_SECONDS, start_python
+from tests.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python
 
 HOLD = """
 import sys, time
@@ -58,8 +58,7 @@ def test_lock_file_is_removed_while_held(tmp_path, monkeypatch):
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     holder = start_python("-c", HOLD, tmp_path)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    assert read_line(holder) == "held\n"
     message = f"{tmp_path.name}: in use by process {holder.pid} on .*; wait until it has ended"
     with pytest.raises(InputError, match=message), locked_output(tmp_path):
         pass

@@ -59,7 +59,7 @@ def test_corrupt_record_is_skipped(tmp_path, caplog, content):
 @pytest.mark.parametrize("shape", [(), (3, 2)])
 def test_changed_tensor_rejected(dtype, shape):
     tensor = torch.zeros(shape, dtype=dtype)
-    wrapped = wrap(JOB_KIND, {"nested": [tensor.movedim(0, -1) if shape else tensor, torch.zeros(0)]})
+    wrapped = wrap(JOB_KIND, {"nested": [tensor.movedim(0, -1), torch.zeros(0)]})
     unwrap(JOB_KIND, wrapped)
     tensor.view(-1)[-1] = 1
     with pytest.raises(ValueError, match="changed or damaged"):

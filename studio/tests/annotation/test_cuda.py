@@ -9,13 +9,13 @@ import pytest
 from aotlab.configs.load import load_config
 from aotlab_studio.tracking.spans import Span, track_span
 from tests.engine.fake_cuda import record_transfers
-from tests.engine.small_model import stripes, tiny_settings
+from tests.engine.small_model import draw_stripes, tiny_settings
 
 
 def track(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
     snapshot = SimpleNamespace(
-        drawn_frames=[0], labels=lambda _: stripes([1]), drawn_labels=lambda _: nothing,
+        drawn_frames=[0], labels=lambda _: draw_stripes([1]), drawn_labels=lambda _: nothing,
         drawn_masks=lambda index: {} if index else {1: ""},
     )  # fmt: skip
     video = SimpleNamespace(count=len(frames), read=lambda index, _: frames[index])

@@ -62,6 +62,6 @@ def make_frames(*masks):
 def write_videos(root, *names, frames=4, size=(72, 96), start=0):
     """Write drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
     for seed, name in enumerate(names, start=start):
-        images, masks = draw_clip(frames, *size, seed)
+        images, masks = draw_clip(frames, *size, seed=seed)
         write_images(root / "JPEGImages" / name, images)
         write_masks(root / "Annotations" / name, masks)

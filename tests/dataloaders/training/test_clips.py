@@ -36,7 +36,7 @@ def test_ignored_pixels_stay_ignored():
     labels[0, :5] = 8
     clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), min_pixels=0, max_objects=10)
     assert clip.num_objects == 1
-    assert (clip.labels[0, 5:] == 255).all()
+    np.testing.assert_array_equal(clip.labels[0, 5:], 255)
 
 
 @pytest.mark.parametrize("most", [1, 5, 10, 15, 24])
@@ -74,13 +74,13 @@ def test_merging_pastes_second_clip_over_first():
     second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
     merged = merge_clips(first, second, rng(), max_objects=10)
     assert (merged.num_objects, merged.names) == (2, ("a", "b"))
-    assert (merged.frames[:, 15:] == 200).all()
-    assert (merged.frames[:, :15] == 10).all()
+    np.testing.assert_array_equal(merged.frames[:, 15:], 200)
+    np.testing.assert_array_equal(merged.frames[:, :15], 10)
     corners = {int(merged.labels[0, 5, 5]), int(merged.labels[0, 20, 20])}
     assert corners == {1, 2}
-    assert (merged.labels[0, 15:] == merged.labels[0, 20, 20]).all()
+    np.testing.assert_array_equal(merged.labels[0, 15:], merged.labels[0, 20, 20])
     assert merged.labels[0, 0, 0] == merged.labels[0, 5, 5]  # what the second ignores is not pasted
-    assert (merged.labels[:, :15, 15:] == 0).all()
+    np.testing.assert_array_equal(merged.labels[:, :15, 15:], 0)
 
 
 def test_object_covered_by_merging_is_not_counted():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.layouts import open_set
+from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.rle import encode_rle
 from aotlab.utils.errors import InputError
 from tests.mutations import change_json
@@ -56,7 +57,9 @@ def make(root, images, annotations, split="train2017"):
 
 
 def open_images(root, split=None):
-    return open_set(root.parent, SourceConfig(root.name, "coco", split)).images
+    source = open_set(root.parent, SourceConfig(root.name, "coco", split))
+    assert isinstance(source, ImageSet)
+    return source.images
 
 
 def test_images_with_large_objects_are_found(root):
@@ -71,7 +74,7 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     expected[20:40] = 255
     expected[:30, :30] = 1
     expected[:30, 20:50] = 2
-    assert np.array_equal(mask, expected)
+    np.testing.assert_array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(("images", "annotations", "split"), [
@@ -127,7 +130,7 @@ def test_polygons_and_run_lengths_are_drawn(root, form):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = open_images(root)
-    assert np.array_equal(image.read_mask(), expected)
+    np.testing.assert_array_equal(image.read_mask(), expected)
 
 
 def change_instances(root, change):

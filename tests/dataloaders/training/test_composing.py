@@ -1,6 +1,9 @@
 """Clips composed of two: scale, motion, occlusion, labels that go along."""
 
+import math
+
 import numpy as np
+import pytest
 
 from aotlab.dataloaders.training.clips import (
     MIN_VISIBLE,
@@ -92,10 +95,11 @@ def test_visible_object_is_pasted_at_the_first_try(monkeypatch):
 
 
 def test_motion_ends_on_the_last_frame(monkeypatch):
-    motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=0, turn=0)
+    motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=math.log(1.5), turn=0)
     monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: motion)
     last = np.argwhere(compose(0).frames[-1, ..., 0] > 150)
-    assert (last.mean(0) + 0.5).tolist() == [60, 65]
+    assert last.mean(0) + 0.5 == pytest.approx([60, 65], abs=0.1)
+    assert len(last) == pytest.approx((0.75 * 40) ** 2, rel=0.1)
 
 
 def test_objects_that_enter_begin_at_a_border():
@@ -109,8 +113,13 @@ def test_objects_that_enter_begin_at_a_border():
     assert np.median(shown[:, -1]) > 2 * np.median(shown[:, 0])
 
 
-def test_entering_objects_do_not_turn():
-    assert [random_entering_motion((0, 0, 40, 10), SIDE, rng(seed)).turn for seed in range(3)] == [0] * 3
+def test_entering_objects_end_inside_and_do_not_turn():
+    for seed in range(20):
+        motion = random_entering_motion((0, 0, 40, 10), SIDE, rng(seed))
+        (axis,) = np.flatnonzero((motion.start < 0) | (motion.start > SIDE))
+        end = (motion.start + motion.shift)[axis]
+        assert 0.1 * SIDE <= min(end, SIDE - end) <= 0.5 * SIDE
+        assert motion.turn == 0
 
 
 def list_borders(labels):

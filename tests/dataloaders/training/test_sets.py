@@ -39,7 +39,7 @@ def list_ids(item):
     """The ids of an item, read together with its image."""
     image, mask = item.read()
     assert (image.shape[:2], image.dtype, mask.dtype) == (mask.shape, np.uint8, np.uint8)
-    assert np.array_equal(mask, item.read_mask())
+    np.testing.assert_array_equal(mask, item.read_mask())
     return set(np.unique(mask).tolist())
 
 
@@ -162,7 +162,7 @@ def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     Image.fromarray(draw_gray_columns()).save(tmp_path / mask)
     (item,) = open_source(tmp_path, kind).images
     assert list_ids(item) == {0, 1}
-    assert np.array_equal(item.read_mask(), draw_gray_columns() > 127)
+    np.testing.assert_array_equal(item.read_mask(), draw_gray_columns() > 127)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
@@ -172,7 +172,7 @@ def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
     path.parent.mkdir()
     Image.fromarray(np.where(draw_gray_columns() > 127, np.uint8(255), np.uint8(0))).convert(mode).save(path)
     (item,) = open_source(tmp_path, "ecssd").images
-    assert np.array_equal(item.read_mask(), draw_gray_columns() > 127)
+    np.testing.assert_array_equal(item.read_mask(), draw_gray_columns() > 127)
 
 
 @pytest.mark.parametrize("base", ["VOCdevkit/VOC2012", "VOC2012", ""])

@@ -13,7 +13,7 @@ from tests.marks import slow
 @pytest.mark.parametrize("shape", [(300, 400), *slow(((300, 620),), ((620, 300),))])
 def test_boxes_are_distributed_as_torchvisions(shape):
     generator = rng()
-    found = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
+    found = np.array([random_box(*shape, rng=generator) for _ in range(2000)], dtype=float)
     torch.manual_seed(0)
     empty = torch.empty(1, *shape)
     expected = np.array(

@@ -12,7 +12,7 @@ from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 from tests.drawn_clips import draw_box
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture, run_tracker
 
 SCALES = (1.0, 1.5)
 VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]
@@ -49,7 +49,7 @@ def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames,
 
 
 def test_ensemble_averages_views_with_separate_memory(model):
-    frames, mask = draw_texture(5), stripes([3, 7])
+    frames, mask = draw_texture(5), draw_stripes([3, 7])
     views = [track_view(model, *view, frames, mask) for view in VIEWS]
     steps = run_tracker(ensemble(model), frames, {0: mask})
     for step, *parts in list(zip(steps, *views, strict=True))[1:]:
@@ -63,7 +63,7 @@ def test_ensemble_averages_views_with_separate_memory(model):
 def test_branches_store_their_own_or_the_fused_masks(model, fused):
     """Against trackers that predict and commit each view by themselves, also when an object comes late."""
     late = draw_box((HEIGHT, WIDTH), (0, 10), (5, 20), 3, np.int64)
-    masks, together = {0: stripes([1, 2]), 3: late}, ensemble(model, fused=fused)
+    masks, together = {0: draw_stripes([1, 2]), 3: late}, ensemble(model, fused=fused)
     views = [(make_tracker(model, scale), flip) for scale, flip in VIEWS]
     for index, frame in enumerate(draw_texture(6)):
         mask = masks.get(index)
@@ -92,7 +92,7 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
 def test_single_branch_ensemble_equals_tracker(model, fused, size):
     tracker, one = Tracker(*model), Ensemble(build_branches(*model), fused_feedback=fused)
     for index, frame in enumerate(draw_texture(5)):
-        mask = {0: stripes([4, 2]), 2: stripes([2, 9])}.get(index)
+        mask = {0: draw_stripes([4, 2]), 2: draw_stripes([2, 9])}.get(index)
         step, plain = one.step(frame, mask, size=size), tracker.step(frame, mask, size=size)
         np.testing.assert_array_equal(step.labels, plain.labels)
         assert step.ids == plain.ids
@@ -101,7 +101,7 @@ def test_single_branch_ensemble_equals_tracker(model, fused, size):
 
 
 def test_models_of_other_groups_and_weights_are_averaged(model):
-    three_objects, frames, mask = build("aott", "model.max_objects=3"), draw_texture(4), stripes(range(1, 6))
+    three_objects, frames, mask = build("aott", "model.max_objects=3"), draw_texture(4), draw_stripes(range(1, 6))
     together = Ensemble([Branch(Tracker(*model), weight=3), Branch(Tracker(*three_objects), weight=1)])
     steps = run_tracker(together, frames, {0: mask})
     parts = [run_tracker(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, three_objects)]
@@ -124,4 +124,4 @@ def test_cut_of_one_branch_is_a_cut(model):
     watching = replace(config, rules=replace(config.rules, cuts=True))
     together = Ensemble([Branch(Tracker(network, each)) for each in (config, watching)])
     frames = [frame for seed in (0, 1) for frame in draw_texture(1, seed=seed) // 2 + 128 * (seed == 0)]
-    assert [step.cut for step in run_tracker(together, frames, {0: stripes([1])})] == [False, True]
+    assert [step.cut for step in run_tracker(together, frames, {0: draw_stripes([1])})] == [False, True]

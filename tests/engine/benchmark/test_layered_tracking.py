@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
-from tests.engine.small_model import draw_texture, run_tracker, stripes
+from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (24, 32)
@@ -32,7 +32,7 @@ def test_overlapping_objects_keep_all_pixels():
     found = layers.step(FRAME, {})
     assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
     for object_id, mask in layer_masks.items():
-        assert np.array_equal(found.objects[object_id], mask)
+        np.testing.assert_array_equal(found.objects[object_id], mask)
 
 
 def test_adjacent_objects_are_tracked_together():
@@ -59,7 +59,7 @@ def test_late_object_over_another_gets_its_own_layer():
 
 
 def test_fresh_ensemble_is_independent(models):
-    tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (stripes([1]), stripes([0, 2]))
+    tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (draw_stripes([1]), draw_stripes([0, 2]))
     first = Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
     expected = []
     for mask in masks:
@@ -69,7 +69,7 @@ def test_fresh_ensemble_is_independent(models):
     for index, frame in enumerate(frames):
         for ensemble, mask, labels in zip(both, masks, expected, strict=True):
             found = ensemble.step(frame, None if index else mask).labels
-            assert np.array_equal(found, labels[index])
+            np.testing.assert_array_equal(found, labels[index])
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_separate_objects_get_a_folder_each(sav, tmp_path):
     assert list(evaluate_sav().records) == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].written_stems:
-        assert np.array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)
+        np.testing.assert_array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)
     late = read_mask(tmp_path / "out" / "sav_000002" / "001" / "00004.png")
     assert not late.any()  # the object appears after this frame
 

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.engine.export.export import ExportOptions, export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
 
 pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track with such ones
 
@@ -41,7 +41,7 @@ def test_exported_graphs_suit_openvino(exported):
 )
 def test_int8_graphs_are_near_float32(exported, monkeypatch):
     monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
-    mask = stripes([1, 2])
+    mask = draw_stripes([1, 2])
     names = ("encode", *QUANTIZED_GRAPHS)
     recorded = record_inputs(exported, names, [(frame, mask) for frame in draw_texture(5)])
     for name in names:

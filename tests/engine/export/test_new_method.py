@@ -19,7 +19,7 @@ from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES
 from aotlab.networks.paot import PAOT
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip_batch, draw_texture, run_tracker, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip_batch, draw_stripes, draw_texture, run_tracker
 
 OVERRIDES = ("model.method=scaled", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 
@@ -57,7 +57,7 @@ def scaled(monkeypatch):
 
 def test_custom_method_tracks_and_trains(scaled):
     model, config = scaled
-    frames, mask = draw_texture(3), stripes([1, 2])
+    frames, mask = draw_texture(3), draw_stripes([1, 2])
     predictions = run_tracker(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
     plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
@@ -75,7 +75,7 @@ def test_method_of_two_stages_tracks(monkeypatch):
     monkeypatch.setitem(schema.METHODS, "mine", method)
     monkeypatch.setitem(MODEL_CLASSES, "mine", PAOT)
     model, config = build("aott", "model.method=mine", TWO_STAGES)
-    predictions = run_tracker(Tracker(model, config), draw_texture(3), {0: stripes([1, 2])})
+    predictions = run_tracker(Tracker(model, config), draw_texture(3), {0: draw_stripes([1, 2])})
     assert predictions[-1].ids == (1, 2)
     recipe = load_config("ytvos", ["model.method=mine", TWO_STAGES])
     assert {phase.augmentation for phase in resolve_training(recipe).train.phases} == {"deaot"}
@@ -99,7 +99,7 @@ def test_custom_method_is_exported(scaled, tmp_path):
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, 0)._asdict())
+        ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, scale=0)._asdict())
     )
     with pytest.raises(InputError, match=r"SimpleNamespace: to be exported, .* must be a NamedTuple"):
         export_model(*scaled, tmp_path / "export", frame_size=(HEIGHT, WIDTH))

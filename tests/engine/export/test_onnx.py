@@ -37,9 +37,9 @@ from tests.engine.small_model import (
     assert_same,
     assert_same_weights,
     build,
+    draw_stripes,
     draw_texture,
     run_tracker,
-    stripes,
 )
 from tests.limits import drop_root
 from tests.marks import needs_posix
@@ -89,7 +89,7 @@ def test_norms_are_folded_into_convolutions():
 def test_first_frame_policy_is_unchanged_by_the_bound():
     """Three masks given, room for three."""
     model, config = build("aott", "memory.frames=3")
-    masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
+    masks = {0: draw_stripes([1, 2]), 3: draw_stripes([2, 1]), 4: draw_stripes([1, 2, 3])}
     configs = config, resolve_export_config(config)
     plain, bounded = (run_tracker(Tracker(model, config), draw_texture(7), masks) for config in configs)
     assert config.memory.policy == "first_frame"
@@ -128,7 +128,7 @@ def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, qu
     quantized = []
     monkeypatch.setattr(export, "record_inputs", lambda folder, names, clip: {name: name for name in names})
     monkeypatch.setattr(export, "quantize", lambda graph, name: quantized.append(name) or graph)
-    clip = [(draw_texture(1)[0], stripes([1]))]
+    clip = [(draw_texture(1)[0], draw_stripes([1]))]
     options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
     export_model(*build("aott"), tmp_path / "export", options, frame_size=FRAME_SIZE)
     assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
@@ -266,7 +266,7 @@ def test_nan_on_any_frame_is_the_difference(monkeypatch, damaged):
 
     runtime = SimpleNamespace(step=step)
     monkeypatch.setattr("aotlab_runtime.Tracker.from_export", lambda *_, **options: runtime)
-    agreement = verify_export(model, config, None, clip=[(frame, stripes([1, 2])) for frame in draw_texture(4)])
+    agreement = verify_export(model, config, None, clip=[(frame, draw_stripes([1, 2])) for frame in draw_texture(4)])
     assert math.isnan(agreement.difference)
     with pytest.raises(RunStopped, match="logits of the graphs differ from PyTorch's by nan"):
         require_agreement(agreement, half=False, max_loss=None)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
-from tests.engine.small_model import build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
 
 
 def long_addresses(bank):
@@ -22,7 +23,7 @@ def long_addresses(bank):
 def short_term_frames(bank, block=0):
     """Numbers of the frames in short-term memory, in the order of its tokens."""
     short = bank.read()[block].short
-    assert torch.equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
+    np.testing.assert_array_equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
 
@@ -59,7 +60,7 @@ def test_tracker_reads_configured_short_term_frames():
     model, config = build("aott", "memory.short_term_frames=3")
     seen = []
     model.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[2]))
-    run_tracker(Tracker(model, config, optimize=False), draw_texture(5), {0: stripes([1, 2])})
+    run_tracker(Tracker(model, config, optimize=False), draw_texture(5), {0: draw_stripes([1, 2])})
     tokens = 3 * 4
     assert [read.short.key.shape[1] // tokens for read in seen[1:]] == [1, 2, 3, 3]
     assert {read.long.key.shape[1] for read in seen[1:]} == {tokens}
@@ -96,7 +97,7 @@ def test_next_frame_reuses_memory_of_an_evicted_one(place):
     assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)
     assert (count_memory_bytes(bank), long_addresses(bank)) == (before, addresses)
     long = bank.read()[1].long
-    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
+    np.testing.assert_array_equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
 
 def test_unbounded_bank_grows_rarely_and_by_half():
@@ -119,7 +120,7 @@ def test_gradients_reach_frames_of_a_training_bank():
     bank.add(second)
     bank.read()[0].long.key.sum().backward()
     for memory in (first, second):
-        assert torch.equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
+        np.testing.assert_array_equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
 
 
 def test_settings_name_the_policy_and_its_interval():

@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
 from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
-from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 PRESETS = {"aot_rmem": "r50_aotl_ermu", "deaot_rmem": "r50_deaotl_ermu"}
@@ -29,7 +29,7 @@ def build_small(method, frames=3, **memory):
 
 
 def test_bounded_policies_below_capacity_equal_every_nth():
-    frames, mask = draw_texture(6), stripes([1, 2])
+    frames, mask = draw_texture(6), draw_stripes([1, 2])
     results = []
     for policy in ("every_nth", *BOUNDED):
         tracker = Tracker(*build("aott", f"memory.policy={policy}", "memory.every=2"))
@@ -42,7 +42,7 @@ def test_bounded_policies_below_capacity_equal_every_nth():
 def test_training_updates_restricted_memory_layers(method):
     model, config = build_small(method)
     frames = torch.from_numpy(draw_texture(5)).movedim(-1, 1)[:, None] / 255
-    labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
+    labels = torch.from_numpy(np.stack([draw_stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True), training=True)
     plan = ClipOptions(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=False)
@@ -64,7 +64,7 @@ def test_relevance_is_the_attention_of_the_foreground(align_corners):
     model = SimpleNamespace(config=SimpleNamespace(align_corners=align_corners), active_blocks=[block])
     propagated = PropagatedFrame([], [KeyValue(query, query)], [(4, 4)])
     shares, keys = compute_relevance(model, propagated, logits, key, num_frames=2, chunk_size=5)
-    assert torch.equal(keys, key.view(2, 16, 8))
+    np.testing.assert_array_equal(keys, key.view(2, 16, 8))
     resized = F.interpolate(logits, (4, 4), mode="bilinear", align_corners=True)
     foreground = 1 - resized.softmax(1)[0, 0].flatten()
     heads = zip(query[0].split(4, 1), key[0].split(4, 1), strict=True)

@@ -76,7 +76,7 @@ def segmenter(tmp_path):
 def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
     labels = segmenter(FRAME, {4: prompt})
     assert labels.shape == (40, 60)
-    assert (labels == 4).all()
+    np.testing.assert_array_equal(labels, 4)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_decoder_loses_excluded_pixels(segmenter):
     exclude = np.zeros((40, 60), bool)
     exclude[:10] = True
     labels = segmenter(FRAME, {4: Prompt(box=(5.0, 5.0, 20.0, 20.0), exclude=exclude)})
-    assert ((labels == 0) == exclude).all()
+    np.testing.assert_array_equal(labels == 0, exclude)
 
 
 def test_embedding_of_a_frame_is_computed_once(segmenter, inputs):

@@ -7,7 +7,7 @@ import torch
 from aotlab.engine.rules.cuts import correlate, is_cut, make_thumbnail
 from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_correlation_of_equal_and_opposite_images():
 
 def test_cut_detection_does_not_change_the_state(model):
     tracker, frames = Tracker(*model), shots()
-    tracker.step(frames[0], stripes([1]))
+    tracker.step(frames[0], draw_stripes([1]))
     predicted = tracker.predict(frames[1])
     assert tracker.is_cut(frames[3])
     tracker.commit(predicted)
@@ -62,7 +62,7 @@ def test_cut_detection_does_not_change_the_state(model):
 
 
 def test_frames_after_cut_ignore_short_term_memory(model):
-    frames, mask = shots(), {0: stripes([1, 2])}
+    frames, mask = shots(), {0: draw_stripes([1, 2])}
     after = run_tracker(Tracker(*model), frames, mask)
     other = frames.copy()
     other[2] = frames[1]  # short-term memory of another frame, the same reference
@@ -77,19 +77,19 @@ def test_frames_after_cut_ignore_short_term_memory(model):
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     frames, searched = shots(), []
     monkeypatch.setattr(TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or [])
-    run_tracker(Tracker(*model), frames, {0: stripes([1, 2])})
-    assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
+    run_tracker(Tracker(*model), frames, {0: draw_stripes([1, 2])})
+    np.testing.assert_array_equal(searched, frames[[0, 1, 2, 4, 5]])
 
 
 def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):
     before, after = shots(1)
     tracker = Tracker(*model)
-    tracker.step(before, stripes([1]))
+    tracker.step(before, draw_stripes([1]))
     tracker.forget(1)
     for _ in range(2):
         tracker.step(after)
-    assert not tracker.step(after, stripes([2])).cut
+    assert not tracker.step(after, draw_stripes([2])).cut
 
 
 def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
-    assert assert_resumes(*model, shots(), {0: stripes([1, 2])}, 3, tmp_path)[0].cut
+    assert assert_resumes(model, shots(), {0: draw_stripes([1, 2])}, 3, tmp_path)[0].cut

@@ -34,7 +34,7 @@ def test_untrained_depth_rejected(preset, depth, words):
 def test_depth_can_change_between_videos():
     tracker = Tracker(*small_model.build("aost", "model.depth=1"))
     tracker.reset(9)
-    frame, mask = small_model.draw_texture(1)[0], small_model.stripes([1])
+    frame, mask = small_model.draw_texture(1)[0], small_model.draw_stripes([1])
     for depth in (1, 3, 2):
         tracker.set_depth(depth)
         tracker.step(frame, mask)

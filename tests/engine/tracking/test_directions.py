@@ -13,7 +13,7 @@ from aotlab.engine.tracking.merging import ObjectProbabilities, PredictionFile, 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import draw_texture, run_tracker, stripes
+from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.limits import limit_file_size
 from tests.repeating_tracker import RepeatingTracker
 
@@ -41,7 +41,7 @@ def track_both(tracker, frames, masks, folder, stop=None, removals=None):
 @pytest.fixture(scope="module")
 def annotated_clip(models, tmp_path_factory):
     """Frames, masks of frames 2 and 6 of 9, and predictions of both directions."""
-    frames, masks = draw_texture(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
+    frames, masks = draw_texture(9), {2: draw_stripes([4, 9]), 6: draw_stripes([4, 9, 7])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("clip"))
     return frames, masks, results
 
@@ -49,9 +49,10 @@ def annotated_clip(models, tmp_path_factory):
 def test_frames_come_once_and_annotated_ones_as_given(annotated_clip):
     frames, masks, results = annotated_clip
     assert [index for index, _, _ in results] == list(range(9))
-    assert all((frame == frames[index]).all() for index, frame, _ in results)
+    for index, frame, _ in results:
+        np.testing.assert_array_equal(frame, frames[index])
     for index, mask in masks.items():
-        assert (results[index][2].labels == mask).all()
+        np.testing.assert_array_equal(results[index][2].labels, mask)
 
 
 def test_one_direction_outside_the_annotations(models, annotated_clip):
@@ -62,13 +63,13 @@ def test_one_direction_outside_the_annotations(models, annotated_clip):
         # probabilities are kept in steps of 1/255, which may turn a pixel that is in doubt
         assert (results[index][2].labels == backward[2 - index].labels).mean() > 0.99
     for index in (7, 8):
-        assert torch.equal(results[index][2].logits, forward[index - 6].logits)
+        np.testing.assert_array_equal(results[index][2].logits, forward[index - 6].logits)
 
 
 def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
     model, config = models["aott"]
     tracker = Tracker(model, replace(config, confidence_temperature=2.0))
-    results = track_both(tracker, draw_texture(3), {1: stripes([4, 9])}, tmp_path)
+    results = track_both(tracker, draw_texture(3), {1: draw_stripes([4, 9])}, tmp_path)
     assert [prediction.temperature for *_, prediction in results] == [2.0] * 3
 
 
@@ -99,22 +100,22 @@ def test_object_of_one_mask_keeps_its_direction():
 
 @pytest.mark.parametrize(
     ("last", "end", "kept"),
-    [({}, 7, (3, 4, 5, 6)), ({6: stripes([4, 9, 5])}, 6, (3,))],
+    [({}, 7, (3, 4, 5, 6)), ({6: draw_stripes([4, 9, 5])}, 6, (3,))],
     ids=["last mask", "one of two"],
 )
 def test_mask_of_one_object_does_not_change_others(models, tmp_path, last, end, kept):
-    frames, masks = draw_texture(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
+    frames, masks = draw_texture(7), {0: draw_stripes([4, 9]), 3: np.where(draw_stripes([0, 0, 5]), 5, 0), **last}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     forward = run_tracker(Tracker(*models["aott"]), frames, masks)
     assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
     for index in range(3, end):
         assert results[index][2].ids == (4, 9, 5)
     for index in kept:  # with the memory of earlier masks
-        assert (results[index][2].labels == forward[index].labels).all()
+        np.testing.assert_array_equal(results[index][2].labels, forward[index].labels)
 
 
 def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
-    frames, masks = draw_texture(7), {0: stripes([4, 9]), 5: stripes([4, 9])}
+    frames, masks = draw_texture(7), {0: draw_stripes([4, 9]), 5: draw_stripes([4, 9])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
     shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction in results]
     assert [9 in ids for ids in shown[:6]] == [True, True, True, False, False, True]
@@ -122,11 +123,11 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
 
 
 def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
-    frames, masks = draw_texture(5), {0: stripes([4, 9]), 3: stripes([4])}
+    frames, masks = draw_texture(5), {0: draw_stripes([4, 9]), 3: draw_stripes([4])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9]})
     forward = run_tracker(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
     assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
-    assert torch.equal(results[4][2].logits, forward[1].logits)
+    np.testing.assert_array_equal(results[4][2].logits, forward[1].logits)
 
 
 def test_disagreement_is_measured_for_common_objects():
@@ -148,12 +149,12 @@ def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
 
 
 def test_later_of_two_neighboring_annotations_tracks_the_rest(models, tmp_path):
-    frames, masks = draw_texture(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
+    frames, masks = draw_texture(3), {0: draw_stripes([1]), 1: draw_stripes([1, 2]), 7: draw_stripes([3])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
-    assert (results[1][2].labels == masks[1]).all()
+    np.testing.assert_array_equal(results[1][2].labels, masks[1])
     forward = run_tracker(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
-    assert torch.equal(results[2][2].logits, forward[1].logits)
+    np.testing.assert_array_equal(results[2][2].logits, forward[1].logits)
 
 
 def test_broken_source_is_tracked_forward(models, tmp_path):
@@ -163,13 +164,13 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
         yield from enumerate(frames[:3])
         raise InputError("frame 3 is damaged")
 
-    found, masks = [], {0: stripes([1]), 9: stripes([1])}
+    found, masks = [], {0: draw_stripes([1]), 9: draw_stripes([1])}
     timed, stop = TimedTracker(Tracker(*models["aott"])), threading.Event()
     with pytest.raises(InputError, match="frame 3"):
         found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
-    forward = run_tracker(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
+    forward = run_tracker(Tracker(*models["aott"]), frames[:3], {0: draw_stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
-    assert torch.equal(found[2][2].logits, forward[2].logits)
+    np.testing.assert_array_equal(found[2][2].logits, forward[2].logits)
 
 
 def test_stop_ends_at_once(models, tmp_path):
@@ -182,7 +183,8 @@ def test_stop_ends_at_once(models, tmp_path):
                 stop.set()
             return super().step(frame, mask)
 
-    track_both(CountingTracker(*models["aott"]), draw_texture(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop)
+    masks = dict.fromkeys((0, 11), draw_stripes([1]))
+    track_both(CountingTracker(*models["aott"]), draw_texture(12), masks, tmp_path, stop)
     assert len(steps) == 4
 
 
@@ -196,7 +198,7 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
     monkeypatch.setattr(TemporaryArrays, "append", append)
     monkeypatch.setattr(Tracker, "reset", lambda self, length=None: lengths.append(length) or reset(self, length))
-    masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
+    masks = dict.fromkeys((0, 3, 6, 9), draw_stripes([1, 2]))
     track_both(Tracker(*models["aott"]), draw_texture(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
     assert max(count for _, count in sizes) == 2
@@ -236,6 +238,7 @@ def test_temporary_arrays_in_any_order_and_without_disk_space(tmp_path):
         with TemporaryArrays(tmp_path, compress=compress) as stored_arrays:
             for array in arrays:
                 stored_arrays.append(array)
-            assert all((stored_arrays[index] == arrays[index]).all() for index in (1, 0))
+            for index in (1, 0):
+                np.testing.assert_array_equal(stored_arrays[index], arrays[index])
             with limit_file_size(10), pytest.raises(InputError, match=r"cannot be written \(File too large"):
                 stored_arrays.append(arrays[0])

@@ -7,13 +7,13 @@ import torch
 from aotlab.engine.tracking.groups import Group, find_vanished_ids, merge_logits, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import ROUNDING, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.mark.parametrize(("name", "ids"), [("aott", [4, 7, 9]), ("three_objects", [4, 7, 9, 300, 12])])
 def test_forgetting_an_object_does_not_change_other_ids(models, name, ids):
     frames, tracker = draw_texture(5), Tracker(*models[name])
-    before = run_tracker(tracker, frames[:3], {0: stripes(ids)})[-1]
+    before = run_tracker(tracker, frames[:3], {0: draw_stripes(ids)})[-1]
     forgotten = int(np.bincount(before.labels[before.labels > 0]).argmax())
     tracker.forget(forgotten)
     left = tuple(sorted(set(ids) - {forgotten}))
@@ -23,12 +23,12 @@ def test_forgetting_an_object_does_not_change_other_ids(models, name, ids):
         assert prediction.ids == left
         assert prediction.logits.shape[0] == len(left) + 1
         assert set(np.unique(prediction.labels)) <= {0, *left}
-        assert (prediction.logits.max(0).indices == prediction.indices).all()
+        np.testing.assert_array_equal(prediction.logits.max(0).indices, prediction.indices)
         assert list(prediction.confidence) == list(left)
 
 
 def test_pixels_of_forgotten_object_go_to_next_likely(models):
-    frames, mask = draw_texture(3), stripes([1, 2, 3])
+    frames, mask = draw_texture(3), draw_stripes([1, 2, 3])
     kept, forgot = Tracker(*models["aott"]), Tracker(*models["aott"])
     plain = run_tracker(kept, frames, {0: mask})[2]
     run_tracker(forgot, frames[:2], {0: mask})
@@ -37,14 +37,14 @@ def test_pixels_of_forgotten_object_go_to_next_likely(models):
     expected[2] = -torch.inf
     found = forgot.step(frames[2])
     # the memory of both is the same here, as the second frame was before
-    assert (found.labels == np.array([0, 1, 2, 3])[expected.max(0).indices.numpy()]).all()
+    np.testing.assert_array_equal(found.labels, np.array([0, 1, 2, 3])[expected.max(0).indices.numpy()])
 
 
 def test_forgotten_id_given_again_is_new_object(models):
     frames, again = draw_texture(5), np.zeros((33, 49), np.int64)
     again[20:30, 5:15] = 2
     tracker = Tracker(*models["aott"])
-    run_tracker(tracker, frames[:2], {0: stripes([1, 2, 3])})
+    run_tracker(tracker, frames[:2], {0: draw_stripes([1, 2, 3])})
     tracker.forget(2)
     second = Tracker(*models["aott"])
     second.load_state_dict(tracker.state_dict())
@@ -52,7 +52,7 @@ def test_forgotten_id_given_again_is_new_object(models):
     expected = np.where(again > 0, 2, second.step(frames[3]).labels)
     tracker.step(frames[2])
     prediction = tracker.step(frames[3], again)
-    assert (prediction.labels == expected).all()
+    np.testing.assert_array_equal(prediction.labels, expected)
     assert (expected == 1).any()
     assert tracker.ids == (1, 3, 2)
     assert tracker.step(frames[4]).logits.shape[0] == 4
@@ -61,29 +61,29 @@ def test_forgotten_id_given_again_is_new_object(models):
 def test_no_objects_left_ends_tracking_and_memory(models):
     frames = draw_texture(5)
     tracker = Tracker(*models["aott"])
-    run_tracker(tracker, frames[:2], {0: stripes([1, 2])})
+    run_tracker(tracker, frames[:2], {0: draw_stripes([1, 2])})
     for number in (1, 2):
         tracker.forget(number)
     assert (tracker.ids, tracker.state.groups) == ((), [])
     with pytest.raises(InputError, match="but the video began with 49×33"):
         tracker.step(np.zeros((33, 65, 3), np.uint8))
     assert not tracker.step(frames[2]).labels.any()
-    again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
-    fresh = run_tracker(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
+    again = [tracker.step(frames[3], draw_stripes([5])), tracker.step(frames[4])]
+    fresh = run_tracker(Tracker(*models["aott"]), frames[3:], {0: draw_stripes([5])})
     assert_same(again, fresh)
 
 
 def test_empty_group_is_dropped(models):
-    frames, late = draw_texture(4), stripes([0, 0, 0, 0, 6, 7])
+    frames, late = draw_texture(4), draw_stripes([0, 0, 0, 0, 6, 7])
     late[:20] = 0
     tracker, other = (Tracker(*models["three_objects"]) for _ in range(2))
-    run_tracker(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
+    run_tracker(tracker, frames[:3], {0: draw_stripes([1, 2, 3]), 2: late})
     assert len(tracker.state.groups) == 2
     for number in (1, 2, 3):
         tracker.forget(number)
     assert (len(tracker.state.groups), tracker.ids) == (1, (6, 7))
     other.step(frames[2], late)  # never had the other group
-    assert torch.equal(tracker.step(frames[3]).logits, other.step(frames[3]).logits)
+    np.testing.assert_array_equal(tracker.step(frames[3]).logits, other.step(frames[3]).logits)
 
 
 def test_identity_of_forgotten_object_stays_reserved_in_masks():
@@ -113,7 +113,7 @@ def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
 
 
 def test_object_without_a_pixel_in_the_network_is_logged(caplog):
-    tracker, mask = Tracker(*build("aott", "input.scale=0.5")), stripes([2])
+    tracker, mask = Tracker(*build("aott", "input.scale=0.5")), draw_stripes([2])
     mask[1, 1] = 7
     tracker.step(draw_texture(1)[0], mask)
     tracker.step(draw_texture(1)[0], np.where(mask == 7, 2, 0))  # a correction of a tracked object
@@ -122,16 +122,16 @@ def test_object_without_a_pixel_in_the_network_is_logged(caplog):
 
 def test_objects_beyond_existing_groups_get_new_group(models):
     tracker, frames = Tracker(*models["three_objects"]), draw_texture(4)
-    tracker.step(frames[0], stripes([1, 2]))
+    tracker.step(frames[0], draw_stripes([1, 2]))
     tracker.step(frames[1])
-    tracker.step(frames[2], stripes([0, 0, 0, 50, 60]))
+    tracker.step(frames[2], draw_stripes([0, 0, 0, 50, 60]))
     assert tracker.step(frames[3]).ids == (1, 2, 50, 60)
     assert [group.ids for group in tracker.state.groups] == [[1, 2, 50], [60]]
     assert [group.memory.frames for group in tracker.state.groups] == [[0, 2], [0]]
 
 
 def test_each_group_has_the_logits_of_a_separate_tracker(models):
-    frames, mask = draw_texture(4), stripes(range(1, 7))
+    frames, mask = draw_texture(4), draw_stripes(range(1, 7))
     together = run_tracker(Tracker(*models["three_objects"]), frames, {0: mask})
     first, second = (
         run_tracker(Tracker(*models["three_objects"]), frames[:2], {0: np.where(own, mask, 0)})
@@ -149,5 +149,6 @@ def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["three_objects"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
-    run_tracker(Tracker(model, config), draw_texture(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])})
+    masks = {0: draw_stripes(range(1, 8)), 1: draw_stripes([0] * 7 + [70])}
+    run_tracker(Tracker(model, config), draw_texture(3), masks)
     assert calls == [1, 1, 1]

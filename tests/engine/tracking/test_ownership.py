@@ -16,7 +16,7 @@ from aotlab.engine.rules.ownership import (
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.numbers import MAX_COUNT
-from tests.engine.small_model import assert_resumes, build, draw_texture, stripes
+from tests.engine.small_model import assert_resumes, build, draw_stripes, draw_texture
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -232,18 +232,18 @@ def test_swapped_logits_agree_with_channels():
     channels = logits.max(0).indices
     pixels = (channels == 1).numpy()
     swapped, found = swap_logits(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
-    assert torch.equal(found, swapped.max(0).indices)
-    assert torch.equal(channels, logits.max(0).indices)  # the prediction stays as it is
+    np.testing.assert_array_equal(found, swapped.max(0).indices)
+    np.testing.assert_array_equal(channels, logits.max(0).indices)  # the prediction stays as it is
     assert not (found == 1).any()
 
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(*model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)
+    assert_resumes(model, draw_texture(6), {0: draw_stripes([4, 9])}, 3, tmp_path)
 
 
 def test_tracker_with_ownership_forgets_the_history_of_an_object():
     tracker = Tracker(*build("aott", "model.max_objects=3", "rules.ownership=true"))
-    tracker.step(draw_texture(1)[0], stripes([4, 9]))
+    tracker.step(draw_texture(1)[0], draw_stripes([4, 9]))
     tracker.forget(9)
     assert [*tracker.state.rules.ownership.objects] == [4]

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
 from tests.marks import slow
 
 
 def track_texture(*overrides, count=2):
     tracker = Tracker(*build("aott", "model.max_objects=3", *overrides))
-    return run_tracker(tracker, draw_texture(), {0: stripes(range(1, count + 1))}), tracker
+    return run_tracker(tracker, draw_texture(), {0: draw_stripes(range(1, count + 1))}), tracker
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", *slow("float16")])
@@ -35,12 +35,12 @@ def test_tracker_does_not_change_its_model():
     model, config = build("aott")
     before = model.state_dict().keys()
     tracker = Tracker(model, config)
-    first = tracker.step(draw_texture()[0], stripes([1, 2])).labels
+    first = tracker.step(draw_texture()[0], draw_stripes([1, 2])).labels
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
     tracker.reset()
-    assert (tracker.step(draw_texture()[0], stripes([1, 2])).labels == first).all()
+    np.testing.assert_array_equal(tracker.step(draw_texture()[0], draw_stripes([1, 2])).labels, first)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.state_dict().keys() == before
@@ -50,7 +50,7 @@ def test_unoptimized_tracker_runs_the_model_itself():
     model, config = build("aott", "compute.precision=bfloat16")
     tracker = Tracker(model, config, optimize=False)
     frames = draw_texture()
-    tracker.step(frames[0], stripes([1, 2]))
+    tracker.step(frames[0], draw_stripes([1, 2]))
     tracker.commit(tracker.predict(frames[1]))
     assert tracker.model is model
     assert tracker.state.groups[0].memory.read()[0].long.key.dtype == torch.bfloat16  # autocast

@@ -9,10 +9,10 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 from tests.marks import slow
 
-LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
+LATE = {0: draw_stripes([4, 9]), 3: draw_stripes([0, 0, 5, 0, 7])}
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def save_state(tracker, path):
     return torch.load(path, weights_only=True)
 
 
-def resume(model, config, state):
-    tracker = Tracker(model, config)
+def resume(model, state):
+    tracker = Tracker(*model)
     tracker.load_state_dict(state)
     return tracker
 
@@ -41,19 +41,19 @@ def resume(model, config, state):
 )
 def test_resumed_run_equals_whole_run_exactly(bounded_models, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
-        assert_resumes(*bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
+        assert_resumes(bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
 
 
 def test_length_of_the_video_is_stored(bounded_models, tmp_path):
     tracker = Tracker(*bounded_models["every_nth"])
     tracker.reset(np.int64(3000))
-    other = resume(*bounded_models["every_nth"], save_state(tracker, tmp_path / "state.pt"))
+    other = resume(bounded_models["every_nth"], save_state(tracker, tmp_path / "state.pt"))
     assert other.state.length == 3000
 
 
 def test_pickled_tracker_continues_equally(bounded_models):
     frames, tracker = draw_texture(5), Tracker(*bounded_models["restricted"])
-    run_tracker(tracker, frames[:3], {0: stripes([4, 9])})
+    run_tracker(tracker, frames[:3], {0: draw_stripes([4, 9])})
     other = pickle.loads(pickle.dumps(tracker))
     assert_same(run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {}))
 
@@ -61,10 +61,10 @@ def test_pickled_tracker_continues_equally(bounded_models):
 @pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
 def test_saved_state_is_independent_of_tracker(bounded_models, policy):
     frames, tracker = draw_texture(8), Tracker(*bounded_models[policy])
-    run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
+    run_tracker(tracker, frames[:4], {0: draw_stripes([4, 9])})
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
-    found = run_tracker(resume(*bounded_models[policy], state), frames[4:], {})
+    found = run_tracker(resume(bounded_models[policy], state), frames[4:], {})
     assert_same(found, expected)
 
 
@@ -72,12 +72,12 @@ def test_states_without_mask_or_with_forgotten_objects_resume(bounded_models, tm
     frames = draw_texture(5)
     first = Tracker(*bounded_models["every_nth"])
     first.step(frames[0])
-    second = resume(*bounded_models["every_nth"], save_state(first, tmp_path / "state.pt"))
+    second = resume(bounded_models["every_nth"], save_state(first, tmp_path / "state.pt"))
     run_tracker(second, frames[1:3], LATE)
     second.forget(4)
-    third = resume(*bounded_models["every_nth"], save_state(second, tmp_path / "state.pt"))
+    third = resume(bounded_models["every_nth"], save_state(second, tmp_path / "state.pt"))
     assert third.ids == (9,)
-    assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
+    np.testing.assert_array_equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
 
 
 def test_state_of_other_settings_rejected(bounded_models):
@@ -146,7 +146,7 @@ def test_rejected_state_does_not_change_the_tracker(bounded_models):
     frames = draw_texture(5)
     tracker, other = (Tracker(*bounded_models["restricted"]) for _ in range(2))
     for each in (tracker, other):
-        run_tracker(each, frames[:3], {0: stripes([4, 9])})
+        run_tracker(each, frames[:3], {0: draw_stripes([4, 9])})
     for state in damage_state(other.state_dict()):
         with pytest.raises(InputError, match="tracker state: "):
             tracker.load_state_dict(state)

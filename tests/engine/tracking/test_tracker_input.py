@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
 from tests.engine.fake_cuda import forget_constants
-from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.mark.parametrize(("mask", "words"), [
@@ -26,7 +26,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_tex
     (np.full((HEIGHT, WIDTH), None), "got object"),
     (np.array(["a"]), ""),
     (Image.new("RGB", (WIDTH, HEIGHT)), ""),
-    (stripes([1]).astype("timedelta64[s]"), ""),
+    (draw_stripes([1]).astype("timedelta64[s]"), ""),
 ])  # fmt: skip
 def test_invalid_mask_does_not_change_the_tracker(models, mask, words):
     frames, tracker, second = draw_texture(3), Tracker(*models["aott"]), Tracker(*models["aott"])
@@ -34,11 +34,11 @@ def test_invalid_mask_does_not_change_the_tracker(models, mask, words):
         tracker.step(frames[0], mask)
     assert tracker.ids == ()
     for each in (tracker, second):
-        each.step(frames[0], stripes([1, 2]))
+        each.step(frames[0], draw_stripes([1, 2]))
     with pytest.raises(InputError, match=f"mask: .*{words}"):
         tracker.step(frames[1], mask)
     assert tracker.ids == second.ids
-    assert torch.equal(tracker.step(frames[2]).logits, second.step(frames[2]).logits)
+    np.testing.assert_array_equal(tracker.step(frames[2]).logits, second.step(frames[2]).logits)
 
 
 @pytest.mark.parametrize(("frame", "words"), [
@@ -51,7 +51,7 @@ def test_invalid_mask_does_not_change_the_tracker(models, mask, words):
 ])  # fmt: skip
 def test_invalid_frame_rejected_before_video_starts(small_tracker, frame, words):
     with pytest.raises(InputError, match=rf"frame: expected .*, got {words}"):
-        small_tracker.step(frame, stripes([1]))
+        small_tracker.step(frame, draw_stripes([1]))
     assert small_tracker.step(draw_texture(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
@@ -63,7 +63,7 @@ def test_invalid_frame_rejected_before_video_starts(small_tracker, frame, words)
 )  # fmt: skip
 def test_invalid_output_size_rejected(small_tracker, size):
     with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
-        small_tracker.step(draw_texture(1)[0], stripes([1]), size=size)
+        small_tracker.step(draw_texture(1)[0], draw_stripes([1]), size=size)
     assert small_tracker.ids == ()
 
 
@@ -74,18 +74,18 @@ def test_invalid_output_size_rejected(small_tracker, size):
     (lambda frame: np.flip(np.flip(frame, 1).copy(), 1), lambda mask: mask > 0),  # not contiguous, boolean
 ], ids=["images", "tensors", "lists", "views"])  # fmt: skip
 def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, make_mask):
-    frames, mask = draw_texture(2), stripes([1]).astype(np.uint8)
+    frames, mask = draw_texture(2), draw_stripes([1]).astype(np.uint8)
     plain, other = Tracker(*models["aott"]), Tracker(*models["aott"])
     plain.step(frames[0], mask)
-    assert (other.step(make_frame(frames[0]), make_mask(mask)).labels == mask).all()
-    assert torch.equal(plain.step(frames[1]).logits, other.step(make_frame(frames[1])).logits)
+    np.testing.assert_array_equal(other.step(make_frame(frames[0]), make_mask(mask)).labels, mask)
+    np.testing.assert_array_equal(plain.step(frames[1]).logits, other.step(make_frame(frames[1])).logits)
 
 
 def test_predict_and_is_cut_check_frames_as_step(models):
-    frames, mask, (model, config) = draw_texture(2), stripes([1]), models["aott"]
+    frames, mask, (model, config) = draw_texture(2), draw_stripes([1]), models["aott"]
     tracker = Tracker(model, replace(config, rules=RulesConfig(cuts=True)))
     predicted = tracker.predict(Image.fromarray(frames[0]), torch.from_numpy(mask))
-    assert (tracker.commit(predicted).labels == mask).all()
+    np.testing.assert_array_equal(tracker.commit(predicted).labels, mask)
     assert not tracker.is_cut(Image.fromarray(frames[1]))
     for call in (tracker.predict, tracker.is_cut):
         with pytest.raises(InputError, match="but the video began with"):
@@ -102,14 +102,14 @@ DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]
-    mask = np.roll(stripes(ids or [1], dtype=dtype), offset, axis=1)
+    mask = np.roll(draw_stripes(ids or [1], dtype=dtype), offset, axis=1)
     tracker = Tracker(*models["aott"])
     if not mask.any():
         with pytest.raises(InputError, match="mask is empty: give ids"):
             tracker.step(draw_texture(1)[0], mask)
         return
     prediction = tracker.step(draw_texture(1)[0], mask)
-    assert (prediction.labels.astype(np.uint64) == mask.astype(np.uint64)).all()
+    np.testing.assert_array_equal(prediction.labels.astype(np.uint64), mask.astype(np.uint64))
     assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
 
 
@@ -118,7 +118,7 @@ def test_read_only_frames_do_not_warn(models, recwarn):
     frame.setflags(write=False)  # as NumPy's view of an image is
     torch.set_warn_always(True)
     try:
-        Tracker(*models["aott"]).step(frame, stripes([1]))
+        Tracker(*models["aott"]).step(frame, draw_stripes([1]))
     finally:
         torch.set_warn_always(False)
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
@@ -128,7 +128,7 @@ def test_read_only_frames_do_not_warn(models, recwarn):
 def test_default_dtype_has_no_effect(preset):
     model, config = build(preset)
     frames = draw_texture(3)
-    masks = {0: stripes([1, 2]), 2: stripes([0, 3])}
+    masks = {0: draw_stripes([1, 2]), 2: draw_stripes([0, 3])}
     expected = run_tracker(Tracker(model, config), frames, masks)
     forget_constants()
     try:

@@ -5,13 +5,13 @@ import torch
 
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import build_case, clip_batch, draw_texture, stripes
+from tests.engine.small_model import build_case, clip_batch, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize("name", ["msdeaot", "paot 16 8 4"])
 def test_all_parameters_have_gradients_that_lower_the_loss(name):
     model, config = build_case(name)
-    batch = clip_batch(draw_texture(4), [stripes([1, 2])] * 4, 2)
+    batch = clip_batch(draw_texture(4), [draw_stripes([1, 2])] * 4, 2)
     plan = ClipOptions(torch.arange(11)[None], batch.labels[0].numel(), feed_predictions=False)
 
     def loss():

@@ -101,17 +101,17 @@ def test_help_shows_all_commands_or_one(capsys):
     assert "Did you mean 'get'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("shell", "words", "kind", "expected"), [
-    ("bash", ["tr"], "plain", {"track", "train"}),
-    ("bash", ["track", "--not"], "plain", {"--not-point"}),
-    ("bash", ["track", "--mask", "fi"], "file", {"fi"}),
-    ("zsh", ["track", "--frame-numbers", ""], "plain", {"index", "file"}),
-    ("fish", ["weights", "ver"], "plain", {"verify"}),
+@pytest.mark.parametrize(("shell", "words", "current", "kind", "expected"), [
+    ("bash", "tr", "1", "plain", {"track", "train"}),
+    ("bash", "track --not", "2", "plain", {"--not-point"}),
+    ("bash", "track --mask fi", "3", "file", {"fi"}),
+    ("zsh", "track --frame-numbers ", "3", "plain", {"index", "file"}),
+    ("fish", "weights ver", "ver", "plain", {"verify"}),
 ])  # fmt: skip
-def test_shells_complete(monkeypatch, capsys, shell, words, kind, expected):
+def test_shells_complete(monkeypatch, capsys, shell, words, current, kind, expected):
     monkeypatch.setenv(COMPLETION_VARIABLE, f"{shell}_complete")
-    monkeypatch.setenv("COMP_WORDS", " ".join(["aotlab", *words]))
-    monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words)))
+    monkeypatch.setenv("COMP_WORDS", f"aotlab {words}")
+    monkeypatch.setenv("COMP_CWORD", current)
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert expected <= {word for line in lines for word in line.replace("\t", ",").split(",")}

@@ -12,7 +12,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import exit_on_signals
 from tests.marks import needs_posix
-from tests.processes import RUN_SECONDS, WAIT_SECONDS, start_python, wait_until
+from tests.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python, wait_until
 
 PROGRAM = """
 import os, signal, sys, time
@@ -94,7 +94,7 @@ def test_full_standard_output_is_reported_in_one_sentence(program, lines):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signal_removes_the_unfinished_file(program, tmp_path, name):
     process = start_python(program, "write_file", tmp_path / "out" / "file.txt")
-    assert process.stdout.readline() == "begun\n"
+    assert read_line(process) == "begun\n"
     process.send_signal(getattr(signal, name))
     _, message = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 128 + getattr(signal, name)
@@ -106,9 +106,9 @@ def test_signal_removes_the_unfinished_file(program, tmp_path, name):
 def test_swallowed_signal_can_be_sent_again(program):
     process = start_python(program, "swallow_signals", 2)
     for _ in range(2):
-        assert process.stdout.readline() == "begun\n"
+        assert read_line(process) == "begun\n"
         process.send_signal(signal.SIGTERM)
-        assert process.stdout.readline() == "swallowed\n"
+        assert read_line(process) == "swallowed\n"
     assert process.wait(timeout=WAIT_SECONDS) == 0
 
 
@@ -133,7 +133,7 @@ def is_running(pid):
 def test_workers_end_with_their_program(program, name):
     process = start_python(program, "use_workers")
     workers = []
-    while (line := process.stdout.readline()) not in ("begun\n", ""):
+    while (line := read_line(process)) not in ("begun\n", ""):
         workers.append(int(line))
     assert workers
     process.send_signal(getattr(signal, name))
@@ -159,9 +159,9 @@ sys.exit(main())
 @needs_posix
 def test_several_interrupts_print_no_traceback():
     process = start_python("-c", IMPORTING)
-    assert process.stdout.readline() == "begun\n"
+    assert read_line(process) == "begun\n"
     process.send_signal(signal.SIGINT)
-    assert process.stderr.readline() == "interrupted\n"
+    assert read_line(process, "stderr") == "interrupted\n"
     for _ in range(4):
         process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=WAIT_SECONDS)[1] == ""

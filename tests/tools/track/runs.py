@@ -1,6 +1,7 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
 import signal
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ class Repeater(RepeatingTracker):
     """A tracker that is loaded without a file; the class counts loads and steps of all of them."""
 
     loads = steps = 0
+    overrides: ClassVar[list[str]]
+    length: ClassVar[int | None]
 
     @classmethod
     def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):
