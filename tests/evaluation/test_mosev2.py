@@ -82,4 +82,4 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     table = make_scores_table({"a": scores}, RULES["mosev2"])
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
     assert "-" in format_table(table, RULES["mosev2"]).splitlines()[2]
-    assert plan_sequence(Video("a", (), annotations=truth)).scorer.ids == (3,)
+    assert [item.object_id for item in plan_sequence(Video("a", (), annotations=truth)).objects] == [3]
