@@ -764,7 +764,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     mask = truth(0)
     mask[30:38, 2:10] = 1  # the drawn mask has two parts
     write_mask(tmp_path / "a.png", mask)
-    result = track(DoubtfulTracker(), open_frames(video), {0: mask}, clip, JobOptions(write=("masks", "review")))
+    result = track(open_frames(video), {0: mask}, clip, DoubtfulTracker(), JobOptions(write=("masks", "review")))
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
     write_job_record(clip, record)
