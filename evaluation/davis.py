@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, measure_region_and_contour
-from aotlab.evaluation.sequence_scores import LabelScorer, Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
@@ -44,13 +44,13 @@ def plan_sequence(
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = sequence.merge_ids and set(np.unique(first)) == {0, VOID}
     ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
-    merge: Merge | None = None
     if sequence.merge_ids:
-        ids, merge = (1,), "with_void" if void_is_object else "without_void"
+        ids = (1,)
     elif present_ids:
         ids = tuple(sorted(list_ids(first)))
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, LabelScorer(ids, merge, refuse_unknown_ids, measure))
+    scorer = LabelScorer(ids, sequence.merge_ids, void_is_object, refuse_unknown_ids, measure)
+    return ScoringPlan(sequence.name, scored, objects, scorer)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:

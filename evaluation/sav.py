@@ -86,5 +86,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         ObjectScorer(
             {object_id: folders[object_id] for object_id in present}, frozenset(folders.keys() - present.keys())
         ),
-        object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
+        is_counted=np.array([[stem in frames for stem in stems] for frames in present.values()], bool),
+        object_present=np.array([[frames.get(stem, False) for stem in stems] for frames in present.values()], bool),
     )
