@@ -41,8 +41,8 @@ def plan_sequence(
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: {NO_FRAMES}")
     first = read_mask(ordered[0])
-    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
-    void_is_object = sequence.merge_ids and set(np.unique(first)) == {0, VOID}
+    # In a later frame, 255 may be void around an absent object; only the first frame decides.
+    void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
     ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
     if sequence.merge_ids:
         ids = (1,)

@@ -26,7 +26,8 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, number_type, option
+from aotlab.utils.numbers import MAX_COUNT, Range
 from aotlab.utils.progress import progress_bar
 from research.bundled.touching_clips import (
     HELD_OUT_PART,
@@ -93,10 +94,10 @@ def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.n
     for annotation, prediction in zip(annotations, predictions, strict=True):
         touching = find_touching_ids(annotation)
         if touching:
-            own = np.isin(annotation, touching)
+            is_touching = np.isin(annotation, touching)
             frames += 1
-            pixels += int(own.sum())
-            switched += int((own & (prediction != annotation) & (prediction > 0)).sum())
+            pixels += int(is_touching.sum())
+            switched += int((is_touching & (prediction != annotation) & (prediction > 0)).sum())
     return IdentitySwitches(frames, pixels, switched)
 
 
@@ -217,16 +218,16 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
             channels = prediction.logits.float().numpy()[:, rows, columns].T
             missing = ((0, 0), (0, 1 + MAX_OBJECTS - channels.shape[1]))
             logits.append(np.pad(channels, missing, constant_values=-np.inf))
-            channel_of = np.zeros(256, int)
-            channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
-            truth.append(channel_of[labels[rows, columns]])
+            channels_by_id = np.zeros(256, int)
+            channels_by_id[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
+            truth.append(channels_by_id[labels[rows, columns]])
     return predicted, (np.concatenate(logits), np.concatenate(truth))
 
 
 @command("python -m research.bundled.benchmark_touching")
 @click.argument("data", type=Folder, metavar="DATA", help="folder that has static/")
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="weights (default: the bundled model)")
-@option("--clips", type=PositiveInt, default=24, help="number of clips")
+@option("--clips", type=number_type(Range(2, MAX_COUNT, step=1)), default=24, help="number of clips, 2 or more")
 @option("--seed", type=NonNegativeInt, default=1, help="seed of the clips")
 @option("--people", is_flag=True, help="compose clips of two people, without other objects")
 @option("--calibrate", "output", type=File, help="write the checkpoint with the fitted temperature")

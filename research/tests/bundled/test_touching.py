@@ -13,6 +13,7 @@ from research.bundled.benchmark_touching import (
     expected_calibration_error,
     find_touching_ids,
     fit_temperature,
+    main,
     softmax_with_temperature,
 )
 from research.bundled.touching_clips import (
@@ -184,3 +185,8 @@ def test_fitted_temperature_matches_the_true_one():
     overconfident, fitted = (softmax_with_temperature(2.5 * logits, t).max(1) for t in (1.0, 2.5))
     right = logits.argmax(1) == truth
     assert expected_calibration_error(fitted, right) < 0.5 * expected_calibration_error(overconfident, right)
+
+
+def test_one_clip_rejected_as_calibration_needs_two(tmp_path, capsys):
+    assert main([str(tmp_path), "--clips", "1"]) == 2
+    assert "--clips: must be a whole number, 2 to 2147483647, got 1" in capsys.readouterr().err
