@@ -8,7 +8,6 @@ import pytest
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.sets import ImageSet
 from research.bundled.benchmark_touching import (
-    compose_people_clip,
     count_switches,
     expected_calibration_error,
     find_touching_ids,
@@ -19,6 +18,7 @@ from research.bundled.benchmark_touching import (
 from research.bundled.touching_clips import (
     Cutout,
     Joint,
+    compose_people_clip,
     compute_part,
     cut_out_object,
     draw_cutouts,
