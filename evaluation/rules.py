@@ -9,7 +9,16 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.metrics import region_similarity
-from aotlab.evaluation.rows import COLUMNS, Row, Summary, column_mean, compute_statistics, make_davis_row, mean_row
+from aotlab.evaluation.rows import (
+    COLUMNS,
+    Row,
+    Summary,
+    column_mean,
+    compute_statistics,
+    make_davis_row,
+    mean_row,
+    select_rows,
+)
 from aotlab.evaluation.sequence_scores import ScoringPlan
 
 
@@ -35,8 +44,8 @@ class Rules:
 
 def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects, and over those in kitchens unseen in training (Darkhalil et al. 2022)."""
-    unseen = {f"{column}_unseen": column_mean(rows, column, seen, False) for column in ("J&F", "J", "F")}
-    return {**mean_row(rows), **unseen}
+    unseen = select_rows(rows, seen, False)
+    return {**mean_row(rows), **{f"{column}_unseen": column_mean(unseen, column) for column in ("J&F", "J", "F")}}
 
 
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:

@@ -129,7 +129,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.scorer.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
-    raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
+    raise_if_missing(missing, f"expected {len(expected)} palette PNGs for the scored frames")
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:

@@ -143,5 +143,5 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
 def test_missing_result_is_reported_in_one_sentence(videos, tmp_path):
     shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
     (tmp_path / "results" / "001" / "00008.png").unlink()
-    with pytest.raises(InputError, match=r"00008\.png: no such file; .* of the 6 scored frames"):
+    with pytest.raises(InputError, match=r"00008\.png: no such file; expected 6 palette PNGs for the scored"):
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
