@@ -13,6 +13,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, measure_region_and_contour
+from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
@@ -71,6 +72,11 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
         scorer=LabelScorer(tuple(ids), refuse_unknown_ids=False),
         object_present=present.reshape(len(ids), len(plan.frames)),
     )
+
+
+def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Return the means over all objects."""
+    return {**mean_row(rows)}
 
 
 def score_labels(
