@@ -50,11 +50,11 @@ class ObjectScorer:
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
     """Return the result file of each object with an annotation of this name; ``folders``: annotations by object."""
-    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
     separate = any((results / folder.name).is_dir() for folder in folders.values())
     return {
         object_id: results / folder.name / name if separate else results / name
-        for object_id, folder in annotated.items()
+        for object_id, folder in folders.items()
+        if (folder / name).is_file()
     }
 
 
