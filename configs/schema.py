@@ -27,7 +27,7 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import Range
 
 STRIDES = (16, 8, 4)
-Dim = Annotated[int, Range(16, 2**16, multiple=16)]
+Dim = Annotated[int, Range(16, 2**16, step=16)]
 """Width of embeddings."""
 PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
 """Settings of methods with several stages."""
@@ -85,7 +85,7 @@ class StageConfig:
     """Attention heads."""
     window: Annotated[int, Range(0, 1001)] = 15
     """Side of the short-term attention window in tokens, odd; 0 turns short-term attention off (an ablation of AOT)."""
-    feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
+    feedforward: Annotated[int, Range(32, 2**20, step=32)] = 1024
     """Hidden width of the feed-forward layers."""
     drop_path: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.1
     """Probability that training drops a residual branch, per sample."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, measure_region_and_contour
-from aotlab.evaluation.sequence_scores import LabelScorer, Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.evaluation.rows import Row, Summary, mean_row
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
@@ -41,16 +42,16 @@ def plan_sequence(
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: {NO_FRAMES}")
     first = read_mask(ordered[0])
-    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
-    void_is_object = sequence.merge_ids and set(np.unique(first)) == {0, VOID}
+    # In a later frame, 255 may be void around an absent object; only the first frame decides.
+    void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
     ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
-    merge: Merge | None = None
     if sequence.merge_ids:
-        ids, merge = (1,), "with_void" if void_is_object else "without_void"
+        ids = (1,)
     elif present_ids:
         ids = tuple(sorted(list_ids(first)))
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, LabelScorer(ids, merge, refuse_unknown_ids, measure))
+    scorer = LabelScorer(ids, sequence.merge_ids, void_is_object, refuse_unknown_ids, measure)
+    return ScoringPlan(sequence.name, scored, objects, scorer)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:
@@ -71,6 +72,11 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
         scorer=LabelScorer(tuple(ids), refuse_unknown_ids=False),
         object_present=present.reshape(len(ids), len(plan.frames)),
     )
+
+
+def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Return the means over all objects."""
+    return {**mean_row(rows)}
 
 
 def score_labels(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none
+from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none, select_rows
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing
@@ -54,8 +54,9 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """
     if all(group is None for group in seen):
         return {column: column_mean(rows, column) for column in COLUMNS}
+    groups = [select_rows(rows, seen, group) for group in (True, False)]
     values: Summary = {}
     for column in ("J", "F", "V"):
-        parts = [column_mean(rows, column, seen, group) for group in (True, False)]
+        parts = [column_mean(group, column) for group in groups]
         values |= {column: mean_or_none(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
     return {"J&F": mean_or_none([values["J"], values["F"]]), **values}

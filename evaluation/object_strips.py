@@ -56,10 +56,11 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
     for stem in pick_frames(scores, object_id, FRAMES):
         masks = _read_masks(video, results, object_id, stem)
         height, width = masks[0].shape
-        if files[stem] in video.annotations:  # a video of masks only
+        file = files.get(stem)
+        if file is None or file in video.annotations:  # only a mask
             frame = np.zeros((height, width, 3), np.uint8)
         else:
-            frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
+            frame = np.asarray(Image.fromarray(read_image(file)).resize((width, height)))
         pair = Image.fromarray(np.concatenate([draw_overlay(frame, mask * object_id) for mask in masks]))
         size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
         columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))

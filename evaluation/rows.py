@@ -6,6 +6,10 @@ import numpy as np
 
 RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
+Row = dict[str, float]
+"""Value in percent by column."""
+Summary = dict[str, float | None]
+"""Values in percent over all objects; None if undefined."""
 
 
 def decay(values: np.ndarray) -> float:
@@ -16,13 +20,6 @@ def decay(values: np.ndarray) -> float:
     # quarter points, halves rounded up
     ends = [(quarter * (len(values) - 1) + 2) // 4 for quarter in range(5)]
     return float(values[ends[0] : ends[1] + 1].mean() - values[ends[3] : ends[4] + 1].mean())
-
-
-Row = dict[str, float]
-"""Value in percent by column."""
-
-Summary = dict[str, float | None]
-"""Values in percent over all objects; None if undefined."""
 
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:
@@ -47,14 +44,15 @@ def mean_row(rows: Sequence[Row]) -> Row:
     return {column: value for column in columns if (value := column_mean(rows, column)) is not None}
 
 
-def column_mean(
-    rows: Sequence[Row], column: str, seen: Sequence[bool | None] = (), group: bool | None = None
-) -> float | None:
-    """Return the mean of one column over the rows that have it, of one group if given; None without rows."""
-    if group is not None:
-        rows = [row for row, is_seen in zip(rows, seen, strict=True) if is_seen is group]
+def column_mean(rows: Sequence[Row], column: str) -> float | None:
+    """Return the mean of one column over the rows that have it; None without any."""
     values = [row[column] for row in rows if column in row]
     return sum(values) / len(values) if values else None
+
+
+def select_rows(rows: Sequence[Row], seen: Sequence[bool | None], group: bool) -> list[Row]:
+    """Return the rows of the objects that are seen in training, or with ``group`` false, of those that are not."""
+    return [row for row, is_seen in zip(rows, seen, strict=True) if is_seen is group]
 
 
 def mean_or_none(values: Collection[float | None]) -> float | None:

@@ -50,11 +50,11 @@ class ObjectScorer:
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
     """Return the result file of each object with an annotation of this name; ``folders``: annotations by object."""
-    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
     separate = any((results / folder.name).is_dir() for folder in folders.values())
     return {
         object_id: results / folder.name / name if separate else results / name
-        for object_id, folder in annotated.items()
+        for object_id, folder in folders.items()
+        if (folder / name).is_file()
     }
 
 
@@ -86,5 +86,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         ObjectScorer(
             {object_id: folders[object_id] for object_id in present}, frozenset(folders.keys() - present.keys())
         ),
-        object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
+        is_counted=np.array([[stem in frames for stem in stems] for frames in present.values()], bool),
+        object_present=np.array([[frames.get(stem, False) for stem in stems] for frames in present.values()], bool),
     )

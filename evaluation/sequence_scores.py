@@ -7,7 +7,7 @@ processes; `join_scores` merges them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import raise_if_missing
 
-Merge = Literal["without_void", "with_void"]
-"""Treatment of void if all ids are one object. With void, 255 is part of it, as in the first release of DAVIS 2016."""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
@@ -56,7 +54,10 @@ class LabelScorer:
 
     ids: tuple[int, ...]
     """Ids of the scored objects."""
-    merge: Merge | None = None
+    merge_ids: bool = False
+    """All ids are one object."""
+    void_is_object: bool = False
+    """255 is part of merged ids, as in the first release of DAVIS 2016."""
     refuse_unknown_ids: bool = True
     """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
     measure: Measure = measure_region_and_contour
@@ -72,8 +73,8 @@ class LabelScorer:
         """Score the H×W ids of a frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
         require_image_size(prediction, annotation.shape, name, "its annotation")
         size = (annotation.shape[0], annotation.shape[1])
-        if self.merge:
-            is_object = (annotation > 0) & ~is_void(annotation) if self.merge == "without_void" else annotation > 0
+        if self.merge_ids:
+            is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, self.ids)
@@ -97,7 +98,7 @@ class ScoringPlan:
     """K×N bool: frames that count for each object, if the metadata list them. None: all frames count."""
     object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation shows each object, if objects may begin late. An object then counts from the
-    first frame on which the annotation or the prediction shows it."""
+    first counted frame on which the annotation or the prediction shows it."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.scorer.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
-    raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
+    raise_if_missing(missing, f"expected {len(expected)} palette PNGs for the scored frames")
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
@@ -147,12 +148,12 @@ def require_known_ids(labels: np.ndarray, ids: Sequence[int]) -> None:
 def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to a sequence's scores."""
     values = np.stack([values for values, _ in frames], axis=2)
-    is_counted = plan.is_counted
+    if plan.is_counted is not None:
+        values = np.where(plan.is_counted, values, np.nan)
     if plan.object_present is not None:
         # J is 1 if both masks are empty. Below 1 without an object in the annotation, the prediction shows it.
-        is_counted = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
-    if is_counted is not None:
-        values = np.where(is_counted, values, np.nan)
+        is_shown = plan.object_present | (values[0] < 1)
+        values = np.where(np.maximum.accumulate(is_shown, axis=1), values, np.nan)
     stems = tuple(path.stem for path in plan.frames)
     missing_counts = [item.missing_frames for item in plan.objects]
     if any(missing_counts):

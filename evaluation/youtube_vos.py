@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.rows import Row, Summary, column_mean, mean_or_none
+from aotlab.evaluation.rows import Row, Summary, column_mean, mean_or_none, select_rows
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 
 COLUMNS = ("J&F", "J", "F")
@@ -40,7 +40,7 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     The values of an empty group are None, and then ``overall`` is too. ``J&F``, ``J`` and ``F`` cover all objects.
     """
     parts = {
-        f"{column}_{name}": column_mean(rows, column, seen, group)
+        f"{column}_{name}": column_mean(select_rows(rows, seen, group), column)
         for name, group in (("seen", True), ("unseen", False))
         for column in "JF"
     }

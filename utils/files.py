@@ -84,8 +84,8 @@ def write_bytes(path: Path, content: Buffer) -> None:
 
 def require_regular_file(path: Path) -> None:
     """Raise `InputError` if a path is a folder, device, pipe, or a link to a process's open file, as /dev/stdout is."""
-    stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
-    is_other = stands_for_stream or (path.exists() and not path.is_file())
+    is_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
+    is_other = is_stream or (path.exists() and not path.is_file())
     require(not is_other, f"{path}: exists and is not a regular file; give another name")
 
 

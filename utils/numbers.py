@@ -21,26 +21,23 @@ class Range:
 
     low: float = -math.inf
     high: float = math.inf
-    whole: bool = False
+    step: int | None = None
+    """Divisor of allowed whole numbers; None: fractions are allowed."""
     exclusive_low: bool = False
     """Whether the lower bound itself is excluded."""
     exclusive_high: bool = False
     """Whether the upper bound itself is excluded."""
-    multiple: int = 1
-    """Step of whole numbers."""
 
     def __contains__(self, value: Any) -> bool:
-        if not _is_finite(value):
-            return False
-        if (self.whole or self.multiple > 1) and value % self.multiple:
+        if not _is_finite(value) or (self.step and value % self.step):
             return False
         above = value > self.low if self.exclusive_low else value >= self.low
         return above and (value < self.high if self.exclusive_high else value <= self.high)
 
     def __str__(self) -> str:
         """Describe the range, to follow "must be" in a message."""
-        low, high = f"{self.low:.15g}", f"{self.high:.15g}"
-        step = f", a multiple of {self.multiple}" if self.multiple > 1 else ""
+        low, high = (f"{bound:.15g}" if isinstance(bound, float) else str(bound) for bound in (self.low, self.high))
+        step = f", a multiple of {self.step}" if self.step and self.step > 1 else ""
         if self.high == math.inf:
             text = f"above {low}" if self.exclusive_low else f"{low} or more"
             return text + step if self.low > -math.inf else "a finite number"
@@ -58,12 +55,12 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-POSITIVE_COUNT = Range(1, MAX_COUNT, whole=True)
-COUNT = Range(0, MAX_COUNT, whole=True)
+POSITIVE_COUNT = Range(1, MAX_COUNT, step=1)
+COUNT = Range(0, MAX_COUNT, step=1)
 POSITIVE = Range(0, exclusive_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
-SEED = Range(0, 2**63 - 1, whole=True)
+SEED = Range(0, 2**63 - 1, step=1)
 
 
 def format_bytes(count: int) -> str:

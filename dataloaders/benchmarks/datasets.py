@@ -140,13 +140,13 @@ def open_dataset(
     dataset = DATASETS[name]
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}
-    for option in enabled.keys() - {*dataset.options}:
-        supported = ", ".join(other.name for other in _DATASETS if option in other.options)
-        raise InputError(f"{option}: {dataset.name} has no such option; only {supported}")
+    for option in enabled:
+        supported = [other.name for other in _DATASETS if option in other.options]
+        require(name in supported, f"{option}: {name} has no such option; only {', '.join(supported)}")
     require(dataset.has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    require_folder(folder, f"{dataset.name} as {dataset.layout}{source}")
+    require_folder(folder, f"{name} as {dataset.layout}{source}")
     places = (folder, split) if dataset.has_splits else (folder,)
     return dataset.read(*places, **enabled)
 

@@ -14,7 +14,7 @@ from aotlab.utils.files import reading
 
 
 def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read H×W ids of a given mask of (height, width); smaller objects lie on top of larger ones."""
+    """Read H×W ids of a reference mask of (height, width); smaller objects lie on top of larger ones."""
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
     return merge_object_masks(read_object_masks(mask, size=size))
@@ -54,5 +54,5 @@ def extract_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np
 
 
 def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
-    """Return the files of a given mask."""
+    """Return the files of a reference mask; none for run lengths."""
     return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from aotlab.configs.training import SourceConfig
@@ -78,8 +78,8 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
         names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
-    image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
-    return replace(image_set, balance=source.balance)
+    pairs = [*loose, *chain.from_iterable(sets.values())]
+    return make_image_set(pairs, images, masks, balance=source.balance)
 
 
 SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
@@ -135,10 +135,10 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set(list_coco_images(images, json_file), images, json_file)
 
 
-def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
-    """Return a set of images."""
+def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path, *, balance: float = 0.0) -> ImageSet:
+    """Return a set of images; raise `InputError` if there is none."""
     require(images, f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
-    return ImageSet(tuple(images))
+    return ImageSet(tuple(images), balance)
 
 
 def read_video_folders(root: Path, split: str | None = None) -> list[Video]:

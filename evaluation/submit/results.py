@@ -22,7 +22,7 @@ class BenchmarkResults(NamedTuple):
 
 
 def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
-    """Return the (height, width) of a video's results and its object ids; reads the given masks."""
+    """Return the (height, width) of a video's results and its object ids; reads the reference masks."""
     masks = [read_labels(mask) for mask in video.reference_masks.values()]
     ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
     return video.output_size(*masks[0].shape), sorted(ids)

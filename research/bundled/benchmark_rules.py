@@ -27,8 +27,17 @@ from aotlab.media.masks import VOID, read_mask
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder
 from aotlab.utils.progress import progress_bar
-from research.bundled.benchmark_touching import compose_people_clip, compose_touching_clip, pan_image
-from research.bundled.touching_clips import Cutout, cut_out_object, draw_cutouts, open_static_part, paste_touching
+from research.bundled.touching_clips import (
+    MAX_OBJECTS,
+    Cutout,
+    compose_people_clip,
+    compose_touching_clip,
+    cut_out_object,
+    draw_cutouts,
+    open_static_part,
+    pan_image,
+    paste_touching,
+)
 
 WITHOUT_RULES = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """No rule, and frames in their own size, which a CPU tracks in minutes."""
@@ -89,7 +98,7 @@ def compose_touching_different(images: ImageSet, rng: Generator) -> Clip:
     cutouts = draw_different(images, rng, int(rng.integers(2, 4)))
     frames = draw_background(images, rng)
     background = Clip(frames, np.zeros(frames.shape[:3], np.uint8), 0)
-    return paste_touching(background, cutouts, rng, max_objects=10)
+    return paste_touching(background, cutouts, rng, max_objects=MAX_OBJECTS)
 
 
 def draw_background(images: ImageSet, rng: Generator) -> np.ndarray:

@@ -15,33 +15,28 @@ from typing import NamedTuple
 import click
 import cv2
 import numpy as np
-from numpy.random import Generator
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.training.clips import Clip, relabel
-from aotlab.dataloaders.training.sets import ImageSet
+from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, number_type, option
+from aotlab.utils.numbers import MAX_COUNT, Range
 from aotlab.utils.progress import progress_bar
 from research.bundled.touching_clips import (
     HELD_OUT_PART,
-    Cutout,
-    cut_out_object,
-    draw_cutouts,
-    match_colors,
+    MAX_OBJECTS,
+    compose_people_clip,
+    compose_touching_clip,
     open_static_part,
-    paste_touching,
 )
 
 CONTACT_DISTANCE = 3
 """Distance in pixels within which two objects touch."""
-MAX_OBJECTS = 10
-"""Largest number of objects in a clip."""
 PIXELS_PER_FRAME = 400
 """Number of pixels of each frame on which calibration is measured."""
 FRAMES, SIDE = 12, 321
@@ -50,8 +45,6 @@ NUM_BINS = 15
 """Number of bins of the calibration error."""
 TEMPERATURES = np.geomspace(0.25, 8, 241)
 """Temperatures that `fit_temperature` tries."""
-PEOPLE = ("CCP", "PennFudan")
-"""Sets of images of people."""
 PixelSample = tuple[np.ndarray, np.ndarray]
 """Logits of pixels, N×(1 + MAX_OBJECTS) float32, -inf for objects that a clip lacks, and N true channels."""
 
@@ -93,10 +86,10 @@ def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.n
     for annotation, prediction in zip(annotations, predictions, strict=True):
         touching = find_touching_ids(annotation)
         if touching:
-            own = np.isin(annotation, touching)
+            is_touching = np.isin(annotation, touching)
             frames += 1
-            pixels += int(own.sum())
-            switched += int((own & (prediction != annotation) & (prediction > 0)).sum())
+            pixels += int(is_touching.sum())
+            switched += int((is_touching & (prediction != annotation) & (prediction > 0)).sum())
     return IdentitySwitches(frames, pixels, switched)
 
 
@@ -155,52 +148,6 @@ def calibrate(samples: list[PixelSample], stored: float) -> float:
     return temperature
 
 
-def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: similar objects meet in front of a panned image, whose objects remain."""
-    cutouts: list[Cutout] = []
-    while not cutouts:
-        index = images.sample_index(rng)
-        cutouts = draw_cutouts(images, index, rng)
-    background = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
-    clip = paste_touching(background, cutouts, rng, max_objects=MAX_OBJECTS)
-    return replace(clip, names=(images.images[index].image.stem,))
-
-
-def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: two people in similar colors meet in front of a panned image."""
-    people = [image for image in images.images if image.image.parent.name in PEOPLE]
-    others = [image for image in images.images if image.image.parent.name not in PEOPLE]
-    cutouts: list[Cutout] = []
-    for index in rng.permutation(len(people)):
-        image, mask = people[index].read()
-        if people[index].image.parent.name == "CCP":  # ids of clothes
-            mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
-        person = cut_out_object(image, mask, rng)
-        if person is not None:
-            cutouts.append(match_colors(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
-        if len(cutouts) == 2:
-            break
-    image, mask = others[int(rng.integers(len(others)))].read()
-    clip = paste_touching(pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
-    return replace(clip, names=(people[index].image.stem,))
-
-
-def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
-    """Move a square window across an image H×W×3 with ids H×W."""
-    factor = 1.2 * side / min(mask.shape)
-    size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
-    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
-    mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT))
-    room = np.array(mask.shape) - side
-    start, end = room * rng.uniform(0, 1, 2), room * rng.uniform(0, 1, 2)
-    views, labels = [], []
-    for time in np.linspace(0, 1, frames):
-        top, left = np.rint(start + time * (end - start)).astype(int)
-        views.append(image[top : top + side, left : left + side])
-        labels.append(mask[top : top + side, left : left + side])
-    return relabel(np.stack(views), np.stack(labels), rng, min_pixels=100, max_objects=3)
-
-
 def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSample]:
     """Return the labels of each frame, and pixels that were labeled as an object on the frames after the first."""
     tracker.reset(len(clip.frames))
@@ -217,16 +164,16 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
             channels = prediction.logits.float().numpy()[:, rows, columns].T
             missing = ((0, 0), (0, 1 + MAX_OBJECTS - channels.shape[1]))
             logits.append(np.pad(channels, missing, constant_values=-np.inf))
-            channel_of = np.zeros(256, int)
-            channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
-            truth.append(channel_of[labels[rows, columns]])
+            channels_by_id = np.zeros(256, int)
+            channels_by_id[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
+            truth.append(channels_by_id[labels[rows, columns]])
     return predicted, (np.concatenate(logits), np.concatenate(truth))
 
 
 @command("python -m research.bundled.benchmark_touching")
 @click.argument("data", type=Folder, metavar="DATA", help="folder that has static/")
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="weights (default: the bundled model)")
-@option("--clips", type=PositiveInt, default=24, help="number of clips")
+@option("--clips", type=number_type(Range(2, MAX_COUNT, step=1)), default=24, help="number of clips, 2 or more")
 @option("--seed", type=NonNegativeInt, default=1, help="seed of the clips")
 @option("--people", is_flag=True, help="compose clips of two people, without other objects")
 @option("--calibrate", "output", type=File, help="write the checkpoint with the fitted temperature")

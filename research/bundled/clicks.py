@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from aotlab.evaluation.metrics import region_similarity
@@ -11,8 +12,6 @@ from aotlab.media.prompt import Point
 
 def distance_to_edge(mask: np.ndarray) -> np.ndarray:
     """Return each pixel's distance to the nearest pixel outside a mask H×W bool; the border is outside."""
-    import cv2
-
     padded = np.pad(mask.astype(np.uint8), 1)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
 

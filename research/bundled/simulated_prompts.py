@@ -5,6 +5,7 @@ Planes are those of `aotlab.networks.prompts.PLANES`: positive, negative, box, m
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from aotlab.media.prompt import find_box
@@ -85,8 +86,6 @@ def draw_pixel(depth: np.ndarray, rng: np.random.Generator, *, exact: float = 0.
 
 def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = DISC_RADIUS) -> None:
     """Set a disc to 1 in place."""
-    import cv2
-
     if pixel is not None:
         cv2.circle(plane, pixel[::-1], radius, 1.0, -1)
 
@@ -102,8 +101,6 @@ def add_box(plane: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> No
 
 def add_stroke(plane: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> None:
     """Draw in place a curve through three pixels of a region, as far as it stays inside."""
-    import cv2
-
     radius = max(1, int(min(depth.max() * 0.4, rng.uniform(2, 5))))
     inside = np.argwhere(depth >= max(min(radius + 1, depth.max() * 0.5), 1e-3))
     if len(inside) == 0:
@@ -123,8 +120,6 @@ def distort_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Returns:
         H×W float32 in 0 to 1.
     """
-    import cv2
-
     size = float(np.sqrt(max(mask.sum(), 30)))
     signed = np.where(mask, distance_to_edge(mask), -distance_to_edge(~mask))
     noise = rng.normal(size=(rng.integers(3, 9),) * 2).astype(np.float32)
@@ -145,8 +140,6 @@ def distort_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _draw_negative_pixel(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> Pixel | None:
     """Draw a pixel on another object, or near the object's outline."""
-    import cv2
-
     if others.any() and rng.random() < 0.7:
         return draw_pixel(distance_to_edge(others & (truth != 1)), rng)
     mask = (truth == 1).astype(np.uint8)

@@ -25,6 +25,10 @@ MIN_VISIBLE = 0.35
 """Fraction of each object's pixels that must be visible on the reference frame."""
 MIN_CUTOUT_PIXELS = 400
 """Smallest number of pixels of an object that is cut out."""
+MAX_OBJECTS = 10
+"""Largest number of objects in a clip."""
+PEOPLE = ("CCP", "PennFudan")
+"""Sets of images of people."""
 PARTS = 20
 """Number of parts that all images are divided into."""
 HELD_OUT_PART = 0
@@ -150,6 +154,52 @@ def paste_touching(background: Clip, cutouts: Sequence[Cutout], rng: Generator, 
             break
     clip = relabel(frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(clip, names=background.names)
+
+
+def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: similar objects meet in front of a panned image, whose objects remain."""
+    cutouts: list[Cutout] = []
+    while not cutouts:
+        index = images.sample_index(rng)
+        cutouts = draw_cutouts(images, index, rng)
+    background = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
+    clip = paste_touching(background, cutouts, rng, max_objects=MAX_OBJECTS)
+    return replace(clip, names=(images.images[index].image.stem,))
+
+
+def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: two people in similar colors meet in front of a panned image."""
+    people = [image for image in images.images if image.image.parent.name in PEOPLE]
+    others = [image for image in images.images if image.image.parent.name not in PEOPLE]
+    cutouts: list[Cutout] = []
+    for index in rng.permutation(len(people)):
+        image, mask = people[index].read()
+        if people[index].image.parent.name == "CCP":  # ids of clothes
+            mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
+        person = cut_out_object(image, mask, rng)
+        if person is not None:
+            cutouts.append(match_colors(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+        if len(cutouts) == 2:
+            break
+    image, mask = others[int(rng.integers(len(others)))].read()
+    clip = paste_touching(pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
+    return replace(clip, names=(people[index].image.stem,))
+
+
+def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
+    """Move a square window across an image H×W×3 with ids H×W."""
+    factor = 1.2 * side / min(mask.shape)
+    size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT))
+    room = np.array(mask.shape) - side
+    start, end = room * rng.uniform(0, 1, 2), room * rng.uniform(0, 1, 2)
+    views, labels = [], []
+    for time in np.linspace(0, 1, frames):
+        top, left = np.rint(start + time * (end - start)).astype(int)
+        views.append(image[top : top + side, left : left + side])
+        labels.append(mask[top : top + side, left : left + side])
+    return relabel(np.stack(views), np.stack(labels), rng, min_pixels=100, max_objects=3)
 
 
 def draw_meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:

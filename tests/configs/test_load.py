@@ -70,6 +70,7 @@ OVERRIDES = {
     "model.stages.9.window=7": "model.stages.9: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",
     "memory.every=-1": "memory.every must be 1 to 2147483647, got -1",
+    "train.seed=-1": "train.seed must be 0 to 9223372036854775807, got -1",
     "input.scale=0": "input.scale must be above 0",
     "train.phases=[{name: ../evil}]": "train.phases.0.name: '../evil' is not a plain name",
     "train.phases=[{name: a, lrr: 1}]": "unknown key train.phases.0.lrr; did you mean train.phases.0.lr?",

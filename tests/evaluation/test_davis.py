@@ -69,6 +69,15 @@ def test_black_and_white_annotations_have_one_object(tmp_path, rules):
     assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
 
 
+def test_merged_object_may_fill_the_first_frame(tmp_path):
+    labels = draw_moving_box()
+    labels[0] = 1
+    paths = write_sequence(tmp_path / "truth", labels * 255)
+    write_sequence(tmp_path / "found", labels)
+    plan = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
+    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

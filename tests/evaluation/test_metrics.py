@@ -5,9 +5,10 @@ import pytest
 
 from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour, region_similarity
 from aotlab.evaluation.rows import compute_statistics
-from aotlab.evaluation.rules import RULES, make_vost_row
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
+from aotlab.evaluation.vost import make_row
 from tests.golden.references import golden_arrays
 
 
@@ -56,7 +57,7 @@ def test_worst_objects_come_first_and_ties_by_name():
 @pytest.mark.parametrize(("frames", "tail"), [(3, 1), (4, 1), (5, 2), (7, 2), (8, 2), (9, 3)])
 def test_vost_also_scores_the_last_quarter_rounded_up(frames, tail):
     region = np.arange(frames) / frames
-    row = make_vost_row(region)
+    row = make_row(region)
     assert row["J_tr"] == pytest.approx(100 * region[-tail:].mean())
 
 

@@ -84,6 +84,17 @@ def test_frames_count_from_the_first_pixel(tmp_path):
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
 
 
+def test_ends_of_each_object_do_not_count(tmp_path):
+    folders = {1: draw(tmp_path / "truth" / "000", [[5]] * 7), 2: draw(tmp_path / "truth" / "001", [[50]] * 6)}
+    (folders[2] / "00000.png").unlink()  # annotated on frames 4 to 20, so 8 to 16 count
+    draw(tmp_path / "results" / "000", [[5]] * 7)
+    draw(tmp_path / "results" / "001", [[52]] * 7)
+    plan = plan_sequence(Video("a", (), object_folders=folders))
+    scores = score_sequence(plan, tmp_path / "results")
+    assert scores.frames == ("00004", "00008", "00012", "00016", "00020")
+    assert np.isnan(scores.region).tolist() == [[False] * 5, [True, False, False, False, True]]
+
+
 def test_results_become_folders_of_objects(videos, tmp_path, capsys):
     for video in videos:
         for stem, ids in miniatures.separate_labels(video).items():
@@ -132,5 +143,5 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
 def test_missing_result_is_reported_in_one_sentence(videos, tmp_path):
     shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
     (tmp_path / "results" / "001" / "00008.png").unlink()
-    with pytest.raises(InputError, match=r"00008\.png: no such file; .* of the 6 scored frames"):
+    with pytest.raises(InputError, match=r"00008\.png: no such file; expected 6 palette PNGs for the scored"):
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")

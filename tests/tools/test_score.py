@@ -195,6 +195,13 @@ def test_object_without_a_frame_to_draw_is_listed(tmp_path, capsys):
     assert drawn == [Path(line.split()[-1]).name for line in lines[1:]]
 
 
+def test_annotation_without_a_frame_is_drawn(tmp_path):
+    options = [*prepare("folder", tmp_path), "--worst", "9", "--draw-worst", str(tmp_path / "worst")]
+    sorted((tmp_path / "root" / "JPEGImages" / "first").iterdir())[2].unlink()
+    assert main([*options, "--workers", "1"]) == 0
+    assert len(list((tmp_path / "worst").iterdir())) == 3
+
+
 def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = draw_box((24, 32), (4, 12), (6, 20), 255)
     for kind, form in (("JPEGImages", "{:05d}.jpg"), ("Annotations", "{:05d}.png")):

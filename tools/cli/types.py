@@ -79,12 +79,12 @@ def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
 def parse_number(text: str, allowed: Range) -> float:
     """Parse a number, an int if the range holds only integers; raises `ValueError` if it is not in the range."""
     try:
-        value = int(text) if allowed.whole else float(text)
+        value = int(text) if allowed.step else float(text)
     except ValueError:
         value = math.nan
     if value not in allowed:
         kind = "finite and " if value == allowed.high == math.inf else ""
-        kind = "a whole number, " if allowed.whole else kind
+        kind = "a whole number, " if allowed.step else kind
         raise ValueError(f"must be {kind}{allowed}, got {text[:40]}")
     return value
 
@@ -133,7 +133,7 @@ PositiveFloat = number_type(POSITIVE)
 Scale = number_type(Range(0, 16, exclusive_low=True))
 Bytes = ParsedType(parse_bytes, "SIZE")
 """Type of sizes such as 2GB; the value is a number of bytes."""
-Port = number_type(Range(0, 65535, whole=True))
+Port = number_type(Range(0, 65535, step=1))
 Size = ParsedType(parse_size, "SIZE")
 Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")

@@ -8,16 +8,17 @@ import pytest
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.sets import ImageSet
 from research.bundled.benchmark_touching import (
-    compose_people_clip,
     count_switches,
     expected_calibration_error,
     find_touching_ids,
     fit_temperature,
+    main,
     softmax_with_temperature,
 )
 from research.bundled.touching_clips import (
     Cutout,
     Joint,
+    compose_people_clip,
     compute_part,
     cut_out_object,
     draw_cutouts,
@@ -184,3 +185,8 @@ def test_fitted_temperature_matches_the_true_one():
     overconfident, fitted = (softmax_with_temperature(2.5 * logits, t).max(1) for t in (1.0, 2.5))
     right = logits.argmax(1) == truth
     assert expected_calibration_error(fitted, right) < 0.5 * expected_calibration_error(overconfident, right)
+
+
+def test_one_clip_rejected_as_calibration_needs_two(tmp_path, capsys):
+    assert main([str(tmp_path), "--clips", "1"]) == 2
+    assert "--clips: must be a whole number, 2 to 2147483647, got 1" in capsys.readouterr().err
