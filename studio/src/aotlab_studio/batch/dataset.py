@@ -133,14 +133,20 @@ def read_masks(clip: BatchClip) -> VideoMasks:
 
 
 def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write ``JPEGImages``, ``Annotations`` and classes in ``meta.json``, with a folder per video, as YouTube-VOS."""
+    """Write ``JPEGImages``, ``Annotations`` and classes in ``meta.json``, with a folder per video, as YouTube-VOS.
+
+    There, an object's mask is given on its first frame in ``meta.json``, so these frames begin with a visible one.
+    """
     objects = {}
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        items: dict[str, Any] = {str(key): {"category": masks.class_name(key), "frames": []} for key in masks.objects()}
+        items = dict[str, dict[str, Any]]()
         for frame, region in masks.regions():
-            items[str(region.object_id)]["frames"].append(masks.frame_name(frame))
+            key = str(region.object_id)
+            if region.area or key in items:
+                item = items.setdefault(key, {"category": masks.class_name(region.object_id), "frames": []})
+                item["frames"].append(masks.frame_name(frame))
         objects[name] = {"objects": items}
     write_json(output / part / "meta.json", {"videos": objects})
 
