@@ -526,7 +526,7 @@ def test_objects_begin_on_their_first_visible_frame(tmp_path):
     (["--to", "coco"], "give --video for the masks of one video, or --merge"),
     (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
     (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
-    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
+    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a fraction above 0 and at most 1"),
 ])  # fmt: skip
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
     assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2
