@@ -42,7 +42,7 @@ class BatchClip:
 
     @cached_property
     def job(self) -> sdk.JobRecord:
-        """Record of the tracking of the clip, with its video."""
+        """Record of the clip's tracking; for a video, only its name and path."""
         if self.is_video:
             return sdk.JobRecord(self.name, str(self.path))
         return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)

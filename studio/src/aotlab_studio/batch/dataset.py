@@ -17,6 +17,8 @@ from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
 
 class VideoMasks(NamedTuple):
+    """A video with its masks."""
+
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations

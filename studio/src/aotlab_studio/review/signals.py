@@ -23,9 +23,7 @@ class ReviewSignals:
     def __init__(self) -> None:
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def update(
-        self, index: int, labels: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
-    ) -> dict[int, Signals]:
+    def update(self, index: int, labels: np.ndarray, image: np.ndarray, ids: Iterable[int]) -> dict[int, Signals]:
         """Return the signals of objects on a frame, H×W labels on H×W×3 uint8; flips are relative to the last frame."""
         step = max(1, min(labels.shape) // MAX_EDGE)
         labels, image = labels[::step, ::step], image[::step, ::step]
@@ -42,7 +40,7 @@ class ReviewSignals:
                 round(contact[object_id] / max(1, outline[object_id]), 4),
                 round(measure_flip(labels == object_id, changed), 4),
             )
-            for object_id in object_ids
+            for object_id in ids
         }
 
 

@@ -54,7 +54,7 @@ DEFAULT_PORT = 8419
 def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
-    def find_own_session(request: HTTPConnection) -> Session:
+    def find_shown_session(request: HTTPConnection) -> Session:
         """Return the session; raise `InputError` if the page shows another project, opened at this address before."""
         session = find_session(request)
         if request.query_params.get("project", "") not in ("", session.document.header.id):
@@ -80,7 +80,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
-        session, index = find_own_session(request), http.parse_index(request)
+        session, index = find_shown_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -91,7 +91,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
         message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
+        session, query, index = find_shown_session(request), request.query_params, http.parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await http.read_body(request)
         try:
@@ -116,7 +116,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_own_session(request), Actor(author=http.read_person(request)), Targets()
+        session, actor, targets = find_shown_session(request), Actor(author=http.read_person(request)), Targets()
         limiter = CapacityLimiter(1)  # not a thread of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, limiter) for message in messages]
         return http.respond_json(answers)
@@ -129,7 +129,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     async def serve_page(page: WebSocket) -> None:
         try:
-            await Connection(find_own_session(page), page).run()
+            await Connection(find_shown_session(page), page).run()
         except InputError:
             await page.close(1008)  # the page then requests the reason
 
