@@ -512,6 +512,10 @@ def test_objects_begin_on_their_first_visible_frame(tmp_path):
         for frame, object_id in ((0, 2), (1, 3), (5, 2)):
             editing.mark_absent(session.document, frame, object_id)
         session.document.set_status("accepted", "")
+    with closing(open_session(draw_folder(tmp_path / "videos" / "without_objects"))) as session:
+        editing.add_object(session.document)
+        editing.mark_absent(session.document, 0, 1)
+        session.document.set_status("accepted", "")
     assert merge(tmp_path / "videos", tmp_path / "set", to="masks") == 0
     (video,) = read_youtube_vos(tmp_path / "set", "train")
     frames = {item.object_id: item.frames for item in video.objects}

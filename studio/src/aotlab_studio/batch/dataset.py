@@ -146,7 +146,8 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
             if region.area or key in items:  # an object's first frame in the file is that of its given mask
                 item = items.setdefault(key, {"category": masks.class_name(region.object_id), "frames": []})
                 item["frames"].append(masks.frame_name(frame))
-        objects[name] = {"objects": items}
+        if items:
+            objects[name] = {"objects": items}
     write_json(output / part / "meta.json", {"videos": objects})
 
 
