@@ -504,6 +504,24 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
             assert (np.array(Image.open(video.annotations[2])) == truth(2)).all()
 
 
+def test_objects_begin_on_their_first_visible_frame(tmp_path):
+    with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
+        draw(session, 0, 1)
+        draw(session, 2, 2)
+        editing.add_object(session.document)
+        for frame, object_id in ((0, 2), (1, 3), (5, 2)):
+            editing.mark_absent(session.document, frame, object_id)
+        session.document.set_status("accepted", "")
+    with closing(open_session(draw_folder(tmp_path / "videos" / "without_objects"))) as session:
+        editing.add_object(session.document)
+        editing.mark_absent(session.document, 0, 1)
+        session.document.set_status("accepted", "")
+    assert merge(tmp_path / "videos", tmp_path / "set", to="masks") == 0
+    (video,) = read_youtube_vos(tmp_path / "set", "train")
+    frames = {item.object_id: item.frames for item in video.objects}
+    assert frames == {1: ("00000",), 2: ("00002", "00005")}  # object 3 is nowhere visible
+
+
 @pytest.mark.parametrize(("more", "words"), [
     (
         ["--to", "cvat", "--merge"],
@@ -512,7 +530,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     (["--to", "coco"], "give --video for the masks of one video, or --merge"),
     (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
     (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
-    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
+    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a fraction above 0 and at most 1"),
 ])  # fmt: skip
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
     assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2

@@ -54,7 +54,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
     if merge == (video is not None):
         raise UsageError("--video: give --video for the masks of one video, or --merge for those of several")
     if not 0 < split <= 1:
-        raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
+        raise UsageError(f"--split {split:g}: expected a fraction above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
         raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:

@@ -96,7 +96,7 @@ def test_clip_is_served_below_its_name(served_list):
     connection = served_list.open("clip/b/socket")
     described = connection.do("describe")["result"]
     assert described["name"] == "b"
-    assert "no such clip" in served_list.get("/clip/x/").text
+    assert served_list.get("/clip/x/").text == "x: no such clip; open the list"
     connection.socket.close()
 
 

@@ -107,6 +107,11 @@ def test_mots_frames_are_numbered_as_their_images(read):
         read({"mots.txt": f"0{line[1:]}"}, video=from_one)
 
 
+def test_byte_order_mark_is_skipped(read):
+    assert read({"mots.txt": f"\ufeff0 1001 1 24 40 {COUNTS}\n"}).objects() == [1]
+    assert read({"labels/00000.txt": "\ufeff0 0.1 0.1 0.5 0.1 0.5 0.5\n"}, folder=True).objects() == [1]
+
+
 def test_yolo_labels_in_folders_are_read(read):
     square = "0 .1 .1 .5 .1 .5 .5"
     files = {"labels/train/00001.txt": square, "labels/val/00003.txt": square}

@@ -212,7 +212,7 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
     write_clip(tmp_path, "w", error="not finished")
     write_clip(tmp_path, "f", error="x < y")
-    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if not clip.is_untouched] == [("f", "x < y")]
+    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if clip.is_listed] == [("f", "x < y")]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

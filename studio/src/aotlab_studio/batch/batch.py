@@ -49,7 +49,7 @@ class Batch:
             previous = self._clips.get(clip.name, clip)
             clips[clip.name] = previous if previous.file_times == clip.file_times else clip
         self._clips = clips
-        rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
+        rows = [self._describe(clip, person) for clip in clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 

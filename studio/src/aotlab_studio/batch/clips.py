@@ -42,15 +42,15 @@ class BatchClip:
 
     @cached_property
     def job(self) -> sdk.JobRecord:
-        """Record of the tracking of the clip, with its video."""
+        """Record of the clip's tracking; for a video, only its name and path."""
         if self.is_video:
             return sdk.JobRecord(self.name, str(self.path))
         return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)
 
     @property
-    def is_untouched(self) -> bool:
-        """Whether the clip is neither tracked nor edited yet."""
-        return self.job.error in (internal.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
+    def is_listed(self) -> bool:
+        """Whether the list shows the clip: a video, or results that are tracked or edited."""
+        return self.job.error not in (internal.UNFINISHED, NO_RECORD) or (self.project / PROJECT_FILE).exists()
 
     def video_is_in(self, folder: Path) -> bool:
         """Return whether the video of the clip is this folder, or is inside it."""
@@ -125,8 +125,8 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
 
 
 def find_clip(folder: Path, name: str) -> BatchClip:
-    """Return a clip of a batch; raise `InputError` if it is missing or untouched."""
+    """Return a clip of a batch; raise `InputError` if the list lacks it."""
     clip = next((clip for clip in find_clips(folder) if clip.name == name), None)
-    if clip is None or clip.is_untouched:
-        raise InputError(f"{name[:80]}: no such clip in {folder}; open the list")
+    if clip is None or not clip.is_listed:
+        raise InputError(f"{name[:80]}: no such clip; open the list")
     return clip

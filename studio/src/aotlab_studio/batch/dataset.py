@@ -17,17 +17,19 @@ from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
 
 class VideoMasks(NamedTuple):
+    """A video with its masks."""
+
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations
-    samples: str
+    digest: str
     """Digest of the video's content, by which copies are found; empty: unknown."""
 
 
 def merge_clips(
-    folder: Path, clips: Sequence[BatchClip], output: Path, format_name: str, train_share: float
+    folder: Path, clips: Sequence[BatchClip], output: Path, format_name: str, train_fraction: float
 ) -> tuple[str, list[str]]:
-    """Write one data set of a batch, with the parts ``train`` and, if the share is below 1, ``val``.
+    """Write one data set of a batch, with the parts ``train`` and, if the fraction is below 1, ``val``.
 
     Each part has images and annotations; both have the same class ids. Rejected clips are left out, and so are videos
     that are neither corrected nor accepted. Returns what is written, and an error message for each unusable clip.
@@ -37,15 +39,15 @@ def merge_clips(
     for problem in internal.find_class_variants(names):
         raise InputError(f"{folder}: {problem}")
     # chosen from all clips, so that a clip keeps its part if another is left out
-    val_names = choose_val([clip.name for clip in clips], train_share)
+    val_names = choose_val([clip.name for clip in clips], train_fraction)
     first_copies = dict[str, str]()
     for video in videos:
-        first = first_copies.setdefault(video.samples or video.name, video.name)
+        first = first_copies.setdefault(video.digest or video.name, video.name)
         if (first in val_names) != (video.name in val_names):
             problem = "copies of one video, one in train and one in val"
             raise InputError(f"{first} and {video.name}: {problem}; delete one, or omit --split")
     parts = {"train": [video for video in videos if video.name not in val_names]}
-    if train_share < 1:
+    if train_fraction < 1:
         parts["val"] = [video for video in videos if video.name in val_names]
     for part, part_videos in parts.items():
         if not part_videos:
@@ -82,9 +84,9 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
     return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
 
 
-def choose_val(names: Sequence[str], train_share: float) -> set[str]:
+def choose_val(names: Sequence[str], train_fraction: float) -> set[str]:
     """Return the names of the videos that go to ``val``, spread evenly over the list."""
-    count = 0 if train_share == 1 else min(max(1, round((1 - train_share) * len(names))), len(names) - 1)
+    count = 0 if train_fraction == 1 else min(max(1, round((1 - train_fraction) * len(names))), len(names) - 1)
     return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 
@@ -138,10 +140,14 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        items: dict[str, Any] = {str(key): {"category": masks.class_name(key), "frames": []} for key in masks.objects()}
+        items = dict[str, dict[str, Any]]()
         for frame, region in masks.regions():
-            items[str(region.object_id)]["frames"].append(masks.frame_name(frame))
-        objects[name] = {"objects": items}
+            key = str(region.object_id)
+            if region.area or key in items:  # an object's first frame in the file is that of its given mask
+                item = items.setdefault(key, {"category": masks.class_name(region.object_id), "frames": []})
+                item["frames"].append(masks.frame_name(frame))
+        if items:
+            objects[name] = {"objects": items}
     write_json(output / part / "meta.json", {"videos": objects})
 
 

@@ -50,7 +50,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
                 if folders[clip.results] > 1:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs))
-            elif not (clip.is_untouched or clip.is_video):
+            elif clip.is_listed and not clip.is_video:
                 exports.append(ClipExport(clip, note="open"))
         except InputError as error:
             exports.append(ClipExport(clip, problem=format_problem(clip, error)))

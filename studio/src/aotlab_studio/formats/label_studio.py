@@ -133,14 +133,14 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:
     """Return H×W bool, True where alpha is above 0; raise an error unless it is a brush mask of this size."""
     error = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
-    text, place = "".join(f"{byte:08b}" for byte in bytes([*packed])), 0
+    text, position = "".join(f"{byte:08b}" for byte in bytes([*packed])), 0
 
     def read_bits(bits: int) -> int:
-        nonlocal place
-        place += bits
-        if place > len(text):
+        nonlocal position
+        position += bits
+        if position > len(text):
             raise error
-        return int(text[place - bits : place], 2)
+        return int(text[position - bits : position], 2)
 
     words = size[0] * size[1] * CHANNELS
     if read_bits(32) != words or read_bits(5) != 7:

@@ -30,7 +30,7 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
 
     The id within its class is the object id, unless several classes use it.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     rows = [line.split() for line in lines if line.strip()]
     if not all(len(row) == 6 and all(map(str.isdecimal, row[:5])) for row in rows):
         raise ValueError("expected lines of frame, object, class, height, width, run lengths")

@@ -24,7 +24,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     for path in list_label_files(folder):
         image = path.relative_to(folder / "labels").as_posix()  # its folder may be named after the video
         regions.append(sdk.ParsedRegion(None, None, image=image))
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
             if not line.strip():
                 continue
             with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):

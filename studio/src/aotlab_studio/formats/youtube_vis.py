@@ -66,5 +66,5 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
 
 
 YOUTUBE_VIS = sdk.MaskWriter(
-    "youtube_vis.json", "YouTube-VIS", lambda path, *masks: write_json(path, format_youtube_vis(*masks))
+    "youtube_vis.json", "YouTube-VIS", lambda path, masks, video: write_json(path, format_youtube_vis(masks, video))
 )

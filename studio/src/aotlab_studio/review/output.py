@@ -54,9 +54,9 @@ class ReviewFile(sdk.Output):
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
-        image, place = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
-        self._thumbnails[place] = image
-        if place == "last" and confidence < self._lowest_confidence:
+        image, key = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
+        self._thumbnails[key] = image
+        if key == "last" and confidence < self._lowest_confidence:
             self._lowest_confidence, self._thumbnails["worst"] = confidence, image
 
     def finish(self) -> None:

@@ -23,24 +23,24 @@ class ReviewSignals:
     def __init__(self) -> None:
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def update(self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]) -> dict[int, Signals]:
-        """Return the signals of objects on a frame, H×W ids on H×W×3 uint8; flips are relative to the last frame."""
-        step = max(1, min(ids.shape) // MAX_EDGE)
-        ids, image = ids[::step, ::step], image[::step, ::step]
-        contact, outline = _count_contacts(ids, image)
-        changed = np.zeros(ids.shape, bool)
-        if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
-            last_ids, last_image = self._last[1:]
+    def update(self, index: int, labels: np.ndarray, image: np.ndarray, ids: Iterable[int]) -> dict[int, Signals]:
+        """Return the signals of objects on a frame, H×W labels on H×W×3 uint8; flips are relative to the last frame."""
+        step = max(1, min(labels.shape) // MAX_EDGE)
+        labels, image = labels[::step, ::step], image[::step, ::step]
+        contact, outline = _count_contacts(labels, image)
+        changed = np.zeros(labels.shape, bool)
+        if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == labels.shape:
+            last_labels, last_image = self._last[1:]
             similar = measure_color_distance(image, last_image) <= SIMILAR_COLOR
-            changed = (ids > 0) & (last_ids > 0) & (ids != last_ids) & similar
-        self._last = index, ids.copy(), image.copy()
+            changed = (labels > 0) & (last_labels > 0) & (labels != last_labels) & similar
+        self._last = index, labels.copy(), image.copy()
         return {
             object_id: Signals(
-                round(measure_fragment(ids == object_id), 4),
+                round(measure_fragment(labels == object_id), 4),
                 round(contact[object_id] / max(1, outline[object_id]), 4),
-                round(measure_flip(ids == object_id, changed), 4),
+                round(measure_flip(labels == object_id, changed), 4),
             )
-            for object_id in object_ids
+            for object_id in ids
         }
 
 
@@ -77,14 +77,14 @@ def measure_color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
 
 
-def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
+def _count_contacts(labels: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
     """Count the pairs of pixels across the outline of each object: those to similar objects, and all."""
     contact: Counter[int] = Counter()
     outline: Counter[int] = Counter()
-    for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
-        rows, columns = np.nonzero(labels[:-CONTACT_DISTANCE] != labels[CONTACT_DISTANCE:])
+    for ids, pixels in ((labels, image), (labels.T, image.swapaxes(0, 1))):
+        rows, columns = np.nonzero(ids[:-CONTACT_DISTANCE] != ids[CONTACT_DISTANCE:])
         others = rows + CONTACT_DISTANCE
-        inner, outer = labels[rows, columns], labels[others, columns]
+        inner, outer = ids[rows, columns], ids[others, columns]
         distance = measure_color_distance(pixels[rows, columns], pixels[others, columns])
         similar = (inner > 0) & (outer > 0) & (distance <= SIMILAR_COLOR)
         for side in (inner, outer):

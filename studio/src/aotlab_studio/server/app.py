@@ -54,7 +54,7 @@ DEFAULT_PORT = 8419
 def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
-    def find_own_session(request: HTTPConnection) -> Session:
+    def find_shown_session(request: HTTPConnection) -> Session:
         """Return the session; raise `InputError` if the page shows another project, opened at this address before."""
         session = find_session(request)
         if request.query_params.get("project", "") not in ("", session.document.header.id):
@@ -80,7 +80,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
-        session, index = find_own_session(request), http.parse_index(request)
+        session, index = find_shown_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -91,7 +91,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
         message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
+        session, query, index = find_shown_session(request), request.query_params, http.parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await http.read_body(request)
         try:
@@ -103,7 +103,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             loaded = await run_in_threadpool(load_upload, document, index, body, chosen=chosen, targets=targets)
         except AmbiguousObjectsError as error:
             return http.respond_json(error.objects, 409)
-        except (InputError, msgspec.DecodeError) as error:
+        except InputError as error:
             return PlainTextResponse(str(error), 422)
         session.runner.schedule()
         return http.respond_json(loaded)
@@ -116,9 +116,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_own_session(request), Actor(author=http.read_person(request)), Targets()
-        thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
-        answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
+        session, actor, targets = find_shown_session(request), Actor(author=http.read_person(request)), Targets()
+        limiter = CapacityLimiter(1)  # not a thread of those for requests, as a status may wait
+        answers = [await answer_message(session, message, actor, targets, limiter) for message in messages]
         return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
@@ -129,7 +129,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     async def serve_page(page: WebSocket) -> None:
         try:
-            await Connection(find_own_session(page), page).run()
+            await Connection(find_shown_session(page), page).run()
         except InputError:
             await page.close(1008)  # the page then requests the reason
 
@@ -145,13 +145,14 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
+            msgspec.DecodeError: lambda _, error: PlainTextResponse(f"query: {error}", 422),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
     )
 
 
 async def answer_message(
-    session: Session, message: dict[str, Any], actor: Actor, targets: Targets, threads: CapacityLimiter | None = None
+    session: Session, message: dict[str, Any], actor: Actor, targets: Targets, limiter: CapacityLimiter | None = None
 ) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document = session.document
@@ -167,7 +168,7 @@ async def answer_message(
             return Answer(message_id, result, document.revision, step)
 
     try:
-        return await run_sync(act, limiter=threads)
+        return await run_sync(act, limiter=limiter)
     except InputError as error:
         return Failure(message_id, str(error), error.choices if isinstance(error, OutdatedError) else [])
     except Exception:
@@ -187,8 +188,8 @@ class Connection:
         self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages handled in the background; the event loop keeps only weak references to tasks."""
-        self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """Threads of these messages, which may wait for an hour; requests use other threads."""
+        self._limiter = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
+        """Limits the threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
         """Exchange messages with the page until it disconnects."""
@@ -216,14 +217,14 @@ class Connection:
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
         if message.get("do") in ("export", "set_status"):
-            task = asyncio.create_task(self._answer(message, self._threads))
+            task = asyncio.create_task(self._answer(message, self._limiter))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
             await self._answer(message)
 
-    async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
-        answer = await answer_message(self._session, message, self._actor, self._targets, threads)
+    async def _answer(self, message: dict[str, Any], limiter: CapacityLimiter | None = None) -> None:
+        answer = await answer_message(self._session, message, self._actor, self._targets, limiter)
         self._queue.put_nowait(answer)
 
     def _notify(self, event: Event) -> None:
@@ -301,9 +302,9 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
 
     bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
     image = bgr[..., ::-1].copy()
-    ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    labels = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     for item in snapshot.objects.values():
         if not item.hidden:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
-            image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
+            image[labels == item.id] = (0.4 * image[labels == item.id] + 0.6 * color).astype(np.uint8)
     return encode_jpeg(image, None)

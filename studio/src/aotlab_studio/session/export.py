@@ -133,6 +133,6 @@ def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
         if len(rows):
             width = draw.textlength(name, font)
             left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
-            place = (left, float(rows.mean()))
-            draw.text(place, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
+            position = (left, float(rows.mean()))
+            draw.text(position, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
     return np.asarray(image)
