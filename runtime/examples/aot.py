@@ -107,13 +107,13 @@ def propagate_aot(w, x, size, memory, id_embedding=None):
     Returns tokens L×C for the next block, and the frame's keys and tokens, L×C each, for `memorize_aot`.
     """
     heads, _, window = w["short_attention.relative_value"].shape  # heads×c×window²
-    tokens = norm(w, "norm1", x)
+    tokens = norm(w, "norm1", x)  # self-attention, within the frame
     query = tokens + sine_position(size, x.shape[1])
     query, key = linear(w, "self_attention.query", query), linear(w, "self_attention.key", query)
     attended = attend(query, key, linear(w, "self_attention.value", tokens), heads)
     x = x + linear(w, "self_attention.projection", attended)
 
-    tokens = norm(w, "norm2", x)
+    tokens = norm(w, "norm2", x)  # long-term attention to all frames in memory, short-term to a window of the last
     key = query = linear(w, "query", tokens)  # one projection for both
     if id_embedding is not None:
         memory = store_frame({}, *memorize_aot(w, key, tokens, id_embedding), long=True)
@@ -121,7 +121,8 @@ def propagate_aot(w, x, size, memory, id_embedding=None):
     short = attend_window(w, query, memory["short_key"], memory["short_value"], size, heads, window)
     x = x + linear(w, "long_projection", long) + linear(w, "short_projection", short)
 
-    return x + feedforward(w, norm(w, "norm3", x), size), key, tokens
+    x = x + feedforward(w, norm(w, "norm3", x), size)
+    return x, key, tokens
 
 
 def memorize_aot(w, key, tokens, id_embedding):
