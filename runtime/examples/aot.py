@@ -2,12 +2,16 @@
 
 `track` is the recurrence: it runs the blocks on each frame, then adds the frame to memory. The convolutional networks
 around the blocks come from an export: `encode`, `assign_identities` and `decode` of `aotlab_runtime.Graphs`. The other
-functions compute the same as its graphs ``propagate``, ``reference`` and ``memorize``.
+functions compute the same as its graphs ``propagate``, ``reference`` and ``memorize``::
 
-``w`` holds parameters by name, as in a checkpoint of aotlab, which `safetensors.numpy.load_file` reads. The functions
-of a block take the block's parameters, without the prefix ``blocks.0.``. x has a row for each of the frame's L tokens,
-which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with T·L rows,
-``short_key`` and ``short_value`` with L rows.
+    graphs = aotlab_runtime.Graphs("exported")  # of ``aotlab export --output exported``
+    w = safetensors.numpy.load_file("pretrain_models/aott_mini.safetensors")  # parameters by name
+    for prediction in track(graphs, w, frames, mask, run_aot, memorize_aot):
+        print(prediction.labels)  # H×W object ids
+
+Functions of a block take its own parameters as ``w``, without the prefix ``blocks.0.``. x has a row for each of the
+frame's L tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with
+T·L rows, ``short_key`` and ``short_value`` with L rows.
 
 In AOT (Yang, Wei, Yang; NeurIPS 2021, section 4.2), keys are computed from the appearance of tokens, and values also
 contain the identities E of the objects. A token therefore attends to tokens of similar appearance, and receives their
