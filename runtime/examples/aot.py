@@ -9,7 +9,7 @@ functions compute the same as its graphs ``propagate``, ``reference`` and ``memo
     for prediction in track(graphs, w, frames, mask, run_aot, memorize_aot):
         print(prediction.labels)  # H×W object ids
 
-Functions of a block take its own parameters as ``w``, without the prefix ``blocks.0.``. x has a row for each of the
+Functions of a block take only its parameters as ``w``, without the prefix ``blocks.0.``. x has a row for each of the
 frame's L tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with
 T·L rows, ``short_key`` and ``short_value`` with L rows.
 

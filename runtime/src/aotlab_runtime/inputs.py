@@ -48,7 +48,7 @@ class CheckedPrompt(NamedTuple):
     """A `Prompt` that fits its frame, as arrays."""
 
     positive: np.ndarray  # points (x, y) on the object, P×2
-    negative: np.ndarray  # points off the object, also those on others, Q×2
+    negative: np.ndarray  # points off the object, including those on other objects, Q×2
     box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
 
 

@@ -22,7 +22,7 @@ class MemorySettings(TypedDict):
     frames: int  # maximum number of frames in long-term memory
     every: int  # interval in frames between tracked frames that may be stored
     max_tracked: int  # maximum number of tracked frames in long-term memory
-    max_stored: int | None  # number of tracked frames to store of a long video, if its length is known
+    max_stored: int | None  # number of tracked frames to store in a long video, if its length is known
     score_early: bool  # score frames before memory is full
     short_term_skip: int  # steps back to the frame in short-term memory
 
