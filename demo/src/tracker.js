@@ -17,7 +17,7 @@ const EXPORT_VERSION = 13;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
-/** The methods of an exported model. */
+/** An exported model: one session of onnxruntime per graph. */
 export class Graphs {
   /**
    * @param {Runtime} runtime

@@ -1,13 +1,17 @@
 """AOT and DeAOT in NumPy: how the objects of the first frame are propagated to all later frames.
 
-`track_aot` is the recurrence: it runs the blocks on each frame, then adds the frame to memory. The convolutional
-networks around the blocks come from an export: `encode`, `assign_identities` and `decode` of `aotlab_runtime.Graphs`.
-The other functions compute the same as its graphs ``propagate``, ``reference`` and ``memorize``.
+`track` is the recurrence: it runs the blocks on each frame, then adds the frame to memory. The convolutional networks
+around the blocks come from an export: `encode`, `assign_identities` and `decode` of `aotlab_runtime.Graphs`. The other
+functions compute the same as its graphs ``propagate``, ``reference`` and ``memorize``::
 
-``w`` holds parameters by name, as in a checkpoint of aotlab, which `safetensors.numpy.load_file` reads. Functions of a
-block take those of the block, ``query.weight`` for ``blocks.0.query.weight``. x has a row for each of the frame's L
-tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with T·L rows,
-``short_key`` and ``short_value`` with L rows.
+    graphs = aotlab_runtime.Graphs("exported")  # of ``aotlab export --output exported``
+    w = safetensors.numpy.load_file("pretrain_models/aott_mini.safetensors")  # parameters by name
+    for prediction in track(graphs, w, frames, mask, run_aot, memorize_aot):
+        print(prediction.labels)  # H×W object ids
+
+Functions of a block take only its parameters as ``w``, without the prefix ``blocks.0.``. x has a row for each of the
+frame's L tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with
+T·L rows, ``short_key`` and ``short_value`` with L rows.
 
 In AOT (Yang, Wei, Yang; NeurIPS 2021, section 4.2), keys are computed from the appearance of tokens, and values also
 contain the identities E of the objects. A token therefore attends to tokens of similar appearance, and receives their
@@ -31,11 +35,12 @@ NORM_GROUPS = 32
 """Groups of AOT's GroupNorm."""
 
 
-def track_aot(graphs, w, frames, mask, every=5):
+def track(graphs, w, frames, mask, run_blocks, memorize, every=5):
     """Track up to M objects of the first frame; yield the `Prediction` of each later frame.
 
-    ``mask``: H×W object ids of the first frame. Long-term memory holds that frame and then one frame in ``every``. It
-    is not bounded here; `MemoryBank` of the runtime evicts frames.
+    ``mask``: H×W object ids of the first frame. ``run_blocks``, ``memorize``: `run_aot` and `memorize_aot`, or
+    `run_deaot` and `memorize_deaot`. Long-term memory holds the first frame and then one frame in ``every``. It is not
+    bounded here; `MemoryBank` of the runtime evicts frames.
     """
     ids = tuple(np.unique(mask[mask > 0]).tolist())
     depth = len({name.split(".")[1] for name in w if name.startswith("blocks.")})
@@ -53,25 +58,34 @@ def track_aot(graphs, w, frames, mask, every=5):
             yield prediction
             id_embedding = embed_objects(graphs, prediction.labels, ids)
         memory = [
-            store_frame(block_memory, *memorize_aot(block, *state, id_embedding), long=index % every == 0)
+            store_frame(block_memory, *memorize(block, *state, id_embedding), long=index % every == 0)
             for block, block_memory, state in zip(blocks, memory, states, strict=True)
         ]
 
 
-def run_blocks(w, blocks, features, memory, id_embedding=None):
+def run_aot(w, blocks, features, memory, id_embedding=None):
     """Run the blocks of AOT on a frame; a reference frame, whose objects are known, has an ``id_embedding``.
 
     Returns the embeddings that ``decode`` reads, 1×C×h×w each, and the arguments of `memorize_aot` for each block.
     """
     embeddings, states = {"embeddings_0": features["features_projected"]}, []
-    _, channels, *size = embeddings["embeddings_0"].shape
-    x = embeddings["embeddings_0"].reshape(channels, -1).T
+    x, size = to_tokens(features["features_projected"])
     for index, (block, block_memory) in enumerate(zip(blocks, memory, strict=True)):
         x, *state = propagate_aot(block, x, size, block_memory, id_embedding)
-        output = norm(w, f"norms.{index}", x)
-        embeddings[f"embeddings_{index + 1}"] = output.T.reshape(1, channels, *size).astype(np.float32)
+        embeddings[f"embeddings_{index + 1}"] = to_map(norm(w, f"norms.{index}", x), size)
         states.append(state)
     return embeddings, states
+
+
+def run_deaot(w, blocks, features, memory, id_embedding=None):
+    """Run the blocks of DeAOT on a frame, like `run_aot`; ``decode`` reads the last block's output, 1×2C×h×w."""
+    visual, size = to_tokens(features["features_projected"])
+    identity, states = None, []
+    for block, block_memory in zip(blocks, memory, strict=True):
+        visual, identity, *state = propagate_deaot(block, visual, identity, size, block_memory, id_embedding)
+        states.append(state)
+    branches = normalize(np.stack([visual, identity], axis=1), (0, 2)).reshape(len(visual), -1)  # a group per branch
+    return {"embeddings_0": to_map(branches * w["norm.weight"] + w["norm.bias"], size)}, states
 
 
 def embed_objects(graphs, labels, ids):
@@ -97,13 +111,13 @@ def propagate_aot(w, x, size, memory, id_embedding=None):
     Returns tokens L×C for the next block, and the frame's keys and tokens, L×C each, for `memorize_aot`.
     """
     heads, _, window = w["short_attention.relative_value"].shape  # heads×c×window²
-    tokens = norm(w, "norm1", x)
+    tokens = norm(w, "norm1", x)  # self-attention, within the frame
     query = tokens + sine_position(size, x.shape[1])
     query, key = linear(w, "self_attention.query", query), linear(w, "self_attention.key", query)
     attended = attend(query, key, linear(w, "self_attention.value", tokens), heads)
     x = x + linear(w, "self_attention.projection", attended)
 
-    tokens = norm(w, "norm2", x)
+    tokens = norm(w, "norm2", x)  # long-term attention to all frames in memory, short-term to a window of the last
     key = query = linear(w, "query", tokens)  # one projection for both
     if id_embedding is not None:
         memory = store_frame({}, *memorize_aot(w, key, tokens, id_embedding), long=True)
@@ -111,7 +125,8 @@ def propagate_aot(w, x, size, memory, id_embedding=None):
     short = attend_window(w, query, memory["short_key"], memory["short_value"], size, heads, window)
     x = x + linear(w, "long_projection", long) + linear(w, "short_projection", short)
 
-    return x + feedforward(w, norm(w, "norm3", x), size), key, tokens
+    x = x + feedforward(w, norm(w, "norm3", x), size)
+    return x, key, tokens
 
 
 def memorize_aot(w, key, tokens, id_embedding):
@@ -122,8 +137,8 @@ def memorize_aot(w, key, tokens, id_embedding):
     return key, linear(w, "value", tokens + id_embedding)
 
 
-def propagate_deaot(w, visual, identity, size, memory):
-    """Propagate identities from memory to a frame with a gated propagation module of DeAOT.
+def propagate_deaot(w, visual, identity, size, memory, id_embedding=None):
+    """Propagate identities from memory to a frame with a gated propagation module of DeAOT, like `propagate_aot`.
 
     ``visual`` and ``identity``: the branches, L×C each; the first block has no identity branch, so it is None.
     Returns both branches for the next block, and the frame's keys L×C/2, visual values L×2C and normed identities L×C,
@@ -133,12 +148,12 @@ def propagate_deaot(w, visual, identity, size, memory):
     window = len(w["short_attention.relative_key.weight"])  # window²×C/2, of one head
     tokens = norm(w, "norm1", visual)
     key, value = np.split(linear(w, "key_value", tokens), [channels // 2], axis=1)
-    query, visual_gate, id_tokens = key, silu(linear(w, "gate", tokens)), None
-    id_gate = np.ones_like(visual_gate)
-    if identity is not None:
-        id_tokens = norm(w, "id_norm1", identity)
-        id_gate = silu(linear(w, "id_gate", id_tokens))
+    query, value, visual_gate = key, silu(value), silu(linear(w, "gate", tokens))
+    id_tokens = None if identity is None else norm(w, "id_norm1", identity)
+    id_gate = np.ones_like(visual_gate) if identity is None else silu(linear(w, "id_gate", id_tokens))
     gate = np.concatenate([visual_gate, id_gate], axis=1)  # L×4C, as values in memory
+    if id_embedding is not None:
+        memory = store_frame({}, *memorize_deaot(w, key, value, id_tokens, id_embedding), long=True)
     long = attend(query, memory["long_key"], memory["long_value"], heads=1)
     short = attend_window(w, query, memory["short_key"], memory["short_value"], size, 1, window)
     update = gate_output(w, "long_output", long, gate, size)
@@ -147,7 +162,7 @@ def propagate_deaot(w, visual, identity, size, memory):
     identity = update[:, channels:] if identity is None else identity + update[:, channels:]
 
     update = propagate_self(w, norm(w, "norm2", visual), norm(w, "id_norm2", identity), size)
-    return visual + update[:, :channels], identity + update[:, channels:], key, silu(value), id_tokens
+    return visual + update[:, :channels], identity + update[:, channels:], key, value, id_tokens
 
 
 def propagate_self(w, visual, identity, size):
@@ -228,6 +243,16 @@ def sine_position(size, channels):
     rows, columns = np.divmod(np.arange(height * width)[:, None], width)
     angles = [2 * math.pi * rows / max(1, height - 1), 2 * math.pi * columns / max(1, width - 1)]
     return np.concatenate([np.sin(angle / period + phase) for angle in angles], axis=1)
+
+
+def to_tokens(maps):
+    """Map 1×C×h×w to tokens L×C; return them and (h, w)."""
+    return maps[0].reshape(maps.shape[1], -1).T, maps.shape[2:]
+
+
+def to_map(x, size):
+    """Map tokens L×C to 1×C×h×w."""
+    return x.T.reshape(1, -1, *size).astype(np.float32)
 
 
 def split_heads(x, heads):

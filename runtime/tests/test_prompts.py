@@ -92,6 +92,15 @@ def test_bad_prompts_rejected(exported, prompt, message):
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(("value", "message"), [
+    (aotlab.Prompt((5, 5)), r"^prompt: got an aotlab\.Prompt; import Prompt from aotlab_runtime$"),
+    (aotlab_runtime.Prompt(aotlab_runtime.Prompt((5, 5))), "^prompt: points must be pairs"),
+])  # fmt: skip
+def test_prompt_in_place_of_points_rejected(value, message):
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        check_prompts({1: value}, (33, 49))
+
+
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -135,7 +135,8 @@ def test_prompts_keep_other_objects(stored):
 def test_aot_in_numpy_tracks_as_the_graphs(stored):
     tracker, frames = stored.fresh(), draw_frames(4)
     tracker.step(frames[0], MASK)
-    predictions = aot.track_aot(stored.graphs, dict(np.load(EXPORT / "blocks.npz")), frames, MASK, every=1)
+    w = dict(np.load(EXPORT / "blocks.npz"))
+    predictions = aot.track(stored.graphs, w, frames, MASK, aot.run_aot, aot.memorize_aot, every=1)
     for frame, prediction in zip(frames[1:], predictions, strict=True):
         expected = tracker.step(frame)
         np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))

@@ -12,8 +12,8 @@ long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, flo
     propagated       embeddings_0: before the blocks, embeddings_(N+1): after block N, 1×C×h×w; and states
     states           states_N_key, states_N_tokens: 1×L×C, from which `memorize` computes memory
 
-In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C. In place
-of ``states_N_tokens`` are ``states_N_value`` and, after the first block, ``states_N_id_tokens``. Models of several
+In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
+``states_N_value`` and, after the first block, ``states_N_id_tokens`` replace ``states_N_tokens``. Models of several
 scales have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
 

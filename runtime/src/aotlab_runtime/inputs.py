@@ -48,7 +48,7 @@ class CheckedPrompt(NamedTuple):
     """A `Prompt` that fits its frame, as arrays."""
 
     positive: np.ndarray  # points (x, y) on the object, P×2
-    negative: np.ndarray  # points off the object, also those on others, Q×2
+    negative: np.ndarray  # points off the object, including those on other objects, Q×2
     box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
 
 
@@ -86,8 +86,9 @@ def check_prompts(prompts: Prompts, size: tuple[int, int]) -> CheckedPrompts:
     require(has_ids, EXPECTED_PROMPTS)
     checked: CheckedPrompts = {}
     for object_id, value in prompts.items():
+        is_own = isinstance(value, Prompt) or type(value).__name__ != "Prompt"
+        require(is_own, "prompt: got an aotlab.Prompt; import Prompt from aotlab_runtime")
         prompt = value if isinstance(value, Prompt) else Prompt(value)
-        require(type(prompt.points).__name__ != "Prompt", "got an aotlab.Prompt; import Prompt from aotlab_runtime")
         box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
         checked[int(object_id)] = CheckedPrompt(*check_points(prompt, size), box)
     for object_id, own in checked.items():

@@ -22,7 +22,7 @@ class MemorySettings(TypedDict):
     frames: int  # maximum number of frames in long-term memory
     every: int  # interval in frames between tracked frames that may be stored
     max_tracked: int  # maximum number of tracked frames in long-term memory
-    max_stored: int | None  # number of tracked frames to store of a long video, if its length is known
+    max_stored: int | None  # number of tracked frames to store in a long video, if its length is known
     score_early: bool  # score frames before memory is full
     short_term_skip: int  # steps back to the frame in short-term memory
 
@@ -50,7 +50,7 @@ class MemoryBank:
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
     * ``bounded_fifo``: the oldest. If ``max_tracked`` is 0, as in exports of ``first_frame``, none is ever stored.
-    * ``restricted`` (RMem): the one with the lowest score.
+    * ``restricted`` (RMem): the one with the lowest score; the oldest if the newest frame has no objects.
 
     Nothing is changed in place, so a ``copy`` is independent.
     """
@@ -106,20 +106,23 @@ class MemoryBank:
         """Store a tracked frame in long-term memory; it never replaces a reference frame."""
         is_full = len(self.long) >= self.settings["frames"]
         is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
-        scores = self._update_scores(compute_relevance(self.read())) if is_scored else np.zeros(len(self.long))
+        has_objects = is_scored and self._update_relevance(compute_relevance(self.read()))
         if is_full or len(self._tracked) >= self.settings["max_tracked"]:
             if not self._tracked:
                 return
-            score = dict(zip(self.long, scores, strict=True))
-            self._evict(min(self._tracked, key=score.__getitem__))  # of equal scores the oldest
+            evicted = self._tracked[0]
+            if has_objects:
+                scores = dict(zip(self.long, score_frames(self.long), strict=True))
+                evicted = min(self._tracked, key=scores.__getitem__)  # of equal scores the oldest
+            self._evict(evicted)
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
-    def _update_scores(self, relevance: np.ndarray) -> np.ndarray:
-        """Update the running means of T frames; return their scores, all 0 if the newest frame has no objects."""
-        has_objects = relevance.any()
+    def _update_relevance(self, relevance: np.ndarray) -> bool:
+        """Update the running means of T frames; return whether the newest frame has objects."""
+        has_objects = bool(relevance.any())
         newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
         self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
-        return score_frames(self.long) if has_objects else np.zeros(len(relevance))
+        return has_objects
 
     @property
     def _tracked(self) -> list[StoredFrame]:
