@@ -130,11 +130,7 @@ class TrackingJob:
             if self.stopped.is_set():
                 return
             for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                if self.paused:
-                    self._set_status("paused")
-                    self._resumed.wait()
-                while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
-                    pass
+                self._wait_while_paused()
                 if self.stopped.is_set():
                     return
                 if not (tracked.partial or self._store(tracked, model)):
@@ -144,6 +140,14 @@ class TrackingJob:
                 self.frame = tracked.index
                 self._times.append(time.perf_counter())
                 self._set_status("running")
+
+    def _wait_while_paused(self) -> None:
+        """Wait until the job is resumed and `resume_time` has come, or until it is stopped."""
+        if self.paused:
+            self._set_status("paused")
+            self._resumed.wait()
+        while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
+            pass
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
         """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
@@ -189,10 +193,7 @@ class JobRunner:
     def start(
         self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None
     ) -> TrackingJob:
-        """Start to track the layer of `plan_request`, an edit that the actor of ``document`` signs.
-
-        Raises `InputError` if a request is running.
-        """
+        """Start the job of a request, an edit that ``document`` signs; raise `InputError` if another one is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
@@ -282,16 +283,12 @@ class JobRunner:
 
     def _make_correction_job(self) -> bool:
         """Make the job of the next correction; return whether there is one."""
-        if not self._corrections_enabled:
-            return False
         try:
             with self._document.lock:  # no undo in between
-                layer_ids = self._document.snapshot.list_corrections()
-                if layer_ids:
+                if self._corrections_enabled and (layer_ids := self._document.snapshot.list_corrections()):
                     self.job = TrackingJob(self._document, layer_ids[0])
-                return bool(layer_ids)
         except Exception:  # for example, the project cannot be read
             logger.exception("corrections wait for the next edit")
             self._corrections_enabled = False
             self._changed.notify_all()
-            return False
+        return self.running_job is not None
