@@ -277,6 +277,14 @@ def test_stop_before_the_first_frame_removes_the_step(session, document, loading
     assert document.snapshot.list_outdated() == []
 
 
+def test_pause_after_a_stop_does_not_delay_the_end(session):
+    draw(session, 0, 1)
+    job, _ = start_held_job(session, 2)
+    job.stop()
+    job.pause()
+    assert wait_for(job).status == "stopped"
+
+
 def test_interrupted_job_is_not_finished_by_a_later_stop(session):
     draw(session, 0, 1)
     job, _ = start_held_job(session, 2)

@@ -54,7 +54,7 @@ class TrackingJob:
         self.resume_time = 0.0
         """Earliest time of the next frame, from `time.monotonic`."""
         self.interrupted = False
-        """Whether its layer stays pending, for a later job."""
+        """Whether the layer stays pending if the job stops before the last frame."""
         self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
@@ -64,15 +64,17 @@ class TrackingJob:
         return not self._resumed.is_set()
 
     def pause(self) -> None:
-        """Pause after the current frame."""
+        """Pause after the current frame, unless the job is stopped."""
         self._resumed.clear()
+        if self.stopped.is_set():
+            self._resumed.set()
 
     def resume(self) -> None:
         self._times.clear()
         self._resumed.set()
 
     def stop(self, *, interrupt: bool = False) -> None:
-        """Stop after the current frame."""
+        """Stop after the current frame. With ``interrupt``, the layer stays pending; otherwise, it is finished."""
         self.interrupted |= interrupt
         self.stopped.set()
         self._resumed.set()
@@ -128,20 +130,24 @@ class TrackingJob:
             if self.stopped.is_set():
                 return
             for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                if self.paused:
-                    self._set_status("paused")
-                    self._resumed.wait()
-                while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
-                    pass
+                self._wait_while_paused()
                 if self.stopped.is_set():
                     return
                 if not (tracked.partial or self._store(tracked, model)):
-                    self.stop(interrupt=True)  # after redo or an unlock, a later job continues
+                    self.stop(interrupt=True)  # pending again after redo or an unlock
                     return
                 self.done += 1
                 self.frame = tracked.index
                 self._times.append(time.perf_counter())
                 self._set_status("running")
+
+    def _wait_while_paused(self) -> None:
+        """Wait until the job is resumed and `resume_time` has come, or until it is stopped."""
+        if self.paused:
+            self._set_status("paused")
+            self._resumed.wait()
+        while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
+            pass
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
         """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
@@ -153,9 +159,10 @@ class TrackingJob:
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         absent_ids = object_ids & tracked.absent_ids
         absent = [key for key in self._start_snapshot.expand_merged_ids({*scores, *absent_ids}) if key not in scores]
-        lost_pixels = document.add_tracked_masks(self.layer_id, LayerFrame(index, scores, absent, model=model), ids)
-        self.overwritten_pixels += lost_pixels or 0
-        return lost_pixels is not None
+        masks = LayerFrame(index, scores, absent, model=model)
+        overwritten_pixels = document.add_tracked_masks(self.layer_id, masks, ids)
+        self.overwritten_pixels += overwritten_pixels or 0
+        return overwritten_pixels is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
@@ -186,7 +193,7 @@ class JobRunner:
     def start(
         self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None
     ) -> TrackingJob:
-        """Start to track the layer of `plan_request`, which is an edit; raise `InputError` if a request is running."""
+        """Start the job of a request, an edit that ``document`` signs; raise `InputError` if another one is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
@@ -266,20 +273,22 @@ class JobRunner:
                 self._changed.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
-        """Wait for a request, or make the job of the next correction; return None if the runner is closed."""
+        """Wait for a request, or for the time of the next correction; return None if the runner is closed."""
         with self._changed:
             while self.running_job is None and not self._closed:
-                delay = None
-                try:
-                    with self._document.lock:  # no undo in between
-                        if self._corrections_enabled and (layer_ids := self._document.snapshot.list_corrections()):
-                            delay = self._resume_time - time.monotonic()
-                            if delay <= 0:
-                                self.job = TrackingJob(self._document, layer_ids[0])
-                                break
-                except Exception:  # for example, the project cannot be read
-                    logger.exception("corrections wait for the next edit")
-                    self._corrections_enabled = False
-                    self._changed.notify_all()
-                self._changed.wait(delay)
+                delay = self._resume_time - time.monotonic()
+                if delay > 0 or not self._make_correction_job():
+                    self._changed.wait(delay if delay > 0 else None)
             return self.running_job
+
+    def _make_correction_job(self) -> bool:
+        """Make the job of the next correction; return whether there is one."""
+        try:
+            with self._document.lock:  # no undo in between
+                if self._corrections_enabled and (layer_ids := self._document.snapshot.list_corrections()):
+                    self.job = TrackingJob(self._document, layer_ids[0])
+        except Exception:  # for example, the project cannot be read
+            logger.exception("corrections wait for the next edit")
+            self._corrections_enabled = False
+            self._changed.notify_all()
+        return self.running_job is not None

@@ -36,11 +36,11 @@ class Span:
     """Frames to track before a reference, nearest first."""
     references: tuple[int, ...] = ()
     """Reference frames, if both directions are tracked. The nearer one has more weight in a merged prediction."""
-    start: int | None = None
-    """Reference frame that also uses tracked masks; the others use drawn masks only."""
+    visible_reference: int | None = None
+    """Reference frame of which tracked masks are used too; of the others, only drawn masks are used."""
 
     def read_reference(self, snapshot: Snapshot, index: int) -> np.ndarray:
-        return snapshot.labels(index) if index == self.start else snapshot.drawn_labels(index)
+        return snapshot.labels(index) if index == self.visible_reference else snapshot.drawn_labels(index)
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,14 @@ def _step_frames(
         mask = np.where(np.isin(labels, present), labels, 0)
         if mask.any():
             tracker.step(frames.read(index, "track"), mask)
-    absent_ids = frozenset(snapshot.drawn_masks(start)) - set(tracker.ids)
+    absent_ids = frozenset(snapshot.drawn_masks(start)) - {*tracker.ids}
     for index in indices:
-        stated_ids, reference = frozenset(snapshot.drawn_masks(index)), span.read_reference(snapshot, index)
-        for object_id in stated_ids & set(tracker.ids) - set(np.unique(reference).tolist()):
+        drawn_ids, reference = snapshot.drawn_masks(index).keys(), span.read_reference(snapshot, index)
+        empty_ids = drawn_ids - {*np.unique(reference).tolist()}
+        for object_id in empty_ids & {*tracker.ids}:
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), reference if reference.any() else None)
-        absent_ids = (absent_ids | stated_ids) - set(tracker.ids)
+        absent_ids = (absent_ids | drawn_ids) - {*tracker.ids}
         yield SpanFrame(index, prediction, absent_ids)
 
 
