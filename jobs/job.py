@@ -198,7 +198,7 @@ def _parse_frame_number(name: str, value: float | str | None) -> int | None:
 
 
 def _parse_segmenter(files: Texts | None) -> tuple[Path, ...] | None:
-    paths = tuple(map(Path, _list_texts("segmenter", files or ())))
+    paths = tuple(map(Path, _list_texts("segmenter", () if files is None else files)))
     expected = "expected two ONNX files, the encoder and the decoder"
     require(len(paths) in (0, 2), f"segmenter {shorten(files)}: {expected}")
     return paths or None
