@@ -60,9 +60,9 @@ class JobRun:
     @property
     def is_resumable(self) -> bool:
         """Whether the run saves checkpoints, from which another run with the same digests resumes."""
-        resumable = all(output.resumable for output in self.options.outputs.values())
-        resumable = resumable and not self.options.both_directions and "masks" in self.options.write
-        return resumable and self.is_repeatable and bool(self.record.input_digests)
+        options = self.options
+        stores_masks = "masks" in options.write and all(output.resumable for output in options.outputs.values())
+        return stores_masks and not options.both_directions and self.is_repeatable and bool(self.record.input_digests)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""

@@ -62,8 +62,7 @@ class JobOptions:
             raise InputError(f"removals: expected pairs of frame number and object id, got {value}") from error
         # the class is frozen
         vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
-        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
-        _ = self.outputs  # raises for an unknown name
+        require(self.outputs, f"write: no output; choose from {', '.join(list_outputs())}")
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
         if self.both_directions and self.realtime:
