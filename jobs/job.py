@@ -224,7 +224,7 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
-        expected = "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
+        expected = "expected one name for each object, without ; or comma, and its id if not 1, for example :2=dog"
         require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
         names[object_id] = name
     return names
