@@ -135,15 +135,14 @@ class Batch:
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                yield self._plan_job(job)
+                if (record := self._find_corrected(job)) is not None:
+                    plan = JobPlan(job, "keep", record.frames)
+                else:
+                    with self._open(job) as opened:
+                        plan = JobPlan(job, opened.action, opened.run.frames.count, opened.run)
             except (InputError, OSError) as error:
-                yield JobPlan(job, "fail", error=str(error))
-
-    def _plan_job(self, job: Job) -> JobPlan:
-        if (record := self._find_corrected(job)) is not None:
-            return JobPlan(job, "keep", record.frames)
-        with self._open(job) as opened:
-            return JobPlan(job, opened.action, opened.run.frames.count, opened.run)
+                plan = JobPlan(job, "fail", error=str(error))
+            yield plan
 
     def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
         folder = self._output / job.name

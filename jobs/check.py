@@ -60,9 +60,9 @@ class JobRun:
     @property
     def is_resumable(self) -> bool:
         """Whether the run saves checkpoints, from which another run with the same digests resumes."""
-        resumable = all(output.resumable for output in self.options.outputs.values())
-        resumable = resumable and not self.options.both_directions and "masks" in self.options.write
-        return resumable and self.is_repeatable and bool(self.record.input_digests)
+        options = self.options
+        stores_masks = "masks" in options.write and all(output.resumable for output in options.outputs.values())
+        return stores_masks and not options.both_directions and self.is_repeatable and bool(self.record.input_digests)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -98,8 +98,7 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
-    warn_about_empty_masks(run, subject)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, subject)
     settings = result_settings(loader, options)  # loads PyTorch
     digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or run.is_repeatable:
@@ -157,8 +156,12 @@ def make_run(
     frames: FrameSelection,
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
+    subject: str,
 ) -> JobRun:
-    """Return the run of a video whose inputs were read; check its class names and removals."""
+    """Return the run of a video whose inputs were read; check its class names and removals.
+
+    A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
+    """
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
@@ -169,6 +172,9 @@ def make_run(
         problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         raise InputError(f"class {record.class_names[object_id]}: {problem}")
     masks.class_names.update(record.class_names)
+    if (first := min(ids)) > frames.first and not options.both_directions:
+        message = "%s: no object before frame %d; track in both directions, or start there"
+        log.warning(message, subject, frames.number(first))
     outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
     for output in options.outputs.values():
         outputs |= output.list_files(objects)
@@ -206,11 +212,3 @@ def group_removals(
         last_removals[object_id] = removed
         ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame
-
-
-def warn_about_empty_masks(run: JobRun, subject: str) -> None:
-    """Warn if frames before the first mask or prompt get empty masks."""
-    first = min({*run.masks, *run.prompts})
-    if first > run.frames.first and not run.options.both_directions:
-        message = "%s: no object before frame %d; track in both directions, or start there"
-        log.warning(message, subject, run.frames.number(first))

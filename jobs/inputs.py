@@ -47,12 +47,11 @@ class FrameSelection:
         """Index of the first frame."""
         self.last = None if video.length is None else video.length - 1
         """Index of the last frame; None: unknown."""
-        if start is not None:
-            self.first = self.index(start, f"start {start}")
-            self.last = self._find_last(self.first)
-        if end is not None:
-            require(start is None or end >= start, f"end {end}: before start {start}; give a later frame")
-            self.last, self.length_is_estimate = self.index(end, f"end {end}"), False
+        first = self.first if start is None else self.index(start, f"start {start}")
+        last = self._find_last(first) if end is None else self.index(end, f"end {end}")
+        require(last is None or first <= last, f"end {end}: before start {start}; give a later frame")
+        self.first, self.last = first, last
+        self.length_is_estimate &= end is None
 
     def __contains__(self, index: int) -> bool:
         last = self._find_last(index)

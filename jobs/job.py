@@ -62,8 +62,7 @@ class JobOptions:
             raise InputError(f"removals: expected pairs of frame number and object id, got {value}") from error
         # the class is frozen
         vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
-        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
-        _ = self.outputs  # raises for an unknown name
+        require(self.outputs, f"write: no output; choose from {', '.join(list_outputs())}")
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
         if self.both_directions and self.realtime:
@@ -198,7 +197,7 @@ def _parse_frame_number(name: str, value: float | str | None) -> int | None:
 
 
 def _parse_segmenter(files: Texts | None) -> tuple[Path, ...] | None:
-    paths = tuple(map(Path, _list_texts("segmenter", files or ())))
+    paths = tuple(map(Path, _list_texts("segmenter", () if files is None else files)))
     expected = "expected two ONNX files, the encoder and the decoder"
     require(len(paths) in (0, 2), f"segmenter {shorten(files)}: {expected}")
     return paths or None
@@ -225,7 +224,7 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
-        expected = "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
+        expected = "expected one name for each object, without ; or comma, and its id if not 1, for example :2=dog"
         require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
         names[object_id] = name
     return names

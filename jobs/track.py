@@ -17,7 +17,7 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_run, warn_about_empty_masks
+from aotlab.jobs.check import JobRun, check_job, make_run
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
@@ -175,8 +175,7 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     video = "-" if source.path is None else os.path.abspath(source.path)
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
-    run = make_run(record, folder, options, source, frames, annotations, prompts={})
-    warn_about_empty_masks(run, source.name)
+    run = make_run(record, folder, options, source, frames, annotations, {}, source.name)
     with open_run(run, TrackerLoader(tracker), force=True) as opened:
         return track_run(opened, classes=classes)
 
@@ -305,7 +304,9 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
 
     def write(tracked: TrackedFrame) -> None:
         if not outputs.frames:
-            _replace_earlier(opened)
+            replace_results(run.folder, run.record, opened.earlier, resumed=opened.action == "resume")
+            for index in run.prompts:
+                write_mask(run.folder / PROMPT_MASKS / f"{source.frame_name(index)}.png", run.masks[index])
         outputs.write(tracked)
 
     reader = _read_ahead(run, stop)
@@ -330,14 +331,6 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
         signal_number=stop.signal_number if stop.is_set() else None,
         error=None if is_stopped else _describe_problem(error, run, outputs),
     )
-
-
-def _replace_earlier(opened: OpenRun) -> None:
-    """Remove earlier results unless they are resumed, and write the record and the masks of prompts."""
-    run = opened.run
-    replace_results(run.folder, run.record, opened.earlier, resumed=opened.action == "resume")
-    for index in run.prompts:
-        write_mask(run.folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png", run.masks[index])
 
 
 def _read_ahead(run: JobRun, stop: StopFlag) -> ReadAhead[tuple[int, np.ndarray]]:

@@ -23,7 +23,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
     """
     images, videos, classes = _find_images(tree, video), tree.get("videos") or [], dict[str, int]()
-    class_names = {class_id: name for name, class_id in _list_classes(tree)}
+    class_names = _read_class_names(tree)
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
             classes.setdefault(name, class_id)
@@ -78,14 +78,13 @@ def _read_name(image: dict[str, Any]) -> str:
     return str(image.get("file_name") or "")
 
 
-def _list_classes(tree: Any) -> list[tuple[str, Any]]:
-    """Return class names and ids."""
-    listed = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
-    used = (record.get("category_id") for record in tree["annotations"])
-    others = dict.fromkeys(class_id for class_id in used if type(class_id) is int and class_id not in listed)
-    return [(name, class_id) for class_id, name in listed.items()] + [
-        (f"class {class_id}", class_id) for class_id in others
-    ]
+def _read_class_names(tree: Any) -> dict[Hashable, str]:
+    """Return class names by id."""
+    names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
+    for record in tree["annotations"]:
+        if type(class_id := record.get("category_id")) is int:
+            names.setdefault(class_id, f"class {class_id}")
+    return names
 
 
 def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:

@@ -50,9 +50,6 @@ def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
     if CAMERA_NUMBER.fullmatch(text) and not os.path.exists(path):
         return VideoLocation("camera", text)
     mode = os.stat(path).st_mode if os.path.exists(path) else 0
-    kind: Literal["stored", "pipe", "camera"] = "stored"
     if stat.S_ISCHR(mode):
-        kind = "camera"
-    elif stat.S_ISFIFO(mode):
-        kind = "pipe"
-    return VideoLocation(kind, path)
+        return VideoLocation("camera", path)
+    return VideoLocation("pipe" if stat.S_ISFIFO(mode) else "stored", path)

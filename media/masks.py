@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """Label of undecided pixels; ignored in training."""
-MIN_EDGE_VALUES = 8
+MAX_SHARP_IDS = 8
 """Largest number of ids of a mask that is never considered blurred."""
 BLUR_EDGE_FRACTION = 0.5
 """A mask is blurred if fewer of its edge pixels have a neighbor with the same value both in their row and in their
@@ -134,7 +134,7 @@ def is_blurred(labels: np.ndarray) -> bool:
     Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
     """
     values, counts = np.unique(labels[labels > 0], return_counts=True)
-    if len(values) <= MIN_EDGE_VALUES:
+    if len(values) <= MAX_SHARP_IDS:
         return False
     others = (labels > 0) & (labels != values[counts.argmax()])
     padded = np.pad(labels, 1)

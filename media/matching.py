@@ -101,7 +101,7 @@ def match_frames(
         matched = [indices[_fold(stem)] for stem in stems]
     else:
         unique_stems = list(dict.fromkeys(stems))
-        numbers = dict(zip(unique_stems, _number(unique_stems, count_frames), strict=True))
+        numbers = dict(zip(unique_stems, _find_numbers(unique_stems, count_frames), strict=True))
         matched = [numbers[stem] for stem in stems]
     require_different_frames(zip(matched, names, strict=True))
     return matched
@@ -113,10 +113,10 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     Raises `InputError` if the images are of several videos, none of that name. ``frames`` as in `match_frames`.
     """
     folders = {name: _list_folders(name) for name in names}
-    selected = [name for name in names if _fold(video) in folders[name]]
-    if selected or len(set(folders.values())) <= 1:
-        return selected or [*names]
-    if not (frames and len(set(map(image_stem, names))) == len(folders)):
+    if selected := [name for name in names if _fold(video) in folders[name]]:
+        return selected
+    are_distinct = frames and len(set(map(image_stem, names))) == len(folders)
+    if len(set(folders.values())) > 1 and not are_distinct:
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(f"its images are in the folders {listed}; expected a folder {video}, or one video")
     return [*names]
@@ -153,7 +153,7 @@ def _explain_missing(
     )
 
 
-def _number(stems: Sequence[str], count_frames: Callable[[], int | None]) -> list[int]:
+def _find_numbers(stems: Sequence[str], count_frames: Callable[[], int | None]) -> list[int]:
     """Return the frame numbers of images of a video whose frames have no names."""
     numbers = list_end_numbers(stems)
     prefixes = {END_NUMBER.sub("", stem) for stem in stems}

@@ -185,9 +185,10 @@ class Annotations(Mapping[int, np.ndarray]):
 
     def mask(self, frame: int) -> np.ndarray:
         """Return H×W object ids on a frame, 0 is background; uint16 if an id is above 254, as 255 is void in uint8."""
-        largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
+        regions = self.frames.get(frame, ())
+        largest = max((region.object_id for region in regions), default=0)
         mask = np.zeros(self.size, dtype=np.min_scalar_type(largest + 1))
-        for region in self.frames.get(frame, ()):
+        for region in regions:
             mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask
 

@@ -10,7 +10,6 @@ from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
 
-NOT_STORED = "not downloaded yet; run aotlab weights get {}"
 SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
@@ -82,7 +81,7 @@ def verify(names: tuple[str, ...]) -> int:
             if zoo.verify_weights(name) is not None:
                 print(f"{name}: OK")
             elif names:
-                failures[name] = NOT_STORED.format(name)
+                failures[name] = f"not downloaded yet; run aotlab weights get {name}"
         except InputError as error:
             failures[name] = str(error).removeprefix(f"{name}: ")
     if not names and not any(map(zoo.find_weights, zoo.list_published_weights())):

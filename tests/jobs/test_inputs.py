@@ -156,6 +156,14 @@ def test_invalid_ranges_rejected(source, start, end, by_name, words):
         FrameSelection(source, start, end, by_name=by_name)
 
 
+def test_range_follows_the_order_of_frames():
+    video = VideoInfo("clip", SIZE, 3, frame_names=("a9", "b1", "b2"))
+    frames = FrameSelection(video, 9, 2, by_name=True)
+    assert (frames.first, frames.last) == (0, 2)
+    with pytest.raises(InputError, match="end 9: before start 1"):
+        FrameSelection(video, 1, 9, by_name=True)
+
+
 def test_file_names_number_frames_of_a_described_video(video):
     frames = FrameSelection(video, 11, by_name=True)
     assert (frames.first, frames.last, frames.number(2)) == (1, 4, 12)
@@ -254,6 +262,7 @@ def test_job_takes_values_of_python():
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
     assert (job.classes, job.levels, job.rate) == (names, "0,4095", "25")
     assert Job("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
+    assert Job("a", "a.tif", segmenter=np.array(["a.onnx", "b.onnx"])).segmenter[1].name == "b.onnx"
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

@@ -132,7 +132,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": {"a": "cat"}}', "class :a=cat: expected one name"),
     ("a.csv", "video,masks,class\na,m,:a=dog\n", "class :a=dog: expected one name for each object"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
-     "class cat; :2=dog: expected one name for each object, with the object's id"),
+     "class cat; :2=dog: expected one name for each object, without ; or comma"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable"),
     ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
