@@ -76,7 +76,6 @@ export class EditHistory {
       return { step };
     });
     if (answer.step) showHint(`${answer.step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
-    else if (!answer.error) showHint(`Nothing to ${action}.`);
     return answer;
   }
 
