@@ -322,3 +322,22 @@ def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, 
     held[0].fulfill(json={"names": ["a", "b"], "problems": [], "left_out": []})
     tab.wait_for_selector("#status >> text=2 clips exported.")
     tab.close()
+
+
+@needs_browser
+def test_list_keeps_an_unstored_note_over_a_filter(context, served_list):
+    tab = open_list(context, served_list)
+    may_leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    tab.click("[aria-label^='Status of c:']")
+    tab.fill("dialog[open] input", "dark")
+    tab.keyboard.press("Escape")
+    tab.fill("#search", "b")
+    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert not tab.evaluate(may_leave)
+    tab.fill("#search", "")
+    tab.click("[aria-label^='Status of c:']")
+    assert tab.input_value("dialog[open] input") == "dark"
+    tab.click("dialog[open] button:text('Cancel')")
+    tab.wait_for_selector("dialog[open]", state="detached")
+    assert tab.evaluate(may_leave)
+    tab.close()

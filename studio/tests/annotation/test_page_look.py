@@ -99,6 +99,15 @@ def test_phone_on_its_side_shows_all_tools(browser, served, size):
         assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
 
 
+@pytest.mark.parametrize("size", [(844, 390), *slow(((390, 844),))], ids=str)
+def test_export_button_is_in_view_on_a_phone(idle_page, size):
+    idle_page.tab.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    idle_page.key("Shift+E")
+    box = idle_page.tab.locator("#export-start").bounding_box()
+    assert box["y"] + box["height"] < size[1]
+    idle_page.key("Escape")
+
+
 def test_subtract_is_in_view_on_a_phone(idle_page):
     idle_page.tab.set_viewport_size({"width": 390, "height": 844})
     box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))

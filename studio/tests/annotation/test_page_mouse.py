@@ -44,6 +44,14 @@ def test_double_click_beside_the_objects_makes_one_object(page, session, tool, o
     assert len(session.document.snapshot.objects) == 2
 
 
+def test_undo_button_removes_a_corner_before_the_first_step(page):
+    page.key("p")
+    page.click((10, 10), (40, 10), (40, 35), (10, 35))
+    page.tab.click("#undo")
+    page.key_done("Enter")
+    assert [bool(page.labels(0)[y, x]) for x, y in ((35, 15), (15, 30))] == [True, False]
+
+
 @pytest.mark.slow
 def test_focus_ring_is_hidden_while_the_mouse_draws(page):
     style = "getComputedStyle(document.getElementById('view')).outlineStyle"

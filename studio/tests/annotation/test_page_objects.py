@@ -186,6 +186,22 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects)
     assert (page.labels(0) == truth(0)).all()
 
 
+def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
+    held = page.hold_requests(r"/frame/4\?video=[0-9a-f]+$")
+    page.tab.fill("#frame", "4")
+    page.tab.press("#frame", "Enter")
+    for _ in range(2):
+        page.tab.click("#merge")
+    page.key("Delete")
+    page.wait_until(lambda: held)
+    held[0].continue_()
+    page.tab.wait_for_selector("dialog[open]")
+    page.wait_idle()
+    page.settle()
+    assert page.tab.locator("dialog[open]").count() == 1
+    assert page.tab.locator("#objects li").count() == 2
+
+
 def test_class_and_attributes_are_typed_for_the_object(page, session, one_object):
     for field, text in (("#class", "fish"), ("#attributes", "color=red, big, note=")):
         page.tab.fill(field, text)

@@ -566,7 +566,7 @@ def test_refused_export_shows_an_error_in_its_dialog(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "99")
     page.tab.click("#export-start")
-    page.tab.wait_for_selector("#export-missing:has-text('no frames from')")
+    page.tab.wait_for_selector("#export-missing:has-text('no frames from 99 to 11')")
     assert page.tab.inner_text("#status") == ""
     assert page.tab.is_visible("#export-dialog")
     assert page.tab.is_enabled("#export-start")

@@ -12,6 +12,7 @@ const INTERVAL = 5000; // milliseconds between two refreshes
 
 let clips = /** @type {Clip[]} */ ([]);
 let hasFailed = false; // whether the list could not be read
+const drafts = /** @type {Map<string, string>} */ (new Map()); // typed notes that are not stored, by clip
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
@@ -25,6 +26,7 @@ for (const field of elements('search', 'filter')) {
   field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
   field.oninput = showClips;
 }
+addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
 element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
@@ -88,7 +90,7 @@ function createRow({ name }) {
     const answer = requireName() ? await clearErrorAfter(sendOrAsk(store)) : { error: CANCELED };
     await fetchTask.run();
     return answer;
-  });
+  }, drafts, name);
   const show = (/** @type {Clip} */ clip) => {
     const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;

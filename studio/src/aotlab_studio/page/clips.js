@@ -39,18 +39,17 @@ export function connectUser(onChange) {
 
 /** Let a button ask for a status and a note, and store them. Return the function that shows a status on the button.
  * @template {{status: ClipStatus, note: string}} V @param {HTMLButtonElement} button
- * @param {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} store `seen`: what was shown */
-export function connectStatus(button, store) {
-  let draft = /** @type {string | undefined} */ (undefined); // typed note that is not stored
-  addEventListener('beforeunload', (event) => { if (draft !== undefined) event.preventDefault(); });
+ * @param {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} store `seen`: what was shown
+ * @param {Map<string, string>} drafts typed notes that are not stored, by clip @param {string} name of the clip */
+export function connectStatus(button, store, drafts, name) {
   const change = async (/** @type {V} */ seen) => {
-    const field = createElement('input', { type: 'text', maxLength: 100, value: draft ?? seen.note });
-    field.oninput = () => { draft = field.value === seen.note ? undefined : field.value; };
+    const field = createElement('input', { type: 'text', maxLength: 100, value: drafts.get(name) ?? seen.note });
+    field.oninput = () => (field.value === seen.note ? drafts.delete(name) : drafts.set(name, field.value));
     const others = STATUSES.filter((status) => status !== seen.status);
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
-    const isCanceled = status === ''; // by its button; Escape keeps the draft
-    if (isCanceled || (status && !(await store(status, field.value.trim(), seen)).error)) draft = undefined;
+    // the button Cancel drops the note; Escape keeps it
+    if (status === '' || (status && !(await store(status, field.value.trim(), seen)).error)) drafts.delete(name);
   };
   return (/** @type {V} */ value) => {
     button.textContent = value.status + (value.note && `: ${value.note}`);
@@ -62,7 +61,9 @@ export class ClipHeader {
   /** @param {import('./project.js').Project} project @param {import('./queue.js').EditQueue} queue */
   constructor(project, queue) {
     this.project = project;
-    this.showStatus = connectStatus(element('clip-status'), (status, note) => queue.setStatus({ status, note }));
+    this.drafts = new Map(); // typed note of the status that is not stored
+    this.showStatus = connectStatus(
+      element('clip-status'), (status, note) => queue.setStatus({ status, note }), this.drafts, '');
   }
 
   show(/** @type {import('./protocol.js').Description} */ { shared }) {

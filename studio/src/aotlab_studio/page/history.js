@@ -29,9 +29,9 @@ export class EditHistory {
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       const edit = history[index];
-      const isElsewhere = ![null, this.app.connection.pageId].includes(edit?.page ?? null);
+      const isElsewhere = Boolean(edit?.page) && edit?.page !== this.app.connection.pageId;
       const text = edit?.author ? formatStep(edit) : edit?.title ?? 'nothing';
-      button.disabled = !edit || isElsewhere;
+      button.disabled = index > 0 && (!edit || isElsewhere); // undo also removes corners
       button.title = `${label}: ${text}${isElsewhere ? ', made in another window' : ''}`;
     }
   }

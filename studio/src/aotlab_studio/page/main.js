@@ -66,7 +66,7 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
-      const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
+      const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size + this.clip.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
       const hasInput = this.playback.commands.length > 0 || this.toolbox.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks

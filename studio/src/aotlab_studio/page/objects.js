@@ -180,6 +180,7 @@ async function openMerge(app) {
   const { item: from, target } = app.selection;
   const others = app.project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
+  app.playback.commands.length = 0; // they were entered before the dialog showed
   const list = createElement('select', { ariaLabel: 'Object' }, ...createOptions(others));
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;

@@ -70,6 +70,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
   showJob(job) {
+    const { playback } = this.app;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -78,13 +79,8 @@ export class Tracking {
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) this.showProgress(this.job);
     else if (job && !running) this.showEnd(job);
-    this.followJob();
-  }
-
-  /** Show the frame that was tracked last, unless the user has left this tracking. */
-  followJob() {
-    const { job, app: { playback } } = this;
-    if (job?.status === 'running' && job.done && playback.mode === 'follow') playback.goTo(job.frame);
+    // the frame that was tracked last, unless the user has left this tracking
+    if (this.job?.status === 'running' && this.job.done && playback.mode === 'follow') playback.goTo(this.job.frame);
   }
 
   showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
