@@ -57,6 +57,12 @@ def test_invalid_size_rejected(sides):
         require_size(*sides)
 
 
+def test_size_of_another_video_rejected():
+    assert require_size(24, 40, (24, 40)) == (24, 40)
+    with pytest.raises(ValueError, match=r"images of 40×24, not 40×25 as the video"):
+        require_size(24, 40, (25, 40))
+
+
 def test_box_surrounds_pixels():
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -39,6 +39,12 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_settings_name_the_bounded_policy(policy):
+    config = MemoryConfig(policy, every=5, frames=9)
+    assert build_policy(config) == BOUNDED[policy](5, 9)
+
+
 def test_fifo_evicts_oldest_frame():
     assert fill_bank(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
     assert fill_bank(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
