@@ -119,6 +119,12 @@ def test_no_foreground_evicts_oldest_frame(policy):
     assert all(np.isfinite(list(scored.running.values())))
 
 
+def test_no_foreground_is_equal_relevance_of_all_frames():
+    policy = RMem(1, 9)
+    policy.decide([0, 1, 2, 3], [1, 2, 3], 4, FrameRelevance(torch.zeros(4), torch.zeros(4, 1, 1)))
+    assert policy.running == dict.fromkeys(range(4), 0.25)
+
+
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_tracked_frames_are_evicted_before_later_references(policy):
     shares = fake_relevance([1.0] * 20)
