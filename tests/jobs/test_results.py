@@ -1,4 +1,4 @@
-"""Folders of results: what a run does with those that an earlier run left."""
+"""Earlier results in an output folder: reused, resumed, replaced or rejected."""
 
 import os
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""Run lengths and polygons, and which inputs are refused."""
+"""Run lengths and polygons, and invalid ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Models of all papers: shapes, batches, identities, first weights, ablations, and settings that are refused."""
+"""Models of all papers: shapes, batches, identities, initial weights, ablations and invalid settings."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, names, and paths that cannot be used."""
+"""Atomic writes, file names, and unusable paths."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Columns of tables, shortened texts, and texts without passwords."""
+"""Tables, shortened texts and lists, and URLs without passwords."""
 
 import pytest
 

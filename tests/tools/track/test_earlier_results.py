@@ -1,4 +1,4 @@
-"""Results in the output folder of ``aotlab track``: replaced, kept or reused, by the inputs that they belong to."""
+"""Earlier results in the output folder of ``aotlab track``: reused, kept or replaced."""
 
 import os
 import signal
