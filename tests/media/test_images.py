@@ -321,3 +321,11 @@ def test_error_names_the_unreadable_frame_to_store(tmp_path):
     (tmp_path / "0.png").unlink()
     with pytest.raises(InputError, match=r"0\.png: not readable"):
         store_frame(source, 0, np.zeros((8, 8, 3), np.uint8), tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("values", "levels"), [
+    ([np.nan, np.inf], (0, 1)), ([7, 7], (7, 8)), ([3] * 9999 + [9], (3, 9)), ([2, 4, np.nan], (2, 4)),
+])  # fmt: skip
+def test_estimated_levels_of_few_values_are_a_range(values, levels):
+    found = estimate_levels(lambda _: np.array(values, np.float32), count=1)
+    assert found == pytest.approx(levels, abs=0.01)
