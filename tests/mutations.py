@@ -1,4 +1,4 @@
-"""Random changes of the content of files, in nested values or in bytes, and checks of what readers say."""
+"""Random changes of files, in nested values or in bytes, and checks of the readers' messages."""
 
 import copy
 import itertools

@@ -1,4 +1,4 @@
-"""Files of every kind, cut off or with bytes changed: read, or refused in one sentence that names the file."""
+"""Truncated and changed files of every kind: read, or rejected in one sentence that names the file."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""Commands, code and links of the documents: every code block parses, every link leads somewhere."""
+"""Commands, code blocks and links of the documents."""
 
 import ast
 import configparser

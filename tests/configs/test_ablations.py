@@ -1,4 +1,4 @@
-"""The rows of AOT's ablation table as settings: each differs from AOT-Small in one thing, trains and tracks."""
+"""Rows of AOT's ablation table as settings: each changes one setting of AOT-Small, tracks and trains."""
 
 import json
 import re

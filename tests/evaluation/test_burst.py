@@ -1,4 +1,4 @@
-"""BURST from its JSON to predictions, and TrackEval's HOTA of them."""
+"""BURST: annotations, predictions and TrackEval's HOTA."""
 
 import json
 from pathlib import Path

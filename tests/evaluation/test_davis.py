@@ -78,6 +78,15 @@ def test_merged_object_may_fill_the_first_frame(tmp_path):
     assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
 
 
+def test_void_of_merged_objects_is_background(tmp_path):
+    truth = draw_moving_box()
+    truth[1:, :4] = 255
+    paths = write_sequence(tmp_path / "truth", truth)
+    write_sequence(tmp_path / "found", draw_moving_box())
+    plan = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
+    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

@@ -1,4 +1,4 @@
-"""The rules of MOSE v2 against cases worked out by hand and a plain evaluator of whole frames."""
+"""Rules of MOSE v2, compared with cases worked out by hand and a plain evaluator of whole frames."""
 
 import math
 

@@ -95,32 +95,44 @@ def test_ends_of_each_object_do_not_count(tmp_path):
     assert np.isnan(scores.region).tolist() == [[False] * 5, [True, False, False, False, True]]
 
 
-def test_results_become_folders_of_objects(videos, tmp_path, capsys):
+@pytest.fixture
+def submission(videos, tmp_path):
+    """Words of a command that writes results as ids to the folder ``tree``."""
     for video in videos:
         for stem, ids in miniatures.separate_labels(video).items():
             write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
-    annotated = tmp_path / "sav_val" / "Annotations_6fps"
-    data = ["--dataset", "sav", "--root", str(tmp_path), "--results", str(tmp_path / "ids")]
-    line = [*data, "--output", str(tmp_path / "tree")]
-    assert submit(line) == 0
-    assert submit(line) == 2, "the folder is not empty"
-    next((tmp_path / "tree").rglob("*.png")).unlink()
-    (tmp_path / "tree" / ".DS_Store").touch()
-    assert submit([*line, "--force"]) == 0
-    assert submit([*data, "--output", str(annotated), "--force"]) == 2, "annotations are never replaced"
-    (tmp_path / "tree" / "other").mkdir()
-    assert submit([*line, "--force"]) == 2, "a folder of another submission"
-    files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
+    results = ("--results", tmp_path / "ids", "--output", tmp_path / "tree")
+    return [*map(str, ("--dataset", "sav", "--root", tmp_path, *results))]
+
+
+def test_results_become_folders_of_objects(videos, tmp_path, submission):
+    assert submit(submission) == 0
+    tree, annotated = tmp_path / "tree", tmp_path / "sav_val" / "Annotations_6fps"
+    files = {path.relative_to(tree) for path in tree.rglob("*.png")}
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
-    assert {int(read_mask(tmp_path / "tree" / file).max()) for file in files} <= {0, 1}
+    assert {int(read_mask(tree / file).max()) for file in files} <= {0, 1}
     plan = plan_sequence(videos[0])
     found, expected = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
     np.testing.assert_array_equal(found.region, expected.region)
-    (tmp_path / "tree" / "other").rmdir()
+
+
+def test_only_the_folder_of_a_submission_is_replaced(tmp_path, submission, run_expecting_error):
+    assert submit(submission) == 0
+    assert "tree: already contains files; choose" in run_expecting_error(submit, *submission)
+    next((tmp_path / "tree").rglob("*.png")).unlink()
+    (tmp_path / "tree" / ".DS_Store").touch()
+    assert submit([*submission, "--force"]) == 0
+    (tmp_path / "tree" / "other").mkdir()
+    assert "tree: also contains other, which is not" in run_expecting_error(submit, *submission, "--force")
+    annotated = tmp_path / "sav_val" / "Annotations_6fps"
+    line = run_expecting_error(submit, *submission[:-1], annotated, "--force")
+    assert f"{annotated}: the folder of the annotations" in line
+
+
+def test_unknown_id_of_a_result_rejected(tmp_path, submission, run_expecting_error):
     path = next((tmp_path / "ids").rglob("*.png"))
     write_mask(path, np.full_like(read_mask(path), 77))
-    assert submit([*line, "--force"]) == 2
-    assert f"{path}: unknown ids 77; object 000 is id 1" in capsys.readouterr().err
+    assert f"{path}: unknown ids 77; object 000 is id 1" in run_expecting_error(submit, *submission)
 
 
 def test_object_without_pixels_is_written_empty(videos, tmp_path):

@@ -1,4 +1,4 @@
-"""The JSON file of polygons that VISOR's server takes."""
+"""Submission files of VISOR: polygons as JSON."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""The benchmarks' tables against the public evaluators: data sets on disk, read and scored as a user does it."""
+"""Tables of the benchmarks, compared with the public evaluators on data sets on disk."""
 
 import json
 import re

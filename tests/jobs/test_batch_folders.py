@@ -1,4 +1,4 @@
-"""Folders of lists of jobs: records that were changed, names that leave the folder, links."""
+"""Output folders of job lists: changed records, names outside the folder, links."""
 
 import tempfile
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The files that tracking leaves, with a small model and with predictions made by hand."""
+"""Output files of tracking, with a small model and with hand-made predictions."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Tracking from frames to files: what remains after failures, stops and full disks, and what is refused."""
+"""Tracking from frames to files: failures, stops, full disks and invalid input."""
 
 import itertools
 import json

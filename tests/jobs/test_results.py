@@ -1,4 +1,4 @@
-"""Folders of results: what a run does with those that an earlier run left."""
+"""Earlier results in an output folder: reused, resumed, replaced or rejected."""
 
 import os
 from contextlib import nullcontext
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.jobs.results import STATE_FILE, choose_action, record_failure, replace_results
+from aotlab.jobs.results import STATE_FILE, choose_action, find_finished, record_failure, replace_results
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
@@ -135,6 +135,20 @@ def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
     (tmp_path / "masks").symlink_to(tmp_path / "unmounted")
     with pytest.raises(InputError, match="masks, a link to a missing"):
         choose_action(tmp_path, WANTED, force=True)
+
+
+@pytest.mark.parametrize(("earlier", "finished"), [
+    (DONE, True), (replace(DONE, files=(MASK,)), False), (STOPPED, False), (Earlier(), False),
+])  # fmt: skip
+def test_only_complete_results_are_finished(tmp_path, earlier, finished):
+    earlier.write(tmp_path)
+    assert (find_finished(tmp_path) is not None) == finished
+
+
+def test_failures_without_results_replace_each_other(tmp_path):
+    for error in ("damaged", "missing"):
+        record_failure(tmp_path, JobRecord("a", error=error))
+        assert read_job_record(tmp_path).error == error
 
 
 def test_failure_is_not_recorded_in_a_locked_folder(tmp_path):

@@ -1,4 +1,4 @@
-"""A small video for the tests of formats: object 3 has a hole and moves, 7 comes late and in two parts."""
+"""A small video for tests of formats: object 3 moves and has a hole, object 7 appears late in two parts."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Masks as images and folders, unknown formats, and files with any part replaced."""
+"""Mask images and folders, unknown formats, and files with one part replaced."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""COCO JSON: read by pycocotools, and back."""
+"""COCO JSON: loaded by pycocotools, and read back."""
 
 import json
 

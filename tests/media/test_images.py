@@ -88,16 +88,15 @@ def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "axes", "channels"),
-    [("imagej", "TYX", 1), ("imagej", "TCYX", 2), ("imagej", "TCYX", 3), ("ome", "TCYX", 2), ("ome", "CTYX", 2)],
+    ("kind", "axes", "colors"),
+    [("imagej", "TYX", [0, 0, 0]), ("imagej", "TCYX", [0, 1, 0]), ("imagej", "TCYX", [0, 1, 2]),
+     ("ome", "TCYX", [0, 1, 0]), ("ome", "CTYX", [0, 1, 0])],
 )  # fmt: skip
-def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, channels):
-    gray = np.stack([DEEP[..., channel] for channel in range(channels)], axis=1)  # T×C×Y×X
-    values = gray[:, 0] if axes == "TYX" else gray if axes == "TCYX" else gray.swapaxes(0, 1)
+def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, colors):
+    values = np.einsum(f"TYXC->{axes}", DEEP[..., : max(colors) + 1])
     options = {kind: True, "metadata": {"axes": axes}, "photometric": "minisblack"}
     tifffile.imwrite(tmp_path / "m.tif", values, **options)
-    order = {1: [0, 0, 0], 2: [0, 1, 0], 3: [0, 1, 2]}[channels]
-    np.testing.assert_array_equal(read_frames(tmp_path / "m.tif", levels="0,65535"), CLIP[..., order])
+    np.testing.assert_array_equal(read_frames(tmp_path / "m.tif", levels="0,65535"), CLIP[..., colors])
 
 
 def test_inverted_palette_transparent_and_float_tiffs_are_read(tmp_path):
@@ -322,3 +321,11 @@ def test_error_names_the_unreadable_frame_to_store(tmp_path):
     (tmp_path / "0.png").unlink()
     with pytest.raises(InputError, match=r"0\.png: not readable"):
         store_frame(source, 0, np.zeros((8, 8, 3), np.uint8), tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("values", "levels"), [
+    ([np.nan, np.inf], (0, 1)), ([7, 7], (7, 8)), ([3] * 9999 + [9], (3, 9)), ([2, 4, np.nan], (2, 4)),
+])  # fmt: skip
+def test_estimated_levels_of_few_values_are_a_range(values, levels):
+    found = estimate_levels(lambda _: np.array(values, np.float32), count=1)
+    assert found == pytest.approx(levels, abs=0.01)

@@ -32,7 +32,9 @@ def test_255_is_an_object_id_in_16_bits():
     deep = np.array([[0, 255, 300]], np.uint16)
     assert list_ids(deep) == {255, 300}
     assert not is_void(deep).any()
-    assert list_ids(deep.astype(np.uint8)) == {44}
+    shallow = deep.astype(np.uint8)
+    assert list_ids(shallow) == {44}
+    assert is_void(shallow).tolist() == [[False, True, False]]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,15 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
     back = read_mask(str(tmp_path / "mask.png"), size=(2, 3))
     assert back.dtype == dtype
     assert back.tolist() == labels
-    write_mask(tmp_path / "mask.png", labels, max_id=255)
-    assert read_mask(tmp_path / "mask.png").dtype == np.uint16
+
+
+@pytest.mark.parametrize(("labels", "max_id", "dtype"), [
+    ([[1]], 254, np.uint8), ([[1]], 255, np.uint16), (np.array([[255]], np.uint8), 0, np.uint8),
+    (np.array([[255]], np.uint16), 0, np.uint16), (np.array([[254]], np.uint16), 0, np.uint8),
+])  # fmt: skip
+def test_masks_of_object_255_have_16_bits(tmp_path, labels, max_id, dtype):
+    write_mask(tmp_path / "mask.png", labels, max_id=max_id)
+    assert read_mask(tmp_path / "mask.png").dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,7 @@ def test_lines_of_single_pixels_are_a_blurred_edge():
     assert is_blurred(lines)
     assert is_blurred(lines.T)
     assert not is_blurred(lines.repeat(2, 0))
+    assert not is_blurred(lines % 8)  # so few values are ids
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -1,4 +1,4 @@
-"""Frames of annotations by the names of their images, and the order of names."""
+"""Matching of images to frames by name, and natural order."""
 
 import unicodedata
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_square
+from tests.drawn_clips import draw_box, draw_square
 
 square = partial(draw_square, 20, 20)
 
@@ -19,14 +19,21 @@ def draw_gray(height=60, width=80):
 
 def test_objects_have_their_hue_and_a_contour():
     image = draw_overlay(draw_gray(), square(1)).astype(int)
-    red, green, blue = image[30, 30]
-    assert red > 100
-    assert green == blue < 100
+    assert image[30, 30].tolist() == [139, 55, 55]  # 45 % of a brightened dark red
     np.testing.assert_array_equal(image[:15], 100)
     np.testing.assert_array_equal(image[:, 50:], 100)
     green_square = draw_overlay(draw_gray(), square(2)).astype(int)
     assert green_square[20, 30, 1] > green_square[30, 30, 1]
     assert all(green_square[place].max() < 100 for place in ((19, 30), (40, 30), (30, 19), (30, 40)))
+
+
+def test_large_image_has_a_wide_contour():
+    labels = draw_box((900, 1000), (200, 400), (200, 400))
+    column = draw_overlay(draw_gray(900, 1000), labels)[:, 300].tolist()
+    assert column[195] == [100] * 3
+    assert column[198] == [35] * 3  # the halo outside, of 3 pixels
+    assert column[201] == [255, 77, 77]
+    assert column[204] == [139, 55, 55]
 
 
 def test_frame_is_not_modified():

@@ -21,6 +21,7 @@ def test_clicks_are_split_by_their_labels():
     ({"points": [(1, 2)], "labels": [1, 0]}, "a label of 0 or 1 for each of 1 points"),
     ({"points": 5}, "pairs"),
     ({"points": [(1, 2), (3, [4])]}, "pairs"),
+    ({"points": [[(1, 2)]]}, "pairs"),
     ({"points": (1, 2), "scribble": 5}, "pairs"),
     ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
 ])  # fmt: skip
@@ -32,6 +33,7 @@ def test_prompt_without_object_rejected(options, words):
 def test_prompt_takes_lists_and_arrays():
     assert Prompt(mask=[[1, 0]]).mask.shape == (1, 2)
     assert Prompt(box=np.array([150, 2, 310, 410])).box == (150, 2, 310, 410)
+    assert Prompt(box=(1, 1, 2, 2), exclude=[[1, 0]]).exclude.tolist() == [[True, False]]
     points = np.array([[1, 2], [3, 4]])
     prompt = Prompt(points, np.array([1, 0]), scribble=points)
     assert (prompt.points, prompt.labels, prompt.scribble) == (((1, 2), (3, 4)), (1, 0), ((1, 2), (3, 4)))
@@ -66,6 +68,7 @@ def test_prompt_outside_the_frame_rejected(options, words):
     ((0, 0, 60, 40), (0, 0, 60, 40), False),
     ((-2, 5, 20, 36), (0, 5, 18, 35), False),
     ((40, 20, 40, 10), (40, 20, 20, 10), True),
+    ((58, 38, 40, 10), (58, 38, 2, 2), True),
 ])  # fmt: skip
 def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
     assert Prompt(box=box, points=[(-1, 40)]).crop_box((40, 60)).box == expected

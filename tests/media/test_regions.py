@@ -1,10 +1,24 @@
-"""Objects on frames: attributes that hold until they change, ids of classes."""
+"""Annotations of a video: masks by frame, attributes that hold until they change, ids of classes."""
 
 import numpy as np
+import pytest
 
 from aotlab.media.masks import list_ids, read_mask, write_mask
 from aotlab.media.regions import Annotations, Region, add_class_ids
 from aotlab.media.rle import encode_rle
+
+
+def test_annotations_map_frames_in_order_to_masks():
+    annotations, mask = Annotations((2, 3)), np.array([[0, 1, 1], [2, 0, 0]], np.uint8)
+    annotations.add_mask(5, mask)
+    annotations.add_mask(3, np.zeros_like(mask))
+    assert list(annotations) == [3, 5]
+    assert len(annotations) == 2
+    np.testing.assert_array_equal(annotations[5], mask)
+    assert [region.area for region in annotations.frames[5]] == [2, 1]
+    assert annotations.frames[3] == []
+    with pytest.raises(KeyError):
+        annotations[4]
 
 
 def test_attributes_hold_until_they_change():

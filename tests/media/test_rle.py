@@ -1,4 +1,4 @@
-"""Run lengths and polygons, and which inputs are refused."""
+"""Run lengths and polygons, and invalid ones."""
 
 import numpy as np
 import pytest
@@ -55,6 +55,12 @@ def test_invalid_polygon_rejected(points):
 def test_invalid_size_rejected(sides):
     with pytest.raises(ValueError, match=r"images of .*, not sides"):
         require_size(*sides)
+
+
+def test_size_of_another_video_rejected():
+    assert require_size(24, 40, (24, 40)) == (24, 40)
+    with pytest.raises(ValueError, match=r"images of 40×24, not 40×25 as the video"):
+        require_size(24, 40, (25, 40))
 
 
 def test_box_surrounds_pixels():

@@ -1,4 +1,4 @@
-"""Frames from sources that come once: pipes, addresses, standard input."""
+"""Frames from sources that can be read only once: pipes, addresses, standard input."""
 
 import os
 from fractions import Fraction

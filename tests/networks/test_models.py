@@ -1,4 +1,4 @@
-"""Models of all papers: shapes, batches, identities, first weights, ablations, and settings that are refused."""
+"""Models of all papers: shapes, batches, identities, initial weights, ablations and invalid settings."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import CASES, DIM, build_case, draw_images, draw_planes, match_second_frame
+from tests.engine.small_model import CASES, DIM, build_case, draw_images, draw_normal, draw_planes, match_second_frame
 from tests.marks import slow
 from tests.mutations import raises_one_sentence
 
@@ -68,9 +68,9 @@ def test_unused_identities_do_not_change_logits(name):
 @pytest.mark.parametrize("stride", [2, 3])
 def test_strided_self_attention_reads_only_its_tokens(stride):
     torch.manual_seed(0)
-    x = torch.randn(1, 12, DIM)
+    x = draw_normal(1, 12, DIM)
     unread = torch.arange(12) % stride != 0
-    moved = torch.where(unread[:, None], torch.randn(1, 12, DIM), x)
+    moved = torch.where(unread[:, None], draw_normal(1, 12, DIM, seed=1), x)
     attend = SelfAttention(DIM, 2, stride)
     same = (attend(moved, None) - attend(x, None)).abs().amax(2)[0] < 1e-6
     np.testing.assert_array_equal(same, ~unread)
@@ -110,7 +110,7 @@ def draw_memory(*, short: bool = True) -> BlockMemory:
 
 @torch.no_grad()
 def test_no_window_skips_short_term_memory():
-    without, x = build_block(window=0), torch.randn(1, 12, DIM)
+    without, x = build_block(window=0), draw_normal(1, 12, DIM)
     outputs = [without(x, (3, 4), draw_memory(short=short))[0] for short in (True, False)]
     np.testing.assert_array_equal(*outputs)
     assert not [name for name, _ in without.named_parameters() if name.startswith("short")]
@@ -123,7 +123,7 @@ def test_no_relative_positions_uses_keys_only():
     assert missing
     for name in missing:
         positioned.get_parameter(name).zero_()
-    x = torch.randn(1, 12, DIM)
+    x = draw_normal(1, 12, DIM)
     results = [each(x, (3, 4), draw_memory())[0] for each in (bare, positioned)]
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
@@ -143,7 +143,7 @@ def test_aost_identities_scale_keys_and_shift_values():
 @torch.no_grad()
 def test_gated_propagation_drops_channels_in_training():
     torch.manual_seed(0)
-    output, values = GatedOutput(64), torch.randn(1, 12, 256)
+    output, values = GatedOutput(64), draw_normal(1, 12, 256)
     assert not torch.equal(*(output(values, values, (3, 4)) for _ in range(2)))
 
 

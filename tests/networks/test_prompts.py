@@ -1,4 +1,4 @@
-"""The prompt network beside a tracking model: optional, in the same file, without effect on masks."""
+"""Optional prompt network of a tracking model: stored in the same file, without effect on masks."""
 
 import pytest
 import torch

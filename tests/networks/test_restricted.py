@@ -1,4 +1,4 @@
-"""Additions of models of restricted memory: temporal embedding, recurrent block, relevance, weights to start from."""
+"""Restricted memory: temporal embedding, recurrent block, relevance, initial weights."""
 
 import pytest
 import torch

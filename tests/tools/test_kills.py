@@ -1,4 +1,4 @@
-"""Commands killed between two files and run again: the same bytes, and no temporary file stays."""
+"""Commands killed between two files and run again: equal results, no temporary files."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""An output folder is one run's: another is refused with the process that holds it, and changes nothing."""
+"""Locks of output folders: a second run names the first and changes nothing."""
 
 import os
 

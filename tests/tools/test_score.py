@@ -96,6 +96,7 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert "bear" not in output.err.replace(caplog.text, "")
     assert [list(table["sequences"]) for table in scores.values()] == [["camel"], ["camel"]]
     assert main([*line, "--worst", "1", "--force"]) == 2
+    assert "--worst" in capsys.readouterr().err
     assert main([*davis, f"{tmp_path / 'results'}/", "--workers", "1"]) == 2
     assert "RESULTS: one folder is given twice" in capsys.readouterr().err
 

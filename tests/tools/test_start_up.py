@@ -1,4 +1,4 @@
-"""Commands answer before anything heavy is imported, and no process holds two copies of a module."""
+"""Start-up of commands: quick answers without heavy imports, each module loaded once."""
 
 import json
 import runpy

@@ -54,14 +54,19 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
     (["data.validation=[{path: drawn, kind: static}]"], "data.validation"),
     (["base=deaot"], "did you mean"),
-    ([], "error: --config: give a recipe, for example --config finetune data.root=FOLDER"),
-    (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
 ])  # fmt: skip
 def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *make_settings(), output]
-    config = [] if overrides in (["mine.yaml"], []) else ["--config", RECIPE]
-    assert sentence in run_expecting_error(main, *config, *good, *overrides)
+    assert sentence in run_expecting_error(main, "--config", RECIPE, *good, *overrides)
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    ([], "error: --config: give a recipe, for example --config finetune data.root=FOLDER"),
+    (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
+])  # fmt: skip
+def test_line_without_a_recipe_rejected(words, sentence, run_expecting_error):
+    assert sentence in run_expecting_error(main, "train.seed=7", *words)
 
 
 @pytest.mark.slow
@@ -104,14 +109,21 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])
-@pytest.mark.parametrize("preset", ["aott", "r50_deaotl", "swinb_aotl"])
-def test_recipe_takes_every_model_with_published_settings(recipe, preset):
+@pytest.mark.parametrize(
+    ("preset", "augmentation", "crop_remainder"),
+    [("aott", "aot", 1), ("r50_deaotl", "deaot", 1), ("swinb_aotl", "aot", 0)],
+)
+def test_recipe_follows_the_method_and_encoder(recipe, preset, augmentation, crop_remainder):
     config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
     assert config.name == f"{preset}_{recipe}"
     assert config.train.output == f"runs/{preset}_{recipe}"
     last = config.train.phases[-1]
-    assert last.augmentation == ("deaot" if "deaot" in preset else "aot")
-    assert last.crop % 16 == (0 if preset.startswith("swinb") else 1)
-    if recipe.startswith(("yt", "davis")):
-        assert [phase.name for phase in config.train.phases] == ["static", "video"]
-        assert last.final_lr == (2e-5 if preset == "aott" else 1e-5)
+    assert (last.augmentation, last.crop % 16) == (augmentation, crop_remainder)
+
+
+@pytest.mark.parametrize("recipe", ["davis", "ytvos", "ytvos_davis"])
+@pytest.mark.parametrize(("preset", "final_lr"), [("aott", 2e-5), ("r50_deaotl", 1e-5), ("swinb_aotl", 1e-5)])
+def test_published_recipes_have_published_phases(recipe, preset, final_lr):
+    phases = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"])).train.phases
+    assert [phase.name for phase in phases] == ["static", "video"]
+    assert phases[-1].final_lr == final_lr

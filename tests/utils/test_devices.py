@@ -1,4 +1,4 @@
-"""Devices by name, and threads left to helpers."""
+"""Devices by name, and threads left for helpers."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""Joining the processes that torchrun starts: whatever the environment says wrongly, and a rank that is lost."""
+"""Process groups of torchrun: invalid environments and lost ranks."""
 
 import socket
 

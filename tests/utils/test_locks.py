@@ -1,4 +1,4 @@
-"""One process at a time on a file or an output folder."""
+"""Locks between processes on files and output folders."""
 
 import errno
 import os

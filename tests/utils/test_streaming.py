@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind: bounds, errors, priorities, and early ends; order and stops: test_pipeline."""
+"""Reading ahead and writing behind: bounds, errors, priorities, early ends; order and stops: test_pipeline."""
 
 import os
 import sys

@@ -1,8 +1,8 @@
-"""Columns of tables, shortened texts, and texts without passwords."""
+"""Tables, shortened texts and lists, and URLs without passwords."""
 
 import pytest
 
-from aotlab.utils.text import align_columns, shorten, strip_credentials
+from aotlab.utils.text import align_columns, join_truncated, shorten, strip_credentials
 
 
 @pytest.mark.parametrize(("url", "stripped"), [
@@ -20,6 +20,11 @@ def test_urls_lose_their_passwords(url, stripped):
 
 def test_long_text_is_cut_on_one_line():
     assert shorten("a\n b" + "c" * 99, 5) == "a bcc"
+
+
+def test_ellipsis_stands_for_left_out_values():
+    assert join_truncated([1, 2], limit=2) == "1, 2"
+    assert join_truncated([1, 2, 3], limit=2) == "1, 2, …"
 
 
 def test_columns_are_aligned_right_from_one_on():

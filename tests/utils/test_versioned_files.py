@@ -1,4 +1,4 @@
-"""Every kind of file of our own with any of its fields changed: read as it was, or refused in one sentence."""
+"""Versioned files with changed or corrupt content: rejected in one sentence."""
 
 import json
 from dataclasses import asdict

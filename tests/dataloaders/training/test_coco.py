@@ -1,4 +1,4 @@
-"""COCO's instances: found when opened, drawn when read."""
+"""COCO instances: indexed when opened, drawn when read."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Colors: the same as torchvision's, within range, as often as they should."""
+"""Color augmentations: equal to torchvision's, in range, at the configured rate."""
 
 import cv2
 import numpy as np

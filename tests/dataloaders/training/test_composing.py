@@ -1,4 +1,4 @@
-"""Clips composed of two: scale, motion, occlusion, labels that go along."""
+"""Clips composed of two: scale, motion, occlusion, and matching labels."""
 
 import math
 

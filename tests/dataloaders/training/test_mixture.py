@@ -1,4 +1,4 @@
-"""The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
+"""Stream of training clips: a function of the clip's number, independent of ranks and of broken files."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The data of all phases: which phases run, and what is held out for validation."""
+"""Data of training phases: selected phases, and videos held out for validation."""
 
 import logging
 import re

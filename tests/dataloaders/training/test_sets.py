@@ -1,4 +1,4 @@
-"""Training sets in every layout in which they are distributed."""
+"""Training sets in their published layouts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Maps of images: what they may do, and masks that go along."""
+"""Affine and thin-plate maps: limits, and equally mapped masks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Several trackers as one, against trackers that run each view by itself."""
+"""Ensembles of trackers, compared with trackers run one by one."""
 
 from dataclasses import replace
 

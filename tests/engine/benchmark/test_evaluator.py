@@ -1,4 +1,4 @@
-"""Evaluation runs with a tracker that only repeats its reference mask."""
+"""Evaluation runs with a tracker that repeats its reference mask."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Objects that lie on one another are tracked apart, and each keeps all its pixels."""
+"""Overlapping objects: tracked separately, with all their pixels."""
 
 import threading
 

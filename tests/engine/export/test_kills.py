@@ -1,4 +1,4 @@
-"""Export that is killed at several places: nothing is left behind, and an earlier export is kept."""
+"""Killed exports: nothing is left, and an earlier export is kept."""
 
 from contextlib import nullcontext
 

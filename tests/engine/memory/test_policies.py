@@ -39,6 +39,12 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_settings_name_the_bounded_policy(policy):
+    config = MemoryConfig(policy, every=5, frames=9)
+    assert build_policy(config) == BOUNDED[policy](5, 9)
+
+
 def test_fifo_evicts_oldest_frame():
     assert fill_bank(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
     assert fill_bank(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
@@ -111,6 +117,12 @@ def test_no_foreground_evicts_oldest_frame(policy):
     scored.load_state_dict({"running": {1: 1.0}, "updates": {}})
     assert fill_bank(scored, 6, relevance=fake_relevance([0.0] * 6)).frames == [0, 4, 5]
     assert all(np.isfinite(list(scored.running.values())))
+
+
+def test_no_foreground_is_equal_relevance_of_all_frames():
+    policy = RMem(1, 9)
+    policy.decide([0, 1, 2, 3], [1, 2, 3], 4, FrameRelevance(torch.zeros(4), torch.zeros(4, 1, 1)))
+    assert policy.running == dict.fromkeys(range(4), 0.25)
 
 
 @pytest.mark.parametrize("policy", BOUNDED)

@@ -1,4 +1,4 @@
-"""Cuts: found by colors and places, and read without short-term memory."""
+"""Cuts: detected by colors and places; the next frame ignores short-term memory."""
 
 import numpy as np
 import pytest

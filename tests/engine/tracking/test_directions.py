@@ -173,19 +173,20 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
     np.testing.assert_array_equal(found[2][2].logits, forward[2].logits)
 
 
-def test_stop_ends_at_once(models, tmp_path):
+@pytest.mark.parametrize("count", [4, 14], ids=["backward", "forward"])
+def test_stop_ends_at_once(models, tmp_path, count):
     stop, steps = threading.Event(), []
 
     class CountingTracker(Tracker):
         def step(self, frame, mask=None):
             steps.append(1)
-            if len(steps) == 4:
+            if len(steps) == count:
                 stop.set()
             return super().step(frame, mask)
 
     masks = dict.fromkeys((0, 11), draw_stripes([1]))
     track_both(CountingTracker(*models["aott"]), draw_texture(12), masks, tmp_path, stop)
-    assert len(steps) == 4
+    assert len(steps) == count
 
 
 def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A video that is stopped in the middle and resumed by another tracker."""
+"""Tracker states: saved in the middle of a video, and resumed by another tracker."""
 
 import pickle
 from dataclasses import replace

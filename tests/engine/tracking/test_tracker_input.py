@@ -1,4 +1,4 @@
-"""Frames and masks that the tracker refuses, unharmed; runtime/tests has those that both trackers refuse alike."""
+"""Invalid frames and masks; runtime/tests has those that both trackers reject alike."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Runs that stop: non-finite numbers, a full disk, broken data and kills; each names its state and can be resumed."""
+"""Failed training runs: non-finite numbers, full disks, broken data and kills; each can be resumed."""
 
 import json
 import logging

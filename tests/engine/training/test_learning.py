@@ -1,4 +1,4 @@
-"""Training learns: from random weights, in 100 steps, to follow a disc that leaves its first mask behind."""
+"""Training from random weights: in 100 steps a model learns to follow a moving disc."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Training on a tiny drawn data set: what is written, what phases do, how steps are split and weighted."""
+"""Training on a tiny drawn data set: files, phases, and how steps are split and weighted."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands whose output pipe is closed, and commands that are signalled: no traceback, nothing left."""
+"""Commands with a closed output pipe, and signals: no traceback, no leftover files."""
 
 import os
 import signal

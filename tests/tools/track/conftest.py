@@ -1,4 +1,4 @@
-"""A tracker that repeats the last mask, and something to track."""
+"""A tracker that repeats the last mask, and videos to track."""
 
 from functools import lru_cache
 

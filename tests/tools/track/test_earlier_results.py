@@ -1,4 +1,4 @@
-"""Results in the output folder of ``aotlab track``: replaced, kept or reused, by the inputs that they belong to."""
+"""Earlier results in the output folder of ``aotlab track``: reused, kept or replaced."""
 
 import os
 import signal
@@ -102,8 +102,8 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
     assert read_mask(own).max() == 9
 
 
-@pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
-def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypatch, capsys, repeater, checkpoint):
+@pytest.mark.parametrize("lost", [[], NAMES[:1]], ids=["usable state", "damaged state"])
+def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypatch, capsys, repeater, lost):
     out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
 
     def fail_late(self, name, tracked):
@@ -125,8 +125,8 @@ def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypa
     assert (out / STATE_FILE).exists()
     edited = save(out / "masks" / NAMES[3], 7)
     os.utime(edited, (2**32, 2**32))
-    if checkpoint == "damaged":
-        (out / "masks" / NAMES[0]).unlink()
+    for name in lost:
+        (out / "masks" / name).unlink()
     capsys.readouterr()
     for args in ([], ["--dry-run"]):
         assert track(video, tmp_path, mask, args=[*line, *args]) == 2

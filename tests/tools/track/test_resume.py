@@ -1,4 +1,4 @@
-"""Runs of ``aotlab track`` that a signal stops, and the next run, which resumes."""
+"""Runs of ``aotlab track`` stopped by a signal, and resumed."""
 
 import signal
 from dataclasses import replace
