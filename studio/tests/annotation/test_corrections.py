@@ -246,6 +246,14 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
 
 
+def test_drawings_beyond_tracked_frames_track_nothing(session, document, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0, last=3)
+    for frame, object_id in ((6, 1), (7, 2), (8, 2), (9, 1)):  # frames 7 and 8 show another object only
+        draw(session, frame, object_id)
+    assert len(document.snapshot.state.layers) == 1
+
+
 def test_tracking_from_a_drawing_replaces_its_correction(session, document, long_pause):
     draw_and_track(session, 1)
     draw(session, 4, 2)
