@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tra
 from studio.tests.annotation.results import change_record
 from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
-from tests.processes import WAIT_SECONDS, run_python, start_python, wait_for_event
+from tests.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
@@ -147,8 +148,7 @@ def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serv
     Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
     env = {"SIGNAL": "" if serving else str(int(number))}
     page = start_python("-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser", env=env)
-    assert page.stdout is not None
-    assert any(line == "loading\n" for line in page.stdout)
+    assert "loading\n" in iter(partial(read_line, page), "")
     if serving:
         page.send_signal(number)
     assert page.communicate(timeout=WAIT_SECONDS) == ("", "interrupted\n" if status == 130 else "")

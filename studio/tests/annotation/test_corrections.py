@@ -60,7 +60,7 @@ def stroke(frame, *point, object_id=1):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_job_tracks_from_its_own_revision(session, direction, long_pause):
+def test_job_tracks_from_its_own_revision(session, document, direction, long_pause):
     tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
@@ -76,23 +76,23 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     wait_for(job)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
-    assert session.document.snapshot.list_outdated()
+    assert document.snapshot.list_outdated()
     propagate(session)
     assert (corrected, [1]) in tracker.calls
-    assert session.document.snapshot.list_outdated() == []
-    session.document.undo()
-    session.document.undo()
+    assert document.snapshot.list_outdated() == []
+    document.undo()
+    document.undo()
     assert list_visible_frames(session) == [start]
 
 
-def test_correction_propagates_over_other_objects_keyframes(session, short_pause):
+def test_correction_propagates_over_other_objects_keyframes(session, document, short_pause):
     draw_and_track(session, 1)
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
-    assert list_titles(session.document) == ("prompt", None)
-    session.document.undo()
+    assert list_titles(document) == ("prompt", None)
+    document.undo()
     assert list_visible_frames(session, 2) == []
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
@@ -113,74 +113,74 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     assert session.runner.job.report().done == session.runner.job.report().total
 
 
-def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause):
+def test_correction_ends_at_the_last_result_before_a_drawing(session, document, long_pause):
     draw(session, 0, 1)
     run_job(session, 0, last=5)
     draw(session, 6, 2)
     run_action(session, stroke(3, 50, 20))
-    (layer_id,) = session.document.snapshot.pending
-    layer = session.document.snapshot.state.layers[layer_id]
+    (layer_id,) = document.snapshot.pending
+    layer = document.snapshot.state.layers[layer_id]
     assert (layer.reference_frame, layer.last, layer.objects) == (3, 5, [1])
 
 
-def test_correction_before_a_backward_result_goes_on_backward(session):
+def test_correction_before_a_backward_result_goes_on_backward(session, document):
     draw(session, 6, 1)
     run_job(session, 6, "backward")
     draw(session, 3, 1)
-    layer = session.document.snapshot.state.layers[session.document.snapshot.list_corrections()[-1]]
+    layer = document.snapshot.state.layers[document.snapshot.list_corrections()[-1]]
     assert (layer.first, layer.last, layer.drawn_frames) == (0, 5, [])
 
 
-def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
+def test_objects_that_lose_drawn_pixels_are_tracked_again(session, document, long_pause):
     for frame in (0, 6):
         draw(session, frame, 1, 2)
     run_job(session, 0)
-    editing.paint(session.document, 6, 1, [(46, 30)], 3)
+    editing.paint(document, 6, 1, [(46, 30)], 3)
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
-    editing.paint(session.document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
+    assert document.snapshot.list_outdated() == []
+    editing.paint(document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
     propagate(session)
     assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
-    session.document.undo()
+    document.undo()
     draw(session, 10, 2)
-    editing.paint(session.document, 6, 1, [(46, 30)], 20)
+    editing.paint(document, 6, 1, [(46, 30)], 20)
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_merged_drawings_keep_results_current(session, long_pause):
+def test_merged_drawings_keep_results_current(session, document, long_pause):
     draw_and_track(session, 1, 2)
     draw(session, 5, 1)
     propagate(session)
-    editing.reset_frame(session.document, 5)
+    editing.reset_frame(document, 5)
     propagate(session)
-    editing.merge_objects(session.document, 2, 1)
-    assert not session.document.snapshot.pending
-    assert session.document.snapshot.list_outdated() == []
+    editing.merge_objects(document, 2, 1)
+    assert not document.snapshot.pending
+    assert document.snapshot.list_outdated() == []
 
 
 @pytest.mark.parametrize(("object_id", "into"), [(2, 1), (1, 2)])
-def test_object_merged_where_it_was_lost_is_tracked_again(session, short_pause, object_id, into):
+def test_object_merged_where_it_was_lost_is_tracked_again(session, document, short_pause, object_id, into):
     session.runner.make_tracker = lambda: TruthTracker(lose=range(4, LENGTH))
     draw_and_track(session, 1)
     session.runner.make_tracker = TruthTracker
     draw(session, 6, 2)
     propagate(session)
-    editing.merge_objects(session.document, object_id, into)
+    editing.merge_objects(document, object_id, into)
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
-def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, short_pause):
+def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, short_pause):
     draw(session, 5, 1)
     run_job(session, 5, "both")
     draw(session, 8, 1)
     propagate(session)
-    editing.reset_frame(session.document, 5)
+    editing.reset_frame(document, 5)
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
     assert list_visible_frames(session) == list(range(LENGTH))
 
 
@@ -196,33 +196,33 @@ def test_correction_does_not_track_cleared_frames(session, short_pause):
     assert list_visible_frames(session) == [0, 1, 2]
 
 
-def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause):
+def test_object_merged_with_tracked_pixels_is_tracked_again(session, document, long_pause):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
     run_job(session, 0)
-    editing.merge_objects(session.document, 2, 1)
+    editing.merge_objects(document, 2, 1)
     assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
-def test_loaded_masks_are_tracked_from(session, long_pause):
+def test_loaded_masks_are_tracked_from(session, document, long_pause):
     for frame in (0, 6):
         draw(session, frame, 1, 2)
     run_job(session, 0)
     labels = np.where(truth(6) == 2, 0, truth(6))
     labels[25:35, 42:46] = 1
-    load_upload(session.document, 6, png(labels))
+    load_upload(document, 6, png(labels))
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
-def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, monkeypatch):
+def test_corrections_of_many_masks_are_planned_in_one_pass(session, document, long_pause, monkeypatch):
     calls, read = [], Snapshot.drawn_masks
     monkeypatch.setattr(Snapshot, "drawn_masks", lambda now, index: calls.append(index) or read(now, index))
     draw(session, 0, 1, 2)
-    snapshot = session.document.snapshot
+    snapshot = document.snapshot
 
     def count_calls(before, *frames):
         """Return the calls to plan masks on frames, and the number of layers."""
@@ -234,7 +234,7 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
 
     assert count_calls(snapshot, *range(1, LENGTH)) == (0, 0)  # nothing is tracked
     run_job(session, 0)
-    (few, _), (many, _) = (count_calls(session.document.snapshot, *range(2, end, 2)) for end in (4, 12))
+    (few, _), (many, _) = (count_calls(document.snapshot, *range(2, end, 2)) for end in (4, 12))
     assert many <= 5 * few
 
 
@@ -246,12 +246,20 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
 
 
-def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
+def test_drawings_beyond_tracked_frames_track_nothing(session, document, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0, last=3)
+    for frame, object_id in ((6, 1), (7, 2), (8, 2), (9, 1)):  # frames 7 and 8 show another object only
+        draw(session, frame, object_id)
+    assert len(document.snapshot.state.layers) == 1
+
+
+def test_tracking_from_a_drawing_replaces_its_correction(session, document, long_pause):
     draw_and_track(session, 1)
     draw(session, 4, 2)
-    assert session.document.snapshot.list_corrections()
+    assert document.snapshot.list_corrections()
     run_job(session, 4)
-    assert (session.document.snapshot.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
+    assert (document.snapshot.list_corrections(), document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
@@ -293,7 +301,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, ob
     wait_until(lambda: not session.document.snapshot.list_outdated())
 
 
-def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
+def test_stopped_correction_waits_for_the_next_edit(session, document, short_pause):
     draw_and_track(session, 1)
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
@@ -305,12 +313,12 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
         run_action(session, {"do": "stop"})
         assert not is_tracked.result()
     assert session.runner.running_job is None
-    assert session.document.snapshot.list_outdated()
-    assert len(session.document.snapshot.list_corrections()) == 1
+    assert document.snapshot.list_outdated()
+    assert len(document.snapshot.list_corrections()) == 1
     tracker.allow()
     run_action(session, stroke(8, 50, 20))
     wait_until_propagated(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
@@ -337,33 +345,33 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     assert list_titles(session.document)[0] == "brush"
 
 
-def test_undone_correction_waits_again_after_redo(session, long_pause):
+def test_undone_correction_waits_again_after_redo(session, document, long_pause):
     draw_and_track(session, 1)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
-    (second,) = session.document.snapshot.pending
-    session.document.undo()
-    (first,) = session.document.snapshot.pending
+    (second,) = document.snapshot.pending
+    document.undo()
+    (first,) = document.snapshot.pending
     assert first < second
-    session.document.undo()
-    assert not session.document.snapshot.pending
-    assert session.document.snapshot.list_outdated() == []
-    session.document.redo()
-    assert [*session.document.snapshot.pending] == [first]
+    document.undo()
+    assert not document.snapshot.pending
+    assert document.snapshot.list_outdated() == []
+    document.redo()
+    assert [*document.snapshot.pending] == [first]
     run_job(session, 0)
-    assert not session.document.snapshot.pending
-    session.document.undo()
-    assert [*session.document.snapshot.pending] == [first]
+    assert not document.snapshot.pending
+    document.undo()
+    assert [*document.snapshot.pending] == [first]
 
 
-def test_failed_correction_stays_outdated(session, short_pause):
+def test_failed_correction_stays_outdated(session, document, short_pause):
     draw_and_track(session, 1)
     fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.runner.job and session.runner.job.status == "failed")
-    assert (len(session.document.snapshot.pending), fail.call_count) == (1, 1)  # it is not tried again
-    assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
+    assert (len(document.snapshot.pending), fail.call_count) == (1, 1)  # it is not tried again
+    assert document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
 def test_failed_correction_keeps_others_enabled(session, short_pause):
@@ -429,7 +437,7 @@ def test_next_edit_propagates_after_a_locked_database(session, short_pause, monk
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
+def test_reset_frame_is_tracked_again_from_the_mask_before(session, document, short_pause):
     draw(session, 0, 1)
     draw(session, 9, 1)
     run_job(session, 0)
@@ -437,11 +445,11 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
     wait_until_propagated(session)
     tracker = hold(session, 0)
     run_action(session, {"do": "reset_frame", "frame": 5})
-    assert session.document.snapshot.list_outdated() == [(1, 8)]
+    assert document.snapshot.list_outdated() == [(1, 8)]
     tracker.allow()
     wait_until_propagated(session)
-    assert session.document.snapshot.list_outdated() == []
-    assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
+    assert document.snapshot.list_outdated() == []
+    assert (document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
 
 
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
@@ -452,10 +460,10 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
 
 
 @pytest.mark.parametrize(("delay", "is_running"), [(0.02, True), (60, False)])
-def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch, delay, is_running):
+def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, monkeypatch, delay, is_running):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", delay)
     draw_and_track(session, 1, 2)
-    before = list_labels(session.document)
+    before = list_labels(document)
     points = [[14, 8]]
     tracker = hold(session, 0)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
@@ -464,30 +472,30 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch
     tracker.allow()
     propagate(session)
     for index in (*range(1, 4), *range(5, LENGTH)):
-        assert (session.document.snapshot.labels(index) == before[index]).all()
-    assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
+        assert (document.snapshot.labels(index) == before[index]).all()
+    assert document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(OutdatedError) as refused:
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
-def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
+def test_correction_of_a_deleted_object_is_not_tracked(session, document, long_pause):
     draw_and_track(session, 1, 2)
     run_action(session, stroke(5, 50, 20))
-    assert session.document.snapshot.list_corrections()
+    assert document.snapshot.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not session.document.snapshot.list_corrections()
+    assert not document.snapshot.list_corrections()
 
 
-def test_second_object_keeps_frames_of_the_first(session, short_pause):
+def test_second_object_keeps_frames_of_the_first(session, document, short_pause):
     draw_and_track(session, 1)
-    before = list_labels(session.document)
+    before = list_labels(document)
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
-    after = list_labels(session.document)
+    after = list_labels(document)
     assert all((labels == 2).any() for labels in after[5:])
     assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
 
@@ -503,18 +511,16 @@ class Greedy(TruthTracker):
         return logits
 
 
-def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
+def test_overwritten_pixels_are_counted_and_come_back(session, document, short_pause):
     draw_and_track(session, 1)
-    before = list_labels(session.document)
+    before = list_labels(document)
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
-    lost = sum(
-        int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(session.document), strict=True)
-    )
+    lost = sum(int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(document), strict=True))
     assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert equal_labels(list_labels(session.document), before)
+    assert equal_labels(list_labels(document), before)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):

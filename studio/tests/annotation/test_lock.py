@@ -24,14 +24,14 @@ def test_folder_in_use_on_another_machine_is_refused(folder, session, other_mach
     open_session(folder).close()
 
 
-def test_program_whose_owner_file_was_deleted_stops_writing(folder, session, other_machine):
-    editing.add_object(session.document)
-    (session.document.folder / lock.OWNER).unlink()
-    editing.add_object(session.document)  # nobody else has opened it
+def test_program_whose_owner_file_was_deleted_stops_writing(folder, session, document, other_machine):
+    editing.add_object(document)
+    (document.folder / lock.OWNER).unlink()
+    editing.add_object(document)  # nobody else has opened it
     other_machine()
     with closing(open_session(folder)) as other:
         with pytest.raises(InputError, match="taken over by another program on other host"):
-            editing.add_object(session.document)
+            editing.add_object(document)
         editing.add_object(other.document)
         session.close()
         assert lock.find_owner(other.document.folder) is None  # the test has no file locks

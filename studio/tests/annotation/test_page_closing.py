@@ -158,7 +158,7 @@ def test_command_after_a_stroke_is_stored_at_a_close(context, served, key, title
     wait_until(lambda: list_titles(document)[0] == title)
 
 
-def test_hidden_page_sends_strokes_on_their_way(new_page, session):
+def test_hidden_page_sends_strokes_on_their_way(new_page, document):
     wire = Wire(new_page)
     wire.send = lambda server, text: None
     new_page.stroke((40, 10), (40, 30))
@@ -168,8 +168,8 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
         document.dispatchEvent(new Event('visibilitychange'));
     }"""
     new_page.tab.evaluate(change, True)
-    new_page.wait_until(lambda: len(session.document.log.steps) == 1)
-    assert session.document.snapshot.labels(0)[20, 40] == 1
+    new_page.wait_until(lambda: len(document.log.steps) == 1)
+    assert document.snapshot.labels(0)[20, 40] == 1
     new_page.tab.evaluate(change, False)
     assert new_page.tab.evaluate("document.activeElement.id") == "note"
 
@@ -191,15 +191,15 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
 
 
 @pytest.mark.slow
-def test_long_stroke_gets_coarser(new_page, session):
+def test_long_stroke_gets_coarser(new_page, document):
     wire = Wire(new_page)
     new_page.press(10, 10)
     for _ in range(7):
         new_page.tab.evaluate(MOVE, new_page.at(10, 10))
     new_page.lift(10, 40)
-    new_page.wait_until(lambda: len(session.document.log.steps) == 1)
+    new_page.wait_until(lambda: len(document.log.steps) == 1)
     assert len(json.dumps(wire.list_sent("paint")[0])) < 30000  # two, on a new object, outlive a close
-    assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
+    assert (document.snapshot.labels(0)[20:40, 10] == 1).all()
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_oldest_strokes_of_a_new_object_outlive_a_close(new_page):
 
 
 @pytest.mark.slow
-def test_strokes_in_both_requests_of_a_close_are_stored_once(new_page, session):
+def test_strokes_in_both_requests_of_a_close_are_stored_once(new_page, document):
     wire = Wire(new_page)
     wire.hold_sent("paint")
     for row in range(5, 35, 5):
@@ -241,8 +241,8 @@ def test_strokes_in_both_requests_of_a_close_are_stored_once(new_page, session):
     wire.wait_unsent()
     with new_page.tab.expect_response(lambda answer: len(answer.request.post_data or "") > 65536):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
-    assert [step.title for step in session.document.log.steps.values()] == ["brush"] * 6
-    assert [*session.document.snapshot.objects] == [1]
+    assert [step.title for step in document.log.steps.values()] == ["brush"] * 6
+    assert [*document.snapshot.objects] == [1]
 
 
 @pytest.mark.slow

@@ -88,12 +88,12 @@ def test_backspace_removes_corners_before_objects(page):
 
 
 @pytest.mark.parametrize("key", ["Shift+Delete", *slow("Shift+Backspace")])
-def test_both_delete_keys_clear_tracking(page, session, key):
+def test_both_delete_keys_clear_tracking(page, session, document, key):
     draw_and_track(session, 1)
-    assert session.document.snapshot.labels(5).any()
+    assert document.snapshot.labels(5).any()
     page.seek(5)
     page.key_done(key)
-    assert not session.document.snapshot.labels(5).any()
+    assert not document.snapshot.labels(5).any()
 
 
 def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
@@ -253,7 +253,7 @@ def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
 
 
 @pytest.mark.slow
-def test_press_in_a_list_survives_its_refresh(page, session, checks):
+def test_press_in_a_list_survives_its_refresh(page, session, document, checks):
     draw(session, 0, 1)
     checks.append(Check(7, 1, "lost", 1.0))
     refresh_review(session)
@@ -262,8 +262,8 @@ def test_press_in_a_list_survives_its_refresh(page, session, checks):
     checks.append(Check(3, 1, "unsure", 0.5))
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
-    revision = session.document.revision + 1
-    session.document.emit(FrameEvent(7, revision, {1: "5"}))
+    revision = document.revision + 1
+    document.emit(FrameEvent(7, revision, {1: "5"}))
     page.wait_until(lambda: page.tab.query_selector(f"#review img[src$='revision={revision}']"))
     page.tab.mouse.up()
     page.wait_frame(7)

@@ -77,11 +77,11 @@ def test_clicks_refine_a_box_with_either_tool(page):
 
 
 @pytest.mark.slow
-def test_marks_show_the_last_click(page, session):
+def test_marks_show_the_last_click(page, session, document):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
-    editing.add_object(session.document)
-    editing.edit_mask(session.document, 0, 1, lambda _: shapes, "shapes")
+    editing.add_object(document)
+    editing.edit_mask(document, 0, 1, lambda _: shapes, "shapes")
     page.wait_shown("object 1")
     session.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
 
@@ -92,7 +92,7 @@ def test_marks_show_the_last_click(page, session):
     page.key("c")
     page.click_done(45, 30, button="right")
     wait_marks(1)
-    editing.change_object(session.document, 1, name="fish")
+    editing.change_object(document, 1, name="fish")
     wait_marks(0)
     page.key_done("Control+z")
     assert not (page.labels(0) == 1)[30, 45]
@@ -414,7 +414,7 @@ def test_prompt_message_names_who_lost_pixels(page, session):
     assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
+def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, document):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     page.wait_objects(1)
@@ -423,12 +423,12 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.drag((2, 2), (56, 38))
     assert ((page.labels(0) == 1) == (truth(0) == 1)).all()
     page.tab.wait_for_selector(".toast >> text=Other objects kept 100 pixels")
-    editing.set_note(session.document, 0, "kept")
+    editing.set_note(document, 0, "kept")
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")
     page.wait_until(lambda: (page.labels(0) == 2).all())
-    assert session.document.snapshot.state.notes == {0: "kept"}
+    assert document.snapshot.state.notes == {0: "kept"}
 
 
 @pytest.mark.slow
@@ -467,15 +467,15 @@ def test_object_that_takes_pixels_stays_selected(new_page, session):
 
 
 @pytest.mark.parametrize("tool", ["g", *slow("o")])
-def test_double_click_splits_or_reassigns_once(page, session, two_objects, tool):
+def test_double_click_splits_or_reassigns_once(page, document, two_objects, tool):
     labels = truth(0).copy()
     labels[5:8, 40:50] = 1
-    set_mask(session.document, 0, 1, labels == 1)
-    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == 1)
+    set_mask(document, 0, 1, labels == 1)
+    page.wait_until(lambda: document.snapshot.labels(0)[6, 45] == 1)
     page.key("1" if tool == "g" else "2", tool)
     with page.done():
         page.tab.mouse.dblclick(*page.at(45, 6))
-    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == (3 if tool == "g" else 2))
+    page.wait_until(lambda: document.snapshot.labels(0)[6, 45] == (3 if tool == "g" else 2))
     page.settle()
     page.wait_idle()
     assert not page.tab.is_visible("#status.error")

@@ -86,42 +86,42 @@ def test_page_reports_that_a_stroke_starts_an_object(page, session):
 
 
 @pytest.mark.slow
-def test_list_updates_while_a_color_has_the_focus(page, session, one_object):
+def test_list_updates_while_a_color_has_the_focus(page, document, one_object):
     page.tab.focus("#objects [type=color]")
-    editing.add_object(session.document)
-    editing.change_object(session.document, 1, name="fish", color="#123456")
+    editing.add_object(document)
+    editing.change_object(document, 1, name="fish", color="#123456")
     page.wait_objects(2)
     page.tab.wait_for_selector("#objects .name >> text=fish")
     swatch = page.tab.locator("#objects [type=color]:focus")
     assert swatch.input_value() == "#123456"
     assert swatch.get_attribute("aria-label") == "Color of fish"
-    editing.delete_object(session.document, 1)
+    editing.delete_object(document, 1)
     page.wait_objects(1)
 
 
 @pytest.mark.slow
-def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
+def test_message_offers_undo_of_the_last_step_only(page, document, one_object):
     page.key_done("Delete")
     page.tab.focus(".toast >> text=Undo")
     page.key_done("Enter")
     page.tab.wait_for_selector("#view:focus")
-    assert [*session.document.snapshot.objects] == [1]
+    assert [*document.snapshot.objects] == [1]
     page.key_done("Delete")
     page.tab.wait_for_selector(".toast")
-    editing.add_object(session.document)
+    editing.add_object(document)
     page.tab.wait_for_selector(".toast", state="detached")
 
 
 @pytest.mark.parametrize(("clicks", "keys"), [(1, ["F2"]), *slow((2, []))])
-def test_typing_a_name_does_not_change_masks(page, session, clicks, keys, two_objects):
+def test_typing_a_name_does_not_change_masks(page, document, clicks, keys, two_objects):
     page.tab.click("#objects .name >> text='object 1'", click_count=clicks)
     page.key(*keys)
     page.tab.wait_for_selector("#object-name:focus")
-    editing.change_object(session.document, 2, color="#123456")  # as by another window
+    editing.change_object(document, 2, color="#123456")  # as by another window
     page.wait_until(lambda: page.tab.input_value("#objects li:last-child [type=color]") == "#123456")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
-    assert session.document.snapshot.objects[1].name == "Rem"
+    assert document.snapshot.objects[1].name == "Rem"
     assert (page.labels(0) == truth(0)).all()
     page.key("F2")
     page.tab.keyboard.type("mistake")
@@ -148,12 +148,12 @@ def test_undo_of_a_deletion_selects_the_object(page, two_objects):
 
 
 @pytest.mark.slow
-def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_path):
+def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, document, tmp_path):
     draw(session, 0, 1, 2)
     ring = truth(0) == 2
     ring[28:32, 43:47] = False
-    editing.edit_mask(session.document, 0, 2, lambda _: ring, "ring")
-    editing.edit_mask(session.document, 0, 1, lambda mask: mask | ((truth(0) == 2) & ~ring), "inside")
+    editing.edit_mask(document, 0, 2, lambda _: ring, "ring")
+    editing.edit_mask(document, 0, 1, lambda mask: mask | ((truth(0) == 2) & ~ring), "inside")
     before = page.labels(0)
     page.wait_objects(2)
     page.key("2")
@@ -202,24 +202,22 @@ def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
     assert page.tab.locator("#objects li").count() == 2
 
 
-def test_class_and_attributes_are_typed_for_the_object(page, session, one_object):
+def test_class_and_attributes_are_typed_for_the_object(page, document, one_object):
     for field, text in (("#class", "fish"), ("#attributes", "color=red, big, note=")):
         page.tab.fill(field, text)
         page.tab.press(field, "Enter")
         page.tab.evaluate("document.activeElement.blur()")
-    page.wait_until(
-        lambda: session.document.snapshot.objects[1].attributes == {"color": "red", "big": "true", "note": ""}
-    )
-    assert session.document.snapshot.state.classes == {"fish": 1}
+    page.wait_until(lambda: document.snapshot.objects[1].attributes == {"color": "red", "big": "true", "note": ""})
+    assert document.snapshot.state.classes == {"fish": 1}
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"
-    editing.change_object(session.document, 1, attributes={"n": 3, "cut": True, "f": 0.5})
+    editing.change_object(document, 1, attributes={"n": 3, "cut": True, "f": 0.5})
     page.wait_until(lambda: page.tab.input_value("#attributes") == "n=3, cut=true, f=0.5")
     page.tab.fill("#attributes", "n=3, cut=true, f=0.75, new=1")
     page.tab.press("#attributes", "Enter")
     stored = {"n": 3, "cut": True, "f": "0.75", "new": "1"}
-    page.wait_until(lambda: session.document.snapshot.objects[1].attributes == stored)
-    assert session.document.snapshot.objects[1].attributes["cut"] is True
+    page.wait_until(lambda: document.snapshot.objects[1].attributes == stored)
+    assert document.snapshot.objects[1].attributes["cut"] is True
 
 
 @pytest.mark.slow
@@ -251,14 +249,14 @@ def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objec
 
 
 @pytest.mark.slow
-def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects):
+def test_delete_removes_the_object_of_the_focused_row(page, document, two_objects):
     page.key("1")
     page.tab.focus("#objects [name=select2]")
     page.key_done("Delete")
-    assert [*session.document.snapshot.objects] == [1]
+    assert [*document.snapshot.objects] == [1]
     page.tab.wait_for_selector("#objects [name=select1]:focus")
     page.key_done("Meta+Backspace")
-    assert not session.document.snapshot.objects
+    assert not document.snapshot.objects
     page.tab.wait_for_selector("#view:focus")
     page.key_done("n")
     page.tab.focus("#delete")
@@ -282,13 +280,13 @@ def test_redo_selects_the_object_that_was_selected(page, one_object):
         page.wait_selected(f"object {name}")
 
 
-def test_stroke_on_a_deleted_object_is_refused(page, session, one_object):
+def test_stroke_on_a_deleted_object_is_refused(page, document, one_object):
     page.press(10, 10)
-    editing.delete_object(session.document, 1)
+    editing.delete_object(document, 1)
     page.wait_objects(0)
     page.lift(20, 10)
     page.wait_status("object 1: no such object")
-    assert not session.document.snapshot.objects
+    assert not document.snapshot.objects
     page.drag((10, 30), (20, 30))
     assert page.labels(0)[30, 15] == 2
 
@@ -309,16 +307,16 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
 
 
 @pytest.mark.slow
-def test_class_goes_to_the_object_it_is_typed_for(page, session, two_objects):
+def test_class_goes_to_the_object_it_is_typed_for(page, document, two_objects):
     page.key("1")
     page.wait_selected("object 1")
     page.tab.focus("#class")
     page.tab.keyboard.type("fish")
     box = page.tab.locator("#strips").bounding_box()
     page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # selects object 2 before the field loses the focus
-    page.wait_until(lambda: session.document.snapshot.objects[1].class_name == "fish")
+    page.wait_until(lambda: document.snapshot.objects[1].class_name == "fish")
     page.wait_selected("object 2")
-    assert session.document.snapshot.objects[2].class_name == ""
+    assert document.snapshot.objects[2].class_name == ""
     assert page.tab.input_value("#class") == ""
 
 
@@ -392,26 +390,26 @@ def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, t
 
 
 @pytest.mark.slow
-def test_focus_does_not_change_reformatted_texts(page, session, one_object):
-    editing.set_note(session.document, 0, "ear\ntail")
-    editing.change_object(session.document, 1, attributes={"color": "red "})
+def test_focus_does_not_change_reformatted_texts(page, document, one_object):
+    editing.set_note(document, 0, "ear\ntail")
+    editing.change_object(document, 1, attributes={"color": "red "})
     page.wait_until(lambda: page.tab.input_value("#attributes"))
     for field in ("#note", "#attributes", "#view"):
         page.tab.focus(field)
     page.key_done("n")
-    assert session.document.snapshot.state.notes == {0: "ear\ntail"}
-    assert session.document.snapshot.objects[1].attributes == {"color": "red "}
+    assert document.snapshot.state.notes == {0: "ear\ntail"}
+    assert document.snapshot.objects[1].attributes == {"color": "red "}
 
 
 @pytest.mark.slow
-def test_attribute_given_twice_is_refused(page, session, one_object):
+def test_attribute_given_twice_is_refused(page, document, one_object):
     page.tab.fill("#attributes", "k=1, k=2")
     page.tab.press("#attributes", "Enter")
     page.tab.wait_for_selector("#object-fields .problem >> text=“k” is given twice")
     assert page.tab.input_value("#attributes") == "k=1, k=2"
-    assert session.document.snapshot.objects[1].attributes == {}
+    assert document.snapshot.objects[1].attributes == {}
     assert not page.may_leave()
-    editing.delete_object(session.document, 1)
+    editing.delete_object(document, 1)
     page.wait_objects(0)
     assert page.may_leave()
 
@@ -461,28 +459,28 @@ def test_file_cannot_be_dropped_behind_a_dialog(page, tmp_path):
 
 
 @pytest.mark.slow
-def test_keys_act_on_an_object_before_it_is_stored(new_page, session):
+def test_keys_act_on_an_object_before_it_is_stored(new_page, document):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
-    session.document.listeners.clear()  # the page learns of the object by the answer
+    document.listeners.clear()  # the page learns of the object by the answer
     new_page.key("j", "i", "F2")
     new_page.wait_status("The new object is being saved")
     with new_page.done():
         wire.release()
-    new_page.wait_until(lambda: session.document.snapshot.objects[1].hidden)  # the last of the two changes
-    assert session.document.snapshot.objects[1].locked
+    new_page.wait_until(lambda: document.snapshot.objects[1].hidden)  # the last of the two changes
+    assert document.snapshot.objects[1].locked
 
 
 @pytest.mark.slow
-def test_second_j_before_the_answer_unlocks_again(new_page, session):
+def test_second_j_before_the_answer_unlocks_again(new_page, session, document):
     draw(session, 0, 1)
     wire = Wire(new_page, "change_object")
-    session.document.listeners.clear()  # the page learns of changes by answers
+    document.listeners.clear()  # the page learns of changes by answers
     new_page.key("1", "j", "j")
     new_page.tab.wait_for_selector("#objects [name=locked1][aria-pressed=false]")
     for _ in range(2):
         wire.release()
     new_page.wait_idle()
     assert [message["locked"] for message in wire.list_sent("change_object")] == [True, False]
-    assert not session.document.snapshot.objects[1].locked
+    assert not document.snapshot.objects[1].locked

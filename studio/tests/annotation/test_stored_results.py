@@ -24,7 +24,7 @@ from studio.tests.annotation.clips import (
     set_mask,
     truth,
 )
-from tests.processes import start_python, wait_until
+from tests.processes import read_line, start_python
 
 
 def test_scores_belong_to_the_shown_masks(session):
@@ -94,8 +94,6 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
 
 
 DAMAGE = "UPDATE tracked_masks SET description = replace(description, '{', 'U') WHERE id = 2"
-
-
 LOSS = "DELETE FROM tracked_masks WHERE id = 2"
 
 
@@ -273,12 +271,12 @@ for pixel in range(2000):
 """
 
 
-def test_acknowledged_strokes_survive_a_kill(folder, reopen, tmp_path):
-    seen = tmp_path / "seen.txt"
-    with seen.open("w") as output, start_python("-c", WRITER, folder, stdout=output) as writer:
-        wait_until(lambda: len(seen.read_text().split()) >= 40)
+def test_acknowledged_strokes_survive_a_kill(folder, reopen):
+    with start_python("-c", WRITER, folder, stderr=None) as writer:
+        lines = [read_line(writer) for _ in range(40)]
         writer.kill()
-    last = int(seen.read_text().split()[-1])
+        lines += writer.stdout
+    last = int(lines[-1])
     assert reopen(folder).document.snapshot.labels(1).sum() in (last + 1, last + 2)
 
 

@@ -562,34 +562,34 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, document, load, 
     assert again.document.snapshot.drawn_frames == [0, 3]
 
 
-def test_edit_after_the_last_frame_does_not_stop_a_request(session):
+def test_edit_after_the_last_frame_does_not_stop_a_request(session, document):
     def edit(event):
         if isinstance(event, JobEvent) and event.job.done == event.job.total:
             session.runner.schedule()
 
     draw(session, 0, 1)
-    session.document.listeners[edit] = None
+    document.listeners[edit] = None
     assert run_job(session, 0).status == "done"
-    assert session.document.tracked_masks.open(1).finished
+    assert document.tracked_masks.open(1).finished
 
 
-def test_request_that_failed_on_a_full_disk_is_undone_later(session):
+def test_request_that_failed_on_a_full_disk_is_undone_later(session, document):
     draw(session, 0, 1)
     draw(session, 3, 1)
-    session.document.undo()
-    titles = list_titles(session.document)
+    document.undo()
+    titles = list_titles(document)
     conditions = {"tracked_masks": "true", "records": "instr(NEW.content, '\"cancel\"')"}
-    with session.document.database.transaction() as connection:
+    with document.database.transaction() as connection:
         for table, condition in conditions.items():
             full = f"BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT raise(ABORT, 'full'); END"
             connection.execute(f"CREATE TRIGGER full_{table} {full}")
     assert run_job(session, 0).status == "failed"
-    with session.document.database.transaction() as connection:
+    with document.database.transaction() as connection:
         for table in conditions:
             connection.execute(f"DROP TRIGGER full_{table}")
     run_action(session, {"do": "review"})
-    assert list_titles(session.document) == titles
-    assert session.document.snapshot.list_outdated() == []
+    assert list_titles(document) == titles
+    assert document.snapshot.list_outdated() == []
 
 
 def test_scores_exclude_pixels_of_locked_objects(session):

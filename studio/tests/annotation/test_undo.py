@@ -28,7 +28,7 @@ from studio.tests.annotation.clips import (
 from tests.processes import wait_until
 
 
-def test_undo_while_tracking_removes_object_and_name(folder, session):
+def test_undo_while_tracking_removes_object_and_name(folder, session, document):
     hold(session, 5)
     run_action(session, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
@@ -36,8 +36,8 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
     wait_for(session.runner.job)
-    assert not any(labels.any() for labels in list_labels(session.document))
-    folder_lock = session.document.database.folder_lock
+    assert not any(labels.any() for labels in list_labels(document))
+    folder_lock = document.database.folder_lock
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
     again = open_session(folder)
@@ -49,26 +49,26 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
 
 
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
-def test_undo_of_delete_or_merge_restores_all_masks(folder, session, action, reopen):
+def test_undo_of_delete_or_merge_restores_all_masks(folder, session, document, action, reopen):
     draw_and_track(session, 1, 2)
     draw(session, 6, 2)
-    before = list_labels(session.document)
+    before = list_labels(document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
-    assert not any((labels == 2).any() for labels in list_labels(session.document))
+    assert not any((labels == 2).any() for labels in list_labels(document))
     again = reopen(folder)
     run_action(again, {"do": "undo"})
     assert equal_labels(list_labels(again.document), before)
 
 
-def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
+def test_undo_of_a_job_keeps_corrections_of_other_objects(session, document, short_pause):
     draw_and_track(session, 1, 2)
     run_action(session, outline_message(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
-    corrected = [labels == 2 for labels in list_labels(session.document)]
-    editing.change_object(session.document, 2, locked=True)
+    corrected = [labels == 2 for labels in list_labels(document)]
+    editing.change_object(document, 2, locked=True)
     run_job(session, 0)
     run_action(session, {"do": "undo"})
-    assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
+    assert equal_labels([labels == 2 for labels in list_labels(document)], corrected)
 
 
 def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
@@ -86,25 +86,25 @@ def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
     assert document.snapshot.list_outdated() == [(1, 2)]
 
 
-def test_version_saved_while_tracking_shows_the_whole_run(session):
+def test_version_saved_while_tracking_shows_the_whole_run(session, document):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 3)
-    session.document.save_version("half")
+    document.save_version("half")
     tracker.allow()
     wait_for(job)
-    whole = list_labels(session.document)
+    whole = list_labels(document)
     draw(session, 3, 1, 2)
-    session.document.restore_version(1)
-    assert equal_labels(list_labels(session.document), whole)
-    assert session.document.snapshot.list_outdated() == []
+    document.restore_version(1)
+    assert equal_labels(list_labels(document), whole)
+    assert document.snapshot.list_outdated() == []
 
 
-def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
+def test_undo_of_a_restored_version_survives_a_restart(folder, session, document, reopen):
     draw(session, 0, 1)
-    session.document.save_version("drawn")
+    document.save_version("drawn")
     run_job(session, 0)
-    whole = list_labels(session.document)
-    session.document.restore_version(1)
+    whole = list_labels(document)
+    document.restore_version(1)
     again = reopen(folder)
     again.document.undo()
     assert equal_labels(list_labels(again.document), whole)

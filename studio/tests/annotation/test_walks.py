@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
 from tests import SAMPLE
-from tests.processes import WAIT_SECONDS, start_python
+from tests.processes import WAIT_SECONDS, read_line, start_python
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -37,8 +38,7 @@ class Program:
 
     def __init__(self, video: Path, *options: str) -> None:
         self.process = start_python("-m", "aotlab", "annotate", video, "--no-browser", *options, stderr=None)
-        assert self.process.stdout is not None
-        found = (re.search(r"http://\S+", line) for line in self.process.stdout)
+        found = (re.search(r"http://\S+", line) for line in iter(partial(read_line, self.process), ""))
         self.url = next((match[0] for match in found if match), "")
         assert self.url, "the program did not start"
 
