@@ -109,7 +109,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stopped.is_set():
+            if self.session.runner.job.stopped:
                 break
         return super().step(frame, mask)
 

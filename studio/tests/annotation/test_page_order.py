@@ -477,7 +477,7 @@ def test_escape_cancels_a_sent_box(new_page, session):
     wire.release()
     new_page.wait_until(lambda: [*session.document.snapshot.objects] == [1])
     new_page.wait_idle()
-    assert (len(wire.list_sent("suggest")), job.stopped.is_set()) == (1, False)
+    assert (len(wire.list_sent("suggest")), job.stopped) == (1, False)
     assert not new_page.tab.is_visible("#status.error")
     new_page.wait_objects(1)
     new_page.key("Escape")

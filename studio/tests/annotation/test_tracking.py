@@ -290,7 +290,7 @@ def test_interrupted_job_is_not_finished_by_a_later_stop(session):
     job, _ = start_held_job(session, 2)
     for interrupt in (True, False):
         job.stop(interrupt=interrupt)
-    assert job.interrupted
+    assert job.command == "interrupt"
     wait_for(job)
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 

@@ -38,8 +38,9 @@ def merge_clips(
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
     for problem in internal.find_class_variants(names):
         raise InputError(f"{folder}: {problem}")
-    # chosen from all clips, so that a clip keeps its part if another is left out
-    val_names = choose_val([clip.name for clip in clips], train_fraction)
+    # val is spread evenly over all clips, so that a clip keeps its part if another is left out
+    num_val = 0 if train_fraction == 1 else min(max(1, round((1 - train_fraction) * len(clips))), len(clips) - 1)
+    val_names = {clips[int((part + 0.5) * len(clips) / num_val)].name for part in range(num_val)}
     first_copies = dict[str, str]()
     for video in videos:
         first = first_copies.setdefault(video.digest or video.name, video.name)
@@ -82,12 +83,6 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
             by_problem[str(error)].append(clip.name)
     notes = [f"{text}: {', '.join(names)}" for text, names in by_note.items()]
     return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
-
-
-def choose_val(names: Sequence[str], train_fraction: float) -> set[str]:
-    """Return the names of the videos that go to ``val``, spread evenly over the list."""
-    count = 0 if train_fraction == 1 else min(max(1, round((1 - train_fraction) * len(names))), len(names) - 1)
-    return {names[int((part + 0.5) * len(names) / count)] for part in range(count)}
 
 
 def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MakeTracker = Callable[[], "Tracker"]
-SPEED_FRAMES = 20
-"""Number of frames in the average of the speed."""
+Command = Literal["run", "pause", "finish", "interrupt"]
+"""What to do after the current frame. Both last ones stop a job; after ``interrupt``, its layer stays pending."""
 CORRECTION_DELAY = 0.6
 """Seconds without an edit before corrections are tracked."""
 
@@ -49,35 +49,41 @@ class TrackingJob:
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         self.frame = self.layer.reference_frame
-        self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
+        self._times: deque[float] = deque(maxlen=21)  # speed of 20 frames
         self._signals = ReviewSignals()
         self.resume_time = 0.0
         """Earliest time of the next frame, from `time.monotonic`."""
-        self.interrupted = False
-        """Whether the layer stays pending if the job stops before the last frame."""
-        self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
-        self._resumed.set()
+        self.command: Command = "run"
+        self._changed = threading.Condition()
+        self.ended = threading.Event()
 
     @property
     def paused(self) -> bool:
         """Whether it is paused, or will pause after the current frame."""
-        return not self._resumed.is_set()
+        return self.command == "pause"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has stopped, or will stop after the current frame."""
+        return self.command in ("finish", "interrupt")
 
     def pause(self) -> None:
-        """Pause after the current frame, unless the job is stopped."""
-        self._resumed.clear()
-        if self.stopped.is_set():
-            self._resumed.set()
+        """Pause after the current frame."""
+        self._set_command("pause")
 
     def resume(self) -> None:
         self._times.clear()
-        self._resumed.set()
+        self._set_command("run")
 
     def stop(self, *, interrupt: bool = False) -> None:
         """Stop after the current frame. With ``interrupt``, the layer stays pending; otherwise, it is finished."""
-        self.interrupted |= interrupt
-        self.stopped.set()
-        self._resumed.set()
+        self._set_command("interrupt" if interrupt else "finish")
+
+    def _set_command(self, command: Command) -> None:
+        with self._changed:
+            if command == "interrupt" or not self.stopped:  # a stop is final
+                self.command = command
+            self._changed.notify_all()
 
     def report(self) -> JobProgress:
         times = list(self._times)
@@ -93,9 +99,9 @@ class TrackingJob:
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
-            if not self.stopped.is_set():
+            if not self.stopped:
                 self._track(make_tracker())
-            if self.done == self.total or not self.interrupted:
+            if self.done == self.total or self.command != "interrupt":
                 self._document.finish_layer(self.layer_id)
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
@@ -117,7 +123,7 @@ class TrackingJob:
     def undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
-        if is_empty and not self.is_correction and not self.interrupted:
+        if is_empty and not self.is_correction and self.command != "interrupt":
             document.cancel(document.log.layer_steps[self.layer_id])
             document.finish_layer(self.layer_id)
 
@@ -127,11 +133,9 @@ class TrackingJob:
         self._set_status("running")
         self._times.append(time.perf_counter())
         for span in self._spans:
-            if self.stopped.is_set():
-                return
             for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
                 self._wait_while_paused()
-                if self.stopped.is_set():
+                if self.stopped:
                     return
                 if not (tracked.partial or self._store(tracked, model)):
                     self.stop(interrupt=True)  # pending again after redo or an unlock
@@ -145,9 +149,10 @@ class TrackingJob:
         """Wait until the job is resumed and `resume_time` has come, or until it is stopped."""
         if self.paused:
             self._set_status("paused")
-            self._resumed.wait()
-        while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
-            pass
+        with self._changed:
+            self._changed.wait_for(lambda: not self.paused)
+            while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped:
+                self._changed.wait(delay)
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
         """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
@@ -268,7 +273,7 @@ class JobRunner:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
             with self._changed:
-                if job.status == "failed" and job.is_correction and not job.interrupted:
+                if job.status == "failed" and job.is_correction and job.command != "interrupt":
                     self._corrections_enabled = False
                 self._changed.notify_all()
 
