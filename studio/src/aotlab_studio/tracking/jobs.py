@@ -51,8 +51,7 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=21)  # speed of 20 frames
         self._signals = ReviewSignals()
-        self.resume_time = 0.0
-        """Earliest time of the next frame, from `time.monotonic`."""
+        self.resume_time = 0.0  # earliest time of the next frame, from `time.monotonic`
         self.command: Command = "run"
         self._changed = threading.Condition()
         self.ended = threading.Event()
@@ -133,6 +132,8 @@ class TrackingJob:
         self._set_status("running")
         self._times.append(time.perf_counter())
         for span in self._spans:
+            if self.stopped:
+                return
             for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
                 self._wait_while_paused()
                 if self.stopped:
@@ -183,8 +184,7 @@ class JobRunner:
         """Latest job; the thread may not have begun it yet."""
         self._corrections_enabled = False
         """Whether corrections are tracked. A stop or a failure disables them until the next edit."""
-        self._resume_time = 0.0
-        """Earliest time of the next correction, from `time.monotonic`."""
+        self._resume_time = 0.0  # earliest time of the next correction, from `time.monotonic`
         self._closed = False
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
