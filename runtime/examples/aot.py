@@ -54,7 +54,7 @@ def track(graphs, w, frames, mask, run_blocks, memorize, every=5):
         else:
             embeddings, states = run_blocks(w, blocks, features, memory)
             logits = graphs.decode(embeddings, features)[0, : 1 + len(ids)]
-            prediction = Prediction(ids, resize(logits, frame.shape[:2], graphs.align_corners))
+            prediction = Prediction(ids, resize(logits, frame.shape[:2], graphs.align_corners), graphs.temperature)
             yield prediction
             id_embedding = embed_objects(graphs, prediction.labels, ids)
         memory = [

@@ -16,7 +16,7 @@ class TorchGraphs(Graphs):
 
     def __init__(self, model, config):
         self.network_size, self.align_corners = (HEIGHT, WIDTH), config.model.align_corners
-        self.max_objects = config.model.max_objects
+        self.max_objects, self.temperature = config.model.max_objects, 1.0
         self._graphs = build_graphs(model, self.network_size, config.memory)
 
     def run(self, name, tensors):

@@ -132,7 +132,8 @@ def test_prompts_keep_other_objects(stored):
     assert tracker.step(frames[1]).ids == (2, 5)
 
 
-def test_aot_in_numpy_tracks_as_the_graphs(stored):
+def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):
+    monkeypatch.setattr(stored.graphs, "temperature", 2.0)
     tracker, frames = stored.fresh(), draw_frames(4)
     tracker.step(frames[0], MASK)
     w = dict(np.load(EXPORT / "blocks.npz"))
@@ -140,6 +141,7 @@ def test_aot_in_numpy_tracks_as_the_graphs(stored):
     for frame, prediction in zip(frames[1:], predictions, strict=True):
         expected = tracker.step(frame)
         np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))
+        assert prediction.confidence == pytest.approx(expected.confidence, abs=2e-3)  # as the logits
     assert len(tracker.banks[0].long) == 3
 
 

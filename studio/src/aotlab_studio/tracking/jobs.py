@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MakeTracker = Callable[[], "Tracker"]
 Command = Literal["run", "pause", "finish", "interrupt"]
-"""What to do after the current frame. Both last ones stop a job; after ``interrupt``, its layer stays pending."""
+"""What to do once the current frame is computed. The last two discard it; after ``interrupt``, the layer is pending."""
 CORRECTION_DELAY = 0.6
 """Seconds without an edit before corrections are tracked."""
 
@@ -58,16 +58,16 @@ class TrackingJob:
 
     @property
     def paused(self) -> bool:
-        """Whether it is paused, or will pause after the current frame."""
+        """Whether it is paused, or will pause once the current frame is computed."""
         return self.command == "pause"
 
     @property
     def stopped(self) -> bool:
-        """Whether it has stopped, or will stop after the current frame."""
+        """Whether it has stopped, or will stop once the current frame is computed."""
         return self.command in ("finish", "interrupt")
 
     def pause(self) -> None:
-        """Pause after the current frame."""
+        """Pause once the current frame is computed; `resume` stores it."""
         self._set_command("pause")
 
     def resume(self) -> None:
@@ -75,7 +75,7 @@ class TrackingJob:
         self._set_command("run")
 
     def stop(self, *, interrupt: bool = False) -> None:
-        """Stop after the current frame. With ``interrupt``, the layer stays pending; otherwise, it is finished."""
+        """Stop and discard the current frame. With ``interrupt``, the layer stays pending; else, it is finished."""
         self._set_command("interrupt" if interrupt else "finish")
 
     def _set_command(self, command: Command) -> None:
