@@ -26,6 +26,7 @@ from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.folder import read_job
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
@@ -416,7 +417,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     draw(session, 3, 1)
     editing.mark_absent(session.document, 3, 2)
     assert "in progress, and without corrections since the last export: a" in remerge(0)
-    session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
+    session.document.set_status("accepted", "", list_outdated(session.document.snapshot))
     assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()
     assert export_clips([str(results)]) == 0

@@ -17,6 +17,7 @@ from aotlab.sdk import Annotations, Region, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
+from aotlab_studio.document.outdated import flag_pending, list_corrections
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
@@ -177,7 +178,13 @@ def list_visible_frames(session, object_id=None):
 
 def list_tracked_frames(snapshot):
     """Return the frames with tracked masks."""
-    return np.flatnonzero(snapshot.find_tracked()).tolist()
+    return np.flatnonzero(snapshot.flag_tracked()).tolist()
+
+
+def find_pending(snapshot):
+    """Return the pending frames of each layer that has any."""
+    frames = {layer_id: np.flatnonzero(flag_pending(snapshot, layer_id)).tolist() for layer_id in snapshot.state.layers}
+    return {layer_id: pending for layer_id, pending in frames.items() if pending}
 
 
 def list_titles(document):
@@ -246,7 +253,7 @@ def square(x, y, side):
 
 def wait_until_propagated(session):
     """Wait until all corrections have been tracked."""
-    wait_until(lambda: not session.document.snapshot.list_corrections() and not session.runner.running_job)
+    wait_until(lambda: not list_corrections(session.document.snapshot) and not session.runner.running_job)
 
 
 def wait_until_tracked(batch):

@@ -23,6 +23,7 @@ from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
@@ -92,7 +93,7 @@ def read_project(video):
                 continue
         assert all(index < 3 for index in [*document.snapshot.drawn_frames, *list_tracked_frames(document.snapshot)])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
-        document.snapshot.list_outdated()
+        list_outdated(document.snapshot)
         assert document.status.value
     finally:
         document.close()
@@ -218,7 +219,7 @@ def test_result_that_cannot_be_read_again_is_not_stored(document):
         results.put(1, LayerFrame(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
     results.put(1, LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
     again = TrackedMaskStore(document.database, ids.shape, LENGTH)
-    assert [*again.open(1).frames] == [1]
+    assert [*again.layer(1).frames] == [1]
 
 
 def test_order_of_objects_is_not_part_of_a_state():
@@ -234,9 +235,9 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     again = reopen(folder)
     document = again.document
     assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
-    assert document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+    assert list_outdated(document.snapshot) == [(1, LENGTH - 1)]
     run_job(again, 0)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
@@ -252,7 +253,7 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)
     assert session.document.snapshot.masks_digest == before
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
 
 
 def test_earlier_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen):
@@ -449,7 +450,7 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
     editing.clear_tracking(session.document, 5, 5)
     run_job(session, 0)
     assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
 
 
 def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
@@ -484,7 +485,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     restore_backup(project)
     again = reopen(results)
     assert equal_labels(before, list_labels(again.document))
-    assert again.document.snapshot.list_outdated() == []
+    assert list_outdated(again.document.snapshot) == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
     assert equal_labels(before, list_labels(again.document))
@@ -493,7 +494,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     (results / "masks" / "00005.png").write_bytes(b"damaged")
     again = reopen(results)
     assert again.document.snapshot.objects[1].name == "cat"
-    assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
+    assert list_outdated(again.document.snapshot) == [(0, LENGTH - 1)]
 
 
 def test_entries_survive_a_write_that_was_cut_off(folder, session, document, tmp_path, reopen):

@@ -30,6 +30,7 @@ from aotlab_studio.document import editing, lock
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Actor, Changes, Layer
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server.batch_app import build_batch_app
@@ -206,12 +207,12 @@ def test_two_clips_open_side_by_side(results, make_batch, begin_request):
 def test_page_that_connects_continues_corrections(batch, served_list, long_pause, monkeypatch, begin_request):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
-        assert session.document.snapshot.list_outdated()
+        assert list_outdated(session.document.snapshot)
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     session = begin_request(batch, "a", "Ann", is_page=True)
-    assert session.document.snapshot.list_outdated()
+    assert list_outdated(session.document.snapshot)
     connection = served_list.open("clip/a/socket", "Ann")
-    wait_until(lambda: not session.document.snapshot.list_outdated())
+    wait_until(lambda: not list_outdated(session.document.snapshot))
     connection.socket.close()
 
 

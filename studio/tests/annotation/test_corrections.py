@@ -12,6 +12,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes
+from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent
@@ -24,6 +25,7 @@ from studio.tests.annotation.clips import (
     draw,
     draw_and_track,
     equal_labels,
+    find_pending,
     hold,
     list_labels,
     list_titles,
@@ -76,10 +78,10 @@ def test_job_tracks_from_its_own_revision(session, document, direction, long_pau
     wait_for(job)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
-    assert document.snapshot.list_outdated()
+    assert list_outdated(document.snapshot)
     propagate(session)
     assert (corrected, [1]) in tracker.calls
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
     document.undo()
     document.undo()
     assert list_visible_frames(session) == [start]
@@ -103,7 +105,7 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     draw_and_track(session, 1, 2)
     tracker.calls.clear()
     run_action(session, stroke(6, 50, 20))
-    (layer_id,) = session.document.snapshot.pending
+    (layer_id,) = find_pending(session.document.snapshot)
     layer = session.document.snapshot.state.layers[layer_id]
     assert (layer.first, layer.last, layer.reference_frame) == (1, LENGTH - 1, 6)
     assert (layer.drawn_frames, layer.objects) == ([0], [1])
@@ -118,7 +120,7 @@ def test_correction_ends_at_the_last_result_before_a_drawing(session, document, 
     run_job(session, 0, last=5)
     draw(session, 6, 2)
     run_action(session, stroke(3, 50, 20))
-    (layer_id,) = document.snapshot.pending
+    (layer_id,) = find_pending(document.snapshot)
     layer = document.snapshot.state.layers[layer_id]
     assert (layer.reference_frame, layer.last, layer.objects) == (3, 5, [1])
 
@@ -127,7 +129,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session, document)
     draw(session, 6, 1)
     run_job(session, 6, "backward")
     draw(session, 3, 1)
-    layer = document.snapshot.state.layers[document.snapshot.list_corrections()[-1]]
+    layer = document.snapshot.state.layers[list_corrections(document.snapshot)[-1]]
     assert (layer.first, layer.last, layer.drawn_frames) == (0, 5, [])
 
 
@@ -138,7 +140,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, document, lon
     editing.paint(document, 6, 1, [(46, 30)], 3)
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
     editing.paint(document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
     propagate(session)
     assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
@@ -146,7 +148,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, document, lon
     draw(session, 10, 2)
     editing.paint(document, 6, 1, [(46, 30)], 20)
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
@@ -157,8 +159,8 @@ def test_merged_drawings_keep_results_current(session, document, long_pause):
     editing.reset_frame(document, 5)
     propagate(session)
     editing.merge_objects(document, 2, 1)
-    assert not document.snapshot.pending
-    assert document.snapshot.list_outdated() == []
+    assert not find_pending(document.snapshot)
+    assert list_outdated(document.snapshot) == []
 
 
 @pytest.mark.parametrize(("object_id", "into"), [(2, 1), (1, 2)])
@@ -170,7 +172,7 @@ def test_object_merged_where_it_was_lost_is_tracked_again(session, document, sho
     propagate(session)
     editing.merge_objects(document, object_id, into)
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, short_pause):
@@ -180,7 +182,7 @@ def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, 
     propagate(session)
     editing.reset_frame(document, 5)
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
     assert list_visible_frames(session) == list(range(LENGTH))
 
 
@@ -203,7 +205,7 @@ def test_object_merged_with_tracked_pixels_is_tracked_again(session, document, l
     editing.merge_objects(document, 2, 1)
     assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_loaded_masks_are_tracked_from(session, document, long_pause):
@@ -215,7 +217,7 @@ def test_loaded_masks_are_tracked_from(session, document, long_pause):
     load_upload(document, 6, png(labels))
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_corrections_of_many_masks_are_planned_in_one_pass(session, document, long_pause, monkeypatch):
@@ -257,9 +259,9 @@ def test_drawings_beyond_tracked_frames_track_nothing(session, document, long_pa
 def test_tracking_from_a_drawing_replaces_its_correction(session, document, long_pause):
     draw_and_track(session, 1)
     draw(session, 4, 2)
-    assert document.snapshot.list_corrections()
+    assert list_corrections(document.snapshot)
     run_job(session, 4)
-    assert (document.snapshot.list_corrections(), document.snapshot.list_outdated()) == ([], [])
+    assert (list_corrections(document.snapshot), list_outdated(document.snapshot)) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
@@ -268,7 +270,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     run_action(session, stroke(2, 30, 20))
     first = wait_for_correction(session, 1)
     run_action(session, stroke(2, 33, 20))
-    assert len(session.document.snapshot.pending) == 1
+    assert len(find_pending(session.document.snapshot)) == 1
     wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
@@ -298,7 +300,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, ob
         run_action(session, {"do": "resume"})
     wait_for(first)
     assert (first.status, first.done) == ("done", first.total)
-    wait_until(lambda: not session.document.snapshot.list_outdated())
+    wait_until(lambda: not list_outdated(session.document.snapshot))
 
 
 def test_stopped_correction_waits_for_the_next_edit(session, document, short_pause):
@@ -313,19 +315,19 @@ def test_stopped_correction_waits_for_the_next_edit(session, document, short_pau
         run_action(session, {"do": "stop"})
         assert not is_tracked.result()
     assert session.runner.running_job is None
-    assert document.snapshot.list_outdated()
-    assert len(document.snapshot.list_corrections()) == 1
+    assert list_outdated(document.snapshot)
+    assert len(list_corrections(document.snapshot)) == 1
     tracker.allow()
     run_action(session, stroke(8, 50, 20))
     wait_until_propagated(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
     draw_and_track(session, 1, 2)
     run_action(session, stroke(8, 50, 20))
     run_action(session, stroke(3, 50, 20, object_id=2))
-    assert len(session.document.snapshot.pending) == 2
+    assert len(find_pending(session.document.snapshot)) == 2
     assert session.describe().outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
     session.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
@@ -349,19 +351,19 @@ def test_undone_correction_waits_again_after_redo(session, document, long_pause)
     draw_and_track(session, 1)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
-    (second,) = document.snapshot.pending
+    (second,) = find_pending(document.snapshot)
     document.undo()
-    (first,) = document.snapshot.pending
+    (first,) = find_pending(document.snapshot)
     assert first < second
     document.undo()
-    assert not document.snapshot.pending
-    assert document.snapshot.list_outdated() == []
+    assert not find_pending(document.snapshot)
+    assert list_outdated(document.snapshot) == []
     document.redo()
-    assert [*document.snapshot.pending] == [first]
+    assert [*find_pending(document.snapshot)] == [first]
     run_job(session, 0)
-    assert not document.snapshot.pending
+    assert not find_pending(document.snapshot)
     document.undo()
-    assert [*document.snapshot.pending] == [first]
+    assert [*find_pending(document.snapshot)] == [first]
 
 
 def test_failed_correction_stays_outdated(session, document, short_pause):
@@ -370,8 +372,8 @@ def test_failed_correction_stays_outdated(session, document, short_pause):
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.runner.job and session.runner.job.status == "failed")
-    assert (len(document.snapshot.pending), fail.call_count) == (1, 1)  # it is not tried again
-    assert document.snapshot.list_outdated() == [(1, 4), (6, 11)]
+    assert (len(find_pending(document.snapshot)), fail.call_count) == (1, 1)  # it is not tried again
+    assert list_outdated(document.snapshot) == [(1, 4), (6, 11)]
 
 
 def test_failed_correction_keeps_others_enabled(session, short_pause):
@@ -396,7 +398,7 @@ def test_failed_correction_keeps_others_enabled(session, short_pause):
 def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     draw_and_track(session, 1)
-    list_corrections, document = Snapshot.list_corrections, session.document
+    document = session.document
 
     def undo_meanwhile(snapshot):
         waiting = list_corrections(snapshot)
@@ -408,33 +410,33 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
                 page.submit(document.lock.release)
         return waiting
 
-    monkeypatch.setattr(Snapshot, "list_corrections", undo_meanwhile)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", undo_meanwhile)
     with ThreadPoolExecutor(1) as page:
         run_action(session, stroke(5, 50, 20))
         wait_until(lambda: list_titles(document)[0] == "tracking")
-    monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", list_corrections)
     assert caplog.text == ""
     document.redo()
     assert session.runner.wait(WAIT_SECONDS)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_next_edit_propagates_after_a_locked_database(session, short_pause, monkeypatch, caplog):
     draw_and_track(session, 1)
-    failed, list_corrections = threading.Event(), Snapshot.list_corrections
+    failed = threading.Event()
 
     def fail(_):
         failed.set()
         raise InputError("database is locked")
 
-    monkeypatch.setattr(Snapshot, "list_corrections", fail)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
     wait_for_event(failed)
     wait_until(lambda: "database is locked" in caplog.text)
-    monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(WAIT_SECONDS)
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
 
 
 def test_reset_frame_is_tracked_again_from_the_mask_before(session, document, short_pause):
@@ -445,17 +447,17 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, document, sh
     wait_until_propagated(session)
     tracker = hold(session, 0)
     run_action(session, {"do": "reset_frame", "frame": 5})
-    assert document.snapshot.list_outdated() == [(1, 8)]
+    assert list_outdated(document.snapshot) == [(1, 8)]
     tracker.allow()
     wait_until_propagated(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
     assert (document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
 
 
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     draw_and_track(session, 1, 2)
     run_action(session, {"do": "mark_absent", "frame": 5, "object_id": 2})
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
 
 
@@ -473,21 +475,21 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     propagate(session)
     for index in (*range(1, 4), *range(5, LENGTH)):
         assert (document.snapshot.labels(index) == before[index]).all()
-    assert document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
+    assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(OutdatedError) as refused:
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_correction_of_a_deleted_object_is_not_tracked(session, document, long_pause):
     draw_and_track(session, 1, 2)
     run_action(session, stroke(5, 50, 20))
-    assert document.snapshot.list_corrections()
+    assert list_corrections(document.snapshot)
     run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not document.snapshot.list_corrections()
+    assert not list_corrections(document.snapshot)
 
 
 def test_second_object_keeps_frames_of_the_first(session, document, short_pause):
@@ -541,4 +543,4 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
     draw(session, 4, 1)
     run_job(session, 4, "both", 3, 7)
     run_action(session, stroke(frame, 50, 20))
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []

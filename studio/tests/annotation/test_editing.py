@@ -18,7 +18,18 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from aotlab_studio.utils.cache import LRUCache
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    WIDTH,
+    draw,
+    draw_and_track,
+    find_pending,
+    list_titles,
+    png,
+    set_mask,
+    square,
+    truth,
+)
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):
@@ -84,7 +95,7 @@ def test_stroke_without_an_effect_rejected(session, document):
             run_action(session, message | {"frame": frame})
     assert document.snapshot.drawn_frames == [0]
     assert document.log.head == step
-    assert not document.snapshot.pending
+    assert not find_pending(document.snapshot)
 
 
 def test_painting_takes_pixels_unless_locked(session, document):

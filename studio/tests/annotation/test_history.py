@@ -24,8 +24,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.outdated import find_outdated, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
+from studio.tests.annotation.clips import find_pending
 
 COUNT, SIZE = 7, (2, 3)
 PIXELS = range(6)
@@ -486,15 +488,14 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "document"):
             return
         steps["steps"] += 1
-        now, outdated = self.model.now, self.document.snapshot.outdated
+        now, outdated = self.model.now, find_outdated(self.document.snapshot)
         assert set(self.document.snapshot.objects) == set(now.locked)
         for frame in range(COUNT):
             shown = self.document.snapshot.labels(frame).ravel().tolist()
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
-        pending = {key: np.flatnonzero(flags).tolist() for key, flags in self.document.snapshot.pending.items()}
-        assert pending == self.model.find_pending()
-        assert self.document.snapshot.list_corrections() == [
+        assert find_pending(self.document.snapshot) == self.model.find_pending()
+        assert list_corrections(self.document.snapshot) == [
             key
             for key in self.model.find_pending()
             if now.layers[key].kind == "correction"

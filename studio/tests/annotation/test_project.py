@@ -18,6 +18,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
@@ -273,7 +274,7 @@ def test_edit_computes_what_shows_once(session, document, monkeypatch):
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
-    document.snapshot.list_outdated()
+    list_outdated(document.snapshot)
     assert len(counted) == 1
 
 

@@ -9,6 +9,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
@@ -51,7 +52,7 @@ def test_acceptance_waits_for_corrections(session, document, short_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": document.status_digest}
     run_action(session, status)
-    assert (session.describe().status, document.snapshot.list_outdated()) == ("accepted", [])
+    assert (session.describe().status, list_outdated(document.snapshot)) == ("accepted", [])
 
 
 def test_acceptance_resumes_paused_tracking(session):
@@ -120,7 +121,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     session.close()
     read = Document.read(session.document.folder)
     assert read.status.value == "in progress"
-    assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
+    assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
     with pytest.raises(InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"):
         run_action(again, {"do": "set_status", "status": "accepted"})

@@ -12,6 +12,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.log import Actor, Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
 from studio.tests.annotation.clips import (
@@ -124,12 +125,12 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     change_rows(tmp_path, statement)
     with closing(Database.open_for_writing(tmp_path)) as database:
         layers = TrackedMaskStore(database, (4, 6), 3)
-        layer = layers.open(1)
+        layer = layers.layer(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
         assert (layers.read(layer.frames[2]) == 2).all()
         layers.put(1, LayerFrame(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
-        layer = TrackedMaskStore(database, (4, 6), 3).open(1)
+        layer = TrackedMaskStore(database, (4, 6), 3).layer(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
 
 
@@ -140,7 +141,7 @@ def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     database.close()
     change_rows(tmp_path, DAMAGE)
     with closing(Database.open_for_writing(tmp_path)) as database:
-        layer = TrackedMaskStore(database, (4, 6), 3).open(1)
+        layer = TrackedMaskStore(database, (4, 6), 3).layer(1)
         assert layer.frames[0].model == "first"
 
 
@@ -154,15 +155,15 @@ def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
 
     monkeypatch.setattr(database, "query", fail)
     with pytest.raises(InputError, match="cannot be read"):
-        layers.open(1)
+        layers.layer(1)
     layers.put(1, LayerFrame(1), np.ones((4, 6), np.uint16))
-    assert sorted(TrackedMaskStore(database, (4, 6), 3).open(1).frames) == [0, 1]
+    assert sorted(TrackedMaskStore(database, (4, 6), 3).layer(1).frames) == [0, 1]
 
 
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     layers = TrackedMaskStore(database, (4, 6), 3)
     layers.put(1, LayerFrame(0), np.ones((4, 6), np.uint16))
-    layer, sha256 = layers.open(1), hashlib.sha256
+    layer, sha256 = layers.layer(1), hashlib.sha256
     first = layer.frames[0]
 
     def replace_first(content):
@@ -182,9 +183,9 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
     change_rows(session.document.folder, statement)
     again = reopen(folder)
     assert list_tracked_frames(again.document.snapshot) == [1, *range(3, LENGTH)]
-    assert again.document.snapshot.list_outdated() == [(2, 2)]
+    assert list_outdated(again.document.snapshot) == [(2, 2)]
     run_job(again, 0)
-    assert again.document.snapshot.list_outdated() == []
+    assert list_outdated(again.document.snapshot) == []
 
 
 def test_replaced_results_go_at_the_next_start(folder, session, reopen):
@@ -215,7 +216,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     assert count == 3
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(2) == mask(7)).all()
-    assert session.document.tracked_masks.open(1).finished
+    assert session.document.tracked_masks.layer(1).finished
 
 
 def test_damaged_result_is_removed_and_the_older_one_kept(database):

@@ -17,6 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent, ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.outdated import find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -171,7 +172,7 @@ def test_job_that_cannot_start_does_not_change_the_document(session, document):
     job = run_job(session, 0)
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
     assert document.log.head == head
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_failed_request_after_an_edit_keeps_results_current(session, document):
@@ -184,7 +185,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
     session.runner.make_tracker = make_tracker
     assert run_job(session, 0).status == "failed"
     assert list_titles(document) == ("note", None)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 @pytest.mark.parametrize("undone", [True, False])
@@ -274,7 +275,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, document, loading
     wait_for(job)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
     assert list_titles(document) == ("drawn", None)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_pause_after_a_stop_does_not_delay_the_end(session):
@@ -292,7 +293,7 @@ def test_interrupted_job_is_not_finished_by_a_later_stop(session):
         job.stop(interrupt=interrupt)
     assert job.command == "interrupt"
     wait_for(job)
-    assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
+    assert list_outdated(session.document.snapshot)[-1][1] == LENGTH - 1
 
 
 def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
@@ -348,12 +349,12 @@ def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=5))
     draw_and_track(session, 1)
-    assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
+    assert list_outdated(session.document.snapshot) == [(5, LENGTH - 1)]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
     session.runner.make_tracker = TruthTracker
     run_job(session, 4)
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
     session.set_status("accepted")
 
 
@@ -378,7 +379,7 @@ def test_request_stopped_in_its_first_direction_is_undone(session, document, job
     session.stop()
     wait_for(job_in_its_first_direction)
     assert list_titles(document) == ("drawn", None)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_object_locked_between_both_directions_stops_the_run(session, document):
@@ -394,16 +395,16 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     assert job.status == "stopped"
     assert equal_labels(list_labels(document), before)
     assert list_visible_frames(session, 1) == [0, 11]
-    assert document.snapshot.list_outdated() == [(1, 11)]
+    assert list_outdated(document.snapshot) == [(1, 11)]
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert not document.snapshot.outdated[2].any()
+    assert not find_outdated(document.snapshot)[2].any()
     with pytest.raises(OutdatedError, match="unlock locked objects first"):
         session.set_status("accepted")
     editing.change_object(document, 1, locked=False)
-    assert Document.read(document.folder).snapshot.list_outdated() == [(1, 10)]
+    assert list_outdated(Document.read(document.folder).snapshot) == [(1, 10)]
     run_job(session, 0, "both")
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
@@ -478,7 +479,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session, document)
     assert list_visible_frames(session) == [0]
     document.redo()
     assert set(list_visible_frames(session)) >= {0, 1, 2}
-    assert document.snapshot.list_outdated()[-1][1] == LENGTH - 1
+    assert list_outdated(document.snapshot)[-1][1] == LENGTH - 1
 
 
 def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypatch):
@@ -495,7 +496,7 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
 
     monkeypatch.setattr(document, "add_tracked_masks", cancel)
     assert run_job(session, 0).status == "stopped"
-    assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
+    assert list_outdated(document.snapshot) == [(3, LENGTH - 1)]
 
 
 def test_undo_at_the_end_of_a_job_does_not_deadlock(session, document, monkeypatch):
@@ -505,7 +506,7 @@ def test_undo_at_the_end_of_a_job_does_not_deadlock(session, document, monkeypat
     def end_job():  # as the thread of `JobRunner`
         with session.runner._changed:
             holds.set()
-            document.snapshot.list_corrections()
+            list_corrections(document.snapshot)
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
@@ -570,7 +571,7 @@ def test_edit_after_the_last_frame_does_not_stop_a_request(session, document):
     draw(session, 0, 1)
     document.listeners[edit] = None
     assert run_job(session, 0).status == "done"
-    assert document.tracked_masks.open(1).finished
+    assert document.tracked_masks.layer(1).finished
 
 
 def test_request_that_failed_on_a_full_disk_is_undone_later(session, document):
@@ -589,7 +590,7 @@ def test_request_that_failed_on_a_full_disk_is_undone_later(session, document):
             connection.execute(f"DROP TRIGGER full_{table}")
     run_action(session, {"do": "review"})
     assert list_titles(document) == titles
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_scores_exclude_pixels_of_locked_objects(session):
@@ -615,7 +616,7 @@ def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     run_action(session, {"do": "undo"})
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
-    assert session.document.snapshot.list_outdated() == [(job.done + 1, LENGTH - 1)]
+    assert list_outdated(session.document.snapshot) == [(job.done + 1, LENGTH - 1)]
 
 
 @pytest.mark.parametrize(
@@ -640,7 +641,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     wait_for(job)
     assert job.status == "stopped"
     assert list_visible_frames(session) == [*range(1, cleared)]
-    assert session.document.snapshot.list_outdated() == []
+    assert list_outdated(session.document.snapshot) == []
 
 
 def test_scores_of_a_merged_object_include_all_pixels(session):

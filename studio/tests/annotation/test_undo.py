@@ -8,6 +8,7 @@ import pytest
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
@@ -83,7 +84,7 @@ def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
     document.redo()
     assert document.snapshot.objects[2].locked
     assert (document.snapshot.labels(4) == 1).all()
-    assert document.snapshot.list_outdated() == [(1, 2)]
+    assert list_outdated(document.snapshot) == [(1, 2)]
 
 
 def test_version_saved_while_tracking_shows_the_whole_run(session, document):
@@ -96,7 +97,7 @@ def test_version_saved_while_tracking_shows_the_whole_run(session, document):
     draw(session, 3, 1, 2)
     document.restore_version(1)
     assert equal_labels(list_labels(document), whole)
-    assert document.snapshot.list_outdated() == []
+    assert list_outdated(document.snapshot) == []
 
 
 def test_undo_of_a_restored_version_survives_a_restart(folder, session, document, reopen):

@@ -16,6 +16,7 @@ from aotlab.media.rle import compress_rle
 from aotlab.sdk import JOB_RECORD, JobRecord, VideoInfo, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
+from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from studio.tests.annotation.clips import (
@@ -392,7 +393,7 @@ def test_object_covered_by_another_of_the_file_is_absent(session):
     loaded = load_upload(document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
     assert loaded.unchanged == []
     assert np.unique(document.snapshot.labels(3)).tolist() == [0, 2]
-    assert document.snapshot.mark_frame(3) == {1: "g", 2: "G"}
+    assert mark_frame(document.snapshot, 3) == {1: "g", 2: "G"}
 
 
 def load_attributes(document, values, **options):

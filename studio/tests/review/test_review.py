@@ -120,8 +120,8 @@ def test_scores_survive_storage(tmp_path):
     with closing(Database.open_for_writing(tmp_path)) as database:
         TrackedMaskStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
         layers = TrackedMaskStore(database, labels.shape, 1)
-        assert layers.open(1).frames[0].scores == scores
-        assert (layers.read(layers.open(1).frames[0]) == labels).all()
+        assert layers.layer(1).frames[0].scores == scores
+        assert (layers.read(layers.layer(1).frames[0]) == labels).all()
 
 
 def scene(left=(200, 60, 60), right=(200, 60, 60)):

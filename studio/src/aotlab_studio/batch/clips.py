@@ -95,9 +95,8 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
     layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
-    # an absent object has the negative id of the layer that was tracked
-    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.newest_layers.values()])
-    known = np.any(np.isin(shown, layers), axis=0)
+    newest = [np.zeros(snapshot.count, int), *(item.layer_ids for item in snapshot.newest_layers.values())]
+    known = np.any(np.isin(newest, layers), axis=0)
     known[drawn] = True
     if not drawn or known[first : last + 1].all() or document.status.value not in ("open", "in progress"):
         return None

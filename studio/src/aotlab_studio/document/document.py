@@ -22,9 +22,11 @@ from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import MAX_OBJECTS
+from aotlab_studio.document.outdated import can_track, find_outdated, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
+from aotlab_studio.document.timeline import mark_frame, mark_frames
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
 
@@ -245,7 +247,7 @@ class Document:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False
-        outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
+        outdated = list_outdated(self.snapshot) if record.status in log.FINAL_STATUSES else []
         known = {index for first, last in record.outdated for index in range(first, last + 1)}
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
@@ -276,7 +278,7 @@ class Document:
         """
         with self.lock:
             snapshot = self.snapshot
-            if not snapshot.can_track(layer_id):
+            if not can_track(snapshot, layer_id):
                 return None
             layer, labels = snapshot.state.layers[layer_id], snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
@@ -292,7 +294,7 @@ class Document:
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, unless it is already, or undo has removed it."""
         with self.lock:
-            if layer_id in self.snapshot.state.layers and not self.tracked_masks.open(layer_id).finished:
+            if layer_id in self.snapshot.state.layers and not self.tracked_masks.layer(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:
@@ -307,7 +309,7 @@ class Document:
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return events.DocumentState(
                 self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
-                {key: find_runs(flags) for key, flags in snapshot.outdated.items() if flags.any()},
+                {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
             )  # fmt: skip
 
@@ -315,14 +317,14 @@ class Document:
         """Return the marks of each object on all frames."""
         with self.lock:
             revision, snapshot = self.revision, self.snapshot
-        return events.Timeline(revision, snapshot.timeline)
+        return events.Timeline(revision, mark_frames(snapshot))
 
     def emit_state(self) -> None:
         self.emit(events.DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(events.FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
+            self.emit(events.FrameEvent(index, self.revision, mark_frame(self.snapshot, index)))
 
     def _move(self, move: log.Move) -> events.StepInfo | None:
         with self.lock:

@@ -255,7 +255,7 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = snapshot.expand_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
-        if not snapshot.find_tracked(ids)[frame : last + 1].any():
+        if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)

@@ -27,7 +27,7 @@ class Timeline(Struct, frozen=True):
 
     revision: int
     marks: dict[int, str]
-    """One character a frame, by object id; `snapshot.py` defines the characters."""
+    """One character a frame, by object id; `timeline.py` defines the characters."""
 
 
 class DocumentState(Struct, frozen=True):

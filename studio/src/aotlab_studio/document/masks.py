@@ -134,7 +134,7 @@ class TrackedMaskStore:
         self._new_scores: dict[str, bytes] = {}
         """Scores that are stored together with the next frame."""
 
-    def open(self, layer_id: int) -> TrackedLayer:
+    def layer(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
         with self._lock:
             if (layer := self._layers.get(layer_id)) is None:
@@ -150,7 +150,7 @@ class TrackedMaskStore:
 
     def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
         """Store the masks of a frame, H×W ids, in a layer."""
-        layer, content = self.open(layer_id), encode_png(ids)
+        layer, content = self.layer(layer_id), encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
         description = msgspec.json.encode(msgspec.structs.replace(masks, digest=digest))
         masks = decode_layer_frame(description)  # check that it can be read back
@@ -165,7 +165,7 @@ class TrackedMaskStore:
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished, until a frame of it is lost."""
-        layer = self.open(layer_id)
+        layer = self.layer(layer_id)
         with self._database.transaction() as connection:
             row = layer_id, len(layer.frames)
             connection.execute("INSERT OR REPLACE INTO finished_layers VALUES (?, ?)", row)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
-from itertools import chain, pairwise, takewhile
+from itertools import chain
 
 import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
+from aotlab_studio.document.outdated import flag_pending
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
 
@@ -55,7 +56,8 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
 
     An object is tracked from its new mask. If the edit removes its mask, it is tracked from the nearest other one.
     """
-    is_tracked, layers = _find_tracked(before), list[Layer]()
+    is_tracked = _flag_tracked(before)
+    layers: list[Layer] = []
     if not is_tracked.any():
         return layers
     drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
@@ -63,7 +65,8 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
         old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
         # two objects that the edit merges have each been tracked from their own masks only
         parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
-        references, drawn_frames = set[int](), [*new]
+        drawn_frames = [*new]
+        references = set[int]()
         for frame in frames:
             if frame in new and (new[frame] != old.get(frame) or not all(frame in part for part in parts)):
                 references.add(frame)
@@ -81,41 +84,52 @@ def _plan_object(
 ) -> Iterator[Layer]:
     """Yield the layers that track an object again from its changed masks on ``references``.
 
-    A gap between two masks of the object is tracked from both, by the layer of the later mask, if every frame in the
-    gap has masks. Otherwise, a layer reaches back over the tracked frames that show the object, and forward to the last
-    tracked frame before one without masks. ``is_tracked``, N bool, flags the frames that were tracked before the edit,
-    or waited for tracking.
+    For an object that was drawn (D) on frames 2 and 6 and tracked (t) on others, the layers are::
+
+        frame                         0  1  2  3  4  5  6  7  8  9
+        masks before the edit         -  t  D  t  t  t  D  t  t  -
+        mask 2 drawn again               <--R----------             Layer(first=1, last=5, reference_frame=2)
+        mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
+
+    The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
+    frames that were tracked before the edit, or waited for tracking.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
-    shows_object, is_annotated = _find_tracked(before, object_ids), is_tracked.copy()
+    shows_object = _flag_tracked(before, object_ids)
     shows_object[[*before.find_drawn_masks(object_id)]] = True
+    is_annotated = is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
-    frames = [index for index, masks in drawn_masks.items() if object_id in masks]
-    gaps = [range(start + 1, end) for start, end in pairwise([-1, *frames, after.count])]
-    merged_gaps = {
-        gap
-        for gap in gaps
-        if gap.stop in references
-        and drawn_masks.get(gap.start - 1, {}).get(object_id)
-        and is_annotated[gap].all()
-        and is_tracked[gap].any()
-    }
-    for frame, gap_before, gap_after in zip(frames, gaps, gaps[1:], strict=False):
-        if frame not in references:
-            continue
-        annotated = takewhile(is_annotated.__getitem__, () if gap_after in merged_gaps else gap_after)
-        last = max(filter(is_tracked.__getitem__, annotated), default=frame)
-        first = min(takewhile(shows_object.__getitem__, reversed(gap_before)), default=frame)
-        if gap_before in merged_gaps:
-            yield Layer(object_ids, gap_before.start, last, frame, "correction", [gap_before.start - 1])
-        elif first < last:
-            yield Layer(object_ids, first, last, frame, "correction")
+
+    def is_tracked_from_both(start: int, end: int) -> bool:
+        gap, is_present = slice(start + 1, end), drawn_masks.get(start, {}).get(object_id)
+        return bool(end in references and is_present and is_annotated[gap].all() and is_tracked[gap].any())
+
+    frames = [-1, *(index for index, masks in drawn_masks.items() if object_id in masks), after.count]
+    for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
+        if frame in references:
+            is_next_merged = is_tracked_from_both(frame, following)
+            last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
+            if is_tracked_from_both(previous, frame):
+                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
+            elif (first := _reach_back(frame, previous, shows_object)) < last:
+                yield Layer(object_ids, first, last, frame, "correction")
 
 
-def _find_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames like `Snapshot.find_tracked`, and also pending frames."""
-    is_tracked = snapshot.find_tracked(layer_objects)
-    for layer_id, pending in snapshot.pending.items():
-        if layer_objects is None or not set(layer_objects).isdisjoint(snapshot.state.layers[layer_id].objects):
-            is_tracked |= pending
+def _reach_back(frame: int, previous: int, shows_object: np.ndarray) -> int:
+    """Return the first frame after ``previous`` from which on all frames before ``frame`` show the object."""
+    return next((index for index in range(frame, previous + 1, -1) if not shows_object[index - 1]), previous + 1)
+
+
+def _reach_forward(frame: int, following: int, is_annotated: np.ndarray, is_tracked: np.ndarray) -> int:
+    """Return the last tracked frame before ``following`` up to which all frames after ``frame`` have masks."""
+    end = next((index for index in range(frame + 1, following) if not is_annotated[index]), following)
+    return next((index for index in range(end - 1, frame, -1) if is_tracked[index]), frame)
+
+
+def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    """Flag the frames like `Snapshot.flag_tracked`, and also pending frames."""
+    is_tracked = snapshot.flag_tracked(layer_objects)
+    for layer_id, layer in snapshot.state.layers.items():
+        if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
+            is_tracked |= flag_pending(snapshot, layer_id)
     return is_tracked

@@ -24,12 +24,14 @@ class Signals(Struct, frozen=True, array_like=True):
 
 
 class Score(Struct, frozen=True, array_like=True):
-    """Confidence, area in pixels, center and signals of an object on a frame; without pixels, they are 0."""
+    """Scores of an object on a frame. Without pixels, its confidence, area and center are 0."""
 
     confidence: float
     """Mean probability of the object over its pixels, 0 to 1."""
     area: int
+    """Number of pixels."""
     x: float
+    """Center, as ``y``."""
     y: float
     disagreement: float | None = None
     """1 minus the IoU of the forward and backward predictions; None if only one direction was tracked."""
@@ -72,7 +74,7 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
     }
 
 
-def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
+def find_lost_runs(seen: Mapping[int, bool]) -> list[list[int]]:
     """Return the runs of at least `LostObjects.FRAMES` frames on which an object is not seen."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= internal.LostObjects.FRAMES]

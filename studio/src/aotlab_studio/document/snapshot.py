@@ -1,4 +1,4 @@
-"""Objects, masks, scores and outdated frames that a document shows at a step of its log. Read-only, without a lock.
+"""Objects, masks and scores that a document shows at a step of its log. Read-only, without a lock.
 
 On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
 shows its mask in the newest layer that has tracked it on the frame.
@@ -6,31 +6,35 @@ shows its mask in the newest layer that has tracked it on the frame.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from functools import cached_property
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, sdk
 from aotlab_studio.document.log import Changes, FrameRange, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
+from aotlab_studio.document.scores import Score, clip_scores, measure_scores
 from aotlab_studio.utils.video import require_frame
 
-UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
-"""Marks of the timeline. The digits 0 to 9 mean a tracked mask with this confidence, in tenths."""
+
+class NewestLayers(NamedTuple):
+    """The newest layer with a result of an object on each frame. An empty layer has the result that it is absent."""
+
+    layer_ids: np.ndarray
+    """N int64; 0 if no layer has a result."""
+    present: np.ndarray
+    """N bool; False if the object is absent."""
 
 
 class ShownLayer(NamedTuple):
     """A layer that shows on a frame."""
 
     layer_id: int
-    frame: LayerFrame
+    description: LayerFrame
     object_ids: list[int]
     """Ids in the layer of the objects that it shows; `State.resolve` returns their ids after merges."""
 
@@ -46,11 +50,11 @@ class Snapshot:
         self.objects = state.objects
         """Objects by id, without deleted ones, oldest first."""
         self.count, self.size = tracked_masks.count, masks.size
-        self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
+        self.log, self._masks, self.tracked_masks = log, masks, tracked_masks
         self._shown_layers: dict[int, list[ShownLayer]] = {}
 
     def with_changes(self, changes: Changes) -> Snapshot:
-        return Snapshot(self._log, self.step, self.state.apply(changes), self._masks, self._tracked_masks)
+        return Snapshot(self.log, self.step, self.state.apply(changes), self._masks, self.tracked_masks)
 
     @property
     def locked_ids(self) -> list[int]:
@@ -110,43 +114,44 @@ class Snapshot:
         return sorted({*object_ids, *merged_ids})
 
     @cached_property
-    def newest_layers(self) -> dict[int, np.ndarray]:
-        """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
-        layer_ids: dict[int, np.ndarray] = {}
+    def newest_layers(self) -> dict[int, NewestLayers]:
+        """Newest layers of the objects of all layers, except deleted ones, by object id in layers."""
+        newest: dict[int, NewestLayers] = {}
         for layer_id, layer in self.state.layers.items():
-            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
-            if layer.kind != "empty":
-                presence = dict(self._tracked_masks.open(layer_id).presence)
+            unknown = np.full(self.count, -1 if layer.kind == "empty" else 0, np.int8)
+            presence = dict.fromkeys(layer.objects, unknown) | self.tracked_masks.layer(layer_id).presence
             frames = slice(layer.first, layer.last + 1)
             for object_id, values in presence.items():
-                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(newest, layer_id, where=values[frames] > 0)
-                np.copyto(newest, -layer_id, where=values[frames] < 0)
-        return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
+                if object_id not in newest:
+                    newest[object_id] = NewestLayers(np.zeros(self.count, np.int64), np.zeros(self.count, bool))
+                results = values[frames].copy()  # tracking may go on
+                np.copyto(newest[object_id].layer_ids[frames], layer_id, where=results != 0)
+                np.copyto(newest[object_id].present[frames], results > 0, where=results != 0)
+        return {key: newest[key] for key in sorted(newest) if self.state.resolve(key)}
 
-    def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
         """Flag the frames with tracked masks, N bool, of the objects with these ids in layers; None: of all objects."""
-        layer_ids = self.newest_layers
-        chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
-        return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
+        newest = self.newest_layers
+        chosen = newest if layer_objects is None else newest.keys() & layer_objects
+        return np.any([np.zeros(self.count, bool), *(newest[key].present for key in chosen)], axis=0)
 
     @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
-        flags = self.find_tracked()
+        flags = self.flag_tracked()
         flags[self.drawn_frames] = True
         return np.flatnonzero(flags).tolist()
 
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
         """Return the layers that show on a frame, oldest first."""
         if index not in self._shown_layers:
-            drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
-            for object_id, layer_ids in self.newest_layers.items():
-                layer_id = int(layer_ids[index])
-                if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
-                    layers.setdefault(layer_id, []).append(object_id)
+            drawn_masks = self.drawn_masks(index)
+            layers: dict[int, list[int]] = {}
+            for object_id, newest in self.newest_layers.items():
+                if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
+                    layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
             self._shown_layers[index] = [
-                ShownLayer(key, self._tracked_masks.open(key).frames[index], ids) for key, ids in sorted(layers.items())
+                ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
             ]
         return self._shown_layers[index]
 
@@ -155,7 +160,7 @@ class Snapshot:
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for shown in self.list_shown_layers(index):
-            ids = self._tracked_masks.read(shown.frame)
+            ids = self.tracked_masks.read(shown.description)
             table = np.zeros(max(int(ids.max()), *shown.object_ids) + 1, np.uint16)
             table[shown.object_ids] = [self.state.resolve(object_id) for object_id in shown.object_ids]
             layer_labels = table[ids]
@@ -181,10 +186,10 @@ class Snapshot:
         """
         drawn_masks, shown_layers = self.drawn_masks(index), self.list_shown_layers(index)
         tracked = [
-            (self.state.resolve(key), shown.frame.scores[key])
+            (self.state.resolve(key), shown.description.scores[key])
             for shown in shown_layers
             for key in shown.object_ids
-            if key in shown.frame.scores
+            if key in shown.description.scores
         ]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
         if not drawn_masks and len(shown_layers) < 2 and len(largest) == len(tracked):
@@ -195,7 +200,7 @@ class Snapshot:
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
         with suppress(InputError):  # a damaged mask, which is reported when the frame is shown
-            return self._tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
+            return self.tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
         return largest
 
     def require_intact_masks(self) -> None:
@@ -205,7 +210,7 @@ class Snapshot:
         for index in self.annotated_frames:
             self.drawn_labels(index)
             for shown in self.list_shown_layers(index):
-                self._tracked_masks.read_png(shown.frame)
+                self.tracked_masks.read_png(shown.description)
 
     # Content
 
@@ -237,7 +242,7 @@ class Snapshot:
     def digest_frame(self, index: int) -> str:
         """Return a digest of the visible masks of a frame."""
         layers = [
-            (shown.frame.digest, [(key, self.state.resolve(key)) for key in shown.object_ids])
+            (shown.description.digest, [(key, self.state.resolve(key)) for key in shown.object_ids])
             for shown in self.list_shown_layers(index)
         ]
         return digest_values(index, sorted(self.drawn_masks(index).items()), layers)
@@ -252,120 +257,8 @@ class Snapshot:
         flags: dict[tuple[int, str], np.ndarray] = {}
         for index in self.annotated_frames:
             for shown in self.list_shown_layers(index):
-                flags.setdefault((shown.layer_id, shown.frame.model), np.zeros(self.count, bool))[index] = True
+                flags.setdefault((shown.layer_id, shown.description.model), np.zeros(self.count, bool))[index] = True
         return [{"layer": key, "model": model, "frames": find_runs(flags[key, model])} for key, model in sorted(flags)]
-
-    # Pending and outdated frames
-
-    @cached_property
-    def pending(self) -> dict[int, np.ndarray]:
-        """Frames that each layer still has to track, N bool, by layer id, oldest first; finished layers have none.
-
-        A newer layer of the same objects replaces an older one on its range, but a correction does not replace a
-        request, which is tracked first.
-        """
-        pending, layers = dict[int, np.ndarray](), [*self.state.layers.items()]
-        for place, (layer_id, layer) in enumerate(layers):
-            tracked = self._tracked_masks.open(layer_id)
-            object_ids = {key for key in layer.objects if self.state.resolve(key)}
-            if tracked.finished or not object_ids:
-                continue
-            flags = np.zeros(self.count, bool)
-            flags[layer.frames_to_track] = True
-            flags[[*tracked.frames]] = False
-            for _, newer in layers[place + 1 :]:
-                if not flags.any():
-                    break
-                replaces = newer.kind != "correction" or layer.kind == "correction"
-                if replaces and object_ids.issubset(newer.objects):
-                    flags[newer.first : newer.last + 1] = False
-            if flags.any():
-                pending[layer_id] = flags
-        return pending
-
-    def can_track(self, layer_id: int) -> bool:
-        """Return whether a layer is pending and has no locked object."""
-        layers, locked_ids = self.state.layers, {*self.locked_ids}
-        return layer_id in self.pending and locked_ids.isdisjoint(map(self.state.resolve, layers[layer_id].objects))
-
-    def list_corrections(self) -> list[int]:
-        """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
-        return [key for key in self.pending if self.state.layers[key].kind == "correction" and self.can_track(key)]
-
-    @cached_property
-    def outdated(self) -> dict[int, np.ndarray]:
-        """Frames of each object that should be tracked again, N bool.
-
-        Its mask is tracked from a drawn mask that has changed since, or the frame is pending in a layer newer than the
-        mask. Frames on which the object is drawn are never outdated.
-        """
-        outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
-        for layer_id, layer in self.state.layers.items():
-            pending = self.pending.get(layer_id, np.zeros(self.count, bool))
-            for object_id in layer.objects:
-                if target_id := self.state.resolve(object_id):
-                    newest = self.newest_layers.get(object_id, np.zeros(self.count, np.int64))
-                    changed = newest == layer_id
-                    if changed.any():
-                        changed &= self._find_changed(layer_id, target_id)
-                    outdated[target_id] |= (pending & (np.abs(newest) <= layer_id)) | changed
-        for index in self.drawn_frames:
-            for object_id in self.drawn_masks(index):
-                outdated[object_id][index] = False
-        return outdated
-
-    def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
-        """Return the first and last frame of each run of outdated frames in a range, which includes ``last``."""
-        outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
-        outdated[:first] = False
-        outdated[self.count if last is None else last + 1 :] = False
-        return find_runs(outdated)
-
-    def _find_changed(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames before or after which a drawn mask, from which a layer was tracked, has changed, N bool."""
-        layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
-        new_masks = self.find_drawn_masks(object_id)
-        old_masks = self.find_drawn_masks(object_id, self._log.state(step))
-        frames, index = sorted({*new_masks, *old_masks}), np.arange(self.count)
-        differs = [new_masks.get(frame) != old_masks.get(frame) for frame in frames]
-        changed = np.array([False, *differs, False])
-        before = changed[np.searchsorted(frames, index, "right")]
-        after = changed[np.searchsorted(frames, index, "left") + 1]
-        references = layer.reference_frame, *layer.drawn_frames
-        return ((index >= min(references)) & before) | ((index < max(references)) & after)
-
-    # Timeline
-
-    @property
-    def timeline(self) -> dict[int, str]:
-        """Marks of each object, one character a frame. `find_lost` decides on which frames it is lost."""
-        marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
-        frames = [marks.get(index, unknown) for index in range(self.count)]
-        return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}
-
-    def mark_frame(self, index: int) -> dict[int, str]:
-        """Return the mark of each object on one frame."""
-        place, reach = bisect_left(self.annotated_frames, index), internal.LostObjects.FRAMES
-        near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
-        return self._mark_frames(near).get(index, dict.fromkeys(self.objects, UNKNOWN))
-
-    def _mark_frames(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
-        """Return the marks of all objects on some annotated frames that follow each other."""
-        rows: dict[int, dict[int, str]] = {}
-        seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
-        for index in frames:
-            marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
-            drawn_masks = self.drawn_masks(index)
-            scores = self.scores(index) if self.list_shown_layers(index) else {}  # drawn masks need none
-            for object_id, score in scores.items():
-                marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            marks |= {key: DRAWN if digest else DRAWN_ABSENT for key, digest in drawn_masks.items()}
-            for key in marks:
-                seen[key][index] = key in drawn_masks or key not in scores or scores[key].visible
-        for object_id, seen_on in seen.items():
-            for index in chain.from_iterable(find_lost(seen_on)):
-                rows[index][object_id] = LOST
-        return rows
 
 
 def find_runs(flags: np.ndarray) -> list[FrameRange]:

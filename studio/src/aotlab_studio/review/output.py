@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay, internal, sdk
-from aotlab_studio.document.scores import Score, find_lost, measure_scores
+from aotlab_studio.document.scores import Score, find_lost_runs, measure_scores
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.utils.files import write_json
@@ -65,7 +65,7 @@ class ReviewFile(sdk.Output):
         source, objects = self.context.source, []
         for key in object_ids:
             seen = {index: row[key].visible for index, row in sorted(self._scores.items()) if key in row}
-            lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
+            lost_on = [(run[0], run[-1]) for run in find_lost_runs(seen)]
             objects.append(ReviewedObject(key, lost_on, self.context.classes.class_names.get(key)))
         levels = None if source.levels is None else source.levels.to_json()
         self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from aotlab import InputError, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
@@ -93,7 +94,7 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
     with document.lock:
         snapshot, status = document.snapshot, document.status
         record = ExportRecord(
-            [], snapshot.step, status.value, status.note, snapshot.list_outdated(first, last), snapshot.list_models(),
+            [], snapshot.step, status.value, status.note, list_outdated(snapshot, first, last), snapshot.list_models(),
             snapshot.content_digest, document.actor.author, utc_now(),
         )  # fmt: skip
     return snapshot, record  # the digest has looked up the layers of all frames

@@ -128,7 +128,7 @@ def _restore_output(document: Document, job: sdk.JobRecord) -> None:
     digest = projects.digest_output(document.output_folder)
     for layer_id, layer in document.snapshot.state.layers.items():
         is_same = layer.kind == "import" and layer.source_digest == digest
-        if is_same and not document.tracked_masks.open(layer_id).finished:
+        if is_same and not document.tracked_masks.layer(layer_id).finished:
             with document.database.transaction(), suppress(InputError):
                 _store_output(document, job, layer_id)
 

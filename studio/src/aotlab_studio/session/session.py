@@ -20,6 +20,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
@@ -87,9 +88,9 @@ class Session:
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
         """Raise `OutdatedError` if frames of a range are outdated; with ``proceed``, return them instead."""
-        ranges = self.document.snapshot.list_outdated(first, last)
+        ranges = list_outdated(self.document.snapshot, first, last)
         if ranges and outdated != "proceed":
-            can_wait = self.runner.running_job is not None or bool(self.document.snapshot.list_corrections())
+            can_wait = self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
             raise OutdatedError(action, ranges, can_wait=can_wait)
         return ranges
 

@@ -17,6 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.log import Changes, Direction
 from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.outdated import can_track, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
@@ -121,7 +122,7 @@ class TrackingJob:
 
     def undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
-        document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
+        document, is_empty = self._document, not self._document.tracked_masks.layer(self.layer_id).frames
         if is_empty and not self.is_correction and self.command != "interrupt":
             document.cancel(document.log.layer_steps[self.layer_id])
             document.finish_layer(self.layer_id)
@@ -238,7 +239,7 @@ class JobRunner:
         with self._changed:
             self._corrections_enabled = True
             self.delay_corrections()
-            if (job := self.running_job) is not None and not self._document.snapshot.can_track(job.layer_id):
+            if (job := self.running_job) is not None and not can_track(self._document.snapshot, job.layer_id):
                 job.stop(interrupt=True)
             self._changed.notify_all()
 
@@ -249,12 +250,12 @@ class JobRunner:
             check()
             if (job := self.running_job) is not None:
                 return job.paused
-            return not self._corrections_enabled or self._closed or not self._document.snapshot.list_corrections()
+            return not self._corrections_enabled or self._closed or not list_corrections(self._document.snapshot)
 
         self.schedule()
         with self._changed:
             self._changed.wait_for(is_done, seconds)
-            return not (self.running_job or self._document.snapshot.list_corrections())
+            return not (self.running_job or list_corrections(self._document.snapshot))
 
     def wake(self) -> None:
         """Make `wait` call its ``check``."""
@@ -290,7 +291,7 @@ class JobRunner:
         """Make the job of the next correction; return whether there is one."""
         try:
             with self._document.lock:  # no undo in between
-                if self._corrections_enabled and (layer_ids := self._document.snapshot.list_corrections()):
+                if self._corrections_enabled and (layer_ids := list_corrections(self._document.snapshot)):
                     self.job = TrackingJob(self._document, layer_ids[0])
         except Exception:  # for example, the project cannot be read
             logger.exception("corrections wait for the next edit")

@@ -1,0 +1,87 @@
+"""Frames of a snapshot that still have to be tracked, and those that should be tracked again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aotlab_studio.document.log import FrameRange
+from aotlab_studio.document.snapshot import Snapshot, find_runs
+
+
+def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
+    """Flag the frames that a layer still has to track, N bool.
+
+    A newer layer of the same objects replaces an older one on its range, but a correction does not replace a request,
+    which is tracked first.
+    """
+    flags, layers = np.zeros(snapshot.count, bool), snapshot.state.layers
+    layer, tracked = layers[layer_id], snapshot.tracked_masks.layer(layer_id)
+    object_ids = {key for key in layer.objects if snapshot.state.resolve(key)}
+    if tracked.finished or not object_ids:
+        return flags
+    flags[layer.frames_to_track] = True
+    flags[[*tracked.frames]] = False
+    for key, newer in layers.items():
+        replaces = key > layer_id and (newer.kind != "correction" or layer.kind == "correction")
+        if replaces and object_ids.issubset(newer.objects):
+            flags[newer.first : newer.last + 1] = False
+    return flags
+
+
+def can_track(snapshot: Snapshot, layer_id: int) -> bool:
+    """Return whether a layer is pending and has no locked object."""
+    layer = snapshot.state.layers.get(layer_id)
+    if layer is None or not {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, layer.objects)):
+        return False
+    return bool(flag_pending(snapshot, layer_id).any())
+
+
+def list_corrections(snapshot: Snapshot) -> list[int]:
+    """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
+    corrections = [key for key, layer in snapshot.state.layers.items() if layer.kind == "correction"]
+    return [key for key in corrections if can_track(snapshot, key)]
+
+
+def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
+    """Return the frames of each object that should be tracked again, N bool, by object id.
+
+    Its mask is tracked from a drawn mask that has changed since, or the frame is pending in a layer newer than the
+    mask. Frames on which the object is drawn are never outdated.
+    """
+    outdated = {object_id: np.zeros(snapshot.count, bool) for object_id in snapshot.objects}
+    for layer_id, layer in snapshot.state.layers.items():
+        pending = flag_pending(snapshot, layer_id)
+        for object_id in layer.objects:
+            if target_id := snapshot.state.resolve(object_id):
+                newest = snapshot.newest_layers[object_id]
+                shown = newest.present & (newest.layer_ids == layer_id)
+                outdated[target_id] |= pending & (newest.layer_ids <= layer_id)
+                if shown.any():
+                    outdated[target_id] |= shown & _flag_changed(snapshot, layer_id, target_id)
+    for index in snapshot.drawn_frames:
+        for object_id in snapshot.drawn_masks(index):
+            outdated[object_id][index] = False
+    return outdated
+
+
+def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -> list[FrameRange]:
+    """Return the first and last frame of each run of outdated frames in a range, which includes ``last``."""
+    outdated = np.any([np.zeros(snapshot.count, bool), *find_outdated(snapshot).values()], axis=0)
+    outdated[:first] = False
+    outdated[snapshot.count if last is None else last + 1 :] = False
+    return find_runs(outdated)
+
+
+def _flag_changed(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
+    """Flag the frames next to a drawn mask of an object that has changed since a layer was tracked from it, N bool."""
+    layer, log = snapshot.state.layers[layer_id], snapshot.log
+    new_masks = snapshot.find_drawn_masks(object_id)
+    old_masks = snapshot.find_drawn_masks(object_id, log.state(log.layer_steps[layer_id]))
+    frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
+    references = layer.reference_frame, *layer.drawn_frames
+    flags = np.zeros(snapshot.count, bool)
+    for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
+        if new_masks.get(frame) != old_masks.get(frame):
+            flags[previous + 1 : min(frame + 1, max(references))] = True  # tracked from this or a later reference
+            flags[max(frame, min(references)) : following] = True  # tracked from this or an earlier one
+    return flags
