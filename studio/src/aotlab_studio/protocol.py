@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from aotlab_studio.document.events import DocumentState, Event, Timeline
+from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "proceed"]
@@ -123,7 +123,7 @@ class JobEvent(Event, frozen=True):
     job: JobProgress
 
 
-class Description(DocumentState, frozen=True, kw_only=True):
+class Description(PageState, frozen=True, kw_only=True):
     """All that a page needs when it opens."""
 
     name: str

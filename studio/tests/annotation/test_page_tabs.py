@@ -344,7 +344,7 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
 def test_newer_state_survives_a_late_one(new_page, session):
     wire = Wire(new_page)
     draw(session, 0, 1)
-    late = encode_json(DocumentEvent(session.document.describe_state())).decode()
+    late = encode_json(DocumentEvent(session.document.describe_page_state())).decode()
     draw(session, 0, 2)
     new_page.wait_objects(2)
     wire.socket.send(late)

@@ -37,7 +37,7 @@ class Database:
     """Tables of a project. Thread-safe. What a `transaction` has written survives a kill and a power cut.
 
     Use `open` to read it, or `open_for_writing`, which locks its folder. All methods raise `InputError` if the project
-    cannot be read or written.
+    cannot be read or written; `back_up` also raises `OSError`.
     """
 
     def __init__(self, folder: Path, folder_lock: FolderLock | None) -> None:
@@ -82,7 +82,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store all that the block writes, or nothing if it fails; raise `InputError` if the folder is not locked."""
+        """Store all that the block writes, or nothing if it fails; raise `InputError` if another program took over."""
         assert self.folder_lock is not None
         with self._lock:
             self.folder_lock.check_held()
@@ -119,11 +119,11 @@ class Database:
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
         try:
-            is_complete = backup.exists() and not _has_other_rows(self.path, backup, "header", "records")
-            is_older = not backup.exists() or not _has_other_rows(backup, self.path, "records", "masks")
+            backup_is_current = backup.exists() and _contains_rows(backup, self.path, "header", "records")
+            backup_is_ancestor = not backup.exists() or _contains_rows(self.path, backup, "records", "masks")
         except sqlite3.Error:  # it cannot be read
-            is_complete = is_older = False
-        if is_complete:
+            backup_is_current = backup_is_ancestor = False
+        if backup_is_current:
             return
         try:
             with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
@@ -134,7 +134,7 @@ class Database:
                     _create_tables(project, "other")
                     for table in ("header", "records", "masks"):
                         project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
-            if not is_older:
+            if not backup_is_ancestor:
                 names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
                 backup.rename(next(path for path in names if not path.exists()))
             temporary.replace(backup)
@@ -171,10 +171,10 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
-def _has_other_rows(path: Path, other: Path, *tables: str) -> bool:
-    """Return whether a project has a row that another one lacks, or has with other content."""
+def _contains_rows(path: Path, other: Path, *tables: str) -> bool:
+    """Return whether a project has all rows of another one, with the same content."""
     with closing(_connect(path, "ro")) as connection:
         connection.execute("ATTACH ? AS other", (_format_uri(other, "ro"),))
-        found = "SELECT content FROM other.{0} WHERE id = item.id"
-        select = f"SELECT 1 FROM main.{{0}} AS item WHERE content IS NOT ({found})"
-        return any(connection.execute(select.format(table)).fetchone() for table in tables)
+        own_content = "SELECT content FROM main.{0} WHERE id = item.id"  # EXCEPT would sort all masks
+        missing = f"SELECT 1 FROM other.{{0}} AS item WHERE content IS NOT ({own_content})"
+        return not any(connection.execute(missing.format(table)).fetchone() for table in tables)

@@ -190,7 +190,7 @@ class Document:
         return self._move("redo")
 
     def cancel(self, step: int) -> bool:
-        """Undo a step for good if it is the newest one; return whether it was."""
+        """Cancel a step if it is the newest one; return whether it was. See `Move`."""
         with self.lock:
             is_newest = step == self.log.head == len(self.log.steps)
             return is_newest and self._move("cancel") is not None
@@ -227,7 +227,7 @@ class Document:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
             self._append(*records)
-            self.emit_state()
+            self.emit_page_state()
 
     @property
     def status(self) -> log.Status:
@@ -301,13 +301,13 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
-    def describe_state(self) -> events.DocumentState:
+    def describe_page_state(self) -> events.PageState:
         """Return all that a page shows, except masks and timeline."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
             objects, state = [*snapshot.objects.values()], snapshot.state
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
-            return events.DocumentState(
+            return events.PageState(
                 self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
@@ -319,8 +319,8 @@ class Document:
             revision, snapshot = self.revision, self.snapshot
         return events.Timeline(revision, mark_frames(snapshot))
 
-    def emit_state(self) -> None:
-        self.emit(events.DocumentEvent(self.describe_state()))
+    def emit_page_state(self) -> None:
+        self.emit(events.DocumentEvent(self.describe_page_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
@@ -347,7 +347,7 @@ class Document:
 
     def _notify(self, changed: log.Changes) -> None:
         """Notify all listeners after an edit, undo or redo."""
-        self.emit_state()
+        self.emit_page_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)
         if changed.layers or changed.objects or changed.checked:

@@ -1,4 +1,4 @@
-"""State and history of a document, and the events that its listeners receive."""
+"""State of a document for the page, and the events that its listeners receive."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Timeline(Struct, frozen=True):
     """One character a frame, by object id; `timeline.py` defines the characters."""
 
 
-class DocumentState(Struct, frozen=True):
-    """All that a page shows of a document, except masks and timeline."""
+class PageState(Struct, frozen=True):
+    """Everything that a page shows of a document, except masks and timeline."""
 
     revision: int
     status: VideoStatus
@@ -71,7 +71,7 @@ class FrameEvent(Event, frozen=True):
 class DocumentEvent(Event, frozen=True):
     """The state of the document changed."""
 
-    state: DocumentState
+    state: PageState
 
 
 class ResultsEvent(Event, frozen=True):

@@ -17,7 +17,8 @@ from aotlab_studio.utils.cache import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes the newest step for good: what could be redone before that step can be redone again."""
+"""``cancel`` undoes a request that has tracked no frame. The step is not an edit: it cannot be redone, and steps that
+could be redone before it still can."""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
 """Statuses of finished videos, which are exported and must not have outdated frames."""
@@ -33,7 +34,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """A run of tracking, whose masks replace those of its objects on a range of frames. `TrackedMaskStore` has them.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30. It is
-    tracked from the masks that the document showed when the layer was added.
+    tracked from the drawn masks when the layer was added, and the tracked masks when the job starts.
     """
 
     objects: list[ObjectId]
@@ -57,8 +58,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         if self.kind == "empty":
             return []
         is_merged = self.kind == "both" and self.drawn_frames
-        kept = None if is_merged or self.kind == "import" else self.reference_frame
-        return [index for index in range(self.first, self.last + 1) if index != kept]
+        skipped = None if is_merged or self.kind == "import" else self.reference_frame
+        return [index for index in range(self.first, self.last + 1) if index != skipped]
 
 
 class Changes(Struct, frozen=True, omit_defaults=True):
@@ -100,7 +101,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Struct, frozen=True):
-    """All values of a document after a step: the fields of `Changes`, sorted by key, without removed values."""
+    """All values of a document after a step: the same fields as `Changes`, sorted by key, without removed values."""
 
     objects: Mapping[int, ObjectInfo] = {}
     drawn_masks: Mapping[int, Mapping[int, str]] = {}
@@ -221,7 +222,7 @@ class Log:
         """`undone` just before the newest step."""
         self.status: StatusRecord | None = None
         self.status_step = 0
-        """Newest step when the status was set."""
+        """`head` when the status was set."""
         self.versions: list[VersionRecord] = []
         self.head = 0
         """Number of the last step that is not undone; 0 without one."""

@@ -22,7 +22,7 @@ from aotlab_studio.utils.cache import LRUCache
 MASK_CACHE_BYTES = 64 * 2**20
 """Memory for decoded drawn masks; decoded tracked masks may take as much again."""
 MAX_SCORES = 100_000
-"""Largest number of scores in memory, and of frames whose scores are kept in the project."""
+"""Largest number of frames whose scores are kept in the project."""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
@@ -109,15 +109,15 @@ class TrackedLayer:
         """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere."""
         self.finished = False
 
-    def add(self, masks: LayerFrame) -> None:
+    def add(self, description: LayerFrame) -> None:
         """Add the masks of a frame; those outside the video are ignored."""
-        frame = masks.frame
+        frame, scores, absent = description.frame, description.scores, description.absent
         if not 0 <= frame < self.count:
             return
-        self.frames[frame] = masks
-        for object_id in {*self.presence, *masks.scores, *masks.absent}:
+        self.frames[frame] = description
+        for object_id in {*self.presence, *scores, *absent}:
             presence = self.presence.setdefault(object_id, np.zeros(self.count, np.int8))
-            presence[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
+            presence[frame] = 1 if object_id in scores else -(object_id in absent)  # one write: others may read it
 
 
 class TrackedMaskStore:
@@ -130,9 +130,8 @@ class TrackedMaskStore:
         self._layers: dict[int, TrackedLayer] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
-        self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
-        self._new_scores: dict[str, bytes] = {}
-        """Scores that are stored together with the next frame."""
+        self._new_scores: dict[str, dict[int, Score]] = {}
+        """Scores that are not stored yet."""
 
     def layer(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
@@ -148,19 +147,22 @@ class TrackedMaskStore:
                 self._layers[layer_id] = layer
             return layer
 
-    def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
+    def put(self, layer_id: int, description: LayerFrame, ids: np.ndarray) -> None:
         """Store the masks of a frame, H×W ids, in a layer."""
-        layer, content = self.layer(layer_id), encode_png(ids)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        description = msgspec.json.encode(msgspec.structs.replace(masks, digest=digest))
-        masks = decode_layer_frame(description)  # check that it can be read back
+        layer, png = self.layer(layer_id), encode_png(ids)
+        digest = hashlib.sha256(png).hexdigest()[:16]
+        encoded = msgspec.json.encode(msgspec.structs.replace(description, digest=digest))
+        description = decode_layer_frame(encoded)  # check that it can be read back
+        new_scores = self._new_scores.copy()
+        rows = [(digest, msgspec.json.encode(scores)) for digest, scores in new_scores.items()]
         with self._database.transaction() as connection:
-            row = layer_id, description, content
-            row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
-            scores, self._new_scores = self._new_scores, {}
-            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
+            insert = "INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)"
+            row_id = connection.execute(insert, (layer_id, encoded, png)).lastrowid
+            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
         assert row_id is not None
-        layer.add(msgspec.structs.replace(masks, row_id=row_id))
+        layer.add(msgspec.structs.replace(description, row_id=row_id))
+        for digest in new_scores:
+            del self._new_scores[digest]
         self.revision += 1
 
     def finish(self, layer_id: int) -> None:
@@ -172,21 +174,22 @@ class TrackedMaskStore:
         layer.finished = True
         self.revision += 1
 
-    def read(self, masks: LayerFrame) -> np.ndarray:
+    def read(self, description: LayerFrame) -> np.ndarray:
         """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
-        row_id = masks.row_id
-        return self._cache.get_or_compute(row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size))
+
+        def decode() -> np.ndarray:
+            return decode_png(self.read_png(description)).reshape(self._size)
+
+        return self._cache.get_or_compute(description.row_id, decode)
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
-        """Return the scores of the masks with a digest. They are measured once, then kept in the project."""
-        if (scores := self._scores.get(digest)) is None:
+        """Return the scores of the masks with a digest. They are measured once, then stored with the next frame."""
+        if (scores := self._new_scores.get(digest)) is None:
             try:
                 content = self._database.read_content("scores", digest)
                 scores = msgspec.json.decode(content, type=dict[int, Score])
             except ValueError:  # missing or damaged
-                scores = measure()
-                self._new_scores[digest] = msgspec.json.encode(scores)
-            self._scores.put(digest, scores)
+                scores = self._new_scores[digest] = measure()
         return scores
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
@@ -201,10 +204,10 @@ class TrackedMaskStore:
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 
-    def read_png(self, masks: LayerFrame) -> bytes:
+    def read_png(self, description: LayerFrame) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""
-        content = self._database.read_content("tracked_masks", masks.row_id)
-        if hashlib.sha256(content).hexdigest()[:16] != masks.digest:
-            problem, remedy = f"the mask of frame {masks.frame} is damaged", "clear tracking of the frame"
-            raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
-        return content
+        png = self._database.read_content("tracked_masks", description.row_id)
+        if hashlib.sha256(png).hexdigest()[:16] != description.digest:
+            problem = f"the mask of frame {description.frame} is damaged"
+            raise InputError(f"{self._database.path}: {problem}; clear tracking of the frame, then track it again")
+        return png

@@ -23,7 +23,7 @@ export class EditHistory {
     onSubmit(element('version-save'), () => this.saveVersion());
   }
 
-  /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
+  /** Show what undo and redo would do. @param {import('./protocol.js').PageState} state */
   show({ step, history }) {
     closeOldToasts(step);
     for (const [index, button] of elements('undo', 'redo').entries()) {

@@ -25,7 +25,7 @@ import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @import { Description, DocumentState, ServerEvent } from './protocol.js' */
+/** @import { Description, PageState, ServerEvent } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -122,7 +122,7 @@ export class App {
     if (isFirst) this.queue.countRequests(-1);
   }
 
-  /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
+  /** Show objects, status, range and notes; the masks are fetched separately. @param {PageState} state */
   showDocument(state) {
     if (state.revision < this.project.revision) return; // it arrived late
     const wasEmpty = !this.project.objects.length;

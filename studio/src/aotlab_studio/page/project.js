@@ -1,6 +1,6 @@
 /** Project as the server described it last: objects, notes and the step that undo would undo. */
 
-/** @import { DocumentState, ObjectInfo } from './protocol.js' */
+/** @import { ObjectInfo, PageState } from './protocol.js' */
 
 export class Project {
   id = ''; // empty until the server has described the project
@@ -8,10 +8,10 @@ export class Project {
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
   objects = /** @type {ObjectInfo[]} */ ([]);
-  notes = /** @type {DocumentState['notes']} */ ({});
+  notes = /** @type {PageState['notes']} */ ({});
   checked = /** @type {number[]} */ ([]); // frames marked as checked
-  outdated = /** @type {DocumentState['outdated']} */ ({});
-  range = /** @type {DocumentState['range']} */ (null); // to track; null: all frames
+  outdated = /** @type {PageState['outdated']} */ ({});
+  range = /** @type {PageState['range']} */ (null); // to track; null: all frames
   editable_range = /** @type {[number, number]} */ ([0, 0]);
 
   findObject(/** @type {number} */ id) {

@@ -207,7 +207,7 @@ class Connection:
             del document.listeners[self._notify]
             sender.cancel()
         with suppress(InputError):  # a project that cannot be read
-            await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
+            await run_in_threadpool(document.emit_page_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
         """Carry out messages in order; exports and statuses, which may wait, run in the background."""

@@ -57,7 +57,6 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
-    session.runner.undo_empty_request()
     view, before = session if actor is None else session.with_actor(actor), document.log.head
     with view.document.claim_message() as step:
         if step is None:

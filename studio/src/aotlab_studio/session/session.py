@@ -72,7 +72,7 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
-        frames, state = document.frames, msgspec.structs.asdict(document.describe_state())
+        frames, state = document.frames, msgspec.structs.asdict(document.describe_page_state())
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,

@@ -37,7 +37,7 @@ CORRECTION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Tracks the frames of a layer, from the masks that were visible when the layer was added."""
+    """Tracks the frames of a layer, from the drawn masks at its step and the tracked masks when the job starts."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -98,11 +98,14 @@ class TrackingJob:
         """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays pending."""
         status: JobStatus = "failed"
         try:
-            self._set_status("starting")
-            if not self.stopped:
-                self._track(make_tracker())
-            if self.done == self.total or self.command != "interrupt":
-                self._document.finish_layer(self.layer_id)
+            try:
+                self._set_status("starting")
+                if not self.stopped:
+                    self._track(make_tracker())
+                if self.done == self.total or self.command != "interrupt":
+                    self._document.finish_layer(self.layer_id)
+            finally:
+                self._undo_empty_request()
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
@@ -110,17 +113,15 @@ class TrackingJob:
             logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         try:
-            with suppress(Exception):  # the job's own error is reported, and the next action tries again
-                self.undo_empty_request()
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
-                self._document.emit_state()
+                self._document.emit_page_state()
                 # the marks of earlier frames may have changed: an object is lost after several frames
                 self._document.emit(ResultsEvent(self._document.revision))
         finally:
             self.ended.set()
 
-    def undo_empty_request(self) -> None:
+    def _undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.layer(self.layer_id).frames
         if is_empty and not self.is_correction and self.command != "interrupt":
@@ -220,12 +221,6 @@ class JobRunner:
         self._resume_time = time.monotonic() + CORRECTION_DELAY
         if self.job is not None and self.job.is_correction:
             self.job.resume_time = self._resume_time
-
-    def undo_empty_request(self) -> None:
-        """Undo a request that has tracked no frame, if this failed when the job ended, such as on a full disk."""
-        if self.job is not None and self.job.ended.is_set():
-            with suppress(InputError):
-                self.job.undo_empty_request()
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, all corrections wait for the next edit."""
