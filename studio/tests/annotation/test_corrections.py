@@ -231,7 +231,7 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, document, lo
         digests = dict.fromkeys((1, 2), "0" * 32)
         after = before.with_changes(Changes(drawn_masks=dict.fromkeys(frames, digests)))
         calls.clear()
-        layers = plan_corrections(before, after, frames)
+        layers = [*plan_corrections(before, after, frames)]
         return len(calls), len(layers)
 
     assert count_calls(snapshot, *range(1, LENGTH)) == (0, 0)  # nothing is tracked

@@ -37,8 +37,7 @@ class Batch:
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
-        self._unexported: set[str] = set()
-        """Clips that the running export has not written yet."""
+        self._unexported: set[str] = set()  # clips that the running export has not written yet
         self._clips: dict[str, BatchClip] = {}
         """Clips of the last list by name; their files are read again only after a change."""
 

@@ -55,10 +55,8 @@ class Document:
         self._message_locks = weakref.WeakValueDictionary[int, threading.Lock]()
         self.listeners: dict[Callable[[events.Event], None], str | None] = {}
         """Functions that are called on every change, in any thread, each with the id of the page that it notifies."""
-        self.actor = log.Actor()
-        """Author of the edits made through this view."""
-        self.shared = False
-        """Whether several people work on the project, so that each edit needs the name of its author."""
+        self.actor = log.Actor()  # of the edits made through this view
+        self.shared = False  # by several people, so that each edit needs the name of its author
         self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
         last = max((index for step in self.log.steps.values() for index in step.changes.frames), default=0)
         if last >= video.count:
@@ -174,9 +172,9 @@ class Document:
         """Make an edit of drawn masks as `edit` does, and add corrections of the masks tracked from them."""
         with self.lock:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
-            layers = plan_corrections(before, after, sorted(changes.drawn_masks))
-            layers_by_id = dict(enumerate(layers, self.make_layer_id()))
-            self.edit(title, msgspec.structs.replace(changes, layers=layers_by_id), frame, new_pngs)
+            corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
+            layers = dict(enumerate(corrections, self.make_layer_id()))
+            self.edit(title, msgspec.structs.replace(changes, layers=layers), frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
@@ -192,8 +190,7 @@ class Document:
     def cancel(self, step: int) -> bool:
         """Cancel a step if it is the newest one; return whether it was. See `Move`."""
         with self.lock:
-            is_newest = step == self.log.head == len(self.log.steps)
-            return is_newest and self._move("cancel") is not None
+            return step == self.log.head == len(self.log.steps) and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
         """Return the smallest id that was never used and is not reserved; raise `InputError` if there are too many."""
@@ -224,8 +221,7 @@ class Document:
             content, output = self.snapshot.content_digest, self._output_digest
             records: list[log.Record] = [log.StatusRecord(status, content, output, note, list(outdated))]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
-                title = f"{status}: {note}" if note else status
-                records.append(log.VersionRecord(self.log.head, title))
+                records.append(log.VersionRecord(self.log.head, f"{status}: {note}" if note else status))
             self._append(*records)
             self.emit_page_state()
 
@@ -237,8 +233,7 @@ class Document:
             if record is not None and self._still_holds(record):
                 return log.Status(record.status, record.note, record.author)
             step = self._describe_step(self.log.undo_step)
-            author = step.author if step is not None else ""
-            return log.Status("in progress" if record or step else "open", "", author)
+            return log.Status("in progress" if record or step else "open", "", step.author if step else "")
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether nothing has changed since a status was set; nothing new may be outdated if it is final."""

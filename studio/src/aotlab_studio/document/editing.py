@@ -82,19 +82,18 @@ def edit_mask(
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
                 return EditResult(object_id)
-        objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
+        objects: dict[int, ObjectInfo] = {}
+        new_pngs: dict[str, bytes] = {}
         if object_id is None:
             object_id = document.make_object_id()
             objects[object_id] = make_object(object_id)
         masks = {object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
-            is_covered = (drawn & after).any()
-            masks[key] = document.masks.encode(drawn & ~after, new_pngs) if is_covered else digest
+            masks[key] = document.masks.encode(drawn & ~after, new_pngs) if (drawn & after).any() else digest
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
-        losses = {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key}
-        return EditResult(object_id, losses)
+        return EditResult(object_id, {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key})
 
 
 def paint(
@@ -102,8 +101,8 @@ def paint(
 ) -> EditResult:
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    edit, title = _edit_area(area, erase=erase), "eraser" if erase else "brush"
-    return edit_mask(document, frame, object_id, edit, title, require_change=True)
+    edit = _edit_area(area, erase=erase)
+    return edit_mask(document, frame, object_id, edit, "eraser" if erase else "brush", require_change=True)
 
 
 def fill_polygon(
@@ -142,7 +141,8 @@ def reset_frame(document: Document, frame: int) -> None:
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
             raise InputError(f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects")
-        changes, covers_locked = Changes(drawn_masks={frame: protected or None}), False
+        changes = Changes(drawn_masks={frame: protected or None})
+        covers_locked = False
         after = snapshot.with_changes(changes)
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)

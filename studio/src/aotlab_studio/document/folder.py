@@ -127,8 +127,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
-    source = internal.compute_fingerprint(frames.path)
-    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, source)
+    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, internal.compute_fingerprint(frames.path))
     levels = frames.source.levels
     if levels is not None and not levels.estimated:
         video.levels = (levels.low, levels.high)
@@ -145,5 +144,4 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:
         with database.transaction() as connection:
-            row = 1, encode_json(header)
-            connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (1, encode_json(header)))

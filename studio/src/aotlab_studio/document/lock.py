@@ -67,8 +67,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.owner = Owner(secrets.token_hex(8), find_machine())
-        """This program, with the person who works in the folder."""
+        self.owner = Owner(secrets.token_hex(8), find_machine())  # this program, with the person who uses it
         self.released = False
         with ExitStack() as cleanup, internal.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

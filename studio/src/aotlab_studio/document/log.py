@@ -130,8 +130,7 @@ class State(Struct, frozen=True):
 
     def diff(self, before: State) -> Changes:
         """Return the changes that turn ``before`` into this state."""
-        fields = self.__struct_fields__
-        values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
+        values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in self.__struct_fields__}
         return Changes(**values).drop_unchanged(before)
 
 
@@ -212,28 +211,18 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
-        self.steps: dict[int, Step] = {}
-        """Steps by number; the first one is 1."""
-        self.parents: dict[int, int] = {}
-        """Number of the step that was the head when each step was added; 0 for the first."""
-        self.undone: list[int] = []
-        """Steps that can be redone; the last one is redone first."""
-        self._undone_before: list[int] = []
-        """`undone` just before the newest step."""
+        self.steps: dict[int, Step] = {}  # by number; the first one is 1
+        self.parents: dict[int, int] = {}  # head when each step was added; 0 for the first step
+        self.head = 0  # number of the last step that is not undone; 0 without one
+        self.undone: list[int] = []  # steps that can be redone; the last one is redone first
+        self._undone_before: list[int] = []  # `undone` just before the newest step
         self.status: StatusRecord | None = None
-        self.status_step = 0
-        """`head` when the status was set."""
+        self.status_step = 0  # `head` when the status was set
         self.versions: list[VersionRecord] = []
-        self.head = 0
-        """Number of the last step that is not undone; 0 without one."""
-        self.last_import = 0
-        """Last step that imported output of `aotlab track` before any edit; 0 without one."""
-        self.used_objects: set[int] = set()
-        """Ids of all objects that ever existed; they are not used again."""
-        self.message_steps: dict[int | None, int] = {}
-        """Number of the step that each message of a page added; 0 if it added another record."""
-        self.layer_steps: dict[int, int] = {}
-        """Number of the step that added each layer."""
+        self.last_import = 0  # last step that imported output of `aotlab track` before any edit; 0 without one
+        self.used_objects: set[int] = set()  # ids of all objects that ever existed; they are not used again
+        self.layer_steps: dict[int, int] = {}  # step that added each layer
+        self.message_steps: dict[int | None, int] = {}  # step that each message added; 0 if it added another record
         self._states: LRUCache[State] = LRUCache(
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )

@@ -105,8 +105,7 @@ class TrackedLayer:
     def __init__(self, count: int) -> None:
         self.count = count
         self.frames: dict[int, LayerFrame] = {}
-        self.presence: dict[int, np.ndarray] = {}
-        """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere."""
+        self.presence: dict[int, np.ndarray] = {}  # N int8 by object: 1 tracked, -1 absent, 0 unknown
         self.finished = False
 
     def add(self, description: LayerFrame) -> None:
@@ -125,13 +124,11 @@ class TrackedMaskStore:
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count
-        self.revision = 0
-        """Number of changes since the project was opened."""
+        self.revision = 0  # number of changes since the project was opened
         self._layers: dict[int, TrackedLayer] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
-        self._new_scores: dict[str, dict[int, Score]] = {}
-        """Scores that are not stored yet."""
+        self._new_scores: dict[str, dict[int, Score]] = {}  # not stored yet
 
     def layer(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
@@ -176,18 +173,14 @@ class TrackedMaskStore:
 
     def read(self, description: LayerFrame) -> np.ndarray:
         """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
-
-        def decode() -> np.ndarray:
-            return decode_png(self.read_png(description)).reshape(self._size)
-
-        return self._cache.get_or_compute(description.row_id, decode)
+        row_id = description.row_id
+        return self._cache.get_or_compute(row_id, lambda: decode_png(self.read_png(description)).reshape(self._size))
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
         """Return the scores of the masks with a digest. They are measured once, then stored with the next frame."""
         if (scores := self._new_scores.get(digest)) is None:
             try:
-                content = self._database.read_content("scores", digest)
-                scores = msgspec.json.decode(content, type=dict[int, Score])
+                scores = msgspec.json.decode(self._database.read_content("scores", digest), type=dict[int, Score])
             except ValueError:  # missing or damaged
                 scores = self._new_scores[digest] = measure()
         return scores

@@ -102,8 +102,7 @@ def split_attributes(by_frame: Mapping[int, Mapping[str, Any]]) -> tuple[Attribu
 
 def is_same(first: object, second: object) -> bool:
     """Return whether two values are the same in JSON. In Python, 1 and true are equal too."""
-    texts = {json.dumps(msgspec.to_builtins(value), sort_keys=True) for value in (first, second)}
-    return len(texts) == 1
+    return len({json.dumps(msgspec.to_builtins(value), sort_keys=True) for value in (first, second)}) == 1
 
 
 def make_object(object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}) -> ObjectInfo:

@@ -31,9 +31,8 @@ def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
 def can_track(snapshot: Snapshot, layer_id: int) -> bool:
     """Return whether a layer is pending and has no locked object."""
     layer = snapshot.state.layers.get(layer_id)
-    if layer is None or not {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, layer.objects)):
-        return False
-    return bool(flag_pending(snapshot, layer_id).any())
+    is_free = layer is not None and {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, layer.objects))
+    return is_free and bool(flag_pending(snapshot, layer_id).any())
 
 
 def list_corrections(snapshot: Snapshot) -> list[int]:

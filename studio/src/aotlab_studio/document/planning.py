@@ -51,15 +51,14 @@ def plan_request(
     return Layer(snapshot.expand_merged_ids(object_ids), first, last, reference, direction, references)
 
 
-def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
-    """Return the layers that track objects again after an edit of their drawn masks on some frames, in order.
+def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> Iterator[Layer]:
+    """Yield the layers that track objects again after an edit of their drawn masks on some frames, in order.
 
     An object is tracked from its new mask. If the edit removes its mask, it is tracked from the nearest other one.
     """
     is_tracked = _flag_tracked(before)
-    layers: list[Layer] = []
     if not is_tracked.any():
-        return layers
+        return
     drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, chain.from_iterable(drawn))} - {0}):
         old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
@@ -75,8 +74,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
-        layers += _plan_object(before, after, object_id, sorted(references), is_tracked)
-    return layers
+        yield from _plan_object(before, after, object_id, references, is_tracked)
 
 
 def _plan_object(

@@ -24,14 +24,12 @@ class Signals(Struct, frozen=True, array_like=True):
 
 
 class Score(Struct, frozen=True, array_like=True):
-    """Scores of an object on a frame. Without pixels, its confidence, area and center are 0."""
+    """Confidence, area, center (x, y) and signals of an object on a frame; without pixels, the first three are 0."""
 
     confidence: float
     """Mean probability of the object over its pixels, 0 to 1."""
     area: int
-    """Number of pixels."""
     x: float
-    """Center, as ``y``."""
     y: float
     disagreement: float | None = None
     """1 minus the IoU of the forward and backward predictions; None if only one direction was tracked."""

@@ -24,10 +24,8 @@ from aotlab_studio.utils.video import require_frame
 class NewestLayers(NamedTuple):
     """The newest layer with a result of an object on each frame. An empty layer has the result that it is absent."""
 
-    layer_ids: np.ndarray
-    """N int64; 0 if no layer has a result."""
-    present: np.ndarray
-    """N bool; False if the object is absent."""
+    layer_ids: np.ndarray  # N int64; 0 without a result
+    present: np.ndarray  # N bool; False if the object is absent
 
 
 class ShownLayer(NamedTuple):
@@ -47,8 +45,7 @@ class Snapshot:
 
     def __init__(self, log: Log, step: int, state: State, masks: MaskStore, tracked_masks: TrackedMaskStore) -> None:
         self.step, self.state = step, state
-        self.objects = state.objects
-        """Objects by id, without deleted ones, oldest first."""
+        self.objects = state.objects  # by id, without deleted ones, oldest first
         self.count, self.size = tracked_masks.count, masks.size
         self.log, self._masks, self.tracked_masks = log, masks, tracked_masks
         self._shown_layers: dict[int, list[ShownLayer]] = {}
@@ -91,8 +88,7 @@ class Snapshot:
 
     def drawn_masks(self, index: int) -> dict[int, str]:
         """Return the digests of a frame's drawn masks by object; an empty digest means that the object is absent."""
-        masks = self.state.drawn_masks.get(index, {})
-        return {key: value for key, value in masks.items() if key in self.state.objects}
+        return {key: digest for key, digest in self.state.drawn_masks.get(index, {}).items() if key in self.objects}
 
     @cached_property
     def drawn_frames(self) -> list[int]:

@@ -64,9 +64,8 @@ def measure_fragment(mask: np.ndarray) -> float:
     left, top, width, height = cv2.boundingRect(pixels)
     if not width:
         return 0.0
-    joined = cv2.morphologyEx(
-        pixels[top : top + height, left : left + width], cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
-    )
+    box = pixels[top : top + height, left : left + width]
+    joined = cv2.morphologyEx(box, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
     return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0

@@ -224,8 +224,7 @@ class Connection:
             await self._answer(message)
 
     async def _answer(self, message: dict[str, Any], limiter: CapacityLimiter | None = None) -> None:
-        answer = await answer_message(self._session, message, self._actor, self._targets, limiter)
-        self._queue.put_nowait(answer)
+        self._queue.put_nowait(await answer_message(self._session, message, self._actor, self._targets, limiter))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)

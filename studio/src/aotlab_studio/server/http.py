@@ -52,8 +52,7 @@ def make_page_routes(start: str) -> list[Route]:
             pages[file.name] = Response(content, media_type=kind)
 
     def get_file(request: Request) -> Response:
-        name = request.path_params.get("name", start)
-        return pages.get(name) or PlainTextResponse("no such file", 404)
+        return pages.get(request.path_params.get("name", start)) or PlainTextResponse("no such file", 404)
 
     return [Route("/", get_file), Route("/page/{name}", get_file)]
 

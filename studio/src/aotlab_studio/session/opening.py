@@ -103,8 +103,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
     drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in (index for index in inputs.frames if first <= index <= last):
         ids = inputs.mask(index)
-        present = np.setdiff1d(ids, 0).tolist()
-        drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+        drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in np.setdiff1d(ids, 0).tolist()}
     digest = projects.digest_output(document.output_folder)
     table = results.attribute_table() | inputs.attribute_table()
     names, classes = list_names(table), results.class_names

@@ -105,7 +105,10 @@ class TrackingJob:
                 if self.done == self.total or self.command != "interrupt":
                     self._document.finish_layer(self.layer_id)
             finally:
-                self._undo_empty_request()
+                is_request = not self.is_correction and self.command != "interrupt"
+                if is_request and not self._document.tracked_masks.layer(self.layer_id).frames:  # it is undone
+                    self._document.cancel(self._document.log.layer_steps[self.layer_id])
+                    self._document.finish_layer(self.layer_id)  # if edits followed the request
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
@@ -120,13 +123,6 @@ class TrackingJob:
                 self._document.emit(ResultsEvent(self._document.revision))
         finally:
             self.ended.set()
-
-    def _undo_empty_request(self) -> None:
-        """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
-        document, is_empty = self._document, not self._document.tracked_masks.layer(self.layer_id).frames
-        if is_empty and not self.is_correction and self.command != "interrupt":
-            document.cancel(document.log.layer_steps[self.layer_id])
-            document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the spans of the layer and store their masks."""
@@ -182,10 +178,8 @@ class JobRunner:
 
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
         self._document, self.make_tracker = document, make_tracker
-        self.job: TrackingJob | None = None
-        """Latest job; the thread may not have begun it yet."""
-        self._corrections_enabled = False
-        """Whether corrections are tracked. A stop or a failure disables them until the next edit."""
+        self.job: TrackingJob | None = None  # the latest one; the thread may not have begun it yet
+        self._corrections_enabled = False  # a stop or a failure disables them until the next edit
         self._resume_time = 0.0  # earliest time of the next correction, from `time.monotonic`
         self._closed = False
         self._changed = threading.Condition()
@@ -194,8 +188,7 @@ class JobRunner:
     @property
     def running_job(self) -> TrackingJob | None:
         """Job that has not ended."""
-        is_running = self.job is not None and self.job.status in ("starting", "running", "paused")
-        return self.job if is_running else None
+        return self.job if self.job is not None and self.job.status in ("starting", "running", "paused") else None
 
     def start(
         self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None

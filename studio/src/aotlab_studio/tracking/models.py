@@ -51,8 +51,7 @@ class TrackerLoader:
         self.models = own_models | {name: path for name, path in known_models.items() if name not in own_models}
         """Checkpoints by the name of the model; the first one is the default."""
         self.chosen = next(iter(self.models))
-        self.listeners: set[Callable[[ModelEvent], None]] = set()
-        """Functions to call when another model is chosen."""
+        self.listeners: set[Callable[[ModelEvent], None]] = set()  # called when another model is chosen
         self._lock = threading.Lock()
         self._loaded: tuple[str, Tracker] | None = None
 

@@ -60,8 +60,7 @@ def plan_spans(layer: Layer) -> list[Span]:
     first, last, start, drawn_frames = layer.first, layer.last, layer.reference_frame, layer.drawn_frames
     references = tuple(sorted({start, *drawn_frames}))
     if layer.kind == "both" and drawn_frames:
-        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
-        return [Span(*frames, references, start)]
+        return [Span(range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1), references, start)]
     backward = range(start - 1, first - 1, -1)
     before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
     return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]
