@@ -11,9 +11,11 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
-from aotlab_studio.document.log import Changes
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
+from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -246,6 +248,20 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     after = before.with_changes(Changes(drawn_masks=marks))
     layers = plan_corrections(before, after, [*marks])
     assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
+
+
+@pytest.mark.parametrize(
+    ("edited", "expected"), [(2, Layer([1], 1, 5, 2, "correction")), (6, Layer([1], 3, 8, 6, "correction", [2]))]
+)
+def test_correction_reaches_as_far_as_drawn_in_its_example(session, document, long_pause, edited, expected):
+    draw(session, 2, 1)
+    draw(session, 6, 1)
+    for layer_id, (first, last) in enumerate([(1, 5), (7, 8)], start=1):
+        document.edit("tracking", Changes(layers={layer_id: Layer([1], first, last, 2)}))
+        for frame in {*range(first, last + 1)} - {2}:
+            document.add_tracked_masks(layer_id, LayerFrame(frame, {1: Score(1.0, 1, 0.0, 0.0)}), truth(frame) == 1)
+    after = document.snapshot.with_changes(Changes(drawn_masks={edited: {1: "0" * 32}}))
+    assert [*plan_corrections(document.snapshot, after, [edited])] == [expected]
 
 
 def test_drawings_beyond_tracked_frames_track_nothing(session, document, long_pause):

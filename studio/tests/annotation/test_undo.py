@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Changes, Layer, State
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
@@ -27,6 +27,10 @@ from studio.tests.annotation.clips import (
     wait_until_propagated,
 )
 from tests.processes import wait_until
+
+
+def test_state_has_the_fields_of_changes():
+    assert State.__struct_fields__ == Changes.__struct_fields__
 
 
 def test_undo_while_tracking_removes_object_and_name(folder, session, document):

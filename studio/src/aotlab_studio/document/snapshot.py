@@ -120,7 +120,7 @@ class Snapshot:
             for object_id, values in presence.items():
                 if object_id not in newest:
                     newest[object_id] = NewestLayers(np.zeros(self.count, np.int64), np.zeros(self.count, bool))
-                results = values[frames].copy()  # tracking may go on
+                results = values[frames].copy()  # which tracking may change meanwhile
                 np.copyto(newest[object_id].layer_ids[frames], layer_id, where=results != 0)
                 np.copyto(newest[object_id].present[frames], results > 0, where=results != 0)
         return {key: newest[key] for key in sorted(newest) if self.state.resolve(key)}
