@@ -11,7 +11,6 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.media.frames import parse_rate
-from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import group_prompts
@@ -39,11 +38,8 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
     The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
     """
     video: tuple[Any, ...] = (strip_credentials(job.video),)
-    if record.fingerprint:  # samples leave out parts of large files; archives store whole seconds
-        path = Path(job.video)
-        files = sorted(list_images(path)) if path.is_dir() else [path]
-        times = [int(file.stat().st_mtime) for file in files]
-        video = (record.video_name, record.fingerprint, times)
+    if record.fingerprint:
+        video = (record.video_name, record.fingerprint)
     masks = []
     for frame, object_id, text in job.masks:
         file = Path(text)

@@ -192,8 +192,13 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
 
 
 def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
-    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(str(value))
+    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range.
+
+    A `Path` is a file without frame and object.
+    """
+    if isinstance(value, Path):
+        return FrameObjectValue(None, None, str(value))
+    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(value)
     if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return mask

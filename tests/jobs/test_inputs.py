@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,11 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
 def test_only_a_leading_number_is_a_frame(value, frame, file):
     mask = parse_mask(value)
     assert (mask.frame, mask.value) == (frame, file)
+
+
+def test_path_with_equals_sign_has_no_frame():
+    assert parse_mask(Path("10=first.png")) == Job("a", "a.mp4", Path("10=first.png")).masks[0]
+    assert parse_mask(Path("10=first.png")) == (None, None, "10=first.png")
 
 
 @pytest.mark.parametrize(("values", "within", "expected"), [
