@@ -18,7 +18,7 @@ from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
 from aotlab.jobs.track import OpenRun, open_job, track_run
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
@@ -174,7 +174,7 @@ class Batch:
                 record, outcome = self._track_job(job, stop)
             except Exception as error:  # a failing job must not stop the others
                 record, outcome = self._store_failure(job, error), "failed"
-            if record.error == UNFINISHED:
+            if record.status == "unfinished":
                 break
             if record.error is not None:
                 result.errors[job.name] = record.error
@@ -197,8 +197,7 @@ class Batch:
             return corrected, f"corrected masks are kept; delete {folder} to track it again"
         with self._open(job) as opened:
             result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
-        error = UNFINISHED if result.interrupted else result.error
-        record = replace(opened.run.record, frames=result.frames, error=error)
+        record = replace(opened.record, frames=result.frames, status=result.status, error=result.error)
         if result.reused:
             return read_job_record(folder) or record, "already tracked with these inputs"
         if result.error is not None:
@@ -216,7 +215,7 @@ class Batch:
         else:
             log.error("%s: internal error in aotlab", job.name, exc_info=error)
             problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
-        record = replace(make_record(job), error=problem)
+        record = replace(make_record(job), status="failed", error=problem)
         if not isinstance(error, InUseError):  # the other process writes the record
             record_failure(self._output / job.name, record)
         return record
@@ -261,12 +260,11 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SUMMARY_COLUMNS)
         for name, record in rows.items():
-            if record is None or record.error == UNFINISHED:
+            if record is None or record.status == "unfinished":
                 waiting = [name, "waiting", "", "", ""]
                 writer.writerow(failed.get(name, waiting) if record is None else waiting)
             else:
-                status = "failed" if record.error else "done"
-                writer.writerow((name, status, record.frames, record.error, record.video))
+                writer.writerow((name, record.status, record.frames, record.error, record.video))
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:

@@ -103,7 +103,7 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("lost", [[], NAMES[:1]], ids=["usable state", "damaged state"])
-def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypatch, capsys, repeater, lost):
+def test_run_after_a_failure_replaces_unsaved_masks(video, mask, tmp_path, monkeypatch, repeater, lost):
     out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
 
     def fail_late(self, name, tracked):
@@ -123,16 +123,10 @@ def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypa
         patch.setattr(resume.ResumingTracker, "save_stopped", lambda *_: None)
         assert track(video, tmp_path, mask, args=line) == 1
     assert (out / STATE_FILE).exists()
-    edited = save(out / "masks" / NAMES[3], 7)
-    os.utime(edited, (2**32, 2**32))
+    save(out / "masks" / NAMES[3], 7)
     for name in lost:
         (out / "masks" / name).unlink()
-    capsys.readouterr()
-    for args in ([], ["--dry-run"]):
-        assert track(video, tmp_path, mask, args=[*line, *args]) == 2
-        assert "masks that were edited after its run failed; choose" in capsys.readouterr().err
-    assert read_mask(edited).max() == 7
-    assert track(video, tmp_path, mask, args=[*line, "--force"]) == 0
+    assert track(video, tmp_path, mask, args=line) == 0
     assert set(read_largest_ids(tmp_path).values()) == {1}
 
 
