@@ -10,7 +10,6 @@ from typing import Any
 
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.media.frames import parse_rate
 from aotlab.media.job_record import JobRecord
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import group_prompts
@@ -49,9 +48,8 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
     # weights may be in files named like the ONNX file
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
     levels = job.levels and (parse_levels(job.levels) or "auto")
-    rate = None if job.rate is None else parse_rate(job.rate)
     return {
-        "video": _digest(video, levels, rate),
+        "video": _digest(video, levels, job.rate),
         "frames": _digest(first, job.end),
         "masks or prompts": _digest(masks, prompts, segmenter),
         "classes": _digest(sorted(job.classes.items())),

@@ -21,7 +21,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
-from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.utils.text import join_truncated, shorten, strip_credentials
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""
@@ -148,10 +148,19 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
+    values |= {key: _parse_frame_number(key, values[key]) for key in ("start", "end") if key in values}
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
+
+
+def _parse_frame_number(column: str, value: object) -> int:
+    """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
+    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
+    if match is None:
+        raise InputError(f"{column} {shorten(value, 40)}: expected a frame number, for example 100")
+    return int(match[1])
 
 
 LIST_COLUMNS = {

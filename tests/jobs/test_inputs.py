@@ -262,13 +262,11 @@ def test_job_takes_prompts_of_any_numbers(box):
 
 def test_job_takes_values_of_python():
     mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
-    names, levels = {1: "cat", 7: "dog"}, np.array([0, 4095])
-    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, levels=levels, rate=25)
+    names = {1: "cat", 7: "dog"}
+    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), rate=25)
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
-    assert (job.classes, job.levels, job.rate) == (names, "0,4095", "25")
-    assert Job("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
-    assert Job("a", "a.tif", segmenter=np.array(["a.onnx", "b.onnx"])).segmenter[1].name == "b.onnx"
+    assert (job.classes, job.rate, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):
