@@ -234,13 +234,17 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
         folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
         for path in map(resolve_links, job.input_paths):
-            require(path != target, f"output {output}: is the input folder {path}; choose another folder")
+            if path == target:
+                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
         for path in map(resolve_links, (output / job.name, *job.input_paths)):
             owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
-            problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
-            require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
+            if owners:
+                raise InputError(
+                    f"{job.name}: {path} belongs to the results of {', '.join(owners)}, which this list may replace; "
+                    "copy it elsewhere, or remove the link"
+                )
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:

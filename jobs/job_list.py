@@ -50,8 +50,11 @@ def read_jobs(path: Path) -> list[Job]:
         raise InputError(f"{errors[first]}{listed}")
     if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
         raise InputError(f"{path}: {variants[0]}")
-    remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
-    require(jobs, f"{path}: contains no videos; {remedy}")
+    if not jobs:
+        raise InputError(
+            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
+            "masks next to them"
+        )
     return jobs
 
 
@@ -125,9 +128,10 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         line = reader.line_num + 1
         for row in reader:
             if None in row or None in row.values():
-                problem = f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header"
-                remedy = "put a value with commas in quotes, and write an empty one as in a,,b"
-                raise csv.Error(f"{problem}; {remedy}")
+                raise csv.Error(
+                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put a "
+                    "value with commas in quotes, and write an empty one as in a,,b"
+                )
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & LIST_COLUMNS.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
@@ -190,6 +194,9 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
         for name in names:
             first, owner = spellings.setdefault(name.casefold(), (name, video))
             if first != name:
-                problem = f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
-                messages.setdefault(name, f"{problem}; give both the same name")
+                messages.setdefault(
+                    name,
+                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case; give both "
+                    "the same name",
+                )
     return [*messages.values()]

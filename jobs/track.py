@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,13 +28,12 @@ from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import StopFlag, stop_flag
 from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
-from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -117,15 +115,12 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected a Job, got {shorten(repr(job))}")
-    tracker, options = tracker or TrackerOptions(), _check_options(options)
+    tracker = tracker or TrackerOptions()
     if not isinstance(tracker, TrackerOptions):
-        expected = "expected a Tracker or TrackerOptions"
-        require(hasattr(tracker, "fresh"), f"tracker: {expected}, got {shorten(repr(tracker))}")
-        problem = "need TrackerOptions in place of a loaded tracker"
-        require(not job.overrides, f"overrides {' '.join(job.overrides)}: {problem}")
+        if job.overrides:
+            raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
         tracker = tracker.fresh()
-    with open_job(job, Path(folder), TrackerLoader(tracker), options, force=force) as opened:
+    with open_job(job, Path(folder), TrackerLoader(tracker), options or JobOptions(), force=force) as opened:
         return track_run(opened)
 
 
@@ -161,12 +156,9 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
-    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
-    is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
-    require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    is_selection = frames is None or isinstance(frames, FrameSelection)
-    require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
-    options, folder = _check_options(options), Path(folder)
+    if not isinstance(masks, Mapping) or not masks:
+        raise InputError("masks: expected masks by frame index, with at least one; pass {0: mask}")
+    options, folder = options or JobOptions(), Path(folder)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
@@ -185,13 +177,6 @@ def track(
     record = run.complete_record(JobRecord(folder.name, video))
     with open_run(run, record, TrackerLoader(tracker), force=True) as opened:
         return track_run(opened, classes=classes)
-
-
-def _check_options(options: JobOptions | None) -> JobOptions:
-    """Return the options, by default `JobOptions`; raise `InputError` for other types."""
-    options = JobOptions() if options is None else options
-    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
-    return options
 
 
 @dataclass(frozen=True)
@@ -323,8 +308,9 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
     bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
     error = _write_frames(stream(reader, partial(_predict, run, tracker, stop), write), outputs, bar)
     if isinstance(error, StallError):
-        remedy = "check the source, or wait longer (timeout)"
-        error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+        error = InputError(
+            f"{source.name}: no frame for {options.timeout:g} seconds; check the source, or wait longer (timeout)"
+        )
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
@@ -408,8 +394,10 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
     if not num_frames:
         return f"{name}: ended before the first frame to track; give an earlier start"
     if unused := [index for index in (*run.masks, *run.removals) if index >= num_frames]:
-        remedy = f"the video has {num_frames} frames; give a frame from 0 to {num_frames - 1}"
-        return f"{name}: the mask or removal of frame {min(unused)} was not used: {remedy}"
+        return (
+            f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; give "
+            f"a frame from 0 to {num_frames - 1}"
+        )
     return None
 
 

@@ -71,8 +71,8 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
             remedy = quoting if len(videos) > 1 else "check the spelling"
             require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
-        is_mask = len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES
-        require(not is_mask, f"{video}: not a video; did you mean --mask {video}?")
+        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise InputError(f"{video}: not a video; did you mean --mask {video}?")
 
 
 def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:
