@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, make_record
+from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
-from aotlab.jobs.track import OpenRun, open_job, track_run
+from aotlab.jobs.track import OpenRun, open_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
@@ -145,8 +145,8 @@ class Batch:
             yield plan
 
     def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
-        folder = self._output / job.name
-        return open_job(job, folder, self._loader, self._options, force=self._force, from_list=True)
+        checked = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
+        return open_run(*checked, self._loader, force=self._force)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""

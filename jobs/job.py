@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +54,8 @@ class JobOptions:
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        try:
-            removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"removals: expected pairs of frame number and object id, got {shorten(repr(self.removals))}"
-            ) from error
-        # the class is frozen
-        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
+        # the class is frozen, and hashable, so lists become tuples
+        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=tuple(map(tuple, self.removals)))
         require(self.outputs, f"write: no output; choose from {', '.join(list_outputs())}")
         if self.timeout not in POSITIVE:
             raise InputError(f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}")

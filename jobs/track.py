@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -120,7 +120,8 @@ def run_job(
         if job.overrides:
             raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
         tracker = tracker.fresh()
-    with open_job(job, Path(folder), TrackerLoader(tracker), options or JobOptions(), force=force) as opened:
+    loader = TrackerLoader(tracker)
+    with open_run(*check_job(job, Path(folder), loader, options or JobOptions()), loader, force=force) as opened:
         return track_run(opened)
 
 
@@ -194,13 +195,6 @@ class OpenRun:
     """Tracker, reset or restored; None if earlier results are reused."""
     segmenter: PromptSegmenter | None = None
     """Segmenter of the prompts; None without prompts."""
-
-
-def open_job(
-    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, force: bool = False, from_list: bool = False
-) -> AbstractContextManager[OpenRun]:
-    """Check a job and open its run, see `check_job` and `open_run`."""
-    return open_run(*check_job(job, folder, loader, options, from_list=from_list), loader, force=force)
 
 
 @contextmanager

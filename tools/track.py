@@ -111,9 +111,11 @@ def track_video(
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.engine.tracking.options import TrackerLoader
-    from aotlab.jobs.track import open_job, track_run
+    from aotlab.jobs.check import check_job
+    from aotlab.jobs.track import open_run, track_run
 
-    with open_job(job, folder, TrackerLoader(tracker), options, force=force) as opened:
+    loader = TrackerLoader(tracker)
+    with open_run(*check_job(job, folder, loader, options), loader, force=force) as opened:
         header = f"{describe_run(job, opened.run)}, into {folder}"
         if dry_run:
             print(f"{header}\nstatus: {STATUSES[opened.action]}")

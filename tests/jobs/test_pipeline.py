@@ -301,9 +301,6 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
     (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={7: "dog"}),
      "class dog: no mask or prompt has object 7"),
     (lambda job, folder: JobOptions(write=None), "^write: expected a text or a list of texts, got None$"),
-    (lambda job, folder: JobOptions(removals=(3, 1)), r"removals: expected pairs of .*, got \(3, 1\)$"),
-    (lambda job, folder: JobOptions(removals=[("x", 2)]), "removals: expected pairs"),
-    (lambda job, folder: JobOptions(removals=[(1.5, 2)]), "removals: expected pairs"),
 ])  # fmt: skip
 def test_unusable_arguments_rejected(tmp_path, run, words):
     with pytest.raises(InputError, match=words):
