@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.digests import digest_inputs, result_settings
-from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
+from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource
@@ -19,7 +19,6 @@ from aotlab.media.job_record import PROMPT_MASKS, JobRecord
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
-from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, sibling_path
@@ -148,15 +147,15 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     kind, video = locate_video(job.video)
     is_path = kind in ("stored", "pipe") or os.path.exists(video)
     video = os.path.abspath(video) if is_path else strip_credentials(video)
-    masks = []
-    for mask in job.masks:
-        index = mask.frame
-        if frames is not None and index is not None:
-            index = frames.index(index, f"mask {mask}")
-        elif frames is not None and frames.first and Path(mask.value).suffix.lower() == ".png":
-            index = frames.first
-        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
-    return JobRecord(job.name, video, status="unfinished", masks=masks, class_names={**job.classes}, levels=job.levels)
+    masks = [
+        mask._replace(
+            frame=mask.frame if frames is None else find_frame(mask, frames), value=os.path.abspath(mask.value)
+        )
+        for mask in job.masks
+    ]
+    return JobRecord(
+        job.name, video, status="unfinished", masks=[*map(str, masks)], class_names={**job.classes}, levels=job.levels
+    )
 
 
 def list_objects(masks: Annotations, prompts: Mapping[int, Mapping[int, Prompt]]) -> dict[int, Collection[int]]:

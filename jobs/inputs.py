@@ -159,14 +159,12 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     """Read a mask file and return its objects on the frames to track."""
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
-    index = frames.first if file.suffix.lower() == ".png" else None
+    index = find_frame(value, frames)
     names = video.frame_names or ()
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
         named = names.index(file.stem)
         other = f"; for the frame of its name write {FrameObjectValue(frames.number(named), object_id, text)}"
         log.warning("%s: used for frame %s%s", subject, names[index], other if named in frames else "")
-    if number is not None:
-        index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
@@ -208,6 +206,13 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
     if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return mask
+
+
+def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
+    """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
+    if mask.frame is not None:
+        return frames.index(mask.frame, f"mask {mask}{'' if mask.object_id else suggest_object_syntax(mask.frame)}")
+    return frames.first if Path(mask.value).suffix.lower() == ".png" else None
 
 
 def suggest_object_syntax(number: int | None) -> str:
