@@ -58,8 +58,8 @@ def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
     folder = result.resolve()
     masks, record = find_masks_folder(folder), read_job_record(folder)
-    if record is not None and record.error is not None:
-        problem = f"results of an unfinished run ({record.error})"
+    if record is not None and record.problem:
+        problem = f"results of an unfinished run ({record.problem})"
         raise InputError(f"{result}: {problem}; run the track command again")
     video = read_annotated_video(folder.name, annotations)
     if record is not None:

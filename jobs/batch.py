@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, make_record
+from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
-from aotlab.jobs.track import OpenRun, open_job, track_run
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
+from aotlab.jobs.track import OpenRun, open_run, track_run
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
@@ -145,8 +145,8 @@ class Batch:
             yield plan
 
     def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
-        folder = self._output / job.name
-        return open_job(job, folder, self._loader, self._options, force=self._force, from_list=True)
+        checked = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
+        return open_run(*checked, self._loader, force=self._force)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
@@ -174,7 +174,7 @@ class Batch:
                 record, outcome = self._track_job(job, stop)
             except Exception as error:  # a failing job must not stop the others
                 record, outcome = self._store_failure(job, error), "failed"
-            if record.error == UNFINISHED:
+            if record.status == "unfinished":
                 break
             if record.error is not None:
                 result.errors[job.name] = record.error
@@ -197,8 +197,7 @@ class Batch:
             return corrected, f"corrected masks are kept; delete {folder} to track it again"
         with self._open(job) as opened:
             result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
-        error = UNFINISHED if result.interrupted else result.error
-        record = replace(opened.run.record, frames=result.frames, error=error)
+        record = replace(opened.record, frames=result.frames, status=result.status, error=result.error)
         if result.reused:
             return read_job_record(folder) or record, "already tracked with these inputs"
         if result.error is not None:
@@ -216,7 +215,7 @@ class Batch:
         else:
             log.error("%s: internal error in aotlab", job.name, exc_info=error)
             problem = strip_credentials(f"internal error in aotlab ({type(error).__name__}: {error})")
-        record = replace(make_record(job), error=problem)
+        record = replace(make_record(job), status="failed", error=problem)
         if not isinstance(error, InUseError):  # the other process writes the record
             record_failure(self._output / job.name, record)
         return record
@@ -235,13 +234,17 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
         folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
         for path in map(resolve_links, job.input_paths):
-            require(path != target, f"output {output}: is the input folder {path}; choose another folder")
+            if path == target:
+                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
         for path in map(resolve_links, (output / job.name, *job.input_paths)):
             owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
-            problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
-            require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
+            if owners:
+                raise InputError(
+                    f"{job.name}: {path} belongs to the results of {', '.join(owners)}, which this list may replace; "
+                    "copy it elsewhere, or remove the link"
+                )
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
@@ -261,12 +264,11 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SUMMARY_COLUMNS)
         for name, record in rows.items():
-            if record is None or record.error == UNFINISHED:
+            if record is None or record.status == "unfinished":
                 waiting = [name, "waiting", "", "", ""]
                 writer.writerow(failed.get(name, waiting) if record is None else waiting)
             else:
-                status = "failed" if record.error else "done"
-                writer.writerow((name, status, record.frames, record.error, record.video))
+                writer.writerow((name, record.status, record.frames, record.error, record.video))
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:

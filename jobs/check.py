@@ -11,15 +11,14 @@ from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.digests import digest_inputs, result_settings
-from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
+from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
+from aotlab.media.job_record import PROMPT_MASKS, JobRecord
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
-from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, sibling_path
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobRun:
-    """A video with checked inputs, and the folder of its results."""
+    """Checked inputs of a video, and the folder of its results."""
 
     folder: Path
     """Folder that receives the results."""
@@ -43,14 +42,15 @@ class JobRun:
     """Prompts by frame index and object id, with boxes cropped to the frame."""
     removals: Mapping[int, Sequence[int]]
     """Ids of the objects to remove, by frame index."""
-    objects: set[int]
-    """Ids of all objects to track."""
-    record: JobRecord
-    """Record of the run before its first frame."""
     overrides: tuple[str, ...] = ()
     """Settings of this run only, see `Job.overrides`."""
     segmenter: tuple[Path, Path] | None = None
     """Segmenter of the prompts, see `Job.segmenter`."""
+
+    @property
+    def objects(self) -> set[int]:
+        """Ids of all objects to track."""
+        return set[int]().union(*list_objects(self.masks, self.prompts).values())
 
     @property
     def is_repeatable(self) -> bool:
@@ -59,13 +59,42 @@ class JobRun:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether the run saves checkpoints, from which another run with the same digests resumes."""
+        """Whether a run can save checkpoints, from which another run of the same inputs resumes."""
         options = self.options
         stores_masks = "masks" in options.write and all(output.resumable for output in options.outputs.values())
-        return stores_masks and not options.both_directions and self.is_repeatable and bool(self.record.input_digests)
+        return stores_masks and not options.both_directions and self.is_repeatable
+
+    def check_objects(self, class_names: Mapping[int, str], subject: str) -> None:
+        """Add class names of objects; raise `InputError` if there is no such object.
+
+        A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
+        """
+        for object_id in class_names.keys() - self.objects:
+            raise InputError(
+                f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+            )
+        self.masks.class_names.update(class_names)
+        if (first := min((*self.masks, *self.prompts))) > self.frames.first and not self.options.both_directions:
+            message = "%s: no object before frame %d; track in both directions, or start there"
+            log.warning(message, subject, self.frames.number(first))
+
+    def complete_record(self, record: JobRecord) -> JobRecord:
+        """Return the record of a job with the class names, outputs, video and frames of its run."""
+        source, first, last = self.source, self.frames.first, self.frames.last
+        outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if self.prompts else {}
+        for output in self.options.outputs.values():
+            outputs |= output.list_files(self.objects)
+        names: list[str] = []
+        if source.has_names and last is not None:
+            names = [source.frame_name(index) for index in range(first, last + 1)]
+        return replace(
+            record, status="unfinished", class_names=self.masks.class_names, written=[*outputs], outputs=outputs,
+            fingerprint={} if source.path is None else compute_fingerprint(source.path),
+            video_name=source.name, rate=str(source.rate), first_frame=first, last_frame=last, frame_names=names,
+        )  # fmt: skip
 
     def estimate_bytes(self) -> int:
-        """Return about how many bytes the results take; 0 for a stream."""
+        """Estimate the size of the results in bytes; 0 for a stream."""
         height, width = self.source.size
         count = self.frames.count
         if count is None and (length := self.source.count_frames()) is not None:
@@ -77,8 +106,10 @@ class JobRun:
         return int(height * width * (count or 0) * bytes_per_pixel)
 
 
-def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False) -> JobRun:
-    """Check the inputs of a job and return its run. No model is loaded.
+def check_job(
+    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False
+) -> tuple[JobRun, JobRecord]:
+    """Check the inputs of a job; return its run, and the record before its first frame. No model is loaded.
 
     ``from_list``: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
     video are refused, as lines may be mixed up.
@@ -86,25 +117,26 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
     job = add_masks_beside(job)
     if problem := job.describe_missing_files():
         raise InputError(problem)
-    video_name = strip_credentials(job.video)
     if not job.has_objects:
+        video_name = strip_credentials(job.video)
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
-        remedy = f"give a box, points or masks, or put {names} next to it"
-        raise InputError(f"{video_name}: nothing to track; {remedy}")
+        raise InputError(f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it")
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    # perhaps not meant as masks
+    # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, subject)
-    settings = result_settings(loader, options)  # loads PyTorch
-    digests = {"recording": secrets.token_hex()}  # another run has other frames
+    removals = group_removals(options.removals, list_objects(masks, prompts), frames)
+    run = JobRun(folder, options, source, frames, masks, prompts, removals, job.overrides, job.segmenter)
+    run.check_objects(job.classes, subject)
+    record = run.complete_record(make_record(job, frames))
+    settings = result_settings(loader, options)  # loads PyTorch, so after all other checks
+    record.input_digests = {"recording": secrets.token_hex()}  # no other run has the same frames
     if from_list or run.is_repeatable:
-        digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    record = replace(run.record, input_digests=digests)
-    return replace(run, record=record, overrides=job.overrides, segmenter=job.segmenter)
+        record.input_digests = digest_inputs(job, settings, record, frames.number(frames.first))
+    return run, record
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -115,16 +147,23 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     kind, video = locate_video(job.video)
     is_path = kind in ("stored", "pipe") or os.path.exists(video)
     video = os.path.abspath(video) if is_path else strip_credentials(video)
-    masks = []
-    for mask in job.masks:
-        index = mask.frame
-        if frames is not None and index is not None:
-            index = frames.index(index, f"mask {mask}")
-        elif frames is not None and frames.first and Path(mask.value).suffix.lower() == ".png":
-            index = frames.first
-        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
-    class_names = dict(job.classes)
-    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, class_names=class_names, levels=job.levels)
+    masks = [
+        mask._replace(
+            frame=mask.frame if frames is None else find_frame(mask, frames), value=os.path.abspath(mask.value)
+        )
+        for mask in job.masks
+    ]
+    return JobRecord(
+        job.name, video, status="unfinished", masks=[*map(str, masks)], class_names={**job.classes}, levels=job.levels
+    )
+
+
+def list_objects(masks: Annotations, prompts: Mapping[int, Mapping[int, Prompt]]) -> dict[int, Collection[int]]:
+    """Return the ids of the objects that masks and prompts show, by frame index."""
+    ids: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
+    }
+    return {**ids, **prompts}
 
 
 def _index_prompts(
@@ -133,8 +172,9 @@ def _index_prompts(
     """Return the prompts by frame index and object id, cropped to the frame; refuse prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
-        name = strip_credentials(job.video)
-        raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
+        raise InputError(
+            f"{strip_credentials(job.video)}: prompts need a video file or a folder; give a mask for a stream"
+        )
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
@@ -146,48 +186,6 @@ def _index_prompts(
             for object_id, prompt in by_object.items()
         }
     return prompts
-
-
-def make_run(
-    record: JobRecord,
-    folder: Path,
-    options: JobOptions,
-    source: FrameSource,
-    frames: FrameSelection,
-    masks: Annotations,
-    prompts: Mapping[int, Mapping[int, Prompt]],
-    subject: str,
-) -> JobRun:
-    """Return the run of a video whose inputs were read; check its class names and removals.
-
-    A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
-    """
-    ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
-    }
-    ids |= prompts
-    removals = group_removals(options.removals, ids, frames)
-    objects = set[int]().union(*ids.values())
-    for object_id in record.class_names.keys() - objects:
-        problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        raise InputError(f"class {record.class_names[object_id]}: {problem}")
-    masks.class_names.update(record.class_names)
-    if (first := min(ids)) > frames.first and not options.both_directions:
-        message = "%s: no object before frame %d; track in both directions, or start there"
-        log.warning(message, subject, frames.number(first))
-    outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
-    for output in options.outputs.values():
-        outputs |= output.list_files(objects)
-    names: list[str] = []
-    if source.has_names and frames.last is not None:
-        names = [source.frame_name(index) for index in range(frames.first, frames.last + 1)]
-    record = replace(
-        record, class_names=masks.class_names, written=[*outputs], outputs=outputs,
-        fingerprint={} if source.path is None else compute_fingerprint(source.path),
-        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
-        frame_names=names,
-    )  # fmt: skip
-    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record)
 
 
 def group_removals(
@@ -207,8 +205,10 @@ def group_removals(
         last = last_removals.get(object_id, 0)
         if not any(last <= index < removed and object_id in ids[index] for index in ids):
             since = f" since frame {frames.number(last)}, where it is removed" if last else ""
-            problem = f"no mask of an earlier frame has object {object_id}{since}; give another frame or id"
-            raise InputError(f"remove {number}:{object_id}: {problem}")
+            raise InputError(
+                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}{since}; give another "
+                "frame or id"
+            )
         last_removals[object_id] = removed
         ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame

@@ -10,8 +10,6 @@ from typing import Any
 
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.media.frames import parse_rate
-from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import group_prompts
@@ -39,11 +37,8 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
     The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
     """
     video: tuple[Any, ...] = (strip_credentials(job.video),)
-    if record.fingerprint:  # samples leave out parts of large files; archives store whole seconds
-        path = Path(job.video)
-        files = sorted(list_images(path)) if path.is_dir() else [path]
-        times = [int(file.stat().st_mtime) for file in files]
-        video = (record.video_name, record.fingerprint, times)
+    if record.fingerprint:
+        video = (record.video_name, record.fingerprint)
     masks = []
     for frame, object_id, text in job.masks:
         file = Path(text)
@@ -53,9 +48,8 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
     # weights may be in files named like the ONNX file
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
     levels = job.levels and (parse_levels(job.levels) or "auto")
-    rate = None if job.rate is None else parse_rate(job.rate)
     return {
-        "video": _digest(video, levels, rate),
+        "video": _digest(video, levels, job.rate),
         "frames": _digest(first, job.end),
         "masks or prompts": _digest(masks, prompts, segmenter),
         "classes": _digest(sorted(job.classes.items())),

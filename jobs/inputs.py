@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class FrameSelection:
-    """Frames of a video to track, and the numbers that users give them: indices, or numbers in file names.
+    """Frames of a video to track. A user's number of a frame is its index, or the number in its file name.
 
     Args:
-        start: number of the first frame; None: the first of the video.
-        end: number of the last frame; None: the last of the video.
+        start: user's number of the first frame; None: the first of the video.
+        end: user's number of the last frame; None: the last of the video.
         by_name: use the numbers at the end of file names, which only image folders have.
 
     Raises:
@@ -70,7 +70,7 @@ class FrameSelection:
         return None if self.last is None else self.last + 1 - self.first
 
     def index(self, number: int, subject: str) -> int:
-        """Return the index of a frame; raise `InputError` about ``subject`` if it is not one of these."""
+        """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
         index = number
         if self._numbers is not None:
             index = self._numbers.index(number) if number in self._numbers else -1
@@ -78,7 +78,7 @@ class FrameSelection:
         return index
 
     def require(self, index: int, subject: str) -> None:
-        """Raise `InputError` about ``subject`` if a frame is not one of these."""
+        """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
             last = self._find_last(index)
             end = "the end" if last is None else self.number(last)
@@ -86,7 +86,7 @@ class FrameSelection:
             raise InputError(f"{subject}: not among the frames to track, {first} to {end}")
 
     def number(self, index: int) -> int:
-        """Return the number of the frame with this index."""
+        """Return the user's number of a frame index."""
         return index if self._numbers is None else self._numbers[index]
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
@@ -99,8 +99,10 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
     names = info.frame_names or ("",)
     numbers = list_end_numbers(names)
-    problem = "not an image folder whose file names end in different numbers; count frames from 0"
-    require(len(set(numbers)) == len(names), f"{video.name}: {problem}")
+    if len({*numbers}) < len(names):
+        raise InputError(
+            f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
+        )
     return numbers
 
 
@@ -132,18 +134,20 @@ def load_masks(
         file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
-                same, other = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
-                problem = f"black and white, as is {black_and_white}"
-                remedy = f"give {same} for the same object, or {other} for another"
-                raise InputError(f"{subject}{suggest_object_syntax(number)}: {problem}; {remedy}")
+                same, other = (FrameObjectValue(number, id_, text) for id_ in (1, 2))
+                raise InputError(
+                    f"{subject}{suggest_object_syntax(number)}: black and white, as is {black_and_white}; give {same} "
+                    f"for the same object, or {other} for another"
+                )
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
         for index in annotations.frames:
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
-                problem = f"frame {frames.number(index)} already has {files[index]}"
-                remedy = f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
-                raise InputError(f"{subject}: {problem}; give one file per frame, {remedy}")
+                raise InputError(
+                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file per frame, or "
+                    f"one for each object, for example {FrameObjectValue(number, 2, text)}"
+                )
             files[index] = file
         _merge(merged, annotations, subject)
     if values and not merged.frames:
@@ -155,14 +159,12 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     """Read a mask file and return its objects on the frames to track."""
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
-    index = frames.first if file.suffix.lower() == ".png" else None
+    index = find_frame(value, frames)
     names = video.frame_names or ()
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
         named = names.index(file.stem)
         other = f"; for the frame of its name write {FrameObjectValue(frames.number(named), object_id, text)}"
         log.warning("%s: used for frame %s%s", subject, names[index], other if named in frames else "")
-    if number is not None:
-        index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
@@ -185,18 +187,32 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
-        problem = f"object {object_id} is {name!r}, but {earlier!r} in an earlier file"
-        remedy = "give files with object ids (track_id), or one file for both"
-        require(earlier == name, f"{subject}: {problem}; {remedy}")
+        if earlier != name:
+            raise InputError(
+                f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
+                "object ids (track_id), or one file for both"
+            )
     merged.classes = added.classes | merged.classes
 
 
 def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
-    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(str(value))
+    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range.
+
+    A `Path` is a file without frame and object.
+    """
+    if isinstance(value, Path):
+        return FrameObjectValue(None, None, str(value))
+    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(value)
     if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return mask
+
+
+def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
+    """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
+    if mask.frame is not None:
+        return frames.index(mask.frame, f"mask {mask}{'' if mask.object_id else suggest_object_syntax(mask.frame)}")
+    return frames.first if Path(mask.value).suffix.lower() == ".png" else None
 
 
 def suggest_object_syntax(number: int | None) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import index
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import RateOption, parse_rate
-from aotlab.media.levels import LevelsOption, parse_levels
+from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
@@ -25,9 +24,9 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 
-Texts = str | Path | FrameObjectValue | Iterable[str | Path | FrameObjectValue]
-"""One or several texts, paths or masks."""
-Prompts = str | FramePrompt | Iterable[str | FramePrompt | float | Iterable[float]]
+MaskOption = str | Path | FrameObjectValue
+"""``[FRAME][:ID]=FILE``, or a path without frame and object."""
+PromptOption = str | FramePrompt | Iterable[str | FramePrompt | float | Iterable[float]]
 """One or several boxes or points, each a text or numbers."""
 ClassNames = str | Iterable[str] | Mapping[int, str] | Mapping[str, str]
 """Class names by object id, or texts like ``NAME`` (object 1) and ``:2=NAME``."""
@@ -55,16 +54,11 @@ class JobOptions:
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        try:
-            removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
-        except (TypeError, ValueError) as error:
-            value = shorten(repr(self.removals))
-            raise InputError(f"removals: expected pairs of frame number and object id, got {value}") from error
-        # the class is frozen
-        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
+        # the class is frozen, and hashable, so lists become tuples
+        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=tuple(map(tuple, self.removals)))
         require(self.outputs, f"write: no output; choose from {', '.join(list_outputs())}")
-        value = shorten(repr(self.timeout))
-        require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
+        if self.timeout not in POSITIVE:
+            raise InputError(f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}")
         if self.both_directions and self.realtime:
             raise InputError(
                 "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as "
@@ -77,9 +71,9 @@ class JobOptions:
         return {name: find_output(name) for name in self.write}
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(init=False)
 class Job:
-    """One video to track; its values may be strings as on the command line, numbers or arrays.
+    """One video to track. Masks, boxes, points and classes may be written as on the command line.
 
     >>> Job("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
 
@@ -109,9 +103,9 @@ class Job:
     """Points that are not on the objects."""
     segmenter: tuple[Path, Path] | None
     """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
-    classes: Mapping[int, str] = field(hash=False)
+    classes: dict[int, str]
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
-    rate: str | None
+    rate: Fraction | None
     """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
     source_line: str = field(compare=False)
     """File and line of the list that contains the job, for messages; empty: no list."""
@@ -120,37 +114,33 @@ class Job:
         self,
         name: str,
         video: str | Path,
-        masks: Texts = (),
+        masks: MaskOption | Iterable[MaskOption] = (),
         *,
-        overrides: Texts = (),
-        levels: LevelsOption = None,
-        start: float | str | None = None,
-        end: float | str | None = None,
-        boxes: Prompts = (),
-        points: Prompts = (),
-        not_points: Prompts = (),
-        segmenter: Texts | None = None,
+        overrides: Iterable[str] = (),
+        levels: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        boxes: PromptOption = (),
+        points: PromptOption = (),
+        not_points: PromptOption = (),
+        segmenter: tuple[str | Path, str | Path] | None = None,
         classes: ClassNames = (),
         rate: RateOption = None,
         source_line: str = "",
     ) -> None:
-        """Check the values; a single one needs no list."""
-        vars(self).update(  # the class is frozen
-            name=require_file_name(name, "name"),
-            video=locate_video(video).text,
-            masks=tuple(map(parse_mask, _list_texts("masks", masks))),
-            overrides=tuple(_list_texts("overrides", overrides)),
-            levels=_check_text(levels, parse_levels),
-            start=_parse_frame_number("start", start),
-            end=_parse_frame_number("end", end),
-            boxes=parse_frame_prompts("box", boxes),
-            points=parse_frame_prompts("point", points),
-            not_points=parse_frame_prompts("not-point", not_points),
-            segmenter=_parse_segmenter(segmenter),
-            classes=parse_class_names(classes),
-            rate=_check_text(rate, parse_rate),
-            source_line=source_line,
-        )
+        """Parse the values; a single one needs no list."""
+        parse_levels(levels)  # raises InputError
+        self.name, self.source_line = require_file_name(name, "name"), source_line
+        self.video, self.levels = locate_video(video).text, levels
+        self.rate = None if rate is None else parse_rate(rate)
+        self.start, self.end = start, end
+        self.masks = tuple(map(parse_mask, _list_texts("masks", masks)))
+        self.overrides = tuple(_list_texts("overrides", overrides))
+        self.boxes = parse_frame_prompts("box", boxes)
+        self.points = parse_frame_prompts("point", points)
+        self.not_points = parse_frame_prompts("not-point", not_points)
+        self.segmenter = None if segmenter is None else (Path(segmenter[0]), Path(segmenter[1]))
+        self.classes = parse_class_names(classes)
 
     @property
     def label(self) -> str:
@@ -176,8 +166,10 @@ class Job:
     def describe_missing_files(self) -> str | None:
         """Return a message if the video or a mask is missing, else None."""
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
+        if not missing:
+            return None
         remedy = "paths are relative to the list" if self.source_line else "check the spelling"
-        return f"{missing}: no such file or folder; {remedy}" if missing else None
+        return f"{missing}: no such file or folder; {remedy}"
 
 
 def _list_texts(name: str, values: Any) -> list[Any]:
@@ -187,28 +179,6 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     if not all(isinstance(item, types) and item != "" for item in items):
         raise InputError(f"{name}: expected a text or a list of texts, got {shorten(repr(values), 80)}")
     return items
-
-
-def _parse_frame_number(name: str, value: float | str | None) -> int | None:
-    """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
-    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
-    require(match or value is None, f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
-    return int(match[1]) if match else None
-
-
-def _parse_segmenter(files: Texts | None) -> tuple[Path, ...] | None:
-    paths = tuple(map(Path, _list_texts("segmenter", () if files is None else files)))
-    expected = "expected two ONNX files, the encoder and the decoder"
-    require(len(paths) in (0, 2), f"segmenter {shorten(files)}: {expected}")
-    return paths or None
-
-
-def _check_text(value: Any, check: Callable[[str | None], object]) -> str | None:
-    """Return a text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
-    is_pair = np.iterable(value) and not isinstance(value, str)
-    text = None if value is None else ",".join(map(str, value)) if is_pair else str(value)
-    check(text)
-    return text
 
 
 def parse_class_names(values: ClassNames) -> dict[int, str]:
@@ -224,7 +194,10 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
-        expected = "expected one name for each object, without ; or comma, and its id if not 1, for example :2=dog"
-        require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
+        if not is_name or frame is not None or object_id in names:
+            raise InputError(
+                f"class {value}: expected one name for each object, without ; or comma, and its id if not 1, for "
+                "example :2=dog"
+            )
         names[object_id] = name
     return names

@@ -21,7 +21,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
-from aotlab.utils.text import join_truncated, strip_credentials
+from aotlab.utils.text import join_truncated, shorten, strip_credentials
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""
@@ -50,8 +50,11 @@ def read_jobs(path: Path) -> list[Job]:
         raise InputError(f"{errors[first]}{listed}")
     if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
         raise InputError(f"{path}: {variants[0]}")
-    remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
-    require(jobs, f"{path}: contains no videos; {remedy}")
+    if not jobs:
+        raise InputError(
+            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
+            "masks next to them"
+        )
     return jobs
 
 
@@ -125,9 +128,10 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         line = reader.line_num + 1
         for row in reader:
             if None in row or None in row.values():
-                problem = f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header"
-                remedy = "put a value with commas in quotes, and write an empty one as in a,,b"
-                raise csv.Error(f"{problem}; {remedy}")
+                raise csv.Error(
+                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put a "
+                    "value with commas in quotes, and write an empty one as in a,,b"
+                )
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & LIST_COLUMNS.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
@@ -148,10 +152,19 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
+    values |= {key: _parse_frame_number(key, values[key]) for key in ("start", "end") if key in values}
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
+
+
+def _parse_frame_number(column: str, value: object) -> int:
+    """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
+    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
+    if match is None:
+        raise InputError(f"{column} {shorten(value, 40)}: expected a frame number, for example 100")
+    return int(match[1])
 
 
 LIST_COLUMNS = {
@@ -181,6 +194,9 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
         for name in names:
             first, owner = spellings.setdefault(name.casefold(), (name, video))
             if first != name:
-                problem = f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
-                messages.setdefault(name, f"{problem}; give both the same name")
+                messages.setdefault(
+                    name,
+                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case; give both "
+                    "the same name",
+                )
     return [*messages.values()]

@@ -299,12 +299,11 @@ class LostObjects:
 
     def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
-        unseen = {}
-        for object_id, value in confidence.items():
-            visible = value >= self.MIN_CONFIDENCE
-            unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
-        self._unseen = unseen
-        return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
+        self._unseen = {
+            object_id: 0 if value >= self.MIN_CONFIDENCE else self._unseen.get(object_id, 0) + 1
+            for object_id, value in confidence.items()
+        }
+        return {object_id: count >= self.FRAMES for object_id, count in self._unseen.items()}
 
 
 BUILT_IN_OUTPUTS: dict[str, type[Output]] = {

@@ -16,7 +16,6 @@ from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
     MASKS_FOLDER,
-    UNFINISHED,
     JobRecord,
     list_output_files,
     read_job_record,
@@ -24,7 +23,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.matching import order_names
 from aotlab.media.value_syntax import parse_frame_object
-from aotlab.utils.errors import InputError, output_exists_error, require
+from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
@@ -37,39 +36,33 @@ STATE_FILE = ".track.state"
 def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tuple[Action, JobRecord]:
     """Return the action of a run on a folder, and the record of its earlier results; empty if it has none.
 
-    * ``reuse``: finished results of the same inputs
-    * ``resume``: unfinished results of the same inputs with a checkpoint
-    * ``track``: no results, unfinished ones without a checkpoint, or with ``force`` any that a run may replace
+    | earlier results          | of the same inputs                | of other inputs        |
+    |--------------------------|-----------------------------------|------------------------|
+    | done                     | reuse                             | error; force: track    |
+    | done, a file is missing  | error; force: track               | error; force: track    |
+    | unfinished or failed     | resume; without checkpoint: track | error; force: track    |
+    | none, or all are missing | track                             | track                  |
 
-    Args:
-        record: record of this run before its first frame.
-        force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
+    ``record``: record of this run before its first frame.
 
     Raises:
-        InputError: the folder contains what this run must not replace, or an output would overwrite an input.
+        InputError: as in the table, or the folder contains what a run never replaces, or an output would overwrite an
+            input.
     """
-    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    difference = _describe_difference(earlier.input_digests, record.input_digests)
-    missing = describe_missing_outputs(folder, earlier)
-    if not difference and earlier.error is None and not missing:
-        return "reuse", earlier
+    earlier = read_job_record(folder) or JobRecord(record.name, status="unfinished")
+    replaced = _describe_difference(earlier.input_digests, record.input_digests)
+    if not replaced and earlier.status == "done":
+        missing = describe_missing_outputs(folder, earlier)
+        if not missing:
+            return "reuse", earlier
+        replaced = f"results without {missing}"
     if protected := _find_protected_contents(folder, record, earlier):
         raise output_exists_error(folder, protected)
-    has_results = any(has_content(folder / name) for name in earlier.outputs)
-    is_edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
-    replaced = ""
-    if difference:
-        replaced = f"{difference}{' and masks that were edited' * is_edited}"
-    elif earlier.error is None:
-        replaced = f"results without {missing}"
-    elif is_edited:
-        replaced = "masks that were edited after its run failed"
-    if replaced and has_results and not force:
+    if replaced and not force and any(has_content(folder / name) for name in earlier.outputs):
         raise output_exists_error(folder, replaced, forceable=True)
     inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
     require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
-    can_resume = has_results and not replaced and (folder / STATE_FILE).is_file()
-    return "resume" if can_resume else "track", earlier
+    return "track" if replaced or not (folder / STATE_FILE).is_file() else "resume", earlier
 
 
 def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> str:
@@ -107,15 +100,9 @@ def find_finished(folder: Path) -> JobRecord | None:
     """Return the record of results that are finished and complete, else None."""
     record = read_job_record(folder, warn=False)
     with suppress(OSError):  # not readable
-        if record is not None and record.error is None and not describe_missing_outputs(folder, record):
+        if record is not None and record.status == "done" and not describe_missing_outputs(folder, record):
             return record
     return None
-
-
-def _has_edited_masks(folder: Path) -> bool:
-    """Return whether a mask is newer than the record, which a run writes last."""
-    record, masks = folder / JOB_RECORD, (folder / MASKS_FOLDER).glob("*.png")
-    return record.exists() and any(path.stat().st_mtime_ns > record.stat().st_mtime_ns for path in masks)
 
 
 def _describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
@@ -157,11 +144,11 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
     """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input."""
     targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        is_folder = resolve_links(path) == resolve_links(folder)  # its results would be read as objects
-        require(not is_folder, f"output {folder}: is the input folder {path}; choose another folder")
+        if resolve_links(path) == resolve_links(folder):  # its results would be read as objects
+            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in map(resolve_links, [path, *path.iterdir()] if path.is_dir() else [path]):
-            is_safe = targets.isdisjoint((file, *file.parents))
-            require(is_safe, f"output {folder}: the results would overwrite {path}; choose another folder")
+            if not targets.isdisjoint((file, *file.parents)):
+                raise InputError(f"output {folder}: the results would overwrite {path}; choose another folder")
 
 
 def resolve_links(path: Path) -> Path:
@@ -175,8 +162,8 @@ def record_failure(folder: Path, record: JobRecord) -> None:
         earlier = read_job_record(folder, warn=False)
         if all(path.name == LOCK_SUFFIX for path in folder.iterdir()) or (earlier and not earlier.outputs):
             write_job_record(folder, record)
-        elif earlier and earlier.error == UNFINISHED:
-            write_job_record(folder, replace(earlier, error=record.error))
+        elif earlier and earlier.status == "unfinished":
+            write_job_record(folder, replace(earlier, status=record.status, error=record.error))
 
 
 def list_job_folders(output: Path) -> list[Path]:

@@ -40,9 +40,11 @@ def _read_scheduler() -> Shard:
     """Return the shard in environment variables; each srun task takes a part of the shard of its array task."""
     shards = []
     if "SLURM_ARRAY_TASK_ID" in os.environ:  # --array=1-15:2 counts from 1 in steps of 2
-        offset = read_count("SLURM_ARRAY_TASK_ID") - read_count("SLURM_ARRAY_TASK_MIN")
+        first, last, count = (read_count(f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "COUNT"))
         step = read_count("SLURM_ARRAY_TASK_STEP", minimum=1)
-        shards.append(Shard(offset // step, read_count("SLURM_ARRAY_TASK_COUNT")))
+        if (last - first) // step + 1 != count:
+            raise InputError(f"array of {count} tasks from {first} to {last}: must be a range such as --array=0-15")
+        shards.append(Shard((read_count("SLURM_ARRAY_TASK_ID") - first) // step, count))
     if "SLURM_STEP_NUM_TASKS" in os.environ:  # only srun sets it; outside, SLURM_PROCID is 0
         shards.append(Shard(read_count("SLURM_PROCID"), read_count("SLURM_STEP_NUM_TASKS")))
     if "JOB_COMPLETION_INDEX" in os.environ:

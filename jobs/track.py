@@ -5,37 +5,35 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_run
+from aotlab.jobs.check import JobRun, check_job, group_removals, list_objects
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
+from aotlab.media.job_record import PROMPT_MASKS, JobRecord, write_job_record
 from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import StopFlag, stop_flag
 from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
-from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -83,6 +81,11 @@ class TrackResult:
         return self.signal_number is not None
 
     @property
+    def status(self) -> Literal["unfinished", "failed", "done"]:
+        """Status in the record of the run."""
+        return "unfinished" if self.interrupted else "failed" if self.error else "done"
+
+    @property
     def frames_per_second(self) -> float:
         """Frames per second of the tracker only; 0 without frames."""
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
@@ -112,15 +115,13 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected a Job, got {shorten(repr(job))}")
-    tracker, options = tracker or TrackerOptions(), _check_options(options)
+    tracker = tracker or TrackerOptions()
     if not isinstance(tracker, TrackerOptions):
-        expected = "expected a Tracker or TrackerOptions"
-        require(hasattr(tracker, "fresh"), f"tracker: {expected}, got {shorten(repr(tracker))}")
-        problem = "need TrackerOptions in place of a loaded tracker"
-        require(not job.overrides, f"overrides {' '.join(job.overrides)}: {problem}")
+        if job.overrides:
+            raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
         tracker = tracker.fresh()
-    with open_job(job, Path(folder), TrackerLoader(tracker), options, force=force) as opened:
+    loader = TrackerLoader(tracker)
+    with open_run(*check_job(job, Path(folder), loader, options or JobOptions()), loader, force=force) as opened:
         return track_run(opened)
 
 
@@ -156,12 +157,9 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
-    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
-    is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
-    require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    is_selection = frames is None or isinstance(frames, FrameSelection)
-    require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
-    options, folder = _check_options(options), Path(folder)
+    if not isinstance(masks, Mapping) or not masks:
+        raise InputError("masks: expected masks by frame index, with at least one; pass {0: mask}")
+    options, folder = options or JobOptions(), Path(folder)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
@@ -174,17 +172,12 @@ def track(
             labels = convert_mask(mask, source.size, required=index == min(masks), max_id=MAX_ID)
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     video = "-" if source.path is None else os.path.abspath(source.path)
-    record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
-    run = make_run(record, folder, options, source, frames, annotations, {}, source.name)
-    with open_run(run, TrackerLoader(tracker), force=True) as opened:
+    removals = group_removals(options.removals, list_objects(annotations, {}), frames)
+    run = JobRun(folder, options, source, frames, annotations, {}, removals)
+    run.check_objects(classes.class_names, source.name)
+    record = run.complete_record(JobRecord(folder.name, video))
+    with open_run(run, record, TrackerLoader(tracker), force=True) as opened:
         return track_run(opened, classes=classes)
-
-
-def _check_options(options: JobOptions | None) -> JobOptions:
-    """Return the options, by default `JobOptions`; raise `InputError` for other types."""
-    options = JobOptions() if options is None else options
-    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
-    return options
 
 
 @dataclass(frozen=True)
@@ -192,6 +185,8 @@ class OpenRun:
     """A run whose folder is locked and whose tracker is loaded."""
 
     run: JobRun
+    record: JobRecord
+    """Record of the run before its first frame."""
     action: Action
     """Whether earlier results are reused, resumed, or replaced once the first frame is tracked."""
     earlier: JobRecord
@@ -202,23 +197,16 @@ class OpenRun:
     """Segmenter of the prompts; None without prompts."""
 
 
-def open_job(
-    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, force: bool = False, from_list: bool = False
-) -> AbstractContextManager[OpenRun]:
-    """Check a job and open its run, see `check_job` and `open_run`."""
-    return open_run(check_job(job, folder, loader, options, from_list=from_list), loader, force=force)
-
-
 @contextmanager
-def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iterator[OpenRun]:
+def open_run(run: JobRun, record: JobRecord, loader: TrackerLoader, *, force: bool = False) -> Iterator[OpenRun]:
     """Lock the folder of a run, choose the action, and load its tracker; results do not change.
 
     Raises `InputError` as `choose_action` and `TrackerOptions.load` do.
     """
     with locked_output(run.folder):
-        action, earlier = choose_action(run.folder, run.record, force=force)
+        action, earlier = choose_action(run.folder, record, force=force)
         if action == "reuse":
-            yield OpenRun(run, action, earlier)
+            yield OpenRun(run, record, action, earlier)
             return
         from aotlab.engine.tracking.directions import TimedTracker
         from aotlab.jobs.resume import ResumingTracker
@@ -228,14 +216,14 @@ def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iter
         model = loader.load(run.overrides)
         segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
         tracker, resumed = TimedTracker(model), False
-        if run.is_resumable:
+        if run.is_resumable and record.input_digests:
             confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
             tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
             resumed = action == "resume" and tracker.load()
         if not resumed:
             action = "track"  # also if the checkpoint is damaged
             model.reset(run.frames.count)
-        yield OpenRun(run, action, earlier, tracker, segmenter)
+        yield OpenRun(run, record, action, earlier, tracker, segmenter)
 
 
 def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
@@ -261,7 +249,7 @@ def track_run(
     """
     run, tracker = opened.run, opened.tracker
     if tracker is None:
-        return _reuse_results(run, opened.earlier)
+        return _reuse_results(opened)
     from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
 
     if opened.segmenter is not None:
@@ -274,13 +262,14 @@ def track_run(
             tracker.save_stopped(result.frames)
         resumable = (run.folder / STATE_FILE).is_file()
         result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
-    _record_result(run, result, opened.earlier)
+    _record_result(opened, result)
     return result
 
 
-def _reuse_results(run: JobRun, earlier: JobRecord) -> TrackResult:
+def _reuse_results(opened: OpenRun) -> TrackResult:
     """Return the finished results in a folder; record the paths of the video and of masks that were moved."""
-    current = replace(earlier, video=run.record.video, masks=run.record.masks)
+    run, earlier = opened.run, opened.earlier
+    current = replace(earlier, video=opened.record.video, masks=opened.record.masks)
     if current != earlier:
         write_job_record(run.folder, current)
     files = {name: output.file_name for name, output in run.options.outputs.items()}
@@ -304,7 +293,7 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
 
     def write(tracked: TrackedFrame) -> None:
         if not outputs.frames:
-            replace_results(run.folder, run.record, opened.earlier, resumed=opened.action == "resume")
+            replace_results(run.folder, opened.record, opened.earlier, resumed=opened.action == "resume")
             for index in run.prompts:
                 write_mask(run.folder / PROMPT_MASKS / f"{source.frame_name(index)}.png", run.masks[index])
         outputs.write(tracked)
@@ -313,8 +302,9 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
     bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
     error = _write_frames(stream(reader, partial(_predict, run, tracker, stop), write), outputs, bar)
     if isinstance(error, StallError):
-        remedy = "check the source, or wait longer (timeout)"
-        error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+        error = InputError(
+            f"{source.name}: no frame for {options.timeout:g} seconds; check the source, or wait longer (timeout)"
+        )
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
@@ -357,7 +347,7 @@ def _predict(
     with closing(results):
         for index, frame, prediction in results:
             annotated = frozenset[int]()
-            if index in run.masks.frames:
+            if index in run.masks:
                 annotated = frozenset(np.unique(run.masks[index]).tolist()) - {0}
             yield TrackedFrame(index, frame, prediction, run.source.time(index), max_id, annotated)
 
@@ -398,25 +388,27 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
     if not num_frames:
         return f"{name}: ended before the first frame to track; give an earlier start"
     if unused := [index for index in (*run.masks, *run.removals) if index >= num_frames]:
-        remedy = f"the video has {num_frames} frames; give a frame from 0 to {num_frames - 1}"
-        return f"{name}: the mask or removal of frame {min(unused)} was not used: {remedy}"
+        return (
+            f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; give "
+            f"a frame from 0 to {num_frames - 1}"
+        )
     return None
 
 
-def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
+def _record_result(opened: OpenRun, result: TrackResult) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    record, last_frame = run.record, run.record.last_frame
+    folder, record, last_frame = opened.run.folder, opened.record, opened.record.last_frame
     if last_frame is None and not record.fingerprint:  # of a stream; known only now
         last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     written = {path.name for path in result.written.values() if has_content(path)}
     written |= {PROMPT_MASKS} & {*record.written}
     record = replace(
         record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
-        error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
+        status=result.status, error=result.error, written=sorted(written),
     )  # fmt: skip
     # without space on the disk, the error of the run explains more than that of its record
     with suppress(InputError) if result.error else nullcontext():
-        if result.frames or not earlier.outputs:
-            write_job_record(run.folder, record)
-    if record.error is None:
-        remove(run.folder / STATE_FILE)
+        if result.frames or not opened.earlier.outputs:
+            write_job_record(folder, record)
+    if record.status == "done":
+        remove(folder / STATE_FILE)

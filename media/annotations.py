@@ -68,8 +68,8 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
             frame; results lack masks of tracked frames or have masks of others.
     """
     folder, record = path, read_job_record(path)
-    if record is not None and record.error is not None:
-        log.warning("%s: results of an unfinished run (%s)", folder, record.error)
+    if record is not None and record.problem:
+        log.warning("%s: results of an unfinished run (%s)", folder, record.problem)
     if (folder / JOB_RECORD).is_file() or (folder / CORRECTED_FILE).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
         require(outputs, f"{folder}: results without masks; track the video again and write masks")

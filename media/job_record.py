@@ -7,24 +7,22 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
 """File with the job record in a folder of results."""
-JOB_KIND = FileKind("record of a run", 3, "move its masks to another folder, or choose another")
+JOB_KIND = FileKind("record of a run", 4, "move its masks to another folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """File that marks a folder of corrected results, which job lists do not replace."""
 MASKS_FOLDER = "masks"
 """Name of the folder with the masks of all frames in a folder of results."""
 PROMPT_MASKS = "prompt_masks"
 """Name of the folder with the masks of prompts in a folder of results."""
-UNFINISHED = "not finished"
-"""Error of a record until its run has ended."""
 
 
 @dataclass
@@ -40,8 +38,10 @@ class JobRecord:
     """Seconds spent in the tracker."""
     rate: str = "24"
     """Frame rate of the video."""
+    status: Literal["unfinished", "failed", "done"] = "done"
+    """``unfinished`` until the run has ended."""
     error: str | None = None
-    """Error message; None on success."""
+    """Error message of a failed run."""
     written: list[str] = field(default_factory=list)
     """Names of the complete outputs; until the run has ended, names of all outputs."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
@@ -70,6 +70,11 @@ class JobRecord:
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
+
+    @property
+    def problem(self) -> str | None:
+        """Reason why the results are not complete; None if they are."""
+        return None if self.status == "done" else self.error or "not finished"
 
     @cached_property
     def _known_names(self) -> frozenset[str]:
@@ -128,9 +133,11 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
 
 def find_video(folder: Path, record: JobRecord) -> Path:
     """Return the video of the results in a folder; raise `InputError` if it is missing."""
-    remedy = "restore it, or put it next to the results"
-    exists = os.path.exists(record.video)
-    require(exists, f"{folder}: its video is missing, at {record.video} and next to the results; {remedy}")
+    if not os.path.exists(record.video):
+        raise InputError(
+            f"{folder}: its video is missing, at {record.video} and next to the results; restore it, or put it next to "
+            "the results"
+        )
     return Path(record.video)
 
 
@@ -138,9 +145,10 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
     """Raise `InputError` if a video differs in content from the video of the results in a folder."""
     from aotlab.media.video import compute_fingerprint  # loads NumPy
 
-    same = not record.fingerprint or record.fingerprint == compute_fingerprint(video)
-    problem = f"its video {video} has other content than the tracked one; restore it, or track it again"
-    require(same, f"{folder}: {problem}")
+    if record.fingerprint and record.fingerprint != compute_fingerprint(video):
+        raise InputError(
+            f"{folder}: its video {video} has other content than the tracked one; restore it, or track it again"
+        )
 
 
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:
@@ -149,16 +157,17 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
     ``frames`` have masks; masks in one file may leave out frames without objects.
     """
     first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
-    ended = record.error is None and not (folder / CORRECTED_FILE).is_file()
+    ended = record.status == "done" and not (folder / CORRECTED_FILE).is_file()
     if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
-    remedy = "run the track command again"
     if outside:
-        tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
-        raise InputError(f"has a mask of frame {outside[0]}, but {tracked}; remove it, or {remedy}")
+        raise InputError(
+            f"has a mask of frame {outside[0]}, but frames {first} to {'the end' if last is None else last} were "
+            "tracked; remove it, or run the track command again"
+        )
     if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
-        raise InputError(f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
+        raise InputError(f"has masks of {len(frames)} of {record.frames} tracked frames; run the track command again")
 
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:

@@ -71,8 +71,8 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
             remedy = quoting if len(videos) > 1 else "check the spelling"
             require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
-        is_mask = len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES
-        require(not is_mask, f"{video}: not a video; did you mean --mask {video}?")
+        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise InputError(f"{video}: not a video; did you mean --mask {video}?")
 
 
 def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:
@@ -111,9 +111,11 @@ def track_video(
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.engine.tracking.options import TrackerLoader
-    from aotlab.jobs.track import open_job, track_run
+    from aotlab.jobs.check import check_job
+    from aotlab.jobs.track import open_run, track_run
 
-    with open_job(job, folder, TrackerLoader(tracker), options, force=force) as opened:
+    loader = TrackerLoader(tracker)
+    with open_run(*check_job(job, folder, loader, options), loader, force=force) as opened:
         header = f"{describe_run(job, opened.run)}, into {folder}"
         if dry_run:
             print(f"{header}\nstatus: {STATUSES[opened.action]}")

@@ -36,7 +36,7 @@ def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
     """Check wrapped content and return it; raises `ValueError` for another kind or version, or changed content."""
-    if not isinstance(wrapped, dict) or (wrapped.get("kind"), wrapped.get("version")) != kind[:2]:
+    if not isinstance(wrapped, dict) or (wrapped.get("kind"), wrapped.get("version")) != (kind.name, kind.version):
         raise ValueError("written by another program or another version of this one")
     content = {name: value for name, value in wrapped.items() if name not in WRAPPER_KEYS}
     if wrapped.get("digest") != digest(content):

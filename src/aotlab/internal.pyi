@@ -3,7 +3,6 @@ from .media.coco import format_coco as format_coco, parse_coco as parse_coco
 from .media.frames import store_frame as store_frame
 from .media.job_record import (
     CORRECTED_FILE as CORRECTED_FILE,
-    UNFINISHED as UNFINISHED,
     find_video as find_video,
     list_output_files as list_output_files,
     require_same_video as require_same_video,

@@ -314,13 +314,13 @@ def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
     results, parts = write_results(tmp_path, names), []
     for left_out in (None, "clip0", "clip5"):
         if left_out:
-            change_record(results / left_out, error="not finished")
+            change_record(results / left_out, status="unfinished")
         out = tmp_path / f"without {left_out}"
         assert merge(results, out, "--split", "0.6") == bool(left_out)
         parts.append({folder.name for folder in (out / "val" / "images").iterdir()})
     assert parts == [{"clip1", "clip4"}] * 3
     for name in parts[0]:
-        change_record(results / name, error="not finished")
+        change_record(results / name, status="unfinished")
     assert merge(results, tmp_path / "o", "--split", "0.6") == 2
     assert "no usable video for val; clip0, clip1" in capsys.readouterr().err
 
@@ -367,7 +367,7 @@ def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
 
 def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b", "c", "d"]), tmp_path / "set"
-    change_record(results / "a", error="not finished")
+    change_record(results / "a", status="unfinished")
     (results / "b" / ".track.json").write_text("{")
     change_record(results / "c", video=str(tmp_path / "gone.mp4"))
     assert merge(results, out) == 1
@@ -376,7 +376,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     assert first == "error: a: not finished; left out"
     assert second.startswith("error: b: no record of its tracking")
     assert "gone.mp4" in third
-    change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
+    change_record(results / "d", status="unfinished", video=str(tmp_path / "gone.mp4"))
     assert merge(results, out, "--force") == 2
     assert re.search("no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err)
 

@@ -152,7 +152,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     folder = write_results(tmp_path, ["a"])
     for index in (0, 1, *range(6, LENGTH)):
         (folder / "a" / "masks" / f"{index:05d}.png").unlink()
-    change_record(folder / "a", frames=4, first_frame=2, last_frame=5, error="stopped")
+    change_record(folder / "a", frames=4, first_frame=2, last_frame=5, status="failed", error="stopped")
     session = open_clip(folder / "a")
     document = session.document
     for index in (0, 6):

@@ -73,22 +73,22 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
 
 
 def test_job_of_another_process_keeps_its_record(output, job):
-    write_job_record(output / "a", replace(make_record(job), error="not finished"))
+    write_job_record(output / "a", make_record(job))
     with locked(output / "a" / LOCK_SUFFIX):
         record = track(job, output)
     assert "in use by" in record.error
-    assert read_job_record(output / "a").error == "not finished"
+    assert read_job_record(output / "a").status == "unfinished"
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = check_job(job, output, LOADER, JobOptions(write="masks"))
+    run, record = check_job(job, output, LOADER, JobOptions(write="masks"))
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
-    with pytest.raises(InputError, match="results of other inputs"), open_run(run, LOADER):
+    with pytest.raises(InputError, match="results of other inputs"), open_run(run, record, LOADER):
         pass
-    write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
-    with open_run(run, LOADER) as opened:
+    write_job_record(output, replace(earlier, input_digests=record.input_digests))
+    with open_run(run, record, LOADER) as opened:
         assert opened.action == "reuse"
     assert read_job_record(output).frames == 1
 
@@ -100,7 +100,7 @@ def test_results_written_since_the_plan_stay(output, job):
     ({"realtime": True}, False),
 ])  # fmt: skip
 def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
-    run = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
+    run, _ = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
     assert run.is_resumable == resumable
 
 

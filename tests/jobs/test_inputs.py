@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,11 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
 def test_only_a_leading_number_is_a_frame(value, frame, file):
     mask = parse_mask(value)
     assert (mask.frame, mask.value) == (frame, file)
+
+
+def test_path_with_equals_sign_has_no_frame():
+    assert parse_mask(Path("10=first.png")) == Job("a", "a.mp4", Path("10=first.png")).masks[0]
+    assert parse_mask(Path("10=first.png")) == (None, None, "10=first.png")
 
 
 @pytest.mark.parametrize(("values", "within", "expected"), [
@@ -256,13 +262,11 @@ def test_job_takes_prompts_of_any_numbers(box):
 
 def test_job_takes_values_of_python():
     mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
-    names, levels = {1: "cat", 7: "dog"}, np.array([0, 4095])
-    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, levels=levels, rate=25)
+    names = {1: "cat", 7: "dog"}
+    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), rate=25)
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
-    assert (job.classes, job.levels, job.rate) == (names, "0,4095", "25")
-    assert Job("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
-    assert Job("a", "a.tif", segmenter=np.array(["a.onnx", "b.onnx"])).segmenter[1].name == "b.onnx"
+    assert (job.classes, job.rate, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

@@ -1,6 +1,5 @@
 """Earlier results in an output folder: reused, resumed, replaced or rejected."""
 
-import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,9 +30,10 @@ class Earlier:
 
 MASKS, BOTH = {"masks": ["*.png"]}, {"masks": ["*.png"], "coco.json": []}
 MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
-WANTED = JobRecord("a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=[*BOTH], outputs=BOTH)
-DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
+WANTED = JobRecord("a", "/a.mp4", {"video": "a", "settings": "b"}, status="unfinished", written=[*BOTH], outputs=BOTH)
+DONE = Earlier(replace(WANTED, status="done", frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
+FAILED = replace(STOPPED, record=replace(WANTED, status="failed", error="disk full"))
 OTHER = Earlier(replace(DONE.record, input_digests={"video": "other", "settings": "b"}, outputs=MASKS), (MASK,))
 UNKNOWN = Earlier(replace(OTHER.record, input_digests={}), (MASK,))
 
@@ -55,6 +55,8 @@ def try_action(folder, record, **options):
     (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
+    (FAILED, "resume", "resume"),
+    (replace(FAILED, files=FILES), "track", "track"),
     (OTHER, "refuse", "track"),
     (UNKNOWN, "refuse", "track"),
     (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "track"),
@@ -72,22 +74,10 @@ def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, acti
     assert try_action(tmp_path, WANTED, force=True) == forced_action
 
 
-def test_error_about_other_inputs_mentions_edited_masks(tmp_path):
-    OTHER.write(tmp_path)
-    os.utime(tmp_path / MASK, (2**32, 2**32))
-    with pytest.raises(InputError, match=r"other inputs \(different video\) and masks that were edited; choose"):
-        choose_action(tmp_path, WANTED)
-
-
-def test_masks_edited_after_a_failure_need_force(tmp_path):
-    replace(STOPPED, record=replace(WANTED, error="disk full"), files=FILES).write(tmp_path)
-    os.utime(tmp_path / JOB_RECORD)
-    assert try_action(tmp_path, WANTED) == "track"
-    os.utime(tmp_path / MASK, (2**32, 2**32))
-    assert try_action(tmp_path, WANTED) == "refuse"
-    record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
+def test_failure_keeps_the_error_of_failed_results(tmp_path):
+    FAILED.write(tmp_path)
+    record_failure(tmp_path, replace(WANTED, status="failed", error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
-    assert try_action(tmp_path, WANTED, force=True) == "track"
 
 
 @pytest.mark.parametrize(("earlier", "words"), [
@@ -147,13 +137,13 @@ def test_only_complete_results_are_finished(tmp_path, earlier, finished):
 
 def test_failures_without_results_replace_each_other(tmp_path):
     for error in ("damaged", "missing"):
-        record_failure(tmp_path, JobRecord("a", error=error))
+        record_failure(tmp_path, JobRecord("a", status="failed", error=error))
         assert read_job_record(tmp_path).error == error
 
 
 def test_failure_is_not_recorded_in_a_locked_folder(tmp_path):
-    failed = JobRecord("a", error="damaged")
-    for in_use, error in ((True, WANTED.error), (False, "damaged")):
+    failed = JobRecord("a", status="failed", error="damaged")
+    for in_use, error in ((True, None), (False, "damaged")):
         STOPPED.write(tmp_path)
         with locked_output(tmp_path) if in_use else nullcontext():
             record_failure(tmp_path, failed)

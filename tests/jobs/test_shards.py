@@ -9,6 +9,7 @@ SLURM_ARRAY = {
     "SLURM_ARRAY_TASK_ID": "5",
     "SLURM_ARRAY_TASK_COUNT": "4",
     "SLURM_ARRAY_TASK_MIN": "1",
+    "SLURM_ARRAY_TASK_MAX": "7",
     "SLURM_ARRAY_TASK_STEP": "2",
 }
 
@@ -42,6 +43,7 @@ def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_STEP": "0"}, "SLURM_ARRAY_TASK_STEP=0: not a whole number of 1"),
     ("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "auto: no variables"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "4/4: expected I/N"),
+    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_COUNT": "3"}, "array of 3 tasks from 1 to 7: must be a range such as"),
 ])  # fmt: skip
 def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
     for name, value in values.items():

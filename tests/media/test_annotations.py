@@ -238,7 +238,7 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     with pytest.raises(InputError, match="belongs to video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
     assert "unfinished" not in caplog.text
-    write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
+    write_job_record(tmp_path, replace(record, video_name="clip", status="unfinished"))
     read_annotations(tmp_path, VIDEO, strict=True)
     assert f"{tmp_path}: results of an unfinished run (not finished)" in caplog.text
 

@@ -222,7 +222,7 @@ def test_run_of_some_frames_is_scored_on_these(truth, tmp_path, read_error_line,
     for path in frames[:3]:
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
-    write_job_record(results, JobRecord("part", error="not finished"))
+    write_job_record(results, JobRecord("part", status="unfinished"))
     assert "part: results of an unfinished run (not finished)" in read_error_line(main(line))
     write_job_record(results, JobRecord("part"))
     assert main([*line, "--force"]) == 0

@@ -61,7 +61,8 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
     job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
-    assert not check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options).is_resumable
+    run, _ = check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options)
+    assert not run.is_resumable
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from aotlab.utils.versioned_files import read_versioned, unwrap, wrap, write_ver
 from tests.mutations import mutate_tree
 
 CONTENTS = {
-    "job": (JOB_KIND, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
+    "job": (JOB_KIND, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", "failed", "late", ["a"], ["a.png"]))),
     "sequence": (SEQUENCE_KIND, asdict(SequenceRecord("digest", 3, 1.5, 2.5))),
 }
 

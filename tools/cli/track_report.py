@@ -118,7 +118,7 @@ def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: S
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
     labels = {job.name: job.label for job in jobs}
     num_done = len(result.records) - len(result.errors)
-    num_kept = sum(result.records[name].error is None for name in result.errors)
+    num_kept = sum(result.records[name].status == "done" for name in result.errors)
     counts = []
     if num_done or not num_kept:
         counts.append(f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done")

@@ -95,7 +95,7 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
         (scripts / name).chmod(0o755)
     array = {
         "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0",
-        "SLURM_ARRAY_TASK_STEP": "1", "SLURM_CPUS_PER_TASK": "1",
+        "SLURM_ARRAY_TASK_MAX": "1", "SLURM_ARRAY_TASK_STEP": "1", "SLURM_CPUS_PER_TASK": "1",
     }  # fmt: skip
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

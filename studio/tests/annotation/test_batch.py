@@ -240,7 +240,7 @@ def test_clip_requested_twice_is_opened_once(results, make_batch, begin_request)
 
 
 def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, begin_request):
-    change_record(results / "a", written=[], error="no mask")
+    change_record(results / "a", written=[], status="failed", error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     with batch.use("a", "Ann", is_page=True) as session:
@@ -259,7 +259,7 @@ def test_list_reads_only_changed_records(results, batch, monkeypatch):
     monkeypatch.setattr(clips, "read_job", lambda folder: [read.append(folder.name), read_job(folder)][1])
     assert batch.list_clips() == shown
     assert read == []
-    change_record(results / shown[0].name, error="damaged video")
+    change_record(results / shown[0].name, status="failed", error="damaged video")
     assert find_clip(batch, shown[0].name).error == "damaged video"
     assert read == [shown[0].name]
 
@@ -271,7 +271,7 @@ def test_opening_a_clip_removes_files_of_a_killed_export(results, batch):
 
 
 def test_clips_of_a_killed_list_are_shown(results, make_batch):
-    change_record(results / "c", error="not finished")
+    change_record(results / "c", status="unfinished")
     batch = make_batch(results)
     assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
 
@@ -818,7 +818,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
 
 def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
     set_status(batch, "a", "Ann", "accepted")
-    change_record(results / "a", error="not finished")
+    change_record(results / "a", status="unfinished")
     assert statuses(batch).keys() == {"a", "b", "c"}
     exported = batch.export_all([])
     assert any(text.startswith("a") for text in [*exported.names, *exported.problems, *exported.left_out])

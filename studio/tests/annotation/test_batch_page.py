@@ -19,7 +19,7 @@ from tests.processes import wait_until
 
 @needs_browser
 def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, results, batch):
-    change_record(results / "a", error="no mask")
+    change_record(results / "a", status="failed", error="no mask")
     (results / "a" / "thumbnail.jpg").unlink()
     tab = context.new_page()
     failed = []

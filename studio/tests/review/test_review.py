@@ -171,11 +171,11 @@ def test_thin_lines_ignored_and_fragments_found():
     assert measure_fragment(mask) == 0.5
 
 
-def write_clip(folder, name, lost=(), check=(), label="", frames=20, error=None):
+def write_clip(folder, name, lost=(), check=(), label="", frames=20, status="done", error=None):
     """Write record and review of a video with two objects."""
     objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
     checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
-    write_job_record(folder / name, JobRecord(name, "\udcff.mp4", frames=frames, error=error))
+    write_job_record(folder / name, JobRecord(name, "\udcff.mp4", frames=frames, status=status, error=error))
     write_json(folder / name / "review.json", VideoReview(objects, checks))
 
 
@@ -194,7 +194,7 @@ def test_videos_are_sorted_by_number_of_checks(tmp_path):
     write_clip(tmp_path, "fine")
     write_clip(tmp_path, "one", check=[check])
     write_clip(tmp_path, "two", check=[check, (2, 1, "lost")])
-    write_clip(tmp_path, "wrong", error="no mask")
+    write_clip(tmp_path, "wrong", status="failed", error="no mask")
     clips = Batch(tmp_path, open_clip).list_clips()
     assert [clip.name for clip in clips] == ["wrong", "two", "one", "fine"]
 
@@ -210,8 +210,8 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
 
 
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
-    write_clip(tmp_path, "w", error="not finished")
-    write_clip(tmp_path, "f", error="x < y")
+    write_clip(tmp_path, "w", status="unfinished")
+    write_clip(tmp_path, "f", status="failed", error="x < y")
     assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if clip.is_listed] == [("f", "x < y")]
 
 

@@ -128,7 +128,7 @@ class Batch:
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
-            error = clip.job.error or "" if row.status == "open" else ""
+            error = clip.job.problem or "" if row.status == "open" else ""
         except InputError as problem:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         holder = self.open_clips.find_holder(clip, person)

@@ -45,12 +45,12 @@ class BatchClip:
         """Record of the clip's tracking; for a video, only its name and path."""
         if self.is_video:
             return sdk.JobRecord(self.name, str(self.path))
-        return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)
+        return read_job(self.path) or sdk.JobRecord(self.name, status="unfinished", error=NO_RECORD)
 
     @property
     def is_listed(self) -> bool:
         """Whether the list shows the clip: a video, or results that are tracked or edited."""
-        return self.job.error not in (internal.UNFINISHED, NO_RECORD) or (self.project / PROJECT_FILE).exists()
+        return self.job.status != "unfinished" or (self.project / PROJECT_FILE).exists()
 
     def video_is_in(self, folder: Path) -> bool:
         """Return whether the video of the clip is this folder, or is inside it."""

@@ -117,8 +117,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
 def read_masks(clip: BatchClip) -> VideoMasks:
     """Return a clip's video with the masks of its results, or of its project if it is a video."""
     job = clip.job
-    if job.error:
-        raise InputError(job.error)
+    if job.problem:
+        raise InputError(job.problem)
     video = internal.find_video(clip.path, job)
     internal.require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels or read_levels(clip.project))
