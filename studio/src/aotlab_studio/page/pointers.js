@@ -55,7 +55,10 @@ export class Gestures {
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
-      if (toolbox.tool.usesBrush && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+      const { ctrlKey, deltaX, deltaY, shiftKey } = event;
+      if (!ctrlKey && deltaX) viewer.pan(-deltaX, -deltaY);
+      else if (!ctrlKey && shiftKey) viewer.pan(-deltaY, 0); // as browsers scroll
+      else if (toolbox.tool.usesBrush && !ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
       else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
     }, { passive: false });
   }

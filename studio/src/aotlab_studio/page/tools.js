@@ -1,6 +1,6 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, getPointer, showKey } from './dom.js';
+import { createElement, createIcon, element, getPointer, keepFocus, showKey } from './dom.js';
 import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
@@ -48,7 +48,8 @@ export const TOOLS = [
     release: ({ prompter }) => prompter.sendScribble(),
   },
   {
-    name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
+    name: 'brush', key: 'B', icon: 'brush',
+    help: 'Brush: draw on the object. The wheel or the buttons − and + change the size.',
     usesBrush: true, release: (toolbox) => toolbox.send(),
   },
   {
@@ -89,6 +90,7 @@ const PAN = TOOLS[TOOLS.length - 1];
 export class Toolbox {
   /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
   constructor({ history, playback, project, queue, selection, viewer }) {
+    this.history = history;
     this.playback = playback;
     this.queue = queue;
     this.selection = selection;
@@ -281,7 +283,10 @@ export class Toolbox {
     this.show();
   }
 
+  /** Show the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
+    const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
+    if (element('undo').disabled === canUndo) keepFocus(() => { element('undo').disabled = !canUndo; });
     this.viewer.sketches = [...this.sentInput, this.createInput()];
     this.viewer.requestDraw();
   }

@@ -9,15 +9,34 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
+const OPAQUE = 0xff000000; // colors have red in the lowest byte
 
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
+
+/** Masks in one look; its pixels are kept, as clearing them is faster than allocating new ones. */
+class Layer {
+  canvas = document.createElement('canvas');
+  image = new ImageData(1, 1);
+
+  /** Return the cleared pixels. @param {number} width @param {number} height */
+  clear(width, height) {
+    if (this.image.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
+    return new Uint32Array(this.image.data.buffer).fill(0);
+  }
+
+  show() {
+    const { width, height } = this.image;
+    Object.assign(this.canvas, { width, height }).getContext('2d')?.putImageData(this.image, 0, 0);
+  }
+}
 
 export class Viewer {
   constructor() {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    this.mask = document.createElement('canvas');
+    this.fill = new Layer(); // opaque
+    this.outline = new Layer();
     this.image = /** @type {ImageBitmap | null} */ (null);
     this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
     this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
@@ -26,7 +45,7 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    /** Visible objects by id; colors have red in the lowest byte; `halo` is the color around the outline. */
+    /** Visible objects by id; `halo` is the color around the outline. */
     this.objects = /** @type {Map<number, {name: string, color: number, halo: number}>} */ (new Map());
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
@@ -50,7 +69,7 @@ export class Viewer {
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
       const halo = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
-      return [id, { name, color: red | (green << 8) | (blue << 16), halo }];
+      return [id, { name, color: red | (green << 8) | (blue << 16) | OPAQUE, halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
@@ -130,38 +149,33 @@ export class Viewer {
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
-    Object.assign(this.mask, { width, height });
-    const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
-    const image = context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
-    const alpha = fill.checked ? Math.round(opacity.valueAsNumber * 255) : 0;
-    const hasOutline = outline.checked; // read once, not for each pixel
+    const [fills, outlines] = [this.fill, this.outline].map((layer) => layer.clear(width, height));
     const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
-    let [index, last] = [0, 0];
-    /** @type {{color: number, halo: number} | undefined} */
-    let object;
+    let [index, last, color, halo] = [0, 0, 0, 0];
     for (let y = 0; y < height; y += 1) {
+      const above = y ? -width : 0;
+      const below = y < height - 1 ? width : 0;
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
-          object = this.objects.get(id);
-          if (object) visibleIds.add(id);
+          ({ color, halo } = this.objects.get(id) ?? { color: 0, halo: 0 });
+          if (color) visibleIds.add(id);
         }
-        if (!object) continue;
-        const left = x ? index - 1 : index;
-        const right = x < width - 1 ? index + 1 : index;
-        const above = y ? index - width : index;
-        const below = y < height - 1 ? index + width : index;
-        const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
-        const isOutline = hasOutline && !isInside;
-        pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
-        if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
+        if (!color) continue;
+        fills[index] = color;
+        const left = x ? -1 : 0;
+        const right = x < width - 1 ? 1 : 0;
+        const isInside = ids[index + left] === id && ids[index + right] === id
+          && ids[index + above] === id && ids[index + below] === id;
+        if (isInside) continue;
+        outlines[index] = color;
+        for (const step of [left, right, above, below]) if (ids[index + step] === 0) outlines[index + step] = halo;
       }
     }
-    context.putImageData(image, 0, 0);
+    this.fill.show();
+    this.outline.show();
     const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.requestDraw();
@@ -189,8 +203,14 @@ export class Viewer {
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
+    if (this.labels && !this.placeholder) {
+      const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
+      context.globalAlpha = opacity.valueAsNumber;
+      if (fill.checked) context.drawImage(this.fill.canvas, 0, 0);
+      context.globalAlpha = 1;
+      if (outline.checked) context.drawImage(this.outline.canvas, 0, 0);
+    }
     context.globalAlpha = 1;
-    if (this.labels && !this.placeholder) context.drawImage(this.mask, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
