@@ -4,7 +4,7 @@
 
 import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
 import { showHint, showMessage } from './messages.js';
-import { toPairs } from './viewer.js';
+import { getDistance, toPairs } from './viewer.js';
 
 /** @import { App } from './main.js' */
 /** @import { Point } from './viewer.js' */
@@ -17,8 +17,6 @@ const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels 
  * `clickedId`: visible object under the first of two clicks.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, isTouch: boolean, time: number, isDoubleClick: boolean,
  *   clickedId: number, pointers: Map<number, Point>, place: ReturnType<typeof measurePlace>}} Gesture */
-
-const getDistance = (/** @type {Point} */ a, /** @type {Point} */ b) => Math.hypot(a.x - b.x, a.y - b.y);
 
 /** Return the center of the pointers, and the distance of two. @param {Map<number, Point>} pointers */
 function measurePlace(pointers) {
@@ -190,7 +188,7 @@ class ClickPreview {
   get canPreview() {
     const { toolbox: { tool, isDown, erasesByDefault, playback, selection, viewer }, tracking } = this.app;
     if (tool.name !== 'click' || isDown || erasesByDefault || tracking.job || !playback.isReady) return false;
-    return !selection.id || !viewer.labels?.ids.includes(selection.id); // checked last: scans the mask
+    return !selection.id || !viewer.labels?.presentIds.has(selection.id);
   }
 
   /** Preview a click at a point of the frame; null: none. @param {Point | null} point */

@@ -3,7 +3,7 @@
 import { createElement, createIcon, element, getPointer, keepFocus, showKey } from './dom.js';
 import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
-import { toPairs } from './viewer.js';
+import { getDistance, toPairs } from './viewer.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { App } from './main.js' */
@@ -38,14 +38,12 @@ export const TOOLS = [
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
-    makesPrompts: true,
-    press: ({ prompter }, point) => prompter.click(point),
+    makesPrompts: true, press: ({ prompter }, point) => prompter.click(point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
-    makesPrompts: true,
-    release: ({ prompter }) => prompter.sendScribble(),
+    makesPrompts: true, release: ({ prompter }) => prompter.sendScribble(),
   },
   {
     name: 'brush', key: 'B', icon: 'brush',
@@ -63,8 +61,7 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    isPolygon: true,
-    press: (toolbox, point) => toolbox.addCorner(point),
+    isPolygon: true, press: (toolbox, point) => toolbox.addCorner(point),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -112,8 +109,6 @@ export class Toolbox {
       return button;
     }));
     this.showButtons();
-    playback.onLeave = selection.onLeave = () => this.finish();
-    playback.isDrawing = () => this.points.length > 0 || this.sentInput.length > 0;
   }
 
   toggleSubtract() {
@@ -206,10 +201,8 @@ export class Toolbox {
   move(/** @type {Point} */ point) {
     if (!this.isDown) return;
     const { points, tool } = this;
-    const last = points[points.length - 1];
-    const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (distance >= MIN_DISTANCE) points.push(point);
+    else if (getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
     // a long line gets coarser
     if (points.length > MAX_POINTS) this.points = points.filter((_, index) => index % 2 === 0);
     this.show();
@@ -218,7 +211,7 @@ export class Toolbox {
   /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
     const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
-    const distance = Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom;
+    const distance = getDistance(point, first) * this.viewer.zoom;
     if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send();
     else if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
   }

@@ -9,34 +9,18 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
-const OPAQUE = 0xff000000; // colors have red in the lowest byte
+
+export const getDistance = (/** @type {Point} */ a, /** @type {Point} */ b) => Math.hypot(a.x - b.x, a.y - b.y);
 
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
-
-/** Masks in one look; its pixels are kept, as clearing them is faster than allocating new ones. */
-class Layer {
-  canvas = document.createElement('canvas');
-  image = new ImageData(1, 1);
-
-  /** Return the cleared pixels. @param {number} width @param {number} height */
-  clear(width, height) {
-    if (this.image.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
-    return new Uint32Array(this.image.data.buffer).fill(0);
-  }
-
-  show() {
-    const { width, height } = this.image;
-    Object.assign(this.canvas, { width, height }).getContext('2d')?.putImageData(this.image, 0, 0);
-  }
-}
 
 export class Viewer {
   constructor() {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    this.fill = new Layer(); // opaque
-    this.outline = new Layer();
+    this.layers = [1, 2].map(() => document.createElement('canvas')); // masks: filled and opaque; their outlines
+    this.images = [new ImageData(1, 1), new ImageData(1, 1)]; // their pixels, kept as new ones take longer
     this.image = /** @type {ImageBitmap | null} */ (null);
     this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
     this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
@@ -45,7 +29,7 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    /** Visible objects by id; `halo` is the color around the outline. */
+    /** Visible objects by id; colors have red in the lowest byte; `halo` is the color around the outline. */
     this.objects = /** @type {Map<number, {name: string, color: number, halo: number}>} */ (new Map());
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
@@ -61,6 +45,7 @@ export class Viewer {
 
   setSize(/** @type {[number, number]} */ [height, width]) {
     this.size = { width, height };
+    this.images = this.layers.map(() => new ImageData(width, height));
     if (this.isFitted) this.fit();
   }
 
@@ -69,7 +54,7 @@ export class Viewer {
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
       const halo = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
-      return [id, { name, color: red | (green << 8) | (blue << 16) | OPAQUE, halo }];
+      return [id, { name, color: red | (green << 8) | (blue << 16) | 0xff000000, halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
@@ -148,35 +133,32 @@ export class Viewer {
 
   paintMask() {
     if (!this.labels) return;
-    const { width, height, ids } = this.labels;
-    const [fills, outlines] = [this.fill, this.outline].map((layer) => layer.clear(width, height));
-    const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
-    let [index, last, color, halo] = [0, 0, 0, 0];
+    const { width, height, ids, presentIds } = this.labels;
+    const [fills, outlines] = this.images.map(({ data }) => new Uint32Array(data.buffer).fill(0));
+    let [pixel, last, color, halo] = [0, 0, 0, 0];
     for (let y = 0; y < height; y += 1) {
-      const above = y ? -width : 0;
-      const below = y < height - 1 ? width : 0;
-      for (let x = 0; x < width; x += 1, index += 1) {
-        const id = ids[index];
+      const [above, below] = [y ? -width : 0, y < height - 1 ? width : 0]; // the pixel itself at the edge
+      for (let x = 0; x < width; x += 1, pixel += 1) {
+        const id = ids[pixel];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
           ({ color, halo } = this.objects.get(id) ?? { color: 0, halo: 0 });
-          if (color) visibleIds.add(id);
         }
         if (!color) continue;
-        fills[index] = color;
+        fills[pixel] = color;
         const left = x ? -1 : 0;
         const right = x < width - 1 ? 1 : 0;
-        const isInside = ids[index + left] === id && ids[index + right] === id
-          && ids[index + above] === id && ids[index + below] === id;
-        if (isInside) continue;
-        outlines[index] = color;
-        for (const step of [left, right, above, below]) if (ids[index + step] === 0) outlines[index + step] = halo;
+        if (ids[pixel + left] === id && ids[pixel + right] === id
+          && ids[pixel + above] === id && ids[pixel + below] === id) continue;
+        outlines[pixel] = color;
+        for (const step of [left, right, above, below]) if (ids[pixel + step] === 0) outlines[pixel + step] = halo;
       }
     }
-    this.fill.show();
-    this.outline.show();
-    const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
+    for (const [index, canvas] of this.layers.entries()) {
+      Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
+    }
+    const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.requestDraw();
   }
@@ -206,9 +188,9 @@ export class Viewer {
     if (this.labels && !this.placeholder) {
       const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
       context.globalAlpha = opacity.valueAsNumber;
-      if (fill.checked) context.drawImage(this.fill.canvas, 0, 0);
+      if (fill.checked) context.drawImage(this.layers[0], 0, 0);
       context.globalAlpha = 1;
-      if (outline.checked) context.drawImage(this.outline.canvas, 0, 0);
+      if (outline.checked) context.drawImage(this.layers[1], 0, 0);
     }
     context.globalAlpha = 1;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
