@@ -6,7 +6,7 @@
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, keepFocus, returnFocus } from './dom.js';
+import { addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -52,7 +52,7 @@ export class App {
     this.objectPanel = new ObjectPanel(this);
     this.clip = new ClipHeader(this.project, this.queue);
     addIcons();
-    returnFocus();
+    installFocusReturn();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
@@ -176,7 +176,7 @@ export class App {
 
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
-    keepFocus(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
+    focusViewIfLost(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
     this.scrollToSelected();
   }
 

@@ -1,6 +1,6 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, getPointer, keepFocus, showKey } from './dom.js';
+import { createElement, createIcon, element, getPointer, focusViewIfLost, showKey } from './dom.js';
 import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
 import { getDistance, toPairs } from './viewer.js';
@@ -10,8 +10,8 @@ import { getDistance, toPairs } from './viewer.js';
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** Input of a tool for an object on a frame; `erase` is whether it removes pixels; only clicks have `click`.
- * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
+/** Frame and object of a press; whether it removes. @typedef {{frame: number, target: Target, erase: boolean}} Press */
+/** Input of a tool; only clicks have `click`. @typedef {Sketch & Press & {click?: Click}} Input */
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
@@ -96,7 +96,7 @@ export class Toolbox {
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12; // of the brush, in pixels of the frame
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
-    /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
+    /** Last press. @type {Press} */
     this.strokeStart = { frame: 0, target: selection.target, erase: false };
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
@@ -279,7 +279,7 @@ export class Toolbox {
   /** Show the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
     const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
-    if (element('undo').disabled === canUndo) keepFocus(() => { element('undo').disabled = !canUndo; });
+    if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
     this.viewer.sketches = [...this.sentInput, this.createInput()];
     this.viewer.requestDraw();
   }
