@@ -132,6 +132,18 @@ def test_letters_follow_the_label_and_brackets_the_position(idle_page):
         press(idle_page, "KeyW", "z", ctrlKey=True)  # undo goes by what is printed
 
 
+def test_typed_shortcut_wins_over_the_position_of_a_bracket(idle_page):
+    radius = idle_page.radius()
+    press(idle_page, "BracketRight", "w")
+    idle_page.wait_status("Cursor at")
+    press(idle_page, "BracketLeft", "z")
+    assert idle_page.tool() == "scribble"
+    press(idle_page, "BracketLeft", "?", shiftKey=True)
+    assert idle_page.tab.is_visible("#help-dialog")
+    idle_page.key("Escape", "b")
+    assert idle_page.radius() == radius
+
+
 def test_letters_follow_their_place_without_latin_letters(idle_page):
     press(idle_page, "KeyX", "x")
     assert press(idle_page, "KeyU", ",")  # as of a French or Dvorak layout
@@ -139,6 +151,15 @@ def test_letters_follow_their_place_without_latin_letters(idle_page):
     assert idle_page.tool() == "brush"
     press(idle_page, "KeyX", "ч")
     assert idle_page.tool() == "box"
+
+
+def test_wheel_pans_sideways(idle_page):
+    before, radius = idle_page.place()[-1], idle_page.radius()
+    for values in ({"deltaX": -40, "deltaY": -20}, {"deltaY": -30, "shiftKey": True}):
+        idle_page.tab.dispatch_event("#view", "wheel", values)
+    idle_page.move(30, 20)
+    assert idle_page.place() == pytest.approx([30 - 7000 / before, 20 - 2000 / before, before], abs=1)
+    assert idle_page.radius() == radius
 
 
 def test_keys_zoom_at_the_cursor_and_pan(idle_page):

@@ -32,6 +32,13 @@ CONTRASTS = """() => {
         });
 }"""
 
+COUNT_PAINTS = """() => {
+    const { prototype } = CanvasRenderingContext2D, put = prototype.putImageData;
+    window.paints = 0;
+    prototype.putImageData = function (...values) { paints += 1; put.apply(this, values); };
+}"""
+"""Counts from now on how often pixels are computed."""
+
 
 def test_controls_have_names_and_the_page_fits(page):
     page.drag((15, 10), (20, 12))
@@ -57,6 +64,19 @@ def test_focus_is_visible_on_every_kind_of_control(page, one_object):
         before = page.tab.screenshot()
         page.tab.locator(control).evaluate("control => control.focus({ focusVisible: true })")
         assert page.tab.screenshot() != before, control
+
+
+def test_opacity_does_not_paint_the_masks_again(page):
+    page.drag((10, 10), (20, 10))
+    page.wait_shown("object 1")
+    before = page.pixel(15, 10)
+    page.tab.evaluate(COUNT_PAINTS)
+    page.tab.fill("#opacity", "1")
+    page.wait_until(lambda: page.pixel(15, 10) != before)
+    full = page.pixel(15, 10)
+    page.tab.uncheck("#fill")
+    page.wait_until(lambda: page.pixel(15, 10) not in (before, full))
+    assert page.tab.evaluate("paints") == 0
 
 
 def test_text_contrast_is_aa_in_light_and_dark(page):
@@ -86,6 +106,17 @@ def test_range_is_in_view_with_touch(browser, served, session, size):
         box, foot = (page.tab.locator(name).bounding_box() for name in ("#last", "footer"))
         assert box["y"] + box["height"] <= foot["y"]
         assert box["height"] >= 44
+
+
+def test_phone_on_its_side_shows_its_objects(browser, served, session):
+    draw(session, 0, 1, 2)
+    with browser.new_context(viewport={"width": 844, "height": 390}, has_touch=True, is_mobile=True) as context:
+        page = Page(context, served.url)
+        page.wait_objects(2)
+        page.tab.click("#panels")
+        places = "#objects, #objects li:nth-child(2), footer"
+        names, row, foot = (each.bounding_box() for each in page.tab.locator(places).all())
+        assert row["y"] + row["height"] <= min(names["y"] + names["height"], foot["y"])
 
 
 @pytest.mark.parametrize("size", [(844, 390), *slow(((667, 375),))], ids=str)
@@ -176,6 +207,8 @@ def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
     assert idle_page.tab.is_visible("#status")
     assert idle_page.at(10, 10) == before
     assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.95 * 390
+    idle_page.key("b")
+    idle_page.tab.wait_for_selector("#status >> text=buttons")  # a phone has no wheel
     idle_page.key("h")
     idle_page.tab.mouse.click(*before)
     assert idle_page.tab.inner_text("#status") == ""  # it would cover the frame

@@ -52,6 +52,19 @@ def test_undo_button_removes_a_corner_before_the_first_step(page):
     assert [bool(page.labels(0)[y, x]) for x, y in ((35, 15), (15, 30))] == [True, False]
 
 
+def test_undo_button_is_disabled_without_a_step(new_page):
+    wire = Wire(new_page, "paint")
+    tab = new_page.tab
+    assert tab.is_disabled("#undo")
+    new_page.stroke((10, 10), (20, 10))
+    wire.wait_held()
+    tab.click("#undo")  # it waits for the answer
+    wire.release()
+    tab.focus("#undo")
+    tab.wait_for_selector("#undo:disabled")
+    assert tab.evaluate("document.activeElement.id") == "view"
+
+
 @pytest.mark.slow
 def test_focus_ring_is_hidden_while_the_mouse_draws(page):
     style = "getComputedStyle(document.getElementById('view')).outlineStyle"

@@ -236,9 +236,13 @@ def test_timeline_zooms_and_scrolls(idle_page):
     idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
-def test_page_keys_move_the_focused_timeline(idle_page):
+def test_keys_of_a_slider_move_the_focused_timeline(idle_page):
     before = idle_page.place()
     idle_page.tab.focus("#strips")
+    idle_page.key("ArrowUp")
+    idle_page.wait_frame(1)
+    idle_page.key("ArrowDown")
+    idle_page.wait_frame(0)
     idle_page.key("PageUp")
     idle_page.wait_frame(10)
     idle_page.key("PageDown")
@@ -289,7 +293,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session, two_objects):
     page.wait_until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
     page.wait_until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
     page.tab.wait_for_selector("#strips[aria-valuetext$='tracking range 3 to 8']")
-    page.key("ArrowUp")
+    page.key("1")
     page.seek(5)
     page.open(page.tab.url)
     page.wait_frame(5)

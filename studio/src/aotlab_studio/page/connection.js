@@ -1,6 +1,6 @@
 /** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
-import { keepFocus } from './dom.js';
+import { focusViewIfLost } from './dom.js';
 
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
@@ -75,7 +75,7 @@ export class Connection {
   }
 
   receive(/** @type {ServerEvent | Answer | Failure} */ message) {
-    if ('event' in message) return keepFocus(() => this.app.handleEvent(message));
+    if ('event' in message) return focusViewIfLost(() => this.app.handleEvent(message));
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);

@@ -21,7 +21,7 @@ export function createElement(kind, values, ...nodes) {
 export const focusView = () => element('view')?.focus({ preventScroll: true });
 
 /** Change elements; if this removes, hides or disables the focused one, focus the frame. @param {() => void} change */
-export function keepFocus(change) {
+export function focusViewIfLost(change) {
   const { body, activeElement: previous } = document;
   change();
   const { activeElement } = document;
@@ -30,7 +30,7 @@ export function keepFocus(change) {
 }
 
 /** Focus the frame after a button or slider was pressed, or a box or list changed, with the pointer. */
-export function returnFocus() {
+export function installFocusReturn() {
   const returnToView = (/** @type {Event} */ { target, type }) => {
     const controls = type === 'click' ? 'button, a, [type=range]' : '[type=checkbox], [type=color], select';
     const control = /** @type {Element} */ (target).closest(controls);

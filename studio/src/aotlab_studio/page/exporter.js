@@ -43,8 +43,7 @@ export class Exporter {
       return;
     }
     const { archive, missing, unclassed } = answer.result;
-    element('download').hidden = false;
-    element('download').textContent = `Download ${archive}`;
+    Object.assign(element('download'), { hidden: false, textContent: `Download ${archive}` });
     const objects = unclassed ? `${formatCount(unclassed, 'object')} without a class, exported as “object”. ` : '';
     const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
       + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';

@@ -6,7 +6,7 @@ const MAX_CACHE_BYTES = 192 * 2 ** 20; // largest size of the cached images in b
 const MIN_CACHED_IMAGES = 8; // smallest number of cached images, whatever their size
 const THUMBNAIL_PIXELS = 96; // width of a thumbnail in pixels
 
-/** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
+/** @typedef {{height: number, width: number, ids: Uint16Array, presentIds: Set<number>}} Labels */
 
 /** Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16). */
 function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
@@ -20,7 +20,7 @@ function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
     if (values[run]) ids.fill(values[run], start, end);
     start = end;
   }
-  return { height, width, ids };
+  return { height, width, ids, presentIds: new Set(values) };
 }
 
 export class FrameCache {

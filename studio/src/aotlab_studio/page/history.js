@@ -1,6 +1,6 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { createElement, element, elements, formatCount } from './dom.js';
+import { createElement, element, formatCount } from './dom.js';
 import { onSubmit } from './fields.js';
 import { CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
 
@@ -16,6 +16,7 @@ export class EditHistory {
   /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */
   constructor(app) {
     this.app = app;
+    this.canUndo = false; // whether this page may undo the last step
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
@@ -26,14 +27,17 @@ export class EditHistory {
   /** Show what undo and redo would do. @param {import('./protocol.js').PageState} state */
   show({ step, history }) {
     closeOldToasts(step);
-    for (const [index, button] of elements('undo', 'redo').entries()) {
-      const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
-      const edit = history[index];
-      const isElsewhere = Boolean(edit?.page) && edit?.page !== this.app.connection.pageId;
-      const text = edit?.author ? formatStep(edit) : edit?.title ?? 'nothing';
-      button.disabled = index > 0 && (!edit || isElsewhere); // undo also removes corners
-      button.title = `${label}: ${text}${isElsewhere ? ', made in another window' : ''}`;
-    }
+    this.canUndo = this.showStep(element('undo'), 'Undo (Ctrl+Z)', history[0]);
+    element('redo').disabled = !this.showStep(element('redo'), 'Redo (Ctrl+Shift+Z)', history[1]);
+  }
+
+  /** Name a step in the title of its button; return whether this page may undo or redo it.
+   * @param {HTMLButtonElement} button @param {string} label @param {import('./protocol.js').StepInfo | null} step */
+  showStep(button, label, step) {
+    const isElsewhere = Boolean(step?.page) && step?.page !== this.app.connection.pageId;
+    const text = step?.author ? formatStep(step) : step?.title ?? 'nothing';
+    button.title = `${label}: ${text}${isElsewhere ? ', made in another window' : ''}`;
+    return step !== null && !isElsewhere;
   }
 
   /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,

@@ -6,7 +6,7 @@
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, keepFocus, returnFocus } from './dom.js';
+import { addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -52,10 +52,14 @@ export class App {
     this.objectPanel = new ObjectPanel(this);
     this.clip = new ClipHeader(this.project, this.queue);
     addIcons();
-    returnFocus();
+    installFocusReturn();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
+    this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
+    this.playback.isDrawing = () => this.toolbox.points.length > 0 || this.toolbox.sentInput.length > 0;
+    this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
+    this.timeline.onRangeDrop = () => this.tracking.sendRange();
     this.playback.onShow = () => {
       this.toolbox.show();
       this.timeline.showFrame();
@@ -74,6 +78,7 @@ export class App {
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     // phones end hidden pages without another event
     document.addEventListener('visibilitychange', () => document.hidden && this.saveBeforeClose(true));
+    this.queue.countRequests(1); // until the first session shows
     this.connection.connect();
   }
 
@@ -103,23 +108,23 @@ export class App {
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
-    const isFirst = !this.project.id;
+    const lastVisit = this.project.id ? null : loadSettings(state.project);
     this.project.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
-    const lastVisit = isFirst ? loadSettings(state.project) : {};
-    if (lastVisit.object_id) this.selection.setSelected(lastVisit.object_id);
+    if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    if (isFirst) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
+    if (lastVisit) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
-    await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.wanted.frame);
-    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
+    await this.playback.goTo(lastVisit ? lastVisit.frame || 0 : this.playback.wanted.frame);
     this.review.fetchTask.run();
-    if (isFirst) this.queue.countRequests(-1);
+    if (!lastVisit) return; // connected again
+    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
+    this.queue.countRequests(-1);
   }
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {PageState} state */
@@ -171,8 +176,7 @@ export class App {
 
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
-    keepFocus(() => document.body.classList.toggle('panels-open'));
-    element('panels').ariaExpanded = String(document.body.matches('.panels-open'));
+    focusViewIfLost(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
     this.scrollToSelected();
   }
 

@@ -1,13 +1,13 @@
 /** Messages in the header and on the frame, dialogs that ask. */
 
-import { createElement, createIcon, element, keepFocus } from './dom.js';
+import { createElement, createIcon, element, focusViewIfLost } from './dom.js';
 
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
   const buttons = isError ? [createCloseButton(() => showMessage(''))] : [];
   // before the text, which screen readers announce by the role
   Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
-  keepFocus(() => element('status').replaceChildren(text, ...buttons));
+  focusViewIfLost(() => element('status').replaceChildren(text, ...buttons));
 }
 
 /** Show advice, unless an error is shown. @param {string} text */
@@ -33,7 +33,7 @@ export function showError(error) {
 const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
-const removeToast = (/** @type {Element} */ toast) => keepFocus(() => toast.remove());
+const removeToast = (/** @type {Element} */ toast) => focusViewIfLost(() => toast.remove());
 
 /** Close the messages on the frame about other steps than the last one; step 0 is none. @param {number} step */
 export function closeOldToasts(step) {

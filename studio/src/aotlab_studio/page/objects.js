@@ -67,16 +67,15 @@ export class ObjectPanel {
     };
     const name = createElement('span', { className: 'name' });
     const category = createElement('span', { className: 'class' });
-    const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-    const select = () => playback.addCommand(() => selection.selectByUser(id));
-    button.onclick = select;
+    const onclick = () => playback.addCommand(() => selection.selectByUser(id));
+    const button = createElement('button', { className: 'select', name: `select${id}`, onclick }, name, category);
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
       className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
     }, createIcon(icon)));
     const line = createElement('li', {}, swatch, button, ...switches);
     line.onkeydown = ({ key, ctrlKey, metaKey }) => {
-      if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
+      if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();
     };
     const show = (/** @type {Item} */ item) => {
       line.className = id === selection.id ? 'selected' : '';

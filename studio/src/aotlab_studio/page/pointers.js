@@ -4,7 +4,7 @@
 
 import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
 import { showHint, showMessage } from './messages.js';
-import { toPairs } from './viewer.js';
+import { getDistance, toPairs } from './viewer.js';
 
 /** @import { App } from './main.js' */
 /** @import { Point } from './viewer.js' */
@@ -16,14 +16,12 @@ const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels 
 /** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
  * `clickedId`: visible object under the first of two clicks.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, isTouch: boolean, time: number, isDoubleClick: boolean,
- *   clickedId: number, pointers: Map<number, Point>, place: ReturnType<typeof measurePlace>}} Gesture */
-
-const getDistance = (/** @type {Point} */ a, /** @type {Point} */ b) => Math.hypot(a.x - b.x, a.y - b.y);
+ *   clickedId: number, pointers: Map<number, Point>, center: ReturnType<typeof measureCenter>}} Gesture */
 
 /** Return the center of the pointers, and the distance of two. @param {Map<number, Point>} pointers */
-function measurePlace(pointers) {
+function measureCenter(pointers) {
   const [a, b = a] = pointers.values();
-  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: getDistance(a, b) };
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: getDistance(a, b) };
 }
 
 export class Gestures {
@@ -55,7 +53,10 @@ export class Gestures {
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
-      if (toolbox.tool.usesBrush && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+      const { ctrlKey, deltaX, deltaY, shiftKey } = event;
+      if (!ctrlKey && deltaX) viewer.pan(-deltaX, -deltaY);
+      else if (!ctrlKey && shiftKey) viewer.pan(-deltaY, 0); // as browsers scroll
+      else if (toolbox.tool.usesBrush && !ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
       else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
     }, { passive: false });
   }
@@ -73,7 +74,7 @@ export class Gestures {
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const [place, time] = [measurePlace(pointers), event.timeStamp];
+    const [center, time] = [measureCenter(pointers), event.timeStamp];
     const isSecond = isTouch && last !== null && last.isTouch && last.kind !== 'pan' && time - last.time < TAP.time;
     viewer.canvas.setPointerCapture(event.pointerId);
     const isPan = pointers.size >= 2 || event.button === 1 || tool.name === 'pan';
@@ -81,8 +82,8 @@ export class Gestures {
     const press = () => toolbox.press(point, event.shiftKey || event.button === 2, event.button === PEN_ERASER);
     const kind = isPan ? 'pan' : tool.release ? 'draw' : 'wait';
     this.gesture = {
-      kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, place,
-      isDoubleClick: isSecond && getDistance(place, last.place) < TAP.distance, // the mouse's events come later
+      kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, center,
+      isDoubleClick: isSecond && getDistance(center, last.center) < TAP.distance, // the mouse's events come later
       clickedId: last?.clickedId ?? 0,
     };
     viewer.cursor = null;
@@ -107,15 +108,15 @@ export class Gestures {
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
     if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
-      const { place } = gesture;
+      const { center: last, kind } = gesture;
       gesture.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      const now = measurePlace(gesture.pointers);
-      if (gesture.kind === 'wait' && getDistance(now, place) >= TAP.distance) gesture.kind = 'pan'; // the finger slides
+      const center = measureCenter(gesture.pointers);
+      if (kind === 'wait' && getDistance(center, last) >= TAP.distance) gesture.kind = 'pan'; // the finger slides
       if (gesture.kind === 'pan') {
-        gesture.place = now;
-        viewer.pan(now.x - place.x, now.y - place.y);
-        const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
-        if (now.spread && place.spread) viewer.zoomBy(now.spread / place.spread, center);
+        gesture.center = center;
+        viewer.pan(center.x - last.x, center.y - last.y);
+        const position = viewer.clientToView({ clientX: center.x, clientY: center.y });
+        if (center.distance && last.distance) viewer.zoomBy(center.distance / last.distance, position);
         return;
       }
       const moves = event.getCoalescedEvents?.() ?? [];
@@ -134,12 +135,12 @@ export class Gestures {
     const { gesture, toolbox } = this;
     if (!gesture?.pointers.delete(event.pointerId)) return;
     if (gesture.pointers.size) { // of two fingers
-      gesture.place = measurePlace(gesture.pointers);
+      gesture.center = measureCenter(gesture.pointers);
       return;
     }
     if (gesture.kind === 'wait' && event.type !== 'pointercancel' && !gesture.isDoubleClick) gesture.press();
     if (gesture.kind !== 'draw' || !toolbox.isDown) return;
-    const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.place) > CLICK_DISTANCE;
+    const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
     const isRepeated = gesture.isDoubleClick && toolbox.tool.makesPrompts && !hasMoved; // it isolates an object
     if (event.type === 'pointercancel' || isRepeated) toolbox.discard();
     else toolbox.finish();
@@ -187,7 +188,7 @@ class ClickPreview {
   get canPreview() {
     const { toolbox: { tool, isDown, erasesByDefault, playback, selection, viewer }, tracking } = this.app;
     if (tool.name !== 'click' || isDown || erasesByDefault || tracking.job || !playback.isReady) return false;
-    return !selection.id || !viewer.labels?.ids.includes(selection.id); // checked last: scans the mask
+    return !selection.id || !viewer.labels?.presentIds.has(selection.id);
   }
 
   /** Preview a click at a point of the frame; null: none. @param {Point | null} point */

@@ -36,7 +36,7 @@ export class EditQueue {
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
-    this.requestCount = 1; // number of pending answers; the first one describes the session
+    this.requestCount = 0; // number of pending answers
   }
 
   get hasEdits() {

@@ -30,7 +30,7 @@ export function restoreSettings(app) {
     [fill.checked, outline.checked] = [display.fill, display.outline];
     opacity.valueAsNumber = display.opacity;
   }
-  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.paintMask();
+  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.requestDraw();
   addEventListener('pagehide', () => {
     const { toolbox, playback, selection, project } = app;
     if (!project.id) return; // not described yet

@@ -15,22 +15,16 @@ import { TOOLS } from './tools.js';
 /** @type {Record<string, string>} */
 const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+' };
 
-/** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
+/** Keys that also act by their position, whatever the layout. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
-const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
+const SLIDER_KEYS = { '↑': '→', '↓': '←', PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event @param {string} key */
 function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {
   const hasCase = key.length > 1 || key.toLowerCase() !== key.toUpperCase() || '←→↑↓'.includes(key);
   return (ctrlKey || metaKey ? 'Ctrl+' : '') + (shiftKey && hasCase ? 'Shift+' : '') + key;
-}
-
-/** Return the key that was typed. @param {KeyboardEvent} event */
-function getTypedKey({ key: typed, code, ctrlKey, metaKey }) {
-  if (!ctrlKey && !metaKey && typed !== '+' && code in KEYS_BY_POSITION) return KEYS_BY_POSITION[code];
-  return KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
 }
 
 /** Return a function that finds the binding of a key press, and its key, in the layout of the user.
@@ -39,12 +33,14 @@ function createKeyMap(bindings) {
   const bindingsByKey = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
   let hasLatinLetters = true; // whether the last typed letter was one
   return (/** @type {KeyboardEvent} */ event) => {
-    if (/^\p{Letter}$/u.test(event.key)) hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
-    const typed = getKeyName(event, getTypedKey(event));
-    const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed];
+    const { key: typed, code } = event;
+    if (/^\p{Letter}$/u.test(typed)) hasLatinLetters = /\p{Script=Latin}/u.test(typed);
+    const name = getKeyName(event, KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed));
+    const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[name]) || name];
     // a letter that is not Latin, and signs beside such letters, count by their position
-    if (!hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
-    const key = keys.find((name) => bindingsByKey.has(name)) ?? '';
+    const isByPosition = code in KEYS_BY_POSITION || !hasLatinLetters || /[^ -~]/.test(typed);
+    if (isByPosition) keys.push(getKeyName(event, KEYS_BY_POSITION[code] ?? code.replace('Key', '')));
+    const key = keys.find((candidate) => bindingsByKey.has(candidate)) ?? '';
     return { key, binding: bindingsByKey.get(key) };
   };
 }

@@ -1,6 +1,4 @@
-/** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
-
- A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
+/** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels. */
 
 import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';

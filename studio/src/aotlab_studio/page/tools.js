@@ -1,17 +1,17 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, getPointer, showKey } from './dom.js';
+import { createElement, createIcon, element, getPointer, focusViewIfLost, showKey } from './dom.js';
 import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
-import { toPairs } from './viewer.js';
+import { getDistance, toPairs } from './viewer.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { App } from './main.js' */
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** Input of a tool for an object on a frame; `erase` is whether it removes pixels; only clicks have `click`.
- * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
+/** Frame and object of a press; whether it removes. @typedef {{frame: number, target: Target, erase: boolean}} Press */
+/** Input of a tool; only clicks have `click`. @typedef {Sketch & Press & {click?: Click}} Input */
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
@@ -38,17 +38,16 @@ export const TOOLS = [
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
-    makesPrompts: true,
-    press: ({ prompter }, point) => prompter.click(point),
+    makesPrompts: true, press: ({ prompter }, point) => prompter.click(point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
-    makesPrompts: true,
-    release: ({ prompter }) => prompter.sendScribble(),
+    makesPrompts: true, release: ({ prompter }) => prompter.sendScribble(),
   },
   {
-    name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
+    name: 'brush', key: 'B', icon: 'brush',
+    help: 'Brush: draw on the object. The wheel or the buttons − and + change the size.',
     usesBrush: true, release: (toolbox) => toolbox.send(),
   },
   {
@@ -62,8 +61,7 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    isPolygon: true,
-    press: (toolbox, point) => toolbox.addCorner(point),
+    isPolygon: true, press: (toolbox, point) => toolbox.addCorner(point),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -89,6 +87,7 @@ const PAN = TOOLS[TOOLS.length - 1];
 export class Toolbox {
   /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
   constructor({ history, playback, project, queue, selection, viewer }) {
+    this.history = history;
     this.playback = playback;
     this.queue = queue;
     this.selection = selection;
@@ -97,7 +96,7 @@ export class Toolbox {
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12; // of the brush, in pixels of the frame
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
-    /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
+    /** Last press. @type {Press} */
     this.strokeStart = { frame: 0, target: selection.target, erase: false };
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
@@ -110,8 +109,6 @@ export class Toolbox {
       return button;
     }));
     this.showButtons();
-    playback.onLeave = selection.onLeave = () => this.finish();
-    playback.isDrawing = () => this.points.length > 0 || this.sentInput.length > 0;
   }
 
   toggleSubtract() {
@@ -204,10 +201,8 @@ export class Toolbox {
   move(/** @type {Point} */ point) {
     if (!this.isDown) return;
     const { points, tool } = this;
-    const last = points[points.length - 1];
-    const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (distance >= MIN_DISTANCE) points.push(point);
+    else if (getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
     // a long line gets coarser
     if (points.length > MAX_POINTS) this.points = points.filter((_, index) => index % 2 === 0);
     this.show();
@@ -216,7 +211,7 @@ export class Toolbox {
   /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
     const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
-    const distance = Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom;
+    const distance = getDistance(point, first) * this.viewer.zoom;
     if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send();
     else if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
   }
@@ -281,7 +276,10 @@ export class Toolbox {
     this.show();
   }
 
+  /** Show the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
+    const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
+    if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
     this.viewer.sketches = [...this.sentInput, this.createInput()];
     this.viewer.requestDraw();
   }

@@ -13,8 +13,6 @@ export class Tracking {
     this.app = app;
     this.job = /** @type {JobProgress | null} */ (null);
     this.model = ''; // name of the selected model
-    app.timeline.onRangeDrag = (range) => this.showRange(range);
-    app.timeline.onRangeDrop = () => this.sendRange();
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }

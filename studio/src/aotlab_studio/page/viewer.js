@@ -10,6 +10,8 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
+export const getDistance = (/** @type {Point} */ a, /** @type {Point} */ b) => Math.hypot(a.x - b.x, a.y - b.y);
+
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
 
@@ -17,7 +19,8 @@ export class Viewer {
   constructor() {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    this.mask = document.createElement('canvas');
+    this.layers = [1, 2].map(() => document.createElement('canvas')); // masks: filled and opaque; their outlines
+    this.images = [new ImageData(1, 1), new ImageData(1, 1)]; // their pixels, kept as new ones take longer
     this.image = /** @type {ImageBitmap | null} */ (null);
     this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
     this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
@@ -42,6 +45,7 @@ export class Viewer {
 
   setSize(/** @type {[number, number]} */ [height, width]) {
     this.size = { width, height };
+    this.images = this.layers.map(() => new ImageData(width, height));
     if (this.isFitted) this.fit();
   }
 
@@ -50,7 +54,7 @@ export class Viewer {
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
       const halo = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
-      return [id, { name, color: red | (green << 8) | (blue << 16), halo }];
+      return [id, { name, color: red | (green << 8) | (blue << 16) | 0xff000000, halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
@@ -129,40 +133,32 @@ export class Viewer {
 
   paintMask() {
     if (!this.labels) return;
-    const { width, height, ids } = this.labels;
-    Object.assign(this.mask, { width, height });
-    const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
-    const image = context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
-    const alpha = fill.checked ? Math.round(opacity.valueAsNumber * 255) : 0;
-    const hasOutline = outline.checked; // read once, not for each pixel
-    const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
-    let [index, last] = [0, 0];
-    /** @type {{color: number, halo: number} | undefined} */
-    let object;
+    const { width, height, ids, presentIds } = this.labels;
+    const [fills, outlines] = this.images.map(({ data }) => new Uint32Array(data.buffer).fill(0));
+    let [pixel, last, color, halo] = [0, 0, 0, 0];
     for (let y = 0; y < height; y += 1) {
-      for (let x = 0; x < width; x += 1, index += 1) {
-        const id = ids[index];
+      const [above, below] = [y ? -width : 0, y < height - 1 ? width : 0]; // the pixel itself at the edge
+      for (let x = 0; x < width; x += 1, pixel += 1) {
+        const id = ids[pixel];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
-          object = this.objects.get(id);
-          if (object) visibleIds.add(id);
+          ({ color, halo } = this.objects.get(id) ?? { color: 0, halo: 0 });
         }
-        if (!object) continue;
-        const left = x ? index - 1 : index;
-        const right = x < width - 1 ? index + 1 : index;
-        const above = y ? index - width : index;
-        const below = y < height - 1 ? index + width : index;
-        const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
-        const isOutline = hasOutline && !isInside;
-        pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
-        if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
+        if (!color) continue;
+        fills[pixel] = color;
+        const left = x ? -1 : 0;
+        const right = x < width - 1 ? 1 : 0;
+        if (ids[pixel + left] === id && ids[pixel + right] === id
+          && ids[pixel + above] === id && ids[pixel + below] === id) continue;
+        outlines[pixel] = color;
+        for (const step of [left, right, above, below]) if (ids[pixel + step] === 0) outlines[pixel + step] = halo;
       }
     }
-    context.putImageData(image, 0, 0);
-    const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
+    for (const [index, canvas] of this.layers.entries()) {
+      Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
+    }
+    const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.requestDraw();
   }
@@ -189,8 +185,14 @@ export class Viewer {
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
+    if (this.labels && !this.placeholder) {
+      const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
+      context.globalAlpha = opacity.valueAsNumber;
+      if (fill.checked) context.drawImage(this.layers[0], 0, 0);
+      context.globalAlpha = 1;
+      if (outline.checked) context.drawImage(this.layers[1], 0, 0);
+    }
     context.globalAlpha = 1;
-    if (this.labels && !this.placeholder) context.drawImage(this.mask, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
