@@ -208,9 +208,9 @@ def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
         import { segmentPrompt } from 'SRC/prompts.js';
         const sizes = [];
         const graphs = {
-          prompting: PROMPTING,
+          promptSettings: PROMPTING,
           alignCorners: true,
-          stride: 16,
+          tokenSize: 16,
           runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
           tensor: () => null,
           run: async (name, { image: { dims: [height, width] } }) => {
