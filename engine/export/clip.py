@@ -15,6 +15,8 @@ from aotlab.utils.errors import require
 
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 """Pairs of a frame H×W×3 uint8 RGB and its mask H×W of object ids."""
+CALIBRATION_FRAMES = 16
+"""Number of frames of a clip, the first ones, whose tensors give the ranges of int8."""
 
 
 def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:
