@@ -61,16 +61,13 @@ def translate_errors() -> Iterator[None]:
 
 
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Return the frames to verify on: those after the calibration's, in a short clip the first ones.
-
-    Without a clip, they are synthetic frames of (height, width).
+    """Return the frames after the calibration's, in a short clip the first ones, or synthetic ones of (height, width).
 
     Raises:
         InputError: the synthetic frames are too small to show an object.
     """
-    later_frames = clip[CALIBRATION_FRAMES:]
-    if len(later_frames) >= VERIFIED_FRAMES and later_frames[0][1].any():
-        clip = later_frames
+    later = clip[CALIBRATION_FRAMES:]
+    clip = later if len(later) >= VERIFIED_FRAMES and later[0][1].any() else clip
     selected = clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
     require(selected[0][1].any(), f"{size[1]}x{size[0]}: too small for the clip of --verify; give a larger --size")
     return selected

@@ -9,10 +9,9 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """Return the components of a mask H×W bool that are far from all components with a point (x, y).
+    """Return the components of a mask H×W bool far from those with a point (x, y) or, without any, from the largest.
 
-    If no component has a point, they are those far from the largest one. ``max_distance``: in units of the square root
-    of the area of the components with a point.
+    ``max_distance``: in units of the square root of the area of the components with a point.
     """
     height, width = mask.shape
     components = label_components(mask)

@@ -53,8 +53,7 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
         if not isinstance(state, Mapping) or "header" not in state:
             raise ValueError("saved by another program")
         content: dict[str, Any] = json.loads(str(state["header"]))
-        saved_by = (content.get("version"), content.get("export")) if isinstance(content, dict) else None
-        if saved_by != (STATE_VERSION, export):
+        if not isinstance(content, dict) or (content.get("version"), content.get("export")) != (STATE_VERSION, export):
             raise ValueError("saved with another export or version")
         arrays = {name: np.array(state[name]) for name in state}
         if str(arrays.pop("digest")) != digest_arrays(arrays):

@@ -69,12 +69,11 @@ class Graphs:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
         require(name in self._sessions, f"graph {name}: not in this export")
         session = self._sessions[name]
-        names = [node.name for node in session.get_outputs()]
         try:
-            inputs = {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()}
-            return dict(zip(names, session.run(names, inputs), strict=True))
+            outputs = session.run(None, {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()})
         except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"graph {name}: {describe_error(error)}") from error
+        return {node.name: output for node, output in zip(session.get_outputs(), outputs, strict=True)}
 
     def encode(self, frame: np.ndarray) -> Tensors:
         """Return the features of a frame. They do not depend on its objects."""

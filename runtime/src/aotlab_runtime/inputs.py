@@ -58,8 +58,8 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = to_array("frame", frame)
     mode = getattr(frame, "mode", None)  # text for PIL images, a method of tensors
-    if isinstance(mode, str) and mode != "RGB":
-        raise InputError(f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
+    is_rgb = mode == "RGB" or not isinstance(mode, str)
+    require(is_rgb, f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
     is_frame = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
     actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
     require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
@@ -106,10 +106,9 @@ def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.
     actual = f"{len(points)} points, got {shorten(prompt.labels)}"
     require(are_labels, f"prompt: expected a label of 0 or 1 for each of {actual}")
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
-    height, width = size
     for x, y in points:
-        if not (-1 <= x <= width and -1 <= y <= height):
-            raise InputError(f"point {x:g},{y:g}: outside the image of {width}×{height}; give pixels of the image")
+        message = f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image"
+        require(-1 <= x <= size[1] and -1 <= y <= size[0], message)
     return points[labels == 1], points[labels == 0]
 
 

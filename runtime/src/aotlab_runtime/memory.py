@@ -57,7 +57,7 @@ class MemoryBank:
 
     settings: MemorySettings
     length: int | None  # number of frames of the video, if known
-    object_ids: Sequence[int] = ()  # that of each identity from 1 on; 0 if forgotten
+    object_ids: Sequence[int] = ()  # by identity, from 1 on; 0 if forgotten
     frames_until_stored: int = 0  # number of tracked frames to skip before one may be stored in long-term memory
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
     short: Sequence[Tensors] = ()  # the last ``short_term_skip`` frames, oldest first; the oldest is read
@@ -115,8 +115,7 @@ class MemoryBank:
         """Store a tracked frame; ``relevance``: of the T frames in long-term memory to it, if `needs_relevance`."""
         if self.frames_until_stored == 0:
             self._add_long(long, relevance)
-            self.frames_until_stored = self.interval
-        self.frames_until_stored -= 1
+        self.frames_until_stored = (self.frames_until_stored or self.interval) - 1
         self.short = [*self.short, short][-self.settings["short_term_skip"] :]
 
     def _add_long(self, memory: Tensors, relevance: np.ndarray | None) -> None:

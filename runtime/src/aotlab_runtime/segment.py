@@ -51,8 +51,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, 
         logits = segment_crop(prompt, rough_mask, crop, crop_edge, "refined_logits")
         logits[find_stray_pixels(logits > 0, prompt, settings)] = excluded_logit
         refined.append(logits)
-    background = -np.max(refined, axis=0)
-    return Prediction((*prompts,), np.stack([background, *refined]), graphs.temperature)
+    return Prediction((*prompts,), np.stack([-np.max(refined, axis=0), *refined]), graphs.temperature)
 
 
 def fit_to_tokens(size: tuple[int, int], edge: float, token_size: int, align_corners: bool) -> tuple[int, int]:
