@@ -3,6 +3,7 @@
 import json
 from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -178,6 +179,17 @@ def test_pixels_far_from_few_parts_equal_framework(parts, point):
     for part in parts:
         mask[part] = True
     assert_same_pixels_are_far(mask, point)
+
+
+def test_components_of_noise_equal_opencv():
+    random = np.random.default_rng(0)
+    for height, width in random.integers(1, 9, (300, 2)):
+        mask = random.random((height, width)) > 0.5
+        _, expected = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        found = components.label_components(mask)
+        pairs = {*zip(found.ravel(), expected.ravel(), strict=True)}
+        assert len(pairs) == len(np.unique(found)) == len(np.unique(expected))
+        np.testing.assert_array_equal(found > 0, mask)
 
 
 def test_parts_behind_another_object_are_far():

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 log = logging.getLogger(__name__)
 
 MAX_ID = 2**31 - 1
-"""Largest object id, and largest number of frames."""
+"""Largest object id, number of frames, and coordinate of a box."""
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
 
 
