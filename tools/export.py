@@ -48,7 +48,7 @@ from aotlab.utils.numbers import Range
 @option(
     "--max-loss",
     type=number_type(Range(0, 100)),
-    help="maximum drop of J in points that --verify allows for int8 (default: 1)",
+    help="maximum drop of J in points that --verify allows (default for int8: 1)",
 )
 @flag(
     "--fused",
@@ -81,10 +81,9 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    from aotlab.engine.export.clip import read_clip
+    from aotlab.engine.export.clip import CALIBRATION_FRAMES, read_clip
     from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-    from aotlab.engine.export.quantize import CALIBRATION_FRAMES
-    from aotlab.engine.export.verify import require_agreement, select_clip, verify_export
+    from aotlab.engine.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -95,17 +94,13 @@ def main(
     if output is None:
         raise UsageError("--output: missing; give a folder")
     is_int8 = precision == "int8"
-    for is_wrong, message in (
-        (is_int8 != bool(calibrate), "--precision int8 and --calibrate FRAMES MASKS: give both or neither"),
-        (quantize_encoder and not is_int8, "--quantize-encoder: only with --precision int8"),
-        (max_loss is not None and not (is_int8 and verify), "--max-loss: only with --precision int8 and --verify"),
-        (provider != "cpu" and not verify, "--provider: only with --verify"),
-    ):
-        if is_wrong:
-            raise UsageError(message)
-    require_packages(provider if verify else None, calibrate=calibrate is not None)
+    if is_int8 and not calibrate:
+        raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
+    if quantize_encoder and not is_int8:
+        raise UsageError("--quantize-encoder: only with --precision int8")
+    require_packages(provider if verify else None, calibrate=is_int8)
 
-    clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
+    clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []
     verified_clip = select_clip(clip, size[::-1]) if verify else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
@@ -116,7 +111,11 @@ def main(
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
     options = ExportOptions(
-        half=half, prompts=not no_prompts, calibration=clip, fused=fused or is_int8, quantize_encoder=quantize_encoder
+        half=half,
+        prompts=not no_prompts,
+        calibration=clip if is_int8 else (),
+        fused=fused or is_int8,
+        quantize_encoder=quantize_encoder,
     )
     export_model(
         model, model_config, output, options, frame_size=size[::-1], force=force, check=check if verify else None

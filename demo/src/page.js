@@ -3,7 +3,7 @@
 import { cancel, clear, loadModel, openVideo, play, seek, segment, track, undo } from './activities.js';
 import { saveMasks, saveOverlay } from './downloads.js';
 import { BUSY, state } from './state.js';
-import { compute, element, exclude, locate, showStatus, size, slider, update, view } from './view.js';
+import { compute, element, locate, negativeClicks, showStatus, size, slider, update, view } from './view.js';
 
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
@@ -40,9 +40,9 @@ function listenToPointer() {
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     /** @type {[number, number]} */
     const point = [x0 - 0.5, y0 - 0.5]; // prompts count from the center of the first pixel
-    const removes = event.shiftKey || exclude.checked;
+    const isNegative = event.shiftKey || negativeClicks.checked;
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
-    else if (Math.max(width, height) < MIN_DRAG) segment(removes ? { negative: [point] } : { positive: [point] });
+    else if (Math.max(width, height) < MIN_DRAG) segment(isNegative ? { negative: [point] } : { positive: [point] });
     else showStatus('The box is too narrow: drag diagonally across the object, or click on it', true);
   });
 }

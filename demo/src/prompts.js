@@ -28,7 +28,7 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
-  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
+  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.promptSettings;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
   const coarseCrop = prompt.box ? findCrop(prompt, null, frame, coarse_margin, min_crop) : whole;
   const edge = prompt.box ? crop_edge : frame_edge;
@@ -37,7 +37,7 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
   const crop = findCrop(prompt, rough, frame, refine_margin, min_crop);
   const refined = await segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
   const mask = Uint8Array.from(refined, (logit) => Number(logit > 0));
-  removeFarFromPrompt(mask, frame, prompt, graphs.prompting);
+  removeFarFromPrompt(mask, frame, prompt, graphs.promptSettings);
   return mask;
 }
 
@@ -55,10 +55,10 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
  */
 async function segmentCrop(graphs, output, frame, crop, edge, prompt, rough, otherObjects) {
   const { height, width } = crop;
-  const { click_radius, excluded_logit } = graphs.prompting;
+  const { click_radius, excluded_logit } = graphs.promptSettings;
   const [extra, scale] = [Number(graphs.alignCorners), edge / Math.max(height, width)];
   /** @param {number} side */
-  const fit = (side) => graphs.stride * Math.max(2, round((side * scale - extra) / graphs.stride)) + extra;
+  const fit = (side) => graphs.tokenSize * Math.max(2, round((side * scale - extra) / graphs.tokenSize)) + extra;
   /** @type {Size} */
   const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];

@@ -55,7 +55,7 @@ const values = {
   activity: null,
 };
 
-/** Changed by `update` only. @type {Readonly<typeof values>} */
+/** Changed by `update`, `remember` and the methods of `store`. @type {Readonly<typeof values>} */
 export const state = values;
 
 /** @returns {Snapshot} */

@@ -32,13 +32,13 @@ export class Graphs {
     /** @type {number} Number of objects that can be tracked. */
     this.maxObjects = description.max_objects;
     /** @type {number} Side of a token in pixels. */
-    this.stride = description.stride;
+    this.tokenSize = description.stride;
     /** @type {boolean} As in PyTorch's `interpolate`. */
     this.alignCorners = description.align_corners;
     /** @type {MemorySettings} */
     this.memory = description.memory;
     /** @type {Record<string, number>} Settings of the segmentation from prompts: sizes, margins, logits. */
-    this.prompting = description.prompting;
+    this.promptSettings = description.prompting;
   }
 
   /**

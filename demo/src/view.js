@@ -11,7 +11,7 @@ const context = /** @type {CanvasRenderingContext2D} */ (view.getContext('2d'));
 export const slider = /** @type {HTMLInputElement} */ (element('frame'));
 export const size = /** @type {HTMLSelectElement} */ (element('size'));
 export const compute = /** @type {HTMLSelectElement} */ (element('compute'));
-export const exclude = /** @type {HTMLInputElement} */ (element('exclude'));
+export const negativeClicks = /** @type {HTMLInputElement} */ (element('negative'));
 export const progress = /** @type {HTMLProgressElement} */ (element('progress'));
 
 /** @param {string} text @param {boolean} [failed] */

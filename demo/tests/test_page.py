@@ -471,7 +471,7 @@ def test_shift_and_the_checkbox_remove(tab):
     tab.keyboard.up("Shift")
     tab.wait_for_function("prompt.negative.length === 1")
     tab.wait_for_selector("#undo:enabled")
-    tab.check("#exclude")
+    tab.check("#negative")
     press(tab, (280, 190))
     tab.wait_for_function("prompt.negative.length === 2 && prompt.positive.length === 1")
     tab.wait_for_selector("#undo:enabled")
@@ -502,7 +502,7 @@ def test_clicks_correct_a_tracked_mask(tab, portrait):
           };
         }"""
     )
-    tab.check("#exclude")
+    tab.check("#negative")
     for index in (2, 3, 2):  # the second time, the mask is no longer a tracked one
         seek(tab, index)
         mark(tab, (355, 200))

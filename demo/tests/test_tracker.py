@@ -18,7 +18,7 @@ from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prediction import resize
 from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license
-from runtime.tests.exports import STORED, export_stored
+from runtime.tests.exports import STORED, load_stored
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import draw_stripes, draw_texture
 from tests.processes import RUN_SECONDS, WAIT_SECONDS
@@ -104,7 +104,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
         make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
     ]
     _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
-    segmenter = NetworkSegmenter(export_stored()[1].model)
+    segmenter = NetworkSegmenter(load_stored()[1].model)
     for prompt, found in zip(prompts, segmented, strict=True):
         points = [*prompt["positive"], *prompt["negative"]]
         same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)
@@ -208,9 +208,9 @@ def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
         import { segmentPrompt } from 'SRC/prompts.js';
         const sizes = [];
         const graphs = {
-          prompting: PROMPTING,
+          promptSettings: PROMPTING,
           alignCorners: true,
-          stride: 16,
+          tokenSize: 16,
           runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
           tensor: () => null,
           run: async (name, { image: { dims: [height, width] } }) => {

@@ -15,6 +15,8 @@ from aotlab.utils.errors import require
 
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 """Pairs of a frame H×W×3 uint8 RGB and its mask H×W of object ids."""
+CALIBRATION_FRAMES = 16
+"""Number of frames of a clip, the first ones, whose tensors give the ranges of int8."""
 
 
 def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:
@@ -37,7 +39,6 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
             mask = resize_labels(mask, size)
         clip.append((frame, mask))
     require(len(clip) > 1, f"{masks}: expected masks for at least 2 frames of {images}")
-    names = " and ".join(sorted(sizes))
-    require(len(sizes) == 1, f"{images}: expected frames of one size, got {names}; resize them")
+    require(len(sizes) == 1, f"{images}: expected frames of one size, got {' and '.join(sorted(sizes))}; resize them")
     require(clip[0][1].any(), f"{masks}: the first mask has no objects; start with one that has")
     return clip

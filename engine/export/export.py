@@ -140,8 +140,7 @@ def _write_graphs(
         "prompting": PROMPTING if "prompt" in protos else None,
         "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
     }
-    text = json.dumps(wrap(EXPORT, content), indent=1)
-    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(wrap(EXPORT, content), indent=1), encoding="utf-8")
 
 
 def describe_memory(memory: MemoryConfig) -> dict[str, Any]:

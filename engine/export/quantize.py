@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.engine.export.clip import Clip
+from aotlab.engine.export.clip import CALIBRATION_FRAMES, Clip
 from aotlab.engine.export.verify import translate_errors
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
 OPERATORS = ("Conv", "MatMul", "Gemm")
 MIN_WEIGHTS = 50_000
 """Operators with fewer weights stay float32, which is as fast for them."""
-CALIBRATION_FRAMES = 16
-"""Number of frames whose tensors give the ranges."""
 
 
 @translate_errors()

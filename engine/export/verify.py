@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.export.clip import Clip
+from aotlab.engine.export.clip import CALIBRATION_FRAMES, Clip
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -61,11 +61,13 @@ def translate_errors() -> Iterator[None]:
 
 
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Return the first frames of a clip, or a synthetic clip of (height, width) if it is empty.
+    """Return the frames after the calibration's, in a short clip the first ones, or synthetic ones of (height, width).
 
     Raises:
         InputError: the synthetic frames are too small to show an object.
     """
+    later = clip[CALIBRATION_FRAMES:]
+    clip = later if len(later) >= VERIFIED_FRAMES and later[0][1].any() else clip
     selected = clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
     require(selected[0][1].any(), f"{size[1]}x{size[0]}: too small for the clip of --verify; give a larger --size")
     return selected

@@ -6,9 +6,9 @@ import pytest
 @pytest.fixture(scope="session")
 def exported():
     """Folder and trackers of the stored export."""
-    from runtime.tests.exports import STORED, export_stored  # imports PyTorch
+    from runtime.tests.exports import STORED, load_stored  # imports PyTorch
 
-    return STORED, *export_stored()
+    return STORED, *load_stored()
 
 
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])

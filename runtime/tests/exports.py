@@ -1,5 +1,6 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_te
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
 STORED = Path(__file__).parent / "export"
-"""Export of a small model; to renew it after a change of the format, remove it and run a test."""
+"""Export of a small model. After a change of the format, ``python -m runtime.tests.exports`` renews it."""
+STORED_MODEL = ("aott", "model.prompt_blocks=1", "model.dim=16", *RESTRICTED)
 STORED_WEIGHTS = STORED / "blocks.npz"
 """Parameters of its blocks."""
 MASKS = {0: draw_stripes([1, 2]), 4: draw_stripes([9, 2, 1])}
@@ -22,23 +24,36 @@ MASKS = {0: draw_stripes([1, 2]), 4: draw_stripes([9, 2, 1])}
 
 
 def export_pair(folder, preset, *overrides, tiny=True, frame_size=(HEIGHT, WIDTH), **options):
-    """Export a model of random weights unless ``folder`` exists; return trackers of the runtime and of PyTorch."""
-    model, config = build(preset, *overrides, tiny=tiny)
+    """Export a model of random weights; return trackers of the runtime and of PyTorch."""
+    model, config = build_untrained(preset, *overrides, tiny=tiny)
+    export_model(model, config, folder, ExportOptions(**options), frame_size=frame_size)
+    return load_pair(folder, model, config)
+
+
+def build_untrained(*settings, tiny=True):
+    model, config = build(*settings, tiny=tiny)
     for name, parameter in model.named_parameters():
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
-    if not folder.exists():
-        export_model(model, config, folder, ExportOptions(**options), frame_size=frame_size)
+    return model, config
+
+
+def load_pair(folder, model, config):
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, resolve_export_config(config))
 
 
-def export_stored():
-    """Return trackers of the stored export and of its model; write the parameters of its blocks beside it."""
-    runtime, pytorch_tracker = export_pair(STORED, "aott", "model.prompt_blocks=1", "model.dim=16", *RESTRICTED)
-    weights = pytorch_tracker.model.state_dict()
+def load_stored():
+    """Return trackers of the stored export and of its model."""
     if not STORED_WEIGHTS.exists():
-        np.savez(STORED_WEIGHTS, **{name: x for name, x in weights.items() if name.startswith(("blocks.", "norms."))})
-    return runtime, pytorch_tracker
+        pytest.fail(f"{STORED_WEIGHTS}: no such file; run python -m runtime.tests.exports")
+    return load_pair(STORED, *build_untrained(*STORED_MODEL))
+
+
+def renew_stored():
+    shutil.rmtree(STORED, ignore_errors=True)
+    _, pytorch_tracker = export_pair(STORED, *STORED_MODEL)
+    weights = pytorch_tracker.model.state_dict()
+    np.savez(STORED_WEIGHTS, **{name: x for name, x in weights.items() if name.startswith(("blocks.", "norms."))})
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
@@ -62,7 +77,11 @@ def assert_equal_prompted_masks(pair):
     for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True):
         prompts = {object_id: package.Prompt(**prompt) for object_id, prompt in PROMPTS.items()}
         labels = tracker.fresh().step(frame, OTHER_OBJECT, prompts=prompts).labels
-        assert ((labels == 7) == (OTHER_OBJECT == 7)).all()
+        np.testing.assert_array_equal(labels == 7, OTHER_OBJECT == 7)
         results.append((tracker.prompt(frame, prompts).labels, labels))
     # random weights amplify the error of PyTorch's GroupNorm to 1 % of the logits' spread
     assert (np.array(results[0]) == np.array(results[1])).mean() >= 0.99
+
+
+if __name__ == "__main__":
+    renew_stored()

@@ -53,6 +53,22 @@ def test_stored_graphs_equal_pytorch(exported, name):
     assert_equal_outputs(graph, lambda inputs: runtime.graphs.run(name, inputs))
 
 
+def test_arrays_that_do_not_fit_together_rejected(exported):
+    graphs, frame = exported[1].graphs, draw_texture(1)[0]
+    features, masks = graphs.encode(frame), np.zeros((1, 11, HEIGHT, WIDTH), np.float32)
+    id_embeddings = graphs.assign_identities(masks)
+    long, short = graphs.memorize(graphs.reference(features, id_embeddings), id_embeddings)
+    tripled = {name: x.repeat(3, 1) for name, x in long.items() if name.endswith("value")}
+    for call in (
+        lambda: graphs.propagate(features, short | long | tripled),
+        lambda: graphs.propagate(features, short | {name: x[:, :0] for name, x in long.items()}),
+        lambda: graphs.prompt(frame, masks[:, :3], np.zeros((3, 3), np.float32)),
+        lambda: graphs.encode([[1], [1, 2]]),
+    ):
+        with pytest.raises(aotlab_runtime.InputError, match=r"^graph (propagate|prompt|encode): "):
+            call()
+
+
 def assert_converted_graph_equals(graph):
     """Compare a graph in onnxruntime with the one in PyTorch; return the kinds of its operations."""
     converted = convert_to_onnx(graph)
@@ -213,7 +229,7 @@ sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raise
 runpy.run_path({str(EXAMPLE)!r})"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=RUN_SECONDS, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
-    assert np.array_equal(masks[0], draw_stripes([1, 2]))
+    np.testing.assert_array_equal(masks[0], draw_stripes([1, 2]))
     assert set(np.unique(masks[1:])) == {0, 1, 2}
 
 

@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 
 from aotlab_runtime import InputError, Prediction, Prompt, Tracker
+from aotlab_runtime.components import find_pixels_far_from_points, label_components, measure_distance
 from aotlab_runtime.inputs import check_prompts
 from aotlab_runtime.memory import MemoryBank, MemorySettings, StoredFrame, score_frames
 from aotlab_runtime.prediction import resize, resize_nearest
-from aotlab_runtime.segment import (
-    draw_prompt_planes,
-    find_crop,
-    find_pixels_far_from_points,
-    fit_to_tokens,
-    keep_strongest,
-    label_components,
-    measure_distance,
-)
+from aotlab_runtime.segment import draw_prompt_planes, find_crop, fit_to_tokens, suppress_overlaps
 from runtime.examples import aot
 
 EXPORT = Path(__file__).parent / "export"
@@ -68,7 +61,7 @@ def test_state_file_resumes_a_video(stored):
     file.seek(0)
     other.load_state_dict(np.load(file))
     for frame in frames[2:]:
-        assert np.array_equal(tracker.step(frame).logits, other.step(frame).logits)
+        np.testing.assert_array_equal(tracker.step(frame).logits, other.step(frame).logits)
 
 
 def test_forgotten_object_has_no_pixel_and_its_id_is_free(stored):
@@ -111,7 +104,7 @@ def test_rejected_frame_prints_nothing(stored, capfd):
 
 
 def test_prompts_need_a_prompt_network(stored, monkeypatch):
-    monkeypatch.setattr(stored.graphs, "prompting", {})
+    monkeypatch.setattr(stored.graphs, "prompt_settings", {})
     with pytest.raises(InputError, match="this export has no prompt network; give a mask"):
         stored.prompt(draw_frames(1)[0], {1: (20, 16)})
 
@@ -127,7 +120,7 @@ def test_prompts_keep_other_objects(stored):
     tracker, frames = stored.fresh(), draw_frames(2)
     prediction = tracker.step(frames[0], MASK * (MASK == 2), prompts={5: Prompt(box=(5, 5, 30, 20))})
     assert prediction.ids == (2, 5)
-    assert np.array_equal(prediction.labels == 2, MASK == 2)
+    np.testing.assert_array_equal(prediction.labels == 2, MASK == 2)
     assert (prediction.labels == 5).any()
     assert tracker.step(frames[1]).ids == (2, 5)
 
@@ -174,7 +167,7 @@ def test_prompts_drawn_by_hand():
     box, point = (draw_prompt_planes(prompt, np.s_[0:32, 0:32], (16, 16), radius=1) for prompt in checked.values())
     assert np.argwhere(box[2]).tolist() == [[4, 2], [4, 3], [4, 4]]
     assert np.argwhere(point[0]).tolist() == [[3, 4], [4, 3], [4, 4]]  # the point is at 3.75, 3.75
-    assert np.array_equal(box[1], point[0])  # the other object's point
+    np.testing.assert_array_equal(box[1], point[0])  # the other object's point
     assert not np.any([box[0], point[1], point[2]])
 
 
@@ -185,7 +178,7 @@ def test_size_of_a_crop_in_whole_tokens():
 
 def test_strongest_object_keeps_a_pixel():
     np.testing.assert_allclose(
-        keep_strongest(np.array([[[2.0, -1.0]], [[1.0, -2.0]]])), [[[0.8808, 0.2689]], [[0, 0.1192]]], atol=1e-4
+        suppress_overlaps(np.array([[[2.0, -1.0]], [[1.0, -2.0]]])), [[[0.8808, 0.2689]], [[0, 0.1192]]], atol=1e-4
     )
 
 
@@ -193,7 +186,7 @@ def test_components_and_distances_by_hand():
     mask = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]], bool)
     components = label_components(mask)
     assert len(set(components[mask])) == 3
-    assert np.array_equal(components > 0, mask)
+    np.testing.assert_array_equal(components > 0, mask)
     assert components[0, 0] == components[0, 2] == components[1, 1]  # corners touch
     np.testing.assert_allclose(
         measure_distance(np.eye(3, dtype=bool) & (np.arange(3) == 0)),
@@ -207,7 +200,7 @@ def test_parts_beyond_the_distance_are_far(gap, is_far):
     mask = np.zeros((4, 12), bool)
     mask[:, :4] = mask[:, 4 + gap : 8 + gap] = True
     far = find_pixels_far_from_points(mask, np.array([(1, 1)]), max_distance=0.5)  # 2 pixels: half of √16
-    assert np.array_equal(far, mask & (np.arange(12) > 3) & is_far)
+    np.testing.assert_array_equal(far, mask & (np.arange(12) > 3) & is_far)
 
 
 def test_scores_equal_those_by_hand():
@@ -240,7 +233,7 @@ def store_frames(memory, count, references=(0,), relevance=None):
         if index in references:
             memory.add_reference(*frame)
         else:
-            memory.add(*frame, lambda read, index=index: np.array(relevance[index]))
+            memory.add(*frame, np.array(relevance[index]) if memory.needs_relevance else None)
         read = memory.read()
         stored.append((read["memory_0_long_key"].ravel().tolist(), read["memory_0_short_key"].item()))
     return stored

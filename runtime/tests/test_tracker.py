@@ -45,9 +45,9 @@ def test_images_tensors_and_views_are_accepted(tracker):
     frame, mask = draw_texture(1)[0], MASKS[0].astype(np.uint8)
     for convert in (Image.fromarray, torch.from_numpy, np.asfortranarray, np.ma.masked_array):
         prediction = tracker.fresh().step(convert(frame), convert(mask))
-        assert np.array_equal(prediction.labels, mask)
+        np.testing.assert_array_equal(prediction.labels, mask)
     flipped = tracker.fresh().step(frame[::-1, ::-1], mask[::-1, ::-1])
-    assert np.array_equal(flipped.labels, mask[::-1, ::-1])
+    np.testing.assert_array_equal(flipped.labels, mask[::-1, ::-1])
 
 
 def test_trackers_in_threads_share_graphs(tracker):
@@ -118,7 +118,7 @@ def test_forgotten_object_has_no_pixel(tracker):
     other = tracker.fresh()
     tracker.step(frames[0], MASKS[0])  # begins like the first one
     other.step(frames[0], MASKS[0])
-    assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
+    np.testing.assert_array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
 def test_masks_after_forgetting_equal_pytorch(exported):
@@ -187,7 +187,7 @@ def test_failed_step_does_not_change_the_state(tracker, monkeypatch, name, call,
     for frame, frame_mask in ((frames[2], mask), (frames[3], None)):
         prediction, expected = tracker.step(frame, frame_mask), other.step(frame, frame_mask)
         assert prediction.ids == expected.ids
-        assert np.array_equal(prediction.logits, expected.logits)
+        np.testing.assert_array_equal(prediction.logits, expected.logits)
 
 
 class BrokenArray:

@@ -62,6 +62,37 @@ def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, 
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
 
 
+@pytest.mark.parametrize(("empty_masks", "length", "expected"), [
+    ((), 28, range(16, 28)),
+    ((), 40, range(16, 28)),
+    ((), 27, range(12)),
+    ((16,), 40, range(12)),
+    ((), 2, range(2)),
+])  # fmt: skip
+def test_frames_after_the_calibration_are_verified(empty_masks, length, expected):
+    clip = [(np.full((9, 9, 3), i, np.uint8), np.full((9, 9), i not in empty_masks)) for i in range(length)]
+    assert [frame.max() for frame, _ in verify.select_clip(clip, (9, 9))] == [*expected]
+
+
+def test_float32_is_verified_on_the_given_clip(tmp_path, monkeypatch, save_clip):
+    (tmp_path / "out").mkdir()
+    clips = []
+
+    def export_model(model, config, folder, options, *, check, **settings):
+        clips.append(options.calibration)
+        check(folder)
+
+    def verify_export(*args, clip, **settings):
+        clips.append(clip)
+        return Agreement(0, 1, 1, 1, 0.1, 0.1)
+
+    monkeypatch.setattr(export, "export_model", export_model)
+    monkeypatch.setattr(verify, "verify_export", verify_export)
+    _, _, *calibrate = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *calibrate]) == 0
+    assert [len(clip) for clip in clips] == [0, 3]
+
+
 def test_clip_without_tracked_objects_verifies_nothing():
     with pytest.raises(RunStopped, match="PyTorch tracks no object of the clip"):
         verify.require_agreement(Agreement(0, 1, 0, 0, 0.1, 0.1), half=True, max_loss=None)

@@ -11,7 +11,7 @@ import numpy as np
 from aotlab_runtime.inputs import InputError, describe_error, shorten
 
 EXPORT_VERSION = 13  # of ``export.json``
-STATE_VERSION = 16
+STATE_VERSION = 17
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
         if not isinstance(state, Mapping) or "header" not in state:
             raise ValueError("saved by another program")
         content: dict[str, Any] = json.loads(str(state["header"]))
-        if (content["version"], content["export"]) != (STATE_VERSION, export):
+        if not isinstance(content, dict) or (content.get("version"), content.get("export")) != (STATE_VERSION, export):
             raise ValueError("saved with another export or version")
         arrays = {name: np.array(state[name]) for name in state}
         if str(arrays.pop("digest")) != digest_arrays(arrays):

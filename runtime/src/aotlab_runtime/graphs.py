@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtAllocatorType, OrtMemoryInfo, OrtMemType
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from aotlab_runtime.files import read_description
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, require, shorten
@@ -42,7 +41,7 @@ PROVIDERS = {
 }
 """Onnxruntime's execution providers by name; an operator runs on the first that supports it."""
 Provider = str | tuple[str, Mapping[str, Any]]
-"""One of `PROVIDERS`, or a pair with onnxruntime's options for it."""
+"""One of `PROVIDERS`, or a pair with onnxruntime's options for it, ``("cuda", {"device_id": 1})``."""
 
 
 class Graphs:
@@ -51,9 +50,8 @@ class Graphs:
     def __init__(self, folder: str | Path, *, provider: Provider = "cpu", threads: int | None = None) -> None:
         """Load the folder that ``aotlab export`` wrote.
 
-        ``provider``: one of `PROVIDERS`, or a pair with onnxruntime's options for it, ``("cuda", {"device_id": 1})``.
-        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is missing or changed, or
-        onnxruntime cannot load the graphs with the provider.
+        ``provider``: see `Provider`. ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a
+        file is missing or changed, or onnxruntime cannot load the graphs with the provider.
         """
         description = read_description(folder)
         self._sessions = open_sessions(Path(folder), description["sha256"], provider, threads)
@@ -61,22 +59,21 @@ class Graphs:
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
         self.max_objects: int = description["max_objects"]  # M
-        self.stride: int = description["stride"]  # side of a token in pixels
+        self.token_size: int = description["stride"]  # side of a token in pixels
         self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
         self.memory: MemorySettings = description["memory"]
-        self.prompting: dict[str, float] = description["prompting"] or {}  # settings of the prompt network, if any
+        self.prompt_settings: dict[str, float] = description["prompting"] or {}  # empty without a prompt network
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
         require(name in self._sessions, f"graph {name}: not in this export")
         session = self._sessions[name]
-        names = [node.name for node in session.get_outputs()]
         try:
-            inputs = {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()}
-            return dict(zip(names, session.run(names, inputs), strict=True))
-        except (KeyError, InvalidArgument) as error:
+            outputs = session.run(None, {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()})
+        except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"graph {name}: {describe_error(error)}") from error
+        return {node.name: output for node, output in zip(session.get_outputs(), outputs, strict=True)}
 
     def encode(self, frame: np.ndarray) -> Tensors:
         """Return the features of a frame. They do not depend on its objects."""

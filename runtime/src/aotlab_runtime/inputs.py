@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike
 log = logging.getLogger(__name__)
 
 MAX_ID = 2**31 - 1
-"""Largest object id, and largest number of frames."""
+"""Largest object id, number of frames, and coordinate of a box."""
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
-OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
 
 
 class InputError(ValueError):
@@ -86,8 +85,6 @@ def check_prompts(prompts: Prompts, size: tuple[int, int]) -> CheckedPrompts:
     require(has_ids, EXPECTED_PROMPTS)
     checked: CheckedPrompts = {}
     for object_id, value in prompts.items():
-        is_own = isinstance(value, Prompt) or type(value).__name__ != "Prompt"
-        require(is_own, "prompt: got an aotlab.Prompt; import Prompt from aotlab_runtime")
         prompt = value if isinstance(value, Prompt) else Prompt(value)
         box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
         checked[int(object_id)] = CheckedPrompt(*check_points(prompt, size), box)
@@ -99,32 +96,32 @@ def check_prompts(prompts: Prompts, size: tuple[int, int]) -> CheckedPrompts:
 
 def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the positive and the negative points of a prompt for a frame of (height, width)."""
-    message = "prompt: points must be pairs (x, y) of finite numbers in pixels, got {}; give a box as Prompt(box=...)"
-    message = message.format(shorten(prompt.points))
-    points = to_numbers(prompt.points, message, "iuf")
-    require(not points.size or (points.ndim <= 2 and points.shape[-1:] == (2,)), message)
+    points = to_floats(prompt.points)
+    are_pairs = points.ndim in (1, 2) and points.shape[-1] in (0, 2) and np.isfinite(points).all()
+    actual = f"{shorten(prompt.points)}; give a box as Prompt(box=...)"
+    require(are_pairs, f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {actual}")
     points = points.reshape(-1, 2)
-    given = np.ones(len(points)) if prompt.labels is None else prompt.labels
-    message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(given)}"
-    labels = np.atleast_1d(to_numbers(given, message, "biuf"))
-    require(labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(), message)
+    labels = np.ones(len(points)) if prompt.labels is None else np.atleast_1d(to_floats(prompt.labels))
+    are_labels = labels.shape == (len(points),) and np.isin(labels, (0, 1)).all()
+    actual = f"{len(points)} points, got {shorten(prompt.labels)}"
+    require(are_labels, f"prompt: expected a label of 0 or 1 for each of {actual}")
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
     for x, y in points:
-        require(-1 <= x <= size[1] and -1 <= y <= size[0], f"point {x:g},{y:g}: {OUTSIDE.format(*size)}")
+        message = f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image"
+        require(-1 <= x <= size[1] and -1 <= y <= size[0], message)
     return points[labels == 1], points[labels == 0]
 
 
 def check_box(box: ArrayLike, size: tuple[int, int], object_id: int) -> np.ndarray:
     """Return (left, top) and (right, bottom) of a box, clipped to a frame of (height, width)."""
-    message = f"box {shorten(box)}: expected left, top, width and height in pixels, at least 2 each"
-    values = to_numbers(box, message, "iuf")
-    require(values.shape == (4,) and values[2:].min() >= 2, message)
-    with np.errstate(over="ignore"):  # infinity is clipped too
-        corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, size[::-1])
+    values, (height, width) = to_floats(box), size
+    is_box = values.shape == (4,) and (np.abs(values) <= MAX_ID).all() and values[2:].min() >= 2
+    require(is_box, f"box {shorten(box)}: expected left, top, width and height in pixels, at least 2 each")
+    corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, (width, height))
     sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
-    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(*size)}")
+    require(sides.min() >= 2, f"box {text}: outside the image of {width}×{height}; give pixels of the image")
     if (sides / values[2:]).min() < 0.9:  # corners were probably given
-        message = f"extends beyond the image ({size[1]}×{size[0]}) and is cropped"
+        message = f"extends beyond the image ({width}×{height}) and is cropped"
         log.warning("box %s of object %d: %s; a box is left, top, width, height", text, object_id, message)
     return corners
 
@@ -133,19 +130,18 @@ def to_array(name: str, value: ArrayLike) -> np.ndarray:
     """Convert a frame or mask to an array; raise `InputError` if that fails."""
     try:
         return np.asarray(value)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:  # ragged lists, tensors on a GPU
+    except Exception as error:  # ragged lists, tensors on a GPU
         message = f"{name}: expected an array, got {type(value).__name__} ({describe_error(error)})"
         raise InputError(message) from error
 
 
-def to_numbers(values: ArrayLike, message: str, kinds: str) -> np.ndarray:
-    """Convert finite numbers, whose `numpy.dtype.kind` is in ``kinds``, to floats; raise `InputError` for others."""
+def to_floats(values: ArrayLike) -> np.ndarray:
+    """Convert numbers to floats, and everything else to NaN."""
     try:
         array = np.asarray(values)
-    except Exception as error:  # ragged lists, tensors on a GPU
-        raise InputError(message) from error
-    require(not array.size or (array.dtype.kind in kinds and np.isfinite(array).all()), message)
-    return array.astype(float)
+    except Exception:  # ragged lists, tensors on a GPU
+        return np.array(np.nan)
+    return array.astype(float) if array.dtype.kind in "biuf" else np.full(array.shape, np.nan)
 
 
 def is_integer_between(value: object, low: int, high: int = MAX_ID) -> bool:

@@ -3,7 +3,7 @@
 RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -57,7 +57,7 @@ class MemoryBank:
 
     settings: MemorySettings
     length: int | None  # number of frames of the video, if known
-    ids: Sequence[int] = ()  # object id of each identity from 1 on; 0 if forgotten
+    object_ids: Sequence[int] = ()  # by identity, from 1 on; 0 if forgotten
     frames_until_stored: int = 0  # number of tracked frames to skip before one may be stored in long-term memory
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
     short: Sequence[Tensors] = ()  # the last ``short_term_skip`` frames, oldest first; the oldest is read
@@ -70,13 +70,29 @@ class MemoryBank:
     @property
     def identities(self) -> list[int]:
         """Identities of the objects, without forgotten ones."""
-        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
+        return [identity for identity, object_id in enumerate(self.object_ids, start=1) if object_id]
 
     @property
-    def every(self) -> int:
+    def interval(self) -> int:
         """Interval in frames between tracked frames that may be stored; ``max_stored`` lengthens it in long videos."""
         every, max_stored = self.settings["every"], self.settings["max_stored"]
         return max(round(self.length / max_stored), every) if self.length and max_stored else every
+
+    @property
+    def is_full(self) -> bool:
+        """Whether long-term memory holds as many frames as it may."""
+        return len(self.long) >= self.settings["frames"]
+
+    @property
+    def needs_relevance(self) -> bool:
+        """Whether `add` needs the relevance of long-term memory to the next tracked frame."""
+        is_scored = self.settings["policy"] == "restricted" and (self.is_full or self.settings["score_early"])
+        return is_scored and self.frames_until_stored == 0
+
+    @property
+    def tracked(self) -> list[StoredFrame]:
+        """Tracked frames in long-term memory, oldest first."""
+        return [frame for frame in self.long if not frame.is_reference]
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
@@ -89,45 +105,34 @@ class MemoryBank:
 
         If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
         """
-        if len(self.long) >= self.settings["frames"]:
-            self._evict(self._tracked[0] if self._tracked else self.long[1])
+        if self.is_full:
+            self._evict(self.tracked[0] if self.tracked else self.long[1])
         self.long = [*self.long, StoredFrame(long, is_reference=True)]
         self.short = [short]
-        self.frames_until_stored = self.every - 1
+        self.frames_until_stored = self.interval - 1
 
-    def add(self, long: Tensors, short: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
-        """Store a tracked frame; ``compute_relevance`` maps what `read` returns to the relevance of its T frames."""
-        if not self.frames_until_stored:
-            self._add_long(long, compute_relevance)
-        self.frames_until_stored = (self.frames_until_stored or self.every) - 1
+    def add(self, long: Tensors, short: Tensors, relevance: np.ndarray | None = None) -> None:
+        """Store a tracked frame; ``relevance``: of the T frames in long-term memory to it, if `needs_relevance`."""
+        if self.frames_until_stored == 0:
+            self._add_long(long, relevance)
+        self.frames_until_stored = (self.frames_until_stored or self.interval) - 1
         self.short = [*self.short, short][-self.settings["short_term_skip"] :]
 
-    def _add_long(self, memory: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
+    def _add_long(self, memory: Tensors, relevance: np.ndarray | None) -> None:
         """Store a tracked frame in long-term memory; it never replaces a reference frame."""
-        is_full = len(self.long) >= self.settings["frames"]
-        is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
-        has_objects = is_scored and self._update_relevance(compute_relevance(self.read()))
-        if is_full or len(self._tracked) >= self.settings["max_tracked"]:
-            if not self._tracked:
+        has_objects = relevance is not None and relevance.any()
+        if relevance is not None:
+            newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
+            self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
+        if self.is_full or len(self.tracked) >= self.settings["max_tracked"]:
+            if not self.tracked:
                 return
-            evicted = self._tracked[0]
+            evicted = self.tracked[0]
             if has_objects:
                 scores = dict(zip(self.long, score_frames(self.long), strict=True))
-                evicted = min(self._tracked, key=scores.__getitem__)  # of equal scores the oldest
+                evicted = min(self.tracked, key=scores.__getitem__)  # of equal scores the oldest
             self._evict(evicted)
-        self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
-
-    def _update_relevance(self, relevance: np.ndarray) -> bool:
-        """Update the running means of T frames; return whether the newest frame has objects."""
-        has_objects = bool(relevance.any())
-        newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
-        self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
-        return has_objects
-
-    @property
-    def _tracked(self) -> list[StoredFrame]:
-        """Tracked frames in long-term memory, oldest first."""
-        return [frame for frame in self.long if not frame.is_reference]
+        self.long = [*self.long, StoredFrame(memory, updates=int(relevance is not None))]
 
     def _evict(self, evicted: StoredFrame) -> None:
         """Remove a frame from long-term memory."""

@@ -40,7 +40,7 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object's pixels, in [0, 1]: 0 without pixels, 1 on frames with a mask."""
-        max_probabilities = 1 / np.exp((self.logits - self.logits.max(0)) / self.temperature).sum(0)
+        max_probabilities = softmax(self.logits / self.temperature).max(0)
         channels, count = self.indices.ravel(), len(self.logits)
         areas = np.bincount(channels, minlength=count)
         means = np.bincount(channels, max_probabilities.ravel(), count) / np.maximum(areas, 1)

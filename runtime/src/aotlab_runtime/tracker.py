@@ -17,7 +17,6 @@ import logging
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +67,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for bank in self.banks for object_id in bank.ids if object_id)
+        return tuple(object_id for bank in self.banks for object_id in bank.object_ids if object_id)
 
     def step(self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
@@ -101,9 +100,10 @@ class Tracker:
             prediction = self._overwrite_with_mask(prediction, object_mask)
             self._store_reference_frame(banks, features, prediction)
         else:
-            for bank, tensors, bank_logits in zip(banks, propagated, logits, strict=True):
+            for bank, tensors, group_logits in zip(banks, propagated, logits, strict=True):
                 memory = self.graphs.memorize(tensors, self._assign_identities(bank, prediction.labels))
-                bank.add(*memory, partial(self.graphs.relevance, tensors, bank_logits))
+                relevance = self.graphs.relevance(tensors, group_logits, bank.read()) if bank.needs_relevance else None
+                bank.add(*memory, relevance)
         if self._frame_shape is None:
             self._warn_if_stretched(size)
         self.banks, self._frame_shape = banks, image.shape
@@ -120,8 +120,8 @@ class Tracker:
         is_tracked = is_integer_between(object_id, 1) and object_id in self.ids
         require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
         for bank in self.banks:  # stored frames contain the identity, so it stays reserved
-            bank.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in bank.ids)
-        self.banks = [bank for bank in self.banks if any(bank.ids)]
+            bank.object_ids = [0 if tracked_id == object_id else tracked_id for tracked_id in bank.object_ids]
+        self.banks = [bank for bank in self.banks if bank.identities]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video, for `numpy.savez`."""
@@ -168,9 +168,9 @@ class Tracker:
     def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
         for object_id in prediction.ids[len(self.ids) :]:
-            if not banks or len(banks[-1].ids) == self.graphs.max_objects:
+            if not banks or len(banks[-1].object_ids) == self.graphs.max_objects:
                 banks.append(MemoryBank(self.graphs.memory, self._length))
-            banks[-1].ids = (*banks[-1].ids, object_id)
+            banks[-1].object_ids = [*banks[-1].object_ids, object_id]
         for bank in banks:
             id_embeddings = self._assign_identities(bank, prediction.labels)
             propagated = self.graphs.reference(features, id_embeddings)
@@ -181,14 +181,14 @@ class Tracker:
         resized_labels = resize_nearest(labels, self.graphs.network_size)
         masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
         for identity in bank.identities:
-            masks[identity] = resized_labels == bank.ids[identity - 1]
+            masks[identity] = resized_labels == bank.object_ids[identity - 1]
         masks[0] = 1 - masks.sum(0)
         return self.graphs.assign_identities(masks[None])
 
     def _warn_if_stretched(self, size: tuple[int, int]) -> None:
         """Log a warning if the network's input has another aspect ratio than frames, beyond the rounding to tokens."""
         (height, width), (rows, columns) = size, self.graphs.network_size
-        rounding = self.graphs.stride // 2 + 1  # pixels of each side
+        rounding = self.graphs.token_size // 2 + 1  # pixels of each side
         if abs(rows * width - columns * height) > rounding * (height + width):
             message = f"frames of {width}×{height} are stretched to {columns}×{rows} in the network"
             log.warning("%s; export with --size %dx%d", message, width, height)
