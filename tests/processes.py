@@ -53,8 +53,8 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
 
 
-def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
-    """Run ``work`` in a new process; return whether it completed, and was not killed by `die_before`."""
+def survives_in_subprocess(work: Callable[..., object], *args: object) -> bool:
+    """Run ``work`` in a new process; return whether it completed, and was not killed by `kill_at_call`."""
     context: Any = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])
@@ -68,7 +68,7 @@ def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
     return process.exitcode == 0
 
 
-def die_before(function: str, number: int = 1) -> None:
+def kill_at_call(function: str, number: int = 1) -> None:
     """End this process at once, without clean-up, when a function is called for the ``number``-th time; 0: never."""
     place, name = function.rsplit(".", 1)
     owner, numbers = pkgutil.resolve_name(place), count(1)

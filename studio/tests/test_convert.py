@@ -34,7 +34,7 @@ from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
 from tests.drawn_clips import write_plain
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_converted_images_have_the_names_of_their_files(tmp_path, form):
 
 
 def convert_until_killed(line, renames):
-    die_before("pathlib.Path.rename", renames)
+    kill_at_call("pathlib.Path.rename", renames)
     main(line)
 
 
@@ -96,7 +96,7 @@ def test_conversion_after_a_kill_writes_only_its_output(video, tmp_path, renames
     line = [*sample_line(tmp_path / "out", "masks", video), "--force"]
     assert main(line) == 0
     before = sorted(tmp_path.rglob("*"))
-    assert not completes_in_subprocess(convert_until_killed, line, renames)
+    assert not survives_in_subprocess(convert_until_killed, line, renames)
     assert main(line) == 0
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -428,7 +428,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
 
 
 def export_until_killed(results, function):
-    die_before(function)
+    kill_at_call(function)
     export_clips([str(results)])
 
 
@@ -438,7 +438,7 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
     with closing(open_session(results / "a")) as session:
         editing.change_object(session.document, 1, class_name="cat")
         session.document.set_status("accepted", "")
-    assert not completes_in_subprocess(export_until_killed, results, function)
+    assert not survives_in_subprocess(export_until_killed, results, function)
     assert merge(results, tmp_path / "set") == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
 

@@ -13,11 +13,11 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.session.export import add_record
 from aotlab_studio.utils.files import COMPLETE, OLD, ExportRecord, list_files, move_entries, recover_export, stage_files
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def move_until_killed(source, target, renames):
-    die_before("pathlib.Path.rename", renames + 1)
+    kill_at_call("pathlib.Path.rename", renames + 1)
     move_entries(source, target)
 
 
@@ -41,7 +41,7 @@ def read_texts(paths):
 )  # fmt: skip
 def test_killed_replacement_is_finished_by_the_next_call(folders, renames, moved, shown):
     made, out = folders
-    completes_in_subprocess(move_until_killed, made, out, renames)
+    survives_in_subprocess(move_until_killed, made, out, renames)
     assert read_texts(made.glob(f"{OLD}/*/mask.png")) == moved.split()
     assert sorted(read_texts(out.glob("[ab]/mask.png"))) == sorted(shown.split())
     move_entries(made, out)

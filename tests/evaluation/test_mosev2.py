@@ -13,8 +13,8 @@ from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
 
-SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
-"""Of frames; the first two have a tolerance without a fraction."""
+SIZES = [(75, 100), (150, 200), (90, 161), (200, 333), (40, 60)]
+"""Of frames; the first two have a tolerance without a fraction, and the last one below a pixel."""
 
 
 def reference_measures(truth, prediction):
@@ -26,7 +26,7 @@ def reference_measures(truth, prediction):
     if tolerance < widest:
         narrow, wide = (brute_force_f(truth, prediction, radius) for radius in (tolerance, math.ceil(widest)))
         return [region, narrow, wide, 0.0]
-    full = brute_force_f(truth, prediction, widest)
+    full = brute_force_f(truth, prediction, max(1, widest))
     return [region, full, full, float(not truth.any())]
 
 
@@ -48,6 +48,14 @@ def test_measures_equal_plain_evaluator(size):
         expected = reference_measures(true, found)
         values = measure_object(*crop_to_objects(true, found), size)
         assert values == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("side", "shift", "matches"), [(20, 2, True), (20, 3, False), (21, 3, True)])
+def test_tolerance_is_a_tenth_of_the_side_rounded_up(side, shift, matches):
+    truth = np.zeros((200, 333), bool)
+    truth[50 : 50 + side, 50 : 50 + side] = True
+    _, adaptive, *_ = measure_object(truth, np.roll(truth, shift, axis=1), truth.shape)
+    assert bool(adaptive == 1) is matches
 
 
 def test_runs_of_absence_have_equal_weight():

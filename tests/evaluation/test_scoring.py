@@ -4,6 +4,7 @@ import logging
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,16 @@ def test_objects_without_scored_frames_are_not_scored(tmp_path, caplog):
     report = score_videos(open_dataset("lvosv2", tmp_path / "root"), tmp_path / "results")
     assert list(report.scores) == [videos[0].name]
     assert "d83wYdy0: no object has a frame that is scored" in caplog.text
+
+
+def test_lvos_counts_listed_frames_between_first_and_last():
+    stems = ("01", "06", "11", "16")
+    annotations = tuple(Path(f"{stem}.png") for stem in stems)
+    # object 1 has two frames that count, of which one is not listed; object 2 has none
+    objects = ObjectInfo(1, ("01", "06"), num_frames=4), ObjectInfo(2, ("11", "16"), num_frames=2)
+    plan = RULES["lvos"].plan(Video("a", (), annotations=annotations, objects=objects))
+    assert [(item.object_id, item.missing_frames) for item in plan.objects] == [(1, 1)]
+    assert plan.frames == (Path("06.png"),)
 
 
 def test_unknown_predicted_ids_are_reported(tmp_path, caplog):

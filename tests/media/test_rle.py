@@ -41,12 +41,16 @@ def test_unfinished_last_count_rejected():
 
 
 @pytest.mark.parametrize("points", [
-    [], [1, 1, 2, 2], [1, 1, 2, 2, 3], "1,1", [0.1, 0.1, 0.9, 0.1, 0.9, 0.8], [1, 1, 2, 2, 1e12, 3],
+    [], [1, 1, 2, 2], [1, 1, 2, 2, 3], "1,1", [0.1, 0.1, 0.9, 0.1, 0.9, 0.8], [1, 1, 2, 2, 181, 3],
     [1, 1, 2, 2, float("nan"), 3], [1, 1, 2, 2, "3", 3], [1, 1, 2, 2, -(10**30), 3], [0, 0, 40, 24] * 30000 + [1, 1],
 ])  # fmt: skip
 def test_invalid_polygon_rejected(points):
     with pytest.raises(ValueError, match=r"cannot be drawn: expected three points or more in .* 40×24"):
         fill_polygons([points], (24, 40))
+
+
+def test_polygon_may_reach_far_outside_the_image():
+    assert len(fill_polygons([[1, 1, 180, 1, 1, 9]], (24, 40))) > 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from aotlab.tools import track
 from tests import read_files
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import kill_at_call, survives_in_subprocess
 
 pytestmark = pytest.mark.slow
 TOOLS = {"track": track.main, "eval": evaluation.main}
@@ -24,20 +24,20 @@ def run_tool(tool, output, arguments, last_file=0):
     """Run a command; die before the file of this number is complete."""
     torch.set_num_threads(1)
     resume.SAVE_SECONDS = 0.0
-    die_before("os.replace", last_file)
+    kill_at_call("os.replace", last_file)
     sys.stdout = sys.stderr = StringIO()
     assert TOOLS[tool]([*map(str, arguments), "--output", str(output)]) == 0
 
 
 def run_killed(tool, folder, *arguments):
     """Return the results of an undisturbed and of a killed run, by path."""
-    assert completes_in_subprocess(run_tool, tool, folder / "undisturbed", arguments)
+    assert survives_in_subprocess(run_tool, tool, folder / "undisturbed", arguments)
     ends = [
-        completes_in_subprocess(run_tool, tool, folder / "killed", arguments, last_file)
+        survives_in_subprocess(run_tool, tool, folder / "killed", arguments, last_file)
         for last_file in (1, 2, 3, 8, 13, 5)
     ]
     assert ends.count(False) >= 4
-    assert completes_in_subprocess(run_tool, tool, folder / "killed", arguments)
+    assert survives_in_subprocess(run_tool, tool, folder / "killed", arguments)
     assert not [path for path in (folder / "killed").rglob("*") if ".part" in path.name]
     return [read_files(folder / name) for name in ("undisturbed", "killed")]
 

@@ -17,6 +17,20 @@ def negate(items):
         yield -item
 
 
+@pytest.fixture
+def shutdown(monkeypatch):
+    """An event that is set when the writer is told to stop, before it is waited for."""
+    event, shut_down = threading.Event(), ThreadPoolExecutor.shutdown
+
+    def set_and_wait(pool, wait=True, **options):
+        shut_down(pool, wait=False, **options)
+        event.set()
+        shut_down(pool, wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", set_and_wait)
+    return event
+
+
 def test_reading_and_tracking_wait_for_slow_writing():
     read, tracked, counts = [], [], []
 
@@ -42,7 +56,11 @@ def test_reading_and_tracking_wait_for_slow_writing():
     assert counts == [max_read, max_tracked]
 
 
-def test_tracking_error_comes_after_earlier_results():
+def test_tracking_error_comes_after_earlier_results(shutdown):
+    def write(result):
+        wait_for_event(shutdown)
+        written.append(result)
+
     def track(items):
         for item in items:
             if item == 3:
@@ -51,7 +69,7 @@ def test_tracking_error_comes_after_earlier_results():
 
     written = []
     with pytest.raises(KeyError):
-        list(stream(ReadAhead(range(9)), track, written.append))
+        list(stream(ReadAhead(range(9)), track, write))
     assert written == [0, 1, 2]
 
 
@@ -78,20 +96,13 @@ def test_reading_and_writing_have_lower_priority():
     assert read == wrote == [min(niceness() + NICENESS, 19)] * 2
 
 
-def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
-    before, gate, written = set(threading.enumerate()), threading.Event(), []
-    shutdown = ThreadPoolExecutor.shutdown
+def test_closed_stream_drops_queue_and_ends_threads(shutdown):
+    before, written = set(threading.enumerate()), []
 
     def write(result):
-        wait_for_event(gate)
+        wait_for_event(shutdown)
         written.append(result)
 
-    def shut_down(pool, wait=True, **options):
-        shutdown(pool, wait=False, **options)
-        gate.set()
-        shutdown(pool, wait)
-
-    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
     results = stream(ReadAhead(range(1000)), negate, write)
     next(results), next(results)
     results.close()

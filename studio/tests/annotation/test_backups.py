@@ -46,7 +46,7 @@ from studio.tests.annotation.results import write_results
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before
+from tests.processes import WAIT_SECONDS, kill_at_call, survives_in_subprocess
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -186,7 +186,7 @@ def test_missing_file_does_not_replace_its_backup(video, project, damage):
 
 
 def open_until_killed(path, function):
-    die_before(function)
+    kill_at_call(function)
     open_document(path)
 
 
@@ -195,7 +195,7 @@ def open_until_killed(path, function):
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function, make_batch):
     project = tmp_path / "clip.aotlab"
-    assert not completes_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
+    assert not survives_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
     assert (project / PROJECT_FILE).is_file()
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None

@@ -37,7 +37,7 @@ from studio.tests.annotation.clips import (
     truth,
 )
 from tests.limits import limit_file_size
-from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before, wait_until
+from tests.processes import WAIT_SECONDS, kill_at_call, survives_in_subprocess, wait_until
 
 
 def track_part(session):
@@ -65,12 +65,12 @@ def test_full_disk_keeps_the_last_export(session):
 def export_until_killed(folder):
     session = open_session(folder)
     draw(session, 0, 1)
-    die_before("aotlab_studio.document.document.Document.emit")
+    kill_at_call("aotlab_studio.document.document.Document.emit")
     session.export(["masks"])
 
 
 def test_files_of_a_killed_export_are_removed_at_opening(folder):
-    assert not completes_in_subprocess(export_until_killed, folder)
+    assert not survives_in_subprocess(export_until_killed, folder)
     with closing(open_session(folder)) as session:
         assert not list(session.document.folder.rglob("*.png"))
 

@@ -145,7 +145,7 @@ def test_later_start_uses_earlier_keyframes(folder, reopen):
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
 
 
-def test_start_uses_the_nearest_of_many_keyframes(folder, reopen):
+def test_start_uses_the_four_nearest_earlier_keyframes(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     for index in range(7):

@@ -1,11 +1,20 @@
 """Augmentation: crops that show an object, labels that follow their pixels, colors."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import FILL, _move_and_crop, count_ids, make_image_clip, make_video_clip
+from aotlab.dataloaders.training.augment import (
+    CROP_TRIES,
+    FILL,
+    _move_and_crop,
+    _window_on_object,
+    count_ids,
+    make_image_clip,
+    make_video_clip,
+)
 from tests.dataloaders.training.in_memory import CROP, color_mask, phase, rng
 
 
@@ -71,6 +80,14 @@ def test_crop_contains_object_on_reference_frame():
         for seed in range(60)
     ]
     assert np.mean(shown) > 0.45
+
+
+@pytest.mark.parametrize(("pixels", "tries"), [(100, CROP_TRIES), (101, 1)])
+def test_crop_of_few_object_pixels_is_drawn_again(pixels, tries):
+    reference, draws = np.zeros((CROP, CROP), np.uint8), Mock(wraps=rng())
+    reference.flat[:pixels] = 1
+    _window_on_object(reference, CROP, draws)
+    assert draws.integers.call_count == 2 * tries  # rows and columns
 
 
 def test_all_frames_of_a_video_are_cut_alike():

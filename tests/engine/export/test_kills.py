@@ -10,7 +10,7 @@ from aotlab.engine.export import export
 from aotlab.utils.errors import InputError
 from aotlab_runtime.files import read_description
 from tests.engine.small_model import HEIGHT, WIDTH, build
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import kill_at_call, survives_in_subprocess
 
 pytestmark = pytest.mark.slow
 
@@ -25,16 +25,16 @@ def export_empty(folder, replace=False):
 
 def export_until(place, folder, calls=1, replace=False):
     """Export empty graphs; die before the call of this number."""
-    die_before(place, calls)
+    kill_at_call(place, calls)
     export_empty(folder, replace)
 
 
 def test_next_export_removes_files_of_a_killed_one(tmp_path):
     folder = tmp_path / "export"
     for place in ("aotlab.engine.export.export.sha256", "os.replace"):
-        assert not completes_in_subprocess(export_until, place, folder)
+        assert not survives_in_subprocess(export_until, place, folder)
         assert [path.suffix for path in folder.iterdir() if path.name != ".lock"] == [".part"]
-    assert completes_in_subprocess(export_empty, folder)
+    assert survives_in_subprocess(export_empty, folder)
     read_description(folder)  # complete
     assert not list(folder.glob(".*"))
 
@@ -46,13 +46,13 @@ def check_second_export_refused(folder):
 
 def test_killed_export_keeps_the_earlier_one(tmp_path):
     folder = tmp_path / "export"
-    assert completes_in_subprocess(export_empty, folder)
+    assert survives_in_subprocess(export_empty, folder)
     before = (folder / "export.json").read_bytes()
     place = "aotlab.engine.export.export.sha256"
-    assert not completes_in_subprocess(export_until, place, folder, 1, True)
-    assert completes_in_subprocess(check_second_export_refused, folder)
+    assert not survives_in_subprocess(export_until, place, folder, 1, True)
+    assert survives_in_subprocess(check_second_export_refused, folder)
     assert (folder / "export.json").read_bytes() == before
-    assert completes_in_subprocess(export_empty, folder, True)
+    assert survives_in_subprocess(export_empty, folder, True)
     assert (folder / "export.json").read_bytes() != before
     assert not list(folder.glob(".*"))
 
@@ -63,11 +63,11 @@ def test_folder_of_a_killed_export_is_filled_again(tmp_path, has_export, calls):
     folder = tmp_path / "export"
     folder.mkdir()
     if has_export:
-        assert completes_in_subprocess(export_empty, folder)
-    assert not completes_in_subprocess(export_until, "os.replace", folder, calls, has_export)
+        assert survives_in_subprocess(export_empty, folder)
+    assert not survives_in_subprocess(export_until, "os.replace", folder, calls, has_export)
     is_kept = has_export and calls == 1  # nothing was moved
     with nullcontext() if is_kept else pytest.raises(ValueError, match="not a usable export"):
         read_description(folder)
-    assert completes_in_subprocess(export_empty, folder, True)
+    assert survives_in_subprocess(export_empty, folder, True)
     read_description(folder)  # complete
     assert not list(folder.glob(".*"))

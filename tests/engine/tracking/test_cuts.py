@@ -33,10 +33,18 @@ def test_cut_from_a_uniform_frame_is_found():
     assert is_cut(make_thumbnail(black), make_thumbnail(first))
 
 
-def test_frames_of_similar_colors_are_not_a_cut():
+@pytest.mark.parametrize(("width", "cut"), [(42, False), (44, True)])
+def test_cut_shares_less_than_55_percent_of_colors(width, cut):
     first, second = np.zeros((2, 54, 96, 3), np.uint8)
-    first[:, :29], second[:, 67:] = 255, 120  # 70 % of both is black
-    assert not is_cut(first, second)
+    first[:, :width], second[:, 96 - width :] = 255, 120  # 56 % or 54 % of both is black
+    assert is_cut(first, second) is cut
+
+
+@pytest.mark.parametrize(("shift", "cut"), [(11, False), (13, True)])
+def test_cut_correlates_by_less_than_a_half(shift, cut):
+    first, second = np.zeros((54, 96, 3), np.uint8), np.full((54, 96, 3), 100, np.uint8)
+    first[:, :48], second[:, shift : 48 + shift] = 255, 160  # correlation of 0.55 or 0.46
+    assert is_cut(first, second) is cut
 
 
 @pytest.mark.parametrize(("channel", "other"), [(0, 1), (0, 2), (1, 2)])

@@ -1,25 +1,33 @@
 """Depth of AOST: in tracking and in validation."""
 
+import numpy as np
 import pytest
 
 from aotlab.configs.load import load_config
+from aotlab.dataloaders.training.layouts import read_video_folders
+from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training import validation
+from aotlab.engine.training.validation import score_video, validate
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_images, write_masks
 from tests.engine import small_model
 
 
-def test_validation_scores_every_depth(monkeypatch):
+def test_validation_scores_every_depth(tmp_path):
+    masks = [np.roll(small_model.draw_stripes([1, 2]), shift, axis=1) for shift in range(3)]
+    write_images(tmp_path / "JPEGImages" / "one", small_model.draw_texture(3))
+    write_masks(tmp_path / "Annotations" / "one", masks)
+    videos = list(map(select_labeled_frames, read_video_folders(tmp_path)))
     model, config = small_model.build("aost")
-    depths = []
-    monkeypatch.setattr(validation, "score_video", lambda each, _: depths.append(each.config.model.depth))
-    monkeypatch.setattr(validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1]))
-    video = type("Video", (), {"name": "one"})()
-    scores = validation.validate(model, config, [video], Distributed("cpu"))
-    assert depths == [1, 2, 3]
-    assert (scores["J&F at depth 1"], scores["J&F"]) == (10.0, 30.0)
-    assert len(scores) == 9
+    scores, expected = validate(model, config, videos, Distributed("cpu")), {}
+    for depth, suffix in ((1, " at depth 1"), (2, " at depth 2"), (3, "")):
+        tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
+        table = make_scores_table({"one": score_video(tracker, videos[0])})
+        expected |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
+    assert scores == expected
+    assert len({*scores.values()}) == len(scores)  # the depths differ
     assert model.config.depths == [3]
 
 

@@ -51,29 +51,37 @@ def apply_rule(rule, *squares):
     return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in reassigned]
 
 
-TWO = (1, 20, 10, RED), (2, 20, 40, RED)
-UNLIKE = (1, 20, 10, GREEN), (2, 20, 40, RED)
-THREE = *UNLIKE, (3, 20, 60, BLUE)
+TWO_RED = (1, 20, 10, RED), (2, 20, 40, RED)
+DIFFERENT_COLORS = (1, 20, 10, GREEN), (2, 20, 40, RED)
+THREE_COLORS = *DIFFERENT_COLORS, (3, 20, 60, BLUE)
 LARGE_ID = (1, 20, 10, RED), (MAX_COUNT, 20, 40, RED)
-LOW = (1, 48, 10, RED), (2, 48, 40, RED)
-FOUR = [(1, row, column, RED) for row in (8, 20) for column in (44, 56)]
+AT_BOTTOM_EDGE = (1, 48, 10, RED), (2, 48, 40, RED)
+SHADES = (1, 20, 10, (0, 30, 30)), (2, 20, 40, (250, 30, 30))
+FOUR_RED_PARTS = [(1, row, column, RED) for row in (8, 20) for column in (44, 56)]
 CASES = {
-    "part of another goes to the lost object": (TWO, [TWO[0], (1, 20, 44, RED)], [(1, 2, 44)]),
-    "main component is the one that overlaps": (TWO, [(2, 20, 36, RED), (2, 20, 12, RED)], [(2, 1, 12)]),
-    "objects changed places": (UNLIKE, [(1, 20, 12, RED), (1, 20, 36, GREEN)], [(1, 2, 12)]),
-    "no object is lost": (TWO, [*TWO, (1, 20, 70, RED)], []),
-    "part is just near enough": (TWO, [TWO[0], (1, 20, 76, RED)], [(1, 2, 76)]),
-    "part is too far away": (TWO, [TWO[0], (1, 20, 77, RED)], []),
-    "part is four times as large": (TWO, [TWO[0], *FOUR], [(1, 2, 44)]),
-    "part is five times as large": (TWO, [TWO[0], *FOUR, (1, 32, 44, RED)], []),
-    "too little would remain": (LOW, [(1, 57, 10, RED), (1, 48, 44, RED)], []),
-    "part has another color": (UNLIKE, [UNLIKE[0], (1, 20, 44, GREEN)], []),
-    "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
-    "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
-    "color decides for the third": (THREE, [UNLIKE[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
-    "main component is as similar": (TWO, [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 44)]),
-    "main component is less similar": (TWO, [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 12)]),
-    "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
+    "part of another goes to the lost object": (TWO_RED, [TWO_RED[0], (1, 20, 44, RED)], [(1, 2, 44)]),
+    "main component is the one that overlaps": (TWO_RED, [(2, 20, 36, RED), (2, 20, 12, RED)], [(2, 1, 12)]),
+    "objects changed places": (DIFFERENT_COLORS, [(1, 20, 12, RED), (1, 20, 36, GREEN)], [(1, 2, 12)]),
+    "no object is lost": (TWO_RED, [*TWO_RED, (1, 20, 70, RED)], []),
+    "part is just near enough": (TWO_RED, [TWO_RED[0], (1, 20, 76, RED)], [(1, 2, 76)]),
+    "part is too far away": (TWO_RED, [TWO_RED[0], (1, 20, 77, RED)], []),
+    "part is four times as large": (TWO_RED, [TWO_RED[0], *FOUR_RED_PARTS], [(1, 2, 44)]),
+    "part is five times as large": (TWO_RED, [TWO_RED[0], *FOUR_RED_PARTS, (1, 32, 44, RED)], []),
+    "part is just large enough": (AT_BOTTOM_EDGE, [AT_BOTTOM_EDGE[0], (1, 57, 44, RED)], [(1, 2, 44)]),
+    "part is too small": (AT_BOTTOM_EDGE, [AT_BOTTOM_EDGE[0], (1, 58, 44, RED)], []),
+    "object is just lost": (AT_BOTTOM_EDGE, [AT_BOTTOM_EDGE[0], (2, 56, 40, RED), (1, 48, 60, RED)], [(1, 2, 60)]),
+    "object is not yet lost": (AT_BOTTOM_EDGE, [AT_BOTTOM_EDGE[0], (2, 55, 40, RED), (1, 48, 60, RED)], []),
+    "just enough would remain": (AT_BOTTOM_EDGE, [(1, 55, 10, RED), (1, 48, 44, RED)], [(1, 2, 44)]),
+    "too little would remain": (AT_BOTTOM_EDGE, [(1, 56, 10, RED), (1, 48, 44, RED)], []),
+    "color is just similar enough": (SHADES, [SHADES[0], (1, 20, 44, (100, 30, 30))], [(1, 2, 44)]),
+    "color is not similar enough": (SHADES, [SHADES[0], (1, 20, 44, (99, 30, 30))], []),
+    "part has another color": (DIFFERENT_COLORS, [DIFFERENT_COLORS[0], (1, 20, 44, GREEN)], []),
+    "part is in the shade": (DIFFERENT_COLORS, [DIFFERENT_COLORS[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
+    "color decides for the second": (THREE_COLORS, [DIFFERENT_COLORS[0], (1, 20, 52, RED)], [(1, 2, 52)]),
+    "color decides for the third": (THREE_COLORS, [DIFFERENT_COLORS[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
+    "main component is as similar": (TWO_RED, [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 44)]),
+    "main component is less similar": (TWO_RED, [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 12)]),
+    "largest id costs no memory": (LARGE_ID, [TWO_RED[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
 }
 """Squares given, squares predicted on the next frame, and what is reassigned."""
 
@@ -92,31 +100,31 @@ def test_component_is_given_away_once():
 
 
 def test_claimed_component_becomes_the_main_one():
-    rule = start_rule(*LOW)
-    assert apply_rule(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
+    rule = start_rule(*AT_BOTTOM_EDGE)
+    assert apply_rule(rule, AT_BOTTOM_EDGE[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
     assert np.nonzero(rule.main_labels == 2)[1].min() == 56
 
 
 def test_small_part_stays():
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     labels, frame = draw_squares((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
     assert rule.find_reassignments(labels, frame) == []
 
 
 def test_usual_area_is_the_median_of_the_last_frames():
-    rule = start_rule(*TWO, frames=AREA_HISTORY)
-    labels, frame = draw_squares(*TWO)
-    labels[26:] = 0  # half of each square
+    rule = start_rule(*TWO_RED, frames=AREA_HISTORY)
+    labels, frame = draw_squares(*TWO_RED)
+    labels[25:] = 0  # 5 of 12 rows of each square
     for _ in range(AREA_HISTORY):
         rule.update(labels, frame)
-    assert [history.median for history in rule.objects.values()] == [72, 72]
+    assert [history.median for history in rule.objects.values()] == [60, 60]
 
 
 def test_usual_area_ignores_frames_of_a_lost_object():
-    rule = start_rule(*TWO)
-    labels, frame = draw_squares(*TWO)
-    labels[22:] = 0  # a sixth of each square
+    rule = start_rule(*TWO_RED)
+    labels, frame = draw_squares(*TWO_RED)
+    labels[24:] = 0  # 4 of 12 rows of each square
     for _ in range(AREA_HISTORY):
         rule.update(labels, frame)
     assert [history.median for history in rule.objects.values()] == [144, 144]
@@ -146,20 +154,20 @@ def test_claim_is_undone_within_a_limit(frames, undone):
 
 
 def test_colors_are_measured_on_a_frame_of_another_size():
-    labels, frame = draw_squares(*UNLIKE)
+    labels, frame = draw_squares(*DIFFERENT_COLORS)
     large = frame.repeat(3, 0).repeat(2, 1)
     assert measure_colors(labels == 1, large) == measure_colors(labels == 1, frame) == [*GREEN, 0, 0, 0]
 
 
 def test_claims_end_after_a_limit():
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     claims = [apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
     assert all(claims[:-1])
     assert not claims[-1]
 
 
 def test_unstored_reassignment_is_not_a_claim():
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 44, RED))
     reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
@@ -170,8 +178,8 @@ def test_unstored_reassignment_is_not_a_claim():
 
 def test_prediction_of_another_frame_keeps_claims():
     rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = start_rule(*TWO)
-    claimed, other = draw_squares((1, 20, 10, RED), (1, 20, 44, RED)), draw_squares(*TWO)
+    rules.ownership = start_rule(*TWO_RED)
+    claimed, other = draw_squares((1, 20, 10, RED), (1, 20, 44, RED)), draw_squares(*TWO_RED)
     indices = torch.from_numpy(claimed[0]).long()
     reassignments = rules.find_reassignments(claimed[1], indices, (1, 2))
     rules.find_reassignments(other[1], torch.from_numpy(other[0]).long(), (1, 2))
@@ -181,12 +189,12 @@ def test_prediction_of_another_frame_keeps_claims():
 
 
 def test_nothing_is_claimed_after_a_cut():
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     rule.clear_positions()
     squares = (1, 20, 10, RED), (1, 20, 44, RED)
     assert apply_rule(rule, *squares) == []
     rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = start_rule(*TWO)
+    rules.ownership = start_rule(*TWO_RED)
     labels, frame = draw_squares(*squares)
     indices = torch.from_numpy(labels).long()
     rules.update(frame, indices, (1, 2), (), cut=True, thumbnail=None, reassignments=[])
@@ -194,7 +202,7 @@ def test_nothing_is_claimed_after_a_cut():
 
 
 def test_prediction_of_another_size_clears_positions():
-    rule, (labels, frame) = start_rule(*TWO), draw_squares(TWO[0], (1, 20, 44, RED))
+    rule, (labels, frame) = start_rule(*TWO_RED), draw_squares(TWO_RED[0], (1, 20, 44, RED))
     twice = labels.repeat(2, 0).repeat(2, 1)
     assert rule.find_reassignments(twice, frame) == []
     rule.update(twice, frame)
@@ -202,23 +210,23 @@ def test_prediction_of_another_size_clears_positions():
 
 
 def test_forgotten_object_makes_no_claim():
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     rule.forget(2)
     assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
 def test_reused_object_id_has_no_history():
     """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     rule.forget(1)
-    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
+    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO_RED[1])
     for annotated in ([1], []):
         rule.update(labels, frame, annotated)
     assert rule.objects[1].center[1] > 80
 
 
 def test_restored_rule_decides_the_same(tmp_path):
-    rule = start_rule(*TWO)
+    rule = start_rule(*TWO_RED)
     torch.save(rule.state_dict(), tmp_path / "state.pt")
     other = ComponentOwnership()
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))

@@ -19,7 +19,7 @@ from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import before_step, list_states, log_lines, phase, run_recipe, tiny_recipe
 from tests.limits import limit_file_size
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import kill_at_call, survives_in_subprocess
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -198,7 +198,7 @@ def test_only_bad_input_before_the_first_step_is_not_a_stop():
 def run_in_process(config, last_file=0):
     """Run; die before the file of this number is complete."""
     torch.set_num_threads(1)
-    die_before("os.replace", last_file)
+    kill_at_call("os.replace", last_file)
     run_recipe(config)
 
 
@@ -209,14 +209,14 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
         tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY) for name in ("whole", "killed")
     )
     # like the killed ones: sums depend on the threads
-    assert completes_in_subprocess(run_in_process, uninterrupted)
+    assert survives_in_subprocess(run_in_process, uninterrupted)
     for last_file in (1, 2, 5, 4, 3, 2):  # logs, states and weights
         before = list_states(config)
-        assert not completes_in_subprocess(run_in_process, config, last_file)
+        assert not survives_in_subprocess(run_in_process, config, last_file)
         assert not before or list_states(config), "a kill lost all states"
         for state in list_states(config):
             torch.load(state, weights_only=True)
-    assert completes_in_subprocess(run_in_process, config)
+    assert survives_in_subprocess(run_in_process, config)
     whole, killed = (load_file(f"{run.train.output}/second.safetensors") for run in (uninterrupted, config))
     assert_same_weights(killed, whole)
     assert list_leftovers(config) == []
