@@ -144,8 +144,9 @@ class ImageFrames(FrameSource):
         values = self._read_values(index)
         subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
-            problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
-            raise InputError(f"{subject}: {problem}; convert all frames alike")
+            raise InputError(
+                f"{subject}: values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
+            )
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
@@ -171,8 +172,8 @@ def parse_rate(rate: RateOption) -> Fraction:
     text = str(rate).strip()
     # video files store fractions of small integers
     parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
-    valid = 0 < parsed <= MAX_RATE
-    require(valid, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
+    if not 0 < parsed <= MAX_RATE:
+        raise InputError(f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
     return parsed
 
 

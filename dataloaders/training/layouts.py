@@ -103,8 +103,10 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
     if source.split is not None:
-        problem = f"{source.kind} has no splits; remove it, or use kind static with a list of images"
-        raise InputError(f"train.phases.sources.split={source.split}: {problem}")
+        raise InputError(
+            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static "
+            "with a list of images"
+        )
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -183,9 +185,11 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     sequences.require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    expected = "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
-    problem = f"no video with {MIN_FRAMES} frames that have masks of the same name"
-    require(videos, f"{folder}: {problem}; expected {expected}")
+    if not videos:
+        raise InputError(
+            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
+            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
+        )
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
@@ -206,7 +210,8 @@ def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
     if source.balance and source.kind != "static":
-        problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
-        raise InputError(f"train.phases.sources.balance is {problem}")
+        raise InputError(
+            f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
+        )
     folder = sequences.require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return READERS[source.kind](folder, source)
