@@ -60,12 +60,15 @@ def _require_objects(mixture: Mixture) -> None:
     """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
     count = min(NUM_CHECKED_CLIPS, len(mixture))
     try:
-        empty = not any(mixture[index].num_objects for index in range(count))
+        if any(mixture[index].num_objects for index in range(count)):
+            return
     except InputError:
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)
-    problem = f"the first {count} clips of phase {mixture.phase.name} show no object"
-    require(not empty, f"{paths}: {problem}; check the masks with aotlab check-data")
+    raise InputError(
+        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with aotlab "
+        "check-data"
+    )
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
@@ -86,8 +89,9 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
         has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
         opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
         if not isinstance(opened, VideoSet):
-            problem = f"{source.path} is of kind {source.kind}, which has no videos; validation needs videos"
-            raise InputError(f"data.validation: {problem}")
+            raise InputError(
+                f"data.validation: {source.path} is of kind {source.kind}, which has no videos; validation needs videos"
+            )
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             count = len(videos[-1].frames)
@@ -126,9 +130,11 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         index: replace(mixture, sources=tuple(source.exclude(excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
     }
-    trains = all(len(source) for mixture in remaining.values() for source in mixture.sources)
-    remedy = "name the validation videos with data.validation"
-    require(trains, f"data.validation_fraction: validates on all videos of a source; {remedy}")
+    if not all(len(source) for mixture in remaining.values() for source in mixture.sources):
+        raise InputError(
+            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
+            "data.validation"
+        )
     return TrainingData(remaining, validation)
 
 
