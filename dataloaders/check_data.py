@@ -104,8 +104,8 @@ def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult
     if loose and kind == "static":
         folders.append((images, masks))
     elif loose:
-        advice = "make a folder per video, or use kind static for images"
-        findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
+        message = "frame outside a video's folder, not used; make a folder per video, or use kind static for images"
+        findings.append(make_error(loose[0], message))
     videos = []
     for frames, labels in folders:
         video = Video(frames.name, sequences.list_images_by_stem(frames), {}, sequences.list_masks(labels))

@@ -112,17 +112,15 @@ def decode(path: Path, container: av.container.InputContainer) -> Iterator[tuple
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
     if index and (missing := count_missing_bytes(path, container)):
-        raise InputError(
-            f"{path}: cut off after frame {index - 1}, at least {missing} bytes are missing; copy it again"
-        ) from failure
+        problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing"
+        raise InputError(f"{path}: {problem}; copy it again") from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
     # FFmpeg ends a Matroska file at damage between its frames, or where it is cut, as at its end.
     lost = read_duration(container) - end
     if index and lost > DURATION_TOLERANCE + 2 / read_rate(stream):
-        raise InputError(
-            f"{path}: cut off or damaged after frame {index - 1}, {float(lost):.1f} s are missing; copy it again"
-        )
+        problem = f"cut off or damaged after frame {index - 1}, {float(lost):.1f} s are missing"
+        raise InputError(f"{path}: {problem}; copy it again")
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:

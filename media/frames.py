@@ -144,9 +144,8 @@ class ImageFrames(FrameSource):
         values = self._read_values(index)
         subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
-            raise InputError(
-                f"{subject}: values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
-            )
+            problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
+            raise InputError(f"{subject}: {problem}; convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)

@@ -95,10 +95,8 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
             conversion.masks += count
             conversion.names[name] = {str(object_id): text for text, object_id in ids.items()}
     if not conversion.names:
-        raise InputError(
-            next(iter(conversion.failures.values()), None)
-            or f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
-        )
+        problem = f"{annotations}: no sequence of enough frames in {len(files)} JSON files; expected P01_01.json, ..."
+        raise InputError(next(iter(conversion.failures.values()), problem))
     _write_lists(output, split, conversion.names)
     return conversion
 

@@ -103,10 +103,8 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
     if source.split is not None:
-        raise InputError(
-            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static "
-            "with a list of images"
-        )
+        problem = f"{source.kind} has no splits; remove it, or use kind static with a list of images"
+        raise InputError(f"train.phases.sources.split={source.split}: {problem}")
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -210,8 +208,7 @@ def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
     if source.balance and source.kind != "static":
-        raise InputError(
-            f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"
-        )
+        problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
+        raise InputError(f"train.phases.sources.balance is {problem}")
     folder = sequences.require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return READERS[source.kind](folder, source)

@@ -89,9 +89,8 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
         has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
         opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
         if not isinstance(opened, VideoSet):
-            raise InputError(
-                f"data.validation: {source.path} is of kind {source.kind}, which has no videos; validation needs videos"
-            )
+            problem = f"{source.path} is of kind {source.kind}, which has no videos; validation needs videos"
+            raise InputError(f"data.validation: {problem}")
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             count = len(videos[-1].frames)

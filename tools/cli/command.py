@@ -162,12 +162,7 @@ def exit_on_signals() -> Iterator[None]:
 
 
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
-    """Run a command line; print bad input as one line on stderr, and return the exit code.
-
-    2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
-    little memory and a disk without space, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other
-    error is raised.
-    """
+    """Run a command line; print an error of `describe_failure` in one line on stderr, and return the exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)

@@ -31,10 +31,8 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if num_bytes > free:
-        raise InputError(
-            f"{output}: the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free; free "
-            "space, write fewer outputs, or choose another folder"
-        )
+        problem = f"the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free"
+        raise InputError(f"{output}: {problem}; free space, write fewer outputs, or choose another folder")
     rounded = format_bytes(int(float(f"{num_bytes:.0e}")))
     print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
