@@ -19,7 +19,7 @@ from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, is_blurred, read_mask
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -92,8 +92,8 @@ def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult
     Raises `InputError` if the folders do not exist.
     """
     sets = [name for name in sequences.list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
-    several = bool(sets) and not (root / "JPEGImages").is_dir()
-    require(not several, f"{root}: has several sets; check each of them: {', '.join(sets)}")
+    if sets and not (root / "JPEGImages").is_dir():
+        raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = sequences.list_subfolders(images), sequences.list_images_by_stem(images)
@@ -104,8 +104,8 @@ def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult
     if loose and kind == "static":
         folders.append((images, masks))
     elif loose:
-        advice = "make a folder per video, or use kind static for images"
-        findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
+        message = "frame outside a video's folder, not used; make a folder per video, or use kind static for images"
+        findings.append(make_error(loose[0], message))
     videos = []
     for frames, labels in folders:
         video = Video(frames.name, sequences.list_images_by_stem(frames), {}, sequences.list_masks(labels))
@@ -172,9 +172,8 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
     if is_blurred(pixels):
-        advice = "save ids without smoothing, resizing or JPEG"
-        finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")
-        return FileInfo(size, None, finding)
+        message = f"{len(ids)} values, like a blurred mask; save ids without smoothing, resizing or JPEG"
+        return FileInfo(size, None, make_warning(path, message))
     return FileInfo(size, ids)
 
 
@@ -203,8 +202,7 @@ def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
                 sizes = f"{_format_size(info.size)}, but its frame is {_format_size(size)}"
                 yield make_error(path, f"{sizes}; give a mask of the frame's size")
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
-            problem = f"name differs from its frame {frame.name}"
-            yield make_error(path, f"{problem}; rename the mask to {frame.stem}.png")
+            yield make_error(path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png")
         else:
             yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
@@ -263,8 +261,7 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
             "train with kind davis and a split 2016/..., which treats every value above 0 as one object",
         )
     elif not objects[first]:
-        advice = "start the video where one is visible, or draw it"
-        yield make_warning(first, f"the first mask has no object; {advice}")
+        yield make_warning(first, "the first mask has no object; start the video where one is visible, or draw it")
     else:
         seen = set(objects[first])
         for path, ids in objects.items():

@@ -17,7 +17,7 @@ from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError, require
 
 NO_FRAMES = "no annotated frame between the first and the last, which are not scored"
 
@@ -76,7 +76,7 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
 
 def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects."""
-    return {**mean_row(rows)}
+    return dict(mean_row(rows))
 
 
 def score_labels(
@@ -106,6 +106,6 @@ def score_labels(
 
 def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:
     """Return ids 1 to K of the first annotation, H×W ids; ``name``: the annotation, for messages."""
-    problem = "no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)"
-    require(ids := list_ids(first), f"{name}: {problem}")
+    if not (ids := list_ids(first)):
+        raise InputError(f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)")
     return tuple(range(1, max(ids) + 1))

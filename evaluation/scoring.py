@@ -59,8 +59,7 @@ def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     folder = result.resolve()
     masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.problem:
-        problem = f"results of an unfinished run ({record.problem})"
-        raise InputError(f"{result}: {problem}; run the track command again")
+        raise InputError(f"{result}: results of an unfinished run ({record.problem}); run the track command again")
     video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = _select_tracked(video, masks)

@@ -14,7 +14,7 @@ import numpy as np
 from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 FrameScores = tuple[np.ndarray, set[int]]
@@ -141,8 +141,9 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 
 def require_known_ids(labels: np.ndarray, ids: Sequence[int]) -> None:
     """Raise `InputError` if H×W labels have ids that are neither background nor in ``ids``."""
-    unknown, known = (", ".join(map(str, values)) for values in (sorted(find_unknown_ids(labels, ids)), ids))
-    require(not unknown, f"unknown ids {unknown}; the objects are {known}")
+    if unknown := find_unknown_ids(labels, ids):
+        listed, known = (", ".join(map(str, values)) for values in (sorted(unknown), ids))
+        raise InputError(f"unknown ids {listed}; the objects are {known}")
 
 
 def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:

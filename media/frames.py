@@ -171,8 +171,8 @@ def parse_rate(rate: RateOption) -> Fraction:
     text = str(rate).strip()
     # video files store fractions of small integers
     parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
-    valid = 0 < parsed <= MAX_RATE
-    require(valid, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
+    if not 0 < parsed <= MAX_RATE:
+        raise InputError(f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
     return parsed
 
 

@@ -97,8 +97,8 @@ def _warn_once_of_orientation(folder: Path) -> None:
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
     """Return an image H×W or H×W×C; raise `InputError` unless it has the size (height, width) of ``other``."""
     height, width = image.shape[:2]
-    problem = f"{width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size"
-    require((height, width) == tuple(size), f"{subject}: {problem}")
+    if (height, width) != tuple(size):
+        raise InputError(f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size")
     return image
 
 

@@ -73,9 +73,10 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
     if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
-        kind = "gray" if mode_allowed else "palette"
-        problem = f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white"
-        raise InputError(f"{path}: {problem}; for object ids, give the folder that holds FRAME.png itself")
+        raise InputError(
+            f"{path}: has {len(values)} {'gray' if mode_allowed else 'palette'} values up to {max(values)}, but "
+            "OBJECT/FRAME.png is black and white; for object ids, give the folder that holds FRAME.png itself"
+        )
     return mask > 0
 
 

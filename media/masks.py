@@ -9,7 +9,7 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: the file is not called ``.png``, or cannot be written.
     """
     path = Path(path)
-    is_png = path.suffix.lower() == ".png"
-    require(is_png, f"{path}: masks are written as PNG; give a name that ends in .png")
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     labels = np.asarray(labels)
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16)

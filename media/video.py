@@ -51,19 +51,20 @@ def open_frames(
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
     require(timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {timeout!r}")
-    is_named = isinstance(source, int | str | Path) and str(source) != ""
-    require(is_named, f"source: expected a path, a URL, or a camera, got {shorten(repr(source))}")
+    if not isinstance(source, int | str | Path) or str(source) == "":
+        raise InputError(f"source: expected a path, a URL, or a camera, got {shorten(repr(source))}")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
         return ImageFrames(path, levels, rate)
-    exists = not is_stored or path.exists()
-    require(exists, f"{path}: no such file or folder; give a video file or a folder of frames")
+    if is_stored and not path.exists():
+        raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
         if value is not None:
             subject = path if is_stored else "a stream"
-            problem = f"only for folders of images and TIFF stacks, not for {subject}"
-            raise InputError(f"{name} {value}: {problem}; remove it")
+            raise InputError(
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {subject}; remove it"
+            )
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 

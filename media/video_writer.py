@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class VideoWriter:
         import av
 
         codec, layout, options = ALPHA.get(self.path.suffix, H264)
-        problem = f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs"
-        require(codec in av.codecs_available, problem)
+        if codec not in av.codecs_available:
+            raise InputError(f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs")
         drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(os.path.abspath(temporary), "w"))

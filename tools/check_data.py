@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
-from aotlab.utils.errors import require, require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
@@ -38,8 +39,10 @@ MAX_SIZES = 5
     help="threads that read frames (default: one per core, at most 8)",
 )
 def main(root: Path, *, kind: Literal["video", "static"] | None, dataset: str, split: str | None, workers: int) -> int:
-    require(not dataset or kind is None, "--kind: has no effect with --dataset; remove it")
-    require(dataset or split is None, "--split: has no effect without --dataset; remove it")
+    if dataset and kind is not None:
+        raise UsageError("--kind: has no effect with --dataset; remove it")
+    if split is not None and not dataset:
+        raise UsageError("--split: has no effect without --dataset; remove it")
     require_extra("score")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 

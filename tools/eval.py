@@ -31,7 +31,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
-from aotlab.utils.errors import RunStopped, require, require_extra
+from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
@@ -46,14 +46,14 @@ RANK_TIMEOUT = timedelta(days=7)
 
 
 def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[WeightedModel]:
-    """Return the models of a command line; raise `InputError` if the options differ in number."""
+    """Return the models of a command line; raise `UsageError` if the options differ in number."""
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     count = len(checkpoints)
     models = format_count(count, "model")
-    times = f"given {len(configs)} times for {models}"
-    require(len(configs) in (0, 1, count), f"--config: {times}; give none, one for all, or one for each")
-    values = format_count(len(weights), "weight")
-    require(len(weights) in (0, count), f"--weights: {values} for {models}; give one for each")
+    if len(configs) not in (0, 1, count):
+        raise UsageError(f"--config: given {len(configs)} times for {models}; give none, one for all, or one for each")
+    if len(weights) not in (0, count):
+        raise UsageError(f"--weights: {format_count(len(weights), 'weight')} for {models}; give one for each")
     presets: list[str | None] = [*configs] or [None]
     presets *= 1 if len(presets) == count else count
     return list(zip(checkpoints, presets, weights or [1.0] * count, strict=True))

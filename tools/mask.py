@@ -11,7 +11,6 @@ from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import force_file, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
-from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path, sibling_path
 
 
@@ -61,8 +60,8 @@ def main(
     from aotlab.media.video import open_frames
 
     by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
-    remedy = "remove the prefix, and use --frame"
-    require([*by_frame] == [frame], f"{source}: boxes and points name a frame; {remedy}")
+    if [*by_frame] != [frame]:
+        raise UsageError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
     prompts = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)

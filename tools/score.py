@@ -2,7 +2,7 @@
 
 aotlab score --dataset davis2017 --root datasets/DAVIS results/davis2017   # by a benchmark's rules
 aotlab score --dataset davis2017 results/one results/other                 # both in one table
-aotlab score results/clip --annotations clip/masks                                   # one video
+aotlab score results/clip --annotations clip/masks                         # one video
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         return scorable
     if (remedy := benchmark.explain_no_score(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
-    dataset = DATASETS[benchmark.dataset]
-    problem = f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"
-    raise InputError(f"--dataset {dataset.name} --split {benchmark.split}: {problem}")
+    raise InputError(
+        f"--dataset {benchmark.dataset} --split {benchmark.split}: only the first-frame masks are public; expected "
+        f"annotations of more frames in {DATASETS[benchmark.dataset].layout}"
+    )
 
 
 def print_worst(
@@ -115,9 +116,11 @@ def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int
     from aotlab.evaluation.scoring import score_videos
 
     for folder in results:
-        has_results = any((folder / video.name).is_dir() for video in videos)
-        problem = f"contains no results of {format_count(len(videos), 'sequence')}"
-        require(has_results, f"{folder}: {problem}; expected {folder / videos[0].name}/<frame>.png and so on")
+        if not any((folder / video.name).is_dir() for video in videos):
+            raise InputError(
+                f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; expected "
+                f"{folder / videos[0].name}/<frame>.png and so on"
+            )
     return [score_videos(videos, folder, workers=workers) for folder in results]
 
 
@@ -175,17 +178,21 @@ def main(
     benchmark = BenchmarkOptions(**videos_to_score)
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
-    is_single = benchmark == BenchmarkOptions() and len(results) == 1
-    remedy = "give its results as RESULTS, without --dataset and its options"
-    require(annotations is None or is_single, f"--annotations: scores one video; {remedy}")
-    paths = [folder.resolve() for folder in results]
-    require(len({*paths}) == len(paths), "RESULTS: one folder is given twice; give each folder once")
-    require(results, "RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
+        raise UsageError(
+            "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
+        )
+    if not results:
+        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if len({folder.resolve() for folder in results}) < len(results):
+        raise UsageError("RESULTS: one folder is given twice; give each folder once")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    require(not worst or len(results) == 1, "--worst: lists objects of one folder; give a single one")
-    require(worst or draw_folder is None, "--draw-worst: needs the number of objects; give --worst N")
+    if worst and len(results) > 1:
+        raise UsageError("--worst: lists objects of one folder; give a single one")
+    if draw_folder is not None and not worst:
+        raise UsageError("--draw-worst: needs the number of objects; give --worst N")
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)

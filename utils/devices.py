@@ -39,13 +39,13 @@ def _count_cores() -> int:
 
 def pick_device(name: str) -> torch.device:
     """Return the device of this name: cpu, cuda, cuda:1, mps, ...; raises `InputError` if it is not available."""
-    available = f"this machine has {', '.join(list_devices())}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # fails on the meta device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if name.startswith("cuda") else ""
-        raise InputError(f"device {name}: not usable here{reason}; {available}") from error
+        devices = ", ".join(list_devices())
+        raise InputError(f"device {name}: not usable here{reason}; this machine has {devices}") from error
     if device.type == "mps":
         # PyTorch warns about each one
         warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")

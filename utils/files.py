@@ -85,8 +85,8 @@ def write_bytes(path: Path, content: Buffer) -> None:
 def require_regular_file(path: Path) -> None:
     """Raise `InputError` if a path is a folder, device, pipe, or a link to a process's open file, as /dev/stdout is."""
     is_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
-    is_other = is_stream or (path.exists() and not path.is_file())
-    require(not is_other, f"{path}: exists and is not a regular file; give another name")
+    if is_stream or (path.exists() and not path.is_file()):
+        raise InputError(f"{path}: exists and is not a regular file; give another name")
 
 
 def temporary_name(path: Path) -> str:
@@ -101,8 +101,11 @@ def require_file_name(name: object, source: str) -> str:
 
     Raises `InputError` for other values, as names of sequences, frames and phases become paths.
     """
-    remedy = "give at most 200 bytes without slashes, no dot first, and no space first or last"
-    require(is_file_name(name), f"{source}: {ascii(name)[:80]} is not a plain name; {remedy}")
+    if not is_file_name(name):
+        raise InputError(
+            f"{source}: {ascii(name)[:80]} is not a plain name; give at most 200 bytes without slashes, no dot first, "
+            "and no space first or last"
+        )
     return str(name)
 
 
@@ -171,8 +174,9 @@ def require_file(path: Path, advice: str) -> None:
 
 def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
-    others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
-    require(not missing, f"{next(iter(missing), '')}: no such file{others}; {reason}")
+    if missing:
+        others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}: no such file{others}; {reason}")
 
 
 def read_text(path: Path, advice: str) -> str:
@@ -222,8 +226,8 @@ def digest_samples(path: Path) -> str:
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
     with writing(folder):
-        is_other = os.path.lexists(folder) and not folder.is_dir()
-        require(not is_other, f"{folder}: a file, or a link to a missing folder; choose another folder")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError(f"{folder}: a file, or a link to a missing folder; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

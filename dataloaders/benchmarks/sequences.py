@@ -70,8 +70,8 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            problem = f"{name}: none of its frames has a mask; expected the first mask of each object"
-            require(video.reference_masks, problem)
+            if not video.reference_masks:
+                raise InputError(f"{name}: none of its frames has a mask; expected the first mask of each object")
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
@@ -84,7 +84,8 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
 def require_readable(videos: Iterable[Video]) -> None:
     """Raise the `InputError` of the first unreadable video."""
     for video in videos:
-        require(video.load_error is None, str(video.load_error))
+        if video.load_error is not None:
+            raise InputError(video.load_error)
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:

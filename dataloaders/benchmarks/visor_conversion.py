@@ -18,7 +18,7 @@ import numpy as np
 
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading, remove, require_file_name, write_bytes, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
@@ -123,8 +123,8 @@ def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, in
     """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
-    problem = f"{len(names)} objects; expected 1 to {VOID - 1} with an outline"
-    require(0 < len(names) < VOID, f"{frames[0].name}: {problem}")
+    if not 0 < len(names) < VOID:
+        raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 

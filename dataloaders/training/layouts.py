@@ -183,9 +183,11 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     sequences.require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    expected = "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
-    problem = f"no video with {MIN_FRAMES} frames that have masks of the same name"
-    require(videos, f"{folder}: {problem}; expected {expected}")
+    if not videos:
+        raise InputError(
+            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
+            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
+        )
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)

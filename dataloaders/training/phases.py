@@ -60,12 +60,15 @@ def _require_objects(mixture: Mixture) -> None:
     """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
     count = min(NUM_CHECKED_CLIPS, len(mixture))
     try:
-        empty = not any(mixture[index].num_objects for index in range(count))
+        if any(mixture[index].num_objects for index in range(count)):
+            return
     except InputError:
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)
-    problem = f"the first {count} clips of phase {mixture.phase.name} show no object"
-    require(not empty, f"{paths}: {problem}; check the masks with aotlab check-data")
+    raise InputError(
+        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with aotlab "
+        "check-data"
+    )
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
@@ -126,9 +129,11 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         index: replace(mixture, sources=tuple(source.exclude(excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
     }
-    trains = all(len(source) for mixture in remaining.values() for source in mixture.sources)
-    remedy = "name the validation videos with data.validation"
-    require(trains, f"data.validation_fraction: validates on all videos of a source; {remedy}")
+    if not all(len(source) for mixture in remaining.values() for source in mixture.sources):
+        raise InputError(
+            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
+            "data.validation"
+        )
     return TrainingData(remaining, validation)
 
 

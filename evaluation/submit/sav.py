@@ -23,8 +23,7 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
     require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
     others = {path.name for path in output.glob("*")} - {*SYSTEM_FILES, *(video.name for video in videos)}
     if others:
-        problem = f"also contains {min(others)}, which is not submitted"
-        raise InputError(f"{output}: {problem}; choose another folder")
+        raise InputError(f"{output}: also contains {min(others)}, which is not submitted; choose another folder")
     count = 0
     for video in videos:
         folders = video.object_folders

@@ -26,7 +26,6 @@ from aotlab.utils.errors import (
     describe_missing_module,
     is_out_of_memory,
     output_exists_error,
-    require,
 )
 from aotlab.utils.files import NO_SPACE_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.signals import handle_stop_signals
@@ -163,12 +162,7 @@ def exit_on_signals() -> Iterator[None]:
 
 
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
-    """Run a command line; print bad input as one line on stderr, and return the exit code.
-
-    2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
-    little memory and a disk without space, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other
-    error is raised.
-    """
+    """Run a command line; print an error of `describe_failure` in one line on stderr, and return the exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)
@@ -182,38 +176,43 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return status
     except click.exceptions.Exit as end:  # --help
         return end.exit_code
-    except click.UsageError as error:
-        program = error.ctx.command_path if error.ctx is not None else prog_name
-        message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
-        message = re.sub("^Invalid value for '(.*?)':", r"\1:", message)  # as in errors of this project
-        remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
-        return _print_error(f"error: {message}{remedy}", 2) if is_main_rank else 2
-    except InputError as error:
-        return _print_error(f"error: {error}", 2) if is_main_rank else 2
-    except RunStopped as error:
-        status = 1 if error.signal_number is None else SIGNAL_EXIT_BASE + error.signal_number
-        return _print_error(f"stopped: {error}", status)
-    except KeyboardInterrupt:
-        return _print_error("interrupted", SIGNAL_EXIT_BASE + signal.SIGINT)
-    except BrokenPipeError:
-        _flush_output()
-        return SIGNAL_EXIT_BASE + 13  # SIGPIPE, which Windows lacks
-    except ModuleNotFoundError as error:
-        if (missing := describe_missing_module(error.name or "")) is None:
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            _discard_unwritten_output()
+        if (failure := describe_failure(error, prog_name)) is None:
             raise
-        return _print_error(f"error: {missing}", 2)
-    except Exception as error:
-        if is_out_of_memory(error):
-            return _print_error(
-                f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
-            )
-        if isinstance(error, OSError) and error.errno in NO_SPACE_ERRNOS and error.filename is None:
-            _flush_output()
-            return _print_error("stopped: an output has no space left; free space", 1)
-        if isinstance(error, OSError) and error.filename is not None:
-            problem = f"{error.strerror}; check it, or give another path"
-            return _print_error(f"error: {error.filename}: {problem}", 2)
-        raise
+        message, status = failure
+        if message and (is_main_rank or not isinstance(error, click.UsageError | InputError)):
+            _print_error(message)
+        return status
+
+
+def describe_failure(error: BaseException, prog_name: str) -> tuple[str, int] | None:
+    """Return the message and exit code of an error that ends a command; None: a bug."""
+    match error:
+        case click.UsageError():
+            message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
+            message = re.sub("^Invalid value for '(.*?)':", r"\1:", message)  # as in errors of this project
+            program = error.ctx.command_path if error.ctx is not None else prog_name
+            remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
+            return f"error: {message}{remedy}", 2
+        case InputError():
+            return f"error: {error}", 2
+        case RunStopped():
+            return f"stopped: {error}", 1 if error.signal_number is None else SIGNAL_EXIT_BASE + error.signal_number
+        case KeyboardInterrupt():
+            return "interrupted", SIGNAL_EXIT_BASE + signal.SIGINT
+        case BrokenPipeError():
+            return "", SIGNAL_EXIT_BASE + 13  # SIGPIPE, which Windows lacks
+        case ModuleNotFoundError() if missing := describe_missing_module(error.name or ""):
+            return f"error: {missing}", 2
+        case _ if is_out_of_memory(error):
+            return f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
+        case OSError(filename=None) if error.errno in NO_SPACE_ERRNOS:
+            return "stopped: an output has no space left; free space", 1
+        case OSError() if error.filename is not None:
+            return f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
+    return None
 
 
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
@@ -230,9 +229,9 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     if path is None:
         return
     if suffixes:
-        endings = " or ".join(filter(None, suffixes))
-        remedy = f"give one that ends in {endings}"
-        require(path.suffix.lower() in suffixes, f"{path}: unsupported extension; {remedy}")
+        if path.suffix.lower() not in suffixes:
+            endings = " or ".join(filter(None, suffixes))
+            raise InputError(f"{path}: unsupported extension; give one that ends in {endings}")
         require_regular_file(path)
         require_writable(path.parent)
     elif path.is_file():
@@ -248,7 +247,7 @@ def report_failures(failures: Mapping[str, str]) -> int:
     return 1 if failures else 0
 
 
-def _flush_output() -> None:
+def _discard_unwritten_output() -> None:
     """Flush standard output, or discard what it does not accept, as the interpreter flushes it again when it ends."""
     try:
         sys.stdout.flush()
@@ -256,9 +255,8 @@ def _flush_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _print_error(message: str, status: int) -> int:
-    """Print a message without control characters, which names from files may have, on stderr; return ``status``."""
+def _print_error(message: str) -> None:
+    """Print a message on stderr, without control characters, which names from files may have."""
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     with suppress(OSError):  # standard error is full or closed
         print(text, file=sys.stderr)
-    return status
