@@ -12,8 +12,6 @@ from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames."""
-BOUNDED_MEMORY = {"every_nth": {"policy": "restricted"}, "first_frame": {"policy": "bounded_fifo", "newest": 0}}
-"""Bounded replacements of unbounded policies; masks are the same for up to ``memory.frames`` stored frames."""
 
 
 def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:
@@ -38,5 +36,7 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
 
 
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:
-    """Return the settings of a memory of at most ``memory.frames`` frames."""
-    return replace(memory, **BOUNDED_MEMORY.get(memory.policy, {}))  # type: ignore[arg-type]
+    """Return the settings of a memory of at most ``memory.frames`` frames; until it is full, masks are the same."""
+    if memory.policy == "every_nth":
+        return replace(memory, policy="restricted")
+    return replace(memory, policy="bounded_fifo", newest=0) if memory.policy == "first_frame" else memory

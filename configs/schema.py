@@ -199,8 +199,7 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         method.strides is None or strides == method.strides,
         f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
     )
-    refining = stages[-1].depth == 0 or not method.refines
-    require(refining, f"model.stages: the last stage of {name} must have depth 0")
+    require(stages[-1].depth == 0 or not method.refines, f"model.stages: the last stage of {name} must have depth 0")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ All batch norms are frozen.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v2, resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Base of encoders: map an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
 
     channels: tuple[int, int, int, int]
@@ -19,9 +21,9 @@ class Encoder(nn.Module):
     """Torchvision's ImageNet weights, if it has the encoder."""
 
     @property
+    @abstractmethod
     def freezable_parts(self) -> list[nn.Module]:
         """Parts in order from the input, which training may freeze."""
-        raise NotImplementedError
 
     @property
     def recomputable_blocks(self) -> list[nn.Module]:

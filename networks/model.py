@@ -29,7 +29,7 @@ class Features(NamedTuple):
     f16: Tensor
     """B×C16×h×w at stride 16."""
     projected: Tensor
-    """B×C×h×w at stride 16, the encoder's last map, projected to the model's width C
+    """B×C×h×w at stride 16, the encoder's last map, projected to the model's width C.
 
     The last map is f16, except for MobileNetV2, which computes a fourth map of 1280 channels.
     """

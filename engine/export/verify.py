@@ -108,7 +108,7 @@ def verify_export(model: VOSModel, config: Config, folder: Path, *, clip: Clip, 
         seconds.append((middle - start, time.perf_counter() - middle))
         logits = expected.logits.numpy()
         differences.append(float(np.abs(prediction.logits - logits).max() / logits.std()))
-        labels = prediction.labels, np.asarray(expected.labels)
+        labels = prediction.labels, expected.labels
         equal.append(float((labels[0] == labels[1]).mean()))
         regions.extend([region_similarity(mask == i, predicted == i) for predicted in labels] for i in ids)
     exported_j, pytorch_j = np.mean(regions, axis=0).tolist()

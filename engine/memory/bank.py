@@ -142,6 +142,7 @@ class MemoryBank:
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
             self._evict_for_reference()
         self.references.append(self.last_index)
+        self._last_decision = self.last_index
         self._store(memory)
 
     def clear_short_term(self) -> None:
@@ -226,7 +227,6 @@ class MemoryBank:
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
-        self._last_decision = self.last_index
         if not self._long:
             self._long = [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory]
         self.frames.append(self.last_index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class Decision(NamedTuple):
     """Position of the frame to evict before storing; None keeps all."""
 
 
-class MemoryPolicy:
+class MemoryPolicy(ABC):
     """Decides which frames long-term memory keeps."""
 
     every: float
@@ -44,6 +45,7 @@ class MemoryPolicy:
         """Return whether `decide` reads relevance when long-term memory holds ``num_frames`` frames."""
         return False
 
+    @abstractmethod
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
     ) -> Decision:
@@ -55,13 +57,12 @@ class MemoryPolicy:
             index: index of the new frame.
             relevance: relevance of the stored frames to the new one; None unless `needs_relevance`.
         """
-        return Decision(store=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the statistics that `decide` needs, as plain Python values."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027  # no state by default
         """Continue from the state of a policy with the same settings."""
 
 
@@ -128,9 +129,9 @@ class ScoredPolicy(MemoryPolicy):
         """Return whether to score when long-term memory holds ``num_frames`` frames."""
         return self.score_early or num_frames >= self.capacity
 
+    @abstractmethod
     def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
         """Score T frames by running relevance R and updates n, T each, and by their keys T×L×C."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of running relevance and updates."""

@@ -78,5 +78,4 @@ def _to_array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        message = f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})"
-        raise InputError(message) from error
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})") from error

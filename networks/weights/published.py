@@ -32,13 +32,10 @@ class PublishedWeights:
 @lru_cache
 def list_published_weights() -> dict[str, PublishedWeights]:
     """Return all published checkpoints by name, in the order of the table."""
-    from aotlab.configs.load import build_config, parse_yaml
+    from aotlab.configs.load import parse_yaml
 
     table = parse_yaml(PUBLISHED_TABLE.read_text(encoding="utf-8"), str(PUBLISHED_TABLE))
-    return {
-        name: build_config({"name": name, **entry}, str(PUBLISHED_TABLE), PublishedWeights)
-        for name, entry in table.items()
-    }
+    return {name: PublishedWeights(name, **entry) for name, entry in table.items()}
 
 
 def find_published_weights(name: str) -> PublishedWeights:
