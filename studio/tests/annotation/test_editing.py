@@ -13,12 +13,13 @@ from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
-from aotlab_studio.document.painting import draw_stroke, limit_to_prompt
+from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from aotlab_studio.utils.cache import LRUCache
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
+from tests.drawn_clips import draw_box
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):
@@ -44,6 +45,23 @@ def test_stroke_is_twice_its_radius_wide(y, radius):
 def test_click_changes_eight_pixels_of_a_small_image():
     before, after = np.zeros((16, 16), bool), np.ones((16, 16), bool)
     assert limit_to_prompt(before, after, [(0.5, 8.5)], positive=True)[8].sum() == 9
+
+
+def test_parts_of_a_mask_touch_at_corners():
+    np.testing.assert_array_equal(find_part(np.eye(3, dtype=np.uint16), (0.5, 0.5)), np.eye(3))
+
+
+@pytest.mark.parametrize(("box", "points", "far"), [
+    ((4, 5, 2, 1), [], False), ((4, 5, 1, 1), [], True), (None, [(9.5, 5.5)], False), (None, [(9.6, 5.5)], True),
+])  # fmt: skip
+def test_prompt_is_far_from_a_mask_beyond_its_limits(box, points, far):
+    assert is_far_from(draw_box((20, 20), (5, 6), (4, 8)) == 1, box, points) == far
+
+
+def test_object_marked_absent_where_unseen_is_drawn_empty(session, document):
+    draw(session, 0, 1)
+    editing.mark_absent(document, 5, 1)
+    assert document.snapshot.drawn_masks(5).keys() == {1}
 
 
 def test_eraser_changes_only_the_chosen_object(session, document):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -513,7 +512,7 @@ def find_pixels(shown: list[int], object_id: int) -> frozenset[int]:
     return frozenset(pixel for pixel in PIXELS if shown[pixel] == object_id)
 
 
-def run_machine(examples: int, length: int, phases: Collection[Phase]) -> None:
+def run_machine(examples: int, length: int, phases: set[Phase]) -> None:
     History.TestCase.settings = settings(
         max_examples=examples, stateful_step_count=length, phases=phases, deadline=None,
         suppress_health_check=list(HealthCheck), derandomize=True, database=None,
