@@ -344,7 +344,7 @@ def test_objects_absent_from_the_first_frame_keep_their_masks(tab, portrait):
     wait_status(tab, "Tracked 4 frames")
     masks = download_masks(tab)
     for index in range(2, 6):
-        assert np.array_equal(masks[index], np.where(masks[1], 2, earlier[index]))
+        np.testing.assert_array_equal(masks[index], np.where(masks[1], 2, earlier[index]))
     assert set(np.unique(masks[5])) == {0, 1, 2}
 
 
@@ -622,7 +622,7 @@ def test_masks_of_wide_pixels_have_the_size_of_the_frames(tab, tmp_path):
     mark(tab, (107, 0), (427, 240))  # 640×480 pixels of the view, 107 columns of bars
     (mask,) = download_masks(tab).values()
     assert mask.shape == next(iter(open_frames(path))).shape[:2]
-    assert np.array_equal(mask, np.pad(np.ones((60, 60), int), (0, 60)))
+    np.testing.assert_array_equal(mask, np.pad(np.ones((60, 60), int), (0, 60)))
 
 
 def test_trimmed_frames_are_not_read(tab, tmp_path):

@@ -176,7 +176,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
             far = find_pixels_far_from_points(mask, click[None], PROMPTING["max_part_distance"])
-            assert np.array_equal(mask_kept, mask & ~far)
+            np.testing.assert_array_equal(mask_kept, mask & ~far)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_outline_follows_the_borders_of_the_image():
         const red = drawOverlay(image, new Uint8Array(4 * 5).fill(1)).data.filter((_, index) => index % 4 === 0);
         console.log(Array.from(red, (value) => Number(value === 230)).join(' '));"""
     inner = np.pad(np.zeros((3, 2), int), 1, constant_values=1)
-    assert np.array_equal(np.array(run_script(script).split(), int).reshape(5, 4), inner)
+    np.testing.assert_array_equal(np.array(run_script(script).split(), int).reshape(5, 4), inner)
 
 
 def test_changed_labels_are_not_those_downloaded():

@@ -53,7 +53,7 @@ def test_masks_are_converted_to_png(video, tmp_path, capsys):
     out = tmp_path / "masks"
     assert main(sample_line(out, "masks", video, "cvat")) == 0
     for frame in range(LENGTH):
-        assert (np.array(Image.open(out / f"{frame:05d}.png")) == draw_labels(frame)).all()
+        np.testing.assert_array_equal(np.array(Image.open(out / f"{frame:05d}.png")), draw_labels(frame))
     assert "2 objects on 4 frames" in capsys.readouterr().out
 
 
@@ -271,7 +271,7 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     assert {each["name"] for each in tree["categories"]} == {"dish", "object"}
     assert [image["file_name"] for image in tree["images"]] == ["a/00002.png"]
     found = read_annotations(out / "train.json", VideoInfo("a", (HEIGHT, WIDTH), CLIP_LENGTH))
-    assert (found.mask(2) == truth(2)).all()
+    np.testing.assert_array_equal(found.mask(2), truth(2))
 
 
 def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
@@ -502,7 +502,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
         assert [video.name for video in data.videos] == names
         for video in open_dataset("folder", out / part):
             assert [len(video.frames), len(video.annotations)] == [CLIP_LENGTH, CLIP_LENGTH]
-            assert (np.array(Image.open(video.annotations[2])) == truth(2)).all()
+            np.testing.assert_array_equal(np.array(Image.open(video.annotations[2])), truth(2))
 
 
 def test_objects_begin_on_their_first_visible_frame(tmp_path):

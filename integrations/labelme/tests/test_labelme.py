@@ -71,7 +71,7 @@ def test_shapes_are_tracked_to_the_next_labeled_image(label, tmp_path):
     assert set(second) == {("cat", 7)}
     assert first["cat", 7][5, 3:11].all()
     assert first["cat", 7].sum() == 8 * 6 + 9
-    assert np.array_equal(second["cat", 7], np.roll(first["cat", 7], 1, axis=1))
+    np.testing.assert_array_equal(second["cat", 7], np.roll(first["cat", 7], 1, axis=1))
     assert (tmp_path / "3.json").read_text() == "{}"
 
 

@@ -96,7 +96,7 @@ def test_painted_frame_is_kept(opened, clip, qtbot):
     viewer.dims.set_current_step(0, 0)
     labels.data[0] = clip[1][0]
     run(widget, qtbot)
-    assert (labels.data[4] == 7).all()
+    np.testing.assert_array_equal(labels.data[4], 7)
     assert labels.data[3].any()
 
 

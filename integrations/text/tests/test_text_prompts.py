@@ -54,7 +54,7 @@ def test_adding_an_object_does_not_change_other_masks():
     added = [*TextTracker(Tracker.from_pretrained(), lambda _: next(boxes), every=1).track(FRAMES[:2])][1]
     boxes = iter(([Detection(box(1, 0), TEXTS[0], 0.9)], []))
     alone = [*TextTracker(Tracker.from_pretrained(), lambda _: next(boxes), every=1).track(FRAMES[:2])][1]
-    assert ((added == 1) == (alone == 1)).all()
+    np.testing.assert_array_equal(added == 1, alone == 1)
     assert (added == 2).any()
 
 

@@ -200,10 +200,10 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
         export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"], first=0, last=LENGTH - 1)
         exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames.source))
         assert exported.class_names == {1: "cell", 7: "cell"}
-        assert ((exported.mask(2) == 7) == fixed).all()
-        assert (exported.mask(1) == truth(1)).all()
+        np.testing.assert_array_equal(exported.mask(2) == 7, fixed)
+        np.testing.assert_array_equal(exported.mask(1), truth(1))
     with closing(open_document(folder)) as reopened:
-        assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
+        np.testing.assert_array_equal(reopened.snapshot.labels(2) == 7, fixed)
 
 
 @pytest.mark.parametrize(("changes", "words"), [

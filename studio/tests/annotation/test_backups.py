@@ -234,7 +234,7 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     restore_backup(session.document.folder)
     again = reopen(folder)
     document = again.document
-    assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), truth(0) * (truth(0) == 1))
     assert list_outdated(document.snapshot) == [(1, LENGTH - 1)]
     run_job(again, 0)
     assert list_outdated(document.snapshot) == []
@@ -268,9 +268,9 @@ def test_earlier_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session,
     restore_backup(project)
     snapshot = Document.read(project).snapshot
     assert snapshot.state.notes == {3: "look"}
-    assert (snapshot.labels(5) == (truth(5) == 1)).all()
+    np.testing.assert_array_equal(snapshot.labels(5), truth(5) == 1)
     restore_backup(project, f"{BACKUP_FILE}.1")
-    assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(Document.read(project).snapshot.labels(0), truth(0) == 1)
 
 
 @pytest.mark.parametrize("size", [0, 100, 8192])
@@ -346,7 +346,7 @@ def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
     draw(again, 5, 1)
     again.close()
     restore_backup(project)
-    assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(Document.read(project).snapshot.labels(0), truth(0) == 1)
     assert not [*project.glob("*.new*")]
 
 
@@ -390,7 +390,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
     with closing(open_document(folder)) as again:
         assert describe(again) == describe(document)
         for frame in (3, 5):
-            assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
+            np.testing.assert_array_equal(again.snapshot.labels(frame), document.snapshot.labels(frame))
 
 
 @pytest.mark.parametrize("content", [
@@ -414,7 +414,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
     again = reopen(folder)
     document = again.document
     assert run_action(again, {"do": "describe"}).timeline.marks[1][4] == "G"
-    assert (document.snapshot.labels(5) == truth(5)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
     sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
     for use in (
         lambda: document.snapshot.labels(4),
@@ -426,12 +426,12 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
         with pytest.raises(InputError, match=f"^{sentence}$"):
             use()
     editing.reset_frame(document, 4)
-    assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
+    np.testing.assert_array_equal(document.snapshot.labels(4), truth(4))  # the tracked one shows
     draw(again, 4, 1)
     assert document.database.read_content("masks", digest) == kept
     again.document.undo()
     again.document.undo()
-    assert (document.snapshot.labels(4) == truth(4)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(4), truth(4))
 
 
 def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
@@ -449,7 +449,7 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
     session.document.undo()
     editing.clear_tracking(session.document, 5, 5)
     run_job(session, 0)
-    assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
+    np.testing.assert_array_equal(session.document.snapshot.labels(5), truth(5) * (truth(5) == 1))
     assert list_outdated(session.document.snapshot) == []
 
 
@@ -513,10 +513,10 @@ def test_entries_survive_a_write_that_was_cut_off(folder, session, document, tmp
     assert (killed / JOURNAL_FILE).stat().st_size
     (killed / OWNER).unlink()
     session.close()
-    assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
+    np.testing.assert_array_equal(Document.read(killed).snapshot.labels(0), before[-1])
     again = reopen(folder, project=killed)
     for labels in reversed(before):
-        assert (again.document.snapshot.labels(0) == labels).all()
+        np.testing.assert_array_equal(again.document.snapshot.labels(0), labels)
         assert again.document.undo() is not None
     assert again.document.undo() is None
     editing.add_object(again.document)

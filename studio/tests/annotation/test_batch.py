@@ -385,7 +385,7 @@ def test_import_after_a_canceled_request_is_not_an_edit(results):
         assert document.cancel(document.log.head)
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
-        assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
+        np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
         assert (document.log.has_history, document.undo()) == (False, None)
 
 
@@ -396,14 +396,14 @@ def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
     for path in (results / "a", folder):
         restore_backup(folder)
         with closing(open_clip(path)) as session:
-            assert (session.document.snapshot.labels(5) == truth(5)).all()
+            np.testing.assert_array_equal(session.document.snapshot.labels(5), truth(5))
 
 
 def test_project_of_results_opens_the_last_tracking(results):
     open_document(results / "a").close()
     replace_results(results, "a", 3)
     with closing(open_document(results / "a.aotlab")) as document:
-        assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
+        np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
         assert not document.log.has_history
 
 
@@ -811,7 +811,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     try:
         assert sorted(state.snapshot.drawn_frames) == [3]
         assert min(list_tracked_frames(state.snapshot)) == 3
-        assert (state.snapshot.labels(3) == truth(3)).all()
+        np.testing.assert_array_equal(state.snapshot.labels(3), truth(3))
     finally:
         state.close()
 

@@ -60,7 +60,7 @@ def test_corrected_clip_is_read_again(corrected_clip, name):
     found = read_annotations(folder / name, VideoInfo("a", (HEIGHT, WIDTH), LENGTH))
     assert found.class_names == CLASS_NAMES
     for index in range(LENGTH):
-        assert (found.mask(index) == labels[index]).all()
+        np.testing.assert_array_equal(found.mask(index), labels[index])
         for region in found.frames[index]:  # CVAT has text
             stated = {key: value in (True, "true") or value for key, value in region.attributes.items()}
             assert stated == attributes(region.object_id, index)

@@ -467,7 +467,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, document, sh
     tracker.allow()
     wait_until_propagated(session)
     assert list_outdated(document.snapshot) == []
-    assert (document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5), np.where(truth(5) == 1, 1, 0))
 
 
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
@@ -490,7 +490,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     tracker.allow()
     propagate(session)
     for index in (*range(1, 4), *range(5, LENGTH)):
-        assert (document.snapshot.labels(index) == before[index]).all()
+        np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(OutdatedError) as refused:
         session.set_status("accepted", outdated="wait")

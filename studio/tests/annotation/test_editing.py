@@ -13,7 +13,7 @@ from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
-from aotlab_studio.document.painting import draw_stroke, limit_to_prompt
+from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -30,6 +30,7 @@ from studio.tests.annotation.clips import (
     square,
     truth,
 )
+from tests.drawn_clips import draw_box
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):
@@ -57,10 +58,27 @@ def test_click_changes_eight_pixels_of_a_small_image():
     assert limit_to_prompt(before, after, [(0.5, 8.5)], positive=True)[8].sum() == 9
 
 
+def test_parts_of_a_mask_touch_at_corners():
+    np.testing.assert_array_equal(find_part(np.eye(3, dtype=np.uint16), (0.5, 0.5)), np.eye(3))
+
+
+@pytest.mark.parametrize(("box", "points", "far"), [
+    ((4, 5, 2, 1), [], False), ((4, 5, 1, 1), [], True), (None, [(9.5, 5.5)], False), (None, [(9.6, 5.5)], True),
+])  # fmt: skip
+def test_prompt_is_far_from_a_mask_beyond_its_limits(box, points, far):
+    assert is_far_from(draw_box((20, 20), (5, 6), (4, 8)) == 1, box, points) == far
+
+
+def test_object_marked_absent_where_unseen_is_drawn_empty(session, document):
+    draw(session, 0, 1)
+    editing.mark_absent(document, 5, 1)
+    assert document.snapshot.drawn_masks(5).keys() == {1}
+
+
 def test_eraser_changes_only_the_chosen_object(session, document):
     draw(session, 0, 1, 2)
     editing.paint(document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
-    assert (document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), np.where(truth(0) == 2, 2, 0))
     assert set(document.snapshot.drawn_masks(0)) == {1, 2}
 
 
@@ -101,12 +119,12 @@ def test_stroke_without_an_effect_rejected(session, document):
 def test_painting_takes_pixels_unless_locked(session, document):
     draw(session, 0, 1, 2)
     editing.fill_polygon(document, 0, 1, square(40, 25, 5))
-    assert (document.snapshot.labels(0)[25:30, 40:45] == 1).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 40:45], 1)
     document.undo()
     editing.change_object(document, 2, locked=True)
     editing.fill_polygon(document, 0, 1, square(38, 25, 5))
-    assert (document.snapshot.labels(0)[25:30, 40:43] == 2).all()
-    assert (document.snapshot.labels(0)[25:30, 38:40] == 1).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 40:43], 2)
+    np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 38:40], 1)
     with pytest.raises(InputError, match="locked"):
         editing.paint(document, 0, 2, [(1, 1)], radius=2)
 
@@ -115,7 +133,7 @@ def test_locked_object_survives_reset_delete_and_merge(session, document):
     draw(session, 0, 1, 2)
     editing.change_object(document, 2, locked=True)
     editing.reset_frame(document, 0)
-    assert (document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), np.where(truth(0) == 2, 2, 0))
     for action in (
         lambda: editing.delete_object(document, 2),
         lambda: editing.merge_objects(document, 2, 1),
@@ -143,7 +161,7 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     assert (before == 1).sum() == 200
     with pytest.raises(InputError, match="would cover a locked object"):
         editing.reset_frame(document, 5)
-    assert (document.snapshot.labels(5) == before).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5), before)
     editing.change_object(document, 1, locked=False)
     editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == 2).sum() == 100
@@ -156,7 +174,7 @@ def test_empty_suggestion_rejected(session, document):
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, (2, 2, 20, 20))
-    assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), truth(0) * (truth(0) == 1))
     assert [*document.snapshot.objects] == [1]
     assert list_titles(document) == before
 
@@ -196,18 +214,18 @@ def test_scribble_changes_a_mask_along_its_line(session, document):
     line = [(12, 10), (30, 10), (40, 10)]
     session.suggest(0, 1, scribble=line, separate=True)
     labels = document.snapshot.labels(0)
-    assert (labels[10, 15:50] == 1).all()
+    np.testing.assert_array_equal(labels[10, 15:50], 1)
     assert not labels[24:].any()
     session.segmenter = lambda frame, prompts: 0 * everything
     session.suggest(0, 1, negative=[(20, 10), *line[1:]], separate=True)
     labels = document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
-    assert (labels[5:15, 5:9] == 1).all()
+    np.testing.assert_array_equal(labels[5:15, 5:9], 1)
 
 
 def test_scribble_makes_an_object(session):
     assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1, {}, 0)
-    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(session.document.snapshot.labels(0) == 1, truth(0) == 1)
 
 
 def test_segmenter_gets_pixels_of_other_objects(session):
@@ -220,19 +238,19 @@ def test_segmenter_gets_pixels_of_other_objects(session):
     draw(session, 0, 1)
     session.segmenter = segment
     session.suggest(0, None, (0, 0, 60, 40))
-    assert (prompts[-1].exclude == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(prompts[-1].exclude, truth(0) == 1)
     session.suggest(0, 2, (0, 0, 60, 40), overwrite=True)
     assert not prompts[-1].exclude.any()
     session.preview(0, [(45, 30)])
-    assert (prompts[-1].exclude == (truth(0) > 0)).all()
+    np.testing.assert_array_equal(prompts[-1].exclude, truth(0) > 0)
 
 
 def test_part_of_another_object_is_reassigned(session, document):
     draw(session, 0, 1, 2)
     editing.fill_polygon(document, 0, 1, square(2, 30, 5))
     assert editing.reassign(document, 0, 2, (3, 32)).losses.keys() == {1}
-    assert (document.snapshot.labels(0)[30:35, 2:7] == 2).all()
-    assert (document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[30:35, 2:7], 2)
+    np.testing.assert_array_equal(document.snapshot.labels(0)[:25], np.where(truth(0) == 1, 1, 0)[:25])
     with pytest.raises(InputError, match="click on a part of another object"):
         editing.reassign(document, 0, 2, (58, 2))
     editing.change_object(document, 1, locked=True)
@@ -253,7 +271,7 @@ def test_failed_write_does_not_change_the_document(session, document, monkeypatc
             editing.paint(document, 0, None, [(50, 10)], radius=4)
     assert [*document.snapshot.objects] == [1]
     assert list_titles(document) == titles
-    assert (document.snapshot.labels(0) == before).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), before)
     document.undo()
     assert document.snapshot.labels(0)[30, 30] == 0
 
@@ -278,11 +296,11 @@ def test_undo_and_redo_cover_every_change(session, document):
     assert not document.snapshot.labels(0).any()
     document.undo()
     assert document.snapshot.objects[1].name == "ball"
-    assert (document.snapshot.labels(0) == shown[1]).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), shown[1])
     document.undo()
     assert document.snapshot.objects[1].name == "object 1"
     document.undo()
-    assert (document.snapshot.labels(0) == shown[0]).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), shown[0])
     while document.undo() is not None:
         pass
     assert [*document.snapshot.objects] == []
@@ -290,7 +308,7 @@ def test_undo_and_redo_cover_every_change(session, document):
         pass
     assert [*document.snapshot.objects] == []
     document.undo()
-    assert (document.snapshot.labels(0) == shown[1]).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), shown[1])
 
 
 def test_merging_objects_changes_all_frames(session, document):
@@ -299,10 +317,10 @@ def test_merging_objects_changes_all_frames(session, document):
     editing.merge_objects(document, 2, 1)
     assert [*document.snapshot.objects] == [1]
     for index in (0, 5):
-        assert (document.snapshot.labels(index) == (truth(index) > 0)).all()
+        np.testing.assert_array_equal(document.snapshot.labels(index), truth(index) > 0)
         assert set(document.snapshot.drawn_masks(index)) == {1}
     document.undo()
-    assert (document.snapshot.labels(5) == truth(5)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
     with pytest.raises(InputError, match="itself"):
         editing.merge_objects(document, 1, 1)
 
@@ -361,8 +379,8 @@ def test_split_part_becomes_a_new_object(document):
     editing.fill_polygon(document, 1, 1, square(30, 20, 8))
     object_id = editing.split_object(document, 1, 1, (33, 23)).object_id
     labels = document.snapshot.labels(1)
-    assert (labels[20:28, 30:38] == object_id).all()
-    assert (labels[5:13, 5:13] == 1).all()
+    np.testing.assert_array_equal(labels[20:28, 30:38], object_id)
+    np.testing.assert_array_equal(labels[5:13, 5:13], 1)
     editing.paint(document, 2, 1, [(0, 5)], radius=2)
     for frame, point in ((1, (50, 5)), (2, (-0.9, 5))):
         with pytest.raises(InputError, match="not on the object"):
@@ -379,7 +397,7 @@ def test_deleted_object_id_is_never_reused(session, document):
     labels[0:3, 0:3] = 2
     load_upload(document, 4, png(labels))
     assert [*document.snapshot.objects] == [1, 3, 4]
-    assert (document.snapshot.labels(4)[0:3, 0:3] == 4).all()
+    np.testing.assert_array_equal(document.snapshot.labels(4)[0:3, 0:3], 4)
     assert set(np.unique(document.snapshot.labels(0))) == {0, 1}
 
 
@@ -419,9 +437,9 @@ def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id
     editing.paint(document, 5, drawn_id, [(30, 38)], radius=2)
     before = document.snapshot.labels(5) > 0
     editing.merge_objects(document, 2, 1)
-    assert ((document.snapshot.labels(5) == 1) == before).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5) == 1, before)
     document.undo()
-    assert (document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5)[truth(5) > 0], truth(5)[truth(5) > 0])
 
 
 def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
@@ -429,11 +447,11 @@ def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
     assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
-    assert ((document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
     session.suggest(0, 2, positive=[(20, 10)])
-    assert ((document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
     assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).losses.keys() == {1}
-    assert (document.snapshot.labels(0) == 2).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), 2)
     with pytest.raises(InputError, match="pixels of other objects"):
         session.suggest(0, None, (0, 0, 60, 40))
 
@@ -443,7 +461,7 @@ def test_prompt_names_who_lost_tracked_pixels(session, document):
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     document.undo()
-    assert ((document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
 
 
 def test_drawing_does_not_overwrite_hidden_objects(session, document):
@@ -453,7 +471,7 @@ def test_drawing_does_not_overwrite_hidden_objects(session, document):
     for frame in (0, 4):
         editing.fill_polygon(document, frame, 1, square(38, 25, 5))
         session.suggest(frame, None, (0, 0, 60, 40), overwrite=True)
-        assert ((document.snapshot.labels(frame) == 2) == (truth(frame) == 2)).all()
+        np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
 def test_reset_frame_keeps_masks_of_hidden_objects(session, document):
@@ -472,8 +490,8 @@ def test_upload_keeps_masks_of_a_protected_object(session, document, field):
     labels = truth(4)
     load_upload(document, 0, png(labels))
     shown = document.snapshot.labels(0)
-    assert ((shown == 1) == (truth(0) == 1)).all()
-    assert ((shown == 2) == (truth(4) == 2)).all()
+    np.testing.assert_array_equal(shown == 1, truth(0) == 1)
+    np.testing.assert_array_equal(shown == 2, truth(4) == 2)
     with pytest.raises(InputError, match=r"all its objects are locked or hidden"):
         load_upload(document, 0, png(np.where(labels == 1, 1, 0)))
 
@@ -486,7 +504,7 @@ def test_upload_larger_than_the_mask_cache_is_stored(document):
     labels[5:12] = 3
     load_upload(document, 0, png(np.where(labels == 3, labels, 0)))
     expected = np.where(labels == 3, 3, np.where(labels < 3, labels, 0))
-    assert (document.snapshot.labels(0) == expected).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), expected)
 
 
 def test_new_objects_get_the_smallest_id_that_was_never_used(session):
@@ -522,7 +540,7 @@ def test_object_painted_over_gets_no_drawn_mask(session, document, long_pause):
     changed = document.snapshot.labels(5) != before
     assert 0 < changed.sum() == found.losses[2] < 9
     run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True})
-    assert (document.snapshot.labels(5) == before).all()
+    np.testing.assert_array_equal(document.snapshot.labels(5), before)
 
 
 def test_refining_click_changes_the_existing_mask(served):

@@ -115,7 +115,7 @@ def test_exported_mattes_equal_stored_masks(folder, name, white):
         for index in range(TRACKED):
             with Image.open(folder / name / str(object_id) / f"{index:05d}.png") as image:
                 matte = np.array(image)
-            assert (matte == white * (draw_labels(index) == object_id)).all()
+            np.testing.assert_array_equal(matte, white * (draw_labels(index) == object_id))
         assert len(list((folder / name / str(object_id)).iterdir())) == TRACKED
 
 
@@ -125,8 +125,8 @@ def test_exported_alpha_images_equal_stored_masks(session, folder):
     for index, path in enumerate(paths):
         with Image.open(path) as image:
             pixels = np.array(image)
-        assert (pixels[..., 3] == 255 * (draw_labels(index) > 0)).all()
-        assert (pixels[..., :3] == session.document.frames.read(index)).all()
+        np.testing.assert_array_equal(pixels[..., 3], 255 * (draw_labels(index) > 0))
+        np.testing.assert_array_equal(pixels[..., :3], session.document.frames.read(index))
 
 
 @pytest.mark.parametrize("name", ALPHA_VIDEOS)
@@ -154,7 +154,7 @@ def test_exported_overlay_shows_stored_masks(document, folder):
         if stored.ids:
             assert error < np.abs(frame.astype(int) - image).mean()
         else:  # as the page shows it
-            assert (drawn_in == image).all()
+            np.testing.assert_array_equal(drawn_in, image)
 
 
 def test_exported_review_names_stored_objects(folder):

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, event, settings
+from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -513,21 +513,21 @@ def find_pixels(shown: list[int], object_id: int) -> frozenset[int]:
     return frozenset(pixel for pixel in PIXELS if shown[pixel] == object_id)
 
 
-def run_machine(examples: int, length: int) -> None:
+def run_machine(examples: int, length: int, phases: set[Phase]) -> None:
     History.TestCase.settings = settings(
-        max_examples=examples, stateful_step_count=length, deadline=None, suppress_health_check=list(HealthCheck),
-        derandomize=True, database=None,
+        max_examples=examples, stateful_step_count=length, phases=phases, deadline=None,
+        suppress_health_check=list(HealthCheck), derandomize=True, database=None,
     )  # fmt: skip
     History.TestCase().runTest()
 
 
 def test_random_history_follows_the_rules():
-    run_machine(12, 25)
+    run_machine(12, 25, set(Phase) - {Phase.shrink})  # shrinking takes minutes
 
 
 @pytest.mark.slow
 def test_long_random_histories_follow_the_rules():
     steps.clear()
-    run_machine(500, 50)
+    run_machine(500, 50, set(Phase))
     print(dict(steps))
     assert steps["steps"] > 15_000

@@ -85,7 +85,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
-    assert (document.take_snapshot(6).labels(0)[20, 8:56:8] == 1).all()
+    np.testing.assert_array_equal(document.take_snapshot(6).labels(0)[20, 8:56:8], 1)
     assert document.snapshot.drawn_masks(0) == {1: ""}
     assert (len(document.log.steps), [*document.snapshot.objects]) == (7, [1])
     assert document.status[:2] == ("rejected", "ear missing")
@@ -140,7 +140,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     wait_until(lambda: document.snapshot.state.notes)
     served.close()  # after all requests
     assert [*document.snapshot.objects] == [1]
-    assert (document.snapshot.labels(0)[[10, 38], [10, 10]] == 1).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[[10, 38], [10, 10]], 1)
 
 
 @pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))])
@@ -199,7 +199,7 @@ def test_long_stroke_gets_coarser(new_page, document):
     new_page.lift(10, 40)
     new_page.wait_until(lambda: len(document.log.steps) == 1)
     assert len(json.dumps(wire.list_sent("paint")[0])) < 30000  # two, on a new object, outlive a close
-    assert (document.snapshot.labels(0)[20:40, 10] == 1).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[20:40, 10], 1)
 
 
 @pytest.mark.slow

@@ -303,7 +303,7 @@ def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
 
 @pytest.mark.parametrize(("code", "typed"), [("KeyQ", "/"), ("KeyQ", "ב")])
 @pytest.mark.slow
-def test_letters_of_hebrew_follow_their_place(page, session, one_object, code, typed):
+def test_hebrew_layout_uses_key_positions(page, session, one_object, code, typed):
     press(page, "KeyX", "ס")
     press(page, code, typed)
     page.wait_until(lambda: session.describe().checked == [0])

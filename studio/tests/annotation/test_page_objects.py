@@ -18,7 +18,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
     page.wait_status("Masks loaded on frame 0")
-    assert (page.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(page.labels(0), truth(0))
     for name, content in (("$&.json", "{}"), ("x.png", "x"), ("y.zip", "PK")):
         (tmp_path / name).write_text(content)
         page.tab.set_input_files("#load", tmp_path / name)
@@ -35,7 +35,7 @@ def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):
     page.tab.select_option("dialog[open] select", "2")
     page.tab.click("dialog[open] .main")
     page.wait_status("Masks loaded on frame 3")
-    assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
+    np.testing.assert_array_equal(page.labels(3) == 2, truth(3) == 1)
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_typing_a_name_does_not_change_masks(page, document, clicks, keys, two_o
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
     assert document.snapshot.objects[1].name == "Rem"
-    assert (page.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(page.labels(0), truth(0))
     page.key("F2")
     page.tab.keyboard.type("mistake")
     page.key("Escape")
@@ -164,10 +164,10 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, docum
         else:
             page.tab.set_input_files("#load", tmp_path / "mask.png")
         page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels from object 1")
-        assert (page.labels(0) == truth(0)).all()
+        np.testing.assert_array_equal(page.labels(0), truth(0))
         with page.done():
             page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")
-        assert (page.labels(0) == before).all()
+        np.testing.assert_array_equal(page.labels(0), before)
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects)
     page.key_done("Control+z")
     page.wait_objects(2)
     page.wait_shown("object 1", "object 2")
-    assert (page.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(page.labels(0), truth(0))
 
 
 def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
@@ -436,7 +436,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
         """() => document.getElementById('note').dispatchEvent(
             new DragEvent('drop', { dataTransfer: new DataTransfer(), bubbles: true, cancelable: true }))"""
     ), "the field gets a dropped text"
-    assert (page.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(page.labels(0), truth(0))
 
 
 @pytest.mark.slow

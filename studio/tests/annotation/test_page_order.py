@@ -153,7 +153,7 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     new_page.wait_status("Masks loaded on frame 0")
     new_page.settle()
     new_page.wait_frame(4)
-    assert (new_page.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(new_page.labels(0), truth(0) == 1)
 
 
 def stay(page):
@@ -295,7 +295,7 @@ def test_unsent_stroke_comes_before_loaded_masks(new_page, tmp_path):
     wire.release()
     new_page.wait_status("Masks loaded on frame 0")
     new_page.wait_idle()
-    assert (new_page.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(new_page.labels(0), truth(0))
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
     editing.merge_objects(session.document, 2, 1)
     again = reopen(folder)
     assert [*again.document.snapshot.objects] == [1]
-    assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
+    np.testing.assert_array_equal(again.document.snapshot.labels(0) == 1, truth(0) > 0)
 
 
 def test_reopened_project_holds_everything(folder, session, document, reopen):
@@ -110,8 +110,8 @@ def test_reopened_project_holds_everything(folder, session, document, reopen):
         again = reopen(path)
         assert again.document.snapshot.objects[2].name == "box"
         assert again.document.snapshot.objects[2].hidden
-        assert (again.document.snapshot.labels(5) == truth(5)).all()
-        assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
+        np.testing.assert_array_equal(again.document.snapshot.labels(5), truth(5))
+        np.testing.assert_array_equal(again.document.snapshot.labels(7), np.where(truth(7) == 1, 1, 0))
         assert set(again.document.snapshot.drawn_masks(7)) == {2}
         assert again.document.snapshot.scores(5) == session_scores
         assert len(list_tracked_frames(again.document.snapshot)) == LENGTH - 1
@@ -125,7 +125,7 @@ def test_project_moves_with_its_video(folder, session, tmp_path, reopen):
     folder.rename(target / "clip")
     (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
     again = reopen(target / "clip.aotlab")
-    assert (again.document.snapshot.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(again.document.snapshot.labels(0), truth(0) == 1)
 
 
 def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
@@ -180,7 +180,7 @@ def test_versions_are_kept_and_restored_in_one_step(session, document):
     editing.delete_object(document, 2)
     editing.mark_absent(document, 4, 1)
     document.restore_version(1)
-    assert (document.snapshot.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
     assert document.snapshot.drawn_frames == [0]
     document.undo()
     assert document.snapshot.drawn_frames == [0, 4]

@@ -222,7 +222,7 @@ def test_forwarded_port_and_port_80_are_served(served, host):
 
 @given(arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 400, 65535])))
 def test_runs_hold_any_labels(labels):
-    assert (decode_labels(encode_labels(labels)) == labels).all()
+    np.testing.assert_array_equal(decode_labels(encode_labels(labels)), labels)
 
 
 def test_page_contains_its_icons(served):
@@ -280,7 +280,7 @@ def test_invalid_message_rejected(served, message, words):
     answer = connection.send_text(json.dumps({"id": 7, **message}))
     assert answer["id"] == 7
     assert words in answer["error"]
-    assert (served.session.document.snapshot.labels(0) == before).all()
+    np.testing.assert_array_equal(served.session.document.snapshot.labels(0), before)
     assert connection.do("describe")["result"]["objects"][0]["name"] == "object 1"
 
 

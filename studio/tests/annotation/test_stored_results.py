@@ -127,7 +127,7 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
         layers = TrackedMaskStore(database, (4, 6), 3)
         layer = layers.layer(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
-        assert (layers.read(layer.frames[2]) == 2).all()
+        np.testing.assert_array_equal(layers.read(layer.frames[2]), 2)
         layers.put(1, LayerFrame(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
         layer = TrackedMaskStore(database, (4, 6), 3).layer(1)
@@ -172,8 +172,8 @@ def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
         return sha256(content)
 
     monkeypatch.setattr(hashlib, "sha256", replace_first)
-    assert (layers.read(first) == 1).all()
-    assert (layers.read(layer.frames[0]) == 2).all()
+    np.testing.assert_array_equal(layers.read(first), 1)
+    np.testing.assert_array_equal(layers.read(layer.frames[0]), 2)
 
 
 @pytest.mark.parametrize("statement", [DAMAGE, LOSS])
@@ -215,7 +215,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     session, count = reopen_and_count()
     assert count == 3
     session.document.restore_version(1)
-    assert (session.document.snapshot.labels(2) == mask(7)).all()
+    np.testing.assert_array_equal(session.document.snapshot.labels(2), mask(7))
     assert session.document.tracked_masks.layer(1).finished
 
 
@@ -245,7 +245,7 @@ def test_drawing_and_its_entry_are_stored_together(folder, session, document, st
     assert database.query("SELECT count(*) FROM masks") == [(1,)]
     draw(session, 3, 1)
     again = reopen(folder)
-    assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
+    np.testing.assert_array_equal(again.document.snapshot.labels(3), truth(3) * (truth(3) == 1))
 
 
 def test_mask_of_a_rejected_edit_is_not_stored(session, document):

@@ -84,10 +84,10 @@ def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
     document.add_tracked_masks(layer_id, LayerFrame(3, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
     document.undo()
     document.add_tracked_masks(layer_id, LayerFrame(4, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
-    assert (document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(3), np.where(truth(3) == 2, 2, 1))
     document.redo()
     assert document.snapshot.objects[2].locked
-    assert (document.snapshot.labels(4) == 1).all()
+    np.testing.assert_array_equal(document.snapshot.labels(4), 1)
     assert list_outdated(document.snapshot) == [(1, 2)]
 
 

@@ -49,7 +49,7 @@ def post(served, content, frame=0):
 
 def test_mask_is_uploaded_for_the_shown_frame(served):
     assert post(served, png(truth(2)), 2).json()["frames"] == [2]
-    assert (served.session.document.snapshot.labels(2) == truth(2)).all()
+    np.testing.assert_array_equal(served.session.document.snapshot.labels(2), truth(2))
     assert [post(served, b"x", frame).status_code for frame in ("99", "9" * 5000)] == [404, 404]
 
 
@@ -243,14 +243,14 @@ def test_single_image_is_for_the_shown_frame(document):
     assert load_upload(document, 7, png(truth(7))).frames == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
     assert load_upload(document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
-    assert (document.snapshot.labels(8) == truth(8)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(8), truth(8))
 
 
 def test_binary_mask_goes_to_the_chosen_object(session, document):
     draw(session, 0, 1, 2)
     binary = png(255 * (truth(3) == 1))
     load_upload(document, 3, binary, chosen=2)
-    assert ((document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(3) == 2, truth(3) == 1)
     with pytest.raises(AmbiguousObjectsError):
         load_upload(document, 3, binary)
     load_upload(document, 4, binary, targets={1: None})
@@ -266,7 +266,7 @@ def test_upload_for_another_object_is_asked_about(served):
     assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
     assert document.snapshot.drawn_frames == [0, 3]
     assert served.post('/masks/4?chosen=2&targets={"1":2}', first).json()["frames"] == [4]
-    assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(4) == 2, truth(3) == 1)
     answer = served.post('/masks/4?targets={"1":9}', first)
     assert (answer.status_code, "no such object" in answer.text) == (422, True)
     answer = served.post("/masks/4?targets=[", first)
@@ -301,7 +301,7 @@ def test_folder_names_become_object_names(document):
     content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
     load_upload(document, 0, content)
     assert [item.name for item in document.snapshot.objects.values()] == ["cat", "dog"]
-    assert (document.snapshot.labels(3) == truth(3)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(3), truth(3))
 
 
 def test_labelme_files_are_matched_by_image_name(document):
@@ -382,7 +382,7 @@ def test_upload_covered_by_a_locked_object_is_not_absent(session):
     editing.change_object(document, 1, locked=True)
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
     assert document.snapshot.drawn_masks(3) == {}
-    assert (document.snapshot.labels(3) == truth(3)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(3), truth(3))
 
 
 def test_object_covered_by_another_of_the_file_is_absent(session):
@@ -473,7 +473,7 @@ def test_upload_does_not_overwrite_a_protected_object(session, document, field):
     editing.change_object(document, 1, **{field: True})
     loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
     assert (loaded.losses, loaded.unchanged) == ({}, [1])
-    assert (document.snapshot.labels(0) == truth(0)).all()
+    np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
 
 
 def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):
@@ -485,5 +485,5 @@ def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, m
     exec(program, names)
     assert "error" not in names["answer"]
     now = served.session.document.snapshot
-    assert (now.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(now.labels(0), truth(0) == 1)
     assert now.objects[1].class_name == "cat"

@@ -85,7 +85,7 @@ def test_reload_and_kill_keep_every_edit(context, clip):
     page.paint(true_mask(0, NUMBER))
     painted = page.labels(0)
     page.open(page.tab.url)
-    assert (page.labels(0) == painted).all()
+    np.testing.assert_array_equal(page.labels(0), painted)
     page.key("t")
     page.tab.wait_for_function("() => document.querySelector('#strips').ariaValueNow >= 3")
     program.kill()
@@ -93,7 +93,7 @@ def test_reload_and_kill_keep_every_edit(context, clip):
     again = Program(clip)
     try:
         page.open(again.url)
-        assert (page.labels(0) == painted).all()
+        np.testing.assert_array_equal(page.labels(0), painted)
         assert np.mean(scores(page, (1, 2, 3))) > 0.8
         page.seek(3)
         page.track("t", last=5)
@@ -150,7 +150,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, serve, tm
     page.tab.wait_for_selector("#review li")
     page.key("Home")
     page.track("t", last=LENGTH - 1)
-    assert (page.labels(4) == truth(4)).all()
+    np.testing.assert_array_equal(page.labels(4), truth(4))
 
     page.key("Shift+E")
     for name, wanted in (("masks", False), ("overlay", False), ("cvat", True)):

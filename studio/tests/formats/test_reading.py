@@ -71,7 +71,7 @@ def test_cvat_of_another_video_is_reported(read, caplog, before, after):
 def test_cvat_key_frames_inside_the_image_are_read(read):
     found = read({"clip.xml": TRACK.format(more="")})
     assert sorted(found.frames) == [0, 2]
-    assert (found.mask(2)[3:15, 4:18] == 1).all()
+    np.testing.assert_array_equal(found.mask(2)[3:15, 4:18], 1)
     assert found.class_names == {1: "person"}
 
 
@@ -88,7 +88,7 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
     )
     found = read({"clip.xml": f"<annotations>{tracks}</annotations>"})
     top = next(number for number, label in found.class_names.items() if label == "top")
-    assert (found.mask(0)[3:11, 3:11] == top).all()
+    np.testing.assert_array_equal(found.mask(0)[3:11, 3:11], top)
 
 
 def test_mots_ignored_region_is_not_an_object(read):
@@ -129,7 +129,7 @@ def test_cvat_for_images_is_drawn_in_z_order(read):
     <mask label="below" rle="0, 100" left="2" top="2" width="10" height="10" z_order="0"/></image></annotations>"""
     found = read({"clip.xml": text})
     top = next(number for number, label in found.class_names.items() if label == "top")
-    assert (found.mask(1)[3:11, 3:11] == top).all()
+    np.testing.assert_array_equal(found.mask(1)[3:11, 3:11], top)
 
 
 @pytest.mark.parametrize(("more", "words"), [
@@ -210,7 +210,7 @@ def test_labelme_folder_with_masks_is_read(read):
     found = read(files, folder=True)
     assert sorted(found.frames) == [0, 3]
     assert found.objects() == [1, 2]
-    assert (found.mask(3)[11:13, 10:15] == 2).all()
+    np.testing.assert_array_equal(found.mask(3)[11:13, 10:15], 2)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_invalid_text_formats_rejected(read, name, text, words):
 def test_legend_names_objects_of_colored_mask(colored):
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)
-    assert (found.mask(2) == np.where(draw_labels(2) == 3, 1, draw_labels(2))).all()
+    np.testing.assert_array_equal(found.mask(2), np.where(draw_labels(2) == 3, 1, draw_labels(2)))
     assert found.class_names == {1: "person"}
 
 
@@ -340,7 +340,7 @@ def test_legend_names_objects_of_a_colored_folder(colored):
     colored.rename(colored.parent / "00001.png")
     found = read_annotations(colored.parent, VIDEO)
     assert sorted(found.frames) == [1, 3]
-    assert (found.mask(3) == np.where(draw_labels(2) == 3, 1, draw_labels(2))).all()
+    np.testing.assert_array_equal(found.mask(3), np.where(draw_labels(2) == 3, 1, draw_labels(2)))
     (colored.parent / "00003.png").write_bytes(b"x")
     with pytest.raises(InputError, match=r"00003\.png: not readable .*; save it as RGB"):
         read_annotations(colored.parent, VIDEO)

@@ -111,7 +111,7 @@ def test_single_pixels_survive_all_formats(name, pixels, tmp_path):
     mask = np.zeros(SIZE, bool)
     mask[pixels] = True
     found = read_annotations(write(name, tmp_path, Annotations(SIZE, {0: [Region(3, encode_rle(mask))]})), VIDEO)
-    assert np.array_equal(found.mask(0) > 0, mask)
+    np.testing.assert_array_equal(found.mask(0) > 0, mask)
 
 
 def test_hidden_part_stays_hidden(tmp_path):
@@ -202,15 +202,15 @@ def test_label_studio_interface_is_written(tmp_path):
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 60))))
 @example(np.repeat([False, True], [18200, 1300]).reshape(150, 130))  # runs longer than a block
 def test_brush_masks_are_packed_and_unpacked(mask):
-    assert (decode_brush(encode_brush(mask), mask.shape) == mask).all()
+    np.testing.assert_array_equal(decode_brush(encode_brush(mask), mask.shape), mask)
 
 
 def test_label_studio_sdk_reads_and_writes_brush_masks():
     brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="needs label-studio-sdk")
     mask = np.random.default_rng(3).random((15, 33)) < 0.3
     flat = np.repeat(mask.ravel(), 4).astype(np.uint8) * 255
-    assert (brush.decode_rle(encode_brush(mask)) == flat).all()
-    assert (decode_brush(list(brush.encode_rle(flat)), mask.shape) == mask).all()
+    np.testing.assert_array_equal(brush.decode_rle(encode_brush(mask)), flat)
+    np.testing.assert_array_equal(decode_brush(list(brush.encode_rle(flat)), mask.shape), mask)
 
 
 def test_datumaro_reads_cvat_polygons(tmp_path):
@@ -289,7 +289,7 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     path = write("youtube_vis", tmp_path, annotations)
     found = read_annotations(path, VideoInfo("clip", SIZE, LENGTH))
     assert sorted(found.frames) == [0, 2, 3]
-    assert (found.mask(3) == draw_labels(3)).all()
+    np.testing.assert_array_equal(found.mask(3), draw_labels(3))
     one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]

@@ -121,7 +121,7 @@ def test_scores_survive_storage(tmp_path):
         TrackedMaskStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
         layers = TrackedMaskStore(database, labels.shape, 1)
         assert layers.layer(1).frames[0].scores == scores
-        assert (layers.read(layers.layer(1).frames[0]) == labels).all()
+        np.testing.assert_array_equal(layers.read(layers.layer(1).frames[0]), labels)
 
 
 def scene(left=(200, 60, 60), right=(200, 60, 60)):
