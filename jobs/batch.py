@@ -15,12 +15,12 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure
 from aotlab.jobs.shards import Shard
 from aotlab.jobs.track import OpenRun, open_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -33,8 +33,6 @@ LOCK_TIMEOUT = 60.0
 """Seconds to wait while another shard holds the folder."""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
-LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""Names of the files in the folder of a list, beside the folders of its jobs."""
 
 
 @dataclass
@@ -76,8 +74,6 @@ class Batch:
     def __init__(
         self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
     ) -> None:
-        for job in jobs:
-            require(job.name.lower() not in LIST_FILES, f"{job.label}: this name is reserved; choose another")
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
@@ -100,7 +96,7 @@ class Batch:
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
         with locked_output(self._output) if shard is None else nullcontext():
             with self._lock_briefly(shard):
-                _require_list_folder(self._output, self._jobs)
+                _require_list_folder(self._output)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
             result = self.track_jobs(jobs, stop)
             try:
@@ -132,7 +128,7 @@ class Batch:
         """Yield the plan of each job, after all checks of `track`; nothing is written."""
         self._tracker.check()
         with locked_output(self._output):
-            _require_list_folder(self._output, self._jobs)
+            _require_list_folder(self._output)
         for job in self._jobs:
             try:
                 if (record := self._find_corrected(job)) is not None:
@@ -145,8 +141,8 @@ class Batch:
             yield plan
 
     def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
-        checked = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
-        return open_run(*checked, self._loader, force=self._force)
+        run = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
+        return open_run(run, self._loader, force=self._force)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
@@ -197,7 +193,7 @@ class Batch:
             return corrected, f"corrected masks are kept; delete {folder} to track it again"
         with self._open(job) as opened:
             result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
-        record = replace(opened.record, frames=result.frames, status=result.status, error=result.error)
+        record = replace(opened.run.record, frames=result.frames, status=result.status, error=result.error)
         if result.reused:
             return read_job_record(folder) or record, "already tracked with these inputs"
         if result.error is not None:
@@ -221,38 +217,17 @@ class Batch:
         return record
 
 
-def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
-    """Raise `InputError` if a list would replace files that aotlab did not write, or inputs of its jobs."""
+def _require_list_folder(output: Path) -> None:
+    """Raise `InputError` if a folder holds results of one video, or files of other programs named like a list's."""
     if (output / JOB_RECORD).exists():
         raise output_exists_error(output, "results of a single video")
     read_class_ids(output / CLASSES)
-    _read_failed_rows(output / SUMMARY_FILE)
-    has_results = bool(list_job_folders(output))
-    target = resolve_links(output)
-    folders: dict[Path, str] = {}
-    for job in jobs:
-        folders.setdefault(resolve_links(output / job.name), job.name)
-    for job in jobs:
-        for path in map(resolve_links, job.input_paths):
-            if path == target:
-                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
-            if not has_results and os.path.isfile(path) and path.parent == target:
-                raise output_exists_error(output, f"the video or mask {path.name}")
-        for path in map(resolve_links, (output / job.name, *job.input_paths)):
-            owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
-            if owners:
-                raise InputError(
-                    f"{job.name}: {path} belongs to the results of {', '.join(owners)}, which this list may replace; "
-                    "copy it elsewhere, or remove the link"
-                )
+    _require_own_summary(output / SUMMARY_FILE)
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of jobs and of other lists in the locked folder.
-
-    A job without a record is waiting, unless another shard has listed it as failed.
-    """
-    failed = _read_failed_rows(folder / SUMMARY_FILE)
+    """Write ``summary.csv`` of jobs and of other lists in the locked folder; a job without a record is waiting."""
+    _require_own_summary(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
     others = [path for path in list_job_folders(folder) if rows.get(path.name) is None]
@@ -265,20 +240,14 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
         writer.writerow(SUMMARY_COLUMNS)
         for name, record in rows.items():
             if record is None or record.status == "unfinished":
-                waiting = [name, "waiting", "", "", ""]
-                writer.writerow(failed.get(name, waiting) if record is None else waiting)
+                writer.writerow((name, "waiting", "", "", ""))
             else:
                 writer.writerow((name, record.status, record.frames, record.error, record.video))
 
 
-def _read_failed_rows(path: Path) -> dict[str, list[str]]:
-    """Return the rows of failed videos in a summary by name; raise `InputError` for a file of another program."""
-    if not path.exists():
-        return {}
-    with reading(path, "move or delete it"), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        separator = ";" if ";" in file.readline() else ","  # Excel saves ; in some languages
-        file.seek(0)
-        header, *rows = [*csv.reader(file, delimiter=separator)] or [[]]
-        if header != [*SUMMARY_COLUMNS]:
-            raise ValueError("not a summary of aotlab")
-        return {row[0]: row for row in rows if row[1:2] == ["failed"]}
+def _require_own_summary(path: Path) -> None:
+    """Raise `InputError` if a file was not written by `write_summary`."""
+    if path.exists():
+        with reading(path, "move or delete it"), path.open(encoding="utf-8-sig", errors="replace") as file:
+            if file.readline().strip() != ",".join(SUMMARY_COLUMNS):
+                raise ValueError("not a summary of aotlab")

@@ -6,12 +6,12 @@ import logging
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.digests import digest_inputs, result_settings
-from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks, suggest_object_syntax
+from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 class JobRun:
     """Checked inputs of a video, and the folder of its results."""
 
+    record: JobRecord
+    """Record of the run before its first frame."""
     folder: Path
     """Folder that receives the results."""
     options: JobOptions
@@ -64,8 +66,8 @@ class JobRun:
         stores_masks = "masks" in options.write and all(output.resumable for output in options.outputs.values())
         return stores_masks and not options.both_directions and self.is_repeatable
 
-    def check_objects(self, class_names: Mapping[int, str], subject: str) -> None:
-        """Add class names of objects; raise `InputError` if there is no such object.
+    def complete(self, class_names: Mapping[int, str], subject: str) -> None:
+        """Add class names, outputs, video and frames to the record; raise `InputError` if an object is missing.
 
         A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
         """
@@ -77,21 +79,17 @@ class JobRun:
         if (first := min((*self.masks, *self.prompts))) > self.frames.first and not self.options.both_directions:
             message = "%s: no object before frame %d; track in both directions, or start there"
             log.warning(message, subject, self.frames.number(first))
-
-    def complete_record(self, record: JobRecord) -> JobRecord:
-        """Return the record of a job with the class names, outputs, video and frames of its run."""
-        source, first, last = self.source, self.frames.first, self.frames.last
-        outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if self.prompts else {}
+        record, source = self.record, self.source
+        record.outputs = {PROMPT_MASKS: ["*.png"]} if self.prompts else {}
         for output in self.options.outputs.values():
-            outputs |= output.list_files(self.objects)
-        names: list[str] = []
-        if source.has_names and last is not None:
-            names = [source.frame_name(index) for index in range(first, last + 1)]
-        return replace(
-            record, status="unfinished", class_names=self.masks.class_names, written=[*outputs], outputs=outputs,
-            fingerprint={} if source.path is None else compute_fingerprint(source.path),
-            video_name=source.name, rate=str(source.rate), first_frame=first, last_frame=last, frame_names=names,
-        )  # fmt: skip
+            record.outputs |= output.list_files(self.objects)
+        record.status, record.written, record.class_names = "unfinished", [*record.outputs], {**self.masks.class_names}
+        record.video_name, record.rate = source.name, str(source.rate)
+        record.first_frame, record.last_frame = self.frames.first, self.frames.last
+        if source.path is not None:
+            record.fingerprint = compute_fingerprint(source.path)
+        if source.has_names and record.last_frame is not None:
+            record.frame_names = [*map(source.frame_name, range(record.first_frame, record.last_frame + 1))]
 
     def estimate_bytes(self) -> int:
         """Estimate the size of the results in bytes; 0 for a stream."""
@@ -106,10 +104,8 @@ class JobRun:
         return int(height * width * (count or 0) * bytes_per_pixel)
 
 
-def check_job(
-    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False
-) -> tuple[JobRun, JobRecord]:
-    """Check the inputs of a job; return its run, and the record before its first frame. No model is loaded.
+def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False) -> JobRun:
+    """Check the inputs of a job and return its run; no model is loaded.
 
     ``from_list``: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
     video are refused, as lines may be mixed up.
@@ -118,9 +114,11 @@ def check_job(
     if problem := job.describe_missing_files():
         raise InputError(problem)
     if not job.has_objects:
-        video_name = strip_credentials(job.video)
-        names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it")
+        remedy = "give a mask"
+        if job.is_stored:
+            names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
+            remedy = f"give a box, points or masks, or put {names} next to it"
+        raise InputError(f"{strip_credentials(job.video)}: nothing to track; {remedy}")
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # files that were found next to the video may not be meant as masks
@@ -129,14 +127,14 @@ def check_job(
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
     removals = group_removals(options.removals, list_objects(masks, prompts), frames)
-    run = JobRun(folder, options, source, frames, masks, prompts, removals, job.overrides, job.segmenter)
-    run.check_objects(job.classes, subject)
-    record = run.complete_record(make_record(job, frames))
+    record = make_record(job, frames)
+    run = JobRun(record, folder, options, source, frames, masks, prompts, removals, job.overrides, job.segmenter)
+    run.complete(job.classes, subject)
     settings = result_settings(loader, options)  # loads PyTorch, so after all other checks
     record.input_digests = {"recording": secrets.token_hex()}  # no other run has the same frames
     if from_list or run.is_repeatable:
         record.input_digests = digest_inputs(job, settings, record, frames.number(frames.first))
-    return run, record
+    return run
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -177,8 +175,7 @@ def _index_prompts(
         )
     prompts = {}
     for number, by_object in by_number.items():
-        suggestion = suggest_object_syntax(number if 1 in by_object else None)
-        index = frames.index(number, f"box or point of frame {number}{suggestion}")
+        index = frames.index(number, f"box or point of frame {number}")
         if index in masks:
             raise InputError(f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
         prompts[index] = {

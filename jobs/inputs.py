@@ -136,8 +136,8 @@ def load_masks(
             if black_and_white is not None:
                 same, other = (FrameObjectValue(number, id_, text) for id_ in (1, 2))
                 raise InputError(
-                    f"{subject}{suggest_object_syntax(number)}: black and white, as is {black_and_white}; give {same} "
-                    f"for the same object, or {other} for another"
+                    f"{subject}: black and white, as is {black_and_white}; give {same} for the same object, or {other} "
+                    "for another"
                 )
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
@@ -211,13 +211,8 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
     """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
     if mask.frame is not None:
-        return frames.index(mask.frame, f"mask {mask}{'' if mask.object_id else suggest_object_syntax(mask.frame)}")
+        return frames.index(mask.frame, f"mask {mask}")
     return frames.first if Path(mask.value).suffix.lower() == ".png" else None
-
-
-def suggest_object_syntax(number: int | None) -> str:
-    """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
-    return f" (for object {number} write :{number}=)" if number else ""
 
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.outputs import Output, find_output, list_outputs
+from aotlab.jobs.outputs import Output, find_output
 from aotlab.media.frames import RateOption, parse_rate
 from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name
-from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 
 MaskOption = str | Path | FrameObjectValue
@@ -56,9 +55,8 @@ class JobOptions:
     def __post_init__(self) -> None:
         # the class is frozen, and hashable, so lists become tuples
         vars(self).update(write=tuple(_list_texts("write", self.write)), removals=tuple(map(tuple, self.removals)))
-        require(self.outputs, f"write: no output; choose from {', '.join(list_outputs())}")
-        if self.timeout not in POSITIVE:
-            raise InputError(f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}")
+        for name in self.write:
+            find_output(name)
         if self.both_directions and self.realtime:
             raise InputError(
                 "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as "

@@ -97,56 +97,33 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in FOLDER_SUFFIXES
 
 
-def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield line numbers and rows, in CSV with lists where a field has several values."""
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line numbers and rows; cells of `LIST_COLUMNS` in a CSV become lists."""
     text = read_text(path, "give a CSV, JSON lines, or a folder")
-    start = text.lstrip()[:1]
-    if start == "[":
-        raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
-    if start == "{" or path.suffix.lower() in (".jsonl", ".ndjson"):
+    if text.lstrip().startswith("{") or path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 with reading(f"{path}, line {number}", "give a JSON object per line"):
-                    row = json.loads(line)
-                yield number, row
-    elif start:
-        yield from _read_csv(text, path)
-
-
-def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line numbers and rows of a CSV with a header."""
+                    yield number, dict(json.loads(line).items())
+        return
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-    line = 1
-    try:
-        columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if len(columns) == 1 and re.search("[;\t]", columns[0]):
-            raise csv.Error("columns are separated by commas, and several values of one column by ;")
-        for column in columns:
-            require_choice(column, COLUMNS, f"{path}, line 1: column")
-        if "video" not in columns or len({*columns}) < len(columns):
-            raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
-        line = reader.line_num + 1
+    with reading(path, "separate columns by commas, and several values of a column by ;"):
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         for row in reader:
             if None in row or None in row.values():
-                raise csv.Error(
-                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put a "
-                    "value with commas in quotes, and write an empty one as in a,,b"
-                )
-            row = {key: value.strip() for key, value in row.items()}
-            for key in row.keys() & LIST_COLUMNS.keys():
-                row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
-            yield reader.line_num, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}, line {line}: not readable ({error}); correct it") from error
+                columns = len(reader.fieldnames)
+                raise ValueError(f"line {reader.line_num}: {columns} values are expected, as in the header")
+            cells = {column: text.strip() for column, text in row.items()}
+            for column in cells.keys() & LIST_COLUMNS.keys():
+                cells[column] = [part.strip() for part in cells[column].split(";") if part.strip()]
+            yield reader.line_num, cells
 
 
-def _read_job(row: Any, source_line: str, folder: Path) -> Job:
+def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
-    cells = row if isinstance(row, dict) else {}
-    for column in cells:
-        require_choice(column, COLUMNS, "field")
-    values = {COLUMNS[column]: value for column, value in cells.items() if value not in ("", None)}
+    for column in row:
+        require_choice(column, COLUMNS, "column")
+    values = {COLUMNS[column]: value for column, value in row.items() if value not in ("", None)}
     video = values.pop("video", None)
     require(isinstance(video, str), "expected a video")
     if isinstance(overrides := values.get("overrides"), str):

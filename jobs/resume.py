@@ -87,7 +87,7 @@ class ResumingTracker(TimedTracker):
         self._add_previous()
         self._index += 1
         if self._index <= self._last:
-            return self._restore(self._index, frame.shape[:2])
+            return self._restore(self._index)
         if self._unsaved is not None and self._mask_path(self._unsaved["last"] + 1).is_file():
             self._save(self._unsaved)
             self._unsaved = None
@@ -111,11 +111,10 @@ class ResumingTracker(TimedTracker):
             confidence = prediction.confidence if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)
             self._confidence[self._index], self._previous = dict(confidence), None
 
-    def _restore(self, index: int, size: tuple[int, ...]) -> StoredPrediction:
+    def _restore(self, index: int) -> StoredPrediction:
         """Return the stored prediction of a frame."""
         try:
-            labels = read_mask(path := self._mask_path(index))
-            require(labels.shape == size, f"{path}: its size is not that of the video")
+            labels = read_mask(self._mask_path(index))
         except InputError as error:
             remove(self._path)
             raise InputError(f"{error}; the next run starts from the first frame") from error

@@ -28,7 +28,7 @@ from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
@@ -121,7 +121,7 @@ def run_job(
             raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
         tracker = tracker.fresh()
     loader = TrackerLoader(tracker)
-    with open_run(*check_job(job, Path(folder), loader, options or JobOptions()), loader, force=force) as opened:
+    with open_run(check_job(job, Path(folder), loader, options or JobOptions()), loader, force=force) as opened:
         return track_run(opened)
 
 
@@ -157,8 +157,7 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
-    if not isinstance(masks, Mapping) or not masks:
-        raise InputError("masks: expected masks by frame index, with at least one; pass {0: mask}")
+    require(masks, "masks: none; pass {0: mask}")
     options, folder = options or JobOptions(), Path(folder)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
@@ -173,10 +172,9 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     video = "-" if source.path is None else os.path.abspath(source.path)
     removals = group_removals(options.removals, list_objects(annotations, {}), frames)
-    run = JobRun(folder, options, source, frames, annotations, {}, removals)
-    run.check_objects(classes.class_names, source.name)
-    record = run.complete_record(JobRecord(folder.name, video))
-    with open_run(run, record, TrackerLoader(tracker), force=True) as opened:
+    run = JobRun(JobRecord(folder.name, video), folder, options, source, frames, annotations, {}, removals)
+    run.complete(classes.class_names, source.name)
+    with open_run(run, TrackerLoader(tracker), force=True) as opened:
         return track_run(opened, classes=classes)
 
 
@@ -185,8 +183,6 @@ class OpenRun:
     """A run whose folder is locked and whose tracker is loaded."""
 
     run: JobRun
-    record: JobRecord
-    """Record of the run before its first frame."""
     action: Action
     """Whether earlier results are reused, resumed, or replaced once the first frame is tracked."""
     earlier: JobRecord
@@ -198,15 +194,15 @@ class OpenRun:
 
 
 @contextmanager
-def open_run(run: JobRun, record: JobRecord, loader: TrackerLoader, *, force: bool = False) -> Iterator[OpenRun]:
+def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iterator[OpenRun]:
     """Lock the folder of a run, choose the action, and load its tracker; results do not change.
 
     Raises `InputError` as `choose_action` and `TrackerOptions.load` do.
     """
     with locked_output(run.folder):
-        action, earlier = choose_action(run.folder, record, force=force)
+        action, earlier = choose_action(run.folder, run.record, force=force)
         if action == "reuse":
-            yield OpenRun(run, record, action, earlier)
+            yield OpenRun(run, action, earlier)
             return
         from aotlab.engine.tracking.directions import TimedTracker
         from aotlab.jobs.resume import ResumingTracker
@@ -216,14 +212,14 @@ def open_run(run: JobRun, record: JobRecord, loader: TrackerLoader, *, force: bo
         model = loader.load(run.overrides)
         segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
         tracker, resumed = TimedTracker(model), False
-        if run.is_resumable and record.input_digests:
+        if run.is_resumable and run.record.input_digests:
             confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
             tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
             resumed = action == "resume" and tracker.load()
         if not resumed:
             action = "track"  # also if the checkpoint is damaged
             model.reset(run.frames.count)
-        yield OpenRun(run, record, action, earlier, tracker, segmenter)
+        yield OpenRun(run, action, earlier, tracker, segmenter)
 
 
 def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
@@ -269,7 +265,7 @@ def track_run(
 def _reuse_results(opened: OpenRun) -> TrackResult:
     """Return the finished results in a folder; record the paths of the video and of masks that were moved."""
     run, earlier = opened.run, opened.earlier
-    current = replace(earlier, video=opened.record.video, masks=opened.record.masks)
+    current = replace(earlier, video=run.record.video, masks=run.record.masks)
     if current != earlier:
         write_job_record(run.folder, current)
     files = {name: output.file_name for name, output in run.options.outputs.items()}
@@ -293,7 +289,7 @@ def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses
 
     def write(tracked: TrackedFrame) -> None:
         if not outputs.frames:
-            replace_results(run.folder, opened.record, opened.earlier, resumed=opened.action == "resume")
+            replace_results(run.folder, run.record, opened.earlier, resumed=opened.action == "resume")
             for index in run.prompts:
                 write_mask(run.folder / PROMPT_MASKS / f"{source.frame_name(index)}.png", run.masks[index])
         outputs.write(tracked)
@@ -397,7 +393,7 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
 
 def _record_result(opened: OpenRun, result: TrackResult) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    folder, record, last_frame = opened.run.folder, opened.record, opened.record.last_frame
+    folder, record, last_frame = opened.run.folder, opened.run.record, opened.run.record.last_frame
     if last_frame is None and not record.fingerprint:  # of a stream; known only now
         last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     written = {path.name for path in result.written.values() if has_content(path)}

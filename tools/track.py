@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
-NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
-"""Suffixes of mask files, which are never videos."""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -65,14 +63,9 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     if job_list and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
     require(job_list or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
-    for video in videos:
-        location = locate_video(video)
-        if location.kind == "stored":
-            quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
-            remedy = quoting if len(videos) > 1 else "check the spelling"
-            require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
-        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise InputError(f"{video}: not a video; did you mean --mask {video}?")
+    for kind, text in map(locate_video, videos):
+        exists = kind != "stored" or Path(text).exists()
+        require(exists, f"{text}: no such file or folder; check the spelling, and put a path with spaces in quotes")
 
 
 def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:
@@ -115,7 +108,7 @@ def track_video(
     from aotlab.jobs.track import open_run, track_run
 
     loader = TrackerLoader(tracker)
-    with open_run(*check_job(job, folder, loader, options), loader, force=force) as opened:
+    with open_run(check_job(job, folder, loader, options), loader, force=force) as opened:
         header = f"{describe_run(job, opened.run)}, into {folder}"
         if dry_run:
             print(f"{header}\nstatus: {STATUSES[opened.action]}")
@@ -280,10 +273,6 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(video, job_list)
-    if shard is not None and dry_run:
-        raise UsageError("--shard and --dry-run: give only one of them")
-    if shard is not None and len(video) == 1:
-        raise UsageError("--shard: applies to several videos; give --jobs")
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
 

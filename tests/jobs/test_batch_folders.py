@@ -81,14 +81,14 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run, record = check_job(job, output, LOADER, JobOptions(write="masks"))
+    run = check_job(job, output, LOADER, JobOptions(write="masks"))
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
-    with pytest.raises(InputError, match="results of other inputs"), open_run(run, record, LOADER):
+    with pytest.raises(InputError, match="results of other inputs"), open_run(run, LOADER):
         pass
-    write_job_record(output, replace(earlier, input_digests=record.input_digests))
-    with open_run(run, record, LOADER) as opened:
+    write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
+    with open_run(run, LOADER) as opened:
         assert opened.action == "reuse"
     assert read_job_record(output).frames == 1
 
@@ -100,7 +100,7 @@ def test_results_written_since_the_plan_stay(output, job):
     ({"realtime": True}, False),
 ])  # fmt: skip
 def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
-    run, _ = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
+    run = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
     assert run.is_resumable == resumable
 
 
@@ -123,27 +123,6 @@ def test_plan_does_not_lock_the_list(output, jobs):
         assert len([*plans]) == 1
 
 
-def test_two_jobs_with_one_folder_rejected(output, jobs):
-    (output / "run").mkdir()
-    (output / "b").symlink_to("run")
-    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run, .* remove the link"):
-        Batch(jobs, output, *OPTIONS).track(StopFlag())
-
-
-def test_job_folder_inside_another_one_rejected(output, jobs):
-    (output / "run" / "masks").mkdir(parents=True)
-    (output / "b").symlink_to("run/masks")
-    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run, .* remove the link"):
-        Batch(jobs, output, *OPTIONS).track(StopFlag())
-
-
-def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
-    write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
-    jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
-    with pytest.raises(InputError, match="is the input folder"):
-        Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
-
-
 def test_circular_link_in_an_output_folder_rejected(output, job):
     (output / "a").symlink_to("a")
     assert "a file, or a link to a missing folder" in track(job, output).error
@@ -156,12 +135,6 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
     assert (stored.error, stored.input_digests) == (record.error, earlier.input_digests)
-
-
-@pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
-def test_job_named_like_a_file_of_the_list_rejected(output, name):
-    with pytest.raises(InputError, match=f"{name}: this name is reserved"):
-        Batch([Job(name, "a.mp4")], output, *OPTIONS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, tmp_path, monkeypatch):
@@ -227,7 +200,7 @@ def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     assert digest_inputs(job, INPUTS, JobRecord("a"), 0) == before
 
 
-@pytest.mark.parametrize("content", ["", "name,frames\n", 'name,status,frames,error,video\na,failed,"' + "x" * 2**18])
+@pytest.mark.parametrize("content", ["", "name,frames\n"])
 def test_summary_that_cannot_be_read_rejected(output, jobs, content):
     (output / "summary.csv").write_text(content)
     with pytest.raises(InputError, match=r"summary.csv: not readable .*; move or delete it"):
@@ -242,6 +215,3 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
-    (tmp_path / "summary.csv").write_text(text.replace(",", ";"))  # as Excel saves it in some languages
-    Batch(jobs, tmp_path, *OPTIONS).track(stopped)
-    assert (tmp_path / "summary.csv").read_text() == text

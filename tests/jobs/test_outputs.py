@@ -137,10 +137,9 @@ def test_options_travel_to_other_processes():
     assert pickle.loads(pickle.dumps(EVERYTHING)).outputs.keys() == EVERYTHING.outputs.keys()
 
 
-@pytest.mark.parametrize("write", [("masks", "gif"), ()])
-def test_unknown_output_rejected(write):
+def test_unknown_output_rejected():
     with pytest.raises(InputError, match="masks, objects, mattes"):
-        JobOptions(write=write)
+        JobOptions(write=("masks", "gif"))
 
 
 def test_object_is_lost_after_five_unseen_frames():

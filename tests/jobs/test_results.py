@@ -119,14 +119,6 @@ def test_linked_folder_of_masks_is_kept(tmp_path):
     assert [*disk.iterdir()] == []
 
 
-@pytest.mark.parametrize("earlier", [DONE, STOPPED])
-def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
-    write_job_record(tmp_path, earlier.record)
-    (tmp_path / "masks").symlink_to(tmp_path / "unmounted")
-    with pytest.raises(InputError, match="masks, a link to a missing"):
-        choose_action(tmp_path, WANTED, force=True)
-
-
 @pytest.mark.parametrize(("earlier", "finished"), [
     (DONE, True), (replace(DONE, files=(MASK,)), False), (STOPPED, False), (Earlier(), False),
 ])  # fmt: skip

@@ -61,7 +61,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
     job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
-    run, _ = check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options)
+    run = check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options)
     assert not run.is_resumable
 
 

@@ -148,6 +148,7 @@ def test_write_help_lists_outputs(capsys):
 
 REFUSED = [
     (["video"], "video: nothing to track; give a box, points or masks"),
+    (["-"], "-: nothing to track; give a mask"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
@@ -159,8 +160,8 @@ REFUSED = [
      "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"),
     (["video", "--mask", "first.png", "--write", "foo"], "error: write must be one of masks, "),
     (["video", "--mask", "first.png", "--start", "3", "--end", "2"], "end 2: before start 3; give a later frame"),
-    (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
-    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
+    (["my", "film"], "my: no such file or folder; check the spelling, and put a path with spaces in quotes"),
+    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "overlay: no such file or folder"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
@@ -360,4 +361,6 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
 
 
 def test_error_names_the_file_given_as_output(video, mask, run_expecting_error):
-    assert "first.png: a file; give a folder" in run_expecting_error(main, video, "--mask", mask, "--output", mask)
+    assert "first.png' is a file; see aotlab track --help" in run_expecting_error(
+        main, video, "--mask", mask, "--output", mask
+    )
