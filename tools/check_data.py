@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
@@ -28,28 +27,23 @@ MAX_SIZES = 5
 @option(
     "--kind",
     type=Choice(("video", "static")),
-    help="video: a folder of frames for each video; static: single images (default: video)",
+    default="video",
+    help="of your own folder; video: a folder of frames for each video; static: single images (default: video)",
 )
 @dataset_option(DATASETS, help="check it as a benchmark: ")
-@option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
+@option("--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ... (default: val)")
 @option(
     "--workers",
     type=PositiveInt,
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",
 )
-def main(root: Path, *, kind: Literal["video", "static"] | None, dataset: str, split: str | None, workers: int) -> int:
-    if dataset and kind is not None:
-        raise UsageError("--kind: has no effect with --dataset; remove it")
-    if split is not None and not dataset:
-        raise UsageError("--split: has no effect without --dataset; remove it")
+def main(root: Path, *, kind: Literal["video", "static"], dataset: str, split: str, workers: int) -> int:
     require_extra("score")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 
-    kind = kind or "video"
     if dataset:
-        videos = open_dataset(dataset, root, split or "val")
-        report = check_videos(videos, workers=workers)
+        kind, report = "video", check_videos(open_dataset(dataset, root, split), workers=workers)
     else:
         report = check_folder(root, kind, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]

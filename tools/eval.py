@@ -128,9 +128,6 @@ def main(
     benchmark = BenchmarkOptions(**videos_to_track)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
-    if feedback == "fused" and not averaging:
-        raise UsageError("--feedback fused: has no effect without --flip, --scales or several --checkpoint")
-
     if print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 

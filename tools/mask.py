@@ -39,13 +39,9 @@ def main(
     output: Path | None,
     force: bool,
 ) -> int:
-    if not (boxes or points or not_points):
-        raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING
     output = output or sibling_path(source, suffix)
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
-    if source.resolve() in (output.resolve(), overlay.resolve()):
-        raise UsageError(f"--output {output}: is the image itself; give another name")
     require_new_output(output, ".png", force=force)
     require_new_output(overlay, ".jpg", force=force)
     from PIL import Image
@@ -61,7 +57,7 @@ def main(
 
     by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
     if [*by_frame] != [frame]:
-        raise UsageError(f"{source}: boxes and points name a frame; remove the prefix, and use --frame")
+        raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
     prompts = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)

@@ -149,6 +149,7 @@ def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
     metavar="RESULTS...",
     nargs=-1,
     type=ExistingFolder,
+    required=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table; with --annotations: a folder with "
     "<frame>.png of one video",
 )
@@ -182,10 +183,6 @@ def main(
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    if not results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
-    if len({folder.resolve() for folder in results}) < len(results):
-        raise UsageError("RESULTS: one folder is given twice; give each folder once")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")

@@ -9,7 +9,6 @@ import logging
 import sys
 
 import click
-from click import UsageError
 
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import config_option, device, print_config, print_settings, settings
@@ -24,18 +23,13 @@ from aotlab.utils.text import format_count
 @flag("--restart", "start over instead of resuming")
 @option_group(
     "model",
-    config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", note="[required]"),
+    config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", required=True),
     device,
     print_config,
 )
 def main(
-    overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str | None, print_config: bool
+    overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str, print_config: bool
 ) -> int:
-    for text in overrides:
-        if text.endswith((".yaml", ".yml")) and "=" not in text:
-            raise UsageError(f"{text}: did you mean --config {text}?")
-    if config is None:
-        raise UsageError("--config: give a recipe, for example --config finetune data.root=FOLDER")
     from aotlab.configs.load import load_config
 
     recipe = load_config(config, overrides)

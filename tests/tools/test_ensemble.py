@@ -1,7 +1,5 @@
 """The ``ensemble`` command: weighted votes over saved results."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -55,15 +53,6 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys, fo
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "error: a: " in capsys.readouterr().err
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
-
-
-def test_earlier_masks_that_are_not_replaced_are_refused(folders, tmp_path, run_expecting_error):
-    line = [*folders, "--output", str(tmp_path / "out"), "--force"]
-    assert main(line) == main(line) == 0
-    for folder in folders:
-        shutil.rmtree(tmp_path / folder / "b")
-    words = "already contains b/00000.png, which this vote does not replace; choose another output"
-    assert words in run_expecting_error(main, *line)
 
 
 def test_masks_of_16_bits_keep_them(tmp_path):

@@ -97,7 +97,6 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
     ("--new-objects", "new_objects: vost has no such option"),
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
-    ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
 ])  # fmt: skip
 def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, args, words):
     dataset_options = [*make("vost", tmp_path), "--output", tmp_path / "out"]

@@ -97,8 +97,6 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert [list(table["sequences"]) for table in scores.values()] == [["camel"], ["camel"]]
     assert main([*line, "--worst", "1", "--force"]) == 2
     assert "--worst" in capsys.readouterr().err
-    assert main([*davis, f"{tmp_path / 'results'}/", "--workers", "1"]) == 2
-    assert "RESULTS: one folder is given twice" in capsys.readouterr().err
 
 
 def test_folders_without_a_common_sequence_rejected(davis, tmp_path, run_expecting_error):

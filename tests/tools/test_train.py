@@ -61,12 +61,8 @@ def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path
     assert sentence in run_expecting_error(main, "--config", RECIPE, *good, *overrides)
 
 
-@pytest.mark.parametrize(("words", "sentence"), [
-    ([], "error: --config: give a recipe, for example --config finetune data.root=FOLDER"),
-    (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
-])  # fmt: skip
-def test_line_without_a_recipe_rejected(words, sentence, run_expecting_error):
-    assert sentence in run_expecting_error(main, "train.seed=7", *words)
+def test_line_without_a_recipe_rejected(run_expecting_error):
+    assert "Missing option '--config'; see aotlab train --help" in run_expecting_error(main, "train.seed=7")
 
 
 @pytest.mark.slow

@@ -91,18 +91,12 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
 
 
 def config_option(
-    *,
-    multiple: bool = False,
-    name: str = "preset (aott, aotl, r50_aotl, ...)",
-    note: str = "(default: the checkpoint's)",
+    *, multiple: bool = False, required: bool = False, name: str = "preset (aott, aotl, r50_aotl, ...)"
 ) -> Decorator:
-    """Return ``--config``; ``name`` and ``note``: known names and default, shown in help."""
-    return option(
-        "--config",
-        type=ConfigFile,
-        multiple=multiple,
-        help=f"{name} or YAML file with the settings {note}",
-    )
+    """Return ``--config``, by default the checkpoint's settings unless it is required; ``name``: names for the help."""
+    default = "[required]" if required else "(default: the checkpoint's)"
+    text = f"{name} or YAML file with the settings {default}"
+    return option("--config", type=ConfigFile, multiple=multiple, required=required, help=text)
 
 
 def tracker_options(*, multiple: str | None = None) -> Decorator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -60,11 +59,9 @@ class FolderPath(click.Path[Path]):
         self.name = "folder"  # the word of the help and of messages, as in all other texts
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path; fail for a file, and for an empty text, which would be the working directory."""
+        """Return the path; fail for an empty text, which would be the working directory."""
         if value == "":
             self.fail("empty; give a folder", param, ctx)
-        if os.path.isfile(value):
-            self.fail(f"{value}: a file; give a folder", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -68,7 +68,7 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("score --dataset davis2018 .", ", got davis2018; did you mean davis2017?"),
     ("convert m.png m.json --to cocoa", ", got cocoa; did you mean coco?"),
     ("track c.mp4 --output=", "--output: empty; give a folder"),
-    ("track c.mp4 --output FILE", "--output: {file}: a file; give a folder"),
+    ("track c.mp4 --output FILE", "--output: Folder '{file}' is a file; see aotlab track --help"),
 ])  # fmt: skip
 def test_wrong_options_are_reported_in_one_sentence(run_expecting_error, line, message, tmp_path):
     (tmp_path / "file").touch()
