@@ -43,8 +43,6 @@ class BatchResult:
     """Records of the ended jobs by name."""
     errors: dict[str, str] = field(default_factory=dict)
     """Errors of this run by name. A failed job whose earlier results are finished has their record."""
-    summary_error: str | None = None
-    """Error message about ``summary.csv``; None if it was written."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Batch:
                 with self._lock_briefly(shard):
                     write_summary(self._output, self._jobs, result.records)
             except InputError as error:  # the jobs have ended
-                result.summary_error = str(error)
+                result.errors[SUMMARY_FILE] = str(error)
         return result
 
     def _lock_briefly(self, shard: Shard | None) -> AbstractContextManager[None]:
@@ -193,7 +191,7 @@ class Batch:
             return corrected, f"corrected masks are kept; delete {folder} to track it again"
         with self._open(job) as opened:
             result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
-        record = replace(opened.run.record, frames=result.frames, status=result.status, error=result.error)
+        record = opened.run.record
         if result.reused:
             return read_job_record(folder) or record, "already tracked with these inputs"
         if result.error is not None:

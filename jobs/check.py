@@ -20,7 +20,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.text import strip_credentials
 
@@ -71,10 +71,9 @@ class JobRun:
 
         A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
         """
-        for object_id in class_names.keys() - self.objects:
-            raise InputError(
-                f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-            )
+        for object_id, name in class_names.items():
+            is_shown = object_id in self.objects
+            require(is_shown, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
         self.masks.class_names.update(class_names)
         if (first := min((*self.masks, *self.prompts))) > self.frames.first and not self.options.both_directions:
             message = "%s: no object before frame %d; track in both directions, or start there"
@@ -170,9 +169,7 @@ def _index_prompts(
     """Return the prompts by frame index and object id, cropped to the frame; refuse prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
-        raise InputError(
-            f"{strip_credentials(job.video)}: prompts need a video file or a folder; give a mask for a stream"
-        )
+        raise InputError(f"{strip_credentials(job.video)}: prompts need a video file or a folder; give a mask")
     prompts = {}
     for number, by_object in by_number.items():
         index = frames.index(number, f"box or point of frame {number}")
@@ -190,22 +187,14 @@ def group_removals(
 ) -> dict[int, list[int]]:
     """Return the object ids to remove by frame index, given pairs of frame number and object id.
 
-    Raises `InputError` if a frame is not tracked, or no mask has the object before it and since its last removal.
+    Raises `InputError` if a frame is not tracked, or no mask of an earlier frame has the object.
     ``ids``: ids of the objects with a mask, by frame index.
     """
-    indices = {
-        (number, object_id): frames.index(number, f"remove {number}:{object_id}") for number, object_id in removals
-    }
     ids_by_frame: dict[int, list[int]] = {}
-    last_removals: dict[int, int] = {}
-    for (number, object_id), removed in sorted(indices.items(), key=lambda item: item[1]):
-        last = last_removals.get(object_id, 0)
-        if not any(last <= index < removed and object_id in ids[index] for index in ids):
-            since = f" since frame {frames.number(last)}, where it is removed" if last else ""
-            raise InputError(
-                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}{since}; give another "
-                "frame or id"
-            )
-        last_removals[object_id] = removed
+    for number, object_id in removals:
+        subject = f"remove {number}:{object_id}"
+        removed = frames.index(number, subject)
+        is_shown = any(object_id in ids[index] for index in ids if index < removed)
+        require(is_shown, f"{subject}: no mask of an earlier frame has object {object_id}; give another frame or id")
         ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame

@@ -13,7 +13,6 @@ import numpy as np
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
-from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
@@ -123,23 +122,13 @@ def load_masks(
 
     Raises:
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
-            frame that is not tracked; two are for one object on one frame; or two are black and white without ID.
+            frame that is not tracked; or two are for one object on one frame.
     """
     frames = frames or FrameSelection(video)
     merged = Annotations(video.size)
     files: dict[int, Path] = {}
-    black_and_white: Path | None = None
     for value in map(parse_mask, values):
         subject, (number, object_id, text) = f"mask {value}", value
-        file = Path(text)
-        if object_id is None and is_black_and_white(file):
-            if black_and_white is not None:
-                same, other = (FrameObjectValue(number, id_, text) for id_ in (1, 2))
-                raise InputError(
-                    f"{subject}: black and white, as is {black_and_white}; give {same} for the same object, or {other} "
-                    "for another"
-                )
-            black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
         for index in annotations.frames:
             present = {region.object_id for region in merged.frames.get(index, ())}
@@ -148,7 +137,7 @@ def load_masks(
                     f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file per frame, or "
                     f"one for each object, for example {FrameObjectValue(number, 2, text)}"
                 )
-            files[index] = file
+            files[index] = Path(text)
         _merge(merged, annotations, subject)
     if values and not merged.frames:
         raise InputError(f"mask {values[0]}: no mask is on a tracked frame; give one, or another start")
@@ -162,9 +151,8 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     index = find_frame(value, frames)
     names = video.frame_names or ()
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
-        named = names.index(file.stem)
-        other = f"; for the frame of its name write {FrameObjectValue(frames.number(named), object_id, text)}"
-        log.warning("%s: used for frame %s%s", subject, names[index], other if named in frames else "")
+        other = FrameObjectValue(frames.number(names.index(file.stem)), object_id, text)
+        log.warning("%s: used for frame %s; for the frame of its name write %s", subject, names[index], other)
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)

@@ -35,7 +35,7 @@ def read_jobs(path: Path) -> list[Job]:
     """
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
-        jobs = list_video_jobs([str(video) for video in list_videos(path)], subject=str(path))
+        jobs = [_make_job(str(video)) for video in list_videos(path)]
     else:
         for number, row in _read_rows(path):
             try:
@@ -43,7 +43,7 @@ def read_jobs(path: Path) -> list[Job]:
                     jobs.append(_read_job(row, line, path.parent))
             except InputError as error:
                 errors[number] = error
-    _require_different_names(jobs, str(path), "give each its own in the column name")
+    _require_different_names(jobs, str(path))
     if errors:
         first, *others = errors
         listed = f"; also invalid: line {join_truncated(others)}" if others else ""
@@ -63,13 +63,16 @@ def list_videos(folder: Path) -> list[Path]:
     return order_names(path for path in folder.iterdir() if _is_video(path))
 
 
-def list_video_jobs(videos: Sequence[str], subject: str = "VIDEO") -> list[Job]:
-    """Return a job per video with the masks beside it; raise `InputError` about ``subject`` for a duplicate name."""
-    jobs = []
-    for video in videos:
-        name = require_file_name(locate_video(video).name, strip_credentials(video))
-        jobs.append(add_masks_beside(Job(name, video)))
-    return _require_different_names(jobs, subject, "rename the files, or name them in a list of jobs")
+def list_video_jobs(videos: Sequence[str]) -> list[Job]:
+    """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
+    jobs = [*map(_make_job, videos)]
+    _require_different_names(jobs, "VIDEO")
+    return jobs
+
+
+def _make_job(video: str) -> Job:
+    name = require_file_name(locate_video(video).name, strip_credentials(video))
+    return add_masks_beside(Job(name, video))
 
 
 def add_masks_beside(job: Job) -> Job:
@@ -155,13 +158,13 @@ COLUMNS = {
 """Columns of a list, with the field of `Job` that each sets."""
 
 
-def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:
-    """Check that names differ, ignoring case and the form of accents, as some file systems do; return the jobs."""
+def _require_different_names(jobs: Sequence[Job], subject: str) -> None:
+    """Check that names differ, ignoring case and the form of accents, as some file systems do."""
     counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
-    for folded, count in counts.most_common(1):
-        if count > 1:
-            raise InputError(f"{subject}: {count} jobs are named {folded} (case is ignored); {remedy}")
-    return jobs
+    for name, count in counts.most_common(1):
+        require(
+            count == 1, f"{subject}: {count} jobs are named {name} (case is ignored); set the column name of a list"
+        )
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:

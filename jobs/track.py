@@ -393,15 +393,13 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
 
 def _record_result(opened: OpenRun, result: TrackResult) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    folder, record, last_frame = opened.run.folder, opened.run.record, opened.run.record.last_frame
-    if last_frame is None and not record.fingerprint:  # of a stream; known only now
-        last_frame = record.first_frame + result.frames + result.dropped_frames - 1
+    folder, record = opened.run.folder, opened.run.record
+    if record.last_frame is None and not record.fingerprint:  # a stream, whose length is known now
+        record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     written = {path.name for path in result.written.values() if has_content(path)}
-    written |= {PROMPT_MASKS} & {*record.written}
-    record = replace(
-        record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
-        status=result.status, error=result.error, written=sorted(written),
-    )  # fmt: skip
+    record.written = sorted(written | ({PROMPT_MASKS} & {*record.written}))
+    record.frames, record.seconds = result.frames, round(result.seconds, 3)
+    record.status, record.error = result.status, result.error
     # without space on the disk, the error of the run explains more than that of its record
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not opened.earlier.outputs:

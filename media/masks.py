@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
-from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -76,15 +75,6 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         dtype = np.uint16 if image.mode.startswith("I") else np.uint8
         labels = labels.astype(dtype, copy=False)
     return labels if size is None else require_image_size(labels, size, path, "its frame")
-
-
-def is_black_and_white(path: Path) -> bool:
-    """Return whether a file is an image of one object in white, which has no id."""
-    if not path.is_file() or path.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    with open_image(path, MASK_ADVICE) as image:
-        colors = image.getcolors(2) or [] if image.mode in ("1", "L", "P") else []
-    return {value for _, value in colors} in ({VOID}, {0, VOID})
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:

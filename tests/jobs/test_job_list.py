@@ -110,7 +110,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\n", "contains no videos; give a header"),
     ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 jobs are named \u00e9 .case is ignored."),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
-     "2 jobs are named a .case is ignored.; give each its own in the column name"),
+     "2 jobs are named a .case is ignored.; set the column name of a list"),
     ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 jobs are named a .case"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),

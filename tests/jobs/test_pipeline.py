@@ -332,13 +332,6 @@ def test_object_with_a_later_mask_is_removed_again():
     assert groups == {2: [1], 4: [1]}
 
 
-@pytest.mark.parametrize("mask_frame", [1, 5])
-def test_second_removal_without_a_mask_between_rejected(tmp_path, mask_frame):
-    options = JobOptions(progress=False, removals=((4, 1), (2, 1)))
-    with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-        track(Source(), {0: MASK, mask_frame: MASK}, tmp_path, RepeatingTracker(), options)
-
-
 @pytest.mark.parametrize(("masks", "removals", "words"), [
     ({0: MASK, 9: MASK * 2}, (), "frame 9"),
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),

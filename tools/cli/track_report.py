@@ -117,16 +117,13 @@ def report_plans(plans: Iterable[JobPlan], folder: Path) -> int:
 def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
     labels = {job.name: job.label for job in jobs}
-    num_done = len(result.records) - len(result.errors)
-    num_kept = sum(result.records[name].status == "done" for name in result.errors)
+    done = {name for name, record in result.records.items() if record.status == "done"}
+    num_kept = len(done & result.errors.keys())
+    num_done = len(done) - num_kept
     counts = []
     if num_done or not num_kept:
         counts.append(f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done")
     if num_kept:
         counts.append(f"earlier results of {format_count(num_kept, 'video')} kept")
     print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
-    status = report_failures({labels[name]: error for name, error in result.errors.items()})
-    if result.summary_error:
-        print(f"error: {result.summary_error}", file=sys.stderr)
-        return 1
-    return status
+    return report_failures({labels.get(name, name): error for name, error in result.errors.items()})

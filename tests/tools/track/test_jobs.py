@@ -94,7 +94,7 @@ def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys,
         output = capsys.readouterr()
         assert "summary.csv" not in output.out
         assert "error: c:" in output.err
-        assert "error: summary.csv: cannot be written" in output.err
+        assert "summary.csv: cannot be written" in output.err
 
 
 def test_finished_job_stays_finished_while_its_video_is_missing(clips, repeater, capsys):
