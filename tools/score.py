@@ -184,10 +184,8 @@ def main(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
     hota = annotations is None and DATASETS[benchmark.dataset].hota
-    if hota and (worst or len(results) > 1):
-        raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    if worst and len(results) > 1:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
+    if len(results) > 1 and (hota or worst):
+        raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of objects; give --worst N")
     require_extra("score")
