@@ -15,7 +15,7 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure
+from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
 from aotlab.jobs.track import OpenRun, open_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
@@ -94,7 +94,7 @@ class Batch:
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
         with locked_output(self._output) if shard is None else nullcontext():
             with self._lock_briefly(shard):
-                _require_list_folder(self._output)
+                _require_list_folder(self._output, self._jobs)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
             result = self.track_jobs(jobs, stop)
             try:
@@ -126,7 +126,7 @@ class Batch:
         """Yield the plan of each job, after all checks of `track`; nothing is written."""
         self._tracker.check()
         with locked_output(self._output):
-            _require_list_folder(self._output)
+            _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
                 if (record := self._find_corrected(job)) is not None:
@@ -215,12 +215,19 @@ class Batch:
         return record
 
 
-def _require_list_folder(output: Path) -> None:
-    """Raise `InputError` if a folder holds results of one video, or files of other programs named like a list's."""
+def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
+    """Raise `InputError` if a list would replace other programs' files, results of one video, or its jobs' inputs."""
     if (output / JOB_RECORD).exists():
         raise output_exists_error(output, "results of a single video")
     read_class_ids(output / CLASSES)
     _require_own_summary(output / SUMMARY_FILE)
+    folders: dict[Path, str] = {}
+    for job in jobs:
+        folders.setdefault(resolve_links(output / job.name), job.name)
+    for job in jobs:
+        for path in map(resolve_links, (output / job.name, *job.input_paths)):
+            if owners := {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}:
+                raise InputError(f"{job.name}: {path} belongs to the results of {', '.join(owners)}; copy it elsewhere")
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:

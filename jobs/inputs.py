@@ -199,8 +199,13 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
     """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
     if mask.frame is not None:
-        return frames.index(mask.frame, f"mask {mask}")
+        return frames.index(mask.frame, f"mask {mask}{'' if mask.object_id else suggest_object_syntax(mask.frame)}")
     return frames.first if Path(mask.value).suffix.lower() == ".png" else None
+
+
+def suggest_object_syntax(number: int | None) -> str:
+    """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
+    return f" (for object {number} write :{number}=)" if number else ""
 
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:

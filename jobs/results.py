@@ -75,6 +75,8 @@ def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord
         return "results of run_job"
     for name in record.outputs:
         path = folder / name
+        if path.is_symlink() and not path.exists():  # the disk may not be mounted
+            return f"{name}, a link to a missing file or folder"
         if name not in earlier.outputs and has_content(path):
             return f"{name}, which aotlab did not write"
         if files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:

@@ -16,7 +16,7 @@ from click import UsageError
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, number_type, option
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, output_exists_error, require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import Range
 from aotlab.utils.progress import progress_bar
@@ -42,6 +42,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
         weight_count = format_count(len(weights), "weight")
         raise UsageError(f"--weights: {weight_count} for {len(results)} folders; give one for each")
     require_extra("score")
+    from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
+    from aotlab.dataloaders.benchmarks.sequences import list_masks
     from aotlab.evaluation.voting import list_sequences, vote_sequence
 
     votes = [round(1000 * weight) for weight in weights] or [1] * len(results)  # ties of integers are exact
@@ -49,6 +51,11 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
+    folders = {name: find_masks_folder(results[0] / name) for name in names}
+    new = {f"{name}/{path.stem}.png" for name, folder in folders.items() for path in list_masks(folder)}
+    old = {path.relative_to(output).as_posix() for path in output.glob("**/*.png")}
+    if old - new:  # a later vote would take them for masks of this one
+        raise output_exists_error(output, f"{min(old - new)}, which this vote does not replace")
     require_writable(output)
     frames, failures = 0, {}
     with progress_bar(len(names), unit="sequence") as bar:

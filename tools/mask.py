@@ -42,6 +42,8 @@ def main(
     suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING
     output = output or sibling_path(source, suffix)
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
+    if source.resolve() in (output.resolve(), overlay.resolve()):
+        raise UsageError(f"--output {output}: is the image itself; give another name")
     require_new_output(output, ".png", force=force)
     require_new_output(overlay, ".jpg", force=force)
     from PIL import Image

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
+NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
+"""Suffixes of mask files, which are never videos."""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -66,6 +68,8 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     for kind, text in map(locate_video, videos):
         exists = kind != "stored" or Path(text).exists()
         require(exists, f"{text}: no such file or folder; check the spelling, and put a path with spaces in quotes")
+        if len(videos) > 1 and Path(text).suffix.lower() in NON_VIDEO_SUFFIXES:
+            raise InputError(f"{text}: not a video; did you mean --mask {text}?")
 
 
 def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:

@@ -215,3 +215,10 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
+
+
+def test_two_jobs_with_one_folder_rejected(output, jobs):
+    (output / "run").mkdir()
+    (output / "b").symlink_to("run")
+    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run; copy it elsewhere"):
+        Batch(jobs, output, *OPTIONS).track(StopFlag())

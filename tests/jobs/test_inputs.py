@@ -116,7 +116,7 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 
 @pytest.mark.parametrize(("values", "within", "words"), [
     (["several", "3=late.png"], (), "frame 3 already has several"),
-    (["9=late.png"], (), "mask 9=late.png: not among the frames to track, 0 to 4"),
+    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not among the frames to track, 0 to 4"),
     (["9:1=late.png"], (), "mask 9:1=late.png: not among the frames"),
     (["0=late.png"], (1,), "mask 0=late.png: not among the frames"),
     (["several"], (4,), "no mask is on a tracked frame"),

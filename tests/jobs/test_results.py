@@ -140,3 +140,11 @@ def test_failure_is_not_recorded_in_a_locked_folder(tmp_path):
         with locked_output(tmp_path) if in_use else nullcontext():
             record_failure(tmp_path, failed)
         assert read_job_record(tmp_path).error == error
+
+
+@pytest.mark.parametrize("earlier", [DONE, STOPPED])
+def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
+    write_job_record(tmp_path, earlier.record)
+    (tmp_path / "masks").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="masks, a link to a missing"):
+        choose_action(tmp_path, WANTED, force=True)

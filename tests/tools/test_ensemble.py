@@ -1,5 +1,7 @@
 """The ``ensemble`` command: weighted votes over saved results."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,12 @@ def test_results_of_separate_objects_are_voted_on(tmp_path):
     folders = [str(tmp_path / str(number)) for number in range(3)]
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert [int(read_mask(path).min()) for path in (tmp_path / "out").rglob("*.png")] == [1, 1]
+
+
+def test_earlier_masks_that_are_not_replaced_are_refused(folders, tmp_path, run_expecting_error):
+    line = [*folders, "--output", str(tmp_path / "out"), "--force"]
+    assert main(line) == main(line) == 0
+    for folder in folders:
+        shutil.rmtree(tmp_path / folder / "b")
+    words = "already contains b/00000.png, which this vote does not replace; choose another output"
+    assert words in run_expecting_error(main, *line)

@@ -236,6 +236,7 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     (["clip", "--frame", "4", "--box", "0=3,3,14,14"], "clip: give --box X,Y,W,H or --point X,Y, on the frame of"),
     (["clip/00003.png"], "clip/00003.png: give --box X,Y,W,H or --point X,Y"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
+    (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
 ])  # fmt: skip
 def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, run_expecting_error, line, words):
     monkeypatch.chdir(tmp_path)

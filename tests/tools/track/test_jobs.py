@@ -297,10 +297,16 @@ def test_several_videos_use_masks_beside_them(clips, out):
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["a", "b"]
 
 
-def test_wrong_second_video_rejected_before_any_output(clips, out, run_expecting_error):
+@pytest.mark.parametrize(("second", "message"), [
+    ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
+    ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
+    ("e", "e: no such file or folder"),
+])  # fmt: skip
+def test_wrong_second_video_rejected_before_any_output(clips, out, run_expecting_error, second, message):
+    (clips / "a.json").write_text("{}")
+    write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
-    message = run_expecting_error(cli.main, clips / "a", clips / "e", "--output", out)
-    assert "e: no such file or folder; check the spelling" in message
+    assert message.format(clips=clips) in run_expecting_error(cli.main, clips / "a", clips / second, "--output", out)
     assert sorted(clips.parent.rglob("*")) == before
 
 
@@ -575,3 +581,12 @@ def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_e
     assert f"{option}: applies to a single video; use a column" in read_error_line(track(clips, option, "10,20"))
     assert track(write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,"), "--dry-run") == 0
     assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
+
+
+def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
+    assert track(clips) == 0
+    mask = out / "a" / "masks" / "00000.png"
+    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", f"z,b,{mask}")
+    assert track(jobs, "--force") == 2
+    assert "belongs to the results of a" in capsys.readouterr().err
+    assert mask.is_file()
