@@ -125,8 +125,8 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     except (InputError, *PROGRAM_ERRORS):
         raise
     except Exception as error:  # each library has its own
-        own = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
-        if own or is_out_of_memory(error):
+        is_own_bug = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
+        if is_own_bug or is_out_of_memory(error):
             raise
         if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
