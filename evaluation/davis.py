@@ -19,8 +19,6 @@ from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError, require
 
-NO_FRAMES = "no annotated frame between the first and the last, which are not scored"
-
 
 def plan_sequence(
     sequence: Video,
@@ -40,7 +38,7 @@ def plan_sequence(
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    require(scored, f"{sequence.name}: {NO_FRAMES}")
+    require(scored, f"{sequence.name}: no annotated frame between the first and the last, which are not scored")
     first = read_mask(ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
     void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
@@ -93,13 +91,12 @@ def score_labels(
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
+        InputError: no object, different sizes, or a predicted id that is not scored.
     """
-    middle = range(1, len(annotations) - 1)
-    require(middle, f"the sequence: {NO_FRAMES}")
     first_ids = find_first_ids(annotations[0], "frame 0")
     scorer = LabelScorer(first_ids if ids is None else tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
+    middle = range(1, len(annotations) - 1)
     frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
 

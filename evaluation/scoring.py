@@ -124,11 +124,7 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
     if workers < 2:
         yield map
         return
-    # not forks of this process, which could hang, as it has threads
-    server = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if server else "spawn")
-    if server:
-        context.set_forkserver_preload([__name__])  # imported once for all workers
+    context = multiprocessing.get_context("spawn")  # forks of this process could hang, as it has threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)

@@ -103,7 +103,7 @@ def _is_video(path: Path) -> bool:
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line numbers and rows; cells of `LIST_COLUMNS` in a CSV become lists."""
     text = read_text(path, "give a CSV, JSON lines, or a folder")
-    if text.lstrip().startswith("{") or path.suffix.lower() in (".jsonl", ".ndjson"):
+    if text.lstrip().startswith(("{", "[")) or path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 with reading(f"{path}, line {number}", "give a JSON object per line"):

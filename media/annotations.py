@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -32,8 +32,11 @@ STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "yout
 """Formats and outputs of the package aotlab-studio."""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """Outputs of a job that contain the masks of all frames, in order of preference."""
-MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`."""
+MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
+"""Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`.
+
+A `ParsedFile` is matched with the frames of the video; `Annotations` have its frame numbers already.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
-        annotations = _read(path, replace(video, frame=frame), tracked=path != folder)
+        parsed = _read(path, video, tracked=path != folder)
+        annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
         if record is not None:
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
@@ -118,7 +122,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
-def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
+def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder.
 
     ``tracked``: the path is in a folder of results.
@@ -128,8 +132,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
     # a folder of another format may hold images too
     plugins_first = path.is_dir() and not tracked
     for read in chain(plugins, built_in) if plugins_first else chain(built_in, plugins):
-        if (annotations := read(path, video)) is not None:
-            return annotations
+        if (parsed := read(path, video)) is not None:
+            return parsed
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
@@ -138,19 +142,18 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
     )
 
 
-def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
+def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
     with reading(path):
         regions = parse_images(path, video.size)
-    return None if regions is None else match_regions(ParsedFile(regions), video)
+    return None if regions is None else ParsedFile(regions)
 
 
-def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
+def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
     tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
     if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
         return None
     with reading(path):
-        parsed = parse_coco(tree, video)
-    return match_regions(parsed, video)
+        return parse_coco(tree, video)
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

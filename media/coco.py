@@ -57,8 +57,6 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     if len(videos) > 1:
         video_id = _find_video(videos, video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
-    if (count := len({image["id"] for image in images})) < len(images):
-        raise ValueError(f"{len(images)} images have {count} different ids")
     named = filter(None, map(_read_name, images))
     selected = {"", *select_images([*named], video.frame_names, video.name)}
     images = [image for image in images if _read_name(image) in selected]

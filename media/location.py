@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from aotlab.utils.errors import require
 from aotlab.utils.files import base_name
 from aotlab.utils.text import strip_credentials
 
@@ -36,7 +35,6 @@ class VideoLocation(NamedTuple):
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
     """Parse a video location; paths are relative to ``folder``, and ``file://`` URLs are paths."""
     text = str(text)
-    require("\0" not in text, f"{text!r}: contains a NUL character; give a path, a URL, or a camera")
     url = URL.fullmatch(text)
     if url and url[1].lower() == "file":
         from urllib.request import url2pathname  # slow to import

@@ -8,7 +8,6 @@ from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -62,8 +61,6 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
         labels = np.array(image)
-        if (count := getattr(image, "n_frames", 1)) > 1:
-            log.warning("%s: contains %d images; the first one is used", path, count)
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -86,12 +83,9 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
 
     Raises:
         ValueError: not H×W, or an id is not a whole number from 0 to `MAX_ID`.
-        InputError: the file is not called ``.png``, or cannot be written.
+        InputError: the file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
-    labels = np.asarray(labels)
+    path, labels = Path(path), np.asarray(labels)
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):

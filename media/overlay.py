@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.media.masks import PALETTE, palette_index
-from aotlab.utils.errors import require_extra
 
 FILL_OPACITY = 0.45
 HALO_OPACITY = 0.65
@@ -32,7 +31,6 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
             "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
             f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
         )
-    require_extra("video", "cv2")
     import cv2
 
     image = frame.copy()

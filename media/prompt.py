@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NamedTuple, cast
@@ -60,13 +60,8 @@ class Prompt:
         points, scribble = _to_points(self.points), _to_points(self.scribble)
         labels = _to_labels(self.labels, len(points))
         box = None if self.box is None else _to_box(self.box)
-        mask, exclude = self.mask, self.exclude
-        if mask is not None:
-            message = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
-            mask = _to_numbers(mask, message, lambda array: ((array >= 0) & (array <= 1)).all())
-        if exclude is not None:
-            message = "prompt: expected an array of bool as exclude"
-            exclude = _to_numbers(exclude, message, lambda array: True).astype(bool)
+        mask = None if self.mask is None else _to_mask(self.mask)
+        exclude = None if self.exclude is None else np.asarray(self.exclude, bool)
         has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
         require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
         # the class is frozen
@@ -186,34 +181,42 @@ def _to_points(values: object) -> tuple[Point, ...]:
         f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
         "give a box as Prompt(box=...)"
     )
-    array = _to_numbers(values, message, lambda array: array.shape[-1:] == (2,) and array.ndim <= 2)
+    array = _to_numbers(values, message)
+    require(not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
     return tuple((x, y) for x, y in array.reshape(-1, 2).astype(float).tolist())
 
 
 def _to_labels(values: object, count: int) -> tuple[int, ...]:
     values = [1] * count if values is None else values
     message = f"prompt: expected a label of 0 or 1 for each of {count} points, got {shorten(values)}"
-    array = np.atleast_1d(_to_numbers(values, message, lambda array: np.isin(array, (0, 1)).all()))
-    require(array.shape == (count,), message)
+    array = _to_numbers(values, message).reshape(-1)
+    require(len(array) == count and np.isin(array, (0, 1)).all(), message)
     return tuple(array.astype(int).tolist())
 
 
 def _to_box(values: object) -> Box:
     message = f"box {shorten(values)}: expected left, top, width and height in pixels, at least 2 each"
-    array = _to_numbers(values, message, lambda array: array.shape == (4,) and array[2:].min() >= 2)
-    require(array.size, message)
+    array = _to_numbers(values, message)
+    require(array.shape == (4,) and array[2:].min() >= 2, message)
     left, top, width, height = array.astype(float).tolist()
     return left, top, width, height
 
 
-def _to_numbers(values: Any, message: str, is_valid: Callable[[np.ndarray], object]) -> np.ndarray:
-    """Return an array of finite numbers or bools, or an empty one; raise `InputError` with ``message`` for others."""
+def _to_mask(values: object) -> np.ndarray:
+    message = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
+    array = _to_numbers(values, message)
+    require(((array >= 0) & (array <= 1)).all(), message)
+    return array
+
+
+def _to_numbers(values: Any, message: str) -> np.ndarray:
+    """Return an array of finite numbers or bools; raise `InputError` with ``message`` for others."""
     try:
         array = np.asarray(values)
-    except (RuntimeError, TypeError, ValueError) as error:  # lists of different lengths, tensors on a GPU
+        is_finite = np.isfinite(array).all()
+    except (RuntimeError, TypeError, ValueError) as error:  # text, lists of different lengths, tensors on a GPU
         raise InputError(message) from error
-    is_finite = array.dtype.kind in "biuf" and np.isfinite(array).all()
-    require(not array.size or (is_finite and is_valid(array)), message)
+    require(is_finite, message)
     return array
 
 

@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError, require
 NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above 0"
 
 
-def match_regions(parsed: ParsedFile, video: VideoInfo) -> Annotations:
+def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None) -> Annotations:
     """Assign the regions of a file to the frames of a video and to object ids.
 
     Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
@@ -24,27 +24,29 @@ def match_regions(parsed: ParsedFile, video: VideoInfo) -> Annotations:
     are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
     is the object id; other objects get free ids in order. The regions of an object on one frame are joined.
 
+    Args:
+        frame: frame to which a file with a single frame belongs; None: the frame that the file names.
+
     Raises:
-        InputError: no object, too many, another video's frames, or ambiguous regions.
+        InputError: no object, another video's frames, or ambiguous regions.
     """
     regions = parsed.regions
-    if video.frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
-        regions = [replace(region, frame=video.frame, image="") for region in regions]
+    if frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
+        regions = [replace(region, frame=frame, image="") for region in regions]
     matched = zip(_find_frames(regions, video), regions, strict=True)
-    in_video = [(frame, region) for frame, region in matched if frame is not None]
-    visible = [(frame, region) for frame, region in in_video if region.rle is not None]
+    in_video = [(index, region) for index, region in matched if index is not None]
+    visible = [(index, region) for index, region in in_video if region.rle is not None]
     require(visible, NO_OBJECT)
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
-    require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
-    result.frames = {frame: [] for frame in sorted({frame for frame, _ in in_video})}
-    for (frame, region), key in zip(visible, keys, strict=True):
+    result.frames = {index: [] for index in sorted({index for index, _ in in_video})}
+    for (index, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
-        result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
+        result.frames[index].append(Region(ids[key], region.rle, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
-    result.frames = {frame: _join_regions(parts, video.size) for frame, parts in result.frames.items()}
+    result.frames = {index: _join_regions(parts, video.size) for index, parts in result.frames.items()}
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 

@@ -35,8 +35,6 @@ class VideoInfo:
     """Frames per second; may be a fraction."""
     frame_names: tuple[str, ...] | None = None
     """Names of the images of all frames without suffix; None if frames have no names."""
-    frame: int | None = None
-    """Frame to which a file with a single frame belongs; None: the frame that the file names."""
     source: FrameSource | None = None
     """Frames of the video, for their files and exact number."""
 

@@ -18,7 +18,7 @@ from aotlab.media import decoding
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.media.location import CAMERA_NUMBER, VideoLocation
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import strip_credentials
 
@@ -142,5 +142,4 @@ def _find_camera(source: str) -> tuple[str, str]:
     if sys.platform != "win32":
         return "v4l2", f"/dev/video{source}" if CAMERA_NUMBER.fullmatch(source) else source
     cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
-    require(int(source) < len(cameras), f"camera {source}: this system has {len(cameras)}; the first is 0")
     return "dshow", f"video={cameras[int(source)]}"

@@ -20,10 +20,8 @@ from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import digest_samples, reading
-from aotlab.utils.numbers import POSITIVE
-from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     import av
@@ -47,12 +45,9 @@ def open_frames(
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
 
     Raises:
-        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``timeout``,
-            ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
+        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels`` or
+            ``rate`` are invalid, or given for a video file or a stream.
     """
-    require(timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {timeout!r}")
-    if not isinstance(source, int | str | Path) or str(source) == "":
-        raise InputError(f"source: expected a path, a URL, or a camera, got {shorten(repr(source))}")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):

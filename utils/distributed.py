@@ -97,7 +97,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         yield Distributed(pick_device(device))
         return
     try:
-        local_device = _init_process_group(device, ranks, timeout)
+        local_device = _init_process_group(device, timeout)
         yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
         raise RunStopped(str(error)) from error  # other ranks may not see it
@@ -106,15 +106,12 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
             dist.destroy_process_group()
 
 
-def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
+def _init_process_group(device: str, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device."""
-    local, rank = read_count("LOCAL_RANK"), read_count("RANK")
-    local_device = pick_device(f"cuda:{local}" if device == "cuda" else device)
+    local_device = pick_device(f"cuda:{read_count('LOCAL_RANK')}" if device == "cuda" else device)
     if local_device.type == "cuda":
         torch.cuda.set_device(local_device)
     try:
-        if rank >= ranks:  # PyTorch would wait for other ranks
-            raise ValueError(f"RANK={rank} of WORLD_SIZE={ranks} ranks")
         dist.init_process_group("nccl" if local_device.type == "cuda" else "gloo", timeout=timeout)
     except (ValueError, RuntimeError) as error:
         address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))

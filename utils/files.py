@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
-MAX_JSON_BYTES = 2**30
-"""Size of the largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
 """Errors of the program, not of a file."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -127,8 +125,8 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     except (InputError, *PROGRAM_ERRORS):
         raise
     except Exception as error:  # each library has its own
-        own = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
-        if own or is_out_of_memory(error):
+        is_own_bug = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
+        if is_own_bug or is_out_of_memory(error):
             raise
         if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
@@ -183,18 +181,13 @@ def read_text(path: Path, advice: str) -> str:
     """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
     require_file(path, advice)
     with reading(path, advice):
-        text = path.read_text(encoding="utf-8-sig")
-        if "\0" in text:
-            raise ValueError("contains a NUL byte")
-        return text
+        return path.read_text(encoding="utf-8-sig")
 
 
 def read_json(path: Path, advice: str = "export it again") -> Any:
-    """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing, not JSON, or too large."""
+    """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing or not JSON."""
     require_file(path, advice)
     with reading(path, advice):
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ValueError(f"larger than {MAX_JSON_BYTES >> 20} MB")
         return json.loads(path.read_bytes().decode("utf-8-sig"))
 
 
@@ -226,8 +219,6 @@ def digest_samples(path: Path) -> str:
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
     with writing(folder):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise InputError(f"{folder}: a file, or a link to a missing folder; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -9,7 +9,6 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, is_void, read_mask
 from aotlab.media.rle import decode_rle, parse_rle
-from aotlab.utils.errors import require
 from aotlab.utils.files import reading
 
 
@@ -27,8 +26,6 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
         with reading(f"{mask}, object {object_id}"):
             pixels = decode_rle(parse_rle(text, mask.size), mask.size)
         masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
-    sizes = {pixels.shape for pixels in masks.values()}
-    require(len(sizes) == 1, f"{mask}: {len(sizes)} sizes of masks; expected one, and at least one object")
     return masks
 
 

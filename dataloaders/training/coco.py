@@ -12,7 +12,7 @@ import numpy as np
 from aotlab.dataloaders.training.sets import LabeledImage
 from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.rle import decode_rle, require_size
+from aotlab.media.rle import decode_rle
 from aotlab.utils.files import read_json, reading
 
 MIN_AREA = 500
@@ -59,7 +59,7 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
         for image in tree["images"]:
             parent, _, name = image["file_name"].rpartition("/")
             (folder, names), items = list_folder(parent), annotations[image["id"]]
-            size = require_size(image["height"], image["width"])
+            size = int(image["height"]), int(image["width"])
             if name in names and not all(item["iscrowd"] for item in items):
                 reader = partial(draw_annotations, size, json.dumps(items).encode())
                 labeled_images.append(LabeledImage(folder / name, instances, reader))

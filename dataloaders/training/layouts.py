@@ -24,7 +24,7 @@ from aotlab.dataloaders.training.sets import (
     read_saliency,
     select_labeled_frames,
 )
-from aotlab.utils.errors import InputError, require, require_choice, require_extra
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import raise_if_missing
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,6 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
     """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
-    require_extra("train", "pycocotools")
     split = source.split or "train2017"
     layout = f"{split}/*.jpg and annotations/instances_{split}.json"
     instances = f"instances_{split}.json"

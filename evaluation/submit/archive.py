@@ -70,11 +70,10 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes, compression: 
 def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
     """Return the bytes of a mask with the standard palette, unchanged if it has that already.
 
-    Raises `InputError` unless they are an 8-bit PNG of (height, width) with no other ids than these and 0.
+    Raises `InputError` unless they are an 8-bit mask of (height, width) with no other ids than these and 0.
     """
     with decode_image(io.BytesIO(content)) as image:
-        kind, mode, (width, height) = image.format, image.mode, image.size
-        require(kind == "PNG", f"a {kind} file; expected PNG")
+        mode, (width, height) = image.mode, image.size
         require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")

@@ -8,8 +8,7 @@ from aotlab.evaluation.sav import read_object_results
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
-from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import SYSTEM_FILES
+from aotlab.utils.errors import require
 
 
 def write_object_folders(results: BenchmarkResults, output: Path) -> int:
@@ -21,9 +20,6 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
     sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
     is_input = output.resolve() in {results.folder.resolve(), *sources}
     require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
-    others = {path.name for path in output.glob("*")} - {*SYSTEM_FILES, *(video.name for video in videos)}
-    if others:
-        raise InputError(f"{output}: also contains {min(others)}, which is not submitted; choose another folder")
     count = 0
     for video in videos:
         folders = video.object_folders

@@ -13,7 +13,6 @@ from aotlab.evaluation.sequence_scores import require_known_ids
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading
 
 INFO = {
@@ -33,13 +32,12 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     """
     split = results.split
     mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    with reading(mapping):
+    with reading(mapping, "convert VISOR again"):
+        objects_by_sequence = read_json(mapping)
         names_by_sequence = {
-            sequence: {int(object_id): str(name) for object_id, name in objects.items()}
-            for sequence, objects in read_json(mapping).items()
+            video.name: {int(object_id): str(name) for object_id, name in objects_by_sequence[video.name].items()}
+            for video in results.videos
         }
-    for video in results.videos:
-        require(video.name in names_by_sequence, f"{mapping}: has no objects of {video.name}; convert VISOR again")
     entries = []
     for video in results.videos:
         objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)

@@ -56,17 +56,9 @@ class FirstMask:
         self, tracker: Tracker, images: torch.Tensor, frame: int, points: str, negative_points: str, box: str
     ) -> tuple[torch.Tensor]:
         """Return the object's mask 1×H×W; raise `InputError` for unusable prompts or ones without a pixel."""
-        try:
-            positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
-            clicks, point_labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
-            edges = tuple(map(float, box.split(","))) if box.strip() else None
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"prompt: not readable ({error}); give points [[x, y], ...] and a box of four numbers"
-            ) from error
-        prompt = Prompt(clicks, point_labels, edges)
-        if frame >= len(images):
-            raise InputError(f"frame {frame}: the video has {len(images)} frames; give an earlier one")
+        positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
+        clicks, point_labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
+        prompt = Prompt(clicks, point_labels, tuple(map(float, box.split(","))) if box.strip() else None)
         labels = tracker.fresh().prompt(to_frame(images[frame]), {1: prompt}).labels
         return (torch.from_numpy(labels > 0).float()[None],)
 
@@ -94,13 +86,8 @@ class TrackMasks:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Track N masks N×H×W, later ones in front; return their union B×H×W, and each object's masks N·B×H×W.
 
-        Raises `InputError` for an empty or covered mask, one of another size than the images, or no such frame.
+        Raises `InputError` for an empty or covered mask.
         """
-        if frame >= len(images) or masks.shape[1:] != images.shape[1:3]:
-            raise InputError(
-                f"masks: {tuple(masks.shape)} on frame {frame} do not match images {tuple(images.shape)}; "
-                "give masks of the frames' size, and an existing frame"
-            )
         first = np.zeros(images.shape[1:3], np.uint16)
         for number, mask in enumerate(masks.cpu().numpy(), start=1):
             first[mask > 0.5] = number

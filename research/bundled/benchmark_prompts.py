@@ -24,7 +24,6 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, PositiveInt, option
-from aotlab.utils.errors import require
 from aotlab.utils.progress import progress_bar
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
@@ -128,7 +127,6 @@ def format_table(results: Sequence[Result]) -> str:
 def main(*, data: Path, objects: int, checkpoint: Path) -> int:
     """Measure masks from a box and from simulated clicks."""
     cases = list(read_held_out_cases(data, load_prompt_training().sources, objects))
-    require(cases, f"{data}: no annotated objects; nothing to measure")
     model, config = load_checkpoint(checkpoint)
     segmenter = NetworkSegmenter(optimize(model, precision=config.compute.precision))
     results: list[Result] = []

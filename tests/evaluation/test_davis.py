@@ -87,18 +87,10 @@ def test_void_of_merged_objects_is_background(tmp_path):
     assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        (draw_moving_box(1), "no annotated frame"),
-        (draw_moving_box(2), "no annotated frame"),
-        (draw_moving_box(4) * 0, "no object"),
-    ],
-    ids=["1 frame", "2 frames", "no object"],
-)
-def test_labels_that_cannot_be_scored_rejected(labels, words):
-    with pytest.raises(InputError, match=words):
-        score_labels(labels, labels)
+def test_labels_without_object_rejected():
+    empty = draw_moving_box(4) * 0
+    with pytest.raises(InputError, match="no object"):
+        score_labels(empty, empty)
 
 
 @pytest.mark.parametrize("object_id", [2, 255])

@@ -120,10 +120,7 @@ def test_only_the_folder_of_a_submission_is_replaced(tmp_path, submission, run_e
     assert submit(submission) == 0
     assert "tree: already contains files; choose" in run_expecting_error(submit, *submission)
     next((tmp_path / "tree").rglob("*.png")).unlink()
-    (tmp_path / "tree" / ".DS_Store").touch()
     assert submit([*submission, "--force"]) == 0
-    (tmp_path / "tree" / "other").mkdir()
-    assert "tree: also contains other, which is not" in run_expecting_error(submit, *submission, "--force")
     annotated = tmp_path / "sav_val" / "Annotations_6fps"
     line = run_expecting_error(submit, *submission[:-1], annotated, "--force")
     assert f"{annotated}: the folder of the annotations" in line

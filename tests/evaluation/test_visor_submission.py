@@ -94,7 +94,7 @@ def name_objects(text):
     (paint(1, (48, 85)), "85×48"),
     (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
     (name_objects("[]"), "not readable"),
-    (name_objects("{}"), f"has no objects of {NAME}"),
+    (name_objects("{}"), f"missing {NAME!r}"),
 ])  # fmt: skip
 def test_errors_are_one_sentence_and_leave_the_folder_empty(source, damage, sentence, capsys):
     damage(source)

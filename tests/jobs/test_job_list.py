@@ -135,12 +135,11 @@ def test_folder_has_masks_beside_videos(tmp_path):
      "class cat; :2=dog: expected one name for each object, without ; or comma"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable"),
-    ("a.json", '[{"video": "a.mp4"}]', "contains no videos"),
+    ("a.json", '[{"video": "a.mp4"}]', "line 1: not readable .*; give a JSON object per line"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "column must be one of .*, got video;masks"),
     ("a.csv", "video,mask\na.mp4,a.png\n", r"a.csv, line 2: column must be one of .*, got mask; did you mean masks\?$"),
     ("a.jsonl", "{", "line 1"),
     ("a.jsonl", "5", "line 1: not readable .*; give a JSON object per line"),
-    ("a.jsonl", r'{"video": "a\u0000b.mp4"}', r"line 1: 'a\\x00b.mp4': contains a NUL character"),
     ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', r"box 1,\[2\]: expected \[FRAME\]"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "column must be one of video.* got begin"),
 ])  # fmt: skip
@@ -204,12 +203,10 @@ def test_name_of_masks_beside_a_video_is_not_a_frame(tmp_path, monkeypatch):
 def test_unreadable_list_rejected(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
-    (tmp_path / "nul.csv").write_bytes(b"video,name\na\0b.mp4,a\n")
     make_pipe(tmp_path / "pipe.csv")
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name, words in (
         ("latin", "not readable"), ("wide", "not readable"), ("pipe", "not a regular file"),
-        ("nul", r"not readable \(contains a NUL byte\)"),
         ("loop", "no such file"), ("n" * 300, "too long"),
     ):  # fmt: skip
         with pytest.raises((InputError, OSError), match=words):

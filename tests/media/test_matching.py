@@ -114,7 +114,7 @@ def test_single_frame_beyond_the_video_is_rejected():
     region = ParsedRegion(99, encode_rle(draw_mark(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5))
-    assert list(match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
+    assert list(match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5), 2).frames) == [2]
     understated = VideoInfo("clip", SIZE, 5, source=Mock(count_frames=lambda: 100))
     assert list(match_regions(ParsedFile([region]), understated).frames) == [99]
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
-from aotlab.utils import errors
-from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, draw_square
 
 square = partial(draw_square, 20, 20)
@@ -54,12 +52,6 @@ def test_labels_of_another_size_rejected():
         draw_overlay(draw_gray()[..., 0], square(1))
     with pytest.raises(ValueError, match=r"object ids H×W from 0, got .* from -1"):
         draw_overlay(draw_gray(), -square(1).astype(int))
-
-
-def test_overlay_names_the_missing_extra(monkeypatch):
-    monkeypatch.setattr(errors, "find_spec", lambda module: None)
-    with pytest.raises(InputError, match=r"cv2 must be installed for this; pip install 'aotlab\[video\]'"):
-        draw_overlay(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8))
 
 
 def test_images_are_joined_with_white_gaps():

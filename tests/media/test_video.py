@@ -1,6 +1,5 @@
 """Frames of video files and folders: in order, in any order, broken, rotated, with uneven times."""
 
-import math
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -303,17 +302,6 @@ def test_two_iterations_keep_their_own_times(tmp_path):
     for _ in zip(source, source, strict=True):
         pass
     assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]
-
-
-@pytest.mark.parametrize(("source", "timeout", "words"), [
-    ("", 3, "source: expected a path, a URL, or a camera, got ''"),
-    ([np.zeros((2, 2, 3), np.uint8)], 3, "source: expected a path"),
-    ("rtsp://127.0.0.1:1/a", "3", "timeout: expected seconds above 0, got '3'"),
-    *(("rtsp://127.0.0.1:1", value, f"expected seconds above 0, got {value}") for value in (-1, 0, math.nan, None)),
-])  # fmt: skip
-def test_invalid_source_or_timeout_rejected(source, timeout, words):
-    with pytest.raises(InputError, match=words):
-        open_frames(source, timeout=timeout)
 
 
 def test_messages_of_codecs_do_not_reach_python(tmp_path):

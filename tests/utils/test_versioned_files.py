@@ -71,17 +71,7 @@ def test_missing_record_is_silent(tmp_path, caplog):
     assert caplog.text == ""
 
 
-def write_huge(path):
-    with path.open("wb") as file:
-        file.truncate(2**30 + 1)
-
-
-@pytest.mark.parametrize(("write", "words"), [
-    (lambda path: write_versioned(path, JOB_KIND._replace(version=JOB_KIND.version + 1), {}),
-     "written by another program or another version of this one"),
-    (write_huge, "larger than 1024 MB"),
-])  # fmt: skip
-def test_unusable_record_is_logged(tmp_path, write, words, caplog):
-    write(tmp_path / "file.json")
+def test_record_of_another_version_is_logged(tmp_path, caplog):
+    write_versioned(tmp_path / "file.json", JOB_KIND._replace(version=JOB_KIND.version + 1), {})
     assert read_versioned(tmp_path / "file.json", JOB_KIND, dict) is None
-    assert words in caplog.text
+    assert "written by another program or another version of this one" in caplog.text

@@ -155,8 +155,7 @@ def test_invalid_segmentation_rejected(root, segmentation):
         image.read()
 
 
-@pytest.mark.parametrize("size", [(10**12, 5), (None, 5)], ids=str)
-def test_invalid_image_size_rejected(root, size):
-    change_instances(root, lambda tree: tree["images"][0].update(height=size[0], width=size[1]))
+def test_invalid_image_size_rejected(root):
+    change_instances(root, lambda tree: tree["images"][0].update(height=None))
     with pytest.raises(InputError, match="instances_train2017"):
         open_images(root, "train2017")

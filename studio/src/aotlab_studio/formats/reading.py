@@ -18,13 +18,12 @@ from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
-def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
+def read(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | sdk.Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return _read_project(path, video)
     with sdk.reading(path):
-        parsed = _parse(path, video)
-    return None if parsed is None else sdk.match_regions(parsed, video)
+        return _parse(path, video)
 
 
 def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
