@@ -236,8 +236,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             # a drawn mask of one object would hide the tracked mask of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
-                rest = {key: digest for key, digest in masks.items() if key != object_id}
-                drawn_masks[frame] = {**rest, into: both}
+                drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
         tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
         attributes, by_frame = split_attributes(join_attributes(*tables))

@@ -116,8 +116,7 @@ class Snapshot:
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids of objects, and of all objects that were merged into them: layers use both."""
-        merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
-        return sorted({*object_ids, *merged_ids})
+        return sorted({*object_ids, *(key for key in self.state.merged if self.state.resolve(key) in object_ids)})
 
     @cached_property
     def newest_layers(self) -> dict[int, NewestLayers]:
