@@ -13,7 +13,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import list_corrections, list_outdated
+from aotlab_studio.document.outdated import flag_changed, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -240,6 +240,17 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, document, lo
     run_job(session, 0)
     (few, _), (many, _) = (count_calls(document.snapshot, *range(2, end, 2)) for end in (4, 12))
     assert many <= 5 * few
+
+
+def test_masks_far_from_a_correction_are_not_compared(session, document, long_pause, monkeypatch):
+    draw_and_track(session, 1)
+    for frame in range(1, LENGTH):
+        draw(session, frame, 1)
+    document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
+    compared, unite = list[str](), document.masks.unite
+    monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
+    assert not flag_changed(document.snapshot, 50, 1).any()
+    assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 
 
 def test_frame_between_changed_masks_is_tracked_once(session, long_pause):

@@ -337,8 +337,7 @@ class Document:
         if self.shared:
             self.actor.require_author()
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
-        signed = (msgspec.structs.replace(record, **signature) for record in records)
-        self.log.append(*signed, new_pngs=new_pngs)
+        self.log.append(*(msgspec.structs.replace(record, **signature) for record in records), new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:
         """Notify all listeners after an edit, undo or redo."""

@@ -87,10 +87,10 @@ def edit_mask(
         if object_id is None:
             object_id = document.make_object_id()
             objects[object_id] = make_object(object_id)
-        masks = {object_id: document.masks.encode(after, new_pngs)}
+        masks = {**drawn_masks, object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
-            drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
-            masks[key] = document.masks.encode(drawn & ~after, new_pngs) if (drawn & after).any() else digest
+            if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
+                masks[key] = document.masks.encode(drawn & ~after, new_pngs)
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
         ids, counts = np.unique(labels[after & ~before], return_counts=True)
         return EditResult(object_id, {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key})
@@ -101,8 +101,8 @@ def paint(
 ) -> EditResult:
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    edit = _edit_area(area, erase=erase)
-    return edit_mask(document, frame, object_id, edit, "eraser" if erase else "brush", require_change=True)
+    title = "eraser" if erase else "brush"
+    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), title, require_change=True)
 
 
 def fill_polygon(
@@ -110,8 +110,7 @@ def fill_polygon(
 ) -> EditResult:
     """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
-    edit = _edit_area(area, erase=erase)
-    return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
+    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), "outline", require_change=True)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -237,8 +236,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             # a drawn mask of one object would hide the tracked mask of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
-                rest = {key: digest for key, digest in masks.items() if key != object_id}
-                drawn_masks[frame] = {**rest, into: both}
+                drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
         tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
         attributes, by_frame = split_attributes(join_attributes(*tables))

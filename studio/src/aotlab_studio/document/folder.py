@@ -73,8 +73,7 @@ def find_project(path: Path) -> Path:
 
     Its name contains the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
     """
-    paths = os.path.abspath(path), os.path.realpath(path)
-    beside, real = (Path(f"{path}{PROJECT_SUFFIX}") for path in paths)
+    beside, real = (Path(f"{resolve(path)}{PROJECT_SUFFIX}") for resolve in (os.path.abspath, os.path.realpath))
     return beside if (beside / PROJECT_FILE).exists() else real
 
 

@@ -17,8 +17,7 @@ from aotlab_studio.utils.cache import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes a request that has tracked no frame. The step is not an edit: it cannot be redone, and steps that
-could be redone before it still can."""
+"""``cancel`` undoes a request that has tracked no frame, as if it had never been made."""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
 """Statuses of finished videos, which are exported and must not have outdated frames."""

@@ -150,24 +150,22 @@ class TrackedMaskStore:
         digest = hashlib.sha256(png).hexdigest()[:16]
         encoded = msgspec.json.encode(msgspec.structs.replace(description, digest=digest))
         description = decode_layer_frame(encoded)  # check that it can be read back
-        new_scores = self._new_scores.copy()
-        rows = [(digest, msgspec.json.encode(scores)) for digest, scores in new_scores.items()]
+        score_rows = [(key, msgspec.json.encode(scores)) for key, scores in self._new_scores.copy().items()]
         with self._database.transaction() as connection:
             insert = "INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)"
             row_id = connection.execute(insert, (layer_id, encoded, png)).lastrowid
-            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", score_rows)
         assert row_id is not None
         layer.add(msgspec.structs.replace(description, row_id=row_id))
-        for digest in new_scores:
-            del self._new_scores[digest]
+        for key, _ in score_rows:  # others may have been measured meanwhile
+            del self._new_scores[key]
         self.revision += 1
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished, until a frame of it is lost."""
         layer = self.layer(layer_id)
         with self._database.transaction() as connection:
-            row = layer_id, len(layer.frames)
-            connection.execute("INSERT OR REPLACE INTO finished_layers VALUES (?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO finished_layers VALUES (?, ?)", (layer_id, len(layer.frames)))
         layer.finished = True
         self.revision += 1
 
@@ -192,8 +190,7 @@ class TrackedMaskStore:
         layers = ",".join(map(str, layer_ids))
         with self._database.transaction() as connection:
             connection.execute(f"DELETE FROM finished_layers WHERE layer NOT IN ({layers})")
-            kept = f"layer IN ({layers}) AND id IN ({newest_rows})"
-            connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
+            connection.execute(f"DELETE FROM tracked_masks WHERE layer NOT IN ({layers}) OR id NOT IN ({newest_rows})")
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 

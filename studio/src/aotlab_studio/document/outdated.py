@@ -56,7 +56,7 @@ def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
                 shown = newest.present & (newest.layer_ids == layer_id)
                 outdated[target_id] |= pending & (newest.layer_ids <= layer_id)
                 if shown.any():
-                    outdated[target_id] |= shown & _flag_changed(snapshot, layer_id, target_id)
+                    outdated[target_id] |= shown & flag_changed(snapshot, layer_id, target_id)
     for index in snapshot.drawn_frames:
         for object_id in snapshot.drawn_masks(index):
             outdated[object_id][index] = False
@@ -71,11 +71,11 @@ def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -
     return find_runs(outdated)
 
 
-def _flag_changed(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
-    """Flag the frames next to a drawn mask of an object that has changed since a layer was tracked from it, N bool."""
+def flag_changed(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
+    """Flag the frames of a layer next to a drawn mask of an object that has changed since it was tracked, N bool."""
     layer, log = snapshot.state.layers[layer_id], snapshot.log
-    new_masks = snapshot.find_drawn_masks(object_id)
-    old_masks = snapshot.find_drawn_masks(object_id, log.state(log.layer_steps[layer_id]))
+    states = snapshot.state, log.state(log.layer_steps[layer_id])
+    new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in states)
     frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
     references = layer.reference_frame, *layer.drawn_frames
     flags = np.zeros(snapshot.count, bool)

@@ -59,9 +59,9 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked = _flag_tracked(before)
     if not is_tracked.any():
         return
-    drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
-    for object_id in sorted({*map(after.state.resolve, chain.from_iterable(drawn))} - {0}):
-        old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
+    drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
+    for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
+        old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
         # two objects that the edit merges have each been tracked from their own masks only
         parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
         drawn_frames = [*new]

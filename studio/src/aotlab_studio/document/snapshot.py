@@ -6,15 +6,17 @@ shows its mask in the newest layer that has tracked it on the frame.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import Changes, FrameRange, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, measure_scores
@@ -94,20 +96,27 @@ class Snapshot:
     def drawn_frames(self) -> list[int]:
         return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
-    def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
-        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it."""
+    def find_drawn_masks(self, object_id: int, state: State | None = None, near: Layer | None = None) -> dict[int, str]:
+        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it.
+
+        With ``near``, only those on the frames of this layer, and the nearest one on each side.
+        """
         state = self.state if state is None else state
-        ids = state.objects.keys() & self.expand_merged_ids([object_id])
-        return {
-            frame: self._masks.unite(digests)
-            for frame, masks in state.drawn_masks.items()
-            if (digests := [digest for key in ids if (digest := masks.get(key))])
-        }
+        masks, ids = state.drawn_masks, state.objects.keys() & self.expand_merged_ids([object_id])
+
+        def list_digests(frame: int) -> list[str]:
+            return [digest for key in ids if (digest := masks[frame].get(key))]
+
+        frames = [*masks]
+        if near is not None:
+            start, end = bisect_left(frames, near.first), bisect_right(frames, near.last)
+            before, after = filter(list_digests, reversed(frames[:start])), filter(list_digests, frames[end:])
+            frames = [*islice(before, 1), *frames[start:end], *islice(after, 1)]
+        return {frame: self._masks.unite(digests) for frame in frames if (digests := list_digests(frame))}
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids of objects, and of all objects that were merged into them: layers use both."""
-        merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
-        return sorted({*object_ids, *merged_ids})
+        return sorted({*object_ids, *(key for key in self.state.merged if self.state.resolve(key) in object_ids)})
 
     @cached_property
     def newest_layers(self) -> dict[int, NewestLayers]:

@@ -105,10 +105,10 @@ class TrackingJob:
                 if self.done == self.total or self.command != "interrupt":
                     self._document.finish_layer(self.layer_id)
             finally:
-                is_request = not self.is_correction and self.command != "interrupt"
-                if is_request and not self._document.tracked_masks.layer(self.layer_id).frames:  # it is undone
+                is_empty = not self._document.tracked_masks.layer(self.layer_id).frames
+                if is_empty and not self.is_correction and self.command != "interrupt":
                     self._document.cancel(self._document.log.layer_steps[self.layer_id])
-                    self._document.finish_layer(self.layer_id)  # if edits followed the request
+                    self._document.finish_layer(self.layer_id)  # not canceled if edits followed the request
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
@@ -155,16 +155,15 @@ class TrackingJob:
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
         """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
-        document, index, object_ids = self._document, tracked.index, {*self.layer.objects}
-        prediction = tracked.prediction
+        document, index, prediction = self._document, tracked.index, tracked.prediction
+        object_ids = {*self.layer.objects}
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        absent_ids = object_ids & tracked.absent_ids
-        absent = [key for key in self._start_snapshot.expand_merged_ids({*scores, *absent_ids}) if key not in scores]
-        masks = LayerFrame(index, scores, absent, model=model)
-        overwritten_pixels = document.add_tracked_masks(self.layer_id, masks, ids)
+        known_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
+        description = LayerFrame(index, scores, [key for key in known_ids if key not in scores], model=model)
+        overwritten_pixels = document.add_tracked_masks(self.layer_id, description, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None
 
