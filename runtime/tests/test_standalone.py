@@ -105,7 +105,7 @@ def test_rejected_frame_prints_nothing(stored, capfd):
 
 def test_prompts_need_a_prompt_network(stored, monkeypatch):
     monkeypatch.setattr(stored.graphs, "prompt_settings", {})
-    with pytest.raises(InputError, match="this export has no prompt network; give a mask"):
+    with pytest.raises(InputError, match=r"^prompts: this export has no prompt network; give a mask"):
         stored.prompt(draw_frames(1)[0], {1: (20, 16)})
 
 
