@@ -71,7 +71,16 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
 NOT_POINTS = (
     None, "abc", ["1", "2"], [(1, 2), (3,)], [(np.nan, 1)], (np.nan, 1), [(1, 2, 3)], np.ones((2, 3)),
 )  # fmt: skip
-NOT_BOXES = "abc", (1, 2, (3, 4), 5), (0, 0, 9), (0, 0, 1, 1), (0, 0, np.nan, 9), [[1, 2], [9, 9]], np.eye(4)
+NOT_BOXES = (
+    "abc",
+    (0, 0, 2**31, 9),
+    (1, 2, (3, 4), 5),
+    (0, 0, 9),
+    (0, 0, 1, 1),
+    (0, 0, np.nan, 9),
+    [[1, 2], [9, 9]],
+    np.eye(4),
+)
 OUTSIDE_POINTS = (500, 1), (-1.5, 1), (1, -1.5), (49.5, 1), (1, 33.5)
 NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
 
@@ -143,8 +152,8 @@ def test_small_box_draws_a_pixel(left, top, size):
 @pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
 @pytest.mark.parametrize("part", [np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
 def test_crops_equal_framework(prompt, part):
-    rough_mask = np.zeros((480, 854))
-    rough_mask[part] = 0.9
+    rough_mask = np.full((480, 854), 0.45)
+    rough_mask[part] = 0.55
     expected = find_crop(aotlab.Prompt(**prompt), (480, 854), REFINE_MARGIN, rough_mask)
     (checked,) = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854)).values()
     rows, columns = segment.find_crop(checked, rough_mask, REFINE_MARGIN, MIN_CROP)

@@ -125,6 +125,15 @@ def test_prompts_keep_other_objects(stored):
     assert tracker.step(frames[1]).ids == (2, 5)
 
 
+def test_prompts_replace_objects_of_the_mask(stored):
+    (frame,), prompts = draw_frames(1), {1: Prompt(box=(5, 5, 20, 20))}
+    labels, expected = (
+        stored.fresh().step(frame, mask, prompts=prompts).labels for mask in (MASK, np.where(MASK == 1, 0, MASK))
+    )
+    assert ((MASK == 1) & (labels != 1)).any()
+    np.testing.assert_array_equal(labels, expected)
+
+
 def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):
     monkeypatch.setattr(stored.graphs, "temperature", 2.0)
     tracker, frames = stored.fresh(), draw_frames(4)

@@ -27,9 +27,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, 
     """
     require(prompts, EXPECTED_PROMPTS)
     settings, (height, width) = graphs.prompt_settings, frame.shape[:2]
-    require(
-        settings, "prompts: this export has no prompt network; give a mask, or export the bundled model with prompts"
-    )
+    require(settings, "prompts: this export has no prompt network; give a mask, or export a model that has one")
     crop_edge, min_crop, excluded_logit = (settings[name] for name in ("crop_edge", "min_crop", "excluded_logit"))
     is_other_object, no_mask = ~np.isin(mask, [0, *prompts]), np.zeros((height, width), np.float32)
 
