@@ -71,16 +71,7 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
 NOT_POINTS = (
     None, "abc", ["1", "2"], [(1, 2), (3,)], [(np.nan, 1)], (np.nan, 1), [(1, 2, 3)], np.ones((2, 3)),
 )  # fmt: skip
-NOT_BOXES = (
-    "abc",
-    (0, 0, 2**31, 9),
-    (1, 2, (3, 4), 5),
-    (0, 0, 9),
-    (0, 0, 1, 1),
-    (0, 0, np.nan, 9),
-    [[1, 2], [9, 9]],
-    np.eye(4),
-)
+NOT_BOXES = "abc", (1, 2, (3, 4), 5), (0, 0, 9), (0, 0, 1, 1), (0, 0, np.nan, 9), [[1, 2], [9, 9]], np.eye(4)
 OUTSIDE_POINTS = (500, 1), (-1.5, 1), (1, -1.5), (49.5, 1), (1, 33.5)
 NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
 
@@ -177,6 +168,7 @@ def test_pixels_far_from_points_equal_framework(seed):
     [
         ([np.s_[10:30, 10:30], np.s_[37:44, 37:44]], (20, 20)),  # diagonal
         ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (200, 200)),  # a point beside all parts
+        ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (69.6, 50)),  # nearest to a pixel of the smaller part
         ([np.s_[10:30, 10:30], np.s_[30:40, 30:40]], (20, 20)),  # touching corners
         ([np.s_[0:1, 0:1]], (5, 5)),
         ([], (5, 5)),
