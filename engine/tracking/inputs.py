@@ -59,7 +59,7 @@ def convert_mask(
     if array.min() < 0 or array.max() > max_id:
         raise InputError(f"mask: object ids must be 0 to {max_id}, got {array.min()} to {array.max()}")
     if required and not array.any():
-        raise InputError("mask is empty: give ids above 0 where the objects are")
+        raise InputError("mask: no objects; give ids above 0 where they are")
     return array if array.any() else None
 
 

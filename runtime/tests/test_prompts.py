@@ -143,8 +143,8 @@ def test_small_box_draws_a_pixel(left, top, size):
 @pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
 @pytest.mark.parametrize("part", [np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
 def test_crops_equal_framework(prompt, part):
-    rough_mask = np.zeros((480, 854))
-    rough_mask[part] = 0.9
+    rough_mask = np.full((480, 854), 0.45)
+    rough_mask[part] = 0.55
     expected = find_crop(aotlab.Prompt(**prompt), (480, 854), REFINE_MARGIN, rough_mask)
     (checked,) = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854)).values()
     rows, columns = segment.find_crop(checked, rough_mask, REFINE_MARGIN, MIN_CROP)
@@ -168,6 +168,7 @@ def test_pixels_far_from_points_equal_framework(seed):
     [
         ([np.s_[10:30, 10:30], np.s_[37:44, 37:44]], (20, 20)),  # diagonal
         ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (200, 200)),  # a point beside all parts
+        ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (69.6, 50)),  # nearest to a pixel of the smaller part
         ([np.s_[10:30, 10:30], np.s_[30:40, 30:40]], (20, 20)),  # touching corners
         ([np.s_[0:1, 0:1]], (5, 5)),
         ([], (5, 5)),

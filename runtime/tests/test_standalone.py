@@ -105,7 +105,7 @@ def test_rejected_frame_prints_nothing(stored, capfd):
 
 def test_prompts_need_a_prompt_network(stored, monkeypatch):
     monkeypatch.setattr(stored.graphs, "prompt_settings", {})
-    with pytest.raises(InputError, match="this export has no prompt network; give a mask"):
+    with pytest.raises(InputError, match=r"^prompts: this export has no prompt network; give a mask"):
         stored.prompt(draw_frames(1)[0], {1: (20, 16)})
 
 
@@ -123,6 +123,15 @@ def test_prompts_keep_other_objects(stored):
     np.testing.assert_array_equal(prediction.labels == 2, MASK == 2)
     assert (prediction.labels == 5).any()
     assert tracker.step(frames[1]).ids == (2, 5)
+
+
+def test_prompts_replace_objects_of_the_mask(stored):
+    (frame,), prompts = draw_frames(1), {1: Prompt(box=(5, 5, 20, 20))}
+    labels, expected = (
+        stored.fresh().step(frame, mask, prompts=prompts).labels for mask in (MASK, np.where(MASK == 1, 0, MASK))
+    )
+    assert ((MASK == 1) & (labels != 1)).any()
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):

@@ -208,7 +208,7 @@ class BrokenArray:
     (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
     (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
     (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
-    (draw_texture(1)[0], 0 * MASKS[0], "mask is empty"),
+    (draw_texture(1)[0], 0 * MASKS[0], "mask: no objects; give ids above 0"),
 ])  # fmt: skip
 def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     sentences = []

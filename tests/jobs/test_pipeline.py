@@ -276,7 +276,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({0: MASK * np.uint32(70000)}, None, "frame 0: mask: object ids must be 0 to 65535, got 0 to 70000"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
-    ({0: MASK * 0}, None, "frame 0: mask is empty"),
+    ({0: MASK * 0}, None, "frame 0: mask: no objects"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
 def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):

@@ -1,4 +1,4 @@
-"""Components of masks, and distances to them."""
+"""Pixels of masks far from prompts; components of masks, and distances to them."""
 
 from itertools import pairwise
 
@@ -6,6 +6,18 @@ import numpy as np
 
 STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """Lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask."""
+
+
+def find_pixels_far_from_box(mask: np.ndarray, box: np.ndarray, points: np.ndarray, margin: float) -> np.ndarray:
+    """Return the pixels of a mask H×W bool outside a box, which is widened to points (x, y).
+
+    ``box``: (left, top) and (right, bottom). ``margin``: added to each side, as a fraction of the width or height.
+    """
+    margins = margin * (box[1] - box[0])
+    corners = np.concatenate([box + np.stack([-margins, margins]), points])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Descriptions of exports, and saved states of trackers; digests show whether they were changed."""
 
-import hashlib
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,8 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         if version != EXPORT_VERSION:
             raise ValueError(f"version {shorten(version)}, this runtime reads {EXPORT_VERSION}")
         content = {key: value for key, value in description.items() if key not in ("kind", "version", "digest")}
-        content["sha256"] = {
-            name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]
-        }
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        if description["digest"] != digest:
+        content["sha256"] = {name: sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]}
+        if description["digest"] != sha256(json.dumps(content, sort_keys=True).encode()).hexdigest():
             raise ValueError("changed or damaged since it was written")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         message = f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
@@ -66,7 +63,7 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
 
 def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of named arrays."""
-    total = hashlib.sha256()
+    total = sha256()
     for name, array in sorted(arrays.items()):
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(array.tobytes())

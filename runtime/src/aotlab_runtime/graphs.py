@@ -114,7 +114,8 @@ class Graphs:
                 x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
             logits = conv(x)
 
-        They are 1×(1+M)×H'/4×W'/4, background first.
+        They are 1×(1+M)×H'/4×W'/4, background first. In models of several scales, embeddings have the stride of the
+        finest scale, and the loop is left out.
         """
         return self.run("decode", features | propagated)["logits"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -137,11 +138,11 @@ def to_array(name: str, value: ArrayLike) -> np.ndarray:
 
 def to_floats(values: ArrayLike) -> np.ndarray:
     """Convert numbers to floats, and everything else to NaN."""
-    try:
+    with suppress(Exception):  # ragged lists, tensors on a GPU
         array = np.asarray(values)
-    except Exception:  # ragged lists, tensors on a GPU
-        return np.array(np.nan)
-    return array.astype(float) if array.dtype.kind in "biuf" else np.full(array.shape, np.nan)
+        if array.dtype.kind in "biuf":
+            return array.astype(float)
+    return np.array(np.nan)
 
 
 def is_integer_between(value: object, low: int, high: int = MAX_ID) -> bool:

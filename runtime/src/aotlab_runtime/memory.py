@@ -90,9 +90,9 @@ class MemoryBank:
         return is_scored and self.frames_until_stored == 0
 
     @property
-    def tracked(self) -> list[StoredFrame]:
-        """Tracked frames in long-term memory, oldest first."""
-        return [frame for frame in self.long if not frame.is_reference]
+    def evictable(self) -> list[int]:
+        """Positions in `long` of tracked frames, oldest first."""
+        return [position for position, frame in enumerate(self.long) if not frame.is_reference]
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
@@ -106,7 +106,7 @@ class MemoryBank:
         If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
         """
         if self.is_full:
-            self._evict(self.tracked[0] if self.tracked else self.long[1])
+            self._evict(self.evictable[0] if self.evictable else 1)
         self.long = [*self.long, StoredFrame(long, is_reference=True)]
         self.short = [short]
         self.frames_until_stored = self.interval - 1
@@ -124,19 +124,16 @@ class MemoryBank:
         if relevance is not None:
             newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
             self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
-        if self.is_full or len(self.tracked) >= self.settings["max_tracked"]:
-            if not self.tracked:
+        if self.is_full or len(self.evictable) >= self.settings["max_tracked"]:
+            if not self.evictable:
                 return
-            evicted = self.tracked[0]
-            if has_objects:
-                scores = dict(zip(self.long, score_frames(self.long), strict=True))
-                evicted = min(self.tracked, key=scores.__getitem__)  # of equal scores the oldest
-            self._evict(evicted)
+            scores = score_frames(self.long) if has_objects else np.zeros(len(self.long))
+            self._evict(min(self.evictable, key=scores.__getitem__))  # of equal scores the oldest
         self.long = [*self.long, StoredFrame(memory, updates=int(relevance is not None))]
 
-    def _evict(self, evicted: StoredFrame) -> None:
+    def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
-        self.long = [frame for frame in self.long if frame is not evicted]
+        self.long = [*self.long[:position], *self.long[position + 1 :]]
 
 
 def score_frames(frames: Sequence[StoredFrame]) -> np.ndarray:

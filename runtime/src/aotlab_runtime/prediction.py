@@ -72,7 +72,7 @@ def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.nd
 def resize_nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize labels height×width as PyTorch does with ``mode="nearest"``."""
     rows, columns = (
-        (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int).clip(max=source - 1)
+        (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int)
         for source, target in zip(labels.shape, size, strict=True)
     )
     return labels[rows[:, None], columns]

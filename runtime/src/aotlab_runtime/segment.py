@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab_runtime.components import find_pixels_far_from_points
+from aotlab_runtime.components import find_pixels_far_from_box, find_pixels_far_from_points
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, CheckedPrompts, require
 from aotlab_runtime.prediction import Prediction
@@ -27,7 +27,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, 
     """
     require(prompts, EXPECTED_PROMPTS)
     settings, (height, width) = graphs.prompt_settings, frame.shape[:2]
-    require(settings, "this export has no prompt network; give a mask, or export the bundled model with prompts")
+    require(settings, "prompts: this export has no prompt network; give a mask, or export a model that has one")
     crop_edge, min_crop, excluded_logit = (settings[name] for name in ("crop_edge", "min_crop", "excluded_logit"))
     is_other_object, no_mask = ~np.isin(mask, [0, *prompts]), np.zeros((height, width), np.float32)
 
@@ -49,7 +49,11 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, 
     for prompt, rough_mask in zip(prompts.values(), suppress_overlaps(np.stack(coarse)), strict=True):
         crop = find_crop(prompt, rough_mask, settings["refine_margin"], min_crop)
         logits = segment_crop(prompt, rough_mask, crop, crop_edge, "refined_logits")
-        logits[find_stray_pixels(logits > 0, prompt, settings)] = excluded_logit
+        if prompt.box is None:
+            far = find_pixels_far_from_points(logits > 0, prompt.positive, settings["max_part_distance"])
+        else:
+            far = find_pixels_far_from_box(logits > 0, prompt.box, prompt.positive, settings["box_margin"])
+        logits[far] = excluded_logit
         refined.append(logits)
     return Prediction((*prompts,), np.stack([-np.max(refined, axis=0), *refined]), graphs.temperature)
 
@@ -95,14 +99,3 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: tuple[int, int],
         x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
         planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
     return planes
-
-
-def find_stray_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: dict[str, float]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside the box of a prompt; without a box, far from its points."""
-    if prompt.box is None:
-        return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
-    margin = settings["box_margin"] * (prompt.box[1] - prompt.box[0])
-    corners = np.concatenate([prompt.box + np.stack([-margin, margin]), prompt.positive])
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))

@@ -89,7 +89,7 @@ class Tracker:
         if checked_prompts:
             object_mask = add_prompted_objects(self.graphs, image, checked_prompts, object_mask)
         has_mask = object_mask.any()
-        require(has_mask or mask is None or self.banks, "mask is empty: give ids above 0 where the objects are")
+        require(has_mask or mask is None or self.banks, "mask: no objects; give ids above 0 where they are")
 
         banks = [copy(bank) for bank in self.banks]  # a failed step leaves the tracker unchanged
         features = self.graphs.encode(image) if banks or has_mask else {}

@@ -105,7 +105,7 @@ def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     mask = np.roll(draw_stripes(ids or [1], dtype=dtype), offset, axis=1)
     tracker = Tracker(*models["aott"])
     if not mask.any():
-        with pytest.raises(InputError, match="mask is empty: give ids"):
+        with pytest.raises(InputError, match="mask: no objects; give ids"):
             tracker.step(draw_texture(1)[0], mask)
         return
     prediction = tracker.step(draw_texture(1)[0], mask)
