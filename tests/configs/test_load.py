@@ -67,7 +67,7 @@ OVERRIDES = {
     "name={": "name={: not readable as YAML (line 1: ",
     "memory.every": "is written key=value",
     "model.stages=" + "[" * 600 + "]" * 600: "nested too deeply",
-    "model.stages.9.window=7": "model.stages.9: no such item; the list has 1, counted from 0",
+    "model.stages.1.window=7": "model.stages.1: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",
     "memory.every=-1": "memory.every must be 1 to 2147483647, got -1",
     "train.seed=-1": "train.seed must be 0 to 9223372036854775807, got -1",
