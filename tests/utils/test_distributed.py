@@ -26,11 +26,8 @@ def join(monkeypatch, values):
 @pytest.mark.parametrize(("values", "words"), [
     ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number of 1 or more"),
     ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: not a whole number of 1 or more"),
-    ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number of 1 or more"),
-    ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number of 1 or more"),
     ({"WORLD_SIZE": "2"}, "LOCAL_RANK=: not a whole number of 0 or more"),
     ({"WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "RANK=: not a whole number of 0 or more"),
-    ({"WORLD_SIZE": "2", "LOCAL_RANK": "x", "RANK": "0"}, "LOCAL_RANK=x: not a whole number of 0 or more"),
     ({"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "2"}, "RANK=2 of WORLD_SIZE=2 ranks"),
     ({**TWO, "MASTER_PORT": "port"}, "127.0.0.1:port: the processes cannot join there"),
     (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),

@@ -21,6 +21,8 @@ from tests import read_files
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli, save
 
+pytestmark = pytest.mark.usefixtures("repeater")
+
 
 @pytest.fixture
 def clips(tmp_path):
