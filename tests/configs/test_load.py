@@ -184,13 +184,9 @@ def test_text_that_expands_rejected(text):
         parse_yaml(text, "file")
 
 
-@pytest.mark.parametrize("text", ["${oc.env:HOME}", "2024-05-01", "2024-13-45"])
-def test_references_and_dates_are_text(text):
-    assert parse_yaml(f"name: {text}", "file") == {"name": text}
-    assert load_config("aott", [f"name={text}"]).name == text
-
-
-@pytest.mark.parametrize("text", ["2020_01", "007", "0x10", "1:30", "12:30:45", "2020-01-02", "yes", "1e4x", "12"])
+@pytest.mark.parametrize(
+    "text", ["2020_01", "007", "0x10", "12:30:45", "2024-05-01", "2024-13-45", "yes", "1e4x", "12", "${oc.env:HOME}"]
+)
 def test_text_stays_as_it_is_written(text):
     assert load_config("aott", [f"data.root={text}"]).data.root == text
 
