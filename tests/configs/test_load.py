@@ -22,7 +22,6 @@ FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),
     "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),
     "then: [5]": (r"train\.phases\.0 must be settings \(key: value\), got 5", "base: aott\nthen: [5]"),
-    "then: {}": (r"then: must be a list of phases", "base: aott\nthen: {a: b}"),
     "model: 5": (r"model must be settings \(key: value\), got 5", "base: aott\nmodel: 5"),
     "memory: null": (r"memory must be settings", "base: aott\nmemory: null"),
     "lists in lists": (r"nested too deeply", "a: " + "[" * 600 + "]" * 600),
@@ -31,14 +30,10 @@ FILES = {
     "an alias of itself": (r"aliases \(\*name\) are not supported", "a: &a [*a]"),
     "a list": (r"not a YAML mapping of settings", "[1, 2]"),
     "an open list": (r"line [12]", "a: ["),
-    "a number": (r"not a YAML mapping of settings", "0"),
     "two documents": (r"another document", "a: 1\n---\nb: 2"),
     "a control character": (r"not readable", "a: \0b"),
     "a number as key": (r"unknown key 1", "1: 2"),
-    "null as key": (r"unknown key None", "null: 2"),
     "a set": (r"name must be text, got \{", "name: !!set {a, b}"),
-    "bytes": (r"name must be text, got b'hello'", "name: !!binary aGVsbG8="),
-    "phases: 5": (r"train.phases", "base: aott\ntrain: {phases: 5}"),
     "phases: 5 and then": (r"train\.phases must be a list, got 5", "base: aott\ntrain: {phases: 5}\nthen: [{name: a}]"),
     "an unknown key": (
         r"unknown key memory\.polcy; did you mean memory\.policy",
@@ -65,9 +60,8 @@ OVERRIDES = {
     "model.method=deott": "must be one of aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot, got deott; did you",
     "=1": "is written key=value",
     "name={": "name={: not readable as YAML (line 1: ",
-    "memory.every": "is written key=value",
     "model.stages=" + "[" * 600 + "]" * 600: "nested too deeply",
-    "model.stages.9.window=7": "model.stages.9: no such item; the list has 1, counted from 0",
+    "model.stages.1.window=7": "model.stages.1: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",
     "memory.every=-1": "memory.every must be 1 to 2147483647, got -1",
     "train.seed=-1": "train.seed must be 0 to 9223372036854775807, got -1",
@@ -76,7 +70,6 @@ OVERRIDES = {
     "train.phases=[{name: a, lrr: 1}]": "unknown key train.phases.0.lrr; did you mean train.phases.0.lr?",
     "train.phases=[{steps: 1}]": "train.phases.0.name is missing",
     "train.run=[[a]]": "train.run.0 must be text, got ['a']",
-    "model.align_corners=1": "model.align_corners must be true or false, got 1",
     "memory.every=1" + "0" * 9000: "Exceeds the limit",
     "input.scale=1" + "0" * 400: "input.scale must be a number, got 1000",
     "confidence_temperature=1e400": "confidence_temperature must be finite, got inf",
@@ -191,13 +184,9 @@ def test_text_that_expands_rejected(text):
         parse_yaml(text, "file")
 
 
-@pytest.mark.parametrize("text", ["${oc.env:HOME}", "2024-05-01", "2024-13-45"])
-def test_references_and_dates_are_text(text):
-    assert parse_yaml(f"name: {text}", "file") == {"name": text}
-    assert load_config("aott", [f"name={text}"]).name == text
-
-
-@pytest.mark.parametrize("text", ["2020_01", "007", "0x10", "1:30", "12:30:45", "2020-01-02", "yes", "1e4x", "12"])
+@pytest.mark.parametrize(
+    "text", ["2020_01", "007", "0x10", "12:30:45", "2024-05-01", "2024-13-45", "yes", "1e4x", "12", "${oc.env:HOME}"]
+)
 def test_text_stays_as_it_is_written(text):
     assert load_config("aott", [f"data.root={text}"]).data.root == text
 

@@ -1,12 +1,13 @@
 """BURST: annotations, predictions and TrackEval's HOTA."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.burst import find_annotation_file, read_sequences
+from aotlab.dataloaders.benchmarks.burst import MAX_TRACKS, find_annotation_file, parse_sequence, read_sequences
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.submit.burst import write_run_lengths
@@ -47,6 +48,14 @@ def test_tracks_are_given_by_their_first_mask(root):
     given = [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()]
     assert given == [[0, 1], [0, 2]]
     assert second.written_stems == ("frame0000", "frame0004", "frame0008")
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(MAX_TRACKS, True), (MAX_TRACKS + 1, False)])
+def test_tracks_have_16_bit_ids(count, is_read):
+    entry = {"dataset": "a", "seq_name": "b", "height": 1, "width": 1, "all_image_paths": ["c"],
+             "annotated_image_paths": ["c"], "segmentations": [{}], "track_category_ids": range(count)}  # fmt: skip
+    with nullcontext() if is_read else pytest.raises(ValueError, match=f"{count} tracks"):
+        assert np.can_cast(np.min_scalar_type(len(parse_sequence(entry, "file").tracks)), np.uint16)
 
 
 def test_all_frames_are_tracked_on_request(root):

@@ -28,13 +28,14 @@ def davis(tmp_path):
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkeypatch):
-    alone = score_videos(davis, tmp_path / "results")
-    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
-    monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
     started, pool = [], scoring.ProcessPoolExecutor
     monkeypatch.setattr(
         scoring, "ProcessPoolExecutor", lambda *args, **kw: started.append(args[0]) or pool(*args, **kw)
     )
+    alone = score_videos(davis, tmp_path / "results", workers=2)
+    assert started == []  # few frames take less time than starting processes
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
+    monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert started == [2]
     assert list(alone.scores) == list(shared.scores)

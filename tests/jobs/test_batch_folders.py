@@ -123,6 +123,14 @@ def test_plan_does_not_lock_the_list(output, jobs):
         assert len([*plans]) == 1
 
 
+@pytest.mark.parametrize("folder", ["run", "run/masks"])
+def test_link_to_results_of_another_job_rejected(output, jobs, folder):
+    (output / "run" / "masks").mkdir(parents=True)
+    (output / "b").symlink_to(folder)
+    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run; copy it elsewhere"):
+        Batch(jobs, output, *OPTIONS).track(StopFlag())
+
+
 def test_circular_link_in_an_output_folder_rejected(output, job):
     (output / "a").symlink_to("a")
     assert "cannot be written" in track(job, output).error
@@ -215,10 +223,3 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
-
-
-def test_two_jobs_with_one_folder_rejected(output, jobs):
-    (output / "run").mkdir()
-    (output / "b").symlink_to("run")
-    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run; copy it elsewhere"):
-        Batch(jobs, output, *OPTIONS).track(StopFlag())

@@ -10,7 +10,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -222,14 +221,6 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
-def test_failed_first_frame_removes_the_output(tmp_path):
-    fail = Mock(side_effect=InputError("fake: damaged"))
-    folder = tmp_path / "out"
-    with pytest.raises(InputError, match="fake: damaged"):
-        track(Source(at={0: fail}), {0: MASK}, folder, RepeatingTracker(), QUIET)
-    assert not folder.exists()
-
-
 class TwoFiles(Output):
     file_name, side_files = "two.txt", ("side.txt",)
 
@@ -284,12 +275,6 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
     with pytest.raises(InputError, match=words):
         track(Source(), masks, tmp_path, tracker, QUIET, frames=frames)
     assert (tracker.annotated_ids, [*tmp_path.iterdir()]) == ([], [])
-
-
-def test_video_of_track_may_be_a_path(models, tmp_path):
-    write_images(tmp_path / "in", draw_texture(3))
-    tracker = Tracker(*models["aott"])
-    assert track(str(tmp_path / "in"), {0: draw_stripes([4])}, tmp_path / "out", tracker, QUIET).frames == 3
 
 
 @pytest.mark.parametrize(("run", "words"), [

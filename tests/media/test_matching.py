@@ -33,7 +33,7 @@ WRITERS = {
 @settings(max_examples=settings().max_examples // 6)  # for each of the formats
 @given_names
 @pytest.mark.parametrize("name", WRITERS)
-def test_mask_is_matched_to_its_frame_by_name(tmp_path_factory, name, frames, others, drawn):
+def test_mask_of_a_frame_is_found_by_its_name(tmp_path_factory, name, frames, others, drawn):
     check_masks_by_name(tmp_path_factory.mktemp("drawn"), WRITERS[name], frames, others, drawn)
 
 

@@ -21,7 +21,7 @@ def test_annotations_map_frames_in_order_to_masks():
         annotations[4]
 
 
-def test_attributes_hold_until_they_change():
+def test_tracked_frames_keep_the_last_stated_attributes():
     runs = encode_rle(np.ones((1, 1), bool))
     stated = {5: {"pose": "up"}, 3: {"pose": "up"}, 8: {"pose": "down"}}
     given = Annotations((1, 1), {frame: [Region(1, runs, attributes=values), Region(2, runs)] for frame, values in

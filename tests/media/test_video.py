@@ -235,7 +235,7 @@ def test_path_without_frames_rejected(tmp_path, name, write, words):
 
 
 @pytest.mark.parametrize("name", ["", "inside", "folder"])
-def test_error_names_the_closed_folder(closed_folder, name):
+def test_error_names_the_closed_folder_of_a_video(closed_folder, name):
     with pytest.raises((InputError, OSError), match="closed"):
         open_frames(closed_folder / name)
 

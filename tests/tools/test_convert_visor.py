@@ -147,3 +147,10 @@ def test_invalid_names_and_coordinates_rejected(source, change, point, words, ca
     (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
     assert source.convert() == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [0, 255, 300])
+def test_image_with_no_or_255_objects_rejected(count):
+    frame = Frame("P01_01", "a.jpg", tuple((f"object {index}", ([[0, 0]],)) for index in range(count)))
+    with pytest.raises(InputError, match=rf"a\.jpg: {count} objects; expected 1 to 254 with an outline"):
+        number_objects([frame], first_only=False)

@@ -98,7 +98,7 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
 ])  # fmt: skip
-def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, args, words):
+def test_invalid_options_rejected_before_loading_models(tmp_path, loaded, run_expecting_error, args, words):
     dataset_options = [*make("vost", tmp_path), "--output", tmp_path / "out"]
     assert re.search(words, run_expecting_error(tool.main, *dataset_options, *args.split()))
     assert loaded == []

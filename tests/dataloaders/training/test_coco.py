@@ -26,8 +26,8 @@ def box(number, image, x, y, width, height, **fields):
 
 ANNOTATIONS = [
     box(10, 7, 0, 0, 30, 30),
-    box(11, 9, 0, 0, 25, 25),
-    box(12, 7, 0, 0, 5, 5),  # too small
+    box(11, 9, 0, 0, 25, 20),
+    box(12, 7, 0, 0, 5, 5, area=499),  # too small
     box(13, 7, 20, 0, 30, 30),
     box(14, 7, 0, 20, 60, 20, iscrowd=1),
     box(15, 8, 0, 0, 30, 30, iscrowd=1),

@@ -140,6 +140,17 @@ def test_second_prompt_reuses_frame_encoding():
     assert model.prompts.sizes[-2] == whole, "another frame is encoded"
 
 
+def test_oldest_crop_is_encoded_again(monkeypatch):
+    monkeypatch.setattr("aotlab.engine.prompting.network.MAX_CACHED_CROPS", 2)
+    model = Model()
+    segmenter = NetworkSegmenter(model)
+    counts = []
+    for x in (0, 40, 0, 80, 40, 0):
+        segmenter(frame(), {1: Prompt(box=(x, 20, 30, 30))})
+        counts.append(len(model.prompts.sizes))
+    assert counts == [1, 2, 2, 3, 3, 4]
+
+
 def test_model_without_prompt_network_rejected():
     model = Model()
     model.prompts = None

@@ -112,7 +112,7 @@ def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
     assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
 
 
-def test_object_without_a_pixel_in_the_network_is_logged(caplog):
+def test_object_too_small_for_the_network_is_logged(caplog):
     tracker, mask = Tracker(*build("aott", "input.scale=0.5")), draw_stripes([2])
     mask[1, 1] = 7
     tracker.step(draw_texture(1)[0], mask)

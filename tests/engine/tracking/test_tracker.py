@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
+from aotlab.networks.preprocess import normalize
 from tests.engine.small_model import assert_same, build, build_case, clip_batch, draw_stripes, draw_texture, run_tracker
 
 
@@ -28,6 +30,17 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(small_tracker, size
     for index, frame in enumerate(frames[:-1]):
         assert small_tracker.step(frame, masks.get(index), size=size).labels.shape == size
     np.testing.assert_array_equal(small_tracker.step(frames[-1]).logits, full.logits)
+
+
+@torch.inference_mode()
+def test_frames_are_resized_by_bicubic_interpolation(models):
+    tracker, frames = Tracker(*models["aott"], optimize=False), draw_texture(2, 50, 70)
+    tracker.step(frames[0], np.ones((50, 70), np.uint8))
+    predicted = tracker.predict(frames[1])
+    pixels = torch.from_numpy(frames[1]).permute(2, 0, 1)[None] / 255
+    image = F.interpolate(pixels, predicted.input_size, mode="bicubic")
+    for found, expected in zip(predicted.features, tracker.model.encode(normalize(image)), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_mask_is_enlarged_to_nearest_pixels(small_tracker):

@@ -51,7 +51,6 @@ def test_settings_and_video_may_be_anywhere(video, parts):
 @pytest.mark.parametrize(("line", "message"), [
     (["--scale-s", "1"], "No such option '--scale-s'. Did you mean '--scales'?"),
     (["--zzz=1"], "No such option '--zzz'; see aotlab example --help"),
-    (["--output"], "Option '--output' requires an argument; see aotlab example --help"),
     (["--scales", ","], "--scales: expected values separated by commas; see aotlab example"),
     (["--scales", "big"], "--scales: must be above 0, got big; see aotlab example --help"),
     (["--config", "aotx"], "--config: config aotx: no such file or preset; did you mean aott?"),
@@ -126,10 +125,8 @@ def test_completion_prints_the_set_up_of_shells(capsys):
 @pytest.mark.parametrize(("kind", "text", "words"), [
     (PositiveInt, "0", "must be a whole number, 1 to 2147483647, got 0"),
     (PositiveInt, "1.5", "must be a whole number, 1 to"),
-    (PositiveInt, "99999999999999999999", "1 to 2147483647"),
     (PositiveFloat, "nan", "must be above 0, got nan"),
     (PositiveFloat, "inf", "must be finite and above 0, got inf"),
-    (PositiveFloat, "1e999", "must be finite and above 0, got 1e999"),
     (PositiveFloat, "0", "must be above 0, got 0"),
     (PositiveInt, "٣٢٠٠٠٠٠٠٠٠٠", "1 to 2147483647"),
     (PositiveInt, "x" * 500, "got " + "x" * 40),

@@ -30,7 +30,7 @@ METHODS = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def repeater(monkeypatch):
     """Commands load the class that is returned."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
@@ -43,7 +43,7 @@ def repeater(monkeypatch):
 
 
 @pytest.fixture
-def real_tracker(monkeypatch):
+def real_tracker(repeater, monkeypatch):
     """Commands load the engine's tracker."""
     monkeypatch.setattr(engine, "Tracker", TRACKER)
 

@@ -1,6 +1,7 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
 import signal
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +34,7 @@ class Repeater(RepeatingTracker):
 
     def step(self, frame, mask=None):
         type(self).steps += 1
-        return super().step(frame, mask)
+        return replace(super().step(frame, mask), temperature=10.0)  # confidences below 1, which a resumed run keeps
 
 
 def save(path, value, size=(32, 48)):

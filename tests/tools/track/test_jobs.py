@@ -21,6 +21,8 @@ from tests import read_files
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli, save
 
+pytestmark = pytest.mark.usefixtures("repeater")
+
 
 @pytest.fixture
 def clips(tmp_path):
@@ -465,7 +467,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, real_tracker):
 
 
 @pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
-def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line, real_tracker):
+def test_list_with_a_wrong_option_prints_no_header(clips, capsys, caplog, monkeypatch, line, real_tracker):
     monkeypatch.chdir(clips)
     (clips / "file").write_text("")
     assert track(clips, *line.split()) == 2

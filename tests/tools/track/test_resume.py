@@ -17,6 +17,8 @@ from aotlab.utils.errors import InputError
 from tests import read_files
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, track
 
+pytestmark = pytest.mark.usefixtures("repeater")
+
 
 def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
     save_checkpoint = Mock(side_effect=InputError("no space left"))

@@ -24,6 +24,8 @@ from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
 
+pytestmark = pytest.mark.usefixtures("repeater")
+
 
 @pytest.mark.parametrize(("value", "scheme"), [(1, ""), (700, "file://")])
 def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, value, scheme):
