@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,18 +23,10 @@ from aotlab_studio.export_clips import main
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
-    draw,
-    draw_folder,
-    open_session,
-    square,
-    truth,
-    wait_for,
-    write_video,
-)
+from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
 from studio.tests.annotation.results import change_record, merge, open_clip, write_results
+from studio.tests.annotation.sessions import draw, open_session, wait_for
+from studio.tests.annotation.trackers import TruthTracker
 from tests import read_files
 
 
@@ -211,7 +204,7 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
         session.document.set_status("accepted", "")
     assert main([str(video.parent), "--write", outputs]) == 0
     found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
-    assert (found.mask(0) == truth(0)).all()
+    np.testing.assert_array_equal(found.mask(0), truth(0))
     assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
 
 

@@ -27,12 +27,12 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
-from studio.tests.annotation.clips import (
-    LENGTH,
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.results import write_results
+from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
-    equal_labels,
     list_labels,
     list_titles,
     list_tracked_frames,
@@ -40,9 +40,7 @@ from studio.tests.annotation.clips import (
     restore_backup,
     run_job,
     set_mask,
-    truth,
 )
-from studio.tests.annotation.results import write_results
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
@@ -484,11 +482,11 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     session.close()
     restore_backup(project)
     again = reopen(results)
-    assert equal_labels(before, list_labels(again.document))
+    np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
-    assert equal_labels(before, list_labels(again.document))
+    np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()
     restore_backup(project)
     (results / "masks" / "00005.png").write_bytes(b"damaged")

@@ -11,9 +11,17 @@ from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.browser import Page, choose_status, find_violations, hold_first_answer, needs_browser
-from studio.tests.annotation.clips import draw, draw_folder, wait_until_tracked
-from studio.tests.annotation.results import change_record, open_clip, replace_results, set_status, statuses
+from studio.tests.annotation.clips import draw_folder
+from studio.tests.annotation.results import (
+    change_record,
+    open_clip,
+    replace_results,
+    set_status,
+    statuses,
+    wait_until_tracked,
+)
 from studio.tests.annotation.served import Served
+from studio.tests.annotation.sessions import draw
 from tests.processes import wait_until
 
 

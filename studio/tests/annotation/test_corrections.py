@@ -21,27 +21,23 @@ from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, png, square, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    equal_labels,
     find_pending,
     hold,
     list_labels,
     list_titles,
     list_visible_frames,
     outline_message,
-    png,
     run_job,
-    square,
     start_held_job,
     start_job,
-    truth,
     wait_for,
     wait_until_propagated,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -515,7 +511,7 @@ def test_second_object_keeps_frames_of_the_first(session, document, short_pause)
     wait_until_propagated(session)
     after = list_labels(document)
     assert all((labels == 2).any() for labels in after[5:])
-    assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
+    np.testing.assert_array_equal([labels == 1 for labels in before], [labels == 1 for labels in after])
 
 
 class Greedy(TruthTracker):
@@ -538,7 +534,7 @@ def test_overwritten_pixels_are_counted_and_come_back(session, document, short_p
     lost = sum(int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(document), strict=True))
     assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert equal_labels(list_labels(document), before)
+    np.testing.assert_array_equal(list_labels(document), before)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):

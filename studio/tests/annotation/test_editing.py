@@ -18,18 +18,8 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from aotlab_studio.utils.cache import LRUCache
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    WIDTH,
-    draw,
-    draw_and_track,
-    find_pending,
-    list_titles,
-    png,
-    set_mask,
-    square,
-    truth,
-)
+from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
+from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_titles, set_mask
 from tests.drawn_clips import draw_box
 
 

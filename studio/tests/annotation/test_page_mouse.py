@@ -9,7 +9,9 @@ import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
-from studio.tests.annotation.clips import draw, draw_and_track, segment_stripes, set_mask, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, draw_and_track, set_mask
+from studio.tests.annotation.trackers import segment_stripes
 from tests.marks import slow
 from tests.processes import wait_for_event
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import draw, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw
 from tests.marks import slow
 
 pytestmark = needs_browser

@@ -12,7 +12,8 @@ from PIL import Image
 from aotlab_studio.document import editing
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import Wire, needs_browser
-from studio.tests.annotation.clips import draw, hold, list_titles, refresh_review, start_job, truth, wait_for
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, hold, list_titles, refresh_review, start_job, wait_for
 from tests.marks import slow
 
 pytestmark = needs_browser

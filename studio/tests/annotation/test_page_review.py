@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
+import numpy as np
 import pytest
 
 from aotlab import InputError
@@ -14,18 +15,17 @@ from aotlab_studio.document.log import Changes, Step, VersionRecord
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
     hold,
     list_titles,
     refresh_review,
     start_job,
-    truth,
     wait_for,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 pytestmark = needs_browser
@@ -204,7 +204,7 @@ def test_correction_propagates_without_a_key(page, session):
     page.drag((37, 22), (53, 38))
     page.seek(8)
     page.wait_shown("object 1", "object 2")
-    assert (page.labels(8) == truth(8)).all()
+    np.testing.assert_array_equal(page.labels(8), truth(8))
     assert page.tab.is_enabled("#track")
     page.key_done("Control+z")
     assert not (page.labels(8) == 2).any()
@@ -242,7 +242,7 @@ def test_undo_of_tracking_restores_a_correction(page, session):
     page.track("t")
     assert (page.labels(8) != corrected).any()
     page.key_done("Control+z")
-    assert (page.labels(8) == corrected).all()
+    np.testing.assert_array_equal(page.labels(8), corrected)
 
 
 @pytest.mark.slow
@@ -286,7 +286,8 @@ def test_box_beside_a_tracked_object_does_not_change_it(page, session):
     page.drag((37, 22), (53, 38))
     page.wait_until(lambda: (page.labels(LENGTH - 1) == 2).any())
     assert session.runner.wait(WAIT_SECONDS)
-    assert all(((page.labels(index) == 1) == (truth(index) == 1)).all() for index in range(LENGTH))
+    for index in range(LENGTH):
+        np.testing.assert_array_equal(page.labels(index) == 1, truth(index) == 1)
 
 
 def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
@@ -393,7 +394,7 @@ def test_version_is_kept_and_restored(page, one_object):
     page.tab.click("#open-versions")
     page.tab.click("text=Restore")
     page.tab.wait_for_selector(".toast")
-    assert (page.labels(0) == (truth(0) == 1)).all()
+    np.testing.assert_array_equal(page.labels(0), truth(0) == 1)
 
 
 def test_accepted_masks_are_in_progress_after_an_edit(page, session, one_object):

@@ -22,24 +22,20 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    LENGTH,
-    WIDTH,
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, truth, write_video
+from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.served import Served
+from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
-    draw_folder,
+    list_labels,
     list_titles,
     list_tracked_frames,
     open_session,
     run_job,
     set_mask,
-    truth,
-    write_video,
 )
-from studio.tests.annotation.results import change_record, write_results
-from studio.tests.annotation.served import Served
 from tests.processes import wait_until
 
 
@@ -169,7 +165,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, session, short_
     assert session.runner.job.done
     session = reopen(folder)
     assert session.document.undo().title == "brush"
-    assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
+    np.testing.assert_array_equal(list_labels(session.document), before)
 
 
 def test_versions_are_kept_and_restored_in_one_step(session, document):

@@ -13,18 +13,17 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, square
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
     hold,
     outline_message,
     run_job,
-    square,
     start_job,
     wait_until_propagated,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_until
 
 

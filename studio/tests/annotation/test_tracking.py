@@ -22,12 +22,10 @@ from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    equal_labels,
     hold,
     list_labels,
     list_titles,
@@ -36,9 +34,9 @@ from studio.tests.annotation.clips import (
     run_job,
     start_held_job,
     start_job,
-    truth,
     wait_for,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -49,7 +47,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     assert list_visible_frames(session) == list(range(4, LENGTH))
     run_job(session, 4, "backward")
     assert list_visible_frames(session) == list(range(LENGTH))
-    assert all((session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
+    np.testing.assert_array_equal(list_labels(session.document), [truth(index) == 1 for index in range(LENGTH)])
 
 
 def test_directions_of_an_object_of_both_keyframes_are_merged(session):
@@ -70,7 +68,7 @@ def test_both_directions_carry_an_object_drawn_late(session):
     run_job(session, 8, "both")
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+    np.testing.assert_array_equal(list_labels(session.document), [truth(index) for index in range(LENGTH)])
 
 
 @pytest.mark.parametrize("keyframe", [0, 7, 11])
@@ -393,7 +391,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     tracker.allow()
     wait_for(job)
     assert job.status == "stopped"
-    assert equal_labels(list_labels(document), before)
+    np.testing.assert_array_equal(list_labels(document), before)
     assert list_visible_frames(session, 1) == [0, 11]
     assert list_outdated(document.snapshot) == [(1, 11)]
     run_job(session, 0, "both")

@@ -70,7 +70,8 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
             read_annotations(path, video)
         return
     found = read_annotations(path, video)
-    assert all((found.mask(index) == ids).all() for index, ids in enumerate(frames))
+    for index, ids in enumerate(frames):
+        np.testing.assert_array_equal(found.mask(index), ids)
     assert found.class_names == {n: {2: "dog"}.get(n, "cat") for n in np.unique(frames).tolist() if n}
 
 
@@ -155,7 +156,8 @@ def test_pycocotools_decodes_mots(tmp_path):
         mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
         assert int(number) // 1000 == int(class_id)
         seen[int(frame)] += mask * (int(number) % 1000)
-    assert all((seen[frame] == draw_labels(frame)).all() for frame in range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(seen[frame], draw_labels(frame))
 
 
 def test_mots_rejects_ids_from_1000(tmp_path):
