@@ -1,7 +1,6 @@
 """Corrected clips of a list of videos go back into its results and its review."""
 
 import json
-import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -241,19 +240,6 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert (tmp_path / "a.masks").is_dir()
 
 
-@pytest.mark.slow
-def test_copied_batch_finds_its_videos(batch, tmp_path):
-    correct(batch)
-    copy = tmp_path / "deeper" / "down" / "copy"
-    shutil.copytree(batch, copy)
-    assert main([str(copy)]) == 0
-    assert read_mask(copy / "a" / "masks" / "00004.png")[28, 44] == 1
-    (tmp_path / "clips").rename(tmp_path / "gone")
-    with pytest.raises(InputError, match="next to the results"):
-        open_clip(copy / "b")
-    assert main([str(copy)]) == 1
-
-
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     correct(batch)
     before = read_files(batch / "a", "*")
@@ -346,23 +332,6 @@ def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
         assert opened.export_all([]).problems == ["a: tracked again during the export; look at it"]
     assert read_job_record(batch / "a").input_digests == {"video": "another"}
     assert (batch / "a" / "coco.json").read_bytes() == before
-
-
-def test_folder_without_jobs_rejected(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 2
-    assert "holds neither videos nor results of a batch" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):
-    set_status(batch, "accepted", outdated="proceed")
-    for _ in range(2):  # after an export too
-        (batch / "a" / "masks" / "notes.txt").write_text("mine")
-        assert main([str(batch)]) == 1
-        assert "masks/notes.txt: not written by an export; move it away" in capsys.readouterr().err
-        assert (batch / "a" / "masks" / "notes.txt").read_text() == "mine"
-        (batch / "a" / "masks" / "notes.txt").unlink()
-        assert main([str(batch)]) == 0
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):

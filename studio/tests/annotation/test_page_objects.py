@@ -321,22 +321,6 @@ def test_class_goes_to_the_object_it_is_typed_for(page, document, two_objects):
     assert page.tab.input_value("#class") == ""
 
 
-@pytest.mark.slow
-def test_late_prompt_does_not_change_a_typed_class(new_page, session):
-    wire = Wire(new_page, "suggest")
-    draw(session, 0, 1)
-    new_page.wait_objects(1)
-    new_page.key("1", "x")
-    new_page.stroke((37, 22), (53, 38))
-    wire.wait_held()
-    new_page.tab.click("#class")
-    new_page.tab.keyboard.type("cat")
-    wire.release()
-    new_page.wait_selected("object 2")
-    new_page.key_done("Enter")
-    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
-
-
 @pytest.mark.parametrize("field", ["note", *slow("class", "name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document

@@ -400,20 +400,6 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     assert "locked" in new_page.tab.inner_text("#status.error")
 
 
-@pytest.mark.slow
-def test_late_undo_does_not_change_the_frame(new_page):
-    wire = Wire(new_page, "paint")
-    new_page.stroke((8, 10), (12, 10))
-    wire.wait_held()
-    new_page.key("Control+z")
-    new_page.seek(8)
-    wire.release()
-    new_page.wait_status("undone")
-    new_page.wait_idle()
-    new_page.settle()
-    assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
-
-
 def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.drag((10, 30), (20, 30))

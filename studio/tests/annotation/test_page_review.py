@@ -25,8 +25,7 @@ from studio.tests.annotation.sessions import (
     start_job,
     wait_for,
 )
-from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
+from tests.processes import wait_for_event, wait_until
 
 pytestmark = needs_browser
 
@@ -218,78 +217,6 @@ def test_export_offers_masks_and_overlay(idle_page):
     idle_page.key("Escape")
 
 
-class Shifted(TruthTracker):
-    """Follows objects five pixels beside them."""
-
-    def change_logits(self, logits, index, *, is_drawn):
-        return logits if is_drawn else logits.roll(5, 2)
-
-
-@pytest.mark.slow
-def test_undo_of_tracking_restores_a_correction(page, session):
-    draw(session, 0, 2)
-    with page.tracked():
-        start_job(session, 0)
-    before = page.labels(8)
-    session.runner.make_tracker = Shifted
-    page.key("2", "b")
-    page.seek(4)
-    page.drag((50, 3), (54, 3))
-    page.wait_until(lambda: (page.labels(8) != before).any())
-    assert session.runner.wait(WAIT_SECONDS)
-    corrected = page.labels(8)
-    session.runner.make_tracker = TruthTracker
-    page.track("t")
-    assert (page.labels(8) != corrected).any()
-    page.key_done("Control+z")
-    np.testing.assert_array_equal(page.labels(8), corrected)
-
-
-@pytest.mark.slow
-def test_stroke_over_a_tracked_object_keeps_it_tracked(page, session):
-    draw(session, 0, 1, 2)
-    with page.tracked():
-        start_job(session, 0)
-    page.wait_objects(2)
-    page.key("1", "b")
-    page.seek(5)
-    page.drag((45, 30), (45, 30))
-    page.tab.wait_for_selector(".toast >> text=from object 2")
-    assert [*session.document.snapshot.drawn_masks(5)] == [1]
-
-
-@pytest.mark.slow
-def test_undo_key_ends_the_tracking_it_started(page, session):
-    hold(session, 4)
-    page.drag((8, 8), (12, 12))
-    page.key("t")
-    page.wait_until(lambda: session.runner.job is not None and session.runner.job.done >= 2)
-    page.key_done("Control+z")
-    page.key_done("Control+z")
-    page.tab.wait_for_selector("#job", state="hidden")
-    page.wait_objects(0)
-    page.wait_shown()
-    page.seek(0)
-    page.drag((30, 30), (36, 30))
-    page.wait_shown("object 2")  # the id is not used again
-    assert not any(page.labels(index).any() for index in range(1, LENGTH))
-
-
-@pytest.mark.slow
-def test_box_beside_a_tracked_object_does_not_change_it(page, session):
-    draw(session, 0, 1)
-    with page.tracked():
-        start_job(session, 0)
-    session.runner.make_tracker = Shifted
-    page.seek(5)
-    page.key("x")
-    page.drag((37, 22), (53, 38))
-    page.wait_until(lambda: (page.labels(LENGTH - 1) == 2).any())
-    assert session.runner.wait(WAIT_SECONDS)
-    for index in range(LENGTH):
-        np.testing.assert_array_equal(page.labels(index) == 1, truth(index) == 1)
-
-
 def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     draw(session, 0, 1)
     with page.tracked():  # all earlier events have arrived by then
@@ -426,17 +353,6 @@ def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.wait_objects(1)
     page.key(".")
     page.wait_status("Nothing is tracked yet")
-
-
-@pytest.mark.slow
-def test_only_the_object_of_a_correction_is_outdated(page, session, long_pause):
-    draw(session, 0, 1, 2)
-    with page.tracked():
-        start_job(session, 0)
-    page.key("1")
-    page.seek(4)
-    page.drag((40, 3), (44, 3))
-    page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
 
 
 def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):

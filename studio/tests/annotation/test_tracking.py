@@ -335,18 +335,12 @@ def test_request_without_masks_of_unlocked_objects_rejected(session, document):
         session.track(0, "forward")
 
 
-def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
-    session = reopen(folder, TruthTracker(fail_at=4))
-    draw(session, 0, 1)
-    job = run_job(session, 0)
-    assert job.status == "failed"
-    assert "out of memory" in job.problem
-    assert list_visible_frames(session) == [0, 1, 2, 3]
-
-
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=5))
-    draw_and_track(session, 1)
+    draw(session, 0, 1)
+    job = run_job(session, 0)
+    assert (job.status, job.problem) == ("failed", "tracking failed: out of memory")
+    assert list_visible_frames(session) == [0, 1, 2, 3, 4]
     assert list_outdated(session.document.snapshot) == [(5, LENGTH - 1)]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
@@ -443,6 +437,13 @@ def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(7), truth(7))
 
 
+def test_cleared_range_ends_at_the_last_frame(session, document):
+    draw_and_track(session, 1)
+    editing.clear_tracking(document, 5, 99)
+    (*_, layer) = document.snapshot.state.layers.values()
+    assert (layer.first, layer.last) == (5, LENGTH - 1)
+
+
 def test_dropping_results_spares_locked_objects(session, document):
     draw_and_track(session, 1, 2)
     editing.change_object(document, 2, locked=True)
@@ -527,16 +528,6 @@ def test_merged_confidence_is_calibrated():
     assert merged.disagreement == {1: 0}
 
 
-def test_object_locked_while_tracked_keeps_its_masks(session, document):
-    draw_and_track(session, 1, 2)
-    before = document.snapshot.labels(LENGTH - 1)
-    job, tracker = start_held_job(session, 3)
-    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
-    tracker.allow()
-    wait_for(job)
-    np.testing.assert_array_equal(document.snapshot.labels(LENGTH - 1), before)
-
-
 def stop_while_loading(session):
     session.runner.job.stop()
     return TruthTracker()
@@ -615,18 +606,6 @@ def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
     assert list_outdated(session.document.snapshot) == [(job.done + 1, LENGTH - 1)]
-
-
-@pytest.mark.parametrize(
-    "edit", [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}], ids=lambda edit: edit["do"]
-)
-def test_unneeded_request_stops(session, edit):
-    draw(session, 0, 1)
-    job, _ = start_held_job(session, 3)
-    run_action(session, edit)
-    wait_for(job)
-    assert job.status == "stopped"
-    assert not session.runner.running_job
 
 
 @pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer, State
@@ -51,18 +50,6 @@ def test_undo_while_tracking_removes_object_and_name(folder, session, document):
     again.close()
 
 
-@pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
-def test_undo_of_delete_or_merge_restores_all_masks(folder, session, document, action, reopen):
-    draw_and_track(session, 1, 2)
-    draw(session, 6, 2)
-    before = list_labels(document)
-    run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
-    assert not any((labels == 2).any() for labels in list_labels(document))
-    again = reopen(folder)
-    run_action(again, {"do": "undo"})
-    np.testing.assert_array_equal(list_labels(again.document), before)
-
-
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, document, short_pause):
     draw_and_track(session, 1, 2)
     run_action(session, outline_message(4, 2, square(50, 2, 6)))
@@ -100,14 +87,3 @@ def test_version_saved_while_tracking_shows_the_whole_run(session, document):
     document.restore_version(1)
     np.testing.assert_array_equal(list_labels(document), whole)
     assert list_outdated(document.snapshot) == []
-
-
-def test_undo_of_a_restored_version_survives_a_restart(folder, session, document, reopen):
-    draw(session, 0, 1)
-    document.save_version("drawn")
-    run_job(session, 0)
-    whole = list_labels(document)
-    document.restore_version(1)
-    again = reopen(folder)
-    again.document.undo()
-    np.testing.assert_array_equal(list_labels(again.document), whole)

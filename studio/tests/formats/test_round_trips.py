@@ -165,6 +165,12 @@ def test_mots_rejects_ids_from_1000(tmp_path):
         write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(draw_labels(0) > 0))]}))
 
 
+def test_mots_omits_objects_without_pixels(tmp_path):
+    frames = {frame: [Region(3, encode_rle(draw_labels(2) * frame > 0))] for frame in (0, 1)}
+    path = write("mots", tmp_path, Annotations(SIZE, frames))
+    assert [line.split()[0] for line in path.read_text().splitlines()] == ["1"]
+
+
 def test_blank_line_of_yolo_is_not_a_class(tmp_path):
     path = write("yolo", tmp_path, sample_annotations())
     (path / "data.yaml").unlink()
