@@ -148,21 +148,6 @@ def test_scribble_makes_and_corrects_a_mask(page):
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
 
 
-@pytest.mark.slow
-def test_negative_click_needs_a_mask(page, session):
-    page.key("c")
-    page.tab.mouse.click(*page.at(45, 30), button="right")
-    page.wait_status("click on the object first")
-    page.key("Escape")
-    draw(session, 0, 1, 2)
-    page.wait_shown("object 1", "object 2")
-    editing.merge_objects(session.document, 2, 1)
-    page.wait_objects(1)
-    page.wait_shown("object 1")
-    page.click_done(45, 30, button="right")
-    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
-
-
 def test_enter_or_the_first_corner_closes_a_polygon(page):
     page.key("p")
     for last in ("Enter", "Shift+Enter", None):

@@ -171,22 +171,6 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, docum
         np.testing.assert_array_equal(page.labels(0), before)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("action", ["delete", "merge"])
-def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects):
-    page.key("2")
-    page.tab.click(f"#{action}")
-    if action == "merge":
-        assert page.tab.text_content("dialog[open] option") == "1: object 1"
-        page.tab.click("dialog[open] .main")
-        page.wait_selected("object 1")
-    page.wait_objects(1)
-    page.key_done("Control+z")
-    page.wait_objects(2)
-    page.wait_shown("object 1", "object 2")
-    np.testing.assert_array_equal(page.labels(0), truth(0))
-
-
 def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
     held = page.hold_requests(r"/frame/4\?video=[0-9a-f]+$")
     page.tab.fill("#frame", "4")

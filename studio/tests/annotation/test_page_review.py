@@ -224,6 +224,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     page.seek(4)
     page.drag((40, 3), (44, 3))
     page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
+    assert not page.tab.is_visible("#next-clip")
 
     def answer(choice):
         page.tab.wait_for_selector("dialog[open] p >> text=10 frames are outdated (1 to 3, 5 to 11)")
@@ -322,17 +323,6 @@ def test_version_is_kept_and_restored(page, one_object):
     page.tab.click("text=Restore")
     page.tab.wait_for_selector(".toast")
     np.testing.assert_array_equal(page.labels(0), truth(0) == 1)
-
-
-def test_accepted_masks_are_in_progress_after_an_edit(page, session, one_object):
-    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "in progress")
-    assert not page.tab.is_visible("#next-clip")
-    with page.done():
-        choose_status(page.tab, "accepted")
-    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "accepted")
-    assert session.document.status.value == "accepted"
-    page.key_done("m")
-    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "in progress")
 
 
 def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch, one_object):
@@ -454,18 +444,6 @@ def test_timeline_and_review_hide_a_deleted_object(page, session, monkeypatch):
     assert page.tab.input_value("#export-last") == "0"
     page.key("Escape", "Control+z")
     page.tab.wait_for_selector("#review li")
-
-
-def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch, one_object):
-    begun, release = hold_review(monkeypatch)
-    refresh_review(session)
-    page.wait_until(begun.is_set)
-    draw(session, 5, 1)
-    release.set()
-    page.tab.wait_for_selector("#review li")
-    page.key("Shift+E")
-    page.tab.click("#export-annotated")
-    assert page.tab.input_value("#export-last") == "5"
 
 
 @pytest.mark.slow

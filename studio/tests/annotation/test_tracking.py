@@ -444,6 +444,13 @@ def test_cleared_range_ends_at_the_last_frame(session, document):
     assert (layer.first, layer.last) == (5, LENGTH - 1)
 
 
+def test_cleared_tracking_of_a_merged_object_is_hidden(session, document):
+    draw_and_track(session, 1, 2)
+    editing.merge_objects(document, 2, 1)
+    editing.clear_tracking(document, 5)
+    assert list_visible_frames(session) == [0, 1, 2, 3, 4]
+
+
 def test_dropping_results_spares_locked_objects(session, document):
     draw_and_track(session, 1, 2)
     editing.change_object(document, 2, locked=True)
@@ -453,19 +460,6 @@ def test_dropping_results_spares_locked_objects(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
     editing.clear_tracking(document, 0)
     np.testing.assert_array_equal(document.snapshot.labels(6), np.where(truth(6) == 2, 2, 0))
-
-
-def test_stroke_during_tracking_can_be_undone(session, document):
-    tracker = hold(session, 3)
-    draw(session, 0, 1, 2)
-    job = start_job(session, 0)
-    editing.mark_absent(document, 9, 2)
-    document.undo()
-    tracker.allow()
-    wait_for(job)
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
-    document.undo()
-    assert list_visible_frames(session, 2) == [0]
 
 
 def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session, document):

@@ -322,7 +322,9 @@ def test_invalid_text_formats_rejected(read, name, text, words):
         read({name: text, **more}, folder=name.startswith("labels"))
 
 
-def test_legend_names_objects_of_colored_mask(colored):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_legend_names_objects_of_colored_mask(colored, mode):
+    Image.open(colored).convert(mode).save(colored)
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)
     np.testing.assert_array_equal(found.mask(2), np.where(draw_labels(2) == 3, 1, draw_labels(2)))

@@ -278,6 +278,13 @@ def test_gaps_in_yolo_classes_get_names(tmp_path):
         write("yolo", tmp_path, annotations)
 
 
+def test_yolo_class_ids_from_zero_are_kept(tmp_path):
+    annotations = sample_annotations()
+    annotations.classes = {"person": 0, "ball": 1}
+    path = write("yolo", tmp_path, annotations)
+    assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {0: "person", 1: "ball"}
+
+
 @pytest.mark.parametrize("name", EXACT)
 def test_dots_in_the_name_of_a_video_survive(name, tmp_path, caplog):
     video = replace(VIDEO, name="take.2.final")
