@@ -80,6 +80,8 @@ def test_default_name_follows_the_class(document):
     editing.change_object(document, 1, name="Bob")
     editing.change_object(document, 1, class_name="dog")
     assert document.snapshot.objects[1].name == "Bob"
+    editing.change_object(document, 1, name="dog", class_name="cat")
+    assert document.snapshot.objects[1].name == "dog"
 
 
 def test_names_and_classes_are_stripped(document):

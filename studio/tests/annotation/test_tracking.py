@@ -159,6 +159,13 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     assert list_visible_frames(session) == list(range(9))
 
 
+def test_tracking_stays_inside_the_range_of_a_job(session, document):
+    document.edit("job", Changes(ranges={"job": (2, 5)}))
+    draw(session, 4, 1)
+    run_job(session, 4, "both")
+    assert list_visible_frames(session) == [2, 3, 4, 5]
+
+
 def test_job_that_cannot_start_does_not_change_the_document(session, document):
     draw_and_track(session, 1)
     head = document.log.head
@@ -314,6 +321,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         ((99,), "frame 99: no such frame"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
+        ((0, "both", 0, 0), "no further frame"),
     ],
 )
 def test_invalid_request_rejected(session, arguments, words):

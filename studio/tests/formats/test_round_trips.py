@@ -187,6 +187,7 @@ def test_yolo_line_joins_parts_of_an_object(tmp_path):
     lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
     assert [line[0] for line in lines] == ["1", "0"]
     points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
+    assert np.abs(np.diff(points, axis=0)).sum() < 70  # joined where the parts are nearest
     drawn, ball = decode_rle(fill_polygons([points.ravel().tolist()], SIZE), SIZE), draw_labels(3) == 7
     assert (drawn & ball).sum() > 0.95 * ball.sum()
     assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
