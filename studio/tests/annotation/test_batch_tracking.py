@@ -112,20 +112,18 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, make_batch, 
     assert list_titles(session.document) == titles
 
 
+def lock_object(session):
+    editing.change_object(session.document, 1, locked=True)
+
+
 def break_start(session):
     session.runner.start = lambda *_: 1 / 0
 
 
-@pytest.mark.parametrize(
-    ("prepare", "problem"),
-    [
-        (
-            lambda session: editing.change_object(session.document, 1, locked=True),
-            "tracking: all objects are locked; unlock one first",
-        ),
-        (break_start, "internal error; the program's output has the details"),
-    ],
-)
+@pytest.mark.parametrize(("prepare", "problem"), [
+    (lock_object, "tracking: all objects are locked; unlock one first"),
+    (break_start, "internal error; the program's output has the details"),
+])  # fmt: skip
 def test_others_are_tracked_after_a_failed_clip(tmp_path, make_batch, monkeypatch, prepare, problem):
     for name in ("one", "two"):
         draw_folder(tmp_path / name)

@@ -184,6 +184,17 @@ def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, 
     assert list_visible_frames(session) == list(range(LENGTH))
 
 
+def test_reset_between_two_requests_tracks_all_frames(session, document, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0, last=4)
+    draw(session, 5, 1)
+    run_job(session, 5)
+    editing.reset_frame(document, 5)
+    propagate(session)
+    assert list_outdated(document.snapshot) == []
+    assert list_visible_frames(session) == list(range(LENGTH))
+
+
 def test_correction_does_not_track_cleared_frames(session, short_pause):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 5, done=4)

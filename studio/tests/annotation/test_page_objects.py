@@ -140,15 +140,6 @@ def test_second_delete_keeps_the_other_objects(page, session, two_objects):
 
 
 @pytest.mark.slow
-def test_undo_of_a_deletion_selects_the_object(page, two_objects):
-    page.key("2")
-    page.key_done("Delete")
-    page.key_done("Control+z")
-    page.wait_objects(2)
-    page.wait_selected("object 2")
-
-
-@pytest.mark.slow
 def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, document, tmp_path):
     draw(session, 0, 1, 2)
     ring = truth(0) == 2

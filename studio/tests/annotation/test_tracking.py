@@ -60,14 +60,6 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
         assert list_visible_frames(session, object_id) == list(range(LENGTH))
         assert snapshot.scores(5)[object_id].disagreement == between
         assert snapshot.scores(10)[object_id].disagreement is None
-
-
-def test_both_directions_carry_an_object_drawn_late(session):
-    draw(session, 2, 1)
-    draw(session, 8, 2)
-    run_job(session, 8, "both")
-    assert list_visible_frames(session, 1) == list(range(LENGTH))
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
     np.testing.assert_array_equal(list_labels(session.document), [truth(index) for index in range(LENGTH)])
 
 
