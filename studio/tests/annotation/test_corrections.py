@@ -13,7 +13,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import list_corrections, list_outdated
+from aotlab_studio.document.outdated import find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -287,6 +287,20 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, document, long
     assert (list_corrections(document.snapshot), list_outdated(document.snapshot)) == ([], [])
 
 
+def test_layer_is_pending_until_newer_ones_track_all_its_objects(session, document):
+    draw(session, 0, 1, 2)
+    for layer_id, object_ids in ((1, [1, 2]), (2, [1])):
+        document.edit("tracking", Changes(layers={layer_id: Layer(object_ids, 1, 3)}))
+    assert find_pending(document.snapshot) == {1: [1, 2, 3], 2: [1, 2, 3]}
+    document.add_tracked_masks(2, LayerFrame(2, {1: Score(1.0, 1, 0.0, 0.0)}), truth(2) == 1)
+    assert document.timeline().marks[1].startswith("G-9-")
+    outdated = find_outdated(document.snapshot)
+    assert [np.flatnonzero(outdated[object_id]).tolist() for object_id in (1, 2)] == [[1, 3], [1, 2, 3]]
+    assert list_outdated(document.snapshot, 2, 2) == [(2, 2)]
+    editing.delete_object(document, 2)
+    assert find_pending(document.snapshot) == {2: [1, 3]}
+
+
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     draw_and_track(session, 1)
     tracker = hold(session, 3)
@@ -505,14 +519,6 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
     assert list_outdated(document.snapshot) == []
-
-
-def test_correction_of_a_deleted_object_is_not_tracked(session, document, long_pause):
-    draw_and_track(session, 1, 2)
-    run_action(session, stroke(5, 50, 20))
-    assert list_corrections(document.snapshot)
-    run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not list_corrections(document.snapshot)
 
 
 def test_second_object_keeps_frames_of_the_first(session, document, short_pause):

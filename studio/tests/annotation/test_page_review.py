@@ -298,7 +298,7 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
         "rejected: ear missing",
     ]
     page.seek(3)
-    page.tab.fill("#note", "shadow in the mask")
+    page.tab.fill("#note", " shadow in the mask ")
     page.tab.press("#note", "Enter")
     page.tab.wait_for_selector("#notes >> text=3: shadow in the mask")
     page.seek(4)

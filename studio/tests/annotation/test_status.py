@@ -172,13 +172,6 @@ def test_author_of_each_entry_is_who_made_it(session):
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_note_on_a_frame_is_kept_and_undone(session):
-    run_action(session, {"do": "set_note", "frame": 3, "text": " ear is missing\n"}, Actor(author="Ann"))
-    assert session.describe().notes == {3: "ear is missing"}
-    run_action(session, {"do": "undo"})
-    assert session.describe().notes == {}
-
-
 def test_mark_that_does_not_show_is_not_removed(session, document):
     draw(session, 3, 1)
     editing.set_checked(document, 3, True)

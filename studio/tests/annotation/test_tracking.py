@@ -401,12 +401,13 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
 
 def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
-    draw(session, 0, 1)
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, locked=True)
     editing.mark_absent(session.document, 11, 1)
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
-    assert session.document.timeline().marks[1] == "G999lllllllg"
+    assert session.document.timeline().marks == {1: "G999lllllllg", 2: "G-----------"}
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
     checks = session.review()
@@ -440,8 +441,7 @@ def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):
 def test_cleared_range_ends_at_the_last_frame(session, document):
     draw_and_track(session, 1)
     editing.clear_tracking(document, 5, 99)
-    (*_, layer) = document.snapshot.state.layers.values()
-    assert (layer.first, layer.last) == (5, LENGTH - 1)
+    assert document.snapshot.state.layers[2].last == LENGTH - 1
 
 
 def test_cleared_tracking_of_a_merged_object_is_hidden(session, document):
