@@ -29,9 +29,10 @@ from aotlab_studio.document.folder import read_job
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.opening import open_document
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw_folder, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
+from studio.tests.annotation.sessions import draw, open_session, run_job
 from tests.drawn_clips import write_plain
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from tests.processes import kill_at_call, survives_in_subprocess
@@ -172,7 +173,8 @@ def test_project_folder_is_converted(tmp_path):
     found = read_annotations(tmp_path / "out.json", info)
     assert found.class_names == {1: "object", 2: "car"}
     assert [{**region.attributes} for region in found.frames[0]] == [{}, {"name": "box"}]
-    assert all((found.mask(index) == labels).all() for index, labels in shown.items())
+    for index, labels in shown.items():
+        np.testing.assert_array_equal(found.mask(index), labels)
     assert max(found.frames) == 6
 
 
@@ -248,7 +250,8 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
         assert all((out / part / "images" / name).is_file() for name in expected)
         for name in names:
             found = read_annotations(out / f"{part}.json", VideoInfo(name, (HEIGHT, WIDTH), CLIP_LENGTH))
-            assert all((found.mask(index) == truth(index)).all() for index in range(CLIP_LENGTH))
+            for index in range(CLIP_LENGTH):
+                np.testing.assert_array_equal(found.mask(index), truth(index))
 
 
 def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):

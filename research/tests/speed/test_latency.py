@@ -5,7 +5,8 @@ import pytest
 from aotlab_studio.document.document import Document
 from aotlab_studio.tracking.models import TrackerLoader
 from research.speed.latency import main
-from studio.tests.annotation.clips import TruthTracker, draw_folder
+from studio.tests.annotation.clips import draw_folder
+from studio.tests.annotation.trackers import TruthTracker
 
 
 @pytest.mark.slow  # starts a browser and tracks a clip

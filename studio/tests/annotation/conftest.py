@@ -14,9 +14,10 @@ from aotlab_studio.document import lock
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import VIEWPORT, Page
-from studio.tests.annotation.clips import draw, draw_folder, open_session
+from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
+from studio.tests.annotation.sessions import draw, open_session
 from tests.processes import WAIT_SECONDS
 
 

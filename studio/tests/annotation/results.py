@@ -1,5 +1,6 @@
 """Results of a batch, as ``aotlab track --jobs`` writes them, and their clips in a list."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -14,8 +15,10 @@ from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.files import write_json
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, image, truth
+from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
+from studio.tests.annotation.trackers import TruthTracker
 from tests.drawn_clips import segment_by_color
+from tests.processes import wait_until
 
 
 def change_record(results, **changes):
@@ -73,3 +76,9 @@ def replace_results(results, name, shift, frames=range(LENGTH)):
         write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
     changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
     change_record(results / name, input_digests={"video": f"another {shift}"}, **changes)
+
+
+def wait_until_tracked(batch):
+    """Wait until no clip of the list is tracked or waits to be tracked."""
+    is_running = re.compile("waits for tracking|tracking: [0-9]").match  # not the message of a clip that failed
+    wait_until(lambda: not any(is_running(text) for clip in batch.list_clips() for text in clip.sentences))

@@ -23,8 +23,9 @@ from aotlab_studio.document.folder import read_job
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
+from studio.tests.annotation.clips import annotate_labels, draw_folder
 from studio.tests.annotation.results import change_record
+from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask
 from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
 from tests.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
@@ -192,7 +193,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
     with closing(open_document(folder)) as state:
         assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
-        assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+        np.testing.assert_array_equal(list_labels(state), [truth(index) for index in range(LENGTH)])
         assert (state.snapshot.drawn_frames, list_tracked_frames(state.snapshot)) == ([0], [0, 1, 2])
         fixed = np.zeros((32, 48), bool)
         fixed[2:6, 2:6] = True

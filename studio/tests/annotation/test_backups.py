@@ -19,7 +19,6 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
-from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
@@ -27,12 +26,12 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
-from studio.tests.annotation.clips import (
-    LENGTH,
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.results import write_results
+from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
-    equal_labels,
     list_labels,
     list_titles,
     list_tracked_frames,
@@ -40,9 +39,7 @@ from studio.tests.annotation.clips import (
     restore_backup,
     run_job,
     set_mask,
-    truth,
 )
-from studio.tests.annotation.results import write_results
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
@@ -484,41 +481,14 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     session.close()
     restore_backup(project)
     again = reopen(results)
-    assert equal_labels(before, list_labels(again.document))
+    np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
     assert again.document.status.value == "corrected"
     again.document.restore_version(1)
-    assert equal_labels(before, list_labels(again.document))
+    np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()
     restore_backup(project)
     (results / "masks" / "00005.png").write_bytes(b"damaged")
     again = reopen(results)
     assert again.document.snapshot.objects[1].name == "cat"
     assert list_outdated(again.document.snapshot) == [(0, LENGTH - 1)]
-
-
-def test_entries_survive_a_write_that_was_cut_off(folder, session, document, tmp_path, reopen):
-    before = []
-    for x in range(5, 50, 5):
-        paint = {"do": "paint", "frame": 0, "object_id": 1 if before else None, "points": [[x, 20]], "radius": 3}
-        run_action(session, paint)
-        before.append(document.snapshot.labels(0))
-    database, killed = document.database, tmp_path / "killed.aotlab"
-    with suppress(ZeroDivisionError), database.transaction() as connection:
-        connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
-        connection.execute("DELETE FROM masks")
-        connection.execute("UPDATE records SET content = zeroblob(9000)")
-        shutil.copytree(document.folder, killed)
-        raise ZeroDivisionError
-    assert (killed / JOURNAL_FILE).stat().st_size
-    (killed / OWNER).unlink()
-    session.close()
-    np.testing.assert_array_equal(Document.read(killed).snapshot.labels(0), before[-1])
-    again = reopen(folder, project=killed)
-    for labels in reversed(before):
-        np.testing.assert_array_equal(again.document.snapshot.labels(0), labels)
-        assert again.document.undo() is not None
-    assert again.document.undo() is None
-    editing.add_object(again.document)
-    again.close()
-    reopen(folder)

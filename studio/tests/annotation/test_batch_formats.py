@@ -8,8 +8,9 @@ import pytest
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.document import editing
-from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, list_labels, truth
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.sessions import list_labels
 
 CLASS_NAMES = {3: "person", 7: "ball"}
 """Class names by object id."""
@@ -82,7 +83,7 @@ def test_cvat_sdk_reads_a_corrected_clip(corrected_clip):
             corners = [left, top, left + width - 1, top + height - 1]
             mask = masks.decode_mask([*runs, *corners], image_width=WIDTH, image_height=HEIGHT)
             found[int(shape.get("frame"))][mask] = object_id
-    assert all((mine == other).all() for mine, other in zip(labels, found, strict=True))
+    np.testing.assert_array_equal(labels, found)
 
 
 @pytest.mark.slow

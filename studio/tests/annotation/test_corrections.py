@@ -13,7 +13,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import flag_changed, list_corrections, list_outdated
+from aotlab_studio.document.outdated import find_outdated, flag_changed, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -21,27 +21,23 @@ from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, png, square, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    equal_labels,
     find_pending,
     hold,
     list_labels,
     list_titles,
     list_visible_frames,
     outline_message,
-    png,
     run_job,
-    square,
     start_held_job,
     start_job,
-    truth,
     wait_for,
     wait_until_propagated,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -188,6 +184,17 @@ def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, 
     assert list_visible_frames(session) == list(range(LENGTH))
 
 
+def test_reset_between_two_requests_tracks_all_frames(session, document, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0, last=4)
+    draw(session, 5, 1)
+    run_job(session, 5)
+    editing.reset_frame(document, 5)
+    propagate(session)
+    assert list_outdated(document.snapshot) == []
+    assert list_visible_frames(session) == list(range(LENGTH))
+
+
 def test_correction_does_not_track_cleared_frames(session, short_pause):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 5, done=4)
@@ -289,6 +296,20 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, document, long
     assert list_corrections(document.snapshot)
     run_job(session, 4)
     assert (list_corrections(document.snapshot), list_outdated(document.snapshot)) == ([], [])
+
+
+def test_layer_is_pending_until_newer_ones_track_all_its_objects(session, document):
+    draw(session, 0, 1, 2)
+    for layer_id, object_ids in ((1, [1, 2]), (2, [1])):
+        document.edit("tracking", Changes(layers={layer_id: Layer(object_ids, 1, 3)}))
+    assert find_pending(document.snapshot) == {1: [1, 2, 3], 2: [1, 2, 3]}
+    document.add_tracked_masks(2, LayerFrame(2, {1: Score(1.0, 1, 0.0, 0.0)}), truth(2) == 1)
+    assert document.timeline().marks[1].startswith("G-9-")
+    outdated = find_outdated(document.snapshot)
+    assert [np.flatnonzero(outdated[object_id]).tolist() for object_id in (1, 2)] == [[1, 3], [1, 2, 3]]
+    assert list_outdated(document.snapshot, 2, 2) == [(2, 2)]
+    editing.delete_object(document, 2)
+    assert find_pending(document.snapshot) == {2: [1, 3]}
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
@@ -511,14 +532,6 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     assert list_outdated(document.snapshot) == []
 
 
-def test_correction_of_a_deleted_object_is_not_tracked(session, document, long_pause):
-    draw_and_track(session, 1, 2)
-    run_action(session, stroke(5, 50, 20))
-    assert list_corrections(document.snapshot)
-    run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not list_corrections(document.snapshot)
-
-
 def test_second_object_keeps_frames_of_the_first(session, document, short_pause):
     draw_and_track(session, 1)
     before = list_labels(document)
@@ -526,7 +539,7 @@ def test_second_object_keeps_frames_of_the_first(session, document, short_pause)
     wait_until_propagated(session)
     after = list_labels(document)
     assert all((labels == 2).any() for labels in after[5:])
-    assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
+    np.testing.assert_array_equal([labels == 1 for labels in before], [labels == 1 for labels in after])
 
 
 class Greedy(TruthTracker):
@@ -549,7 +562,7 @@ def test_overwritten_pixels_are_counted_and_come_back(session, document, short_p
     lost = sum(int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(document), strict=True))
     assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
-    assert equal_labels(list_labels(document), before)
+    np.testing.assert_array_equal(list_labels(document), before)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):

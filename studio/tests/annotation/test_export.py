@@ -6,6 +6,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import numpy as np
 import pytest
 from msgspec.structs import asdict
 
@@ -20,22 +21,17 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.export import describe_masks, draw_names
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    LENGTH,
-    WIDTH,
-    TruthTracker,
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    draw_folder,
     hold,
     open_session,
     outline_message,
     run_job,
-    square,
     start_job,
-    truth,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.limits import limit_file_size
 from tests.processes import WAIT_SECONDS, kill_at_call, survives_in_subprocess, wait_until
 
@@ -273,4 +269,4 @@ def test_export_and_its_record_show_the_same_masks(session, document):
     assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.content_digest, [])
     assert (result.missing, result.unclassed) == (0, 1)
     written = read_mask(session.archive.parent / "masks" / "00008.png")
-    assert (written == before.labels(8)).all()
+    np.testing.assert_array_equal(written, before.labels(8))

@@ -19,7 +19,8 @@ from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.session.export import describe_masks, draw_names
-from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
+from studio.tests.annotation.sessions import open_session, set_mask
 
 NAMES = {3: "person", 300: "dish"}
 TRACKED = 9
@@ -61,7 +62,8 @@ def session(tmp_path_factory):
         set_mask(document, 2, 3, draw_labels(2) == 3)
         editing.mark_absent(document, CLEARED, 3)
         session.export(list_outputs(), outdated="proceed")
-        assert all((document.snapshot.labels(index) == draw_labels(index)).all() for index in range(TRACKED))
+        for index in range(TRACKED):
+            np.testing.assert_array_equal(document.snapshot.labels(index), draw_labels(index))
         yield session
 
 
@@ -92,7 +94,8 @@ def test_exported_ids_equal_stored_ones(session, folder, name):
         folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
-    assert all((found.mask(index) == draw_labels(index)).all() for index in range(TRACKED))
+    for index in range(TRACKED):
+        np.testing.assert_array_equal(found.mask(index), draw_labels(index))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())

@@ -27,7 +27,7 @@ from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import find_outdated, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
-from studio.tests.annotation.clips import find_pending
+from studio.tests.annotation.sessions import find_pending
 
 COUNT, SIZE = 7, (2, 3)
 PIXELS = range(6)

@@ -6,8 +6,8 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing, lock
-from studio.tests.annotation.clips import open_session
 from studio.tests.annotation.results import open_clip, set_status, statuses
+from studio.tests.annotation.sessions import open_session
 
 
 def crash(session):

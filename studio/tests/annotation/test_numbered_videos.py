@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
 from aotlab.configs.schema import Config
-from studio.tests.annotation.clips import open_session, run_job, set_mask
+from studio.tests.annotation.sessions import open_session, run_job, set_mask
 from tests.marks import slow
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 

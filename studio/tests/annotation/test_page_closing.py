@@ -12,7 +12,8 @@ from PIL import Image
 
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
-from studio.tests.annotation.clips import draw, list_titles, run_job, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, list_titles, run_job
 from tests.marks import slow
 from tests.processes import wait_for_event, wait_until
 

@@ -8,7 +8,8 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, draw, draw_and_track, refresh_review, truth
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.sessions import draw, draw_and_track, refresh_review
 from tests.marks import slow
 
 pytestmark = needs_browser

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
-from studio.tests.annotation.clips import draw, hold, start_job, wait_for
+from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
 from tests.marks import slow
 
 pytestmark = needs_browser

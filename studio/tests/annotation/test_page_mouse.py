@@ -9,7 +9,9 @@ import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
-from studio.tests.annotation.clips import draw, draw_and_track, segment_stripes, set_mask, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, set_mask
+from studio.tests.annotation.trackers import segment_stripes
 from tests.marks import slow
 from tests.processes import wait_for_event
 
@@ -144,21 +146,6 @@ def test_scribble_makes_and_corrects_a_mask(page):
     page.drag((42, 27), (47, 32))
     page.tab.keyboard.up("Shift")
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
-
-
-@pytest.mark.slow
-def test_negative_click_needs_a_mask(page, session):
-    page.key("c")
-    page.tab.mouse.click(*page.at(45, 30), button="right")
-    page.wait_status("click on the object first")
-    page.key("Escape")
-    draw(session, 0, 1, 2)
-    page.wait_shown("object 1", "object 2")
-    editing.merge_objects(session.document, 2, 1)
-    page.wait_objects(1)
-    page.wait_shown("object 1")
-    page.click_done(45, 30, button="right")
-    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
 
 
 def test_enter_or_the_first_corner_closes_a_polygon(page):
@@ -394,37 +381,6 @@ def test_pointer_fits_after_a_change_of_density(page):
     page.settle()
     page.drag((10, 10), (20, 10))
     assert page.labels(0)[10, 15] == 1
-
-
-@pytest.mark.slow
-def test_click_reassigns_a_part(page, session):
-    draw(session, 0, 1, 2)
-    swapped = truth(0).copy()
-    swapped[25:35, 40:50] = 1
-    page.wait_shown("object 1", "object 2")
-    editing.edit_mask(session.document, 0, 1, lambda _: swapped == 1, "wrong")
-    page.wait_shown("object 1")
-    page.key("2", "o")
-    page.click_done(45, 30)
-    np.testing.assert_array_equal(page.labels(0), truth(0))
-    assert "object 2 took 100 pixels from object 1" in page.tab.inner_text("#toasts")
-    with page.done():
-        page.tab.click(".toast >> text=Undo")
-    np.testing.assert_array_equal(page.labels(0), swapped)
-
-
-@pytest.mark.slow
-def test_prompt_message_names_who_lost_pixels(page, session):
-    draw_and_track(session, 1)
-    page.seek(4)
-    session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
-    page.key("n", "x")
-    page.wait_objects(2)
-    page.drag((10, 3), (26, 17))
-    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels from object 1")
-    with page.done():
-        page.tab.click(".toast:has-text('took 100 pixels') >> text=Undo")
-    np.testing.assert_array_equal(page.labels(4) == 1, truth(4) == 1)
 
 
 def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, document):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import draw, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -139,15 +140,6 @@ def test_second_delete_keeps_the_other_objects(page, session, two_objects):
 
 
 @pytest.mark.slow
-def test_undo_of_a_deletion_selects_the_object(page, two_objects):
-    page.key("2")
-    page.key_done("Delete")
-    page.key_done("Control+z")
-    page.wait_objects(2)
-    page.wait_selected("object 2")
-
-
-@pytest.mark.slow
 def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, document, tmp_path):
     draw(session, 0, 1, 2)
     ring = truth(0) == 2
@@ -168,22 +160,6 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, docum
         with page.done():
             page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")
         np.testing.assert_array_equal(page.labels(0), before)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("action", ["delete", "merge"])
-def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects):
-    page.key("2")
-    page.tab.click(f"#{action}")
-    if action == "merge":
-        assert page.tab.text_content("dialog[open] option") == "1: object 1"
-        page.tab.click("dialog[open] .main")
-        page.wait_selected("object 1")
-    page.wait_objects(1)
-    page.key_done("Control+z")
-    page.wait_objects(2)
-    page.wait_shown("object 1", "object 2")
-    np.testing.assert_array_equal(page.labels(0), truth(0))
 
 
 def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
@@ -318,22 +294,6 @@ def test_class_goes_to_the_object_it_is_typed_for(page, document, two_objects):
     page.wait_selected("object 2")
     assert document.snapshot.objects[2].class_name == ""
     assert page.tab.input_value("#class") == ""
-
-
-@pytest.mark.slow
-def test_late_prompt_does_not_change_a_typed_class(new_page, session):
-    wire = Wire(new_page, "suggest")
-    draw(session, 0, 1)
-    new_page.wait_objects(1)
-    new_page.key("1", "x")
-    new_page.stroke((37, 22), (53, 38))
-    wire.wait_held()
-    new_page.tab.click("#class")
-    new_page.tab.keyboard.type("cat")
-    wire.release()
-    new_page.wait_selected("object 2")
-    new_page.key_done("Enter")
-    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
 
 
 @pytest.mark.parametrize("field", ["note", *slow("class", "name")])

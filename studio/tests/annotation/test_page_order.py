@@ -12,7 +12,8 @@ from PIL import Image
 from aotlab_studio.document import editing
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import Wire, needs_browser
-from studio.tests.annotation.clips import draw, hold, list_titles, refresh_review, start_job, truth, wait_for
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, hold, list_titles, refresh_review, start_job, wait_for
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -397,20 +398,6 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     new_page.wait_idle()
     new_page.settle()
     assert "locked" in new_page.tab.inner_text("#status.error")
-
-
-@pytest.mark.slow
-def test_late_undo_does_not_change_the_frame(new_page):
-    wire = Wire(new_page, "paint")
-    new_page.stroke((8, 10), (12, 10))
-    wire.wait_held()
-    new_page.key("Control+z")
-    new_page.seek(8)
-    wire.release()
-    new_page.wait_status("undone")
-    new_page.wait_idle()
-    new_page.settle()
-    assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
 
 
 def test_undo_waits_for_loaded_masks(page, session, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from studio.tests.annotation.browser import iou, needs_browser
-from studio.tests.annotation.clips import segment_stripes, truth
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.trackers import segment_stripes
 
 pytestmark = needs_browser
 
@@ -49,7 +51,7 @@ def test_one_finger_draws_and_two_pan_and_zoom(page):
     send_touch(page, "touchMove", (10, 24), (50, 24))
     send_touch(page, "touchEnd")
     page.wait_until(lambda: page.place()[-1] > 1.2 * before[-1])
-    assert (page.labels(0) == drawn).all()
+    np.testing.assert_array_equal(page.labels(0), drawn)
     page.tab.click("#fit")
     page.wait_until(lambda: page.place()[-1] == before[-1])
 

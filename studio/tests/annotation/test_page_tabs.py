@@ -15,8 +15,10 @@ from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import encode_json
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, hold_first_answer, needs_browser
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, refresh_review
+from studio.tests.annotation.clips import LENGTH, draw_folder
 from studio.tests.annotation.served import TOKEN, Served
+from studio.tests.annotation.sessions import draw, open_session, refresh_review
+from studio.tests.annotation.trackers import TruthTracker
 from tests.marks import slow
 from tests.processes import WAIT_SECONDS
 

@@ -9,7 +9,8 @@ import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
-from studio.tests.annotation.clips import LENGTH, draw
+from studio.tests.annotation.clips import LENGTH
+from studio.tests.annotation.sessions import draw
 
 pytestmark = needs_browser
 

@@ -22,25 +22,18 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    LENGTH,
-    WIDTH,
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, truth, write_video
+from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.served import Served
+from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
-    draw_folder,
-    list_titles,
     list_tracked_frames,
     open_session,
     run_job,
     set_mask,
-    truth,
-    write_video,
 )
-from studio.tests.annotation.results import change_record, write_results
-from studio.tests.annotation.served import Served
-from tests.processes import wait_until
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path, reopen):
@@ -92,14 +85,6 @@ def test_command_refuses_a_changed_video(folder, session, never_served):
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
-def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
-    draw(session, 0, 1, 2)
-    editing.merge_objects(session.document, 2, 1)
-    again = reopen(folder)
-    assert [*again.document.snapshot.objects] == [1]
-    np.testing.assert_array_equal(again.document.snapshot.labels(0) == 1, truth(0) > 0)
-
-
 def test_reopened_project_holds_everything(folder, session, document, reopen):
     draw_and_track(session, 1, 2)
     editing.mark_absent(document, 7, 2)
@@ -144,32 +129,6 @@ def test_error_names_the_missing_video_of_a_project(folder, session, tmp_path):
     folder.rename(tmp_path / "other")
     with pytest.raises(InputError, match="its video clip is missing"):
         open_session(tmp_path / "clip.aotlab")
-
-
-def test_undo_and_redo_survive_a_restart(folder, session, reopen):
-    draw(session, 0, 1)
-    editing.mark_absent(session.document, 3, 1)
-    session.document.undo()
-    session = reopen(folder)
-    assert list_titles(session.document) == ("drawn", "mark absent")
-    session.document.redo()
-    assert session.document.snapshot.drawn_frames == [0, 3]
-    for _ in range(3):
-        session.document.undo()
-    assert list_titles(session.document) == (None, "new object")
-    assert not session.document.snapshot.labels(0).any()
-
-
-def test_propagated_correction_is_undone_after_a_restart(folder, session, short_pause, reopen):
-    draw_and_track(session, 1)
-    before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
-    stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
-    run_action(session, stroke)
-    wait_until(lambda: session.runner.job.layer.kind == "correction" and not session.runner.running_job)
-    assert session.runner.job.done
-    session = reopen(folder)
-    assert session.document.undo().title == "brush"
-    assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
 
 
 def test_versions_are_kept_and_restored_in_one_step(session, document):
@@ -338,5 +297,8 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
     with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
         assert other.describe().range is None
         assert other.describe().project != session.describe().project
-    run_action(session, {"do": "undo"})
+    run_action(session, {"do": "set_range", "first": 0, "last": LENGTH - 1})
+    assert session.describe().range is None
+    for _ in range(2):
+        run_action(session, {"do": "undo"})
     assert session.describe().range is None

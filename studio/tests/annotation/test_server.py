@@ -29,18 +29,10 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
-    draw,
-    draw_folder,
-    open_session,
-    png,
-    run_job,
-    square,
-    truth,
-)
+from studio.tests.annotation.clips import LENGTH, draw_folder, png, square, truth
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
+from studio.tests.annotation.sessions import draw, open_session, run_job
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, reserve_port, wait_for_event, wait_until
 
 

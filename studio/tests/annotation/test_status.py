@@ -13,18 +13,17 @@ from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, square
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
     hold,
     outline_message,
     run_job,
-    square,
     start_job,
     wait_until_propagated,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_until
 
 
@@ -171,13 +170,6 @@ def test_author_of_each_entry_is_who_made_it(session):
     lines = [json.loads(content) for (content,) in rows]
     assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
     assert all(line["time"].endswith("+00:00") for line in lines)
-
-
-def test_note_on_a_frame_is_kept_and_undone(session):
-    run_action(session, {"do": "set_note", "frame": 3, "text": " ear is missing\n"}, Actor(author="Ann"))
-    assert session.describe().notes == {3: "ear is missing"}
-    run_action(session, {"do": "undo"})
-    assert session.describe().notes == {}
 
 
 def test_mark_that_does_not_show_is_not_removed(session, document):

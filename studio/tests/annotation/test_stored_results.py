@@ -15,16 +15,8 @@ from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskSt
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
-from studio.tests.annotation.clips import (
-    LENGTH,
-    change_rows,
-    draw,
-    draw_and_track,
-    list_tracked_frames,
-    run_job,
-    set_mask,
-    truth,
-)
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.sessions import change_rows, draw, draw_and_track, list_tracked_frames, run_job, set_mask
 from tests.processes import read_line, start_python
 
 
@@ -261,7 +253,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from studio.tests.annotation.clips import draw, open_session, set_mask
+from studio.tests.annotation.sessions import draw, open_session, set_mask
 session = open_session(Path(sys.argv[1]))
 draw(session, 0, 1)
 mask = np.zeros((40, 60), bool)

@@ -22,12 +22,10 @@ from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
+from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    equal_labels,
     hold,
     list_labels,
     list_titles,
@@ -36,9 +34,9 @@ from studio.tests.annotation.clips import (
     run_job,
     start_held_job,
     start_job,
-    truth,
     wait_for,
 )
+from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -49,7 +47,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     assert list_visible_frames(session) == list(range(4, LENGTH))
     run_job(session, 4, "backward")
     assert list_visible_frames(session) == list(range(LENGTH))
-    assert all((session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
+    np.testing.assert_array_equal(list_labels(session.document), [truth(index) == 1 for index in range(LENGTH)])
 
 
 def test_directions_of_an_object_of_both_keyframes_are_merged(session):
@@ -62,15 +60,7 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
         assert list_visible_frames(session, object_id) == list(range(LENGTH))
         assert snapshot.scores(5)[object_id].disagreement == between
         assert snapshot.scores(10)[object_id].disagreement is None
-
-
-def test_both_directions_carry_an_object_drawn_late(session):
-    draw(session, 2, 1)
-    draw(session, 8, 2)
-    run_job(session, 8, "both")
-    assert list_visible_frames(session, 1) == list(range(LENGTH))
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+    np.testing.assert_array_equal(list_labels(session.document), [truth(index) for index in range(LENGTH)])
 
 
 @pytest.mark.parametrize("keyframe", [0, 7, 11])
@@ -159,6 +149,13 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     draw(session, 8, 1)
     assert run_job(session, 8, "backward").done == 8
     assert list_visible_frames(session) == list(range(9))
+
+
+def test_tracking_stays_inside_the_range_of_a_job(session, document):
+    document.edit("job", Changes(ranges={"job": (2, 5)}))
+    draw(session, 4, 1)
+    run_job(session, 4, "both")
+    assert list_visible_frames(session) == [2, 3, 4, 5]
 
 
 def test_job_that_cannot_start_does_not_change_the_document(session, document):
@@ -316,6 +313,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         ((99,), "frame 99: no such frame"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
+        ((0, "both", 0, 0), "no further frame"),
     ],
 )
 def test_invalid_request_rejected(session, arguments, words):
@@ -337,18 +335,12 @@ def test_request_without_masks_of_unlocked_objects_rejected(session, document):
         session.track(0, "forward")
 
 
-def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
-    session = reopen(folder, TruthTracker(fail_at=4))
-    draw(session, 0, 1)
-    job = run_job(session, 0)
-    assert job.status == "failed"
-    assert "out of memory" in job.problem
-    assert list_visible_frames(session) == [0, 1, 2, 3]
-
-
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=5))
-    draw_and_track(session, 1)
+    draw(session, 0, 1)
+    job = run_job(session, 0)
+    assert (job.status, job.problem) == ("failed", "tracking failed: out of memory")
+    assert list_visible_frames(session) == [0, 1, 2, 3, 4]
     assert list_outdated(session.document.snapshot) == [(5, LENGTH - 1)]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
@@ -393,7 +385,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     tracker.allow()
     wait_for(job)
     assert job.status == "stopped"
-    assert equal_labels(list_labels(document), before)
+    np.testing.assert_array_equal(list_labels(document), before)
     assert list_visible_frames(session, 1) == [0, 11]
     assert list_outdated(document.snapshot) == [(1, 11)]
     run_job(session, 0, "both")
@@ -409,12 +401,13 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
 
 def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
-    draw(session, 0, 1)
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, locked=True)
     editing.mark_absent(session.document, 11, 1)
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
-    assert session.document.timeline().marks[1] == "G999lllllllg"
+    assert session.document.timeline().marks == {1: "G999lllllllg", 2: "G-----------"}
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
     checks = session.review()
@@ -445,6 +438,19 @@ def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(7), truth(7))
 
 
+def test_cleared_range_ends_at_the_last_frame(session, document):
+    draw_and_track(session, 1)
+    editing.clear_tracking(document, 5, 99)
+    assert document.snapshot.state.layers[2].last == LENGTH - 1
+
+
+def test_cleared_tracking_of_a_merged_object_is_hidden(session, document):
+    draw_and_track(session, 1, 2)
+    editing.merge_objects(document, 2, 1)
+    editing.clear_tracking(document, 5)
+    assert list_visible_frames(session) == [0, 1, 2, 3, 4]
+
+
 def test_dropping_results_spares_locked_objects(session, document):
     draw_and_track(session, 1, 2)
     editing.change_object(document, 2, locked=True)
@@ -454,19 +460,6 @@ def test_dropping_results_spares_locked_objects(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
     editing.clear_tracking(document, 0)
     np.testing.assert_array_equal(document.snapshot.labels(6), np.where(truth(6) == 2, 2, 0))
-
-
-def test_stroke_during_tracking_can_be_undone(session, document):
-    tracker = hold(session, 3)
-    draw(session, 0, 1, 2)
-    job = start_job(session, 0)
-    editing.mark_absent(document, 9, 2)
-    document.undo()
-    tracker.allow()
-    wait_for(job)
-    assert list_visible_frames(session, 2) == list(range(LENGTH))
-    document.undo()
-    assert list_visible_frames(session, 2) == [0]
 
 
 def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session, document):
@@ -527,16 +520,6 @@ def test_merged_confidence_is_calibrated():
     np.testing.assert_array_equal(merged.labels, forward.labels)
     assert merged.confidence == pytest.approx(forward.confidence)
     assert merged.disagreement == {1: 0}
-
-
-def test_object_locked_while_tracked_keeps_its_masks(session, document):
-    draw_and_track(session, 1, 2)
-    before = document.snapshot.labels(LENGTH - 1)
-    job, tracker = start_held_job(session, 3)
-    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
-    tracker.allow()
-    wait_for(job)
-    np.testing.assert_array_equal(document.snapshot.labels(LENGTH - 1), before)
 
 
 def stop_while_loading(session):
@@ -617,18 +600,6 @@ def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
     assert list_outdated(session.document.snapshot) == [(job.done + 1, LENGTH - 1)]
-
-
-@pytest.mark.parametrize(
-    "edit", [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}], ids=lambda edit: edit["do"]
-)
-def test_unneeded_request_stops(session, edit):
-    draw(session, 0, 1)
-    job, _ = start_held_job(session, 3)
-    run_action(session, edit)
-    wait_for(job)
-    assert job.status == "stopped"
-    assert not session.runner.running_job
 
 
 @pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])

@@ -19,17 +19,8 @@ from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    LENGTH,
-    WIDTH,
-    annotate_labels,
-    draw,
-    open_session,
-    png,
-    run_job,
-    truth,
-)
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
+from studio.tests.annotation.sessions import draw, open_session, run_job
 
 
 def zip_files(members, compression=zipfile.ZIP_DEFLATED):
@@ -232,7 +223,8 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, document, fol
 @pytest.mark.parametrize("kind", UPLOADS)
 def test_upload_of_several_frames_is_one_step(document, kind):
     assert load_upload(document, 0, UPLOADS[kind]).frames == [3, 5]
-    assert all((document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
+    for index in (3, 5):
+        np.testing.assert_array_equal(document.snapshot.labels(index), truth(index))
     assert document.snapshot.drawn_frames == [3, 5]
     document.undo()
     assert document.snapshot.drawn_frames == []

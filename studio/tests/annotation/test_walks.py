@@ -18,7 +18,9 @@ from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
+from studio.tests.annotation.clips import LENGTH, annotate_labels, draw_folder, truth
+from studio.tests.annotation.sessions import open_session
+from studio.tests.annotation.trackers import TruthTracker
 from tests import SAMPLE
 from tests.processes import WAIT_SECONDS, read_line, start_python
 
@@ -166,6 +168,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, serve, tm
         archive.extract("cvat.xml", tmp_path)
     again = read_annotations(tmp_path / "cvat.xml", VideoInfo.from_source(session.document.frames.source))
     assert again.class_names == {1: "cell", 2: "dish"}
-    assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))
+    for index in range(LENGTH):
+        np.testing.assert_array_equal(again.mask(index), truth(index))
     with Image.open(batch / "b" / "thumbnail.jpg") as image:
         assert np.array(image).any()

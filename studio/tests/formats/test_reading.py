@@ -97,6 +97,11 @@ def test_mots_ignored_region_is_not_an_object(read):
     assert found.objects() == [3]
 
 
+def test_mots_ids_of_two_classes_are_separate_objects(read):
+    found = read({"mots.txt": f"0 1003 1 24 40 {COUNTS}\n1 2003 2 24 40 {COUNTS}\n"})
+    assert sorted(found.class_names.values()) == ["class 1", "class 2"]
+
+
 def test_mots_frames_are_numbered_as_their_images(read):
     line = f"1 1003 1 24 40 {compress_rle(encode_rle(draw_labels(0) == 3))}\n"
     from_one = replace(VIDEO, frame_names=("000001", "000002"), length=2)  # as in MOTSChallenge
@@ -317,7 +322,9 @@ def test_invalid_text_formats_rejected(read, name, text, words):
         read({name: text, **more}, folder=name.startswith("labels"))
 
 
-def test_legend_names_objects_of_colored_mask(colored):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_legend_names_objects_of_colored_mask(colored, mode):
+    Image.open(colored).convert(mode).save(colored)
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)
     np.testing.assert_array_equal(found.mask(2), np.where(draw_labels(2) == 3, 1, draw_labels(2)))
@@ -352,6 +359,17 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
+@pytest.mark.parametrize("background", ["Background", 0])
+def test_legend_can_name_the_background(colored, background):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": background, "0,128,255": "ball"}))
+    assert read_annotations(colored, VIDEO).class_names == {1: "ball"}
+
+
+def test_class_of_a_legend_gets_an_unused_id(colored):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 1}))
+    assert read_annotations(colored, VIDEO).class_names == {2: "person"}
+
+
 def test_missing_legend_is_named(colored):
     with pytest.raises(InputError, match=r"legend\.json"):
         read_annotations(colored, VIDEO)
@@ -360,6 +378,7 @@ def test_missing_legend_is_named(colored):
 @pytest.mark.parametrize(("legend", "words"), [
     ({"#ff0000": "person"}, "0,128,255"),
     ({"#ff0000": -1}, "nor an object id"),
+    ({"#ff0000": True}, "neither a class name"),
     ({"#ff0000": None}, "neither a class name"),
     ({"red": "person"}, "expected colors"),
     ({"300,0,0": "person"}, "not a color"),

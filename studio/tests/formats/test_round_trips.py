@@ -70,7 +70,8 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
             read_annotations(path, video)
         return
     found = read_annotations(path, video)
-    assert all((found.mask(index) == ids).all() for index, ids in enumerate(frames))
+    for index, ids in enumerate(frames):
+        np.testing.assert_array_equal(found.mask(index), ids)
     assert found.class_names == {n: {2: "dog"}.get(n, "cat") for n in np.unique(frames).tolist() if n}
 
 
@@ -155,12 +156,19 @@ def test_pycocotools_decodes_mots(tmp_path):
         mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
         assert int(number) // 1000 == int(class_id)
         seen[int(frame)] += mask * (int(number) % 1000)
-    assert all((seen[frame] == draw_labels(frame)).all() for frame in range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(seen[frame], draw_labels(frame))
 
 
 def test_mots_rejects_ids_from_1000(tmp_path):
     with pytest.raises(InputError, match="object 1000"):
         write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(draw_labels(0) > 0))]}))
+
+
+def test_mots_omits_objects_without_pixels(tmp_path):
+    frames = {frame: [Region(3, encode_rle(draw_labels(2) * frame > 0))] for frame in (0, 1)}
+    path = write("mots", tmp_path, Annotations(SIZE, frames))
+    assert [line.split()[0] for line in path.read_text().splitlines()] == ["1"]
 
 
 def test_blank_line_of_yolo_is_not_a_class(tmp_path):
@@ -179,6 +187,7 @@ def test_yolo_line_joins_parts_of_an_object(tmp_path):
     lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
     assert [line[0] for line in lines] == ["1", "0"]
     points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
+    assert np.abs(np.diff(points, axis=0)).sum() < 70  # joined where the parts are nearest
     drawn, ball = decode_rle(fill_polygons([points.ravel().tolist()], SIZE), SIZE), draw_labels(3) == 7
     assert (drawn & ball).sum() > 0.95 * ball.sum()
     assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
@@ -268,6 +277,13 @@ def test_gaps_in_yolo_classes_get_names(tmp_path):
     annotations.classes["person"] = 2**31  # data.yaml would name as many classes
     with pytest.raises(InputError, match="class id 2147483647 is above 100000"):
         write("yolo", tmp_path, annotations)
+
+
+def test_yolo_class_ids_from_zero_are_kept(tmp_path):
+    annotations = sample_annotations()
+    annotations.classes = {"person": 0, "ball": 1}
+    path = write("yolo", tmp_path, annotations)
+    assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {0: "person", 1: "ball"}
 
 
 @pytest.mark.parametrize("name", EXACT)

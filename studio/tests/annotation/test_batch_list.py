@@ -1,0 +1,251 @@
+"""The list of a batch: its clips, their order, records and thumbnails."""
+
+import io
+from contextlib import closing
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import InputError, JobOptions, open_frames, track, write_mask
+from aotlab.internal import write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord
+from aotlab_studio import annotate as cli
+from aotlab_studio.batch import clips
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import find_clips
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import find_project
+from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
+from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
+from aotlab_studio.session.opening import open_document
+from aotlab_studio.utils.files import STAGED, read_json
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
+from studio.tests.annotation.results import (
+    change_record,
+    find_clip,
+    open_clip,
+    set_status,
+)
+from studio.tests.annotation.sessions import (
+    change_rows,
+    draw,
+    open_session,
+)
+from studio.tests.annotation.trackers import TruthTracker
+
+
+def test_list_starts_with_the_worst_video(served_list):
+    clips = served_list.get("/clips").json()
+    assert [clip["name"] for clip in clips] == ["b", "a", "c"]
+    assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
+    assert {clip["status"] for clip in clips} == {"open"}
+
+
+def test_corrected_video_is_listed_with_the_others(batch):
+    with batch.use("b", "Ann") as session:
+        for index in range(LENGTH):
+            draw(session, index, 1)
+    assert [(clip.name, clip.sentences) for clip in batch.list_clips()] == [("a", []), ("b", []), ("c", [])]
+
+
+def test_thumbnail_is_cached_by_its_digest(served_list):
+    thumbnail = served_list.get("/thumbnail/b").headers
+    assert (thumbnail["content-type"], thumbnail["cache-control"]) == ("image/jpeg", "no-store")
+    assert "max-age" in served_list.get("/thumbnail/b?digest=1").headers["cache-control"]
+    assert served_list.get("/thumbnail/x").status_code == 409
+
+
+def test_clip_is_served_below_its_name(served_list):
+    assert b"batch.js" in served_list.get("/").content
+    assert b"main.js" in served_list.get("/clip/b/").content
+    assert served_list.get("/clip/b/page/main.js").status_code == 200
+    assert served_list.get("/clip/b/labels/0").status_code == 200
+    assert served_list.open("clip/b/socket").do("describe")["result"]["name"] == "b"
+    assert served_list.get("/clip/x/").text == "x: no such clip; open the list"
+
+
+def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
+    for name in ("one", "two", "three"):
+        draw_folder(tmp_path / name)
+    assert find_clips(tmp_path / "one") == []  # a folder of frames
+    assert [(clip.name, clip.status, clip.untracked) for clip in make_batch(tmp_path).list_clips()] == [
+        (name, "open", False) for name in ("one", "three", "two")
+    ]
+
+
+def test_videos_with_the_most_to_check_come_first(tmp_path, make_batch, monkeypatch):
+    monkeypatch.setattr(
+        "aotlab_studio.batch.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames)
+    )
+    for name, count in (("one", 0), ("three", 4), ("two", 5)):
+        with closing(open_session(draw_folder(tmp_path / name))) as session:
+            for index in range(count):
+                draw(session, index, 1)
+    batch = make_batch(tmp_path)
+    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [("two", 3), ("three", 3), ("one", 0)]
+
+
+def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
+    draw_folder(tmp_path / "one")
+    batch = make_batch(tmp_path)
+    width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
+
+    def read():
+        return np.array(Image.open(io.BytesIO(batch.draw_thumbnail("one")))).astype(int)
+
+    assert read().shape == (height, width, 3)
+    assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
+    with closing(open_session(tmp_path / "one")) as session:
+        for index in (3, 5):
+            draw(session, index, 1)
+    assert read().shape == (height, 2 * width + 8, 3)
+    assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
+
+
+def test_list_reads_only_changed_records(results, batch, monkeypatch):
+    shown, read = batch.list_clips(), []
+    read_job = clips.read_job
+    monkeypatch.setattr(clips, "read_job", lambda folder: [read.append(folder.name), read_job(folder)][1])
+    assert batch.list_clips() == shown
+    assert read == []
+    change_record(results / shown[0].name, status="failed", error="damaged video")
+    assert find_clip(batch, shown[0].name).error == "damaged video"
+    assert read == [shown[0].name]
+
+
+def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, begin_request):
+    change_record(results / "a", written=[], status="failed", error="no mask")
+    (clip, *_) = batch.list_clips()
+    assert (clip.name, clip.error) == ("a", "no mask")
+    with batch.use("a", "Ann", is_page=True) as session:
+        draw(session, 0, 1)
+    clip = find_clip(batch, "a")
+    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
+    change_record(results / "a", video=str(results / "none"))
+    batch.close()
+    with pytest.raises(InputError, match="no such file or folder"):
+        begin_request(make_batch(results), "a")
+
+
+def test_opening_a_clip_removes_files_of_a_killed_export(results, batch):
+    (results / "a" / STAGED).mkdir()
+    with batch.use("a", "Ann"):
+        assert not (results / "a" / STAGED).exists()
+
+
+def test_clips_of_a_killed_list_are_shown(results, make_batch):
+    change_record(results / "c", status="unfinished")
+    batch = make_batch(results)
+    assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
+
+
+def test_batch_of_links_finds_projects_of_their_videos(tmp_path, make_batch):
+    for name in ("one", "two"):
+        video = draw_folder(tmp_path / "videos" / name)
+        (tmp_path / "links").mkdir(exist_ok=True)
+        (tmp_path / "links" / name).symlink_to(video)
+    for path in (tmp_path / "videos" / "one", tmp_path / "links" / "two"):
+        with closing(open_session(path, project=path.with_name(f"{path.name}.aotlab"))) as session:
+            draw(session, 0, 1)
+    batch = make_batch(tmp_path / "links")
+    assert [clip.objects for clip in batch.list_clips()] == [1, 1]
+    for name in ("one", "two"):
+        with batch.use(name, "Ann") as session:
+            assert session.document.snapshot.labels(0).any()
+
+
+def test_masks_beside_videos_are_not_listed(tmp_path):
+    for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [clip.name for clip in find_clips(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    (tmp_path / "cover.jpg").touch()
+    assert len(find_clips(tmp_path)) == 3
+    for name in ("00001.png", "00002.png"):
+        (tmp_path / name).touch()
+    assert len(find_clips(tmp_path)) == 3  # folders of frames count too
+    (tmp_path / "00003.png").touch()
+    assert find_clips(tmp_path) == []  # a folder of frames
+
+
+def test_folder_of_tiff_images_is_no_batch(tmp_path):
+    for index in range(3):
+        (tmp_path / f"{index:05d}.tif").touch()
+    assert find_clips(tmp_path) == []
+
+
+def test_link_and_its_target_have_one_project(tmp_path):
+    video, link = draw_folder(tmp_path / "videos" / "one"), tmp_path / "link"
+    link.symlink_to(video)
+    with closing(open_session(link)) as session:
+        assert session.document.folder == find_project(video) == tmp_path / "videos" / "one.aotlab"
+
+
+def test_damaged_project_is_listed_with_its_error(results, batch):
+    set_status(batch, "a", "Ann", "accepted")
+    change_rows(results / "a.aotlab", "UPDATE header SET content = '{'")
+    clips = {clip.name: clip for clip in batch.list_clips()}
+    assert "project.sqlite: the header: not readable" in clips["a"].error
+    assert clips["b"].error == clips["c"].error == ""
+
+
+def test_folder_without_batch_rejected(tmp_path):
+    with pytest.raises(InputError, match="holds neither videos nor results"):
+        Batch(draw_folder(tmp_path / "clip"), open_clip)
+
+
+def test_command_serves_a_batch(results, capsys, never_served):
+    assert cli.main([str(results), "--no-browser"]) == 0
+    assert "batch: 3 videos" in capsys.readouterr().out
+    assert cli.main([str(results), "--no-browser", "--project", "p"]) == 2
+    assert "--project p: a batch has" in capsys.readouterr().err
+
+
+class DoubtfulTracker(TruthTracker):
+    """Is unsure of frame 7."""
+
+    def change_logits(self, logits, index, *, is_drawn):
+        return logits / 10 if index == 7 else logits
+
+
+def test_list_and_page_show_the_same_checks(tmp_path):
+    video, clip = draw_folder(tmp_path / "a"), tmp_path / "batch" / "a"
+    mask = truth(0)
+    mask[30:38, 2:10] = 1  # the drawn mask has two parts
+    write_mask(tmp_path / "a.png", mask)
+    result = track(open_frames(video), {0: mask}, clip, DoubtfulTracker(), JobOptions(write=("masks", "review")))
+    written = [path.name for path in result.written.values()]
+    record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
+    write_job_record(clip, record)
+    review = read_json(clip / REVIEW_FILE, VideoReview)
+    listed = [(check.frame, check.object_id) for check in review.check]
+    with closing(open_clip(clip)) as session:
+        shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
+    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
+
+
+def test_same_video_opens_clips_of_a_list(results, make_batch, begin_request):
+    open_document(results / "a").close()
+    frame = results.parent / "videos" / "a" / "00000.png"
+    frame.write_bytes((frame.parent / "00001.png").read_bytes())
+    refusing = make_batch(results, partial(cli.open_session, loader=None))
+    with pytest.raises(InputError, match="annotate --same-video"):
+        begin_request(refusing, "a")
+    batch = make_batch(results, partial(cli.open_session, loader=None, same_video=True))
+    assert begin_request(batch, "a").document.frames.name == "a"
+
+
+def test_foreign_or_damaged_record_keeps_the_status(results, batch):
+    with batch.use("a", "Ada") as session:
+        editing.change_object(session.document, 1, name="bear")
+    set_status(batch, "a", "Ada", "accepted")
+    change_record(results / "a", input_digests={"video": "another"}, fingerprint={"sha256": "0"})
+    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    change_record(results / "a", fingerprint={})  # tracked again
+    assert Document.read(results / "a.aotlab").status.value == "in progress"
+    set_status(batch, "a", "Ada", "accepted")
+    (results / "a" / JOB_RECORD).write_bytes(b"x")
+    assert Document.read(results / "a.aotlab").status.value == "accepted"
