@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 
 from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
 from aotlab.utils.errors import require, require_extra
-from aotlab.utils.files import reading
+from aotlab.utils.files import is_file_name, reading
 
+MAX_PIXELS = 2**28
+"""Largest number of pixels of TIFF and EXR images; Pillow has its own limit."""
 MAX_CHANNELS = 3
 """Largest number of channels of a TIFF, shown as red, green and blue."""
 UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
@@ -55,6 +58,7 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 def _read_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG; Pillow reduces colors to 8 bits, and OpenCV pads truncated files."""
+    require_extra("video", "cv2")
     import cv2
 
     with open_image(path) as image:
@@ -81,6 +85,9 @@ def _read_exr(path: Path) -> np.ndarray:
                 np.array(file.header()[name], np.int64)[:, ::-1] + [[0], [1]]
                 for name in ("dataWindow", "displayWindow")
             )
+        for start, end in (data_window, display_window):
+            if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
+                raise ValueError("too many pixels")
         with OpenEXR.File(str(path)) as file:
             channels = file.channels()
             name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
@@ -111,6 +118,11 @@ class TiffStack:
         self.path, self._lock = path, threading.Lock()
         with reading(path, RESAVE_ADVICE):
             file = tifffile.TiffFile(path)
+            for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
+                # opened with the first series; only regular files of the folder may be
+                part_path = path.parent / part
+                if not is_file_name(part) or (part_path.exists() and not part_path.is_file()):
+                    raise ValueError(f"its part {part[:80]!r} is not a file next to it")
             shapes = {series.shape for series in file.series}
             self._series: Any = file.series[0]
             self._axes, self._page = str(self._series.axes), self._series.keyframe
@@ -149,6 +161,8 @@ class TiffStack:
         supported = len(sizes) == len(self._axes) and {"Y", "X"} <= set(sizes)
         if not supported or too_many or len(frames) > 1 or len(channels) > 1:
             raise ValueError(f"unsupported axes {self._axes} of {self._series.shape}")
+        if sizes["Y"] * sizes["X"] > MAX_PIXELS:
+            raise ValueError(f"{sizes['X']}×{sizes['Y']} pixels are too many")
         return (frames[0], sizes[frames[0]]) if frames else ("", 1)
 
     def _read_pages(self, part: tuple[slice, ...]) -> np.ndarray:

@@ -83,6 +83,9 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
     """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
+    if len(set(ids.values())) < len(ids):
+        names = ", ".join(sorted(folder.name for folder in ids))
+        raise InputError(f"two of the folders {names} have the same object id; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
     # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds

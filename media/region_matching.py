@@ -28,7 +28,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
         frame: frame to which a file with a single frame belongs; None: the frame that the file names.
 
     Raises:
-        InputError: no object, another video's frames, or ambiguous regions.
+        InputError: no object, too many, another video's frames, or ambiguous regions.
     """
     regions = parsed.regions
     if frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
@@ -39,6 +39,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     require(visible, NO_OBJECT)
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
+    require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
     result.frames = {index: [] for index in sorted({index for index, _ in in_video})}
     for (index, region), key in zip(visible, keys, strict=True):

@@ -1,12 +1,13 @@
 """Run lengths of masks, COCO's compressed text, boxes, and polygons filled as by COCO's tools."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+MAX_OUTLINE_LENGTH = 2_000_000
+"""Largest length of one outline in pixels; drawing takes memory in proportion."""
 
 
 def encode_rle(mask: np.ndarray) -> np.ndarray:
@@ -23,19 +24,24 @@ def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
     return flat.reshape(size[1], size[0]).T
 
 
-def parse_rle(counts: Any, size: Size) -> np.ndarray:
+def parse_rle(counts: object, size: Size) -> np.ndarray:
     """Return the run lengths of counts or of COCO's compressed text.
 
-    Raises `ValueError` if they do not fill the image, and the errors of NumPy for other values.
+    Raises `ValueError` if they do not fill the image.
     """
-    rle = np.array(decompress_rle(counts) if isinstance(counts, str) else counts, np.int64)
-    if rle.sum() != size[0] * size[1] or rle.min() < 0:
+    rle = decompress_rle(counts) if isinstance(counts, str) else counts
+    if (
+        not isinstance(rle, list)
+        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
+        or sum(rle) != size[0] * size[1]
+    ):
         raise ValueError(f"its run lengths do not fill an image of {size[1]}×{size[0]}")
-    return rle if rle[1:].all() else encode_rle(decode_rle(rle, size))  # without empty runs
+    result = np.array(rle, dtype=np.int64)
+    return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
 
 
-def decompress_rle(text: str) -> list[int]:
-    """Return the counts of COCO's compressed run lengths.
+def decompress_rle(text: str) -> list[int] | None:
+    """Return the counts of COCO's compressed run lengths; None if the text is damaged.
 
     A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the fourth
     count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
@@ -44,6 +50,8 @@ def decompress_rle(text: str) -> list[int]:
     count = shift = 0
     for letter in text:
         code = ord(letter) - 48
+        if not 0 <= code < 64 or shift == 60:  # at most 12 letters
+            return None
         count |= (code & 31) << shift
         shift += 5
         if code & 32 == 0:
@@ -51,7 +59,7 @@ def decompress_rle(text: str) -> list[int]:
                 count -= 1 << shift
             counts.append(count + counts[-2] if len(counts) > 2 else count)
             count = shift = 0
-    return counts
+    return counts if shift == 0 else None
 
 
 def compress_rle(rle: np.ndarray) -> str:
@@ -82,7 +90,7 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray
     """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
 
     Raises:
-        ValueError: fewer than three points, or a coordinate far outside or not a number.
+        ValueError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
     """
     from pycocotools import mask as coco
 
@@ -98,7 +106,9 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     valid = count >= 6 and not count % 2
     valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
     if valid and max(points) > 1:  # else fractions of the image
-        return [float(value) for value in points]
+        corners = np.reshape([*points, *points[:2]], (-1, 2))
+        if np.abs(np.diff(corners, axis=0)).max(axis=1).sum() <= MAX_OUTLINE_LENGTH:
+            return [float(value) for value in points]
     raise ValueError(
         f"a polygon of {count} coordinates cannot be drawn: expected three points or more in pixels, not fractions, "
         f"of an image of {size[1]}×{size[0]}"

@@ -20,7 +20,7 @@ from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import digest_samples, reading
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def open_frames(
         InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels`` or
             ``rate`` are invalid, or given for a video file or a stream.
     """
+    require(source != "", "source: empty; give a path, a URL, or a camera")  # else the working directory
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):

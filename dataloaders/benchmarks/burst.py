@@ -13,7 +13,10 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.matching import order_names
-from aotlab.utils.files import raise_if_missing, read_json, reading
+from aotlab.utils.files import raise_if_missing, read_json, reading, require_file_name
+
+MAX_TRACKS = 65534
+"""Largest number of tracks in a sequence; ids are 16-bit."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,25 @@ def find_annotation_file(root: Path, split: str) -> Path:
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
     with reading(path):
-        return [parse_sequence(entry) for entry in read_json(path, "expected BURST's annotations there")["sequences"]]
+        return [
+            parse_sequence(entry, str(path))
+            for entry in read_json(path, "expected BURST's annotations there")["sequences"]
+        ]
 
 
-def parse_sequence(entry: Mapping[str, Any]) -> BurstSequence:
-    """Parse an entry of ``sequences``. Errors of an invalid entry are of any type."""
-    source, sequence = entry["dataset"], entry["seq_name"]
+def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
+    """Parse an entry of ``sequences``; ``name``: the file, for messages. Errors of an invalid entry are of any type."""
+    source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
+    annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
     rle_by_frame = ({str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"])
-    rle = dict(zip(entry["annotated_image_paths"], rle_by_frame, strict=True))
+    rle = dict(zip(annotated, rle_by_frame, strict=True))
     ids = {track for frame in rle.values() for track in frame} | set(entry["track_category_ids"])
+    if len(rle) < len(annotated) or len(ids) > MAX_TRACKS:
+        raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
         f"{source}-{sequence}",
         f"{source}/{sequence}",
-        tuple(entry["all_image_paths"]),
+        tuple(require_file_name(file, name) for file in entry["all_image_paths"]),
         (int(entry["height"]), int(entry["width"])),
         tuple(sorted(ids, key=int)),
         rle,

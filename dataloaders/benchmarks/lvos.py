@@ -7,6 +7,8 @@ from typing import Any
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 
+MAX_FRAME = 10**7
+"""Largest frame number in the metadata."""
 FRAME_STEP = 5
 """Interval between labeled frames."""
 
@@ -50,5 +52,7 @@ def read_lvos(root: Path, split: str) -> list[Video]:
 def _read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
     """Read the metadata of an object."""
     start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
+    if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
+        raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
     stems = tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP))
     return ObjectInfo(object_id, stems, num_frames=length)

@@ -223,7 +223,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
-            name: {key: {} for key in items} if isinstance(items, list) else dict(items)
+            require_file_name(name, str(path)): {key: {} for key in items} if isinstance(items, list) else dict(items)
             for name, items in videos.items()
         }
 
@@ -235,9 +235,13 @@ def read_objects(
 
     ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
     """
+    from aotlab.media.masks import VOID
+
     items = []
     for object_id, entry in objects.items():
         with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
+            if not 0 < int(object_id) < VOID:
+                raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))
     items.sort(key=lambda item: item.object_id)
     objects_with_frames = tuple(item for item in items if item.frames)

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 
 from aotlab.media.images import read_image
-from aotlab.media.masks import write_mask
+from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading, remove, require_file_name, write_bytes, write_text
+from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
 ANNOTATION_SIZE = (1080, 1920)
@@ -109,8 +110,11 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
             tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
             image, annotations = entry["image"], entry["annotations"]
-            outlines = tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations)
-            frame = Frame(image["video"], image["name"], outlines)
+            frame = Frame(
+                require_file_name(image["video"], str(path)),
+                require_file_name(image["name"], str(path)),
+                tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations),
+            )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
     return sequences
 
@@ -119,6 +123,8 @@ def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, in
     """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
+    if not 0 < len(names) < VOID:
+        raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 
@@ -134,6 +140,8 @@ def draw_labels(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
 def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
     outlines = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
+    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
+        raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
     return tuple(points.astype(np.int32) for points in outlines)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
-from aotlab.utils.files import raise_if_missing
+from aotlab.utils.files import raise_if_missing, require_file_name
 
 
 def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
@@ -24,7 +24,7 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
     meta = sequences.read_metadata(folder / "meta.json")
 
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
-        stems = tuple(order_names(entry["frames"]))
+        stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
         return ObjectInfo(object_id, stems, is_seen)
 

@@ -55,6 +55,6 @@ def _select_sequences(
     """Yield the entries of the sequences with these names, as stored and parsed."""
     with reading(annotations):
         for entry in tree["sequences"]:
-            sequence = parse_sequence(entry)
+            sequence = parse_sequence(entry, str(annotations))
             if sequence.name in names:
                 yield entry, sequence

@@ -89,6 +89,8 @@ def test_result_of_another_size_or_object_rejected(root, tmp_path):
 
 @pytest.mark.parametrize("change", [
     {"segmentations": []},
+    {"seq_name": "../../evil"},
+    {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
     {"segmentations": [{"x": {"rle": "a"}}, {}, {}]},
     {"height": "tall"},
     {"segmentations": 3},

@@ -12,7 +12,7 @@ from aotlab.internal import format_coco, write_job_record
 from aotlab.media.job_record import require_tracked_frames
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
-from aotlab.media.regions import ParsedFile, ParsedRegion
+from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.sdk import Annotations, JobRecord, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
@@ -129,6 +129,13 @@ def test_palette_masks_beside_a_legend_have_ids(tmp_path):
     np.testing.assert_array_equal(read_annotations(tmp_path, VIDEO).mask(0), draw_labels(0))
 
 
+def test_two_folders_of_one_object_rejected(tmp_path):
+    for name in ("1", "01"):
+        save_binary(tmp_path / name / "00000.png", draw_labels(0) == 3)
+    with pytest.raises(InputError, match="two of the folders 01, 1 have the same object id"):
+        read_annotations(tmp_path, VIDEO)
+
+
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
 def test_photo_is_not_a_mask(tmp_path, name):
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
@@ -243,6 +250,12 @@ def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: lambda path, video: empty)
     with pytest.raises(InputError, match=r"first\.box: contains no object"):
         read_annotations(tmp_path / "first.box", VIDEO, frame=5)
+
+
+def test_more_objects_than_ids_rejected():
+    regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
+    with pytest.raises(InputError, match="has more than 65535 objects; split it"):
+        match_regions(ParsedFile(regions), VIDEO)
 
 
 def test_parts_of_an_object_are_joined_with_their_attributes():

@@ -11,7 +11,7 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.evaluation.submit.archive import standardize_mask
 from aotlab.media.frames import store_frame
-from aotlab.media.high_bit_depth import read_raw_image
+from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.levels import Levels, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
@@ -196,6 +196,18 @@ def test_missing_library_names_its_extra(stack, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     with pytest.raises(InputError, match=r"tifffile must be installed .* pip install 'aotlab\[images\]'"):
         open_frames(stack)
+
+
+@pytest.mark.parametrize("part", ["pipe.tif", "../other.tif", "/etc/passwd"])
+def test_ome_tiff_part_that_is_not_beside_it_rejected(part, tmp_path):
+    make_pipe(tmp_path / "pipe.tif")
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 16, 16), np.uint8), metadata={"axes": "TYX"}, ome=True)
+    planes = f'<TiffData FirstT="1" IFD="0"><UUID FileName="{part}">urn:uuid:1</UUID></TiffData></Pixels>'
+    description = tifffile.TiffFile(path).ome_metadata.replace("</Pixels>", planes)
+    tifffile.tiffcomment(path, description.encode())
+    with pytest.raises(InputError, match="is not a file next to it"):
+        TiffStack(path)
 
 
 def test_pipe_among_images_rejected(tmp_path):

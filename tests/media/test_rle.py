@@ -25,15 +25,24 @@ def test_run_lengths_equal_those_of_pycocotools(density):
     np.testing.assert_array_equal(decode_rle(parse_rle(text, mask.shape), mask.shape), mask)
 
 
-@pytest.mark.parametrize("counts", ["", "zzzzzz", "PPPPPPPP0", "o", [], [-1, 961], [960, 1]])
+@pytest.mark.parametrize("counts", [
+    "", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30], [10**15],
+    [2**40, 2**40], [-5, 965], "~~~~~~~~~~~~", "ooooooooooooooo", "Pn" + "P" * 10 + "0",  # 960 in 13 letters
+])  # fmt: skip
 def test_incomplete_run_lengths_rejected(counts):
     with pytest.raises(ValueError, match="40×24"):
         parse_rle(counts, (24, 40))
 
 
+def test_unfinished_last_count_rejected():
+    text = compress_rle(encode_rle(np.ones((24, 40), bool)))
+    with pytest.raises(ValueError, match="40×24"):
+        parse_rle(text + "P", (24, 40))  # says that more letters follow
+
+
 @pytest.mark.parametrize("points", [
     [], [1, 1, 2, 2], [1, 1, 2, 2, 3], "1,1", [0.1, 0.1, 0.9, 0.1, 0.9, 0.8], [1, 1, 2, 2, 181, 3],
-    [1, 1, 2, 2, float("nan"), 3], [1, 1, 2, 2, "3", 3], [1, 1, 2, 2, -(10**30), 3],
+    [1, 1, 2, 2, float("nan"), 3], [1, 1, 2, 2, "3", 3], [1, 1, 2, 2, -(10**30), 3], [0, 0, 40, 24] * 30000 + [1, 1],
 ])  # fmt: skip
 def test_invalid_polygon_rejected(points):
     with pytest.raises(ValueError, match=r"cannot be drawn: expected three points or more in .* 40×24"):

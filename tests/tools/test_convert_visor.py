@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.visor_conversion import Frame, number_objects
 from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
+from aotlab.utils.errors import InputError
 
 
 def box(left, top, right, bottom):
@@ -136,7 +138,9 @@ def test_broken_files_are_reported_and_skipped(source, capsys):
 
 BROKEN = [
     ({"subsequence": "../../evil"}, [1, 1], "is not a plain name"),
-    *(({}, point, "P02_01.json: not readable") for point in (["a", 3], [1])),
+    ({"name": "/tmp/evil.jpg"}, [1, 1], "is not a plain name"),
+    ({"video": ".."}, [1, 1], "is not a plain name"),
+    *(({}, point, "P02_01.json: not readable") for point in ([1e12, 3], [None, 3], ["a", 3], [1])),
 ]
 
 

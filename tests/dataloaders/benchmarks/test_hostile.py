@@ -41,15 +41,16 @@ def test_unsafe_names_in_lists_rejected(root, dataset):
             open_dataset(dataset, root)
 
 
-def test_unsafe_name_in_metadata_is_a_problem_of_its_video(root):
-    miniatures.make("youtubevos2019", root)
-    path = root / METADATA["youtubevos2019"]
+@pytest.mark.parametrize("dataset", ["youtubevos2019", "lvosv2"])
+def test_unsafe_names_in_metadata_rejected(root, dataset):
+    miniatures.make(dataset, root)
+    path = root / METADATA[dataset]
     whole = path.read_text()
     for name in EVIL:
         path.write_text(whole)
         change_metadata(path, lambda videos, name=name: videos.update({name: next(iter(videos.values()))}))
-        (error,) = filter(None, (video.load_error for video in open_dataset("youtubevos2019", root)))
-        assert "is not a plain name" in error
+        with pytest.raises(InputError, match=r"meta\.json: .* is not a plain name"):
+            open_dataset(dataset, root)
 
 
 BROKEN_META = [
@@ -82,8 +83,11 @@ def span(start, end, count):
 
 OBJECTS = [
     *[("youtubevos2019", {"1": entry}) for entry in (None, [], {}, {"frames": 3}, frames(3, 4), frames("0", None))],
-    *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "1" * 5000)],
-    ("lvosv2", {"1": span(None, 9, 2)}), ("lvosv2", {"1": span(9, 1, 2)}),
+    *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
+    ("youtubevos2019", {"1": frames("../../evil")}),
+    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None)],
+    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**10, 2), span(10**30, 10**31, 2), span(9, 1, 2))],
+    ("lvosv2", {"1": span(1, 9, 10**12)}),
 ]  # fmt: skip
 
 
