@@ -251,11 +251,12 @@ class JobRunner:
 
     def close(self) -> None:
         """Interrupt the running job and end the thread."""
-        self._closed = True
-        self.wake()
-        if self.job is not None:
-            self.job.stop(interrupt=True)
-            self.job.ended.wait(10)
+        with self._changed:
+            self._closed, job = True, self.job  # a request started before is still run by the thread, and ends
+            self._changed.notify_all()
+        if job is not None:
+            job.stop(interrupt=True)
+            job.ended.wait(10)
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
