@@ -27,7 +27,7 @@ from aotlab.utils.text import strip_credentials
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class JobRun:
     """Checked inputs of a video, and the folder of its results."""
 
@@ -129,7 +129,7 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
     record = make_record(job, frames)
     run = JobRun(record, folder, options, source, frames, masks, prompts, removals, job.overrides, job.segmenter)
     run.complete(job.classes, subject)
-    settings = result_settings(loader, options)  # loads PyTorch, so after all other checks
+    settings = result_settings(loader, options, from_list=from_list)  # loads PyTorch, so after all other checks
     record.input_digests = {"recording": secrets.token_hex()}  # no other run has the same frames
     if from_list or run.is_repeatable:
         record.input_digests = digest_inputs(job, settings, record, frames.number(frames.first))

@@ -20,11 +20,12 @@ SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """Patterns of files beside a mask file that its reader may use."""
 
 
-def result_settings(loader: TrackerLoader, options: JobOptions) -> dict[str, Any]:
+def result_settings(loader: TrackerLoader, options: JobOptions, *, from_list: bool) -> dict[str, Any]:
     """Return the outputs, and everything except the job that masks depend on, as JSON values."""
+    added_outputs = {"review"} if from_list else set[str]()  # by `Batch`, if it is installed
     return {
         **loader.settings,
-        "write": sorted({*options.write}),
+        "write": sorted({*options.write} - added_outputs),
         "both_directions": options.both_directions,
         "removals": [list(removal) for removal in options.removals],
         "by_name": options.by_name,

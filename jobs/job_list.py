@@ -107,11 +107,16 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 with reading(f"{path}, line {number}", "give a JSON object per line"):
-                    yield number, dict(json.loads(line).items())
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError("expected an object")
+                yield number, row
         return
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
     with reading(path, "separate columns by commas, and several values of a column by ;"):
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        if len({*reader.fieldnames}) < len(reader.fieldnames):
+            raise ValueError(f"a header of {', '.join(reader.fieldnames)}; expected each column once")
         for row in reader:
             if None in row or None in row.values():
                 columns = len(reader.fieldnames)

@@ -182,7 +182,7 @@ class Annotations(Mapping[int, np.ndarray]):
         return self.frame_names.get(frame, f"{frame:05d}")
 
     def mask(self, frame: int) -> np.ndarray:
-        """Return H×W object ids on a frame, 0 is background; uint16 if an id is above 254, as 255 is void in uint8."""
+        """Return H×W object ids on a frame, 0 is background, in the smallest unsigned type with a value to spare."""
         regions = self.frames.get(frame, ())
         largest = max((region.object_id for region in regions), default=0)
         mask = np.zeros(self.size, dtype=np.min_scalar_type(largest + 1))

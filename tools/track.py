@@ -277,6 +277,8 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(video, job_list)
+    if shard is not None and (dry_run or len(video) == 1):
+        raise UsageError("--shard: applies to runs of several videos; give --jobs, without --dry-run")
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
 

@@ -9,7 +9,7 @@ import sys
 from aotlab.utils.errors import require
 
 SPIN_COUNT = 4000
-"""Number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
+"""Number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000)."""
 SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables that set how threads wait."""
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4

@@ -133,6 +133,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable"),
     ("a.json", '[{"video": "a.mp4"}]', "line 1: not readable .*; give a JSON object per line"),
+    ("a.csv", "video,masks,video\na.mp4,a.png,b.mp4\n", "a header of video, masks, video; expected each column once"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "column must be one of .*, got video;masks"),
     ("a.csv", "video,mask\na.mp4,a.png\n", r"a.csv, line 2: column must be one of .*, got mask; did you mean masks\?$"),
     ("a.jsonl", "{", "line 1"),

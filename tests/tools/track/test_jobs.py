@@ -148,6 +148,7 @@ class Report(Output):
 
 
 def test_package_installed_later_keeps_finished_results(clips, out, repeater, monkeypatch):
+    monkeypatch.setattr("aotlab.jobs.batch.list_plugins", lambda group: {})
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
@@ -592,3 +593,11 @@ def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
     assert track(jobs, "--force") == 2
     assert "belongs to the results of a" in capsys.readouterr().err
     assert mask.is_file()
+
+
+@pytest.mark.parametrize("args", [["--jobs", "jobs.csv", "--dry-run"], ["a.mp4", "--box", "1,1,9,9"]])
+def test_shard_without_a_run_of_a_list_rejected(clips, run_expecting_error, monkeypatch, args):
+    monkeypatch.chdir(clips)
+    (clips / "jobs.csv").write_text("video\na.mp4\n")
+    (clips / "a.mp4").touch()
+    assert "--shard: applies to runs of several videos" in run_expecting_error(cli.main, *args, "--shard", "0/2")
