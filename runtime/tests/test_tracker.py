@@ -121,6 +121,14 @@ def test_forgotten_object_has_no_pixel(tracker):
     np.testing.assert_array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
+def test_full_group_stays_full_after_forgetting(tracker):
+    frames = draw_texture(3)
+    tracker.step(frames[0], draw_stripes(range(1, 11)))
+    tracker.forget(1)
+    tracker.step(frames[1], draw_stripes([99]))  # in a new group, as stored frames contain the identity of object 1
+    assert tracker.step(frames[2]).ids == tracker.ids == (*range(2, 11), 99)
+
+
 def test_masks_after_forgetting_equal_pytorch(exported):
     masks, labels = {0: draw_stripes(range(1, 13)), 3: draw_stripes([20, 2])}, []
     for tracker in (tracker.fresh() for tracker in exported[1:]):

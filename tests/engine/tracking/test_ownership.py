@@ -105,11 +105,15 @@ def test_claimed_component_becomes_the_main_one():
     assert np.nonzero(rule.main_labels == 2)[1].min() == 56
 
 
-def test_small_part_stays():
-    rule = start_rule(*TWO_RED)
-    labels, frame = draw_squares((1, 20, 10, RED))
-    labels[25:27, 44:46] = 1
-    assert rule.find_reassignments(labels, frame) == []
+@pytest.mark.parametrize(("width", "moves"), [(3, False), (4, True)])  # MIN_AREA is 3.5 pixels of this frame
+def test_part_of_three_pixels_stays(width, moves):
+    rule, labels, frame = ComponentOwnership(), np.zeros(SIZE, np.int32), np.full((*SIZE, 3), RED, np.uint8)
+    labels[20:23, 10:14], labels[20:23, 40:44] = 1, 2
+    for annotated in ([1, 2], [], []):
+        rule.update(labels, frame, annotated)
+    labels[labels == 2] = 0
+    labels[20, 44 : 44 + width] = 1
+    assert bool(rule.find_reassignments(labels, frame)) == moves
 
 
 def test_usual_area_is_the_median_of_the_last_frames():
