@@ -96,6 +96,8 @@ def main(
     is_int8 = precision == "int8"
     if is_int8 and not calibrate:
         raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
+    if quantize_encoder and not is_int8:
+        raise UsageError("--quantize-encoder: only with --precision int8")
     require_packages(provider if verify else None, calibrate=is_int8)
 
     clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []

@@ -71,6 +71,8 @@ class Graphs:
         session = self._sessions[name]
         try:
             outputs = session.run(None, {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()})
+        except MemoryError:
+            raise
         except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"graph {name}: {describe_error(error)}") from error
         return {node.name: output for node, output in zip(session.get_outputs(), outputs, strict=True)}

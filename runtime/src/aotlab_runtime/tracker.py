@@ -132,9 +132,9 @@ class Tracker:
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`, which `numpy.load` reads; an invalid one changes nothing."""
         content = unpack_state(state, self.graphs.digest)
+        banks = [MemoryBank.from_state(bank) for bank in content["banks"]]
         self.reset(content["length"])
-        self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
-        self.banks = [MemoryBank.from_state(state) for state in content["banks"]]
+        self._frame_shape, self.banks = content["frame_shape"] and tuple(content["frame_shape"]), banks
 
     def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background.

@@ -210,6 +210,12 @@ def test_project_without_its_header_is_damaged(video, project):
         open_document(video)
 
 
+def test_database_without_tables_is_damaged(video, project):
+    change_rows(project, "DROP TABLE header")
+    with pytest.raises(InputError, match="no such table: header.; replace it by"):
+        open_document(video)
+
+
 def test_result_that_cannot_be_read_again_is_not_stored(document):
     results, ids = document.tracked_masks, truth(0)
     with pytest.raises(ValueError, match="float"):

@@ -148,7 +148,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             remedy = DAMAGED_REMEDY
-            if isinstance(error, sqlite3.OperationalError):  # not damaged
+            if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):  # not damaged
                 remedy = "free space, or check that the folder exists and can be written"
                 remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error

@@ -21,7 +21,9 @@ def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
         return flags
     flags[layer.frames_to_track] = True
     flags[[*tracked.frames]] = False
-    for key, newer in layers.items():
+    for key, newer in reversed(layers.items()):
+        if not flags.any():  # in most corrections after the newest one
+            break
         replaces = key > layer_id and (newer.kind != "correction" or layer.kind == "correction")
         if replaces and object_ids.issubset(newer.objects):
             flags[newer.first : newer.last + 1] = False
