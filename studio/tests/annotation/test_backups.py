@@ -212,7 +212,7 @@ def test_project_without_its_header_is_damaged(video, project):
 
 def test_database_without_tables_is_damaged(video, project):
     change_rows(project, "DROP TABLE header")
-    with pytest.raises(InputError, match="no such table: header.; replace it by"):
+    with pytest.raises(InputError, match=r"no such table: header.; replace it by"):
         open_document(video)
 
 
