@@ -104,7 +104,7 @@ class State(Struct, frozen=True):
 
     objects: Mapping[int, ObjectInfo] = {}
     drawn_masks: Mapping[int, Mapping[int, str]] = {}
-    layers: Mapping[int, Layer] = {}
+    layers: dict[int, Layer] = {}
     merged: Mapping[int, int] = {}
     checked: Mapping[int, str] = {}
     notes: Mapping[int, str] = {}

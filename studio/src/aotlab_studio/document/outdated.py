@@ -22,9 +22,9 @@ def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
     flags[layer.frames_to_track] = True
     flags[[*tracked.frames]] = False
     for key, newer in reversed(layers.items()):
-        if not flags.any():  # in most corrections after the newest one
+        if key <= layer_id or not flags.any():
             break
-        replaces = key > layer_id and (newer.kind != "correction" or layer.kind == "correction")
+        replaces = newer.kind != "correction" or layer.kind == "correction"
         if replaces and object_ids.issubset(newer.objects):
             flags[newer.first : newer.last + 1] = False
     return flags
