@@ -208,7 +208,7 @@ def test_places_of_several_projects_are_kept(page, session):
     page.tab.evaluate("localStorage.aotlabother = JSON.stringify({ frame: 3 })")
     page.open()
     keys = page.tab.evaluate("Object.keys(localStorage)")
-    assert sorted(keys) == sorted(["aotlab", "aotlabother", f"aotlab{session.document.header.id}"])
+    assert {"aotlab", "aotlabother", f"aotlab{session.document.header.id}"} <= {*keys}  # earlier tests leave others
 
 
 @pytest.mark.slow
