@@ -131,8 +131,7 @@ def main(
     if print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 
-        print_settings(*(read_settings(path, config=preset, overrides=overrides) for path, preset, _ in models))
-        return 0
+        return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
     if not benchmark.dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
     output = output or Path("results", benchmark.dataset)
