@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab import Tracker
+from aotlab import InputError, Tracker
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
@@ -91,7 +91,10 @@ def main() -> None:
         from peers import prepare_tracking as prepare  # beside this file, which is on the path
     else:
         prepare = prepare_training if setting["train"] else prepare_tracking
-    run = prepare(setting)
+    try:
+        run = prepare(setting)
+    except InputError as error:
+        sys.exit(f"error: {error}")
     on_gpu = setting["device"].startswith("cuda")
     print("ready", flush=True)
     for _ in sys.stdin:
