@@ -87,13 +87,13 @@ def main() -> None:
     setting = json.loads(sys.stdin.readline())
     torch.set_num_threads(setting["threads"] or torch.get_num_threads())
     clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
-    if setting["config"] in ("edgetam", "sam2_tiny"):
-        from peers import prepare_tracking as prepare  # beside this file, which is on the path
-    else:
-        prepare = prepare_training if setting["train"] else prepare_tracking
     try:
+        if setting["config"] in ("edgetam", "sam2_tiny"):
+            from peers import prepare_tracking as prepare  # beside this file, which is on the path
+        else:
+            prepare = prepare_training if setting["train"] else prepare_tracking
         run = prepare(setting)
-    except InputError as error:
+    except (ImportError, InputError) as error:
         sys.exit(f"error: {error}")
     on_gpu = setting["device"].startswith("cuda")
     print("ready", flush=True)
