@@ -118,7 +118,7 @@ def main(
     flip: bool,
     scales: tuple[float, ...],
     feedback: str,
-    dataset: str,
+    dataset: str | None,
     root: Path | None,
     split: str,
     sequence: tuple[str, ...],
@@ -129,7 +129,6 @@ def main(
     print_config: bool,
     device: str,
 ) -> int:
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if print_config:
@@ -138,6 +137,7 @@ def main(
         return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
     if not dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     output = output or Path("results", dataset)
     require_extra("score")
     # data set and output are checked before the slow part

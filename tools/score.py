@@ -169,7 +169,7 @@ def main(
     results: tuple[Path, ...],
     *,
     annotations: Path | None,
-    dataset: str,
+    dataset: str | None,
     root: Path | None,
     split: str,
     sequence: tuple[str, ...],
@@ -180,14 +180,14 @@ def main(
     draw_folder: Path | None,
     force: bool,
 ) -> int:
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
-    if annotations is None and not dataset:
+    benchmark = BenchmarkOptions(dataset or "", root, split, sequence, new_objects)
+    if not (annotations or dataset):
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    hota = annotations is None and DATASETS[dataset].hota
+    hota = dataset is not None and DATASETS[dataset].hota
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if draw_folder is not None and not worst:

@@ -44,12 +44,11 @@ root = option("--root", type=Folder, help="folder of the data set (default: in $
 
 
 def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
-    """Return ``--dataset``, one of ``names``; empty if unset."""
+    """Return ``--dataset``, one of ``names``; None if unset."""
     return option(
         "--dataset",
         metavar="NAME",
         type=Choice([*names], case_sensitive=False),
-        callback=lambda ctx, param, name: name or "",
         help=f"{help}one of {', '.join(names)}",
         **attributes,
     )
