@@ -110,25 +110,12 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     print_config,
 )
 def main(
-    overrides: tuple[str, ...],
-    *,
-    checkpoint: tuple[Path, ...],
-    config: tuple[str, ...],
-    weights: tuple[float, ...],
-    flip: bool,
-    scales: tuple[float, ...],
-    feedback: str,
-    dataset: str | None,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
-    all_frames: bool,
-    output: Path | None,
-    force: bool,
-    print_config: bool,
-    device: str,
-) -> int:
+    overrides: tuple[str, ...], *,
+    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool, all_frames: bool,
+    output: Path | None, force: bool,
+    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str,
+    checkpoint: tuple[Path, ...], config: tuple[str, ...], device: str, print_config: bool,
+) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if print_config:

@@ -166,20 +166,11 @@ def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force_file
 def main(
-    results: tuple[Path, ...],
-    *,
+    results: tuple[Path, ...], *,
     annotations: Path | None,
-    dataset: str | None,
-    root: Path | None,
-    split: str,
-    sequence: tuple[str, ...],
-    new_objects: bool,
-    json_file: Path | None,
-    workers: int,
-    worst: int,
-    draw_folder: Path | None,
-    force: bool,
-) -> int:
+    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
+    json_file: Path | None, workers: int, worst: int, draw_folder: Path | None, force: bool,
+) -> int:  # fmt: skip
     benchmark = BenchmarkOptions(dataset or "", root, split, sequence, new_objects)
     if not (annotations or dataset):
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")

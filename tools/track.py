@@ -260,35 +260,14 @@ def track_list(
 )
 @tracker_options()
 def main(
-    video: tuple[str, ...],
-    *,
-    masks: tuple[str, ...],
-    output: Path | None,
-    write: tuple[str, ...],
-    review: bool,
-    force: bool,
-    dry_run: bool,
-    boxes: tuple[str, ...],
-    points: tuple[str, ...],
-    not_points: tuple[str, ...],
-    segmenter: tuple[Path, Path] | None,
-    classes: tuple[str, ...],
-    both_directions: bool,
-    remove: tuple[tuple[int, int], ...],
-    start: int | None,
-    end: int | None,
-    frame_numbers: str,
-    levels: str | None,
-    rate: str | None,
-    realtime: bool,
-    timeout: float,
-    job_list: Path | None,
-    shard: Shard | None,
-    checkpoint: Path,
-    config: str | None,
-    device: str,
-    print_config: bool,
-) -> int:
+    video: tuple[str, ...], *,
+    masks: tuple[str, ...], output: Path | None, write: tuple[str, ...], review: bool, force: bool, dry_run: bool,
+    boxes: tuple[str, ...], points: tuple[str, ...], not_points: tuple[str, ...], segmenter: tuple[Path, Path] | None,
+    classes: tuple[str, ...], both_directions: bool, remove: tuple[tuple[int, int], ...],
+    start: int | None, end: int | None, frame_numbers: str, levels: str | None, rate: str | None,
+    realtime: bool, timeout: float, job_list: Path | None, shard: Shard | None,
+    checkpoint: Path, config: str | None, device: str, print_config: bool,
+) -> int:  # fmt: skip
     from aotlab.engine.tracking.options import TrackerOptions
 
     videos, overrides = split_settings(video)
