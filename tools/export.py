@@ -89,8 +89,7 @@ def main(
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
     export_config = resolve_export_config(read_settings(path, config=config, overrides=overrides))
     if print_config:
-        print_settings(export_config)
-        return 0
+        return print_settings(export_config)
     if output is None:
         raise UsageError("--output: missing; give a folder")
     is_int8 = precision == "int8"
