@@ -59,7 +59,7 @@ from aotlab.utils.numbers import Range
     "--verify",
     "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
 )
-@option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
+@option("--provider", metavar="NAME", help="execution provider for --verify, such as cuda (default: cpu)")
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 def main(
@@ -74,7 +74,7 @@ def main(
     max_loss: float | None,
     no_prompts: bool,
     verify: bool,
-    provider: str,
+    provider: str | None,
     output: Path | None,
     force: bool,
     checkpoint: Path | None,
@@ -98,6 +98,9 @@ def main(
         raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
     if quantize_encoder and not is_int8:
         raise UsageError("--quantize-encoder: only with --precision int8")
+    if not verify and (provider is not None or max_loss is not None):
+        raise UsageError("--max-loss, --provider: only with --verify")
+    provider = provider or "cpu"
     require_packages(provider if verify else None, calibrate=is_int8)
 
     clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []

@@ -273,7 +273,7 @@ def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
 
 
 def test_documents_list_missing_names(exported):
-    text = (ROOT / "docs/reference/exports.md").read_text("utf-8").partition("## Not in aotlab-runtime")[2]
+    text = (ROOT / "docs/reference/exports.md").read_text("utf-8").partition("## Differences of aotlab-runtime")[2]
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
