@@ -16,7 +16,7 @@ from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.track import open_run
+from aotlab.jobs.track import open_run, track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
@@ -94,6 +94,14 @@ def test_results_written_since_the_plan_stay(output, job):
     with open_run(run, LOADER) as opened:
         assert opened.action == "reuse"
     assert read_job_record(output).frames == 1
+
+
+def test_tracking_does_not_edit_the_run(output, job):
+    run = check_job(Job("a", job.video, boxes="8,8,24,16"), output, LOADER, JobOptions(write="masks", progress=False))
+    with open_run(run, LOADER) as opened:
+        assert track_run(opened).frames == 3
+    assert (run.record.status, [*run.masks]) == ("unfinished", [])
+    assert read_job_record(output).status == "done"
 
 
 @pytest.mark.parametrize(("options", "resumable"), [
