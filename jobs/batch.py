@@ -94,12 +94,10 @@ class Batch:
         if shard is None:
             with locked_output(self._output):
                 return self._track(self._jobs, stop, "", nullcontext)
-        jobs = self._jobs[shard.index :: shard.count]
-
-        def lock() -> AbstractContextManager[None]:
-            return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
-
-        return self._track(jobs, stop, f" in shard {shard}", lock)
+        return self._track(
+            self._jobs[shard.index :: shard.count], stop, f" in shard {shard}",
+            lambda: locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output),
+        )  # fmt: skip
 
     def _track(
         self, jobs: Sequence[Job], stop: StopFlag, part: str, lock: Callable[[], AbstractContextManager[None]]
@@ -233,9 +231,8 @@ def write_summary(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]
     """Write ``summary.csv`` of jobs and of other lists in the locked folder; a job without a record is waiting."""
     remove_leftovers(folder, SUMMARY_FILE)
     records = {outcome.job.name: outcome.record for outcome in outcomes}
-    rows = {job.name: records.get(job.name) for job in jobs}
-    others = [path for path in list_job_folders(folder) if rows.get(path.name) is None]
-    rows |= {path.name: read_job_record(path) for path in others}
+    names = dict.fromkeys([*(job.name for job in jobs), *(path.name for path in list_job_folders(folder))])
+    rows = {name: records.get(name) or read_job_record(folder / name) for name in names}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

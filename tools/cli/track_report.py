@@ -96,11 +96,9 @@ def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     num_bytes = 0
     for plan in plans:
-        frames, rate, size, objects = "", "", "", ""
+        frames, rate, size, objects = str(plan.record.frames) if plan.record else "", "", "", ""
         if plan.error:
             print(f"error: {plan.job.label}: {plan.error}", file=sys.stderr)
-        elif plan.record is not None:
-            frames = str(plan.record.frames)
         if (run := plan.run) is not None:
             height, width = run.source.size
             frames = "unknown" if run.frames.count is None else str(run.frames.count)
