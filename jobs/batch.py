@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
-from aotlab.jobs.track import OpenRun, open_run, track_run
+from aotlab.jobs.track import OpenRun, finish_record, open_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
@@ -35,28 +36,27 @@ SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 
 
-@dataclass
-class BatchResult:
-    """Outcome of a list of videos, or of one shard."""
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of a job of a list, or what a run would do, from `Batch.plan`."""
 
-    records: dict[str, JobRecord] = field(default_factory=dict)
-    """Records of the ended jobs by name."""
-    errors: dict[str, str] = field(default_factory=dict)
-    """Errors of this run by name. A failed job whose earlier results are finished has their record."""
+    job: Job
+    status: Action | Literal["waiting", "done", "corrected", "failed", "kept"]
+    """An action in a plan; corrected: masks were corrected and stay; kept: failed, but earlier results are finished."""
+    record: JobRecord | None = None
+    """Record of the results or of the failed run; None: waiting, or in a plan."""
+    run: JobRun | None = None
+    """The checked run in a plan."""
+    error: str = ""
 
 
 @dataclass(frozen=True)
-class JobPlan:
-    """Action of a list for one of its jobs, from `Batch.plan`."""
+class BatchResult:
+    """Outcomes of a list of videos, or of one shard, in order."""
 
-    job: Job
-    action: Action | Literal["keep", "fail"]
-    """Action of the job's run; keep: its masks were corrected; fail: see `error`."""
-    frames: int | None = None
-    """Number of frames; None: unknown."""
-    run: JobRun | None = None
-    """The checked run; None to keep corrected masks or after an error."""
-    error: str = ""
+    outcomes: list[Outcome]
+    summary_error: str = ""
+    """Error message if the summary could not be written."""
 
 
 class Batch:
@@ -91,27 +91,20 @@ class Batch:
             InputError: the output cannot be written, is in use by another process, or has a file of another program
                 that the list would replace; the device or the settings of a job cannot be used.
         """
-        jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
-        with locked_output(self._output) if shard is None else nullcontext():
-            with self._lock_briefly(shard):
-                _require_list_folder(self._output, self._jobs)
-            self._start(jobs, "" if shard is None else f" in shard {shard}")
-            result = self.track_jobs(jobs, stop)
-            try:
-                with self._lock_briefly(shard):
-                    write_summary(self._output, self._jobs, result.records)
-            except InputError as error:  # the jobs have ended
-                result.errors[SUMMARY_FILE] = str(error)
-        return result
-
-    def _lock_briefly(self, shard: Shard | None) -> AbstractContextManager[None]:
-        """Lock the folder that a shard uses with others; without shards, the run holds the lock until it ends."""
         if shard is None:
-            return nullcontext()
-        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
+            with locked_output(self._output):
+                return self._track(self._jobs, stop, "", nullcontext)
+        return self._track(
+            self._jobs[shard.index :: shard.count], stop, f" in shard {shard}",
+            lambda: locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output),
+        )  # fmt: skip
 
-    def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings, log the number of videos, and warn about missing files."""
+    def _track(
+        self, jobs: Sequence[Job], stop: StopFlag, part: str, lock: Callable[[], AbstractContextManager[None]]
+    ) -> BatchResult:
+        """Track jobs; ``lock`` locks the output folder while files of the list are read and written."""
+        with lock():
+            _require_list_folder(self._output, self._jobs)
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
@@ -121,26 +114,33 @@ class Batch:
         for job in jobs:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
+        outcomes = [self._track_job(job, stop) for job in jobs]
+        try:
+            with lock():
+                write_summary(self._output, self._jobs, outcomes)
+        except InputError as error:  # the jobs have ended
+            return BatchResult(outcomes, str(error))
+        return BatchResult(outcomes)
 
-    def plan(self) -> Iterator[JobPlan]:
-        """Yield the plan of each job, after all checks of `track`; nothing is written."""
+    def plan(self) -> Iterator[Outcome]:
+        """Yield what a run would do with each job, after all checks of `track`; nothing is written."""
         self._tracker.check()
         with locked_output(self._output):
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                if (record := self._find_corrected(job)) is not None:
-                    plan = JobPlan(job, "keep", record.frames)
-                else:
-                    with self._open(job) as opened:
-                        plan = JobPlan(job, opened.action, opened.run.frames.count, opened.run)
+                outcome = self._process(job, lambda job, opened: Outcome(job, opened.action, run=opened.run))
             except (InputError, OSError) as error:
-                plan = JobPlan(job, "fail", error=str(error))
-            yield plan
+                outcome = Outcome(job, "failed", error=str(error))
+            yield outcome
 
-    def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
+    def _process(self, job: Job, use: Callable[[Job, OpenRun], Outcome]) -> Outcome:
+        """Return the outcome of a function of a job and its run, unless the masks of the job were corrected."""
+        if (corrected := self._find_corrected(job)) is not None:
+            return Outcome(job, "corrected", corrected)
         run = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
-        return open_run(run, self._loader, force=self._force)
+        with open_run(run, self._loader, force=self._force) as opened:
+            return use(job, opened)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
@@ -158,50 +158,44 @@ class Batch:
                 log.warning(message, job.name, object_id, current, class_name)
         return record
 
-    def track_jobs(self, jobs: Sequence[Job], stop: StopFlag) -> BatchResult:
-        """Track jobs until the flag is set, and log the outcome of each."""
-        result = BatchResult()
-        for job in jobs:
-            if stop.is_set():
-                break
+    def _track_job(self, job: Job, stop: StopFlag) -> Outcome:
+        """Track a job unless the flag is set, and log its outcome."""
+        folder, outcome = self._output / job.name, Outcome(job, "waiting")
+        if not stop.is_set():
             try:
-                record, outcome = self._track_job(job, stop)
+                outcome = self._process(job, partial(self._track_run, stop))
+                if outcome.status == "corrected" and (record := outcome.record):
+                    if record != read_job_record(folder):  # the video was moved
+                        with locked_output(folder):
+                            write_job_record(folder, record)
+                    log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
             except Exception as error:  # a failing job must not stop the others
-                record, outcome = self._store_failure(job, error), "failed"
-            if record.status == "unfinished":
-                break
-            if record.error is not None:
-                result.errors[job.name] = record.error
-                if finished := find_finished(self._output / job.name):
-                    record, outcome = finished, "not tracked; its earlier results are kept"
-            log.info("%s: %s", job.name, outcome)
-            result.records[job.name] = record
-        for job in jobs:  # finished before, if this run was stopped
-            if job.name not in result.records and (finished := find_finished(self._output / job.name)):
-                result.records[job.name] = finished
-        return result
+                outcome = self._record_failure(job, error)
+        if outcome.status in ("waiting", "failed") and (finished := find_finished(folder)):
+            outcome = replace(outcome, status="kept" if outcome.error else "done", record=finished)
+        if outcome.error:
+            kept = outcome.status == "kept"
+            log.info("%s: %s", job.name, "not tracked; its earlier results are kept" if kept else "failed")
+        return outcome
 
-    def _track_job(self, job: Job, stop: StopFlag) -> tuple[JobRecord, str]:
-        """Track a job unless it is finished or corrected; return its record, and the outcome in words."""
-        folder = self._output / job.name
-        if (corrected := self._find_corrected(job)) is not None:
-            if corrected != read_job_record(folder):
-                with locked_output(folder):
-                    write_job_record(folder, corrected)
-            return corrected, f"corrected masks are kept; delete {folder} to track it again"
-        with self._open(job) as opened:
-            result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
-        record = opened.run.record
+    def _track_run(self, stop: StopFlag, job: Job, opened: OpenRun) -> Outcome:
+        """Track a run until the flag is set, or reuse its results."""
+        result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
         if result.reused:
-            return read_job_record(folder) or record, "already tracked with these inputs"
+            log.info("%s: already tracked with these inputs", job.name)
+            return Outcome(job, "done", read_job_record(opened.run.folder))
+        if result.interrupted:
+            return Outcome(job, "waiting")
+        record = finish_record(opened.run, result)
         if result.error is not None:
-            return record, "failed"
+            return Outcome(job, "failed", record, error=result.error)
         finished = result.restored_frames == result.frames
         speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
-        return record, f"{format_count(result.frames, 'frame')}, {speed}"
+        log.info("%s: %s, %s", job.name, format_count(result.frames, "frame"), speed)
+        return Outcome(job, "done", record)
 
-    def _store_failure(self, job: Job, error: Exception) -> JobRecord:
-        """Return the record of a job that failed, after `record_failure` has stored it."""
+    def _record_failure(self, job: Job, error: Exception) -> Outcome:
+        """Return the outcome of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
         elif isinstance(error, InputError | OSError):
@@ -212,7 +206,7 @@ class Batch:
         record = replace(make_record(job), status="failed", error=problem)
         if not isinstance(error, InUseError):  # the other process writes the record
             record_failure(self._output / job.name, record)
-        return record
+        return Outcome(job, "failed", record, error=problem)
 
 
 def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
@@ -220,7 +214,10 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     if (output / JOB_RECORD).exists():
         raise output_exists_error(output, "results of a single video")
     read_class_ids(output / CLASSES)
-    _require_own_summary(output / SUMMARY_FILE)
+    if (summary := output / SUMMARY_FILE).exists():
+        with reading(summary, "move or delete it"), summary.open(encoding="utf-8-sig", errors="replace") as file:
+            if file.readline().strip() != ",".join(SUMMARY_COLUMNS):
+                raise ValueError("not a summary of aotlab")
     folders: dict[Path, str] = {}
     for job in jobs:
         folders.setdefault(resolve_links(output / job.name), job.name)
@@ -230,13 +227,12 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
                 raise InputError(f"{job.name}: {path} belongs to the results of {', '.join(owners)}; copy it elsewhere")
 
 
-def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
+def write_summary(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
     """Write ``summary.csv`` of jobs and of other lists in the locked folder; a job without a record is waiting."""
-    _require_own_summary(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
-    rows = {job.name: records.get(job.name) for job in jobs}
-    others = [path for path in list_job_folders(folder) if rows.get(path.name) is None]
-    rows |= {path.name: read_job_record(path) for path in others}
+    records = {outcome.job.name: outcome.record for outcome in outcomes}
+    names = dict.fromkeys([*(job.name for job in jobs), *(path.name for path in list_job_folders(folder))])
+    rows = {name: records.get(name) or read_job_record(folder / name) for name in names}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
@@ -248,11 +244,3 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
                 writer.writerow((name, "waiting", "", "", ""))
             else:
                 writer.writerow((name, record.status, record.frames, record.error, record.video))
-
-
-def _require_own_summary(path: Path) -> None:
-    """Raise `InputError` if a file was not written by `write_summary`."""
-    if path.exists():
-        with reading(path, "move or delete it"), path.open(encoding="utf-8-sig", errors="replace") as file:
-            if file.readline().strip() != ",".join(SUMMARY_COLUMNS):
-                raise ValueError("not a summary of aotlab")

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerLoader
@@ -27,32 +27,29 @@ from aotlab.utils.text import strip_credentials
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class JobRun:
-    """Checked inputs of a video, and the folder of its results."""
+    """Checked inputs of a video, and the folder of its results, from `check_job` or `make_run`."""
 
     record: JobRecord
-    """Record of the run before its first frame."""
+    """Record of the run before its first frame, complete."""
     folder: Path
     """Folder that receives the results."""
     options: JobOptions
     source: FrameSource
     frames: FrameSelection
     masks: Annotations
-    """Masks from files or arrays, with class names."""
+    """Masks, with class names; those of prompts are added when the run is tracked."""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """Prompts by frame index and object id, with boxes cropped to the frame."""
     removals: Mapping[int, Sequence[int]]
     """Ids of the objects to remove, by frame index."""
+    objects: Collection[int]
+    """Ids of all objects to track."""
     overrides: tuple[str, ...] = ()
     """Settings of this run only, see `Job.overrides`."""
     segmenter: tuple[Path, Path] | None = None
     """Segmenter of the prompts, see `Job.segmenter`."""
-
-    @property
-    def objects(self) -> set[int]:
-        """Ids of all objects to track."""
-        return set[int]().union(*list_objects(self.masks, self.prompts).values())
 
     @property
     def is_repeatable(self) -> bool:
@@ -65,30 +62,6 @@ class JobRun:
         options = self.options
         stores_masks = "masks" in options.write and all(output.resumable for output in options.outputs.values())
         return stores_masks and not options.both_directions and self.is_repeatable
-
-    def complete(self, class_names: Mapping[int, str], subject: str) -> None:
-        """Add class names, outputs, video and frames to the record; raise `InputError` if an object is missing.
-
-        A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
-        """
-        for object_id, name in class_names.items():
-            is_shown = object_id in self.objects
-            require(is_shown, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
-        self.masks.class_names.update(class_names)
-        if (first := min((*self.masks, *self.prompts))) > self.frames.first and not self.options.both_directions:
-            message = "%s: no object before frame %d; track in both directions, or start there"
-            log.warning(message, subject, self.frames.number(first))
-        record, source = self.record, self.source
-        record.outputs = {PROMPT_MASKS: ["*.png"]} if self.prompts else {}
-        for output in self.options.outputs.values():
-            record.outputs |= output.list_files(self.objects)
-        record.status, record.written, record.class_names = "unfinished", [*record.outputs], {**self.masks.class_names}
-        record.video_name, record.rate = source.name, str(source.rate)
-        record.first_frame, record.last_frame = self.frames.first, self.frames.last
-        if source.path is not None:
-            record.fingerprint = compute_fingerprint(source.path)
-        if source.has_names and record.last_frame is not None:
-            record.frame_names = [*map(source.frame_name, range(record.first_frame, record.last_frame + 1))]
 
     def estimate_bytes(self) -> int:
         """Estimate the size of the results in bytes; 0 for a stream."""
@@ -124,15 +97,57 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    removals = group_removals(options.removals, list_objects(masks, prompts), frames)
-    record = make_record(job, frames)
-    run = JobRun(record, folder, options, source, frames, masks, prompts, removals, job.overrides, job.segmenter)
-    run.complete(job.classes, subject)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, subject)
     settings = result_settings(loader, options, from_list=from_list)  # loads PyTorch, so after all other checks
-    record.input_digests = {"recording": secrets.token_hex()}  # no other run has the same frames
+    digests = {"recording": secrets.token_hex()}  # no other run has the same frames
     if from_list or run.is_repeatable:
-        record.input_digests = digest_inputs(job, settings, record, frames.number(frames.first))
-    return run
+        digests = digest_inputs(job, settings, run.record, frames)
+    record = replace(run.record, input_digests=digests)
+    return replace(run, record=record, overrides=job.overrides, segmenter=job.segmenter)
+
+
+def make_run(
+    record: JobRecord,
+    folder: Path,
+    options: JobOptions,
+    source: FrameSource,
+    frames: FrameSelection,
+    masks: Annotations,
+    prompts: Mapping[int, Mapping[int, Prompt]],
+    subject: str,
+) -> JobRun:
+    """Return a run, and complete its record with outputs, video and frames.
+
+    A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
+
+    Args:
+        record: name, video, and class names that replace those of the masks.
+
+    Raises:
+        InputError: a class name or a removal is of no object.
+    """
+    shown = {index: {region.object_id for region in regions} for index, regions in masks.frames.items()}
+    ids: dict[int, Collection[int]] = {**shown, **prompts}
+    removals = group_removals(options.removals, ids, frames)
+    objects = set[int]().union(*ids.values())
+    for object_id, name in record.class_names.items():
+        is_shown = object_id in objects
+        require(is_shown, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
+    masks = replace(masks, class_names=masks.class_names | record.class_names)
+    if (first := min(ids)) > frames.first and not options.both_directions:
+        message = "%s: no object before frame %d; track in both directions, or start there"
+        log.warning(message, subject, frames.number(first))
+    outputs = {PROMPT_MASKS: ["*.png"]} if prompts else {}
+    for output in options.outputs.values():
+        outputs |= output.list_files(objects)
+    tracked = range(frames.first, 0 if frames.last is None else frames.last + 1)
+    record = replace(
+        record, status="unfinished", written=[*outputs], outputs=outputs, class_names=masks.class_names,
+        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
+        fingerprint={} if source.path is None else compute_fingerprint(source.path),
+        frame_names=[*map(source.frame_name, tracked)] if source.has_names else [],
+    )  # fmt: skip
+    return JobRun(record, folder, options, source, frames, masks, prompts, removals, objects)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -152,14 +167,6 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     return JobRecord(
         job.name, video, status="unfinished", masks=[*map(str, masks)], class_names={**job.classes}, levels=job.levels
     )
-
-
-def list_objects(masks: Annotations, prompts: Mapping[int, Mapping[int, Prompt]]) -> dict[int, Collection[int]]:
-    """Return the ids of the objects that masks and prompts show, by frame index."""
-    ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
-    }
-    return {**ids, **prompts}
 
 
 def _index_prompts(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.jobs.inputs import FrameSelection, find_frame
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.media.job_record import JobRecord
 from aotlab.media.levels import parse_levels
@@ -32,19 +33,20 @@ def result_settings(loader: TrackerLoader, options: JobOptions, *, from_list: bo
     }
 
 
-def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, first: int) -> dict[str, str]:
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, frames: FrameSelection) -> dict[str, str]:
     """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
 
-    The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
+    The name and fingerprint in the record identify a video that was moved.
     """
+    first = frames.number(frames.first)
     video: tuple[Any, ...] = (strip_credentials(job.video),)
     if record.fingerprint:
         video = (record.video_name, record.fingerprint)
     masks = []
-    for frame, object_id, text in job.masks:
-        file = Path(text)
-        frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, SIDECARS)))
+    for mask in job.masks:
+        index = find_frame(mask, frames)
+        frame = None if index is None else frames.number(index)
+        masks.append((frame, mask.object_id, _digest_files(Path(mask.value), SIDECARS)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
     # weights may be in files named like the ONNX file
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]

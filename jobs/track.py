@@ -16,7 +16,7 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, group_removals, list_objects
+from aotlab.jobs.check import JobRun, check_job, make_run
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
@@ -171,9 +171,8 @@ def track(
             labels = convert_mask(mask, source.size, required=index == min(masks), max_id=MAX_ID)
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     video = "-" if source.path is None else os.path.abspath(source.path)
-    removals = group_removals(options.removals, list_objects(annotations, {}), frames)
-    run = JobRun(JobRecord(folder.name, video), folder, options, source, frames, annotations, {}, removals)
-    run.complete(classes.class_names, source.name)
+    record = JobRecord(folder.name, video, class_names=dict(classes.class_names))
+    run = make_run(record, folder, options, source, frames, annotations, {}, source.name)
     with open_run(run, TrackerLoader(tracker), force=True) as opened:
         return track_run(opened, classes=classes)
 
@@ -249,16 +248,22 @@ def track_run(
     from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
 
     if opened.segmenter is not None:
-        _segment_prompts(run, opened.segmenter)
+        run = _add_prompt_masks(run, opened.segmenter)
     classes = classes or ObjectClasses.from_annotations(run.masks, class_file)
     with nullcontext(stop) if stop else stop_flag() as flag:
-        result = _track_frames(opened, tracker, classes, flag)
+        result = _track_frames(replace(opened, run=run), tracker, classes, flag)
     if isinstance(tracker, ResumingTracker):
         if result.interrupted or result.error:
             tracker.save_stopped(result.frames)
         resumable = (run.folder / STATE_FILE).is_file()
         result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
-    _record_result(opened, result)
+    record = finish_record(run, result)
+    # without space on the disk, the error of the run explains more than that of its record
+    with suppress(InputError) if result.error else nullcontext():
+        if result.frames or not opened.earlier.outputs:  # else earlier results keep their record
+            write_job_record(run.folder, record)
+    if record.status == "done":
+        remove(run.folder / STATE_FILE)
     return result
 
 
@@ -273,12 +278,14 @@ def _reuse_results(opened: OpenRun) -> TrackResult:
     return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
 
 
-def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> None:
-    """Add the masks of prompts to those of the run."""
+def _add_prompt_masks(run: JobRun, segmenter: PromptSegmenter) -> JobRun:
+    """Return the run with the masks of its prompts."""
+    masks = replace(run.masks, frames=dict(run.masks.frames))
     for index, prompts in run.prompts.items():
         labels = segmenter(run.source.read(index), prompts)
         require_pixels(labels, prompts)
-        run.masks.add_mask(index, labels)
+        masks.add_mask(index, labels)
+    return replace(run, masks=masks)
 
 
 def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses, stop: StopFlag) -> TrackResult:
@@ -391,18 +398,13 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
     return None
 
 
-def _record_result(opened: OpenRun, result: TrackResult) -> None:
-    """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    folder, record = opened.run.folder, opened.run.record
-    if record.last_frame is None and not record.fingerprint:  # a stream, whose length is known now
-        record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
+def finish_record(run: JobRun, result: TrackResult) -> JobRecord:
+    """Return the record of a run that has ended."""
+    record, last = run.record, run.record.last_frame
+    if last is None and not record.fingerprint:  # a stream, whose length is known now
+        last = record.first_frame + result.frames + result.dropped_frames - 1
     written = {path.name for path in result.written.values() if has_content(path)}
-    record.written = sorted(written | ({PROMPT_MASKS} & {*record.written}))
-    record.frames, record.seconds = result.frames, round(result.seconds, 3)
-    record.status, record.error = result.status, result.error
-    # without space on the disk, the error of the run explains more than that of its record
-    with suppress(InputError) if result.error else nullcontext():
-        if result.frames or not opened.earlier.outputs:
-            write_job_record(folder, record)
-    if record.status == "done":
-        remove(folder / STATE_FILE)
+    return replace(
+        record, frames=result.frames, seconds=round(result.seconds, 3), status=result.status, error=result.error,
+        written=sorted(written | ({PROMPT_MASKS} & record.outputs.keys())), last_frame=last,
+    )  # fmt: skip

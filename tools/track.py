@@ -150,9 +150,9 @@ def track_list(
         return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
         result = batch.track(stop, shard)
-    status = report_jobs(result, jobs, folder, shard)
+    status = report_jobs(result, folder, shard)
     if stop.is_set():
-        names = [] if shard else [job.name for job in jobs if job.name not in result.records]
+        names = [outcome.job.name for outcome in result.outcomes if outcome.status == "waiting"]
         remainder = f", not finished: {join_truncated(names)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number

@@ -13,11 +13,13 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.batch import Batch
 from aotlab.jobs.check import check_job, make_record
 from aotlab.jobs.digests import digest_inputs
+from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.track import open_run
+from aotlab.jobs.track import open_run, track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.signals import StopFlag
@@ -25,6 +27,7 @@ from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
+FRAMES = FrameSelection(VideoInfo("a", (4, 4)))
 OPTIONS = (TrackerOptions(), JobOptions(write=("masks",)))
 LOADER = TrackerLoader(TrackerOptions())
 
@@ -38,7 +41,7 @@ def output(tmp_path):
 
 def track(job, output):
     """Track a list of one job and return its record."""
-    return Batch([job], output, *OPTIONS).track(StopFlag()).records[job.name]
+    return Batch([job], output, *OPTIONS).track(StopFlag()).outcomes[0].record
 
 
 def write_job(folder, name):
@@ -93,6 +96,14 @@ def test_results_written_since_the_plan_stay(output, job):
     assert read_job_record(output).frames == 1
 
 
+def test_tracking_does_not_edit_the_run(output, job):
+    run = check_job(Job("a", job.video, boxes="8,8,24,16"), output, LOADER, JobOptions(write="masks", progress=False))
+    with open_run(run, LOADER) as opened:
+        assert track_run(opened).frames == 3
+    assert (run.record.status, [*run.masks]) == ("unfinished", [])
+    assert read_job_record(output).status == "done"
+
+
 @pytest.mark.parametrize(("options", "resumable"), [
     ({}, True),
     ({"write": ("objects",)}, False),
@@ -110,10 +121,13 @@ def test_file_in_place_of_the_job_folder_is_a_failed_job(output, job):
 
 
 def test_closed_job_folder_is_a_failed_job(closed_folder):
-    job = write_job(Path(tempfile.mkdtemp()), closed_folder.name)  # that the user of this test can read
-    batch = Batch([job], closed_folder.parent, *OPTIONS)
-    problem = f"{closed_folder}: not readable (Permission denied); check its permissions, or choose another folder"
-    assert batch.track_jobs([job], StopFlag()).records[job.name].error == problem
+    base = Path(tempfile.mkdtemp())  # that the user of this test can write
+    job, folder = write_job(base, "a"), base / "out" / "a"
+    folder.parent.mkdir()
+    folder.symlink_to(closed_folder)
+    problem = f"{folder}: not readable (Permission denied); check its permissions, or choose another folder"
+    result = Batch([job], folder.parent, *OPTIONS).track(StopFlag())
+    assert (result.outcomes[0].error, result.summary_error) == (problem, "")
 
 
 def test_plan_does_not_lock_the_list(output, jobs):
@@ -139,7 +153,7 @@ def test_circular_link_in_an_output_folder_rejected(output, job):
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs={"masks": ["*.png"]})
     write_job_record(output / "run", earlier)
-    record = Batch(jobs, output, *OPTIONS).track(StopFlag()).records["run"]
+    record = Batch(jobs, output, *OPTIONS).track(StopFlag()).outcomes[0].record
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
     assert (stored.error, stored.input_digests) == (record.error, earlier.input_digests)
@@ -187,13 +201,13 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), FRAMES)
 
 
 def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
-        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
+        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), FRAMES)
         for frame in ("", "0=", "1=")
     )
     assert default == first != second
@@ -202,10 +216,10 @@ def test_digest_covers_the_frame_of_a_mask(tmp_path):
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
     job = Job("a", tmp_path, tmp_path / "masks")
-    before = digest_inputs(job, INPUTS, JobRecord("a"), 0)
+    before = digest_inputs(job, INPUTS, JobRecord("a"), FRAMES)
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
-    assert digest_inputs(job, INPUTS, JobRecord("a"), 0) == before
+    assert digest_inputs(job, INPUTS, JobRecord("a"), FRAMES) == before
 
 
 @pytest.mark.parametrize("content", ["", "name,frames\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,14 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
-    from aotlab.jobs.batch import BatchResult, JobPlan
+    from aotlab.jobs.batch import BatchResult, Outcome
     from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
     from aotlab.jobs.shards import Shard
     from aotlab.jobs.track import TrackResult
 
-STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected", "fail": "failed"}
-"""Status of a video in a dry run, by the action of its `JobPlan`."""
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
+"""Status of a video in a dry run, by the action of its run."""
 
 
 def report_disk_space(output: Path, num_bytes: int) -> None:
@@ -91,21 +91,20 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def report_plans(plans: Iterable[JobPlan], folder: Path) -> int:
+def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0."""
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     num_bytes = 0
     for plan in plans:
-        frames = "unknown" if plan.frames is None else str(plan.frames)
-        rate, size, objects = "", "", ""
+        frames, rate, size, objects = str(plan.record.frames) if plan.record else "", "", "", ""
         if plan.error:
             print(f"error: {plan.job.label}: {plan.error}", file=sys.stderr)
-            frames = ""
         if (run := plan.run) is not None:
             height, width = run.source.size
+            frames = "unknown" if run.frames.count is None else str(run.frames.count)
             rate, size, objects = f"{float(run.source.rate):.5g}", f"{width}×{height}", str(len(run.objects))
-            num_bytes += 0 if plan.action == "reuse" else run.estimate_bytes()
-        rows.append((plan.job.name, STATUSES[plan.action], frames, rate, size, objects))
+            num_bytes += 0 if plan.status == "reuse" else run.estimate_bytes()
+        rows.append((plan.job.name, STATUSES.get(plan.status, plan.status), frames, rate, size, objects))
     print(*align_columns(rows, right=2), sep="\n")
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
@@ -114,16 +113,18 @@ def report_plans(plans: Iterable[JobPlan], folder: Path) -> int:
     return 1 if counts["failed"] else 0
 
 
-def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
+def report_jobs(result: BatchResult, output: Path, shard: Shard | None = None) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
-    labels = {job.name: job.label for job in jobs}
-    done = {name for name, record in result.records.items() if record.status == "done"}
-    num_kept = len(done & result.errors.keys())
-    num_done = len(done) - num_kept
-    counts = []
+    from aotlab.jobs.batch import SUMMARY_FILE
+
+    statuses = Counter(outcome.status for outcome in result.outcomes)
+    num_done, num_kept, counts = statuses["done"] + statuses["corrected"], statuses["kept"], []
     if num_done or not num_kept:
-        counts.append(f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done")
+        counts.append(f"{num_done} of {format_count(len(result.outcomes), 'video')} done")
     if num_kept:
         counts.append(f"earlier results of {format_count(num_kept, 'video')} kept")
     print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
-    return report_failures({labels.get(name, name): error for name, error in result.errors.items()})
+    failures = {outcome.job.label: outcome.error for outcome in result.outcomes if outcome.error}
+    if result.summary_error:
+        failures[SUMMARY_FILE] = result.summary_error
+    return report_failures(failures)

@@ -12,6 +12,7 @@ import pytest
 
 from aotlab.jobs import results, resume
 from aotlab.jobs.digests import digest_inputs
+from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import Job
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.jobs.results import STATE_FILE
@@ -224,8 +225,9 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 
 
 def digest_job(job):
-    name, fingerprint = open_frames(job.video).name, compute_fingerprint(Path(job.video))
-    return digest_inputs(job, {}, JobRecord("a", video_name=name, fingerprint=fingerprint), job.start or 0)
+    source, fingerprint = open_frames(job.video), compute_fingerprint(Path(job.video))
+    record = JobRecord("a", video_name=source.name, fingerprint=fingerprint)
+    return digest_inputs(job, {}, record, FrameSelection(source, job.start))
 
 
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):

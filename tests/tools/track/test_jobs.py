@@ -488,7 +488,7 @@ def test_results_of_other_settings_need_force(clips, out, capsys, args):
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
-def run_until(clips, monkeypatch, number):
+def run_until(clips, monkeypatch, number, *args):
     """Run the list until SIGTERM on the frame of this number, counted over all videos."""
     original, numbers = Repeater.step, count()
 
@@ -499,7 +499,7 @@ def run_until(clips, monkeypatch, number):
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", step)
-        assert track(clips) == 128 + signal.SIGTERM
+        assert track(clips, *args) == 128 + signal.SIGTERM
 
 
 def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypatch):
@@ -513,6 +513,13 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     assert rows == [["a", "done", "3", "24", "48×32", "1"], ["b", "to", "resume", "3", "24", "48×32", "1"]]
     assert track(clips) == 0
     assert Repeater.steps == 9  # every frame once
+
+
+def test_stopped_shard_names_its_unfinished_videos(clips, capsys, monkeypatch):
+    run_until(clips, monkeypatch, 3, "--shard", "0/2")  # the first frame of its second video
+    output = capsys.readouterr()
+    assert "1 of 2 videos done in shard 0/2" in output.out
+    assert output.err == "interrupted, not finished: c; the same command resumes\n"
 
 
 def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatch):
