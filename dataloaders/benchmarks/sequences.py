@@ -170,12 +170,6 @@ def list_subfolders(folder: Path) -> list[str]:
     return [name for name in names if (folder / name).is_dir()]
 
 
-def list_video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos."""
-    require_folder(folder / "Annotations", "one folder for each video in it")
-    return list_subfolders(folder / "JPEGImages")
-
-
 def find_split_folder(root: Path, split: str) -> Path:
     """Return the folder of a split; "val" equals "valid", and the root may be the split itself."""
     names = ("valid", "val") if split in ("val", "valid") else (split,)

@@ -86,8 +86,8 @@ OBJECTS = [
     *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
     ("youtubevos2019", {"1": frames("../../evil")}),
     *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None)],
-    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**10, 2), span(10**30, 10**31, 2), span(9, 1, 2))],
-    ("lvosv2", {"1": span(1, 9, 10**12)}),
+    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**7 + 1, 2), span(9, 1, 2))],
+    ("lvosv2", {"1": span(1, 9, 10**7 + 1)}),
 ]  # fmt: skip
 
 
