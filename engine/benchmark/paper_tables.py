@@ -12,7 +12,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.errors import require, require_choice, suggest
 from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -113,10 +113,8 @@ def load_table(table: str | Path) -> PaperTable:
     table_path = TABLES / f"{table}.yaml"
     path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
-    if not path.is_file():
-        remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
-        raise InputError(f"{table}: no such table; {remedy}")
-    tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
+    remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
+    tree = {"name": path.stem, **parse_yaml(read_text(path, remedy), str(path))}
     with reading(path, f"the tables are {', '.join(names)}"):
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]
