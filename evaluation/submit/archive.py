@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.evaluation.sequence_scores import require_known_ids
+from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
@@ -47,7 +47,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
                 continue
             try:
                 with reading(path, "save it again"):
-                    content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
+                    content = standardize_mask(path, *sizes_and_ids[name])
                 add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
             except InputError as error:
                 problems.append(str(error))
@@ -67,11 +67,12 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes, compression: 
     archive.writestr(entry, content, compression)
 
 
-def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
-    """Return the bytes of a mask with the standard palette, unchanged if it has that already.
+def standardize_mask(path: Path, size: Size, ids: Sequence[int]) -> bytes:
+    """Return the bytes of a mask's file with the standard palette, unchanged if it has that already.
 
-    Raises `InputError` unless they are an 8-bit mask of (height, width) with no other ids than these and 0.
+    Raises `InputError` unless it is an 8-bit mask of (height, width) with no other ids than these and 0.
     """
+    content = path.read_bytes()
     with decode_image(io.BytesIO(content)) as image:
         mode, (width, height) = image.mode, image.size
         require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
@@ -79,7 +80,7 @@ def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
         require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")
         labels = np.array(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
-    require_known_ids(labels, ids)
+    raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
     if is_standard:
         return content
     palette_image = Image.fromarray(labels, mode="P")
