@@ -69,7 +69,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     videos = []
     for name in names:
         try:
-            video = read(require_file_name(name, "sequence"))
+            video = read(name)
             if not video.reference_masks:
                 raise InputError(f"{name}: none of its frames has a mask; expected the first mask of each object")
             videos.append(video)
