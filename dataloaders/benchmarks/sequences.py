@@ -71,7 +71,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
         try:
             video = read(name)
             if not video.reference_masks:
-                raise InputError(f"{name}: none of its frames has a mask; expected the first mask of each object")
+                raise InputError(f"{source}: no frame of {name} has a mask; expected the first mask of each object")
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))

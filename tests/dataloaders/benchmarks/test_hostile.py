@@ -125,7 +125,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     assert (first.name in [video.name for video in videos]) == listed
     if listed:  # elsewhere the folders of frames tell which videos there are
         assert list(report.failures) == [first.name]
-        parts = (str(images.parent), str(masks), "none of its frames has a mask")
+        parts = (str(images.parent), str(masks), f"no frame of {first.name} has a mask")
         assert any(part in report.failures[first.name] for part in parts)
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
