@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 import yaml
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, RECIPES, find_config
+from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text
@@ -257,12 +257,7 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             break
         base_path = find_config(str(base), [path.parent], f"{path}: base:")
         if preset is not None and base_path.parent == PRESETS != path.parent:
-            base_path = find_config(preset)
-            require(
-                base_path.parent != RECIPES,
-                f"base={preset}: a recipe, whose phases {path.stem} replaces; give a preset",
-            )
-            preset = None
+            base_path, preset = find_config(preset), None
         path = base_path
     require(preset is None, f"base={preset}: {first_path} has no base to replace; load {preset} instead")
     return files

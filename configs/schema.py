@@ -166,10 +166,10 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
         strides[:1] == [16] and strides == sorted(strides, reverse=True),
         f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
     )
-    first = stages[0]
-    require(first.depth > 0, "model.stages.0.depth must be at least 1, got 0")
-    require(first.dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first.dim}")
-    require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth 0")
+    first_dim = stages[0].dim
+    require(first_dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first_dim}")
+    has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
+    require(has_blocks, "model.stages: only the last of several stages may have depth 0")
     for number, stage in enumerate(stages):
         name, dim = f"model.stages.{number}", stage.dim or model_dim
         for heads in (stage.heads, stage.self_heads or stage.heads):

@@ -91,9 +91,6 @@ def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult
 
     Raises `InputError` if the folders do not exist.
     """
-    sets = [name for name in sequences.list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
-    if sets and not (root / "JPEGImages").is_dir():
-        raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = sequences.list_subfolders(images), sequences.list_images_by_stem(images)

@@ -17,7 +17,7 @@ from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import require
 
 
 def plan_sequence(
@@ -42,11 +42,9 @@ def plan_sequence(
     first = read_mask(ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
     void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
-    ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
-    if sequence.merge_ids:
-        ids = (1,)
-    elif present_ids:
-        ids = tuple(sorted(list_ids(first)))
+    first_ids = (VOID,) if void_is_object else find_first_ids(first, str(ordered[0]))
+    ids = first_ids if present_ids else tuple(range(1, first_ids[-1] + 1))
+    ids = (1,) if sequence.merge_ids else ids
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
     scorer = LabelScorer(ids, sequence.merge_ids, void_is_object, refuse_unknown_ids, measure)
     return ScoringPlan(sequence.name, scored, objects, scorer)
@@ -93,8 +91,8 @@ def score_labels(
     Raises:
         InputError: no object, different sizes, or a predicted id that is not scored.
     """
-    first_ids = find_first_ids(annotations[0], "frame 0")
-    scorer = LabelScorer(first_ids if ids is None else tuple(ids))
+    ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
+    scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     middle = range(1, len(annotations) - 1)
     frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
@@ -102,7 +100,7 @@ def score_labels(
 
 
 def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:
-    """Return ids 1 to K of the first annotation, H×W ids; ``name``: the annotation, for messages."""
-    if not (ids := list_ids(first)):
-        raise InputError(f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)")
-    return tuple(range(1, max(ids) + 1))
+    """Return the ids of the first annotation, H×W ids, in ascending order; ``name``: the annotation, for messages."""
+    ids = tuple(sorted(list_ids(first)))
+    require(ids, f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)")
+    return ids

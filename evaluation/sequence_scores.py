@@ -4,7 +4,7 @@ A benchmark's rules turn a sequence into a `ScoringPlan`. Its `FrameScorer` scor
 processes; `join_scores` merges them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -78,9 +78,8 @@ class LabelScorer:
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, self.ids)
-        if unknown and self.refuse_unknown_ids:
-            known = ", ".join(map(str, self.ids))
-            raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
+        if self.refuse_unknown_ids:
+            raise_if_unknown(unknown, self.ids, name)
         masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
         return np.array([self.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
 
@@ -139,11 +138,11 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
 
 
-def require_known_ids(labels: np.ndarray, ids: Sequence[int]) -> None:
-    """Raise `InputError` if H×W labels have ids that are neither background nor in ``ids``."""
-    if unknown := find_unknown_ids(labels, ids):
+def raise_if_unknown(unknown: Collection[int], ids: Iterable[int], file: object) -> None:
+    """Raise `InputError` with the unknown ids of a file of labels, if there are any, and those of its objects."""
+    if unknown:
         listed, known = (", ".join(map(str, values)) for values in (sorted(unknown), ids))
-        raise InputError(f"unknown ids {listed}; the objects are {known}")
+        raise InputError(f"{file}: unknown ids {listed}; the objects are {known}")
 
 
 def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:

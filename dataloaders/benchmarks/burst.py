@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
-from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
+from aotlab.dataloaders.benchmarks.sequences import read_videos
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, read_json, reading, require_file_name
 
@@ -55,8 +55,11 @@ def read_sequences(path: Path) -> list[BurstSequence]:
 
 def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     """Parse an entry of ``sequences``; ``name``: the file, for messages. Errors of an invalid entry are of any type."""
-    source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
-    annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
+    source, sequence, frames, annotated = (
+        entry[key] for key in ("dataset", "seq_name", "all_image_paths", "annotated_image_paths")
+    )
+    for part in (source, sequence, *frames, *annotated):
+        require_file_name(part, name)
     rle_by_frame = ({str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"])
     rle = dict(zip(annotated, rle_by_frame, strict=True))
     ids = {track for frame in rle.values() for track in frame} | set(entry["track_category_ids"])
@@ -65,7 +68,7 @@ def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     return BurstSequence(
         f"{source}-{sequence}",
         f"{source}/{sequence}",
-        tuple(require_file_name(file, name) for file in entry["all_image_paths"]),
+        tuple(frames),
         (int(entry["height"]), int(entry["width"])),
         tuple(sorted(ids, key=int)),
         rle,
@@ -79,7 +82,7 @@ def read_burst(root: Path, split: str, *, all_frames: bool = False) -> list[Vide
     masks.
     """
     path = find_annotation_file(root, split)
-    images = require_folder(root / "frames" / split, "<source>/<sequence>/*.jpg in it")
+    images = root / "frames" / split
     entries = {entry.name: entry for entry in read_sequences(path)}
     return read_videos(
         path, sorted(entries), lambda name: _make_video(entries[name], images, path, all_frames=all_frames)

@@ -19,7 +19,7 @@ def read_lvos(root: Path, split: str) -> list[Video]:
     All masks of train and valid are public, but only the first one of each object is given. Test has no others.
     """
     folder = sequences.find_split_folder(root, split)
-    names = sequences.list_video_names(folder)
+    names = sequences.list_subfolders(folder / "JPEGImages")
     in_folder, in_root = (sequences.read_optional_list(path / "unseen_videos.txt") for path in (folder, root))
     unseen = in_folder or in_root
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]

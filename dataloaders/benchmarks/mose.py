@@ -31,7 +31,7 @@ def read_mose(root: Path, split: str, *, version: int = 1) -> list[Video]:
             video = replace(video, objects=objects)
         return replace(video, rules="mosev2") if version == 2 else video
 
-    names = sequences.list_video_names(folder)
+    names = sequences.list_subfolders(folder / "JPEGImages")
     short = [name for name in names if len(sequences.list_images_by_stem(folder / "JPEGImages" / name)) == 1]
     if short:
         log.warning("%s: skipped, as they have one frame: %s", folder, ", ".join(short))

@@ -20,7 +20,6 @@ def read_sav(root: Path, split: str) -> list[Video]:
     requires.
     """
     folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
-    sequences.require_folder(folder / FRAMES, "one folder for each video in it")
     names, listed = sequences.list_subfolders(folder / MASKS), folder / f"sav_{split}.txt"
     names = sorted(sequences.read_names(listed)) if listed.is_file() else names
     return sequences.read_videos(folder, names, lambda name: _read(folder, name))

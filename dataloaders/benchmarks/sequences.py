@@ -69,9 +69,9 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     videos = []
     for name in names:
         try:
-            video = read(require_file_name(name, "sequence"))
+            video = read(name)
             if not video.reference_masks:
-                raise InputError(f"{name}: none of its frames has a mask; expected the first mask of each object")
+                raise InputError(f"{source}: no frame of {name} has a mask; expected the first mask of each object")
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
@@ -168,12 +168,6 @@ def list_subfolders(folder: Path) -> list[str]:
     require_folder(folder, "one folder for each video in it")
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     return [name for name in names if (folder / name).is_dir()]
-
-
-def list_video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos."""
-    require_folder(folder / "Annotations", "one folder for each video in it")
-    return list_subfolders(folder / "JPEGImages")
 
 
 def find_split_folder(root: Path, split: str) -> Path:

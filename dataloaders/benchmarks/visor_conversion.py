@@ -110,12 +110,10 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
             tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
             image, annotations = entry["image"], entry["annotations"]
-            frame = Frame(
-                require_file_name(image["video"], str(path)),
-                require_file_name(image["name"], str(path)),
-                tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations),
-            )
-            sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
+            keys = "name", "video", "subsequence"
+            name, video, sequence = (require_file_name(image[key], str(path)) for key in keys)
+            outlines = tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations)
+            sequences.setdefault(sequence, []).append(Frame(video, name, outlines))
     return sequences
 
 

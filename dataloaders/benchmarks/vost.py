@@ -40,7 +40,7 @@ def read_long_video(root: Path) -> list[Video]:
         frames = sequences.list_frames(root / "JPEGImages" / name)
         return replace(_make_video(name, frames, root / "Annotations" / name), merge_ids=True)
 
-    return sequences.read_videos(root, sequences.list_video_names(root), read)
+    return sequences.read_videos(root, sequences.list_subfolders(root / "JPEGImages"), read)
 
 
 def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:

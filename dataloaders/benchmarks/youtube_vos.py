@@ -19,7 +19,6 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
     """
     folder = sequences.find_split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
-    sequences.require_folder(images / "JPEGImages", "the frames of the all-frames archive")
     seen = read_seen_categories(root)
     meta = sequences.read_metadata(folder / "meta.json")
 

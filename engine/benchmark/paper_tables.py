@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.errors import require, require_choice, suggest
 from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -23,7 +24,7 @@ TABLES = ROOT / "configs" / "tables"
 class Benchmark:
     """A data set and split."""
 
-    dataset: str
+    dataset: Annotated[str, DATASETS]
     split: str = "val"
     root: str | None = None
     options: list[str] = field(default_factory=list)
@@ -94,10 +95,6 @@ class PaperTable:
 
     def __post_init__(self) -> None:
         """Check all names, and the number of figures of each row."""
-        for name, model in self.models.items():
-            require(model.checkpoints, f"model {name}: no checkpoints; name at least one")
-        for benchmark in self.benchmarks.values():
-            require_choice(benchmark.dataset, DATASETS, "dataset")
         for row in self.rows:
             require_choice(row.model, self.models, "model")
             require_choice(row.benchmark, self.benchmarks, "benchmark")
@@ -116,10 +113,8 @@ def load_table(table: str | Path) -> PaperTable:
     table_path = TABLES / f"{table}.yaml"
     path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
-    if not path.is_file():
-        remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
-        raise InputError(f"{table}: no such table; {remedy}")
-    tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
+    remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
+    tree = {"name": path.stem, **parse_yaml(read_text(path, remedy), str(path))}
     with reading(path, f"the tables are {', '.join(names)}"):
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]

@@ -25,20 +25,17 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
     ``size``: (height, width) to resize them to; None: unchanged.
 
     Raises:
-        InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without
-            objects.
+        InputError: fewer frames with masks, unreadable files, or a first mask without objects.
     """
     video = read_video("calibration", images, masks)
-    clip, sizes = [], set()
+    clip = []
     for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
         frame = read_image(video.frames[index])
         mask = read_mask(path, size=frame.shape[:2])
-        sizes.add(f"{frame.shape[1]}×{frame.shape[0]}")
         if size is not None:
             frame = np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
             mask = resize_labels(mask, size)
         clip.append((frame, mask))
     require(len(clip) > 1, f"{masks}: expected masks for at least 2 frames of {images}")
-    require(len(sizes) == 1, f"{images}: expected frames of one size, got {' and '.join(sorted(sizes))}; resize them")
     require(clip[0][1].any(), f"{masks}: the first mask has no objects; start with one that has")
     return clip

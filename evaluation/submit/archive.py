@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.evaluation.sequence_scores import require_known_ids
+from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, reading
+from aotlab.utils.files import atomic_path, raise_if_missing, reading
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -28,30 +28,31 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") -> int:
     """Pack the id PNGs, all with the standard palette; return the number of masks.
 
-    ``folder``: folder of the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
-    missing; the logger prints each at debug level.
+    ``folder``: folder of the sequences in the archive; "" for its root. Raises `InputError` if masks are missing, or
+    invalid; the logger prints each invalid one at debug level.
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
-    frames = [(video.name, stem) for video in results.videos for stem in video.written_stems]
-    problems, missing = list[str](), dict[str, list[Path]]()
+    frames = [
+        (video.name, results.folder / video.name / f"{stem}.png")
+        for video in results.videos
+        for stem in video.written_stems
+    ]
+    missing = [path for _, path in frames if not path.is_file()]
+    raise_if_missing(missing, f"expected {len(frames)} palette PNGs for the frames of the split")
+    problems = []
     with (
         atomic_path(output) as temporary,
         zipfile.ZipFile(temporary, "w") as archive,
         progress_bar(len(frames), unit="frame", title="packing") as bar,
     ):
-        for name, stem in frames:
+        for name, path in frames:
             bar.update()
-            path = results.folder / name / f"{stem}.png"
-            if not path.is_file():
-                missing.setdefault(name, []).append(path)
-                continue
             try:
                 with reading(path, "save it again"):
-                    content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
+                    content = standardize_mask(path, *sizes_and_ids[name])
                 add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
             except InputError as error:
                 problems.append(str(error))
-        problems += [f"{paths[0]}: no such file (missing: {len(paths)})" for paths in missing.values()]
         for problem in problems:
             log.debug("%s", problem)
         if problems:  # nothing is written
@@ -67,11 +68,12 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes, compression: 
     archive.writestr(entry, content, compression)
 
 
-def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
-    """Return the bytes of a mask with the standard palette, unchanged if it has that already.
+def standardize_mask(path: Path, size: Size, ids: Sequence[int]) -> bytes:
+    """Return the bytes of a mask's file with the standard palette, unchanged if it has that already.
 
-    Raises `InputError` unless they are an 8-bit mask of (height, width) with no other ids than these and 0.
+    Raises `InputError` unless it is an 8-bit mask of (height, width) with no other ids than these and 0.
     """
+    content = path.read_bytes()
     with decode_image(io.BytesIO(content)) as image:
         mode, (width, height) = image.mode, image.size
         require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
@@ -79,7 +81,7 @@ def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
         require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")
         labels = np.array(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
-    require_known_ids(labels, ids)
+    raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
     if is_standard:
         return content
     palette_image = Image.fromarray(labels, mode="P")

@@ -7,11 +7,11 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.burst import BurstSequence, find_annotation_file, parse_sequence
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.sequence_scores import require_known_ids
+from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
-from aotlab.utils.files import prefix_errors, read_json, reading, write_text
+from aotlab.utils.files import read_json, reading, write_text
 
 
 def write_burst(results: BenchmarkResults, output: Path) -> int:
@@ -31,8 +31,7 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
         for file in sequence.rle:
             path = results / sequence.name / f"{Path(file).stem}.png"
             labels, ids = read_mask(path, size=sequence.size), range(1, len(sequence.tracks) + 1)
-            with prefix_errors(path):
-                require_known_ids(labels, ids)
+            raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
             masks = {track: labels == object_id for object_id, track in zip(ids, sequence.tracks, strict=True)}
             visible = {track: mask for track, mask in masks.items() if mask.any()}
             frames.append({track: {"rle": compress_rle(encode_rle(mask))} for track, mask in visible.items()})

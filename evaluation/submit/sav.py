@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.evaluation.sav import read_object_results
+from aotlab.evaluation.sequence_scores import raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
@@ -26,8 +27,7 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
         names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
         for name in sorted(names):
             masks, unknown = read_object_results(results.folder / video.name, name, folders)
-            ids = ", ".join(map(str, sorted(unknown)))
-            require(not unknown, f"{results.folder / video.name / name}: unknown ids {ids}; object 000 is id 1")
+            raise_if_unknown(unknown, folders, results.folder / video.name / name)
             for object_id, (_, mask) in masks.items():
                 write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
             count += len(masks)

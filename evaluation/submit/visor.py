@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import require_known_ids
+from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
-from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading
+from aotlab.utils.files import atomic_path, read_json, reading
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -58,8 +58,7 @@ def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
 
 def _make_entry(sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path) -> dict[str, Any]:
     """Return the entry of one frame."""
-    with prefix_errors(path):
-        require_known_ids(labels, [*names])
+    raise_if_unknown(find_unknown_ids(labels, [*names]), names, path)
     video = "_".join(sequence.split("_")[:2])
     name = f"{stem}.png"
     image = {"image_path": f"{video}/{name}", "name": name, "subsequence": sequence, "video": video}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -29,7 +28,7 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, write_bytes
-from aotlab.utils.text import join_truncated, shorten
+from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +176,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     """Return the presets whose keys match; only the one of the file's name if it is a published file."""
     presets = guess_presets(state)
-    require(bool(presets), f"{path}: its keys fit no preset; give a checkpoint of a tracking model")
+    require(presets, f"{path}: its keys fit no preset; give a checkpoint of a tracking model")
     published = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
     return [name for name in published if name in presets] or presets
 
@@ -210,6 +209,5 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
-        first_problem = shorten(str(error).split("\n\t", 2)[:2][-1], 200).strip(". ")
-        problem = join_truncated(re.split(', (?=")', first_problem), 1)  # of the keys, only the first
+        problem = shorten(str(error).split("\n\t", 1)[-1], 120)
         raise InputError(f"{path}: does not fit {name} ({problem}); its keys fit {fits}") from error

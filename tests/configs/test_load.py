@@ -120,11 +120,6 @@ def test_circular_base_rejected(tmp_path):
         load_config(tmp_path / "one.yaml")
 
 
-def test_recipe_as_base_override_rejected():
-    with pytest.raises(InputError, match="base=davis: a recipe, whose phases finetune replaces; give a preset"):
-        load_config("finetune", ["base=davis"])
-
-
 def test_last_base_override_is_used():
     assert load_config("finetune", ["base=deaotl", "base=aots"]).name == "aots_finetune"
 

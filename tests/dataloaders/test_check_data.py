@@ -202,10 +202,3 @@ def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypat
     comparisons = count_comparisons(monkeypatch)
     assert check_folder(tmp_path, "video").findings == []
     assert comparisons() < 2000
-
-
-def test_folder_of_several_sets_names_them(tmp_path):
-    for name in ("s1", "s2"):
-        (tmp_path / name / "JPEGImages").mkdir(parents=True)
-    with pytest.raises(InputError, match="has several sets; check each of them: s1, s2"):
-        check_folder(tmp_path, "video")

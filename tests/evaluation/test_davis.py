@@ -99,7 +99,7 @@ def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
     prediction[2, 0, 0] = object_id
     paths = write_sequence(tmp_path / "truth", draw_moving_box())
     write_sequence(tmp_path / "found", prediction)
-    with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1"):
+    with pytest.raises(InputError, match=rf"00002\.png: unknown ids {object_id}; the objects are 1"):
         score_folder(paths, tmp_path / "found")
 
 

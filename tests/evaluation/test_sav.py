@@ -129,7 +129,7 @@ def test_only_the_folder_of_a_submission_is_replaced(tmp_path, submission, run_e
 def test_unknown_id_of_a_result_rejected(tmp_path, submission, run_expecting_error):
     path = next((tmp_path / "ids").rglob("*.png"))
     write_mask(path, np.full_like(read_mask(path), 77))
-    assert f"{path}: unknown ids 77; object 000 is id 1" in run_expecting_error(submit, *submission)
+    assert f"{path}: unknown ids 77; the objects are " in run_expecting_error(submit, *submission)
 
 
 def test_object_without_pixels_is_written_empty(videos, tmp_path):

@@ -225,7 +225,7 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     path = tmp_path / "frame.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n%%EOF\n")
-    for read in (*READERS, lambda path: standardize_mask(path.read_bytes(), (24, 32), [])):
+    for read in (*READERS, lambda path: standardize_mask(path, (24, 32), [])):
         with suppress(InputError, ValueError):
             read(path)
     with pytest.raises(InputError, match="unknown image format"):

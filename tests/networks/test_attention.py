@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.networks.attention import Attention, LocalAttention
+from aotlab.networks.attention import Attention, LocalAttention, sine_position
 from aotlab.networks.fast import attention as fast_attention
 from aotlab.networks.fast.attention import ChunkedAttention, TiledLocalAttention
 from tests.marks import slow
@@ -151,6 +151,15 @@ def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
     found = kind(heads)(query, key, value)
     torch.testing.assert_close(found, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(5, 1), (1, 5)])
+def test_sine_positions_span_one_period(size):
+    halves = sine_position(size, torch.empty(1, 5, 8))[0].split(4, dim=1)
+    along, across = halves if size[0] > 1 else halves[::-1]
+    waves = torch.tensor([[0, 1], [1, 0], [0, -1], [-1, 0], [0, 1]])  # sine and cosine of the shortest period
+    torch.testing.assert_close(along[:, :2], waves.float(), atol=1e-5, rtol=0)
+    assert across.tolist() == [[0, 1, 0, 1]] * 5
 
 
 def test_windows_of_compiled_models_equal_strided_ones(monkeypatch):

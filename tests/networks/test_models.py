@@ -175,7 +175,7 @@ def test_sine_positions_distinguish_tokens(sine):
     ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
     ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
     ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride must be one of 16, 8, 4", "12"]),
-    ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth must be at least 1, got 0"]),
+    ([{"depth": 0}, {"stride": 8}], {}, ["only the last of several stages may have depth 0"]),
     ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
     ([{"dim": 128}], {}, ["model.stages.0.dim must be model.dim, 256, got 128"]),
     ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1: dim 64 is not divisible by 3 heads"]),
@@ -211,7 +211,7 @@ def test_schema_lists_all_methods_and_encoders():
     ("aot", [StageConfig(16, 1), StageConfig(8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
     ("msdeaot", [StageConfig(16, 1), StageConfig(8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
     ("msdeaot", [StageConfig(stride, 1) for stride in (16, 8, 4)], "the last stage of msdeaot must have depth 0"),
-    ("paot", [StageConfig(16, 1), StageConfig(8, 0), StageConfig(4, 1)], "only the last stage may have depth 0"),
+    ("paot", [StageConfig(16, 1), StageConfig(8, 0), StageConfig(4, 1)], "only the last of several stages"),
 ])  # fmt: skip
 def test_stages_that_a_method_does_not_have_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):

@@ -91,7 +91,7 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert list(map(float, values)) == [round(table["J&F"], 1) for table in scores.values()]
     assert ["(1 of 2 sequences)" in row for row in rows] == [False, True]
     (record,) = caplog.records
-    problem = f"{other / 'bear' / '00001.png'}: id 7, but the objects of the first annotation are 1, 2"
+    problem = f"{other / 'bear' / '00001.png'}: unknown ids 7; the objects are 1, 2"
     assert record.getMessage().startswith(f"bear: not scored: {problem}")
     assert "bear" not in output.err.replace(caplog.text, "")
     assert [list(table["sequences"]) for table in scores.values()] == [["camel"], ["camel"]]

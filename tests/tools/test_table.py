@@ -157,7 +157,6 @@ def test_missing_file_without_a_source_is_listed(small):
     ("{model: A,", "{model: C,", "model must be one of A, B, got C"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
-    ("checkpoints: [a.safetensors]", "checkpoints: []", "model A: no checkpoints"),
     ("title:", "  title:", "not readable as YAML"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):

@@ -86,8 +86,8 @@ OBJECTS = [
     *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
     ("youtubevos2019", {"1": frames("../../evil")}),
     *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None)],
-    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**10, 2), span(10**30, 10**31, 2), span(9, 1, 2))],
-    ("lvosv2", {"1": span(1, 9, 10**12)}),
+    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**7 + 1, 2), span(9, 1, 2))],
+    ("lvosv2", {"1": span(1, 9, 10**7 + 1)}),
 ]  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     assert (first.name in [video.name for video in videos]) == listed
     if listed:  # elsewhere the folders of frames tell which videos there are
         assert list(report.failures) == [first.name]
-        parts = (str(images.parent), str(masks), "none of its frames has a mask")
+        parts = (str(images.parent), str(masks), f"no frame of {first.name} has a mask")
         assert any(part in report.failures[first.name] for part in parts)
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
