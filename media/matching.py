@@ -77,7 +77,7 @@ def match_frames(
     video: str = "",
     length: int | None = None,
 ) -> list[int]:
-    """Return the index of each image's frame.
+    """Return the index of each image's frame; `require_different_frames` finds two images of one frame.
 
     Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
     systems of this platform ignore them. If frames have no names, as in a video file, images are matched by the number
@@ -90,7 +90,7 @@ def match_frames(
         length: number of frames; None if unknown.
 
     Raises:
-        InputError: an image matches no frame, or two match one.
+        InputError: an image matches no frame.
     """
     stems = list(map(image_stem, names))
     if frames is not None:
@@ -98,13 +98,10 @@ def match_frames(
         missing = [name for name, stem in zip(names, stems, strict=True) if _fold(stem) not in indices]
         if missing:
             raise _explain_missing(missing, names, frames, video)
-        matched = [indices[_fold(stem)] for stem in stems]
-    else:
-        unique_stems = list(dict.fromkeys(stems))
-        numbers = dict(zip(unique_stems, _find_numbers(unique_stems, length), strict=True))
-        matched = [numbers[stem] for stem in stems]
-    require_different_frames(zip(matched, names, strict=True))
-    return matched
+        return [indices[_fold(stem)] for stem in stems]
+    unique_stems = list(dict.fromkeys(stems))
+    numbers = dict(zip(unique_stems, _find_numbers(unique_stems, length), strict=True))
+    return [numbers[stem] for stem in stems]
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:

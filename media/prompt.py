@@ -63,7 +63,8 @@ class Prompt:
         mask = None if self.mask is None else _to_mask(self.mask)
         exclude = None if self.exclude is None else np.asarray(self.exclude, bool)
         has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
-        require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
+        remedy = "give a box, a mask that is not empty, or a point on the object; not-point only excludes pixels"
+        require(has_object, f"prompt: nothing on the object; {remedy}")
         # the class is frozen
         vars(self).update(points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude)
 

@@ -79,11 +79,10 @@ def test_folders_separate_images_of_several_videos():
 
 
 def test_two_images_of_one_frame_rejected():
-    with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' both belong to frame 0"):
-        match_frames(["1.jpg", "1.png"], ["1", "2"])
-    regions = [ParsedRegion(0, encode_rle(draw_mark(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
-    with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' both belong to frame 0"):
-        match_regions(ParsedFile(regions), VideoInfo("clip", SIZE, 5))
+    for names, frame_names in ((("1.jpg", "2.jpg"), None), (("1.jpg", "1.png"), ("1", "2"))):
+        regions = [ParsedRegion(0, encode_rle(draw_mark(0) == 1), image=name) for name in names]
+        with pytest.raises(InputError, match=f"'{names[0]}' and '{names[1]}' both belong to frame 0"):
+            match_regions(ParsedFile(regions), VideoInfo("clip", SIZE, 5, frame_names=frame_names))
 
 
 @pytest.mark.parametrize(("names", "length", "numbers"), [
