@@ -109,13 +109,12 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
     job = add_masks_beside(job)
     if problem := job.describe_missing_files():
         raise InputError(problem)
-    if not job.has_objects:
-        remedy = "give a mask"
-        if job.is_stored:
-            names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
-            remedy = f"give a box, points or masks, or put {names} next to it"
-        raise InputError(f"{strip_credentials(job.video)}: nothing to track; {remedy}")
+    if not (job.has_objects or job.is_stored):
+        raise InputError(f"{strip_credentials(job.video)}: nothing to track; give a mask")
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    if not job.has_objects:
+        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
+        raise InputError(f"{job.video}: nothing to track; give a box, points or masks, or put {names} next to it")
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):

@@ -38,7 +38,7 @@ MAX_SIZES = 5
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",
 )
-def main(root: Path, *, kind: Literal["video", "static"], dataset: str, split: str, workers: int) -> int:
+def main(root: Path, *, kind: Literal["video", "static"], dataset: str | None, split: str, workers: int) -> int:
     require_extra("score")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 

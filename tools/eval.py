@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from click import UsageError
 
@@ -110,32 +110,22 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     print_config,
 )
 def main(
-    *,
-    checkpoint: tuple[Path, ...],
-    config: tuple[str, ...],
-    weights: tuple[float, ...],
-    overrides: tuple[str, ...],
-    flip: bool,
-    scales: tuple[float, ...],
-    feedback: str,
-    all_frames: bool,
-    output: Path | None,
-    force: bool,
-    print_config: bool,
-    device: str,
-    **videos_to_track: Any,
-) -> int:
-    benchmark = BenchmarkOptions(**videos_to_track)
+    overrides: tuple[str, ...], *,
+    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool, all_frames: bool,
+    output: Path | None, force: bool,
+    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str,
+    checkpoint: tuple[Path, ...], config: tuple[str, ...], device: str, print_config: bool,
+) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)
     if print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 
-        print_settings(*(read_settings(path, config=preset, overrides=overrides) for path, preset, _ in models))
-        return 0
-    if not benchmark.dataset:
+        return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
+    if not dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
-    output = output or Path("results", benchmark.dataset)
+    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
+    output = output or Path("results", dataset)
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)

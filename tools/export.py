@@ -46,9 +46,7 @@ from aotlab.utils.numbers import Range
 )
 @flag("--quantize-encoder", "int8 for the encoder too: faster, but less accurate on objects unlike those of the clip")
 @option(
-    "--max-loss",
-    type=number_type(Range(0, 100)),
-    help="maximum drop of J in points that --verify allows (default for int8: 1)",
+    "--max-loss", type=number_type(Range(0, 100)), help="maximum drop of J in points for --verify (default for int8: 1)"
 )
 @flag(
     "--fused",
@@ -59,7 +57,7 @@ from aotlab.utils.numbers import Range
     "--verify",
     "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
 )
-@option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
+@option("--provider", metavar="NAME", help="execution provider for --verify, such as cuda (default: cpu)")
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 def main(
@@ -74,7 +72,7 @@ def main(
     max_loss: float | None,
     no_prompts: bool,
     verify: bool,
-    provider: str,
+    provider: str | None,
     output: Path | None,
     force: bool,
     checkpoint: Path | None,
@@ -89,8 +87,7 @@ def main(
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
     export_config = resolve_export_config(read_settings(path, config=config, overrides=overrides))
     if print_config:
-        print_settings(export_config)
-        return 0
+        return print_settings(export_config)
     if output is None:
         raise UsageError("--output: missing; give a folder")
     is_int8 = precision == "int8"
@@ -98,17 +95,18 @@ def main(
         raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
     if quantize_encoder and not is_int8:
         raise UsageError("--quantize-encoder: only with --precision int8")
-    require_packages(provider if verify else None, calibrate=is_int8)
+    if not verify and (provider is not None or max_loss is not None):
+        raise UsageError("--max-loss, --provider: only with --verify")
+    require_packages((provider or "cpu") if verify else None, calibrate=is_int8)
 
     clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []
     verified_clip = select_clip(clip, size[::-1]) if verify else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
     def check(folder: Path) -> None:
-        agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider)
+        agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider or "cpu")
         print(agreement)
-        accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss
-        require_agreement(agreement, half=half, max_loss=accepted_loss)
+        require_agreement(agreement, half=half, max_loss=1.0 if is_int8 and max_loss is None else max_loss)
 
     options = ExportOptions(
         half=half,

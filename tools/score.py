@@ -165,24 +165,19 @@ def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force_file
 def main(
-    results: tuple[Path, ...],
-    *,
+    results: tuple[Path, ...], *,
     annotations: Path | None,
-    json_file: Path | None,
-    workers: int,
-    worst: int,
-    draw_folder: Path | None,
-    force: bool,
-    **videos_to_score: Any,
-) -> int:
-    benchmark = BenchmarkOptions(**videos_to_score)
-    if annotations is None and not benchmark.dataset:
+    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
+    json_file: Path | None, workers: int, worst: int, draw_folder: Path | None, force: bool,
+) -> int:  # fmt: skip
+    benchmark = BenchmarkOptions(dataset or "", root, split, sequence, new_objects)
+    if not (annotations or dataset):
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    hota = annotations is None and DATASETS[benchmark.dataset].hota
+    hota = dataset is not None and DATASETS[dataset].hota
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if draw_folder is not None and not worst:

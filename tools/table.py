@@ -67,24 +67,25 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 def main(name: str, *, device: str, ranks: int, output: Path) -> int:
     table = load_table(name)
     results = require_writable(output / table.name)
-    figures, missing, failed = [], dict[str, None](), False
+    figures, missing, status = [], dict[str, None](), 0
     for row in table.rows:
         row_missing = list_missing(table, row)
         missing |= dict.fromkeys(row_missing)
         if row_missing:
+            status = 1
             figures.append("missing")
             continue
         try:
             figures.append(run_row(table, row, results, device=device, ranks=ranks))
         except subprocess.CalledProcessError as error:
-            failed = True
+            status = 1
             figures.append(f"failed: exit code {error.returncode}")
     text = format_table(table, figures)
     if missing:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)
     print(text)
     write_text(results.with_name(f"{results.name}.md"), text + "\n")
-    return 1 if failed or set(figures) == {"missing"} else 0
+    return status
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
 from click import UsageError
 
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.value_syntax import FRAME_AND_OBJECT
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
-from aotlab.tools.cli.options import force_results, prompt_options, read_tracker, tracker_options, video_argument
+from aotlab.tools.cli.options import (
+    force_results,
+    print_settings,
+    prompt_options,
+    split_settings,
+    tracker_options,
+    video_argument,
+)
 from aotlab.tools.cli.track_report import (
     STATUSES,
     describe_run,
@@ -72,16 +78,13 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
             raise InputError(f"{text}: not a video; did you mean --mask {text}?")
 
 
-def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:
-    """Raise an error for options of a single video; ``inputs``: arguments of `Job` by name, as parsed."""
-    if realtime:
-        raise UsageError("--realtime: applies to a single video; remove it")
-    for parameter in click.get_current_context().command.params:
-        name = parameter.name or ""
-        if name != "segmenter" and inputs.get(name) not in ((), None):
+def require_unset(options: Mapping[str, object]) -> None:
+    """Raise an error if one of these options of a single video is given for several."""
+    for name, value in options.items():
+        if value not in ((), None):
             # the shell splits "1, 2" into two arguments
             remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{parameter.opts[0]}: applies to a single video; {remedy}")
+            raise UsageError(f"{name}: applies to a single video; {remedy}")
 
 
 def default_output(source: str) -> Path:
@@ -257,27 +260,24 @@ def track_list(
 )
 @tracker_options()
 def main(
-    video: tuple[str, ...],
-    *,
-    job_list: Path | None,
-    output: Path | None,
-    write: tuple[str, ...],
-    review: bool,
-    force: bool,
-    both_directions: bool,
-    remove: tuple[tuple[int, int], ...],
-    frame_numbers: str,
-    realtime: bool,
-    timeout: float,
-    shard: Shard | None,
-    dry_run: bool,
-    **inputs: Any,
-) -> int:
-    tracker = read_tracker(inputs)  # arguments of `Job` are left
+    video: tuple[str, ...], *,
+    masks: tuple[str, ...], output: Path | None, write: tuple[str, ...], review: bool, force: bool, dry_run: bool,
+    boxes: tuple[str, ...], points: tuple[str, ...], not_points: tuple[str, ...], segmenter: tuple[Path, Path] | None,
+    classes: tuple[str, ...], both_directions: bool, remove: tuple[tuple[int, int], ...],
+    start: int | None, end: int | None, frame_numbers: str, levels: str | None, rate: str | None,
+    realtime: bool, timeout: float, job_list: Path | None, shard: Shard | None,
+    checkpoint: Path, config: str | None, device: str, print_config: bool,
+) -> int:  # fmt: skip
+    from aotlab.engine.tracking.options import TrackerOptions
+
+    videos, overrides = split_settings(video)
+    tracker = TrackerOptions(checkpoint, config, overrides, device)
+    if print_config:
+        return print_settings(tracker.read_settings())
     if "help" in write:
         return print_outputs()
-    require_videos(video, job_list)
-    if shard is not None and (dry_run or len(video) == 1):
+    require_videos(videos, job_list)
+    if shard is not None and (dry_run or len(videos) == 1):
         raise UsageError("--shard: applies to runs of several videos; give --jobs, without --dry-run")
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
@@ -287,14 +287,23 @@ def main(
         write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
-    if len(video) == 1:
-        folder = output or default_output(video[0])
-        job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+    if len(videos) == 1:
+        folder = output or default_output(videos[0])
+        job = Job(
+            folder.name if is_file_name(folder.name) else "video", videos[0], masks,
+            boxes=boxes, points=points, not_points=not_points, segmenter=segmenter, classes=classes,
+            start=start, end=end, levels=levels, rate=rate,
+        )  # fmt: skip
         require_extra("video")
         return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
-    require_no_job_options(inputs, realtime=realtime)
-    jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
-    jobs = [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
+    if realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+    require_unset({
+        "--mask": masks, "--box": boxes, "--point": points, "--not-point": not_points, "--class": classes,
+        "--start": start, "--end": end, "--levels": levels, "--fps": rate,
+    })  # fmt: skip
+    jobs = read_jobs(job_list) if job_list else list_video_jobs(videos)
+    jobs = [replace(job, segmenter=segmenter) for job in jobs]
     folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
     return track_list(jobs, folder, tracker, options, shard, force=force, dry_run=dry_run)
 

@@ -34,8 +34,7 @@ def main(
 
     recipe = load_config(config, overrides)
     if print_config:
-        print_settings(recipe)
-        return 0
+        return print_settings(recipe)
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train

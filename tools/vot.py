@@ -8,18 +8,22 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import read_tracker, settings, tracker_options
+from aotlab.tools.cli.options import print_settings, settings, tracker_options
 from aotlab.utils.errors import InputError, RunStopped, require_extra
 
 
 @command("aotlab vot")
 @settings
 @tracker_options()
-def main(**options: Any) -> int:
-    tracker = read_tracker(options)
+def main(overrides: tuple[str, ...], *, checkpoint: Path, config: str | None, device: str, print_config: bool) -> int:
+    from aotlab.engine.tracking.options import TrackerOptions
+
+    tracker = TrackerOptions(checkpoint, config, overrides, device)
+    if print_config:
+        return print_settings(tracker.read_settings())
     require_extra("vot")
     import trax
 

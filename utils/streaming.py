@@ -1,18 +1,13 @@
-"""Pipeline of three threads: read ahead, track, write behind.
-
-Reading and writing have a lower priority, so they run while tracking leaves a core idle.
-"""
+"""Pipeline of three threads: read ahead, track, write behind."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -22,8 +17,6 @@ READ_AHEAD, WRITE_BEHIND = 4, 2
 """Largest number of items waiting to be tracked, and of results waiting to be written."""
 HELPER_THREADS = 2
 """Number of threads beside the one that tracks: one reads, one writes."""
-NICENESS = 5
-"""Added niceness of these threads; with much more, they would get no time on a busy machine."""
 POLL_SECONDS = 0.1
 """Interval in seconds at which a waiting thread checks whether to stop."""
 
@@ -57,7 +50,7 @@ def stream(
         write(result)
 
     waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "writer", _lower_priority) as pool:
+    with ThreadPoolExecutor(1, "writer") as pool:
         try:
             with closing(iter(reader)) as items, closing(track(items)) as results:
                 for result in results:
@@ -123,7 +116,6 @@ class ReadAhead(Generic[Item]):
             self._thread.join(1.0)
 
     def _read(self, items: Iterable[Item]) -> None:
-        _lower_priority()
         try:
             for item in items:
                 with self._changed:
@@ -157,11 +149,3 @@ class ReadAhead(Generic[Item]):
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()
-
-
-def _lower_priority() -> None:
-    """Lower the priority of the calling thread and of the threads that it starts; only on Linux."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -28,34 +28,33 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
-  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.promptSettings;
+  const { crop_edge, frame_edge, coarse_margin, refine_margin, excluded_logit } = graphs.promptSettings;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  const coarseCrop = prompt.box ? findCrop(prompt, null, frame, coarse_margin, min_crop) : whole;
+  const coarseCrop = prompt.box ? findCrop(graphs, frame, prompt, null, coarse_margin) : whole;
   const edge = prompt.box ? crop_edge : frame_edge;
-  const coarse = await segmentCrop(graphs, 'logits', frame, coarseCrop, edge, prompt, prompt.mask, otherObjects);
-  const rough = coarse.map(sigmoid);
-  const crop = findCrop(prompt, rough, frame, refine_margin, min_crop);
-  const refined = await segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
-  const mask = Uint8Array.from(refined, (logit) => Number(logit > 0));
+  /** @param {Float32Array} logits */
+  const exclude = (logits) => logits.map((logit, pixel) => (otherObjects[pixel] ? excluded_logit : logit));
+  const { logits } = await segmentCrop(graphs, frame, prompt, prompt.mask, coarseCrop, edge);
+  const rough = exclude(logits).map(sigmoid);
+  const crop = findCrop(graphs, frame, prompt, rough, refine_margin);
+  const { refined_logits } = await segmentCrop(graphs, frame, prompt, rough, crop, crop_edge);
+  const mask = Uint8Array.from(exclude(refined_logits), (logit) => Number(logit > 0));
   removeFarFromPrompt(mask, frame, prompt, graphs.promptSettings);
   return mask;
 }
 
 /**
- * Return an output H×W of the prompt network for a crop whose longer edge becomes about `edge` pixels, in whole tokens.
+ * Return the outputs of the prompt network, padded to H×W, for a crop whose longer edge becomes about `edge` pixels.
  * @param {Graphs} graphs
- * @param {'logits' | 'refined_logits'} output
  * @param {Frame} frame
- * @param {Crop} crop
- * @param {number} edge
  * @param {Prompt} prompt
  * @param {Uint8Array | Float32Array | null} rough mask H×W in 0 to 1
- * @param {Uint8Array} otherObjects H×W, pixels other than 0 are excluded
- * @returns {Promise<Float32Array>}
+ * @param {Crop} crop
+ * @param {number} edge
+ * @returns {Promise<Record<string, Float32Array>>}
  */
-async function segmentCrop(graphs, output, frame, crop, edge, prompt, rough, otherObjects) {
-  const { height, width } = crop;
-  const { click_radius, excluded_logit } = graphs.promptSettings;
+async function segmentCrop(graphs, frame, prompt, rough, crop, edge) {
+  const [{ height, width }, { click_radius, excluded_logit }] = [crop, graphs.promptSettings];
   const [extra, scale] = [Number(graphs.alignCorners), edge / Math.max(height, width)];
   /** @param {number} side */
   const fit = (side) => graphs.tokenSize * Math.max(2, round((side * scale - extra) / graphs.tokenSize)) + extra;
@@ -71,10 +70,12 @@ async function segmentCrop(graphs, output, frame, crop, edge, prompt, rough, oth
     planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
-  const data = /** @type {Float32Array} */ (outputs[output].data);
-  const logits = new Float32Array(frame.height * frame.width).fill(excluded_logit);
-  forRows(crop, frame.width, (start, row) => logits.set(data.subarray(row, row + width), start));
-  return logits.map((logit, pixel) => (otherObjects[pixel] ? excluded_logit : logit));
+  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => {
+    const data = /** @type {Float32Array} */ (tensor.data);
+    const logits = new Float32Array(frame.height * frame.width).fill(excluded_logit);
+    forRows(crop, frame.width, (start, row) => logits.set(data.subarray(row, row + width), start));
+    return [name, logits];
+  }));
 }
 
 /**
@@ -89,14 +90,13 @@ function forRows({ top, left, height, width }, frameWidth, visit) {
 
 /**
  * Return the crop around an object, square where the frame allows; without the object, the whole frame.
+ * @param {Graphs} graphs
+ * @param {Frame} frame
  * @param {Prompt} prompt its positive points and its box are in the crop
  * @param {Float32Array | null} rough mask H×W in 0 to 1, in the crop too if the prompt has no box
- * @param {Frame} frame
  * @param {number} margin on each side, as a fraction of the longer side
- * @param {number} shortest shortest side in pixels; smaller objects need their surroundings
- * @returns {Crop}
  */
-function findCrop({ positive, box }, rough, frame, margin, shortest) {
+function findCrop(graphs, frame, { positive, box }, rough, margin) {
   let [left, top, right, bottom] = boundingBox(box ? [...positive, ...boxCorners(box)] : positive);
   if (!box) {
     rough?.forEach((value, pixel) => {
@@ -107,7 +107,7 @@ function findCrop({ positive, box }, rough, frame, margin, shortest) {
     });
   }
   if (left > right) return { top: 0, left: 0, height: frame.height, width: frame.width };
-  const side = Math.max(shortest, (1 + 2 * margin) * Math.max(right - left, bottom - top));
+  const side = Math.max(graphs.promptSettings.min_crop, (1 + 2 * margin) * Math.max(right - left, bottom - top));
   const [y, height] = placeSide((top + bottom) / 2, side, frame.height);
   const [x, width] = placeSide((left + right) / 2, side, frame.width);
   return { top: y, left: x, height, width };

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
 """Computed constants with more elements are not stored, but computed when a graph is loaded."""
-EXPORT = FileKind("export", 13, "export again")
+EXPORT = FileKind("export", 14, "export again")
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 """Packages that write ONNX files."""
@@ -150,8 +150,8 @@ def describe_memory(memory: MemoryConfig) -> dict[str, Any]:
         "policy": memory.policy,
         "frames": memory.frames,
         "every": memory.every,
-        "max_tracked": memory.newest if has_limit else memory.frames,
-        "max_stored": memory.insertions,
+        "newest": memory.newest if has_limit else memory.frames,
+        "insertions": memory.insertions,
         "score_early": memory.score_early,
         "short_term_skip": memory.short_term_skip,
     }

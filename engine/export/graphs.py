@@ -214,7 +214,7 @@ def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[B
 
 
 def build_prompt_graph(model: VOSModel) -> Graph:
-    """Build the graph of a model's prompt network for a crop of any size; see ``Graphs.prompt`` of the runtime."""
+    """Build the graph of a model's prompt network for a crop of any size, the runtime's ``Graphs.segment_prompt``."""
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
     size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=model.config.align_corners)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab import Tracker
+from aotlab import InputError, Tracker
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
@@ -87,11 +87,14 @@ def main() -> None:
     setting = json.loads(sys.stdin.readline())
     torch.set_num_threads(setting["threads"] or torch.get_num_threads())
     clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
-    if setting["config"] in ("edgetam", "sam2_tiny"):
-        from peers import prepare_tracking as prepare  # beside this file, which is on the path
-    else:
-        prepare = prepare_training if setting["train"] else prepare_tracking
-    run = prepare(setting)
+    try:
+        if setting["config"] in ("edgetam", "sam2_tiny"):
+            from peers import prepare_tracking as prepare  # beside this file, which is on the path
+        else:
+            prepare = prepare_training if setting["train"] else prepare_tracking
+        run = prepare(setting)
+    except (ImportError, InputError) as error:
+        sys.exit(f"error: {error}")
     on_gpu = setting["device"].startswith("cuda")
     print("ready", flush=True)
     for _ in sys.stdin:

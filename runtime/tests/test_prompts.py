@@ -193,10 +193,29 @@ def test_components_of_noise_equal_opencv():
         np.testing.assert_array_equal(found > 0, mask)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "coarse"), [({"box": (60, 40, 20, 20)}, (30, 50, 40, 40)), ({"points": (70, 50)}, (0, 0, 120, 160))]
+)
+def test_passes_segment_crops_around_the_object(prompt, coarse):
+    frame, crops = np.stack([*np.indices((120, 160)), np.zeros((120, 160))], axis=2).astype(np.uint8), []
+
+    def run(image, planes, rough_mask):
+        crops.append((*image[0, 0, :2], *image.shape[:2]))  # top, left, height, width
+        is_object = np.abs(image[..., :2] - [49.5, 69.5]).max(2) < 10
+        return dict.fromkeys(("logits", "refined_logits"), np.where(is_object, 1, -1))
+
+    settings = PROMPTING | {"min_crop": 8}
+    graphs = Mock(prompt_settings=settings, align_corners=True, token_size=16, temperature=1, segment_prompt=run)
+    prompts = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (120, 160))
+    labels = segment.segment_prompts(graphs, frame, prompts, np.zeros((120, 160), int)).labels
+    assert crops == [coarse, (37, 57, 26, 26)]
+    np.testing.assert_array_equal(np.pad(np.ones((20, 20)), ((40, 60), (60, 80))), labels)
+
+
 def test_parts_behind_another_object_are_far():
     outputs = dict.fromkeys(("logits", "refined_logits"), np.ones((40, 60), np.float32))
     graphs = Mock(prompt_settings=PROMPTING, align_corners=True, token_size=16, temperature=1)
-    graphs.prompt.return_value = outputs
+    graphs.segment_prompt.return_value = outputs
     mask = np.zeros((40, 60), int)
     mask[:, 10:50] = 7
     prompts = check_prompts({1: (5, 20)}, mask.shape)

@@ -225,8 +225,8 @@ def build_memory(length=None, **changes):
         policy="bounded_fifo",
         frames=3,
         every=1,
-        max_tracked=3,
-        max_stored=None,
+        newest=3,
+        insertions=None,
         score_early=False,
         short_term_skip=1,
     )
@@ -265,9 +265,9 @@ def test_restricted_memory_evicts_the_lowest_score():
 @pytest.mark.parametrize(("settings", "expected"), [
     ({}, [[0], [0, 1], [0, 1, 2], [0, 2, 3], [0, 3, 4]]),
     ({"every": 2}, [[0], [0], [0, 2], [0, 2], [0, 2, 4]]),
-    ({"max_stored": 2, "length": 9}, [[0], [0], [0], [0], [0, 4]]),  # 9 / 2 is rounded to even
-    ({"max_tracked": 0}, [[0]] * 5),
-    ({"max_tracked": 1}, [[0], [0, 1], [0, 2], [0, 3], [0, 4]]),
+    ({"insertions": 2, "length": 9}, [[0], [0], [0], [0], [0, 4]]),  # 9 / 2 is rounded to even
+    ({"newest": 0}, [[0]] * 5),
+    ({"newest": 1}, [[0], [0, 1], [0, 2], [0, 3], [0, 4]]),
 ])  # fmt: skip
 def test_bounded_memory_evicts_the_oldest_tracked_frame(settings, expected):
     assert [long for long, _ in store_frames(build_memory(**settings), 5)] == expected

@@ -45,11 +45,7 @@ DAMAGED_STATES = {
     "missing digest": lambda state: state.pop("digest"),
     "missing version": lambda state: change_header(state, version=...),
     "other header": lambda state: state.update(header=np.array("[")),
-    "missing banks": lambda state: change_header(state, banks=...),
-    "other frame size": lambda state: change_header(state, frame_shape=[33, 50, 3]),
-    "other type": lambda state: state.update(array_0=state["array_0"].astype(np.float64)),
     "another version": lambda state: change_header(state, version=10),
-    "missing array": lambda state: state.pop("array_0"),
     "changed array": lambda state: state.update(array_0=state["array_0"] + 1),
 }
 
@@ -100,7 +96,7 @@ def test_state_of_another_export_rejected(exported, monkeypatch):
     runtime = exported[1].fresh()
     state = runtime.state_dict()
     monkeypatch.setattr(runtime.graphs, "digest", "other")
-    with pytest.raises(aotlab_runtime.InputError, match=r"saved with another export .* load the export that saved"):
+    with pytest.raises(aotlab_runtime.InputError, match=r"saved with another export .*; save it with this export"):
         runtime.load_state_dict(state)
 
 

@@ -18,8 +18,9 @@ from .media.video import (
 )
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
-    read_tracker as read_tracker,
+    print_settings as print_settings,
     segmenter_option as segmenter_option,
+    split_settings as split_settings,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )

@@ -34,7 +34,6 @@ from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .jobs.classes import ObjectClasses as ObjectClasses
 from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.job_list import add_masks_beside as add_masks_beside
 from .jobs.outputs import (
     Output as Output,
     OutputContext as OutputContext,

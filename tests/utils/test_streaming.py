@@ -1,14 +1,12 @@
-"""Reading ahead and writing behind: bounds, errors, priorities, early ends; order and stops: test_pipeline."""
+"""Reading ahead and writing behind: bounds, errors, early ends; order and stops: test_pipeline."""
 
-import os
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aotlab.utils.streaming import NICENESS, READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
+from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -83,17 +81,6 @@ def test_writing_error_ends_the_stream(bad):
     with pytest.raises(ZeroDivisionError):
         list(stream(ReadAhead(range(9)), negate, write))
     assert len(written) == bad
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are of Linux")
-def test_reading_and_writing_have_lower_priority():
-    def niceness():
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    wrote = []
-    items = ReadAhead(niceness() for _ in range(2))
-    read = list(stream(items, lambda found: (item for item in found), lambda _: wrote.append(niceness())))
-    assert read == wrote == [min(niceness() + NICENESS, 19)] * 2
 
 
 def test_closed_stream_drops_queue_and_ends_threads(shutdown):

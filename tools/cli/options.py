@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,6 @@ from aotlab.tools.cli.types import (
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.dataloaders.benchmarks.labeled_video import Video
-    from aotlab.engine.tracking.options import TrackerOptions
 
 Decorator = Callable[[Any], Any]
 
@@ -46,33 +45,31 @@ root = option("--root", type=Folder, help="folder of the data set (default: in $
 
 
 def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
-    """Return ``--dataset``, one of ``names``; empty if unset."""
+    """Return ``--dataset``, one of ``names``; None if unset."""
     return option(
         "--dataset",
         metavar="NAME",
         type=Choice([*names], case_sensitive=False),
-        callback=lambda ctx, param, name: name or "",
         help=f"{help}one of {', '.join(names)}",
         **attributes,
     )
 
 
 def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
-    """Return the argument ``video``, a tuple; settings between the videos become ``overrides``."""
+    """Return the argument ``video``, a tuple of videos and settings, which `split_settings` separates."""
     return click.argument(
         "video",
         metavar=f"{metavar} {SETTINGS_METAVAR}",
         nargs=-1,
         type=type,
-        callback=split_settings,
         help=f"{help}; {SETTINGS_HELP.format('input.scale=0.6 or compute.precision=bfloat16 to be faster')}",
     )
 
 
-def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
-    """Return arguments that are not settings; the settings become the parameter ``overrides``."""
-    ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
-    return tuple(text for text in values if not SETTING.fullmatch(text))
+def split_settings(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the arguments that are not settings, and the settings."""
+    settings = tuple(text for text in arguments if SETTING.fullmatch(text))
+    return tuple(text for text in arguments if text not in settings), settings
 
 
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
@@ -101,27 +98,16 @@ def config_option(
 
 
 def tracker_options(*, multiple: str | None = None) -> Decorator:
-    """Return the options of a tracker, which `read_tracker` reads; ``multiple``: as in `checkpoint_option`."""
+    """Return the options of a tracker, by the fields of `TrackerOptions`; ``multiple``: as in `checkpoint_option`."""
     return option_group("model", checkpoint_option(multiple=multiple), config_option(), device, print_config)
 
 
-def read_tracker(options: dict[str, Any]) -> TrackerOptions:
-    """Return the choices of `tracker_options`, removed from all options; ``--print-config`` prints them and exits."""
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    choices = {field.name: options.pop(field.name) for field in fields(TrackerOptions) if field.name in options}
-    tracker = TrackerOptions(**choices)
-    if options.pop("print_config"):
-        print(tracker.settings_as_yaml(), end="", flush=True)
-        click.get_current_context().exit()
-    return tracker
-
-
-def print_settings(*settings: Config) -> None:
-    """Print the settings of each model as a YAML document, for ``--print-config``."""
+def print_settings(*settings: Config) -> int:
+    """Print the settings of each model as a YAML document, for ``--print-config``; return the exit code."""
     from aotlab.configs.load import to_yaml
 
     print("---\n".join(map(to_yaml, settings)), end="")
+    return 0
 
 
 @dataclass(frozen=True)

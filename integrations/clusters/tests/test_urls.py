@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
-from aotlab_clusters import MARKER, identify, run_job  # noqa: E402
+from aotlab_clusters import run_job  # noqa: E402
 from clips import OPTIONS  # noqa: E402
 
-from aotlab import Job, TrackerOptions, load_model  # noqa: E402
+from aotlab import Job, JobOptions, TrackerOptions, load_model  # noqa: E402
 from aotlab.configs.files import BUNDLED_CHECKPOINT  # noqa: E402
 from aotlab.networks.weights.checkpoints import save_checkpoint  # noqa: E402
+from aotlab.sdk import JOB_RECORD  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,15 @@ def s3():
 def put(job, base):
     """The job with its inputs copied to a URL."""
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
-    files.put(job.video, f"{root}/{job.name}", recursive=True)
+    files.put(f"{job.video}/", f"{root}/{job.name}/", recursive=True)
     files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
     return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
 def read(files, root):
-    """Results below a URL by path, without the marker."""
+    """Results below a URL by path, without the record."""
     root = files._strip_protocol(root)
-    paths = [path for path in files.find(root) if not path.endswith(MARKER)]
+    paths = [path for path in files.find(root) if not path.endswith(JOB_RECORD)]
     return {path.removeprefix(f"{root}/"): files.cat_file(path) for path in paths}
 
 
@@ -69,30 +70,34 @@ def test_results_at_url_match_local(kind, jobs, undisturbed, request):
     assert run_job(job, output, options=OPTIONS).reused
 
 
-def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch):
+def test_upload_killed_before_its_last_file_is_repeated(jobs, undisturbed, monkeypatch):
     output = "memory://base/results/killed"
     job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
-    pipe = type(files).pipe_file
+    put_file, stored = type(files).put_file, []
 
-    def kill_at_the_end(self, path, value, **_):
-        if b'"identity": null' not in value:
+    def kill_at_the_end(self, source, target, **options):
+        stored.append(target)
+        if stored.count(f"/base/results/killed/{JOB_RECORD}") == 2:
             raise KeyboardInterrupt
-        pipe(self, path, value)
+        put_file(self, source, target, **options)
 
-    monkeypatch.setattr(type(files), "pipe_file", kill_at_the_end)
+    monkeypatch.setattr(type(files), "put_file", kill_at_the_end)
     with pytest.raises(KeyboardInterrupt):
         run_job(job, output, options=OPTIONS)
-    monkeypatch.setattr(type(files), "pipe_file", pipe)
+    monkeypatch.setattr(type(files), "put_file", put_file)
     assert files.exists("/base/results/killed/coco.json")
     assert not run_job(job, output, options=OPTIONS).reused
     assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
+    assert run_job(job, output, options=OPTIONS).reused
 
 
 def test_files_of_others_are_not_replaced(jobs):
     files = fsspec.filesystem("memory")
     files.pipe_file("/base/results/mine/masks/00000.png", b"of a person")
     result = run_job(put(jobs[0], "memory://base"), "memory://base/results/mine", options=OPTIONS)
-    assert "holds masks/00000.png, which no job wrote" in result.error
+    assert result.error.startswith(
+        "output memory://base/results/mine: already contains masks, which aotlab did not write"
+    )
     assert files.find("/base/results/mine") == ["/base/results/mine/masks/00000.png"]
 
 
@@ -104,8 +109,16 @@ def test_changed_mask_replaces_results_of_jobs_only(jobs):
     assert not run_job(job, output, options=OPTIONS).reused
     files.pipe_file("/base/results/changed/masks/mine.png", b"of a person")
     files.put_file(jobs[0].masks[0].value, "/base/inputs/a.png")
-    assert "holds masks/mine.png, which no job wrote" in str(run_job(job, output, options=OPTIONS).error)
+    assert run_job(job, output, options=OPTIONS).frames == 6
     assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
+
+
+def test_outputs_no_longer_asked_for_are_removed(jobs):
+    job, output, files = put(jobs[0], "memory://base"), "memory://base/results/fewer", fsspec.filesystem("memory")
+    run_job(job, output, options=OPTIONS)
+    assert not run_job(job, output, options=JobOptions(write=("masks",))).reused
+    assert not files.exists("/base/results/fewer/coco.json")
+    assert len(files.find("/base/results/fewer/masks")) == 6
 
 
 def test_changed_mask_beside_a_local_video_replaces_results(jobs, tmp_path):
@@ -138,19 +151,6 @@ def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     next(model.parameters()).data.mul_(1.01)
     save_checkpoint(weights, model, config)
     assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
-
-
-def test_identity_covers_the_segmenter_but_not_the_list_line(jobs, tmp_path):
-    encoder, decoder = tmp_path / "encoder.onnx", tmp_path / "decoder.onnx"
-    for path in (encoder, decoder):
-        path.write_bytes(b"unchanged")
-    job = replace(jobs[0], segmenter=(encoder, decoder), source_line="jobs.csv, line 2")
-    before = identify(job, TrackerOptions(), OPTIONS)
-    assert identify(replace(job, source_line="jobs.csv, line 9"), TrackerOptions(), OPTIONS) == before
-    (tmp_path / "encoder.onnx.data").write_bytes(b"weights")
-    with_weights = identify(job, TrackerOptions(), OPTIONS)
-    encoder.write_bytes(b"of another model")
-    assert len({before, with_weights, identify(job, TrackerOptions(), OPTIONS)}) == 3
 
 
 def test_bad_input_is_returned_as_error(jobs):

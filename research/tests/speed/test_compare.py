@@ -37,7 +37,9 @@ def test_frames_and_training_steps_are_timed_in_turn(capsys):
 def test_failing_setting_is_named(capfd):
     assert main(["aott,size=64x48,objects=900", "--rounds", "1"]) == 0  # stripes of less than a column are left out
     assert main(["no_such_preset", "--rounds", "1"]) == 2
-    assert "no_such_preset: failed" in capfd.readouterr().err
+    cause, failure = capfd.readouterr().err.splitlines()
+    assert cause.startswith("error: config no_such_preset: no such file or preset; ")
+    assert failure == "error: no_such_preset: failed; its error is above"
 
 
 @pytest.mark.slow

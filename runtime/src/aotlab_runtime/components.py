@@ -21,39 +21,37 @@ def find_pixels_far_from_box(mask: np.ndarray, box: np.ndarray, points: np.ndarr
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """Return the components of a mask H×W bool far from those with a point (x, y) or, without any, from the largest.
-
-    ``max_distance``: in units of the square root of the area of the components with a point.
-    """
+    """Return the components of a mask H×W bool far from those with a point (x, y) or, without any, from the largest."""
     height, width = mask.shape
     components = label_components(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
     seed = mask & np.isin(components, components[y, x])
     if not seed.any():
         seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    is_near = measure_distance(seed) <= max_distance * np.sqrt(seed.sum())
+    is_near = measure_distance(seed) <= max_distance * np.sqrt(seed.sum())  # a fraction of the side of that area
     return mask & ~np.isin(components, components[mask & is_near])
 
 
 def label_components(mask: np.ndarray) -> np.ndarray:
-    """Label the 8-connected components of a mask H×W bool with numbers above 0: H×W, 0 is background.
-
-    Runs of pixels in a row are joined by hooking and pointer jumping (Shiloach and Vishkin, 1982).
-    """
+    """Label the 8-connected components of a mask H×W bool with numbers above 0: H×W, 0 is background."""
     row = mask.shape[1] + 2  # with a background pixel on each side
     starts, stops = np.flatnonzero(np.diff(np.pad(mask, 1).ravel())).reshape(-1, 2).T
-    runs = np.arange(len(starts))
-    contacts = []
-    for step in (-row, row):  # to the first run that touches in the row above and below; others follow from these
-        neighbors = np.searchsorted(stops, starts + step)
-        is_contact = np.append(starts, np.inf)[neighbors] <= stops + step
-        contacts.append([runs[is_contact], neighbors[is_contact]])
-    pairs, parents = np.concatenate(contacts, axis=1), runs.copy()
-    while (parents[pairs[0]] != parents[pairs[1]]).any():  # each run takes the smallest number it touches
-        np.minimum.at(parents, parents[pairs].max(0), parents[pairs].min(0))
-        parents = parents[parents]
+    first = np.searchsorted(stops, starts - row)  # runs first to last - 1 touch in the row above
+    last = np.searchsorted(starts, stops - row, side="right")
+    parents = list(range(len(starts)))  # of runs, in a union-find forest
+
+    def find_root(run: int) -> int:
+        while parents[run] != run:
+            parents[run] = parents[parents[run]]
+            run = parents[run]
+        return run
+
+    for run in range(len(starts)):
+        for neighbor in range(first[run], last[run]):
+            roots = find_root(run), find_root(neighbor)
+            parents[max(roots)] = min(roots)
     components = np.zeros(mask.shape, int)
-    components[mask] = np.repeat(parents + 1, stops - starts)
+    components[mask] = np.repeat([1 + find_root(run) for run in parents], stops - starts)
     return components
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.inputs import InputError, describe_error, shorten
+from aotlab_runtime.errors import InputError, describe_error, shorten
 
-EXPORT_VERSION = 13  # of ``export.json``
-STATE_VERSION = 17
+EXPORT_VERSION = 14  # of ``export.json``
+STATE_VERSION = 18
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
@@ -27,8 +27,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         if description["digest"] != sha256(json.dumps(content, sort_keys=True).encode()).hexdigest():
             raise ValueError("changed or damaged since it was written")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        message = f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
-        raise InputError(message) from error
+        raise InputError(f"{folder}: not a usable export ({describe_error(error)}); run aotlab export") from error
     return description
 
 
@@ -56,15 +55,11 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
         if str(arrays.pop("digest")) != digest_arrays(arrays):
             raise ValueError("changed or damaged since it was saved")
     except Exception as error:  # damaged files cause errors of any kind
-        message = f"tracker state: invalid ({describe_error(error)})"
-        raise InputError(f"{message}; load the export that saved it, or save it again") from error
+        raise InputError(f"tracker state: invalid ({describe_error(error)}); save it with this export") from error
     return json.loads(str(arrays["header"]), object_hook=lambda item: arrays.get(item.get("array", ""), item))
 
 
 def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of named arrays."""
-    total = sha256()
-    for name, array in sorted(arrays.items()):
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
+    described = [(name, str(x.dtype), x.shape, sha256(x.tobytes()).digest()) for name, x in sorted(arrays.items())]
+    return sha256(repr(described).encode()).hexdigest()

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from onnxruntime import InferenceSession, OrtAllocatorType, OrtMemoryInfo, OrtMemType
+import onnxruntime as ort
 
+from aotlab_runtime.errors import InputError, describe_error, require, shorten
 from aotlab_runtime.files import read_description
-from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, require, shorten
+from aotlab_runtime.inputs import is_integer_between
 from aotlab_runtime.memory import MemorySettings, Tensors
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -62,7 +62,7 @@ class Graphs:
         self.token_size: int = description["stride"]  # side of a token in pixels
         self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
-        self.memory: MemorySettings = description["memory"]
+        self.memory_settings: MemorySettings = description["memory"]
         self.prompt_settings: dict[str, float] = description["prompting"] or {}  # empty without a prompt network
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
@@ -89,7 +89,7 @@ class Graphs:
         """
         return self.run("assign_identities", {"masks": masks})
 
-    def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
+    def propagate_reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
         """Propagate in a reference frame, one with a mask: its blocks read the frame itself in place of memory."""
         return self.run("reference", features | id_embeddings)
 
@@ -121,7 +121,7 @@ class Graphs:
         """
         return self.run("decode", features | propagated)["logits"]
 
-    def relevance(self, propagated: Tensors, logits: np.ndarray, memory: Tensors) -> np.ndarray:
+    def compute_relevance(self, propagated: Tensors, logits: np.ndarray, memory: Tensors) -> np.ndarray:
         """Return the relevance r of the T stored frames: their shares of the attention of tokens with objects (RMem).
 
         A[p, t]: long-term attention of token p in block 0 to all tokens of frame t, the mean of the heads::
@@ -133,7 +133,7 @@ class Graphs:
         """
         return self.run("relevance", {"logits": logits, **propagated, **memory})["relevance"]
 
-    def prompt(self, image: np.ndarray, planes: np.ndarray, rough_mask: np.ndarray) -> Tensors:
+    def segment_prompt(self, image: np.ndarray, planes: np.ndarray, rough_mask: np.ndarray) -> Tensors:
         """Segment an object of an image height×width×3 uint8 RGB. Only in exports with a prompt network.
 
         ``planes``: 1×3×height×width in the network, of 0 and 1: points on the object, points off it, its box.
@@ -145,27 +145,27 @@ class Graphs:
 
 def open_sessions(
     folder: Path, names: Iterable[str], provider: Provider, threads: int | None
-) -> dict[str, InferenceSession]:
+) -> dict[str, ort.InferenceSession]:
     """Return a session for each ONNX file of a folder, by its name; all sessions of this process share an arena."""
     name, provider_options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
     first, *fallbacks = require_provider(name)
     if threads is not None and not is_integer_between(threads, 1, 1024):
         raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
-    options = onnxruntime.SessionOptions()
+    options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4  # errors are raised, so they need not be printed too
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
     options.add_session_config_entry("session.use_env_allocators", "1")  # the arena halves the memory of a tracker
     with suppress(RuntimeError):  # already registered
-        arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
-        onnxruntime.create_and_register_allocator(arena, None)
+        arena = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+        ort.create_and_register_allocator(arena, None)
     try:
         providers = [(first, dict(provider_options)), *fallbacks]
         paths = [folder / file_name for file_name in names if file_name.endswith(".onnx")]
-        sessions = {path.stem: onnxruntime.InferenceSession(path, options, providers=providers) for path in paths}
+        sessions = {path.stem: ort.InferenceSession(path, options, providers=providers) for path in paths}
     except Exception as error:  # onnxruntime's errors have no common class
-        message = f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({name})"
-        raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
+        message = f"{folder}: onnxruntime {ort.__version__} cannot load it ({name}): {describe_error(error)}"
+        raise InputError(message) from error
     if first not in sessions["encode"].get_providers():  # onnxruntime falls back silently
         raise InputError(f"provider {name}: onnxruntime cannot start it; check its libraries and options")
     return sessions
@@ -175,6 +175,6 @@ def require_provider(name: object) -> list[str]:
     """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
     if not isinstance(name, str) or name not in PROVIDERS:
         raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")
-    if PROVIDERS[name][0] not in onnxruntime.get_available_providers():
+    if PROVIDERS[name][0] not in ort.get_available_providers():
         raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
     return PROVIDERS[name]

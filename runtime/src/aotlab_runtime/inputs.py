@@ -1,4 +1,4 @@
-"""`InputError`, `Prompt`, and checks of frames, masks and prompts."""
+"""`Prompt`, and checks of frames, masks and prompts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aotlab_runtime.errors import InputError, describe_error, require, shorten
+
 log = logging.getLogger(__name__)
 
-MAX_ID = 2**31 - 1
-"""Largest object id, number of frames, and coordinate of a box."""
+MAX_ID = 2**31 - 1  # largest object id, number of frames, and coordinate of a box
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
-
-
-class InputError(ValueError):
-    """Unusable input, described in one sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +95,13 @@ def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.
     """Return the positive and the negative points of a prompt for a frame of (height, width)."""
     points = to_floats(prompt.points)
     are_pairs = points.ndim in (1, 2) and points.shape[-1] in (0, 2) and np.isfinite(points).all()
-    actual = f"{shorten(prompt.points)}; give a box as Prompt(box=...)"
-    require(are_pairs, f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {actual}")
+    message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
+    require(are_pairs, f"{message}; give a box as Prompt(box=...)")
     points = points.reshape(-1, 2)
     labels = np.ones(len(points)) if prompt.labels is None else np.atleast_1d(to_floats(prompt.labels))
     are_labels = labels.shape == (len(points),) and np.isin(labels, (0, 1)).all()
-    actual = f"{len(points)} points, got {shorten(prompt.labels)}"
-    require(are_labels, f"prompt: expected a label of 0 or 1 for each of {actual}")
+    message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(prompt.labels)}"
+    require(are_labels, message)
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
     for x, y in points:
         message = f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image"
@@ -132,8 +128,7 @@ def to_array(name: str, value: ArrayLike) -> np.ndarray:
     try:
         return np.asarray(value)
     except Exception as error:  # ragged lists, tensors on a GPU
-        message = f"{name}: expected an array, got {type(value).__name__} ({describe_error(error)})"
-        raise InputError(message) from error
+        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({describe_error(error)})") from error
 
 
 def to_floats(values: ArrayLike) -> np.ndarray:
@@ -148,21 +143,3 @@ def to_floats(values: ArrayLike) -> np.ndarray:
 def is_integer_between(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
-
-
-def require(condition: object, message: str) -> None:
-    """Raise `InputError` unless the condition holds."""
-    if not condition:
-        raise InputError(message)
-
-
-def shorten(value: object, length: int = 60) -> str:
-    """Return a value as text in one line of at most ``length`` characters."""
-    return " ".join(str(value).split())[:length]
-
-
-def describe_error(error: Exception) -> str:
-    """Return the message of another library's error in one line, with the name of its file."""
-    if isinstance(error, OSError) and isinstance(error.filename, str | Path):
-        return f"{Path(error.filename).name}: {error.strerror}"
-    return f"missing {error}" if isinstance(error, KeyError) else shorten(error, 200)

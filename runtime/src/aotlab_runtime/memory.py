@@ -11,8 +11,7 @@ import numpy as np
 
 MOMENTUM = 0.8  # weight of the newest relevance in its running mean (RMem)
 
-Tensors = dict[str, np.ndarray]
-"""Inputs and outputs of graphs, by name."""
+Tensors = dict[str, np.ndarray]  # inputs and outputs of graphs, by name
 
 
 class MemorySettings(TypedDict):
@@ -21,8 +20,8 @@ class MemorySettings(TypedDict):
     policy: str  # bounded_fifo or restricted
     frames: int  # maximum number of frames in long-term memory
     every: int  # interval in frames between tracked frames that may be stored
-    max_tracked: int  # maximum number of tracked frames in long-term memory
-    max_stored: int | None  # number of tracked frames to store in a long video, if its length is known
+    newest: int  # maximum number of tracked frames in long-term memory
+    insertions: int | None  # number of frames to store of a video, if its length is known
     score_early: bool  # score frames before memory is full
     short_term_skip: int  # steps back to the frame in short-term memory
 
@@ -34,7 +33,7 @@ class StoredFrame:
     memory: Tensors  # keys and values of all blocks, 1×L×C each
     is_reference: bool = False  # it has a mask
     relevance: float | None = None  # running mean; None before the first update
-    updates: int = 0  # number of times it was scored, including when it was stored
+    updates: int = 0  # number of scorings, counting its own storing if that was scored
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -49,7 +48,7 @@ class MemoryBank:
     Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
-    * ``bounded_fifo``: the oldest. If ``max_tracked`` is 0, as in exports of ``first_frame``, none is ever stored.
+    * ``bounded_fifo``: the oldest. If ``newest`` is 0, as in exports of ``first_frame``, none is ever stored.
     * ``restricted`` (RMem): the one with the lowest score; the oldest if the newest frame has no objects.
 
     Nothing is changed in place, so a ``copy`` is independent.
@@ -58,7 +57,7 @@ class MemoryBank:
     settings: MemorySettings
     length: int | None  # number of frames of the video, if known
     object_ids: Sequence[int] = ()  # by identity, from 1 on; 0 if forgotten
-    frames_until_stored: int = 0  # number of tracked frames to skip before one may be stored in long-term memory
+    frames_since_decision: int = 0  # number of tracked frames since the policy last decided about one
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
     short: Sequence[Tensors] = ()  # the last ``short_term_skip`` frames, oldest first; the oldest is read
 
@@ -73,10 +72,11 @@ class MemoryBank:
         return [identity for identity, object_id in enumerate(self.object_ids, start=1) if object_id]
 
     @property
-    def interval(self) -> int:
-        """Interval in frames between tracked frames that may be stored; ``max_stored`` lengthens it in long videos."""
-        every, max_stored = self.settings["every"], self.settings["max_stored"]
-        return max(round(self.length / max_stored), every) if self.length and max_stored else every
+    def is_due(self) -> bool:
+        """Whether the policy decides about the next tracked frame; in long videos ``insertions`` makes this rarer."""
+        every, insertions = self.settings["every"], self.settings["insertions"]
+        interval = max(round(self.length / insertions), every) if self.length and insertions else every
+        return self.frames_since_decision + 1 >= interval
 
     @property
     def is_full(self) -> bool:
@@ -86,8 +86,8 @@ class MemoryBank:
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` needs the relevance of long-term memory to the next tracked frame."""
-        is_scored = self.settings["policy"] == "restricted" and (self.is_full or self.settings["score_early"])
-        return is_scored and self.frames_until_stored == 0
+        is_scored = self.is_full or self.settings["score_early"]
+        return is_scored and self.is_due and self.settings["policy"] == "restricted"
 
     @property
     def evictable(self) -> list[int]:
@@ -101,35 +101,30 @@ class MemoryBank:
         return long | self.short[0]
 
     def add_reference(self, long: Tensors, short: Tensors) -> None:
-        """Store a reference frame, and make it the only frame in short-term memory.
-
-        If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
-        """
-        if self.is_full:
+        """Store a reference frame, and make it the only frame in short-term memory."""
+        if self.is_full:  # evict the oldest tracked frame; without one, the second reference frame
             self._evict(self.evictable[0] if self.evictable else 1)
         self.long = [*self.long, StoredFrame(long, is_reference=True)]
         self.short = [short]
-        self.frames_until_stored = self.interval - 1
+        self.frames_since_decision = 0
 
     def add(self, long: Tensors, short: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the T frames in long-term memory to it, if `needs_relevance`."""
-        if self.frames_until_stored == 0:
-            self._add_long(long, relevance)
-        self.frames_until_stored = (self.frames_until_stored or self.interval) - 1
         self.short = [*self.short, short][-self.settings["short_term_skip"] :]
-
-    def _add_long(self, memory: Tensors, relevance: np.ndarray | None) -> None:
-        """Store a tracked frame in long-term memory; it never replaces a reference frame."""
+        if not self.is_due:
+            self.frames_since_decision += 1
+            return
+        self.frames_since_decision = 0
         has_objects = relevance is not None and relevance.any()
         if relevance is not None:
-            newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
-            self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
-        if self.is_full or len(self.evictable) >= self.settings["max_tracked"]:
-            if not self.evictable:
+            shares = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
+            self.long = list(map(StoredFrame.update_relevance, self.long, shares.tolist()))
+        if self.is_full or len(self.evictable) >= self.settings["newest"]:
+            if not self.evictable:  # reference frames are not replaced
                 return
             scores = score_frames(self.long) if has_objects else np.zeros(len(self.long))
             self._evict(min(self.evictable, key=scores.__getitem__))  # of equal scores the oldest
-        self.long = [*self.long, StoredFrame(memory, updates=int(relevance is not None))]
+        self.long = [*self.long, StoredFrame(long, updates=int(relevance is not None))]
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
@@ -137,10 +132,7 @@ class MemoryBank:
 
 
 def score_frames(frames: Sequence[StoredFrame]) -> np.ndarray:
-    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames with relevance R and n updates (RMem, section 3.2).
-
-    The first frame counts as updated T times.
-    """
+    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames with relevance R and n updates (RMem, section 3.2)."""
     relevance = np.array([frame.relevance for frame in frames])
-    n = np.array([len(frames), *(frame.updates for frame in frames[1:])])
+    n = np.array([len(frames), *(frame.updates for frame in frames[1:])])  # that of the first frame is T
     return relevance + 1.5 * np.sqrt(np.log(n.sum()) / (n + 8))

@@ -3,12 +3,13 @@
 import numpy as np
 
 from aotlab_runtime.components import find_pixels_far_from_box, find_pixels_far_from_points
+from aotlab_runtime.errors import require
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, CheckedPrompts, require
+from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, CheckedPrompts
+from aotlab_runtime.memory import Tensors
 from aotlab_runtime.prediction import Prediction
 
-Crop = tuple[slice, slice]
-"""Rows and columns of a frame."""
+Crop = tuple[slice, slice]  # rows and columns of a frame
 
 
 def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> np.ndarray:
@@ -20,42 +21,50 @@ def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: CheckedProm
 
 
 def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> Prediction:
-    """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels.
-
-    The coarse pass segments a crop around the box of an object or, without a box, the whole frame. The refining pass
-    segments a crop around the object, and moves its outline to edges of the image.
-    """
+    """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels."""
     require(prompts, EXPECTED_PROMPTS)
-    settings, (height, width) = graphs.prompt_settings, frame.shape[:2]
+    settings, is_other_object = graphs.prompt_settings, ~np.isin(mask, [0, *prompts])
     require(settings, "prompts: this export has no prompt network; give a mask, or export a model that has one")
-    crop_edge, min_crop, excluded_logit = (settings[name] for name in ("crop_edge", "min_crop", "excluded_logit"))
-    is_other_object, no_mask = ~np.isin(mask, [0, *prompts]), np.zeros((height, width), np.float32)
-
-    def segment_crop(prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float, output: str) -> np.ndarray:
-        """Return logits H×W of a crop whose longer edge becomes about ``edge`` pixels, an output of `Graphs.prompt`."""
-        size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, graphs.align_corners)
-        planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
-        logits = np.full((height, width), excluded_logit, np.float32)
-        logits[crop] = graphs.prompt(frame[crop], planes[None], rough_mask[crop])[output]
-        logits[is_other_object] = excluded_logit
-        return logits
-
-    coarse, refined = [], []
-    for prompt in prompts.values():
-        crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
-        if prompt.box is not None:
-            crop, edge = find_crop(prompt, no_mask, settings["coarse_margin"], min_crop), crop_edge
-        coarse.append(segment_crop(prompt, no_mask, crop, edge, "logits"))
-    for prompt, rough_mask in zip(prompts.values(), suppress_overlaps(np.stack(coarse)), strict=True):
-        crop = find_crop(prompt, rough_mask, settings["refine_margin"], min_crop)
-        logits = segment_crop(prompt, rough_mask, crop, crop_edge, "refined_logits")
+    coarse = np.stack([segment_coarse(graphs, frame, prompt) for prompt in prompts.values()])
+    coarse[:, is_other_object] = settings["excluded_logit"]
+    rough_masks = zip(prompts.values(), suppress_overlaps(coarse), strict=True)
+    refined = np.stack([refine(graphs, frame, prompt, rough_mask) for prompt, rough_mask in rough_masks])
+    refined[:, is_other_object] = settings["excluded_logit"]
+    for logits, prompt in zip(refined, prompts.values(), strict=True):
         if prompt.box is None:
             far = find_pixels_far_from_points(logits > 0, prompt.positive, settings["max_part_distance"])
         else:
             far = find_pixels_far_from_box(logits > 0, prompt.box, prompt.positive, settings["box_margin"])
-        logits[far] = excluded_logit
-        refined.append(logits)
-    return Prediction((*prompts,), np.stack([-np.max(refined, axis=0), *refined]), graphs.temperature)
+        logits[far] = settings["excluded_logit"]
+    return Prediction((*prompts,), np.stack([-refined.max(0), *refined]), graphs.temperature)
+
+
+def segment_coarse(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+    """Return logits H×W of an object from a crop around its box; without a box, from the whole frame."""
+    settings, (height, width) = graphs.prompt_settings, frame.shape[:2]
+    no_mask, crop, edge = np.zeros((height, width), np.float32), np.s_[0:height, 0:width], settings["frame_edge"]
+    if prompt.box is not None:
+        crop, edge = find_crop(prompt, no_mask, settings["coarse_margin"], settings["min_crop"]), settings["crop_edge"]
+    return segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
+
+
+def refine(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray) -> np.ndarray:
+    """Return logits H×W of an object from a crop around its rough mask, with outlines on edges of the image."""
+    settings = graphs.prompt_settings
+    crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
+    return segment_crop(graphs, frame, prompt, rough_mask, crop, settings["crop_edge"])["refined_logits"]
+
+
+def segment_crop(
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
+) -> Tensors:
+    """Return the outputs, padded to H×W, for a crop whose longer edge becomes about ``edge`` pixels."""
+    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, graphs.align_corners)
+    planes = draw_prompt_planes(prompt, crop, size, graphs.prompt_settings["click_radius"])
+    outputs = graphs.segment_prompt(frame[crop], planes[None], rough_mask[crop])
+    margins = [(side.start, length - side.stop) for side, length in zip(crop, rough_mask.shape, strict=True)]
+    excluded_logit = graphs.prompt_settings["excluded_logit"]
+    return {name: np.pad(logits, margins, constant_values=excluded_logit) for name, logits in outputs.items()}
 
 
 def fit_to_tokens(size: tuple[int, int], edge: float, token_size: int, align_corners: bool) -> tuple[int, int]:

@@ -3,10 +3,10 @@
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities,
 numbered from 1; identity 0 is the background. The steps of a frame are methods of `Graphs`:
 
-    first frame     encode, assign_identities(mask), reference, memorize
+    first frame     encode, assign_identities(mask), propagate_reference, memorize
     other frames    encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
     later masks     encode, propagate, decode, labels = argmax(logits), overwritten by the mask,
-                    assign_identities(labels), reference, memorize
+                    assign_identities(labels), propagate_reference, memorize
 
 ``runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
 """
@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aotlab_runtime.errors import require, shorten
 from aotlab_runtime.files import pack_state, unpack_state
 from aotlab_runtime.graphs import Graphs, Provider
-from aotlab_runtime.inputs import Prompts, check_frame, check_mask, check_prompts, is_integer_between, require, shorten
+from aotlab_runtime.inputs import Prompts, check_frame, check_mask, check_prompts, is_integer_between
 from aotlab_runtime.memory import MemoryBank, Tensors
 from aotlab_runtime.prediction import Prediction, resize, resize_nearest, softmax
 from aotlab_runtime.segment import add_prompted_objects, segment_prompts
@@ -100,10 +101,7 @@ class Tracker:
             prediction = self._overwrite_with_mask(prediction, object_mask)
             self._store_reference_frame(banks, features, prediction)
         else:
-            for bank, tensors, group_logits in zip(banks, propagated, logits, strict=True):
-                memory = self.graphs.memorize(tensors, self._assign_identities(bank, prediction.labels))
-                relevance = self.graphs.relevance(tensors, group_logits, bank.read()) if bank.needs_relevance else None
-                bank.add(*memory, relevance)
+            self._store_tracked_frame(banks, propagated, logits, prediction.labels)
         if self._frame_shape is None:
             self._warn_if_stretched(size)
         self.banks, self._frame_shape = banks, image.shape
@@ -134,24 +132,19 @@ class Tracker:
         content = unpack_state(state, self.graphs.digest)
         banks = [MemoryBank.from_state(bank) for bank in content["banks"]]
         self.reset(content["length"])
-        self._frame_shape, self.banks = content["frame_shape"] and tuple(content["frame_shape"]), banks
+        self.banks, self._frame_shape = banks, content["frame_shape"] and tuple(content["frame_shape"])
 
     def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-        """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background.
-
-        The background probability is the product over the groups, as AOT's published code computes it.
-        """
+        """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background."""
         if not banks:
             return np.zeros((1, *size), np.float32)
-        group_logits = [
-            resize(channels[0, [0, *bank.identities]], size, self.graphs.align_corners)
-            for bank, channels in zip(banks, logits, strict=True)
-        ]
+        groups = zip(banks, logits, strict=True)
+        resized = [resize(x[0, [0, *bank.identities]], size, self.graphs.align_corners) for bank, x in groups]
         if len(banks) == 1:
-            return group_logits[0]
-        probabilities = [softmax(logits) for logits in group_logits]
-        background = np.prod([group[:1] for group in probabilities], axis=0)
-        merged = np.concatenate([background, *(group[1:] for group in probabilities)]).clip(1e-5, 1 - 1e-5)
+            return resized[0]
+        probabilities = [softmax(channels) for channels in resized]
+        background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
+        merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
         return np.log(merged / (1 - merged))
 
     def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
@@ -169,12 +162,20 @@ class Tracker:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
         for object_id in prediction.ids[len(self.ids) :]:
             if not banks or len(banks[-1].object_ids) == self.graphs.max_objects:
-                banks.append(MemoryBank(self.graphs.memory, self._length))
+                banks.append(MemoryBank(self.graphs.memory_settings, self._length))
             banks[-1].object_ids = [*banks[-1].object_ids, object_id]
         for bank in banks:
             id_embeddings = self._assign_identities(bank, prediction.labels)
-            propagated = self.graphs.reference(features, id_embeddings)
+            propagated = self.graphs.propagate_reference(features, id_embeddings)
             bank.add_reference(*self.graphs.memorize(propagated, id_embeddings))
+
+    def _store_tracked_frame(
+        self, banks: list[MemoryBank], propagated: list[Tensors], logits: list[np.ndarray], labels: np.ndarray
+    ) -> None:
+        """Store a frame without a mask, whose objects are those of the predicted labels H×W."""
+        for bank, tensors, channels in zip(banks, propagated, logits, strict=True):
+            relevance = self.graphs.compute_relevance(tensors, channels, bank.read()) if bank.needs_relevance else None
+            bank.add(*self.graphs.memorize(tensors, self._assign_identities(bank, labels)), relevance)
 
     def _assign_identities(self, bank: MemoryBank, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 from click import UsageError
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, TrackerOptions, internal, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -64,8 +63,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     """
     import webbrowser
 
-    folder = tempfile.TemporaryDirectory(prefix="aotlab-", ignore_cleanup_errors=True)
-    file = Path(cleanup.enter_context(folder)) / "open.html"
+    file = Path(cleanup.enter_context(TemporaryDirectory(prefix="aotlab-", ignore_cleanup_errors=True)), "open.html")
     with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><title>aotlab</title>\n')
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
@@ -109,10 +107,15 @@ def main(
     cache: int,
     levels: str | None,
     segmenter: tuple[Path, Path] | None,
-    **model: Any,
+    config: str | None,
+    device: str,
+    print_config: bool,
 ) -> int:
     """Draw, track and correct masks in the browser."""
-    options = internal.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
+    video, overrides = internal.split_settings(video)
+    options = TrackerOptions((checkpoint or (TrackerOptions.checkpoint,))[0], config, overrides, device)
+    if print_config:
+        return internal.print_settings(options.read_settings())
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.batch.batch import Batch
@@ -147,8 +150,7 @@ def main(
             title = f"{batch.folder}: {internal.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)
         server = Server(app, listener, host=host)
-        print(title)
-        print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+        print(f"{title}\nopen {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
         if host not in LOCAL_HOSTS:
             print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)
         loader.preload()  # meanwhile

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.media.images import read_image
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import config_option, video_argument
+from aotlab.tools.cli.options import config_option, split_settings, video_argument
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RunStopped
@@ -43,9 +43,9 @@ VIDEOS = ["0001", "clip.mp4", "./take=2", "Take=2", "http://host/video?id=2", "=
 @given(parts=strategies.permutations(PARTS))
 def test_settings_and_video_may_be_anywhere(video, parts):
     args = parse(" ".join(parts).replace("--flip", f"{video} --flip").split())
-    assert args.overrides == ("m=2", "n=4")
+    assert split_settings(args.video) == ((video,), ("m=2", "n=4"))
     assert args.scales in ((2, 1, 3), (3, 2, 1))
-    assert (args.video, args.output, args.write, args.flip) == ((video,), "a=b", ("masks",), True)
+    assert (args.output, args.write, args.flip) == ("a=b", ("masks",), True)
 
 
 @pytest.mark.parametrize(("line", "message"), [

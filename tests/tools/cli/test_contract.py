@@ -105,6 +105,7 @@ EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out
     (f"{EXPORT} --provider foo --verify", "provider foo: unknown; choose one of cpu, cuda"),
     (f"{EXPORT} --precision int8", "--precision int8: needs --calibrate FRAMES MASKS"),
     (f"{EXPORT} --quantize-encoder", "--quantize-encoder: only with --precision int8"),
+    *((f"{EXPORT} {arg}", "--max-loss, --provider: only with --verify") for arg in ("--max-loss 2", "--provider cpu")),
     (f"{EXPORT} --precision int8 --calibrate no .", "'no' does not exist"),
     (f"{EXPORT} --size 1x1 --verify", "1x1: too small for the clip of --verify; give a larger --size"),
     (f"{EXPORT} --provider coreml --verify", "coreml: not in this onnxruntime; install"),

@@ -150,6 +150,7 @@ def test_write_help_lists_outputs(capsys):
 
 REFUSED = [
     (["video"], "video: nothing to track; give a box, points or masks"),
+    (["other"], "contains videos, not frames; give one, such as other/clip.mp4, or track all with --jobs"),
     (["-"], "-: nothing to track; give a mask"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
@@ -180,7 +181,8 @@ def test_invalid_line_is_rejected_before_loading(
     save(tmp_path / "empty.png", 0)
     (tmp_path / "other").mkdir()
     (tmp_path / "my film").mkdir()
-    (tmp_path / "jobs.csv").touch()
+    for name in ("jobs.csv", "other/clip.mp4"):
+        (tmp_path / name).touch()
     before = sorted(tmp_path.iterdir())
     assert words in run_expecting_error(main, *line, "--output", "out")
     assert repeater.loads == 0

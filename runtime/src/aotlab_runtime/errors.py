@@ -1,0 +1,25 @@
+"""`InputError`, and texts of its messages."""
+
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Unusable input, described in one sentence."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raise `InputError` unless the condition holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as text in one line of at most ``length`` characters."""
+    return " ".join(str(value).split())[:length]
+
+
+def describe_error(error: Exception) -> str:
+    """Return the message of another library's error in one line, with the name of its file."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | Path):
+        return f"{Path(error.filename).name}: {error.strerror}"
+    return f"missing {error}" if isinstance(error, KeyError) else shorten(str(error) or repr(error), 200)
