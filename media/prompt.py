@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NamedTuple, cast
@@ -212,13 +213,11 @@ def _to_mask(values: object) -> np.ndarray:
 
 def _to_numbers(values: Any, message: str) -> np.ndarray:
     """Return an array of finite numbers or bools; raise `InputError` with ``message`` for others."""
-    try:
+    with suppress(RuntimeError, TypeError, ValueError):  # text, lists of different lengths, tensors on a GPU
         array = np.asarray(values)
-        is_finite = np.isfinite(array).all()
-    except (RuntimeError, TypeError, ValueError) as error:  # text, lists of different lengths, tensors on a GPU
-        raise InputError(message) from error
-    require(is_finite, message)
-    return array
+        if np.isfinite(array).all():
+            return array
+    raise InputError(message)
 
 
 def _parse_prompt(kind: str, value: Any) -> FramePrompt:

@@ -107,6 +107,7 @@ def test_cut_video_ends_with_an_error(tmp_path, suffix, loss):
     path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)
     assert 0 < count < 40
+    assert open_frames(path).length == count
     assert re.match(f"{path}: cut off (or damaged )?after frame {count - 1}, {loss} ", message)
 
 
