@@ -1,4 +1,4 @@
-"""Rows of tables, one per object, and their means, in percent; an object has one value for each frame that counts."""
+"""Rows of score tables, one per object, and their means, in percent."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,11 +13,12 @@ Summary = dict[str, float | None]
 
 
 def decay(values: np.ndarray) -> float:
-    """Return the mean of the first quarter of the (n,) values minus the mean of the last; quarters share end frames.
+    """Return the mean of the first quarter of the values, one per frame, minus the mean of the last quarter.
 
-    Indices are Python integers; the reference evaluator's 8-bit indices overflow from 256 frames on.
+    The frame at a quarter's end belongs to both quarters. The reference evaluator differs from 256 frames on, where its
+    8-bit indices overflow.
     """
-    # quarter points, halves rounded up
+    # indices of the quarters' ends, halves rounded up
     ends = [(quarter * (len(values) - 1) + 2) // 4 for quarter in range(5)]
     return float(values[ends[0] : ends[1] + 1].mean() - values[ends[3] : ends[4] + 1].mean())
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
-from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder, require_readable
+from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.job_record import read_job_record

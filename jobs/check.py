@@ -66,14 +66,11 @@ class JobRun:
     def estimate_bytes(self) -> int:
         """Estimate the size of the results in bytes; 0 for a stream."""
         height, width = self.source.size
-        count = self.frames.count
-        if count is None and (length := self.source.count_frames()) is not None:
-            count = length - self.frames.first
         bytes_per_pixel = sum(
             output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
             for output in self.options.outputs.values()
         )
-        return int(height * width * (count or 0) * bytes_per_pixel)
+        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
 def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False) -> JobRun:
@@ -178,7 +175,7 @@ def _index_prompts(
         raise InputError(f"{strip_credentials(job.video)}: prompts need a video file or a folder; give a mask")
     prompts = {}
     for number, by_object in by_number.items():
-        index = frames.index(number, f"box or point of frame {number}")
+        index = frames.index(number, "box or point")
         if index in masks:
             raise InputError(f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
         prompts[index] = {

@@ -39,58 +39,45 @@ class FrameSelection:
         self, video: FrameSource | VideoInfo, start: int | None = None, end: int | None = None, *, by_name: bool = False
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
-        self._count_frames = video.count_frames
-        self.length_is_estimate = video.length_is_estimate
-        """Whether `last` comes from a file's header, so that more frames may follow."""
         self.first = 0
         """Index of the first frame."""
         self.last = None if video.length is None else video.length - 1
-        """Index of the last frame; None: unknown."""
-        first = self.first if start is None else self.index(start, f"start {start}")
-        last = self._find_last(first) if end is None else self.index(end, f"end {end}")
+        """Index of the last frame; None: that of a stream."""
+        first = self.first if start is None else self.index(start, "start")
+        self._has_end = end is not None
+        last = self.last if end is None else self.index(end, "end")
         require(last is None or first <= last, f"end {end}: before start {start}; give a later frame")
         self.first, self.last = first, last
-        self.length_is_estimate &= end is None
 
     def __contains__(self, index: int) -> bool:
-        last = self._find_last(index)
-        return index >= self.first and (last is None or index <= last)
-
-    def _find_last(self, index: int) -> int | None:
-        """Return the index of the last frame, counted in the file if its header states fewer than ``index`` + 1."""
-        if not self.length_is_estimate or self.last is None or index <= self.last:
-            return self.last
-        count = self._count_frames()
-        return None if count is None else count - 1
+        return index >= self.first and (self.last is None or index <= self.last)
 
     @property
     def count(self) -> int | None:
         """Number of frames; None if unknown."""
         return None if self.last is None else self.last + 1 - self.first
 
-    def index(self, number: int, subject: str) -> int:
+    def index(self, number: int, subject: str, remedy: str = "") -> int:
         """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
         index = number
         if self._numbers is not None:
             index = self._numbers.index(number) if number in self._numbers else -1
-        self.require(index, subject)
+        self.require(index, f"{subject}: frame {number}", remedy)
         return index
 
-    def require(self, index: int, subject: str) -> None:
+    def require(self, index: int, subject: str, remedy: str = "") -> None:
         """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
-            last = self._find_last(index)
-            end = "the end" if last is None else self.number(last)
-            first = self.number(self.first)
-            raise InputError(f"{subject}: not among the frames to track, {first} to {end}")
+            end = "the end" if self.last is None else self.number(self.last)
+            raise InputError(f"{subject} is not tracked ({self.number(self.first)} to {end}){remedy}")
 
     def number(self, index: int) -> int:
         """Return the user's number of a frame index."""
         return index if self._numbers is None else self._numbers[index]
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image, as `FrameSource.iterate_from`."""
-        return islice(source.iterate_from(self.first), None if self.length_is_estimate else self.count)
+        """Yield index and image, as `FrameSource.iterate_from`; without ``end``, a file that is cut off raises."""
+        return islice(source.iterate_from(self.first), self.count if self._has_end else None)
 
 
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
@@ -198,14 +185,11 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
 
 def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
     """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
-    if mask.frame is not None:
-        return frames.index(mask.frame, f"mask {mask}{'' if mask.object_id else suggest_object_syntax(mask.frame)}")
-    return frames.first if Path(mask.value).suffix.lower() == ".png" else None
-
-
-def suggest_object_syntax(number: int | None) -> str:
-    """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
-    return f" (for object {number} write :{number}=)" if number else ""
+    number, object_id, file = mask
+    if number is None:
+        return frames.first if Path(file).suffix.lower() == ".png" else None
+    is_id = number and object_id is None  # the number may be meant as an object id
+    return frames.index(number, f"mask {mask}", f"; for object {number} write :{number}={file}" if is_id else "")
 
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:

@@ -138,6 +138,8 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
     values |= {key: _parse_frame_number(key, values[key]) for key in ("start", "end") if key in values}
+    if "levels" in values:
+        values["levels"] = str(values["levels"])  # JSON may hold a list
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)

@@ -274,8 +274,7 @@ class AnnotationFile(Output):
         """Write the file."""
         annotations, source = self._annotations, self.context.source
         annotations.add_attributes(self.context.classes.attributes)
-        stated_length = None if source.length_is_estimate else source.length
-        length = max(max(annotations.frames) + 1, stated_length or 0)
+        length = max(max(annotations.frames) + 1, source.length or 0)
         info = replace(VideoInfo.from_source(source), length=length)
         self.writer.write(self.path, annotations, info)
 

@@ -166,7 +166,7 @@ def track(
         classes = ObjectClasses(parse_class_names(classes or ()))
     annotations = Annotations(source.size)
     for index, mask in masks.items():
-        frames.require(index, f"mask of frame {index}")
+        frames.require(index, f"masks: frame {index}")
         with prefix_errors(f"frame {index}"):
             labels = convert_mask(mask, source.size, required=index == min(masks), max_id=MAX_ID)
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -51,10 +52,6 @@ class FrameSource(ABC):
     """Height and width of every frame after rotation."""
     rate: Fraction
     """Frames per second."""
-    length: int | None = None
-    """Number of frames; None if unknown before all are read."""
-    length_is_estimate: bool = False
-    """Whether `length` is from a file's header, which may state too few or too many frames."""
     has_names: bool = False
     """Whether frames have names, not only numbers."""
     is_live: bool = False
@@ -68,9 +65,10 @@ class FrameSource(ABC):
     sound: AudioTrack | None = None
     """Source of the sound; None without sound."""
 
-    def count_frames(self) -> int | None:
-        """Return `length`, but counted in the file if it is an estimate."""
-        return self.length
+    @cached_property
+    def length(self) -> int | None:
+        """Number of frames that can be read; None for a stream."""
+        return None
 
     def time(self, index: int) -> Fraction:
         """Return the time of a frame that has been read, in seconds from the first one."""

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -135,8 +135,6 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
 
 def read_mode(path: Path) -> str:
     """Return Pillow's mode of an image, such as P for a palette; empty if the file is not readable."""
-    try:
-        with open_image(path) as image:
-            return image.mode
-    except InputError:
-        return ""
+    with suppress(InputError), open_image(path) as image:
+        return image.mode
+    return ""

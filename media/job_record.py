@@ -84,9 +84,7 @@ class JobRecord:
         """Return whether this is the name of a frame to track, which its files have before their suffix."""
         if self.frame_names or not re.fullmatch("[0-9]{5,9}", name):
             return name in self._known_names
-        # see `FrameSource.length_is_estimate`
-        last = None if self.last_frame is None else max(self.last_frame, self.first_frame + self.frames - 1)
-        return int(name) >= self.first_frame and (last is None or int(name) <= last)
+        return self.first_frame <= int(name) and (self.last_frame is None or int(name) <= self.last_frame)
 
 
 def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:

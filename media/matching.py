@@ -4,7 +4,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -75,9 +75,9 @@ def match_frames(
     frames: Sequence[str] | None,
     *,
     video: str = "",
-    count_frames: Callable[[], int | None] = lambda: None,
+    length: int | None = None,
 ) -> list[int]:
-    """Return the index of each image's frame.
+    """Return the index of each image's frame; `require_different_frames` finds two images of one frame.
 
     Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
     systems of this platform ignore them. If frames have no names, as in a video file, images are matched by the number
@@ -87,10 +87,10 @@ def match_frames(
         names: names of images in a file of annotations, of `select_images`, or files of masks.
         frames: names of all frames without suffix; None if frames have no names.
         video: name of the video, for messages.
-        count_frames: returns the number of frames, None if unknown; only called if names do not end in numbers.
+        length: number of frames; None if unknown.
 
     Raises:
-        InputError: an image matches no frame, or two match one.
+        InputError: an image matches no frame.
     """
     stems = list(map(image_stem, names))
     if frames is not None:
@@ -98,13 +98,10 @@ def match_frames(
         missing = [name for name, stem in zip(names, stems, strict=True) if _fold(stem) not in indices]
         if missing:
             raise _explain_missing(missing, names, frames, video)
-        matched = [indices[_fold(stem)] for stem in stems]
-    else:
-        unique_stems = list(dict.fromkeys(stems))
-        numbers = dict(zip(unique_stems, _find_numbers(unique_stems, count_frames), strict=True))
-        matched = [numbers[stem] for stem in stems]
-    require_different_frames(zip(matched, names, strict=True))
-    return matched
+        return [indices[_fold(stem)] for stem in stems]
+    unique_stems = list(dict.fromkeys(stems))
+    numbers = dict(zip(unique_stems, _find_numbers(unique_stems, length), strict=True))
+    return [numbers[stem] for stem in stems]
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
@@ -153,7 +150,7 @@ def _explain_missing(
     )
 
 
-def _find_numbers(stems: Sequence[str], count_frames: Callable[[], int | None]) -> list[int]:
+def _find_numbers(stems: Sequence[str], length: int | None) -> list[int]:
     """Return the frame numbers of images of a video whose frames have no names."""
     numbers = list_end_numbers(stems)
     prefixes = {END_NUMBER.sub("", stem) for stem in stems}
@@ -161,7 +158,7 @@ def _find_numbers(stems: Sequence[str], count_frames: Callable[[], int | None]) 
     are_numbered = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if len(set(numbers)) == len(stems) and are_numbered:
         return numbers
-    if len(stems) == 1 or len(stems) == count_frames():
+    if len(stems) == 1 or len(stems) == length:
         order = order_names(stems)
         return [order.index(stem) for stem in stems]
     raise InputError(

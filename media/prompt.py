@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NamedTuple, cast
@@ -63,7 +64,8 @@ class Prompt:
         mask = None if self.mask is None else _to_mask(self.mask)
         exclude = None if self.exclude is None else np.asarray(self.exclude, bool)
         has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
-        require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
+        remedy = "give a box, a mask that is not empty, or a point on the object; not-point only excludes pixels"
+        require(has_object, f"prompt: nothing on the object; {remedy}")
         # the class is frozen
         vars(self).update(points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude)
 
@@ -211,13 +213,11 @@ def _to_mask(values: object) -> np.ndarray:
 
 def _to_numbers(values: Any, message: str) -> np.ndarray:
     """Return an array of finite numbers or bools; raise `InputError` with ``message`` for others."""
-    try:
+    with suppress(RuntimeError, TypeError, ValueError):  # text, lists of different lengths, tensors on a GPU
         array = np.asarray(values)
-        is_finite = np.isfinite(array).all()
-    except (RuntimeError, TypeError, ValueError) as error:  # text, lists of different lengths, tensors on a GPU
-        raise InputError(message) from error
-    require(is_finite, message)
-    return array
+        if np.isfinite(array).all():
+            return array
+    raise InputError(message)
 
 
 def _parse_prompt(kind: str, value: Any) -> FramePrompt:

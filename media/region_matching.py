@@ -60,7 +60,7 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
     keys = [key for key in keys if key[1] in selected]
     named = [key for key in keys if key[1] and (video.frame_names is not None or key[0] is None)]
     names = [image for _, image in named]
-    matched = match_frames(names, video.frame_names, video=video.name, count_frames=video.count_frames)
+    matched = match_frames(names, video.frame_names, video=video.name, length=video.length)
     frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
     frames.update(zip(named, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
@@ -69,13 +69,10 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
 
 
 def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
-    """Raise `InputError` if a frame is not in the video. If the header states too few frames, they are counted."""
-    length = video.length
-    if length is not None and max(frames, default=0) >= length:
-        length = video.count_frames()
-    outside = [frame for frame in frames if frame < 0 or (length is not None and frame >= length)]
+    """Raise `InputError` if a frame is not in the video."""
+    outside = [frame for frame in frames if frame < 0 or (video.length is not None and frame >= video.length)]
     if outside:
-        end = "the end" if length is None else length - 1
+        end = "the end" if video.length is None else video.length - 1
         raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}; count from 0")
 
 

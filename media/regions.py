@@ -36,22 +36,13 @@ class VideoInfo:
     frame_names: tuple[str, ...] | None = None
     """Names of the images of all frames without suffix; None if frames have no names."""
     source: FrameSource | None = None
-    """Frames of the video, for their files and exact number."""
+    """Frames of the video, for their files."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
         names = tuple(map(source.frame_name, range(source.length or 0))) if source.has_names else None
         return cls(source.name, source.size, source.length, str(source.rate), names, source=source)
-
-    @property
-    def length_is_estimate(self) -> bool:
-        """Whether `length` is from a file's header, as in `FrameSource`."""
-        return self.source is not None and self.source.length_is_estimate
-
-    def count_frames(self) -> int | None:
-        """Return `length`, but counted in the file if it is an estimate."""
-        return self.length if self.source is None else self.source.count_frames()
 
     def image_name(self, frame: int, name: str) -> str:
         """Return the name of a frame's image in a folder named after the video; ``name.jpg`` if it has no file."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,15 +81,13 @@ def compute_fingerprint(path: Path) -> dict[str, Any]:
 class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
 
-    length_is_estimate = True
-
     path: Path
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.stem
         with decoding.open_video(path) as container:
             stream = container.streams.video[0]
-            self.rate, self.length = decoding.read_rate(stream), stream.frames or None
+            self.rate = decoding.read_rate(stream)
             self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
             first = next(decoding.decode(path, container), None)
             if first is None:
@@ -98,11 +97,15 @@ class VideoFrames(FrameSource):
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
-        self._lock = threading.Lock()
-        self._index: VideoIndex | None = None
         self._reader = VideoReader(self)
 
-    def count_frames(self) -> int:
+    @cached_property
+    def index(self) -> VideoIndex:
+        """Times and key frames of the file."""
+        return VideoIndex(self.path, self._start)
+
+    @cached_property
+    def length(self) -> int:
         return self.index.length
 
     def time(self, index: int) -> Fraction:
@@ -143,21 +146,13 @@ class VideoFrames(FrameSource):
                     yield index, self.require_size(image, index)
                     index += 1
                 else:
-                    if index == self.index.length:
+                    if index == self.length:
                         return
         yield from super().iterate_from(index)
 
     def require_size(self, image: np.ndarray, index: int) -> np.ndarray:
         """Return the image of a frame; raise `InputError` if its size is not that of the first frame."""
         return require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
-
-    @property
-    def index(self) -> VideoIndex:
-        """Times and key frames of the file, read when first used."""
-        with self._lock:
-            if self._index is None:
-                self._index = VideoIndex(self.path, self._start)
-            return self._index
 
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; a `VideoReader` for each thread avoids seeks of others."""
@@ -206,7 +201,7 @@ class VideoReader:
         """
         import av
 
-        require_index(self._source, index, self._source.index.length)
+        require_index(self._source, index, self._source.length)
         with self.lock:
             try:
                 return self._find(index, keep).to_rgb()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, writing
+from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
 
 if TYPE_CHECKING:
     import av
@@ -35,10 +35,6 @@ ALPHA = {
 """Encoder, pixel format and options for files with an alpha channel, by suffix."""
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """Decoders of sound that MP4 stores unchanged; others are encoded as AAC."""
-
-
-class _DroppedError(Exception):
-    """Leaves the contexts of an incomplete file, which then remove it."""
 
 
 class VideoWriter:
@@ -78,13 +74,14 @@ class VideoWriter:
         with writing(self.path, av.FFmpegError), self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
-            if self._sound_copy is not None:
-                self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
+                if self._sound_copy is not None:
+                    self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
+                self._container.close()
+                os.replace(self._temporary, self.path)
 
     def drop(self) -> None:
         """Remove the incomplete file; a finished one is kept."""
-        with suppress(_DroppedError), self._stack:
-            raise _DroppedError
+        self._stack.close()
 
     def write(self, frame: np.ndarray, time: Fraction) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
@@ -128,8 +125,10 @@ class VideoWriter:
         if codec not in av.codecs_available:
             raise InputError(f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs")
         drop_messages()
-        temporary = self._stack.enter_context(atomic_path(self.path))
-        self._container = self._stack.enter_context(av.open(os.path.abspath(temporary), "w"))
+        require_regular_file(self.path)
+        self._temporary = make_folder(self.path.parent) / temporary_name(self.path)
+        self._stack.callback(self._temporary.unlink, missing_ok=True)
+        self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w"))
         self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
         self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
         if codec == "libvpx-vp9":

@@ -18,8 +18,7 @@ import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.dataloaders.benchmarks.labeled_video import require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import dataset_option, force_file, root
 from aotlab.tools.cli.types import ExistingFolder, option

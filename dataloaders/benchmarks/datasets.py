@@ -1,30 +1,19 @@
 """Benchmark data sets by name."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.burst import read_burst
-from aotlab.dataloaders.benchmarks.davis import read_davis, read_visor
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.lvos import read_lvos
-from aotlab.dataloaders.benchmarks.mose import read_mose
-from aotlab.dataloaders.benchmarks.sav import read_sav
-from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
-from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
-from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.utils.errors import InputError, require, require_choice
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its reader and download information."""
+    """A data set with its options and download information."""
 
     name: str
-    read: Callable[..., list[Video]]
-    """Function from the root, the split if it has splits, and options by name to the videos of the split."""
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str
@@ -32,7 +21,7 @@ class Dataset:
     source: str = ""
     """Web page of the download."""
     options: tuple[str, ...] = ()
-    """Options of the reader."""
+    """Options of its reader in `READERS`."""
     server_splits: tuple[str, ...] = ()
     """Splits without public annotations, scored by a server that `source` links to."""
     submission: str | None = None
@@ -51,43 +40,43 @@ VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00
 VALID_SPLITS = ("val", "valid", "test")
 
 _DATASETS = [
-    Dataset("davis2016", partial(read_davis, year="2016"), "DAVIS", DAVIS_LAYOUT, DAVIS),
+    Dataset("davis2016", "DAVIS", DAVIS_LAYOUT, DAVIS),
     Dataset(
-        "davis2017", read_davis, "DAVIS", DAVIS_LAYOUT, DAVIS,
+        "davis2017", "DAVIS", DAVIS_LAYOUT, DAVIS,
         server_splits=("test", "test-dev", "test-challenge"), submission="archive",
     ),
     *(
         Dataset(
-            f"youtubevos{year}", read_youtube_vos, f"YouTubeVOS/{year}", f"{VALID_LAYOUT}, valid/meta.json",
+            f"youtubevos{year}", f"YouTubeVOS/{year}", f"{VALID_LAYOUT}, valid/meta.json",
             "https://youtube-vos.org",
             options=("all_frames",), server_splits=VALID_SPLITS, submission="annotations_archive",
         )
         for year in (2018, 2019)
     ),
     Dataset(
-        "vost", read_vost, "VOST",
+        "vost", "VOST",
         "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
         "https://www.vostdataset.org",
         options=("all_frames",), server_splits=("test",), submission="archive",
     ),
     Dataset(
-        "visor", read_visor, "VISOR_2022",
+        "visor", "VISOR_2022",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         "https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
         submission="visor",
     ),
     Dataset(
-        "mose", read_mose, "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
+        "mose", "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
         server_splits=VALID_SPLITS, submission="archive",
     ),
     Dataset(
-        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json",
+        "mosev2", "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json",
         "https://mose.video",
         server_splits=VALID_SPLITS, submission="archive",
     ),
     *(
         Dataset(
-            f"lvosv{version}", read_lvos, f"LVOSv{version}",
+            f"lvosv{version}", f"LVOSv{version}",
             "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
             "https://lingyihongfd.github.io/lvos.github.io",
             server_splits=("test",), submission="annotations_archive",
@@ -95,26 +84,26 @@ _DATASETS = [
         for version in (1, 2)
     ),
     Dataset(
-        "longvideo", read_long_video, "LongVideo",
+        "longvideo", "LongVideo",
         "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
         has_splits=False,
     ),
     Dataset(
-        "sav", read_sav, "SA-V",
+        "sav", "SA-V",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         submission="sav",
     ),
     Dataset(
-        "burst", read_burst, "BURST",
+        "burst", "BURST",
         "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
         "https://github.com/Ali2500/BURST-benchmark",
         options=("all_frames",), submission="burst", hota=True,
     ),
     Dataset(
-        "folder", read_folder, None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
+        "folder", None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
         options=("new_objects",), has_splits=False,
     ),
 ]  # fmt: skip
@@ -146,9 +135,19 @@ def open_dataset(
     require(dataset.has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    require_folder(folder, f"{name} as {dataset.layout}{source}")
+    require(folder.is_dir(), f"{folder}: no such folder; expected {name} as {dataset.layout}{source}")
+    from aotlab.dataloaders.benchmarks.readers import READERS  # loads NumPy
+
     places = (folder, split) if dataset.has_splits else (folder,)
-    return dataset.read(*places, **enabled)
+    return READERS[name](*places, **enabled)
+
+
+def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
+    """Return the videos of these names, in the data set's order; all without names."""
+    known = [video.name for video in videos]
+    for name in names:
+        require_choice(name, known, "sequence")
+    return [video for video in videos if not names or video.name in names]
 
 
 def find_default_root(name: str) -> Path:

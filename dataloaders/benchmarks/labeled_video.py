@@ -1,10 +1,11 @@
 """Videos as files, with given masks, ground truth and the objects of their metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
+from aotlab.utils.errors import InputError
 
 
 def find_masks_folder(path: Path) -> Path:
@@ -95,3 +96,10 @@ class Video:
         if self.output_height is None:
             return height, width
         return self.output_height, -(-width * self.output_height // height)
+
+
+def require_readable(videos: Iterable[Video]) -> None:
+    """Raise the `InputError` of the first unreadable video."""
+    for video in videos:
+        if video.load_error is not None:
+            raise InputError(video.load_error)

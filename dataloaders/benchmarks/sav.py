@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import require
 from aotlab.utils.files import raise_if_missing
 
@@ -26,8 +27,6 @@ def read_sav(root: Path, split: str) -> list[Video]:
 
 
 def _read(folder: Path, name: str) -> Video:
-    from aotlab.media.masks import read_mask
-
     frames, source = sequences.list_frames(folder / FRAMES / name), folder / MASKS / name
     folders = {_parse_object_id(source / item): source / item for item in sequences.list_subfolders(source)}
     masks = {object_id: sequences.list_masks(folders[object_id]) for object_id in sorted(folders)}
@@ -54,8 +53,6 @@ def _read(folder: Path, name: str) -> Video:
 
 def _parse_object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
-    from aotlab.media.masks import VOID
-
     valid = re.fullmatch("[0-9]{3}", folder.name) and int(folder.name) + 1 < VOID
     require(valid, f"{folder}: expected a folder 000, 001 and so on for each object, up to {VOID - 2}")
     return int(folder.name) + 1

@@ -7,9 +7,10 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video, require_readable
+from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import list_frame_files
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -42,16 +43,12 @@ def read_annotated_video(name: str, folder: Path) -> Video:
 
 def _is_binary(path: Path) -> bool:
     """Return whether the only ids of a mask are 0 and 255."""
-    from aotlab.media.masks import is_void, list_ids, read_mask
-
     mask = read_mask(path)
     return bool(is_void(mask).any()) and not list_ids(mask)
 
 
 def _find_new_objects(video: Video) -> dict[int, Path]:
     """Return the first mask and those with an object that no earlier one has, by frame index."""
-    from aotlab.media.masks import list_ids, read_mask
-
     earlier_ids, masks_by_frame = set[int](), {}
     for index, path in sorted(match_masks(video.frames, video.annotations).items()):
         ids = list_ids(read_mask(path))
@@ -79,21 +76,6 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
-
-
-def require_readable(videos: Iterable[Video]) -> None:
-    """Raise the `InputError` of the first unreadable video."""
-    for video in videos:
-        if video.load_error is not None:
-            raise InputError(video.load_error)
-
-
-def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
-    """Return the videos of these names, in the data set's order; all without names."""
-    known = [video.name for video in videos]
-    for name in names:
-        require_choice(name, known, "sequence")
-    return [video for video in videos if not names or video.name in names]
 
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
@@ -229,8 +211,6 @@ def read_objects(
 
     ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
     """
-    from aotlab.media.masks import VOID
-
     items = []
     for object_id, entry in objects.items():
         with reading(f"{path}: object {str(object_id)[:20]} of {name}"):

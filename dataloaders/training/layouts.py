@@ -8,7 +8,7 @@ from pathlib import Path
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.dataloaders.benchmarks.vost import read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.coco import list_coco_images
@@ -179,7 +179,7 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
     candidates = VIDEO_READERS[source.kind](folder, source.split)
-    sequences.require_readable(candidates)
+    require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
     if not videos:

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
-from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.records import Records, SequenceRecord
 from aotlab.engine.benchmark.run import track_benchmark_video

@@ -116,9 +116,9 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
 
 @pytest.mark.parametrize(("values", "within", "words"), [
     (["several", "3=late.png"], (), "frame 3 already has several"),
-    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not among the frames to track, 0 to 4"),
-    (["9:1=late.png"], (), "mask 9:1=late.png: not among the frames"),
-    (["0=late.png"], (1,), "mask 0=late.png: not among the frames"),
+    (["9=late.png"], (), r"mask 9=late.png: frame 9 is not tracked \(0 to 4\); for object 9 write :9=late.png"),
+    (["9:1=late.png"], (), r"mask 9:1=late.png: frame 9 is not tracked \(0 to 4\)$"),
+    (["0=late.png"], (1,), r"mask 0=late.png: frame 0 is not tracked \(1 to 4\)$"),
     (["several"], (4,), "no mask is on a tracked frame"),
     (["none.png"], (), "none.png"),
     (["cat.png", "dog.png"], (), "frame 0 already has cat.png; .* one for each object, for example :2=dog.png"),
@@ -150,10 +150,10 @@ def test_file_names_number_frames(source, start, end, expected):
 
 
 @pytest.mark.parametrize(("start", "end", "by_name", "words"), [
-    (9, None, False, "start 9: not among the frames to track, 0 to 4"),
-    (None, 5, False, "end 5: not among the frames"),
+    (9, None, False, r"start: frame 9 is not tracked \(0 to 4\)"),
+    (None, 5, False, "end: frame 5 is not tracked"),
     (3, 2, False, "end 2: before start 3; give a later frame"),
-    (3, None, True, "start 3: not among the frames to track, 10 to 14"),
+    (3, None, True, r"start: frame 3 is not tracked \(10 to 14\)"),
 ])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
@@ -209,12 +209,16 @@ def read_until_error(frames):
 def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, change):
     path = change(write_texture(tmp_path / f"clip.{suffix}", codec, gop=8))
     whole, error = read_until_error(open_frames(path))
-    for start, end in [(21, 30), (21, None), (24, 24), (39, None), (3, 5)]:
+    for start, end in [(21, 30), (21, None), (24, 24), (39, None), (3, 5), (5, None)]:
         source = open_frames(path)
+        if max(start, end or 0) >= len(whole):
+            with pytest.raises(InputError, match=rf"is not tracked \(0 to {len(whole) - 1}\)"):
+                FrameSelection(source, start, end)
+            continue
         frames, message = read_until_error(FrameSelection(source, start, end).read(source))
         expected = range(len(whole))[start : None if end is None else end + 1]
         assert [index for index, _ in frames] == list(expected)
-        assert message == (error if end is None or end >= len(whole) else None)
+        assert message == (error if end is None else None)
         for index, frame in frames:
             np.testing.assert_array_equal(frame, whole[index])
 
@@ -276,9 +280,9 @@ def test_frames_missing_from_the_header_are_read(tmp_path):
     assert FrameSelection(video, 7).count == 3
     frames = FrameSelection(video)
     frames.require(7, "mask")
-    assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
+    assert (frames.count, 7 in frames, 10 in frames) == (10, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
-    with pytest.raises(InputError, match="end 12: not among the frames to track, 0 to 9"):
+    with pytest.raises(InputError, match=r"end: frame 12 is not tracked \(0 to 9\)"):
         FrameSelection(video, end=12)
     for index in range(10):
         write_mask(tmp_path / "masks" / f"{index:05d}.png", draw_box((120, 160), (4, 12), (6, 20), 1))

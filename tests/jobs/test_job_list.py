@@ -115,6 +115,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.jsonl", "\n", "contains no videos"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
+    ("a.jsonl", '{"video": "a.tif", "masks": "a.png", "levels": [1, 2]}',
+     r"line 1: levels \[1, 2\]: expected auto, or LOW,HIGH"),
     ("a.csv", "video,masks\na, b.mp4,a.png\n", "line 2: 2 values are expected, as in the header"),
     ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: 3 values are expected, as in the header"),
     ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),

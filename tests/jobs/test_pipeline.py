@@ -248,7 +248,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     mine = [out / "notes.txt", out / "masks" / "notes.txt"]
     for path in mine:
         path.write_text("mine")
-    with pytest.raises(InputError, match="mask of frame 5: not among"):
+    with pytest.raises(InputError, match="masks: frame 5 is not tracked"):
         track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
@@ -265,10 +265,10 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: none; pass {0: mask}"),
     ({0: MASK * np.uint32(70000)}, None, "frame 0: mask: object ids must be 0 to 65535, got 0 to 70000"),
-    ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
+    ({-1: MASK}, None, r"masks: frame -1 is not tracked \(0 to the end\)"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
     ({0: MASK * 0}, None, "frame 0: mask: no objects"),
-    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
+    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), r"masks: frame 9 is not tracked \(0 to 5\)"),
 ])  # fmt: skip
 def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):
     tracker = RepeatingTracker()

@@ -9,7 +9,6 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco, write_job_record
-from aotlab.media.job_record import require_tracked_frames
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
@@ -143,13 +142,6 @@ def test_photo_is_not_a_mask(tmp_path, name):
     for read in (lambda path: read_annotations(path, VIDEO), read_mask):
         with pytest.raises(InputError, match=f"{name}: .*one object id per pixel"):
             read(tmp_path / name)
-
-
-def test_frames_beyond_a_wrong_length_are_accepted(tmp_path):
-    """As of an AVI file whose header states one frame and that holds eight."""
-    record = JobRecord("clip", last_frame=0, frames=8)
-    assert record.has_frame("00007")
-    require_tracked_frames(tmp_path, record, range(8))
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):

@@ -107,6 +107,7 @@ def test_cut_video_ends_with_an_error(tmp_path, suffix, loss):
     path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)
     assert 0 < count < 40
+    assert open_frames(path).length == count
     assert re.match(f"{path}: cut off (or damaged )?after frame {count - 1}, {loss} ", message)
 
 
@@ -159,7 +160,7 @@ def test_edit_list_with_fewer_frames_is_complete(tmp_path):
     start = content.index(b"elst") + 12
     content[start : start + 4] = (500).to_bytes(4, "big")  # milliseconds of the movie
     path.write_bytes(content)
-    assert open_frames(path).length == 40
+    assert open_frames(path).length == 12
     assert read_all(path) == (12, None)
 
 

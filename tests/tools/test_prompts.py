@@ -102,9 +102,8 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
 @pytest.mark.parametrize(("options", "words"), [
     (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 to 65535 and X,Y,W,H"),
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
-    (["--start", "3", "--box", "1:1=3,3,14,14"],
-     "frame 1: not among the frames to track, 3 to 5"),
-    (["--box", "99=3,3,14,14"], "box or point of frame 99: not among the frames"),
+    (["--start", "3", "--box", "1:1=3,3,14,14"], "box or point: frame 1 is not tracked (3 to 5)"),
+    (["--box", "99=3,3,14,14"], "box or point: frame 99 is not tracked"),
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -124,16 +125,11 @@ class BenchmarkOptions:
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
-        from aotlab.dataloaders.benchmarks.datasets import open_dataset
-        from aotlab.dataloaders.benchmarks.sequences import select_videos
-
         videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
         return select_videos(videos, self.sequence)
 
     def explain_no_score(self, results: Path) -> str | None:
         """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
-        from aotlab.dataloaders.benchmarks.datasets import DATASETS
-
         dataset = DATASETS[self.dataset]
         root = f" --root {self.root}" if self.root is not None else ""
         options = f"--dataset {dataset.name}{root} --split {self.split}"

@@ -43,7 +43,6 @@ def describe_run(job: Job, run: JobRun) -> str:
 
     count = run.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
-    frames = f"about {frames}" if run.frames.length_is_estimate and count else frames
     height, width = run.source.size
     objects = f"{format_count(len(run.objects), 'object')} to track"
     rate = ""

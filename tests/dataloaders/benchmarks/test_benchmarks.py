@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import require_readable
 from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks, read_labels
-from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
+from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import has_annotations
 from aotlab.media.images import read_image

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.dataloaders.benchmarks.labeled_video import require_readable
 from aotlab.evaluation.youtube_vos import plan_sequence
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos

@@ -361,7 +361,7 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
 def test_errors_of_a_clip_name_its_line(clips, capsys, args):
     place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
     assert track(place, *args) == 1
-    assert f"error: b ({place}, line 3): start 9: not among the frames" in capsys.readouterr().err
+    assert f"error: b ({place}, line 3): start: frame 9 is not tracked" in capsys.readouterr().err
 
 
 def test_missing_files_are_warned_of_at_the_start(clips, repeater, caplog):

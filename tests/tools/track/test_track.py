@@ -71,7 +71,7 @@ def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsy
     video = write_gray(tmp_path / "gray.avi")
     set_frame_count(video, 3)
     assert track(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--write", "masks"]) == 0
-    assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
+    assert f"{video}: 6 frames of 64×48" in capsys.readouterr().out
     assert len(read_largest_ids(tmp_path)) == 6
     (tmp_path / "out").rename(tmp_path / "earlier")
     assert track(video, tmp_path, tmp_path / "earlier", args=["--write", "masks"]) == 0
@@ -124,7 +124,7 @@ def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, ca
     assert read_largest_ids(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
     assert repeater.length == 3
     assert track(numbered_video, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
-    assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
+    assert "is not tracked (1001 to 1004)" in capsys.readouterr().err
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
@@ -156,7 +156,7 @@ REFUSED = [
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
-    (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: not among the frames"),
+    (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: frame 99999 is not tracked"),
     (["video", "--mask", "first.png", "--write", "masks,coc"], "got coc; did you mean coco?"),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "must be one of index, file, got x; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"],

@@ -68,7 +68,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     document = Document.read(folder)
     snapshot = document.snapshot
     size, count = snapshot.size, snapshot.count
-    if size != video.size or video.count_frames() not in (None, count):
+    if size != video.size or video.length not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
     if not snapshot.annotated_frames:

@@ -28,11 +28,9 @@ class FrameStore:
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
         self.path, self.source = path, open_frames(path, levels=levels)
-        count = self.source.count_frames()
-        if count is None:
+        if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
-        self.source.length, self.source.length_is_estimate = count, False
-        self.name, self.size, self.count = self.source.name, self.source.size, count
+        self.name, self.size, self.count = self.source.name, self.source.size, self.source.length
         self._readers: dict[str, internal.VideoReader] = {}
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
