@@ -401,7 +401,7 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
 def finish_record(run: JobRun, result: TrackResult) -> JobRecord:
     """Return the record of a run that has ended."""
     record, last = run.record, run.record.last_frame
-    if last is None and not record.fingerprint:  # a stream, whose length is known now
+    if last is None:  # a stream, whose length is known now
         last = record.first_frame + result.frames + result.dropped_frames - 1
     written = {path.name for path in result.written.values() if has_content(path)}
     return replace(

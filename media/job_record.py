@@ -154,16 +154,14 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
 
     ``frames`` have masks; masks in one file may leave out frames without objects.
     """
-    first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
-    ended = record.status == "done" and not (folder / CORRECTED_FILE).is_file()
-    if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
-        last = end - 1
+    first, last = record.first_frame, record.last_frame
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
     if outside:
         raise InputError(
             f"has a mask of frame {outside[0]}, but frames {first} to {'the end' if last is None else last} were "
             "tracked; remove it, or run the track command again"
         )
+    ended = record.status == "done" and not (folder / CORRECTED_FILE).is_file()
     if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
         raise InputError(f"has masks of {len(frames)} of {record.frames} tracked frames; run the track command again")
 
