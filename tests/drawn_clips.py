@@ -116,7 +116,7 @@ def write_list(path: Path, names: Iterable[str]) -> None:
     path.write_text("\n".join(names) + "\n")
 
 
-def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
+def write_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
     """Write clips in the layout of DAVIS and VISOR, with a list of them in ``ImageSets/<folder>``."""
     for name, clip in clips.items():
         write_frames(root / "JPEGImages" / "480p" / name, clip)
@@ -124,9 +124,7 @@ def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str
     write_list(root / "ImageSets" / folder / f"{split}.txt", clips)
 
 
-def lay_out_split(
-    folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None
-) -> None:
+def write_split(folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None) -> None:
     """Write clips in the layout of YouTube-VOS, MOSE, LVOS or a plain folder; ``labels``: frames that get a mask."""
     for name, clip in clips.items():
         write_frames(folder / "JPEGImages" / name, clip)

@@ -80,7 +80,7 @@ def test_merged_object_may_fill_the_first_frame(tmp_path):
 
 def test_void_of_merged_objects_is_background(tmp_path):
     truth = draw_moving_box()
-    truth[1:, :4] = 255
+    truth[:, :4] = 255
     paths = write_sequence(tmp_path / "truth", truth)
     write_sequence(tmp_path / "found", draw_moving_box())
     plan = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
