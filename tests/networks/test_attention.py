@@ -151,13 +151,3 @@ def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
     found = kind(heads)(query, key, value)
     torch.testing.assert_close(found, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
-
-
-def test_windows_of_compiled_models_equal_strided_ones(monkeypatch):
-    window, frames = 3, 2
-    scores = draw_tokens((64, 1), dim=frames * (fast_attention.TILE + window - 1) ** 2)
-    windows = fast_attention.gather_windows(scores, window, frames)
-    scattered = fast_attention.scatter_windows(windows)
-    monkeypatch.setattr("torch.compiler.is_compiling", lambda: True)
-    assert torch.equal(fast_attention.gather_windows(scores, window, frames), windows)
-    assert torch.equal(fast_attention.scatter_windows(windows), scattered)

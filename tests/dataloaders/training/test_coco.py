@@ -78,10 +78,8 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
 
 
 @pytest.mark.parametrize(("images", "annotations", "split"), [
-    ("val2017", "annotations", "val2017"),
-    ("images/train2017", "annotations", None),
-    ("images", "annotations", None),
-    ("train2017", ".", None),
+    ("val2017", "annotations", "val2017"), ("images/train2017", "annotations", None),
+    ("images", "annotations", None), ("train2017", ".", None),
 ])  # fmt: skip
 def test_images_are_found_in_every_layout(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
@@ -106,16 +104,13 @@ def test_size_mismatch_with_json_rejected(root):
         image.read()
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('{"images": [], "annotations": [NaN]}', "not readable"),
-    ('{"info": {"a": 1', "not readable"),
-    ('{"images": [{"id": 1}]}', "not readable"),
-    ('{"annotations": [{"area": 900}]}', "not readable"),
-    ('{"images": [3]}', "not readable"),
+@pytest.mark.parametrize("text", [
+    '{"images": [], "annotations": [NaN]}', '{"info": {"a": 1', '{"images": [{"id": 1}]}',
+    '{"annotations": [{"area": 900}]}', '{"images": [3]}',
 ])  # fmt: skip
-def test_malformed_json_rejected(root, text, message):
+def test_malformed_json_rejected(root, text):
     (root / "annotations/instances_train2017.json").write_text(text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="not readable"):
         open_images(root)
 
 
