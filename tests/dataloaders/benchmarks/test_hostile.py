@@ -132,13 +132,6 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
         assert find_rules(videos) is find_rules([video for video in videos if video.load_error is None])
 
 
-def test_data_set_without_readable_sequence_rejected(root):
-    miniatures.make_folder(root)
-    shutil.rmtree(root / "Annotations")
-    with pytest.raises(InputError, match="no such mask"):
-        open_dataset("folder", root)
-
-
 @pytest.mark.parametrize("dataset", MINIATURES)
 def test_error_names_the_closed_root(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
