@@ -1,15 +1,16 @@
 """Frames that memory policies keep, with invented relevance."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
-from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
+from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, fill_bank, list_long_frames
 
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
@@ -39,10 +40,20 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_settings_name_the_bounded_policy(policy):
-    config = MemoryConfig(policy, every=5, frames=9)
-    assert build_policy(config) == BOUNDED[policy](5, 9)
+LIMITED = {"every": 5, "every_in_training": 4, "frames": 9, "insertions": 30}
+
+
+@pytest.mark.parametrize(("config", "options", "policy"), [
+    (MemoryConfig("every_nth", every=7, every_in_training=3), {}, FIFO(7)),
+    (MemoryConfig("every_nth", every=7, every_in_training=3), {"training": True}, FIFO(3)),
+    (MemoryConfig("first_frame"), {"training": True}, FIFO(math.inf)),
+    *((MemoryConfig(name, **LIMITED), {}, kind(5, 9)) for name, kind in BOUNDED.items()),
+    *((MemoryConfig(name, **LIMITED), {"training": True, "length": 3000}, FIFO(4, 9)) for name in BOUNDED),
+    *((load_config("r50_aotl_rmem").memory, {"length": length}, RMem(every, 9))
+      for length, every in ((None, 5), (164, 5), (165, 6), (195, 6), (3000, 100))),
+])  # fmt: skip
+def test_settings_name_the_policy(config, options, policy):
+    assert build_policy(config, **options) == policy
 
 
 def test_fifo_evicts_oldest_frame():
@@ -134,24 +145,6 @@ def test_tracked_frames_are_evicted_before_later_references(policy):
     bank = fill_bank(BOUNDED[policy](1, 4), 12, relevance=shares, references=(0, 3, 4, 5, 6))
     assert bank.frames == [0, 4, 5, 6]
     assert list_long_frames(bank) == bank.frames
-
-
-@pytest.mark.parametrize(("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)])
-def test_long_video_stores_fewer_frames(length, every):
-    assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
-
-
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_training_evicts_oldest_frame(policy):
-    config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
-    assert build_policy(config, training=True, length=3000) == FIFO(4, 9)
-    bank = MemoryBank(build_policy(config, training=True), training=True)
-    sizes = []
-    for number in range(16):  # the last of 17 frames is not remembered
-        (bank.add if number else bank.add_reference)(draw_memory(number))
-        sizes.append(len(bank))
-    assert bank.frames == [0, 4, 8, 12]
-    assert max(sizes) == 4
 
 
 @pytest.mark.parametrize(("policy", "frames"), [(FIFO(1, 9, max_tracked=1), 2), (FIFO(1, 3), 3)])
