@@ -70,21 +70,6 @@ def test_newest_frames_are_kept_beside_references():
     assert fill_bank(FIFO(1, 9, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
 
 
-def test_least_relevant_frame_is_evicted_except_newest():
-    shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
-    for policy in (RMem(1, 4), ERMU(1, 4)):
-        assert fill_bank(policy, 5, relevance=fake_relevance(shares)).frames == [0, 1, 3, 4]
-        assert fill_bank(policy, 6, relevance=fake_relevance(shares)).frames[-1] == 5
-
-
-def test_newest_relevance_has_most_of_the_running_mean():
-    policy = RMem(1, 9)
-    for shares in ([0.5, 0.5], [1.0, 0.0]):
-        policy.decide([0, 1], [1], 2, FrameRelevance(torch.tensor(shares), torch.zeros(2, 1, 1)))
-    assert policy.running == pytest.approx({0: 0.9, 1: 0.1})
-    assert policy.updates == {0: 2, 1: 2, 2: 2}
-
-
 def test_redundant_frame_is_evicted():
     shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
