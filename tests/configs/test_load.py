@@ -185,14 +185,11 @@ def test_text_that_is_a_fraction_must_be_quoted():
     assert load_config("aott", ["data.root='1.50'"]).data.root == "1.50"
 
 
-@pytest.mark.parametrize(
-    ("override", "value"),
-    [
-        ("lr=1e-4", 1e-4), ("lr=1", 1.0), ("final_lr=null", None), ("final_lr=", None),
-        ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig("b")]),
-        ("sources.0.path=c", [SourceConfig("c")]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("override", "value"), [
+    ("lr=1e-4", 1e-4), ("lr=1", 1.0), ("final_lr=null", None), ("final_lr=", None),
+    ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig("b")]),
+    ("sources.0.path=c", [SourceConfig("c")]),
+])  # fmt: skip
 def test_override_of_a_phase(tmp_path, override, value):
     file = write(tmp_path / "mine.yaml", "base: aott\nthen: [{name: a, sources: [{path: x}]}]")
     phase = load_config(file, [f"train.phases.0.{override}"]).train.phases[0]

@@ -145,13 +145,10 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
             assert prediction.logits.device == prediction.indices.device == CUDA
 
 
-@pytest.mark.parametrize(
-    ("load", "preset"),
-    [
-        (load_tiny_settings, "aott"),
-        *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
-    ],
-)
+@pytest.mark.parametrize(("load", "preset"), [
+    (load_tiny_settings, "aott"),
+    *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
+])  # fmt: skip
 def test_training_step_stays_on_device(load, preset):
     config = load(preset)
     with fake_cuda():

@@ -87,11 +87,10 @@ def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
     np.testing.assert_array_equal(source.read(2), CLIP[2])
 
 
-@pytest.mark.parametrize(
-    ("kind", "axes", "colors"),
-    [("imagej", "TYX", [0, 0, 0]), ("imagej", "TCYX", [0, 1, 0]), ("imagej", "TCYX", [0, 1, 2]),
-     ("ome", "TCYX", [0, 1, 0]), ("ome", "CTYX", [0, 1, 0])],
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "axes", "colors"), [
+    ("imagej", "TYX", [0, 0, 0]), ("imagej", "TCYX", [0, 1, 0]), ("imagej", "TCYX", [0, 1, 2]),
+    ("ome", "TCYX", [0, 1, 0]), ("ome", "CTYX", [0, 1, 0]),
+])  # fmt: skip
 def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, colors):
     values = np.einsum(f"TYXC->{axes}", DEEP[..., : max(colors) + 1])
     options = {kind: True, "metadata": {"axes": axes}, "photometric": "minisblack"}

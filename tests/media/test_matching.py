@@ -42,11 +42,10 @@ def test_names_in_natural_order():
     assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["3f2a1bcd-{:05d}.jpg", "{:04d}.jpg", "{:06d}.jpg", "FRAME_{:05d}.jpg", "mask_{:04d}.png",
-     "{:05d}_jpg.rf.0a1b2c{}.jpg", "other.{:05d}.jpg", "{}.jpg"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", [
+    "3f2a1bcd-{:05d}.jpg", "{:04d}.jpg", "{:06d}.jpg", "FRAME_{:05d}.jpg", "mask_{:04d}.png",
+    "{:05d}_jpg.rf.0a1b2c{}.jpg", "other.{:05d}.jpg", "{}.jpg",
+])  # fmt: skip
 def test_names_of_other_frames_rejected(name):
     frames = [f"frame_{index:05d}" for index in range(1, 6)]
     names = [name.format(index, index) for index in (1, 2)]

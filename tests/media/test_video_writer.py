@@ -17,11 +17,10 @@ from tests.media.video_files import draw_smooth, write_video
 RATE, SAMPLES, SECONDS = 10, 16000, 3
 
 
-@pytest.mark.parametrize(
-    ("rate", "size"),
-    [(Fraction(24), (48, 64)), (Fraction(30000, 1001), (47, 64)), (Fraction(15, 2), (48, 63)),
-     (Fraction(1000, 33), (47, 63))],
-)  # fmt: skip
+@pytest.mark.parametrize(("rate", "size"), [
+    (Fraction(24), (48, 64)), (Fraction(30000, 1001), (47, 64)), (Fraction(15, 2), (48, 63)),
+    (Fraction(1000, 33), (47, 63)),
+])  # fmt: skip
 def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
     frames = draw_smooth(*size)
     source = open_frames(write_video(tmp_path / "clip.mp4", frames, rate))

@@ -136,13 +136,11 @@ def change_instances(root, change):
 COUNTS = [HEIGHT * WIDTH]
 
 
-@pytest.mark.parametrize(
-    "segmentation",
-    [[[0, 0, 1e9, 0, 1e9, 1e9]], [["a", "b", "c", "d", "e", "f"]], [[0, 0, 10, 0, 10, 10, 5]], [3], [None], "x", None,
-     {}, {"size": [HEIGHT, WIDTH], "counts": [1, 2]}, {"size": [10**9, 10**9], "counts": [1]},
-     {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS}],
-    ids=lambda value: str(value)[:40],
-)  # fmt: skip
+@pytest.mark.parametrize("segmentation", [
+    [[0, 0, 1e9, 0, 1e9, 1e9]], [["a", "b", "c", "d", "e", "f"]], [[0, 0, 10, 0, 10, 10, 5]], [3], [None], "x", None,
+    {}, {"size": [HEIGHT, WIDTH], "counts": [1, 2]}, {"size": [10**9, 10**9], "counts": [1]},
+    {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS},
+], ids=lambda value: str(value)[:40])  # fmt: skip
 def test_invalid_segmentation_rejected(root, segmentation):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))

@@ -115,11 +115,10 @@ def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
 
 
-@pytest.mark.parametrize(
-    ("override", "same"),
-    [("train.seed=0", True), ("train.seed=1", False), ("train.checkpoint_activations=true", True),
-     ("train.clip_gradients=1e-3", False)],
-)  # fmt: skip
+@pytest.mark.parametrize(("override", "same"), [
+    ("train.seed=0", True), ("train.seed=1", False), ("train.checkpoint_activations=true", True),
+    ("train.clip_gradients=1e-3", False),
+])  # fmt: skip
 def test_weights_depend_on_seed_and_clipping(recipe, one_step, override, same):
     found = weights(recipe("run", phase(steps=1), overrides=[override]))
     assert all(torch.equal(tensor, found[key]) for key, tensor in one_step.weights.items()) == same
