@@ -93,13 +93,11 @@ def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.p
     return folder
 
 
-def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
+def write_frames(folder: Path, clip: Clip) -> None:
     """Write the frames under ``.jpg`` names, in PNG format to keep every pixel."""
     folder.mkdir(parents=True, exist_ok=True)
-    selected = set(clip.stems if only is None else only)
     for stem, frame in zip(clip.stems, clip.frames, strict=True):
-        if stem in selected:
-            Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
+        Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
 
 
 def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
