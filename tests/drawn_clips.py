@@ -93,13 +93,11 @@ def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.p
     return folder
 
 
-def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
+def write_frames(folder: Path, clip: Clip) -> None:
     """Write the frames under ``.jpg`` names, in PNG format to keep every pixel."""
     folder.mkdir(parents=True, exist_ok=True)
-    selected = set(clip.stems if only is None else only)
     for stem, frame in zip(clip.stems, clip.frames, strict=True):
-        if stem in selected:
-            Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
+        Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
 
 
 def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
@@ -116,7 +114,7 @@ def write_list(path: Path, names: Iterable[str]) -> None:
     path.write_text("\n".join(names) + "\n")
 
 
-def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
+def write_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
     """Write clips in the layout of DAVIS and VISOR, with a list of them in ``ImageSets/<folder>``."""
     for name, clip in clips.items():
         write_frames(root / "JPEGImages" / "480p" / name, clip)
@@ -124,9 +122,7 @@ def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str
     write_list(root / "ImageSets" / folder / f"{split}.txt", clips)
 
 
-def lay_out_split(
-    folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None
-) -> None:
+def write_split(folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None) -> None:
     """Write clips in the layout of YouTube-VOS, MOSE, LVOS or a plain folder; ``labels``: frames that get a mask."""
     for name, clip in clips.items():
         write_frames(folder / "JPEGImages" / name, clip)

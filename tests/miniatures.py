@@ -20,12 +20,12 @@ from tests.drawn_clips import (
     WIDTH,
     Clip,
     draw_moving_clip,
-    lay_out_davis,
-    lay_out_split,
     stems_from,
+    write_davis,
     write_frames,
     write_list,
     write_lvos_meta,
+    write_split,
     write_youtube_meta,
 )
 
@@ -57,7 +57,7 @@ def draw_davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int
 def make_davis2016(root: Path) -> None:
     """val: two sequences, lists of frames as in the first release; one is labeled 0 and 255."""
     clips = {"bear": draw_davis_clip(5, seed=1), "camel": draw_davis_clip(4, {255: 0}, seed=2)}
-    lay_out_davis(root, clips, "480p", "val")
+    write_davis(root, clips, "480p", "val")
     lines = [
         f"/JPEGImages/480p/{name}/{stem}.jpg /Annotations/480p/{name}/{stem}.png"
         for name, clip in clips.items()
@@ -69,9 +69,9 @@ def make_davis2016(root: Path) -> None:
 def make_davis2017(root: Path) -> None:
     """val: two sequences; test-dev: two with the first mask alone."""
     clips = {"bear": draw_davis_clip(5, seed=1), "camel": draw_davis_clip(4, {1: 0}, seed=2)}
-    lay_out_davis(root, clips, "2017", "val")
+    write_davis(root, clips, "2017", "val")
     hidden = {"deer": draw_davis_clip(4, seed=3), "eagle": draw_davis_clip(3, seed=4)}
-    lay_out_davis(root, hidden, "2017", "test-dev", first_only=True)
+    write_davis(root, hidden, "2017", "test-dev", first_only=True)
 
 
 def make_youtubevos(root: Path) -> None:
@@ -80,11 +80,11 @@ def make_youtubevos(root: Path) -> None:
         "0a1b2c3d4e": draw_moving_clip(stems_from(0, 6, 5), {2: 0, 5: 0, 3: 2}, seed=1),
         "1f00aa2233": draw_moving_clip(stems_from(0, 5, 5), {1: 0}, seed=2),
     }
-    lay_out_split(root / "train", clips)
+    write_split(root / "train", clips)
     write_youtube_meta(root / "train", clips, categories=True)
     write_list(root / "seen_categories.txt", ["fish"])
     late, whole = clips["0a1b2c3d4e"].stems, clips["1f00aa2233"].stems
-    lay_out_split(root / "valid", clips, labels={"0a1b2c3d4e": [late[0], late[2]], "1f00aa2233": whole[:1]})
+    write_split(root / "valid", clips, labels={"0a1b2c3d4e": [late[0], late[2]], "1f00aa2233": whole[:1]})
     write_youtube_meta(root / "valid", clips, categories=False)
     for name, clip in clips.items():
         dense = stems_from(0, 5 * len(clip.stems))
@@ -102,8 +102,8 @@ def make_vost(root: Path) -> None:
     for clip in clips.values():
         clip.labels[:, :3] = 255
     hidden = {"3001_tear_paper": draw_moving_clip(stems_from(0, 4, 6, form), seed=3)}
-    lay_out_split(root, clips)
-    lay_out_split(root, hidden, labels={name: clip.stems[:1] for name, clip in hidden.items()})
+    write_split(root, clips)
+    write_split(root, hidden, labels={name: clip.stems[:1] for name, clip in hidden.items()})
     for split, named in (("val", clips), ("test", hidden)):
         write_list(root / "ImageSets" / f"{split}.txt", named)
     for name, clip in clips.items():
@@ -121,7 +121,7 @@ def make_visor(root: Path) -> None:
         )
         for video, number, count, ids in (("P01_107", 1, 2, {1: 0, 2: 0}), ("P07_110", 9, 4, {1: 0, 2: 2}))
     }
-    lay_out_davis(root, clips, "2022", "val")
+    write_davis(root, clips, "2022", "val")
     write_list(root / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
 
 
@@ -132,8 +132,8 @@ def make_mose(root: Path) -> None:
         "1a1b1c1d": draw_moving_clip(stems_from(0, 4), seed=2),
     }
     clips["0a0b0c0d"].labels[2] = 0  # all objects hidden
-    lay_out_split(root / "train", {**clips, "330ac20d": draw_moving_clip(stems_from(0, 1), seed=3)})
-    lay_out_split(root / "valid", clips, labels={name: clip.stems[:1] for name, clip in clips.items()})
+    write_split(root / "train", {**clips, "330ac20d": draw_moving_clip(stems_from(0, 1), seed=3)})
+    write_split(root / "valid", clips, labels={name: clip.stems[:1] for name, clip in clips.items()})
 
 
 def make_mosev2(root: Path) -> None:
@@ -190,13 +190,13 @@ def make_lvos(root: Path) -> None:
         "7K7WVzGG": draw_moving_clip(stems_from(1, 8, 5, form), {1: 0, 2: 3}, seed=1),
         "d83wYdy0": draw_moving_clip(stems_from(1, 7, 5, form), {1: 2}, seed=2),
     }
-    lay_out_split(root / "valid", clips)
+    write_split(root / "valid", clips)
     write_lvos_meta(root / "valid", clips)
     write_list(root / "valid" / "unseen_videos.txt", ["d83wYdy0"])
     hidden = {"AbCd1234": draw_moving_clip(stems_from(1, 6, 5, form), {1: 0, 2: 2}, seed=3)}
     clip = hidden["AbCd1234"]
     clip.labels[2][clip.labels[2] == 1] = 0  # the second label holds the new object alone
-    lay_out_split(root / "test", hidden, labels={"AbCd1234": (clip.stems[0], clip.stems[2])})
+    write_split(root / "test", hidden, labels={"AbCd1234": (clip.stems[0], clip.stems[2])})
 
 
 def make_longvideo(root: Path) -> None:
@@ -205,7 +205,7 @@ def make_longvideo(root: Path) -> None:
         "blueboy": draw_moving_clip(stems_from(0, 12), {255: 0}, seed=1),
         "dressage": draw_moving_clip(stems_from(0, 10), {1: 0}, seed=2),
     }
-    lay_out_split(root, clips, labels={"blueboy": stems_from(0, 4, 3), "dressage": stems_from(1, 3, 4)})
+    write_split(root, clips, labels={"blueboy": stems_from(0, 4, 3), "dressage": stems_from(1, 3, 4)})
 
 
 def make_folder(root: Path) -> None:
@@ -214,7 +214,7 @@ def make_folder(root: Path) -> None:
         "first": draw_moving_clip(stems_from(0, 5), {1: 0, 4: 0}, seed=1),
         "second": draw_moving_clip(stems_from(0, 6), {1: 0, 2: 2}, seed=2),
     }
-    lay_out_split(root, clips)
+    write_split(root, clips)
 
 
 MAKERS = {

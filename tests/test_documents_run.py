@@ -28,7 +28,7 @@ from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS
 from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
-from tests.drawn_clips import draw_moving_clip, lay_out_davis, lay_out_split, stems_from, write_list, write_youtube_meta
+from tests.drawn_clips import draw_moving_clip, stems_from, write_davis, write_list, write_split, write_youtube_meta
 from tests.engine.small_model import to_published
 from tests.processes import WAIT_SECONDS
 
@@ -131,7 +131,7 @@ def cut_clip(source, path, frames):
             writer.write(opened.read(index), index / opened.rate)
 
 
-def lay_out_sample(folder, frames):
+def write_sample(folder, frames):
     """Write datasets/sample below a folder, with a few frames of each clip."""
     sample = folder / "datasets" / "sample"
     shutil.copytree(SAMPLE / "ImageSets", sample / "ImageSets")
@@ -159,7 +159,7 @@ def published_weights(tmp_path_factory):
 def inputs(tmp_path_factory):
     """A folder with the files that the pages name."""
     folder = tmp_path_factory.mktemp("inputs")
-    sample = lay_out_sample(folder, 24)
+    sample = write_sample(folder, 24)
     shutil.copy(sample / "rabbit.mp4", folder / "video.mp4")
     cut_clip(SAMPLE / "rabbit.mp4", folder / "long.mp4", 30)  # one data set has no video twice
     for name in ("first", "video"):
@@ -170,13 +170,13 @@ def inputs(tmp_path_factory):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
     clip = draw_moving_clip(stems_from(0, 6))
     clips = {f"clip{index}": clip for index in range(4)}
-    lay_out_split(folder / "labeled", clips)
+    write_split(folder / "labeled", clips)
     data = folder / "datasets"
-    lay_out_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
+    write_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
     write_list(data / "DAVIS" / "ImageSets" / "2017" / "test-dev.txt", ["discs"])
-    lay_out_split(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip})
+    write_split(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip})
     write_youtube_meta(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip}, categories=False)
-    lay_out_split(data / "VOST", {"discs": clip})
+    write_split(data / "VOST", {"discs": clip})
     write_list(data / "VOST" / "ImageSets" / "val.txt", ["discs"])
     for name in ("configs", "pretrain_models"):
         (folder / name).symlink_to(ROOT / name)
@@ -184,7 +184,7 @@ def inputs(tmp_path_factory):
 
 
 def test_readme_runs(tmp_path, monkeypatch, capfd):
-    lay_out_sample(tmp_path, 2)
+    write_sample(tmp_path, 2)
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "README.md", capfd)
     assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 2

@@ -10,7 +10,7 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
+from tests.engine.small_model import draw_stripes, draw_texture, register_tiny_encoder, run_tracker
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run_recipe
 from tests.marks import slow
 
@@ -57,6 +57,7 @@ def test_row_differs_from_aot_small_in_one_setting(name):
 
 @pytest.mark.parametrize("name", ["window_0", *slow(*(name for name in ROWS if name != "window_0"))])
 def test_row_trains_and_tracks(name, tmp_path, data):
+    register_tiny_encoder()
     tiny = ["model.encoder=tiny", "model.dim=32"]
     settings = {
         "base": str(FOLDER / f"{name}.yaml"),

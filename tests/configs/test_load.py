@@ -22,27 +22,15 @@ FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),
     "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),
     "then: [5]": (r"train\.phases\.0 must be settings \(key: value\), got 5", "base: aott\nthen: [5]"),
-    "model: 5": (r"model must be settings \(key: value\), got 5", "base: aott\nmodel: 5"),
     "memory: null": (r"memory must be settings", "base: aott\nmemory: null"),
     "lists in lists": (r"nested too deeply", "a: " + "[" * 600 + "]" * 600),
     "a key twice": (r"line 4: found duplicate key every", "base: aott\nmemory:\n  every: 3\n  every: 4"),
     "a tag": (r"not readable as YAML \(line 1", "name: !!python/object/apply:os.system [ls]"),
-    "an alias of itself": (r"aliases \(\*name\) are not supported", "a: &a [*a]"),
     "a list": (r"not a YAML mapping of settings", "[1, 2]"),
-    "an open list": (r"line [12]", "a: ["),
     "two documents": (r"another document", "a: 1\n---\nb: 2"),
     "a control character": (r"not readable", "a: \0b"),
     "a number as key": (r"unknown key 1", "1: 2"),
-    "a set": (r"name must be text, got \{", "name: !!set {a, b}"),
     "phases: 5 and then": (r"train\.phases must be a list, got 5", "base: aott\ntrain: {phases: 5}\nthen: [{name: a}]"),
-    "an unknown key": (
-        r"unknown key memory\.polcy; did you mean memory\.policy",
-        "base: aott\nmemory: {polcy: every_nth}\n",
-    ),
-    "an unknown key in a list": (
-        r"unknown key train\.phases\.0\.sources\.0\.pth; did you mean train\.phases\.0\.sources\.0\.path\?",
-        "base: aott\nthen: [{name: a, sources: [{pth: b}]}]",
-    ),
 }
 OVERRIDES = {
     "memory.evry=2": "unknown key memory.evry; did you mean memory.every?",
@@ -51,30 +39,25 @@ OVERRIDES = {
     "train.policy=first_frame": "unknown key train.policy; valid keys are output, run",
     "model.depth=1.5": "model.depth must be an integer",
     "memory.every=true": "memory.every must be an integer, got True",
-    "memory.every=often": "memory.every must be an integer, got 'often'",
     "model.align_corners=maybe": "model.align_corners must be true or false, got 'maybe'",
     "model.stages.0.window.x=3": "aott: model.stages.0.window must be an integer, got {'x': 3}",
     "memory=5": "memory must be settings (key: value), got 5",
-    "memory.policy=all": "memory.policy must be one of first_frame",
     "model.stages.0.window=8": "aott: model.stages.0.window must be odd or 0, got 8",
     "model.method=deott": "must be one of aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot, got deott; did you",
     "=1": "is written key=value",
     "name={": "name={: not readable as YAML (line 1: ",
-    "model.stages=" + "[" * 600 + "]" * 600: "nested too deeply",
     "model.stages.1.window=7": "model.stages.1: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",
     "memory.every=-1": "memory.every must be 1 to 2147483647, got -1",
     "train.seed=-1": "train.seed must be 0 to 9223372036854775807, got -1",
     "input.scale=0": "input.scale must be above 0",
     "train.phases=[{name: ../evil}]": "train.phases.0.name: '../evil' is not a plain name",
-    "train.phases=[{name: a, lrr: 1}]": "unknown key train.phases.0.lrr; did you mean train.phases.0.lr?",
+    "train.phases=[{name: a, sources: [{pth: b}]}]": "sources.0.pth; did you mean train.phases.0.sources.0.path?",
     "train.phases=[{steps: 1}]": "train.phases.0.name is missing",
     "train.run=[[a]]": "train.run.0 must be text, got ['a']",
     "memory.every=1" + "0" * 9000: "Exceeds the limit",
     "input.scale=1" + "0" * 400: "input.scale must be a number, got 1000",
     "confidence_temperature=1e400": "confidence_temperature must be finite, got inf",
-    "name=*a": "aliases (*name) are not supported",
-    "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be a number, got 'inf'",
     "model.dim=99999999999999999999": "model.dim must be 16 to 65536, a multiple of 16",
 }
 
@@ -197,14 +180,11 @@ def test_text_that_is_a_fraction_must_be_quoted():
     assert load_config("aott", ["data.root='1.50'"]).data.root == "1.50"
 
 
-@pytest.mark.parametrize(
-    ("override", "value"),
-    [
-        ("lr=1e-4", 1e-4), ("lr=1", 1.0), ("final_lr=null", None), ("final_lr=", None),
-        ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig("b")]),
-        ("sources.0.path=c", [SourceConfig("c")]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("override", "value"), [
+    ("lr=1e-4", 1e-4), ("lr=1", 1.0), ("final_lr=null", None), ("final_lr=", None),
+    ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig("b")]),
+    ("sources.0.path=c", [SourceConfig("c")]),
+])  # fmt: skip
 def test_override_of_a_phase(tmp_path, override, value):
     file = write(tmp_path / "mine.yaml", "base: aott\nthen: [{name: a, sources: [{path: x}]}]")
     phase = load_config(file, [f"train.phases.0.{override}"]).train.phases[0]

@@ -57,11 +57,8 @@ def test_unknown_protocol_rejected():
 
 
 @pytest.mark.parametrize(("overrides", "newest"), [
-    (["memory.every=2"], 1),
-    (["memory.frames=9"], None),
-    (["memory.policy=bounded_fifo"], None),
-    (["memory={frames: 9}"], None),
-    (["memory.newest=2", "memory.frames=9"], 2),
+    (["memory.every=2"], 1), (["memory.frames=9"], None), (["memory.policy=bounded_fifo"], None),
+    (["memory={frames: 9}"], None), (["memory.newest=2", "memory.frames=9"], 2),
 ])  # fmt: skip
 def test_new_memory_size_resets_newest(overrides, newest):
     assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.newest == newest

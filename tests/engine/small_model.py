@@ -59,8 +59,13 @@ class TinyEncoder(Encoder):
         return maps[2:]
 
 
-ENCODER_CLASSES["tiny"] = TinyEncoder
-schema.ENCODERS += ("tiny",)
+def register_tiny_encoder():
+    """Let settings of this process name the encoder ``tiny``."""
+    if "tiny" not in ENCODER_CLASSES:
+        ENCODER_CLASSES["tiny"] = TinyEncoder
+        schema.ENCODERS += ("tiny",)
+
+
 DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 
 
@@ -72,7 +77,8 @@ def list_stage_settings(preset):
 
 
 def tiny_settings(preset):
-    """Return overrides that make the network of a preset tiny."""
+    """Return overrides that make the network of a preset tiny, whose encoder they register."""
+    register_tiny_encoder()
     return ["model.encoder=tiny", f"model.dim={DIM}", *list_stage_settings(preset)]
 
 
@@ -104,6 +110,7 @@ CASES: dict[str, tuple] = {
 
 def build_case(name, **overrides):
     """Build a small model of one of `CASES`; return it and its settings, which store every second frame."""
+    register_tiny_encoder()
     method, entries, others = CASES[name]
     small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
     stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]

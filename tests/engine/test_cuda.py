@@ -19,7 +19,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
-from tests.engine.small_model import draw_stripes, draw_texture, tiny_settings
+from tests.engine.small_model import draw_stripes, draw_texture, run_tracker, tiny_settings
 from tests.marks import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
@@ -111,11 +111,11 @@ def test_memory_has_the_precision_of_the_model(precision):
         tracker = tracker_on_cuda(
             load_tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
         )
-        for index, frame in enumerate(draw_texture(3)):
-            prediction = tracker.step(frame, draw_stripes(range(1, 15)) if index == 0 else None)
+        frames = draw_texture(3)
+        prediction = run_tracker(tracker, frames, {0: draw_stripes(range(1, 15))})[-1]
         key = tracker.state.groups[0].memory.read()[0].long.key
         assert key.dtype == getattr(torch, precision)
-        assert prediction.logits.shape == (15, *frame.shape[:2])
+        assert prediction.logits.shape == (15, *frames.shape[1:3])
 
 
 FETCHES = {"restricted": 1, "bounded_fifo": 0, "relevance_redundancy": 2}
@@ -141,18 +141,14 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
         config = load_tiny_settings()
         branches = build_branches(build_on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
-        for index, frame in enumerate(draw_texture(2)):
-            prediction = together.step(frame, {0: draw_stripes([1, 2]), 1: draw_stripes([0, 3])}.get(index))
+        for prediction in run_tracker(together, draw_texture(2), {0: draw_stripes([1, 2]), 1: draw_stripes([0, 3])}):
             assert prediction.logits.device == prediction.indices.device == CUDA
 
 
-@pytest.mark.parametrize(
-    ("load", "preset"),
-    [
-        (load_tiny_settings, "aott"),
-        *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
-    ],
-)
+@pytest.mark.parametrize(("load", "preset"), [
+    (load_tiny_settings, "aott"),
+    *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
+])  # fmt: skip
 def test_training_step_stays_on_device(load, preset):
     config = load(preset)
     with fake_cuda():
@@ -185,8 +181,7 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "isfinite", lambda values: np.ones(1, bool))  # fake tensors have no values
     with fake_cuda():
         tracker = tracker_on_cuda(config)
-        for index, frame in enumerate(draw_texture(3)):
-            tracker.step(frame, draw_stripes([1, 2]) if index == 0 else None)
+        run_tracker(tracker, draw_texture(3), {0: draw_stripes([1, 2])})
         there, back = build_bank(config.memory), build_bank(config.memory)
         there.load_state_dict(tracker.state.groups[0].memory.state_dict(), torch.device("cpu"))
         back.load_state_dict(there.state_dict(), CUDA)

@@ -88,12 +88,8 @@ def test_result_of_another_size_or_object_rejected(root, tmp_path):
 
 
 @pytest.mark.parametrize("change", [
-    {"segmentations": []},
-    {"seq_name": "../../evil"},
-    {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
-    {"segmentations": [{"x": {"rle": "a"}}, {}, {}]},
-    {"height": "tall"},
-    {"segmentations": 3},
+    {"segmentations": []}, {"segmentations": 3}, {"segmentations": [{"x": {"rle": "a"}}, {}, {}]}, {"height": "tall"},
+    {"seq_name": "../../evil"}, {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
 ], ids=str)  # fmt: skip
 def test_malformed_entries_are_reported_in_one_sentence(root, change):
     change_json(find_annotation_file(root, "val"), lambda tree: tree["sequences"][0].update(change))

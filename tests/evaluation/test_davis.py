@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.davis import find_first_ids, plan_sequence, score_labels
+from aotlab.evaluation.davis import find_first_ids, score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
@@ -17,74 +17,56 @@ def draw_moving_box(frames=4, height=24, width=32):
     return np.stack([draw_box((height, width), (8, 16), (4 + index, 14 + index)) for index in range(frames)])
 
 
-def score_folder(truth, results):
-    """Score a folder against annotations, as DAVIS 2017 does."""
-    return score_sequence(plan_sequence(Video("a", frames=(), annotations=tuple(truth))), results)
+@pytest.fixture
+def score(tmp_path):
+    """Writes annotations and predictions, T×H×W ids each, and scores them by the rules of a benchmark."""
+
+    def score(truth, found, rules="davis", **fields):
+        paths = sorted(write_masks(tmp_path / "truth", truth).iterdir(), reverse=True)
+        video = Video("a", frames=(), annotations=tuple(paths), **fields)
+        return score_sequence(RULES[rules].plan(video), write_masks(tmp_path / "found", found))
+
+    return score
 
 
-def write_sequence(folder, labels):
-    return sorted(write_masks(folder, labels).iterdir())
-
-
-def test_folders_score_as_arrays_do(tmp_path):
+def test_folders_score_as_arrays_do(score):
     arrays = golden_arrays("metrics/sequences")
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
-    paths = write_sequence(tmp_path / "truth", truth)
-    write_sequence(tmp_path / "found", prediction)
-    from_files, from_arrays = score_folder(paths[::-1], tmp_path / "found"), score_labels(truth, prediction)
-    np.testing.assert_array_equal(from_files.values, from_arrays.values)
+    np.testing.assert_array_equal(score(truth, prediction).values, score_labels(truth, prediction).values)
 
 
-def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
+def test_first_and_last_frame_and_extra_files_are_not_read(score, tmp_path):
     labels = draw_moving_box()
-    paths = write_sequence(tmp_path / "truth", labels)
-    write_sequence(tmp_path / "found", labels)
+    write_masks(tmp_path / "found", labels)
     for name in ("00000.png", "00003.png", "notes.png"):
         (tmp_path / "found" / name).write_bytes(b"not an image")
-    assert score_folder(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
+    assert score(labels, []).region.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])
-def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
+def test_255_is_an_object_in_masks_of_16_bits(score, rules):
     labels = draw_moving_box().astype(np.uint16) * 255
     labels[:, 18:22, 4:10] = 300
-    paths = write_sequence(tmp_path / "truth", labels)
-    write_sequence(tmp_path / "found", labels)
-    plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths)))
-    assert [item.object_id for item in plan.objects] == [255, 300]
-    np.testing.assert_array_equal(score_sequence(plan, tmp_path / "found").region, 1)
+    scores = score(labels, labels, rules)
+    assert scores.ids == (255, 300)
+    np.testing.assert_array_equal(scores.region, 1)
     assert find_first_ids(labels[0], "a")[-1] == 300
-    merged = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
-    assert score_sequence(merged, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
-    write_sequence(tmp_path / "found", labels == 255)
-    assert (score_sequence(merged, tmp_path / "found").region < 1).all()
+    assert score(labels, labels, merge_ids=True).region.tolist() == [[1.0, 1.0]]
+    assert (score(labels, labels == 255, merge_ids=True).region < 1).all()
 
 
-@pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])
-def test_black_and_white_annotations_have_one_object(tmp_path, rules):
+@pytest.mark.parametrize("rules", ["davis", "folder", "folder_new_objects"])
+@pytest.mark.parametrize("covered", [0, 24])
+def test_black_and_white_annotations_have_one_object(score, rules, covered):
     labels = draw_moving_box()
-    paths = write_sequence(tmp_path / "truth", labels * 255)
-    write_sequence(tmp_path / "found", labels)
-    plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
-    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
+    labels[0, :covered] = 1
+    assert score(labels * 255, labels, rules, merge_ids=True).region.tolist() == [[1, 1]]
 
 
-def test_merged_object_may_fill_the_first_frame(tmp_path):
-    labels = draw_moving_box()
-    labels[0] = 1
-    paths = write_sequence(tmp_path / "truth", labels * 255)
-    write_sequence(tmp_path / "found", labels)
-    plan = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
-    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
-
-
-def test_void_of_merged_objects_is_background(tmp_path):
+def test_void_of_merged_objects_is_background(score):
     truth = draw_moving_box()
-    truth[1:, :4] = 255
-    paths = write_sequence(tmp_path / "truth", truth)
-    write_sequence(tmp_path / "found", draw_moving_box())
-    plan = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
-    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
+    truth[:, :4] = 255
+    assert score(truth, draw_moving_box(), merge_ids=True).region.tolist() == [[1, 1]]
 
 
 def test_labels_without_object_rejected():
@@ -94,17 +76,13 @@ def test_labels_without_object_rejected():
 
 
 @pytest.mark.parametrize("object_id", [2, 255])
-def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
+def test_id_above_the_number_of_objects_rejected(score, object_id):
     prediction = draw_moving_box()
     prediction[2, 0, 0] = object_id
-    paths = write_sequence(tmp_path / "truth", draw_moving_box())
-    write_sequence(tmp_path / "found", prediction)
     with pytest.raises(InputError, match=rf"00002\.png: unknown ids {object_id}; the objects are 1"):
-        score_folder(paths, tmp_path / "found")
+        score(draw_moving_box(), prediction)
 
 
-def test_error_names_the_prediction_of_another_size(tmp_path):
-    paths = write_sequence(tmp_path / "truth", draw_moving_box())
-    write_sequence(tmp_path / "found", draw_moving_box(height=48, width=64))
+def test_error_names_the_prediction_of_another_size(score):
     with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):
-        score_folder(paths, tmp_path / "found")
+        score(draw_moving_box(), draw_moving_box(height=48, width=64))

@@ -8,7 +8,6 @@ from aotlab.evaluation.rows import compute_statistics
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
-from aotlab.evaluation.vost import make_row
 from tests.golden.references import golden_arrays
 
 
@@ -52,13 +51,6 @@ def test_worst_objects_come_first_and_ties_by_name():
     }
     worst = list_worst_objects(make_scores_table(scores), 3, "J")
     assert worst == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]
-
-
-@pytest.mark.parametrize(("frames", "tail"), [(3, 1), (4, 1), (5, 2), (7, 2), (8, 2), (9, 3)])
-def test_vost_also_scores_the_last_quarter_rounded_up(frames, tail):
-    region = np.arange(frames) / frames
-    row = make_row(region)
-    assert row["J_tr"] == pytest.approx(100 * region[-tail:].mean())
 
 
 def test_missing_frames_count_as_zero_for_their_object():

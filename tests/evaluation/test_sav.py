@@ -25,8 +25,10 @@ def videos(tmp_path):
 
 
 def draw(folder, frames):
-    """Masks of an object, 100×150: a square at this column in each frame, none for an empty list."""
+    """Masks of an object, 100×150: squares at these columns in each frame; None: no mask."""
     for index, columns in enumerate(frames):
+        if columns is None:
+            continue
         mask = np.zeros((100, 150), dtype=np.uint8)
         for column in columns:
             mask[40:60, column : column + 20] = 255
@@ -70,27 +72,26 @@ def test_results_as_ids_are_scored(videos, tmp_path):
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
+def score_drawn(folder, truth, results):
+    """Scores of two objects, drawn from the columns of their squares in each frame."""
+    folders = {number: draw(folder / "truth" / f"00{number - 1}", frames) for number, frames in enumerate(truth, 1)}
+    for number, frames in enumerate(results):
+        draw(folder / "results" / f"00{number}", frames)
+    return score_sequence(plan_sequence(Video("a", (), object_folders=folders)), folder / "results")
+
+
 def test_frames_count_from_the_first_pixel(tmp_path):
-    folders = {
-        1: draw(tmp_path / "truth" / "000", [[5], [], [], [10], [], [20], [5]]),
-        2: draw(tmp_path / "truth" / "001", [[5], [], [], [], [], [], [9]]),  # nothing in between: left out
-    }
-    draw(tmp_path / "results" / "000", [[5], [], [99], [10], [], [21], [5]])
-    draw(tmp_path / "results" / "001", [[5], [5], [], [], [], [], [9]])
-    plan = plan_sequence(Video("a", (), object_folders=folders))
-    scores = score_sequence(plan, tmp_path / "results")
+    truth = [[5], [], [], [10], [], [20], [5]], [[5], [], [], [], [], [], [9]]  # nothing in between: left out
+    results = [[5], [], [99], [10], [], [21], [5]], [[5], [5], [], [], [], [], [9]]
+    scores = score_drawn(tmp_path, truth, results)
     assert scores.ids == (1,)
     assert np.isnan(scores.region[0, 0])
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
 
 
 def test_ends_of_each_object_do_not_count(tmp_path):
-    folders = {1: draw(tmp_path / "truth" / "000", [[5]] * 7), 2: draw(tmp_path / "truth" / "001", [[50]] * 6)}
-    (folders[2] / "00000.png").unlink()  # annotated on frames 4 to 20, so 8 to 16 count
-    draw(tmp_path / "results" / "000", [[5]] * 7)
-    draw(tmp_path / "results" / "001", [[52]] * 7)
-    plan = plan_sequence(Video("a", (), object_folders=folders))
-    scores = score_sequence(plan, tmp_path / "results")
+    truth = [[5]] * 7, [None, *[[50]] * 5]  # the second is annotated on frames 4 to 20, so 8 to 16 count
+    scores = score_drawn(tmp_path, truth, ([[5]] * 7, [[52]] * 7))
     assert scores.frames == ("00004", "00008", "00012", "00016", "00020")
     assert np.isnan(scores.region).tolist() == [[False] * 5, [True, False, False, False, True]]
 

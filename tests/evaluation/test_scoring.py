@@ -127,12 +127,6 @@ def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
     assert scores.region.shape == (2, 5)
 
 
-def test_folder_objects_come_from_the_first_masks(tmp_path):
-    videos = miniatures.make_with_results("folder", tmp_path)
-    scores = score_videos(videos, tmp_path / "results").scores
-    assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
-
-
 def test_late_objects_count_from_first_sight(tmp_path):
     videos = miniatures.make_with_results("folder", tmp_path, new_objects=True)
     report = score_videos(videos, tmp_path / "results")

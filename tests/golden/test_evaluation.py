@@ -11,29 +11,29 @@ import torch
 
 from aotlab.media.masks import read_mask
 from aotlab.tools.eval import main
-from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, write_youtube_meta
+from tests.drawn_clips import Clip, write_davis, write_split, write_youtube_meta
 from tests.golden.references import golden_clip, golden_recipe, official_weights
 from tests.marks import slow
 
 
-def lay_out_davis_2017(root: Path, clips: dict[str, Clip]) -> None:
-    lay_out_davis(root, clips, "2017", "val", first_only=True)
+def write_davis_2017(root: Path, clips: dict[str, Clip]) -> None:
+    write_davis(root, clips, "2017", "val", first_only=True)
 
 
-def lay_out_youtube_vos(root: Path, clips: dict[str, Clip]) -> None:
+def write_youtube_vos(root: Path, clips: dict[str, Clip]) -> None:
     labeled = {
         name: [stem for stem, labels in zip(clip.stems, clip.labels, strict=True) if labels.any()]
         for name, clip in clips.items()
     }
-    lay_out_split(root / "valid", clips, labels=labeled)
+    write_split(root / "valid", clips, labels=labeled)
     write_youtube_meta(root / "valid", clips, categories=False)
 
 
 @pytest.mark.parametrize(
-    ("variant", "dataset", "lay_out"),
-    [*slow(("aott", "davis2017", lay_out_davis_2017)), ("aotl", "youtubevos2019", lay_out_youtube_vos)],
+    ("variant", "dataset", "write"),
+    [*slow(("aott", "davis2017", write_davis_2017)), ("aotl", "youtubevos2019", write_youtube_vos)],
 )  # YouTube-VOS: objects that come late, and ids with gaps
-def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset, lay_out):
+def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset, write):
     arrays, meta = golden_recipe(f"eval_{variant}_{dataset}")
     clips = {}
     for sequence in meta["seqs"]:
@@ -41,7 +41,7 @@ def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset
         nothing = np.zeros_like(arrays[f"{name}/label_{stems[0]}"])
         labels = np.stack([arrays.get(f"{name}/label_{stem}", nothing) for stem in stems])
         clips[name] = Clip(stems, golden_clip(sequence)[0], labels)
-    lay_out(tmp_path / "data", clips)
+    write(tmp_path / "data", clips)
     torch.save({"state_dict": official_weights(variant)}, tmp_path / "official.pth")
     output = tmp_path / "results"
     status = main(

@@ -15,7 +15,7 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.evaluation.tables import make_scores_table
-from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list, write_masks
+from tests.drawn_clips import Clip, stems_from, write_davis, write_labels, write_list, write_masks, write_split
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table
 
@@ -87,7 +87,7 @@ def assert_objects(table: dict, expected: dict[str, dict]) -> None:
 def test_vost_table_equals_reference(references: References, tmp_path: Path) -> None:
     expected = references[1]["vost"]
     truth = write_predictions(references, "vost", tmp_path / "results", lambda name, _: expected["frames"][name])
-    lay_out_split(tmp_path / "VOST", truth)
+    write_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
     assert_row(table, expected["global"])
@@ -100,7 +100,7 @@ def test_visor_table_equals_reference(references: References, tmp_path: Path) ->
 
     expected = references[1]["visor"]
     truth = write_predictions(references, "visor", tmp_path / "results", stems)
-    lay_out_davis(tmp_path / "VISOR", truth, "2022", "val")
+    write_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
     table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
     assert_row(table, expected["global"])
@@ -112,7 +112,7 @@ def test_youtube_vos_table_equals_reference(references: References, tmp_path: Pa
     expected = references[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
     frames = expected["annotated_frames"]
-    lay_out_split(
+    write_split(
         root / "train", write_predictions(references, "ytvos", tmp_path / "results", lambda name, _: frames[name])
     )
     (root / "train" / "meta.json").write_text(json.dumps(expected["meta"]))
@@ -130,7 +130,7 @@ def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> 
     truth = write_predictions(
         references, "lvos", tmp_path / "results", lambda _, count: stems_from(1, count, 5, "{:08d}")
     )
-    lay_out_split(folder, truth)
+    write_split(folder, truth)
     (folder / "valid_meta.json").write_text(json.dumps(expected["valid_meta"]))
     write_list(folder / "unseen_videos.txt", expected["unseen_videos"])
     videos = open_dataset("lvosv2", tmp_path / "LVOS")

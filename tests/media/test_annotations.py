@@ -154,14 +154,11 @@ def test_broken_json_and_coco_with_replaced_parts(tmp_path):
     check_mutations(read_masks, tmp_path / "masks.json", tree, 60)
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        *((f"pipe.{suffix}", make_pipe) for suffix in ("json", "xml", "png")),
-        ("loop.json", lambda path: path.symlink_to(path)),
-        *((name, lambda path: None) for name in ("n" * 300 + ".json", "a\0.json")),
-    ],
-)
+@pytest.mark.parametrize(("name", "make"), [
+    *((f"pipe.{suffix}", make_pipe) for suffix in ("json", "xml", "png")),
+    ("loop.json", lambda path: path.symlink_to(path)),
+    *((name, lambda path: None) for name in ("n" * 300 + ".json", "a\0.json")),
+])  # fmt: skip
 def test_path_that_is_not_a_file_rejected(name, make, tmp_path):
     make(tmp_path / name)
     assert read_error(read_masks, tmp_path / name, (InputError, OSError))

@@ -3,20 +3,18 @@
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.matching import image_stem, match_frames, order_names, select_images
-from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
+from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions
 from tests.media.named_masks import (
     SIZE,
     check_masks_by_name,
     draw_mark,
     given_names,
-    make_frames,
     write_files,
     write_format,
 )
@@ -43,11 +41,10 @@ def test_names_in_natural_order():
     assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["3f2a1bcd-{:05d}.jpg", "{:04d}.jpg", "{:06d}.jpg", "FRAME_{:05d}.jpg", "mask_{:04d}.png",
-     "{:05d}_jpg.rf.0a1b2c{}.jpg", "other.{:05d}.jpg", "{}.jpg"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", [
+    "3f2a1bcd-{:05d}.jpg", "{:04d}.jpg", "{:06d}.jpg", "FRAME_{:05d}.jpg", "mask_{:04d}.png",
+    "{:05d}_jpg.rf.0a1b2c{}.jpg", "other.{:05d}.jpg", "{}.jpg",
+])  # fmt: skip
 def test_names_of_other_frames_rejected(name):
     frames = [f"frame_{index:05d}" for index in range(1, 6)]
     names = [name.format(index, index) for index in (1, 2)]
@@ -96,16 +93,6 @@ def test_images_of_frames_without_names_are_counted(names, length, numbers):
 def test_random_names_are_not_counted():
     with pytest.raises(InputError, match="do not end in different frame numbers"):
         match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, length=9)
-
-
-def test_names_with_two_suffixes_match_their_frames(tmp_path):
-    names = [f"IMG_{number:04d}.JPG.png" for number in (1, 2, 3, 4)]
-    video = make_frames(tmp_path / "frames", names)
-    for index in (0, 3):
-        write_mask(tmp_path / "masks" / names[index], draw_mark(index))
-    found = read_annotations(tmp_path / "masks", video)
-    assert sorted(found.frames) == [0, 3]
-    np.testing.assert_array_equal(found.mask(3), draw_mark(3))
 
 
 def test_single_frame_beyond_the_video_is_rejected():

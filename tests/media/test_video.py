@@ -3,7 +3,6 @@
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from fractions import Fraction
 
 import av
@@ -13,7 +12,6 @@ from PIL import Image
 
 from aotlab.media.decoding import open_container
 from aotlab.media.video import VideoReader, open_frames
-from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests import SAMPLE
 from tests.marks import slow
@@ -69,10 +67,7 @@ def test_times_are_read_and_written_unchanged(tmp_path, suffix, times):
     black = np.zeros((8, 48, 64, 3), np.uint8)
     source = open_frames(encode(tmp_path / f"phone.{suffix}", "mpeg4", black, rate=30, times=times))
     assert [source.time(index) for index in range(8)] == times  # before anything is read
-    with closing(VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64))) as writer:
-        for index, frame in enumerate(source):
-            writer.write(frame, source.time(index))
-    written = open_frames(tmp_path / "out.mp4")
+    written = open_frames(write_video(tmp_path / "out.mp4", list(source), source.rate, times))
     assert len(list(written)) == 8
     assert [written.time(index) for index in range(8)] == times
     assert [source.time(index) for index in range(8)] == times
@@ -222,7 +217,6 @@ def write_empty_video(path):
     ("a.mp4", lambda path: path.write_bytes(b""), "not readable"),
     ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a video"),
     ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not readable"),
-    ("a.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not readable"),
     ("photo.jpg", lambda path: Image.new("RGB", (64, 48)).save(path), "not a video"),
     ("a.mp4", write_empty_video, "contains no frames"),
     ("a.mkv", write_empty_video, "(contains no frames|not readable)"),
@@ -296,13 +290,11 @@ def test_threads_convert_one_kept_frame():
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):
-    with closing(VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))) as writer:
-        for time in (0, 1, 3, 7):
-            writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(time))
-    source = open_frames(tmp_path / "a.mp4")
+    times = [*map(Fraction, (0, 1, 3, 7))]
+    source = open_frames(write_video(tmp_path / "a.mp4", np.zeros((4, 48, 64, 3), np.uint8), times=times))
     for _ in zip(source, source, strict=True):
         pass
-    assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]
+    assert [source.time(index) for index in range(4)] == times
 
 
 def test_messages_of_codecs_do_not_reach_python(tmp_path):

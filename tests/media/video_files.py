@@ -19,11 +19,11 @@ def draw_smooth(height, width, frames=5):
     return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
 
 
-def write_video(path, frames, rate=Fraction(24)):
-    """Write frames as outputs of tracking are written; return the path."""
-    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
+def write_video(path, frames, rate=Fraction(24), times=None, sound=None):
+    """Write frames as outputs of tracking are written, at ``times`` in seconds or by the rate; return the path."""
+    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame, index / rate)
+            writer.write(frame, index / rate if times is None else times[index])
     return path
 
 

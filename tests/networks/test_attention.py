@@ -160,13 +160,3 @@ def test_sine_positions_span_one_period(size):
     waves = torch.tensor([[0, 1], [1, 0], [0, -1], [-1, 0], [0, 1]])  # sine and cosine of the shortest period
     torch.testing.assert_close(along[:, :2], waves.float(), atol=1e-5, rtol=0)
     assert across.tolist() == [[0, 1, 0, 1]] * 5
-
-
-def test_windows_of_compiled_models_equal_strided_ones(monkeypatch):
-    window, frames = 3, 2
-    scores = draw_tokens((64, 1), dim=frames * (fast_attention.TILE + window - 1) ** 2)
-    windows = fast_attention.gather_windows(scores, window, frames)
-    scattered = fast_attention.scatter_windows(windows)
-    monkeypatch.setattr("torch.compiler.is_compiling", lambda: True)
-    assert torch.equal(fast_attention.gather_windows(scores, window, frames), windows)
-    assert torch.equal(fast_attention.scatter_windows(windows), scattered)

@@ -19,11 +19,7 @@ TOKENS = SIZE[0] * SIZE[1]
 
 
 @pytest.mark.parametrize(("frames", "indices"), [
-    (1, [0]),
-    (4, [0, 1, 2, 3]),
-    (5, [0, 1, 2, 3, 3]),
-    (8, [0, 0, 1, 1, 2, 2, 3, 3]),
-    (9, [0, 0, 1, 1, 2, 2, 3, 3, 3]),
+    (1, [0]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 3]), (9, [0, 0, 1, 1, 2, 2, 3, 3, 3]),
     (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
 ])  # fmt: skip
 def test_frames_share_the_temporal_embeddings(frames, indices):

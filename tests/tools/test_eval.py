@@ -16,7 +16,7 @@ from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures, read_files
-from tests.drawn_clips import draw_moving_clip, lay_out_split, stems_from
+from tests.drawn_clips import draw_moving_clip, stems_from, write_split
 from tests.engine.small_model import build
 from tests.limits import limit_file_size
 from tests.processes import run_python
@@ -155,7 +155,7 @@ def data(tmp_path_factory):
     """Six clips of their own lengths."""
     root = tmp_path_factory.mktemp("clips")
     clips = {f"clip{n}": draw_moving_clip(stems_from(0, 4 + n), {1: 0, 2: 0}, seed=n) for n in range(6)}
-    lay_out_split(root, clips)
+    write_split(root, clips)
     return root
 
 

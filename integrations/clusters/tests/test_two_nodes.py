@@ -32,9 +32,9 @@ def start(recipe, port):
 
 def finish(nodes):
     """Wait for both nodes; return the weights that the first one wrote."""
-    said = [node.communicate(timeout=300)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    path = Path(re.search("trained weights: (.+)", said[0])[1])
+    outputs = [node.communicate(timeout=300)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    path = Path(re.search("trained weights: (.+)", outputs[0])[1])
     return load_file(path if path.is_absolute() else ROOT / path)
 
 
@@ -46,9 +46,9 @@ def steps_done(folder):
 @pytest.mark.slow
 def test_killed_node_resumes_with_same_weights(tmp_path):
     data = draw_sets(tmp_path / "data")
-    recipes = [write_recipe(tmp_path, data, name, phase(steps=STEPS, batch=2)) for name in ("calm", "killed")]
+    recipes = [write_recipe(tmp_path, data, name, phase(steps=STEPS, batch=2)) for name in ("whole", "killed")]
     with reserve_port() as port:
-        undisturbed = finish(start(recipes[0], port))
+        uninterrupted = finish(start(recipes[0], port))
 
     with reserve_port() as port:
         nodes = start(recipes[1], port)
@@ -57,12 +57,12 @@ def test_killed_node_resumes_with_same_weights(tmp_path):
         for process in (agent, *agent.children(recursive=True)):
             process.kill()
         nodes[1].communicate(timeout=60)
-        said, _ = nodes[0].communicate(timeout=300)
-    assert nodes[0].returncode != 0, said
+        output, _ = nodes[0].communicate(timeout=300)
+    assert nodes[0].returncode != 0, output
     assert 5 <= steps_done(tmp_path / "killed") < STEPS
 
     with reserve_port() as port:
         resumed = finish(start(recipes[1], port))
     assert steps_done(tmp_path / "killed") == STEPS
-    assert resumed.keys() == undisturbed.keys()
-    assert all((resumed[name] == undisturbed[name]).all() for name in undisturbed)
+    assert resumed.keys() == uninterrupted.keys()
+    assert all((resumed[name] == uninterrupted[name]).all() for name in uninterrupted)

@@ -125,14 +125,6 @@ def test_vost_at_10_fps_writes_the_labeled_5_fps(make):
     assert dense.written_stems == sparse.written_stems
 
 
-def test_frames_before_the_first_mask_are_not_run(tmp_path):
-    miniatures.make_vost(tmp_path)
-    (tmp_path / "Annotations" / "1083_cut_tomato" / "frame00012.png").unlink()
-    video, _ = open_dataset("vost", tmp_path)
-    assert (video.frames[0].stem, len(video.frames)) == ("frame00018", 7)
-    assert map_reference_masks(video) == {0: "frame00018"}
-
-
 def test_only_the_first_label_of_each_object_is_given(make):
     video, late = open_dataset("lvosv2", make("lvosv2"))
     assert len(video.annotations) == 8

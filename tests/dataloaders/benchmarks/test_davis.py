@@ -11,13 +11,12 @@ from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 
-def add_sequence(root, name, *, frames=3, labels=None, resolution="480p"):
+def add_sequence(root, name):
     """Empty frames (never decoded here) and one-object masks."""
-    images, masks = (root / kind / resolution / name for kind in ("JPEGImages", "Annotations"))
+    images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
     images.mkdir(parents=True)
-    for index in range(frames):
+    for index in range(3):
         (images / f"{index:05d}.jpg").touch()
-    for index in range(frames if labels is None else labels):
         write_mask(masks / f"{index:05d}.png", np.ones((2, 3), dtype=np.uint8))
 
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.lvos import MAX_FRAME
 from aotlab.engine.benchmark.evaluator import evaluate
 from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
@@ -85,9 +86,8 @@ OBJECTS = [
     *[("youtubevos2019", {"1": entry}) for entry in (None, [], {}, {"frames": 3}, frames(3, 4), frames("0", None))],
     *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
     ("youtubevos2019", {"1": frames("../../evil")}),
-    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None)],
-    *[("lvosv2", {"1": entry}) for entry in (span(1, 10**7 + 1, 2), span(9, 1, 2))],
-    ("lvosv2", {"1": span(1, 9, 10**7 + 1)}),
+    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None, 10)],
+    *[("lvosv2", {"1": entry}) for entry in (span(1, MAX_FRAME + 1, 2), span(1, 9, MAX_FRAME + 1))],
 ]  # fmt: skip
 
 
@@ -130,13 +130,6 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
         assert find_rules(videos) is find_rules([video for video in videos if video.load_error is None])
-
-
-def test_data_set_without_readable_sequence_rejected(root):
-    miniatures.make_folder(root)
-    shutil.rmtree(root / "Annotations")
-    with pytest.raises(InputError, match="no such mask"):
-        open_dataset("folder", root)
 
 
 @pytest.mark.parametrize("dataset", MINIATURES)

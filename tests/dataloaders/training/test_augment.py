@@ -123,11 +123,10 @@ def test_scale_of_a_video_is_random_around_its_short_edge():
     assert 50 <= max(heights) <= 52  # 1.3 times 40 is 52
 
 
-@pytest.mark.parametrize(
-    ("augmentation", "kind", "changed"),
-    [("aot", "static", True), ("aot", "video", False), (None, "video", False), ("deaot", "static", True),
-     ("deaot", "video", True)],
-)  # fmt: skip
+@pytest.mark.parametrize(("augmentation", "kind", "changed"), [
+    ("aot", "static", True), ("aot", "video", False), (None, "video", False), ("deaot", "static", True),
+    ("deaot", "video", True),
+])  # fmt: skip
 def test_augmentations_change_expected_colors(augmentation, kind, changed):
     image, mask = np.full((80, 80, 3), (180, 90, 40), np.uint8), np.ones((80, 80), np.uint8)
     means = []

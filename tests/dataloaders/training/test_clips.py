@@ -83,13 +83,6 @@ def test_merging_pastes_second_clip_over_first():
     np.testing.assert_array_equal(merged.labels[:, :15, 15:], 0)
 
 
-def test_object_covered_by_merging_is_not_counted():
-    below = np.zeros((1, 30, 30), np.uint8)
-    below[:, :15] = 1
-    merged = merge_clips(make_clip(below), make_clip(below), rng(), max_objects=10)
-    assert merged.num_objects == 1
-
-
 def test_frames_lie_within_the_gap_and_run_both_ways():
     frames = make_frames(*[draw_blocks(1)] * 60)
     steps = np.array([np.diff(choose_frames(frames, 5, 3, rng(seed))) for seed in range(200)])

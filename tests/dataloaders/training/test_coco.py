@@ -78,10 +78,8 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
 
 
 @pytest.mark.parametrize(("images", "annotations", "split"), [
-    ("val2017", "annotations", "val2017"),
-    ("images/train2017", "annotations", None),
-    ("images", "annotations", None),
-    ("train2017", ".", None),
+    ("val2017", "annotations", "val2017"), ("images/train2017", "annotations", None),
+    ("images", "annotations", None), ("train2017", ".", None),
 ])  # fmt: skip
 def test_images_are_found_in_every_layout(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
@@ -106,16 +104,14 @@ def test_size_mismatch_with_json_rejected(root):
         image.read()
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('{"images": [], "annotations": [NaN]}', "not readable"),
-    ('{"info": {"a": 1', "not readable"),
-    ('{"images": [{"id": 1}]}', "not readable"),
-    ('{"annotations": [{"area": 900}]}', "not readable"),
-    ('{"images": [3]}', "not readable"),
+@pytest.mark.parametrize("text", [
+    '{"images": [], "annotations": [NaN]}', '{"info": {"a": 1', '{"images": [{"id": 1}]}',
+    '{"annotations": [{"area": 900}]}', '{"images": [3]}',
+    '{"images": [{"id": 7, "file_name": "7.jpg", "height": null, "width": 60}]}',
 ])  # fmt: skip
-def test_malformed_json_rejected(root, text, message):
+def test_malformed_json_rejected(root, text):
     (root / "annotations/instances_train2017.json").write_text(text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="not readable"):
         open_images(root)
 
 
@@ -140,22 +136,14 @@ def change_instances(root, change):
 COUNTS = [HEIGHT * WIDTH]
 
 
-@pytest.mark.parametrize(
-    "segmentation",
-    [[[0, 0, 1e9, 0, 1e9, 1e9]], [["a", "b", "c", "d", "e", "f"]], [[0, 0, 10, 0, 10, 10, 5]], [3], [None], "x", None,
-     {}, {"size": [HEIGHT, WIDTH], "counts": [1, 2]}, {"size": [10**9, 10**9], "counts": [1]},
-     {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS}],
-    ids=lambda value: str(value)[:40],
-)  # fmt: skip
+@pytest.mark.parametrize("segmentation", [
+    [[0, 0, 1e9, 0, 1e9, 1e9]], [["a", "b", "c", "d", "e", "f"]], [[0, 0, 10, 0, 10, 10, 5]], [3], [None], "x", None,
+    {}, {"size": [HEIGHT, WIDTH], "counts": [1, 2]}, {"size": [10**9, 10**9], "counts": [1]},
+    {"size": [WIDTH, HEIGHT], "counts": COUNTS}, {"size": None, "counts": COUNTS},
+], ids=lambda value: str(value)[:40])  # fmt: skip
 def test_invalid_segmentation_rejected(root, segmentation):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = open_images(root, "train2017")
     with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
         image.read()
-
-
-def test_invalid_image_size_rejected(root):
-    change_instances(root, lambda tree: tree["images"][0].update(height=None))
-    with pytest.raises(InputError, match="instances_train2017"):
-        open_images(root, "train2017")

@@ -20,9 +20,9 @@ FIRST, SECOND = 60, 220
 """Grays of the two clips' objects; their backgrounds are 0 and 120."""
 
 
-def make_square(gray, ground, left, top, side, frames=4):
+def make_square(gray, ground, left, top, side):
     """A clip of a gray square that stands still."""
-    labels = np.zeros((frames, SIDE, SIDE), np.uint8)
+    labels = np.zeros((4, SIDE, SIDE), np.uint8)
     labels[:, top : top + side, left : left + side] = 1
     images = np.where(labels[..., None] > 0, np.uint8(gray), np.uint8(ground)).repeat(3, axis=-1)
     return Clip(images, labels, 1, (f"gray {gray}",))

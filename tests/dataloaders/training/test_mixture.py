@@ -130,11 +130,6 @@ def test_videos_shorter_than_a_clip_are_counted(root):
     assert "gaps up to 2, 2 shorter than a clip, which then plays back and forth; " in line
 
 
-def test_invalid_balance_rejected(root):
-    with pytest.raises(InputError, match="balance is for kind static"):
-        mixture(root, SourceConfig("videos", balance=0.5))
-
-
 def test_custom_reader_makes_the_clips(root, monkeypatch):
     class Blank:
         def describe(self, clip_length):
@@ -251,7 +246,8 @@ def test_dead_worker_stops_the_run(root):
     ({"root": "/nowhere"}, [VIDEOS], r"/nowhere: no such folder; expected data\.root"),
     ({}, [], "phase p has no sources"),
     ({}, [SourceConfig("gone")], r"gone: no such folder"),
+    ({}, [SourceConfig("videos", balance=0.5)], "balance is for kind static"),
 ])  # fmt: skip
-def test_missing_data_rejected(root, data, sources, words):
+def test_missing_or_invalid_data_rejected(root, data, sources, words):
     with pytest.raises(InputError, match=words):
         open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0, max_objects=10)

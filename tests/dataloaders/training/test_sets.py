@@ -19,11 +19,10 @@ IDS = np.zeros(SIZE, np.uint8)
 IDS[2:8, 2:8], IDS[10:20, 4:20], IDS[0, :] = 1, 3, 255
 
 
-def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEGImages", masks="Annotations"):
+def add_video(root, name, *, frames=3, step=1, mask=IDS):
     for index in range(0, frames * step, step):
-        stem = f"{prefix}{index:05d}"
-        write_noise(root / images / name / f"{stem}.jpg")
-        write_mask(root / masks / name / f"{stem}.png", mask)
+        write_noise(root / "JPEGImages" / name / f"{index:05d}.jpg")
+        write_mask(root / "Annotations" / name / f"{index:05d}.png", mask)
 
 
 def draw_gray_columns():

@@ -16,7 +16,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import temporary_name
 from tests.drawn_clips import draw_box
-from tests.miniatures import make_folder, make_lvos, make_youtubevos
+from tests.miniatures import make
 from tests.repeating_tracker import RepeatingTracker
 
 HEIGHT, WIDTH = 24, 32
@@ -170,22 +170,19 @@ def test_data_set_is_never_overwritten(tmp_path, folder):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_objects_are_given_on_metadata_frame(tmp_path):
-    make_youtubevos(tmp_path)
+@pytest.mark.parametrize(("name", "options", "place", "ids"), [
+    ("youtubevos2019", {}, 0, [[0, 2, 5], None, [0, 3], None, None, None]),  # by the metadata
+    ("folder", {"new_objects": True}, 1, [[0, 1], None, [0, 2], None, None, None]),
+])  # fmt: skip
+def test_objects_are_given_on_their_first_frame(tmp_path, name, options, place, ids):
+    make(name, tmp_path)
     tracker = RepeatingTracker()
-    assert run_videos(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
-    assert tracker.annotated_ids == [[0, 2, 5], None, [0, 3], None, None, None]
-
-
-def test_new_ids_without_metadata_are_new_objects(tmp_path):
-    make_folder(tmp_path)
-    tracker = RepeatingTracker()
-    run_videos(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
-    assert tracker.annotated_ids == [[0, 1], None, [0, 2], None, None, None]
+    run_videos([open_dataset(name, tmp_path, **options)[place]], tmp_path / "out", tracker)
+    assert tracker.annotated_ids == ids
 
 
 def test_frames_before_the_first_object_are_background(tmp_path):
-    make_lvos(tmp_path)
+    make("lvosv2", tmp_path)
     (video,) = open_dataset("lvosv2", tmp_path)[1:]
     run_videos([video], tmp_path / "out")
     results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.written_stems]
@@ -194,7 +191,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
 
 
 def test_only_requested_frames_are_written(tmp_path):
-    make_youtubevos(tmp_path)
+    make("youtubevos2019", tmp_path)
     tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run_videos([video], tmp_path / "out", tracker)
     assert len(tracker.annotated_ids) == len(video.frames) > len(video.written_stems)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
@@ -109,25 +108,6 @@ def test_unbounded_bank_grows_rarely_and_by_half():
         assert len(list_long_frames(bank)) == number + 1
     assert list_long_frames(bank) == list(range(100))
     assert len(sizes) < 15
-
-
-def test_gradients_reach_frames_of_a_training_bank():
-    bank = MemoryBank(FIFO(1), training=True)
-    first, second = draw_memory(0), draw_memory(1)
-    for memory in (first, second):
-        memory[0].long.key.requires_grad_()
-    bank.add_reference(first)
-    bank.add(second)
-    bank.read()[0].long.key.sum().backward()
-    for memory in (first, second):
-        np.testing.assert_array_equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
-
-
-def test_settings_name_the_policy_and_its_interval():
-    config = MemoryConfig("every_nth", every=7, every_in_training=3)
-    assert build_policy(config) == FIFO(7)
-    assert build_policy(config, training=True) == FIFO(3)
-    assert build_policy(MemoryConfig("first_frame"), training=True) == FIFO(math.inf)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -1,15 +1,16 @@
 """Frames that memory policies keep, with invented relevance."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
-from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
+from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, fill_bank, list_long_frames
 
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
@@ -39,10 +40,20 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_settings_name_the_bounded_policy(policy):
-    config = MemoryConfig(policy, every=5, frames=9)
-    assert build_policy(config) == BOUNDED[policy](5, 9)
+LIMITED = {"every": 5, "every_in_training": 4, "frames": 9, "insertions": 30}
+
+
+@pytest.mark.parametrize(("config", "options", "policy"), [
+    (MemoryConfig("every_nth", every=7, every_in_training=3), {}, FIFO(7)),
+    (MemoryConfig("every_nth", every=7, every_in_training=3), {"training": True}, FIFO(3)),
+    (MemoryConfig("first_frame"), {"training": True}, FIFO(math.inf)),
+    *((MemoryConfig(name, **LIMITED), {}, kind(5, 9)) for name, kind in BOUNDED.items()),
+    *((MemoryConfig(name, **LIMITED), {"training": True, "length": 3000}, FIFO(4, 9)) for name in BOUNDED),
+    *((load_config("r50_aotl_rmem").memory, {"length": length}, RMem(every, 9))
+      for length, every in ((None, 5), (164, 5), (165, 6), (195, 6), (3000, 100))),
+])  # fmt: skip
+def test_settings_name_the_policy(config, options, policy):
+    assert build_policy(config, **options) == policy
 
 
 def test_fifo_evicts_oldest_frame():
@@ -57,21 +68,6 @@ def test_newest_frames_are_kept_beside_references():
     assert fill_bank(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
     assert fill_bank(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
     assert fill_bank(FIFO(1, 9, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
-
-
-def test_least_relevant_frame_is_evicted_except_newest():
-    shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
-    for policy in (RMem(1, 4), ERMU(1, 4)):
-        assert fill_bank(policy, 5, relevance=fake_relevance(shares)).frames == [0, 1, 3, 4]
-        assert fill_bank(policy, 6, relevance=fake_relevance(shares)).frames[-1] == 5
-
-
-def test_newest_relevance_has_most_of_the_running_mean():
-    policy = RMem(1, 9)
-    for shares in ([0.5, 0.5], [1.0, 0.0]):
-        policy.decide([0, 1], [1], 2, FrameRelevance(torch.tensor(shares), torch.zeros(2, 1, 1)))
-    assert policy.running == pytest.approx({0: 0.9, 1: 0.1})
-    assert policy.updates == {0: 2, 1: 2, 2: 2}
 
 
 def test_redundant_frame_is_evicted():
@@ -93,10 +89,7 @@ def test_nearly_equal_redundancy_evicts_oldest_frame():
     assert ERMU(1, 3).decide(range(3), (1, 2), 3, FrameRelevance(torch.full((3,), 0.25), keys)) == (True, 1)
 
 
-def test_scores_equal_the_published_formulas():
-    # 3 for the reference frame: 0.5 + 1.5·√(ln 7 / 11), 1.5·√(ln 7 / 9), 0.25 + 1.5·√(ln 7 / 11)
-    found = RMem(1, 3).score(np.array([0.5, 0, 0.25]), [9, 1, 3], torch.zeros(3, 1, 1))
-    assert found == pytest.approx([1.13089, 0.69748, 0.88089], abs=1e-5)
+def test_score_of_ermu_equals_the_published_formula():
     keys = torch.tensor([[1.0, 0], [0, 1], [0, 1]])[:, None]  # 4·R + 1 / (1 + exp(10·(redundancy - 0.4)))
     found = ERMU(1, 3).score(np.array([0.25, 0.25, 0]), [1, 1, 1], keys)
     assert found == pytest.approx([1.98201, 1.26894, 0.26894], abs=1e-5)
@@ -134,24 +127,6 @@ def test_tracked_frames_are_evicted_before_later_references(policy):
     bank = fill_bank(BOUNDED[policy](1, 4), 12, relevance=shares, references=(0, 3, 4, 5, 6))
     assert bank.frames == [0, 4, 5, 6]
     assert list_long_frames(bank) == bank.frames
-
-
-@pytest.mark.parametrize(("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)])
-def test_long_video_stores_fewer_frames(length, every):
-    assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
-
-
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_training_evicts_oldest_frame(policy):
-    config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
-    assert build_policy(config, training=True, length=3000) == FIFO(4, 9)
-    bank = MemoryBank(build_policy(config, training=True), training=True)
-    sizes = []
-    for number in range(16):  # the last of 17 frames is not remembered
-        (bank.add if number else bank.add_reference)(draw_memory(number))
-        sizes.append(len(bank))
-    assert bank.frames == [0, 4, 8, 12]
-    assert max(sizes) == 4
 
 
 @pytest.mark.parametrize(("policy", "frames"), [(FIFO(1, 9, max_tracked=1), 2), (FIFO(1, 3), 3)])

@@ -17,15 +17,6 @@ from aotlab.networks.model import KeyValue, PropagatedFrame
 from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
-PRESETS = {"aot_rmem": "r50_aotl_ermu", "deaot_rmem": "r50_deaotl_ermu"}
-
-
-def build_small(method, frames=3, **memory):
-    """A model of two blocks and groups of two objects, which stores every frame."""
-    model = {"max_objects": 2, "stages.0.depth": 2, "stages.0.temporal_slots": 4}
-    memory = {"every": 1, "every_in_training": 1, "frames": frames, **memory}
-    overrides = [f"model.{key}={value}" for key, value in model.items()]
-    return build(PRESETS[method], *overrides, *(f"memory.{key}={value}" for key, value in memory.items()))
 
 
 def test_bounded_policies_below_capacity_equal_every_nth():
@@ -38,9 +29,10 @@ def test_bounded_policies_below_capacity_equal_every_nth():
         assert_same(found, results[0])
 
 
-@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
-def test_training_updates_restricted_memory_layers(method):
-    model, config = build_small(method)
+@pytest.mark.parametrize("preset", ["r50_aotl_ermu", "r50_deaotl_ermu"])
+def test_training_updates_restricted_memory_layers(preset):
+    small = "model.max_objects=2", "model.stages.0.depth=2", "model.stages.0.temporal_slots=4"
+    model, config = build(preset, *small, "memory.every_in_training=1", "memory.frames=3")
     frames = torch.from_numpy(draw_texture(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([draw_stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255

@@ -48,13 +48,10 @@ def test_box_beyond_the_image_is_cropped_with_a_warning(caplog):
         segmenter(FRAME, {1: Prompt(points=[(300, 3)])})
 
 
-@pytest.mark.parametrize(
-    "prompts",
-    [
-        {}, [], Prompt(points=[(3, 3)]), [Prompt(points=[(3, 3)])], {1: "3,3"}, {0: Prompt(points=[(3, 3)])},
-        {"1": Prompt(points=[(3, 3)])}, {1.5: Prompt(points=[(3, 3)])},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("prompts", [
+    {}, [], Prompt(points=[(3, 3)]), [Prompt(points=[(3, 3)])], {1: "3,3"}, {0: Prompt(points=[(3, 3)])},
+    {"1": Prompt(points=[(3, 3)])}, {1.5: Prompt(points=[(3, 3)])},
+])  # fmt: skip
 def test_prompts_of_another_form_rejected(prompts):
     with pytest.raises(InputError, match=r"^prompts?: "):
         BoxSegmenter()(FRAME, prompts)

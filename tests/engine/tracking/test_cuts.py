@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.rules.cuts import correlate, is_cut, make_thumbnail
+from aotlab.engine.rules.cuts import is_cut, make_thumbnail
 from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
@@ -52,12 +52,6 @@ def test_dark_colors_of_two_channels_are_a_cut(channel, other):
     first, second = np.zeros((2, 54, 96, 3), np.uint8)
     first[:, :48, channel], second[:, 48:, other] = 32, 32  # half of both is black
     assert is_cut(first, second)
-
-
-def test_correlation_of_equal_and_opposite_images():
-    image = np.arange(54 * 96 * 3).reshape(54, 96, 3) % 251
-    assert correlate(image, image) == pytest.approx(1)
-    assert correlate(image, 250 - image) == pytest.approx(-1)
 
 
 def test_cut_detection_does_not_change_the_state(model):

@@ -116,22 +116,14 @@ def test_part_of_three_pixels_stays(width, moves):
     assert bool(rule.find_reassignments(labels, frame)) == moves
 
 
-def test_usual_area_is_the_median_of_the_last_frames():
+@pytest.mark.parametrize(("rows", "median"), [(5, 60), (4, 144)])  # an object with 4 of 12 rows is lost
+def test_usual_area_is_the_median_of_the_last_frames(rows, median):
     rule = start_rule(*TWO_RED, frames=AREA_HISTORY)
     labels, frame = draw_squares(*TWO_RED)
-    labels[25:] = 0  # 5 of 12 rows of each square
-    for _ in range(AREA_HISTORY):
+    labels[20 + rows :] = 0
+    for _ in range(AREA_HISTORY // 2 + 1):
         rule.update(labels, frame)
-    assert [history.median for history in rule.objects.values()] == [60, 60]
-
-
-def test_usual_area_ignores_frames_of_a_lost_object():
-    rule = start_rule(*TWO_RED)
-    labels, frame = draw_squares(*TWO_RED)
-    labels[24:] = 0  # 4 of 12 rows of each square
-    for _ in range(AREA_HISTORY):
-        rule.update(labels, frame)
-    assert [history.median for history in rule.objects.values()] == [144, 144]
+    assert [history.median for history in rule.objects.values()] == [median, median]
 
 
 def test_claim_is_undone_when_the_object_shows_up():

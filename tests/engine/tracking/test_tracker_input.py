@@ -56,11 +56,10 @@ def test_invalid_frame_rejected_before_video_starts(small_tracker, frame, words)
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    "size",
-    [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0),
-     [[1], [1, 2]]],
-)  # fmt: skip
+@pytest.mark.parametrize("size", [
+    (0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0),
+    [[1], [1, 2]],
+])  # fmt: skip
 def test_invalid_output_size_rejected(small_tracker, size):
     with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
         small_tracker.step(draw_texture(1)[0], draw_stripes([1]), size=size)

@@ -2,7 +2,11 @@
 
 import pytest
 
-from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
+from aotlab.dataloaders.training.phases import open_phases
+from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.trainer import resolve_training
+from tests.engine.training.tiny_recipes import ALONE, draw_sets, phase, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +23,11 @@ def recipe(tmp_path, data):
         return tiny_recipe(tmp_path, data, output, *phases, overrides=overrides)
 
     return make
+
+
+@pytest.fixture
+def state(recipe):
+    """The state before the first of seven steps."""
+    config = resolve_training(recipe("run", phase(steps=7)))
+    (mixture,) = open_phases(config).mixtures.values()
+    return PhaseState(config, ALONE, build_training_model(config), mixture)

@@ -12,12 +12,12 @@ from tests.drawn_clips import draw_disc, write_images, write_list, write_masks
 from tests.engine.training.tiny_recipes import log_lines, phase, run_recipe, tiny_recipe
 
 
-def write_disc(root, name, seed, frames=5, size=80):
+def write_disc(root, name, seed):
     """A red disc that crosses a blurred gray image."""
     rng = np.random.default_rng(seed)
-    ground = rng.integers(60, 120, (size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    ground = rng.integers(60, 120, (10, 10, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     x, y = rng.uniform(18, 30, 2)
-    masks = [draw_disc((size, size), y + 6 * index, x + 9 * index, 13) for index in range(frames)]
+    masks = [draw_disc((80, 80), y + 6 * index, x + 9 * index, 13) for index in range(5)]
     images = [np.where(mask[..., None], np.array([230, 60, 40], np.uint8), ground) for mask in masks]
     write_images(root / "discs" / "JPEGImages" / name, images)
     write_masks(root / "discs" / "Annotations" / name, masks)

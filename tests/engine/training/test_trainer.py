@@ -1,6 +1,7 @@
 """Training on a tiny drawn data set: files, phases, and how steps are split and weighted."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,10 +20,12 @@ from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
-from tests.engine.small_model import assert_same_weights
+from tests.engine.small_model import assert_same_weights, build
 from tests.engine.training.tiny_recipes import (
+    ALONE,
     WITHOUT_DROP_PATH,
     assert_same_steps,
     log_lines,
@@ -63,8 +66,20 @@ def test_phase_writes_averaged_weights_and_settings(one_step):
         assert "tiny" in file.metadata()["config"]
 
 
+def test_run_logs_losses_and_times(recipe):
+    config = recipe("run", phase(steps=3))
+    run_recipe(config)
+    lines = log_lines(config)
+    assert [(line["phase"], line["step"]) for line in lines] == [("video", 1), ("video", 2), ("video", 3)]
+    for line, weight in zip(lines, (1, 2 / 3, 1 / 3), strict=True):
+        assert line["loss"] == pytest.approx(line["tracked_loss"] + weight * line["reference_loss"], rel=1e-4)
+        assert 0 <= line["iou"] <= 1
+        assert line["gradient_norm"] > 0
+        assert line["step_seconds"] > line["data_seconds"] >= 0
+
+
 @pytest.mark.parametrize("ratio", [0.1, 2.0])
-def test_run_logs_losses_rates_and_times(recipe, monkeypatch, ratio):
+def test_logged_learning_rates_are_applied(recipe, monkeypatch, ratio):
     applied, original = [], trainer.train_step
 
     def train_step(state, *args):
@@ -77,14 +92,6 @@ def test_run_logs_losses_rates_and_times(recipe, monkeypatch, ratio):
     config = recipe("run", phase(steps=3), overrides=[f"train.encoder_lr_ratio={ratio}"])
     run_recipe(config)
     lines = log_lines(config)
-    assert [(line["phase"], line["step"]) for line in lines] == [("video", 1), ("video", 2), ("video", 3)]
-    for line in lines:
-        assert line["loss"] == pytest.approx(
-            line["tracked_loss"] + line["reference_loss"] * (3 - line["step"] + 1) / 3, rel=1e-4
-        )
-        assert 0 <= line["iou"] <= 1
-        assert line["gradient_norm"] > 0
-        assert line["step_seconds"] > line["data_seconds"] >= 0
     assert lines[0]["lr"] == pytest.approx(1e-5)  # warm-up begins at the final rate
     assert lines[1]["encoder_lr"] == pytest.approx(1e-5 + ratio * (lines[1]["lr"] - 1e-5))
     for line, rates in zip(lines, applied, strict=True):
@@ -108,11 +115,10 @@ def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
 
 
-@pytest.mark.parametrize(
-    ("override", "same"),
-    [("train.seed=0", True), ("train.seed=1", False), ("train.checkpoint_activations=true", True),
-     ("train.clip_gradients=1e-3", False)],
-)  # fmt: skip
+@pytest.mark.parametrize(("override", "same"), [
+    ("train.seed=0", True), ("train.seed=1", False), ("train.checkpoint_activations=true", True),
+    ("train.clip_gradients=1e-3", False),
+])  # fmt: skip
 def test_weights_depend_on_seed_and_clipping(recipe, one_step, override, same):
     found = weights(recipe("run", phase(steps=1), overrides=[override]))
     assert all(torch.equal(tensor, found[key]) for key, tensor in one_step.weights.items()) == same
@@ -173,33 +179,28 @@ def test_batch_of_a_later_phase_is_checked_before_training(recipe):
     assert not Path(config.train.output, "log.jsonl").exists()
 
 
-def test_dropout_depends_on_phase_step_and_rank(recipe):
-    config = resolve_training(recipe("run", phase()))
-    model, seeds = torch.nn.Linear(1, 1), []
+def test_dropout_depends_on_phase_step_and_rank(state):
+    seeds = []
     for index, step, rank in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
-        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=index, step=step, model=model,
-                                optimizer=torch.optim.SGD([{"params": model.parameters(), "lr_ratio": 1}]),
-                                world=SimpleNamespace(rank=rank))  # fmt: skip
+        state.index, state.step, state.world = index, step, replace(ALONE, rank=rank)
         begin_step(state)
         seeds.append(torch.initial_seed())
     assert len({*seeds}) == 4
     assert seeds[0] == seeds[-1]
 
 
-def test_each_step_draws_other_identities(recipe):
-    config = resolve_training(recipe("run", phase()))
+def test_each_step_draws_other_identities(state):
     clip = ClipBatch(torch.zeros(1, 1, 3, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.long), [1])
-    world = SimpleNamespace(rank=0, ranks=1, device=torch.device("cpu"))
     draws = []
     for step in (0, 1, 0):
-        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=0, step=step, world=world)
+        state.step = step
         draws.append(select_clip_options(state, clip, 0).permutations.tolist())
     assert draws[0] == draws[2] != draws[1]
 
 
 def test_ignored_pixels_get_no_identity():
-    config = SimpleNamespace(max_objects=3, ignore_plane=False)
-    model = SimpleNamespace(config=config, assign_identities=lambda masks: [masks])
+    model, _ = build("aott", "model.max_objects=3")
+    model.assign_identities = lambda masks: [masks]
     labels, options = torch.tensor([[[0, 1, 3, 255]]]), ClipOptions(torch.tensor([[0, 3, 1, 2]]), 1, False)
     (masks,) = assign_identities(model, labels, labels == 255, options)
     assert masks[0, :, 0].T.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
@@ -211,20 +212,32 @@ def test_deeper_losses_weigh_twice_as_much():
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [7]), (3, [3, 6, 7])])
-def test_periodic_work_is_also_done_after_the_last_step(every, steps):
-    states = [SimpleNamespace(step=step, phase=SimpleNamespace(steps=7)) for step in range(1, 8)]
-    assert [state.step for state in states if trainer.is_due(state, every)] == steps
+def test_periodic_work_is_also_done_after_the_last_step(state, every, steps):
+    due = []
+    for step in range(1, 8):
+        state.step = step
+        due += [step] * trainer.is_due(state, every)
+    assert due == steps
 
 
-def test_unreadable_items_of_all_ranks_are_counted():
-    world = SimpleNamespace(gather=lambda mine: [mine, ["b", "b"]])
-    state = SimpleNamespace(world=world, unreadable=Counter(b=1))
+class TwoRanks(Distributed):
+    """The other rank reads two broken items and no objects, so all its measures are zero."""
+
+    def gather(self, item, advice=""):
+        return [item, ["b", "b"]]
+
+    def mean(self, values):
+        return [value / 2 for value in values]
+
+
+def test_unreadable_items_of_all_ranks_are_counted(state):
+    state.world, state.unreadable = TwoRanks(ALONE.device), Counter(b=1)
     count_unreadable(state, ["a"])
     assert state.unreadable == Counter(a=1, b=3)
 
 
 def test_iou_is_the_mean_of_ranks_with_objects():
-    world = SimpleNamespace(mean=lambda values: [value / 2 for value in values])  # zeros on the other rank
+    world = TwoRanks(ALONE.device)
     assert mean_over_ranks({"loss": 2.0, "iou": 0.5}, world) == {"loss": 1.0, "iou": 0.5}
     assert np.isnan(mean_over_ranks({"loss": 2.0, "iou": np.nan}, world)["iou"])
 

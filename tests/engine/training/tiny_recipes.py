@@ -16,7 +16,7 @@ from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.utils.distributed import Distributed
 from tests.dataloaders.training.in_memory import write_videos
 from tests.drawn_clips import write_list
-from tests.engine.small_model import TINY_STAGE
+from tests.engine.small_model import TINY_STAGE, register_tiny_encoder
 
 WITHOUT_DROP_PATH = "model.stages.0.drop_path=0"
 """Override that removes randomness, so that another order of sums changes losses by rounding only."""
@@ -41,7 +41,8 @@ def steady_phase(**options):
 
 
 def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
-    """Write the YAML file of a run whose output is ``folder/output``; return its path."""
+    """Write the YAML file of a run whose output is ``folder/output``, and register its encoder; return its path."""
+    register_tiny_encoder()
     settings = {
         "base": "aott",
         "name": "tiny",

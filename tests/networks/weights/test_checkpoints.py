@@ -98,11 +98,6 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
 
 
-def test_config_replaces_stored_settings(tmp_path, aott):
-    save_checkpoint(tmp_path / "tiny.safetensors", aott, load_config("aott", ["memory.every=3"]))
-    assert load_checkpoint(tmp_path / "tiny.safetensors", config="aott")[1] == load_config("aott")
-
-
 def test_full_disk_keeps_the_old_file(tmp_path, model, config):
     path = tmp_path / "small.safetensors"
     path.write_bytes(b"old")

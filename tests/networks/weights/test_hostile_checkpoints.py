@@ -89,11 +89,10 @@ def test_pickle_is_not_executed(tmp_path):
     assert not trace.exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x80\x02", b"PK\x03\x04", b"\x00" * 100, b"hello", b"\xff" * 8, (10**12).to_bytes(8, "little"),
-     (2).to_bytes(8, "little") + b"{}"],
-)  # fmt: skip
+@pytest.mark.parametrize("content", [
+    b"", b"\x80\x02", b"PK\x03\x04", b"\x00" * 100, b"hello", b"\xff" * 8, (10**12).to_bytes(8, "little"),
+    (2).to_bytes(8, "little") + b"{}",
+])  # fmt: skip
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_files_of_other_content_rejected(tmp_path, suffix, content):
     (tmp_path / f"damaged.{suffix}").write_bytes(content)
