@@ -10,7 +10,15 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
+from aotlab.utils.files import (
+    MALFORMED,
+    raise_if_missing,
+    read_json,
+    read_text,
+    reading,
+    require_file,
+    require_file_name,
+)
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -219,7 +227,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path):
+    with reading(path, "export it again", *MALFORMED):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
@@ -239,7 +247,7 @@ def read_objects(
 
     items = []
     for object_id, entry in objects.items():
-        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}", "export it again", *MALFORMED):
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))

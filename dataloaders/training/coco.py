@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.sets import LabeledImage
 from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle
-from aotlab.utils.files import read_json, reading
+from aotlab.utils.files import MALFORMED, read_json, reading
 
 MIN_AREA = 500
 """Area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps."""
@@ -29,7 +29,7 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
     crowds = [(VOID, item) for item in items if item.get("iscrowd")]
     mask = np.zeros(size, dtype=np.uint8)
     for object_id, item in (*crowds, *enumerate(objects, start=1)):
-        with reading(f"{source}: annotation {item['id']} cannot be drawn"):
+        with reading(f"{source}: annotation {item['id']} cannot be drawn", "export it again", *MALFORMED):
             segmentation = drop_short_polygons(item["segmentation"])
             if segmentation != []:
                 mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
@@ -49,7 +49,7 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
         folder = folder if folder.is_dir() and ".." not in name.split("/") else images
         return folder, set(os.listdir(folder))
 
-    with reading(instances):
+    with reading(instances, "export it again", *MALFORMED):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:

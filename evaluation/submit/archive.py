@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.evaluation.sequence_scores import require_known_ids
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
-from aotlab.media.images import decode_image
+from aotlab.media.images import DECODER_ERRORS, decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
@@ -46,7 +46,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
                 missing.setdefault(name, []).append(path)
                 continue
             try:
-                with reading(path, "save it again"):
+                with reading(path, "save it again", *DECODER_ERRORS):
                     content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
                 add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
             except InputError as error:

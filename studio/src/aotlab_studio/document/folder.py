@@ -54,7 +54,7 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY):
+    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, *sdk.MALFORMED):
         values = json.loads(content)
         version = values["version"]
         if version == FORMAT_VERSION:
