@@ -30,7 +30,6 @@ LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PC
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
-RESAVE_REMEDY = "save it again"
 DECODER_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error, *MALFORMED)
 """Errors of Pillow, tifffile and OpenEXR for damaged images, besides `OSError` and `ValueError`."""
 ORIENTATION = 0x0112
@@ -53,7 +52,7 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def open_image(path: Path, remedy: str = RESAVE_REMEDY) -> Iterator[Image.Image]:
+def open_image(path: Path, remedy: str = "save it again") -> Iterator[Image.Image]:
     """Yield an image; raise `InputError`, which ends with ``remedy``, if it does not open or decode in the block."""
     require_file(path, remedy)
     with reading(path, remedy, *DECODER_ERRORS), decode_image(path) as image:

@@ -136,8 +136,7 @@ def require_packages(provider: str | None, *, calibrate: bool) -> None:
 
     require_extra("export", *ONNX_PACKAGES)
     if calibrate or provider is not None:
-        found = find_spec("aotlab_runtime")
-        require(found, "aotlab_runtime must be installed for this; pip install ./runtime in a checkout")
+        require(find_spec("aotlab_runtime"), "aotlab_runtime must be installed; pip install ./runtime in a checkout")
     if provider is not None:
         require_extra("video", "cv2", "tqdm")
         from aotlab_runtime.graphs import require_provider

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.utils.errors import InputError, is_out_of_memory, require
+from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -61,9 +62,9 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except caught as error:
-        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
-        remedy = "free space or " if number in NO_SPACE_ERRNOS else ""
-        raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error
+        remedy = "free space or " if getattr(error, "errno", None) in NO_SPACE_ERRNOS else ""
+        message = f"{path}: cannot be written ({describe_error(error)}); {remedy}choose another folder"
+        raise InputError(message) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -146,8 +147,8 @@ def prefix_errors(subject: object) -> Iterator[None]:
 
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
-    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
+    text = getattr(error, "strerror", None) or shorten(error, 200) or type(error).__name__
+    return f"missing {text}" if isinstance(error, KeyError) else text
 
 
 def sibling_path(source: Path, ending: str) -> Path:

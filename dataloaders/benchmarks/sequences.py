@@ -10,15 +10,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import (
-    MALFORMED,
-    raise_if_missing,
-    read_json,
-    read_text,
-    reading,
-    require_file,
-    require_file_name,
-)
+from aotlab.utils.files import MALFORMED, raise_if_missing, read_json, read_text, reading, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -199,7 +191,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
     path = next(filter(Path.is_file, files), files[0])
-    require_file(path, known)
+    require(path.is_file(), f"{path}: no such file; {known}")
     return path
 
 

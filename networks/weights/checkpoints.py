@@ -175,9 +175,8 @@ def load_pickle(path: Path) -> Any:
         raise
     except Exception as error:  # damaged files cause errors of any kind
         # PyTorch's message describes how to load the file unsafely
-        raise ValueError(
-            f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
-        ) from None
+        problem = f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
+        raise ValueError(problem) from None
 
 
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
