@@ -11,7 +11,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.errors import require, require_choice
 from aotlab.utils.files import MALFORMED, read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -117,8 +117,7 @@ def load_table(table: str | Path) -> PaperTable:
     path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
     if not path.is_file():
-        remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
-        raise InputError(f"{table}: no such table; {remedy}")
+        require_choice(str(table), names, "table")
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
     with reading(path, f"the tables are {', '.join(names)}", *MALFORMED):
         tree["rows"] = [
