@@ -14,6 +14,7 @@ from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle
 from aotlab.utils.files import MALFORMED, read_json, reading
+from aotlab.utils.numbers import MAX_SIDE
 
 MIN_AREA = 500
 """Area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps."""
@@ -60,6 +61,8 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
             parent, _, name = image["file_name"].rpartition("/")
             (folder, names), items = list_folder(parent), annotations[image["id"]]
             size = int(image["height"]), int(image["width"])
+            if not all(0 < side <= MAX_SIDE for side in size):
+                raise ValueError(f"{name} of {size[1]}×{size[0]} pixels")
             if name in names and not all(item["iscrowd"] for item in items):
                 reader = partial(draw_annotations, size, json.dumps(items).encode())
                 labeled_images.append(LabeledImage(folder / name, instances, reader))
