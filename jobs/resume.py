@@ -21,8 +21,8 @@ from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import read_mask
 from aotlab.networks.weights.checkpoints import load_pickle
-from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import MALFORMED, prefix_errors, reading, remove, write_bytes
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import MALFORMED, prefix_errors, reading, remove, require_file, write_bytes
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,7 @@ class ResumingTracker(TimedTracker):
             with reading(self._path, CHECKPOINT.remedy, RuntimeError, *MALFORMED):
                 content = unwrap(CHECKPOINT, load_pickle(self._path))
             for index in content["confidence"]:
-                path = self._mask_path(index)
-                require(path.is_file(), f"{path}: no such file; {CHECKPOINT.remedy}")
+                require_file(self._mask_path(index), CHECKPOINT.remedy)
             with prefix_errors(self._path):
                 self.tracker.load_state_dict(content["state"])
         except InputError as error:

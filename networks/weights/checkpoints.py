@@ -156,10 +156,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"{path}: the state of a training run, not its weights; give PHASE.safetensors or best.safetensors of "
             f"{path.absolute().parents[1]}"
         )
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
+    if isinstance(content, Mapping):
+        held = map(content.get, ("state_dict", "model"))
+        content = next((weights for weights in held if isinstance(weights, Mapping)), content)
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError("not a dict of tensors, or one under 'state_dict'")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,7 +162,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
         return Path(address.removeprefix("file://"))
     from torch.hub import download_url_to_file
 
-    with reading(address, "check address and network", HTTPException):
+    with reading(address, "check address and network", Exception):  # errors of HTTP libraries have no common class
         download_url_to_file(address, str(path))
     return path
 
@@ -173,7 +172,7 @@ def download_from_hub(address: str, file: str) -> Path:
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
     from huggingface_hub import hf_hub_download
 
-    with reading(address, "check address and network", Exception):  # errors of its HTTP library have no common class
+    with reading(address, "check address and network", Exception):  # as above
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
 
 
