@@ -226,7 +226,7 @@ def _write(content: bytes, folder: Path) -> Path:
 
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or its folder of masks."""
-    errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
+    errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, IndexError)  # of an empty name
     with sdk.reading("masks", "pack it again", *errors), zipfile.ZipFile(BytesIO(content)) as archive:
         members = [
             item
