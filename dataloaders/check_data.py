@@ -243,9 +243,9 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
     """Yield findings about the number of masks of a video, and their ids in order."""
     labeled = len(sequences.match_masks(video.frames, video.annotations))
     if labeled < MIN_FRAMES:
-        advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
+        remedy = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
-        yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {advice}")
+        yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {remedy}")
     ids_by_file = {path: info.ids for path, info in masks.items() if info.ids is not None}
     if not ids_by_file:
         return
@@ -264,8 +264,8 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
         for path, ids in objects.items():
             if ids - seen:
                 late = ", ".join(map(str, sorted(ids - seen)))
-                advice = "correct for an object that appears later, else give it its earlier id"
-                yield make_warning(path, f"id {late} is not in the first mask, {first.name}; {advice}")
+                remedy = "correct for an object that appears later, else give it its earlier id"
+                yield make_warning(path, f"id {late} is not in the first mask, {first.name}; {remedy}")
             seen |= ids
 
 

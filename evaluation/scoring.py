@@ -27,7 +27,7 @@ CHUNK_FRAMES = 16
 """Number of frames that are sent to a process at once."""
 MIN_FRAMES_PER_WORKER = 200
 """Number of frames that take about as long as starting a process."""
-WORKERS_ADVICE = "try aotlab score --workers 1"
+WORKERS_REMEDY = "try aotlab score --workers 1"
 """Remedy for a lack of memory."""
 
 
@@ -90,7 +90,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     """
     report, plans = ScoringResult(), list[ScoringPlan]()
     for video in videos:
-        with collect_failure(report.failures, video.name, "not scored", WORKERS_ADVICE):
+        with collect_failure(report.failures, video.name, "not scored", WORKERS_REMEDY):
             require_readable([video])
             plan = RULES[video.rules].plan(video)
             if plan.objects and plan.frames:
@@ -107,7 +107,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         ]
         for plan, frames in zip(plans, parts, strict=True):
             frame_scores = []
-            with collect_failure(report.failures, plan.name, "not scored", WORKERS_ADVICE):
+            with collect_failure(report.failures, plan.name, "not scored", WORKERS_REMEDY):
                 for part in frames:
                     frame_scores.append(part)
                     bar.update()
@@ -129,7 +129,7 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
-            raise RunStopped(f"a scoring process died; {WORKERS_ADVICE}") from error
+            raise RunStopped(f"a scoring process died; {WORKERS_REMEDY}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -147,14 +147,14 @@ def _exit_with_parent() -> None:
 
 
 @contextmanager
-def collect_failure(failures: dict[str, str], name: str, outcome: str, memory_advice: str) -> Iterator[None]:
+def collect_failure(failures: dict[str, str], name: str, outcome: str, memory_remedy: str) -> Iterator[None]:
     """Store bad input, or a lack of memory, in ``failures`` under the name of a sequence, and log it.
 
     The caller then continues with the next sequence.
 
     Args:
         outcome: consequence for the log, such as "skipped".
-        memory_advice: what the user can do about a lack of memory.
+        memory_remedy: what the user can do about a lack of memory.
     """
     try:
         yield
@@ -163,7 +163,7 @@ def collect_failure(failures: dict[str, str], name: str, outcome: str, memory_ad
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        failures[name] = f"out of memory; {memory_advice}"
+        failures[name] = f"out of memory; {memory_remedy}"
     else:
         return
     log.error("%s: %s: %s", name, outcome, failures[name])

@@ -21,7 +21,7 @@ from aotlab.jobs.shards import Shard
 from aotlab.jobs.track import OpenRun, finish_record, open_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -197,7 +197,7 @@ class Batch:
     def _record_failure(self, job: Job, error: Exception) -> Outcome:
         """Return the outcome of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
-            problem = f"out of memory; {MEMORY_ADVICE}"
+            problem = f"out of memory; {MEMORY_REMEDY}"
         elif isinstance(error, InputError | OSError):
             problem = str(error)
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
-from aotlab.utils.files import read_json, reading, write_text
+from aotlab.utils.files import MALFORMED, read_json, reading, write_text
 from aotlab.utils.locks import locked, remove_leftovers
 
 CLASSES = "classes.json"
@@ -64,9 +64,9 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.exists():
         return {}
-    advice = "move or delete it"
-    with reading(path, advice):
-        ids: dict[str, int] = dict(read_json(path, advice).items())
+    remedy = "move or delete it"
+    with reading(path, remedy, *MALFORMED):
+        ids: dict[str, int] = dict(read_json(path, remedy).items())
         if len({*ids.values()}) < len(ids) or not all(type(value) is int and value >= 0 for value in ids.values()):
             raise ValueError("ids are not different whole numbers from 0")
         return ids

@@ -106,14 +106,14 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if text.lstrip().startswith(("{", "[")) or path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                with reading(f"{path}, line {number}", "give a JSON object per line"):
+                with reading(f"{path}, line {number}", "give a JSON object per line", RecursionError):
                     row = json.loads(line)
                     if not isinstance(row, dict):
                         raise ValueError("expected an object")
                 yield number, row
         return
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-    with reading(path, "separate columns by commas, and several values of a column by ;"):
+    with reading(path, "separate columns by commas, and several values of a column by ;", csv.Error):
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         if len({*reader.fieldnames}) < len(reader.fieldnames):
             raise ValueError(f"a header of {', '.join(reader.fieldnames)}; expected each column once")

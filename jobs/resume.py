@@ -20,8 +20,9 @@ from aotlab.jobs.outputs import StoredPrediction
 from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, remove, write_bytes
+from aotlab.networks.weights.checkpoints import load_pickle
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import MALFORMED, prefix_errors, reading, remove, require_file, write_bytes
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 
 log = logging.getLogger(__name__)
@@ -58,17 +59,16 @@ class ResumingTracker(TimedTracker):
     def load(self) -> bool:
         """Restore the tracker; return false if a file is damaged or missing."""
         try:
-            with reading(self._path, CHECKPOINT.remedy):
-                content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
-                last, confidence, cuts = int(content["last"]), content["confidence"], list(content["cuts"])
-                for index in confidence:
-                    path = self._mask_path(index)
-                    require(path.is_file(), f"{path}: no such file; {CHECKPOINT.remedy}")
+            with reading(self._path, CHECKPOINT.remedy, RuntimeError, *MALFORMED):
+                content = unwrap(CHECKPOINT, load_pickle(self._path))
+            for index in content["confidence"]:
+                require_file(self._mask_path(index), CHECKPOINT.remedy)
+            with prefix_errors(self._path):
                 self.tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)
             return False
-        self._last, self._confidence, self._cuts = last, confidence, cuts
+        self._last, self._confidence, self._cuts = content["last"], content["confidence"], content["cuts"]
         return True
 
     @property

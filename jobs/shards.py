@@ -41,7 +41,7 @@ def _read_scheduler() -> Shard:
     shards = []
     if "SLURM_ARRAY_TASK_ID" in os.environ:  # --array=1-15:2 counts from 1 in steps of 2
         first, last, count = (read_count(f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "COUNT"))
-        step = read_count("SLURM_ARRAY_TASK_STEP", minimum=1)
+        step = read_count("SLURM_ARRAY_TASK_STEP")
         if (last - first) // step + 1 != count:
             raise InputError(f"array of {count} tasks from {first} to {last}: must be a range such as --array=0-15")
         shards.append(Shard((read_count("SLURM_ARRAY_TASK_ID") - first) // step, count))

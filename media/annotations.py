@@ -15,7 +15,7 @@ from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import prefix_errors, read_json, reading, require_file, write_text
+from aotlab.utils.files import MALFORMED, prefix_errors, read_json, reading, require_file, write_text
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -152,7 +152,7 @@ def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
     tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
     if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
         return None
-    with reading(path):
+    with reading(path, "export it again", *MALFORMED):
         return parse_coco(tree, video)
 
 

@@ -80,7 +80,9 @@ def drop_messages() -> None:
 
 def open_video(path: Path) -> av.container.InputContainer:
     """Open a video file; raise `InputError` if it cannot be decoded."""
-    with reading(path, "give a complete video file, not a playlist"):
+    import av
+
+    with reading(path, "give a complete video file, not a playlist", av.FFmpegError):
         container = open_container(os.path.abspath(path))  # FFmpeg reads "12:30.mp4" as a protocol
     require_decoder(container, str(path), images=False)
     return container

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
+from aotlab.media.images import DECODER_ERRORS, open_image, parse_png_depth, read_image, warn_about_orientation
 from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import is_file_name, reading
 
@@ -78,7 +78,7 @@ def _read_exr(path: Path) -> np.ndarray:
     require_extra("images", "OpenEXR")
     import OpenEXR
 
-    with reading(path, RESAVE_ADVICE):
+    with reading(path, "save it again", *DECODER_ERRORS):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
             data_window, display_window = (
@@ -116,7 +116,7 @@ class TiffStack:
 
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
         self.path, self._lock = path, threading.Lock()
-        with reading(path, RESAVE_ADVICE):
+        with reading(path, "save it again", *DECODER_ERRORS):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 # opened with the first series; only regular files of the folder may be
@@ -139,7 +139,7 @@ class TiffStack:
         """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
         frame, every = slice(index, index + 1), slice(None)
         part = tuple(frame if axis == self._frame_axis else every for axis in self._axes)
-        with reading(self.path, RESAVE_ADVICE), self._lock:
+        with reading(self.path, "save it again", *DECODER_ERRORS), self._lock:
             if self._values is not None:
                 values = self._values[part]
                 values = values.astype(values.dtype.newbyteorder("="))

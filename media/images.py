@@ -1,6 +1,8 @@
 """Image files of 8 bits a channel, and the images of a folder."""
 
 import logging
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +21,7 @@ from aotlab.media.matching import (
     list_image_files,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, require_file
+from aotlab.utils.files import MALFORMED, reading, require_file
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PC
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
-RESAVE_ADVICE = "save it again"
+DECODER_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error, *MALFORMED)
+"""Errors of Pillow, tifffile and OpenEXR for damaged images, besides `OSError` and `ValueError`."""
 ORIENTATION = 0x0112
 """EXIF tag."""
 
@@ -36,24 +39,23 @@ ORIENTATION = 0x0112
 def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; the content determines the format, not the suffix.
 
-    Raises any error of a decoder, and `ValueError` for a TIFF with an orientation, which only Pillow would apply.
+    Raises `OSError`, `ValueError` or one of `DECODER_ERRORS` for a damaged image, and `ValueError` for a TIFF with an
+    orientation, which only Pillow would apply.
     """
     try:
         image = Image.open(source, formats=IMAGE_FORMATS)
     except UnidentifiedImageError as error:  # its message names Python objects
         raise ValueError("unknown image format") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
     if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         raise ValueError("a TIFF with an orientation; save it upright")
     return image
 
 
 @contextmanager
-def open_image(path: Path, advice: str = RESAVE_ADVICE) -> Iterator[Image.Image]:
-    """Yield an image; raise `InputError`, which ends with ``advice``, if it does not open or decode in the block."""
-    require_file(path, advice)
-    with reading(path, advice), decode_image(path) as image:
+def open_image(path: Path, remedy: str = "save it again") -> Iterator[Image.Image]:
+    """Yield an image; raise `InputError`, which ends with ``remedy``, if it does not open or decode in the block."""
+    require_file(path, remedy)
+    with reading(path, remedy, *DECODER_ERRORS), decode_image(path) as image:
         yield image
 
 

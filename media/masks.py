@@ -21,7 +21,7 @@ BLUR_EDGE_FRACTION = 0.5
 column: blurring draws each value as a line one pixel wide."""
 MAX_OBJECTS = 1000
 """Largest number of ids in a mask, to reject photos passed as masks."""
-MASK_ADVICE = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
+MASK_REMEDY = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
 
 
 def _voc_palette() -> np.ndarray:
@@ -55,7 +55,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
     path = Path(path)
-    with open_image(path, MASK_ADVICE) as image:
+    with open_image(path, MASK_REMEDY) as image:
         if not is_lossless(image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I"):

@@ -87,6 +87,8 @@ class StreamFrames(FrameSource):
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
+    import av
+
     subject, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
     if location.kind == "stdin":
         subject = "standard input"
@@ -104,7 +106,7 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     threading.Thread(target=work, name="opener", daemon=True).start()
     if not wait([result], timeout).done:
         raise InputError(f"{subject}: no frame within {timeout:g} seconds; check the source or the timeout")
-    with reading(subject, "check the source"):
+    with reading(subject, "check the source", av.FFmpegError):
         return result.result()
 
 

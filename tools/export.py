@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from click import UsageError
@@ -23,7 +24,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, number_type, option
-from aotlab.utils.errors import require_extra, require_module
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.numbers import Range
 
 
@@ -133,7 +134,7 @@ def require_packages(provider: str | None, *, calibrate: bool) -> None:
 
     require_extra("export", *ONNX_PACKAGES)
     if calibrate or provider is not None:
-        require_module("aotlab_runtime", "./runtime in a checkout")
+        require(find_spec("aotlab_runtime"), "aotlab_runtime must be installed; pip install ./runtime in a checkout")
     if provider is not None:
         require_extra("video", "cv2", "tqdm")
         from aotlab_runtime.graphs import require_provider

@@ -25,18 +25,18 @@ class RankFailure(RunStopped):
 
 
 @contextmanager
-def detect_lost_ranks(advice: str = "") -> Iterator[None]:
+def detect_lost_ranks(remedy: str = "") -> Iterator[None]:
     """Raise `RankFailure` if an exchange between ranks fails in the block, unless memory ran out."""
     try:
         yield
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        raise RankFailure(f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}") from error
+        raise RankFailure(f"lost contact between ranks ({_format_error(error)}){remedy and f'; {remedy}'}") from error
 
 
 def _format_error(error: Exception) -> str:
-    """Return the message of a PyTorch communication error without source file and advice."""
+    """Return the message of a PyTorch communication error without source file and explanation."""
     first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).partition("\n")[0])
     return re.split(r"\. (?=[A-Z])", first)[0].strip() or type(error).__name__
 
@@ -70,12 +70,12 @@ class Distributed:
             self.gather(None)
             yield
 
-    def gather(self, item: Any, advice: str = "") -> list[Any]:
-        """Return the items of all ranks in order of rank; every rank must call it. ``advice``: end of an error."""
+    def gather(self, item: Any, remedy: str = "") -> list[Any]:
+        """Return the items of all ranks in order of rank; every rank must call it. ``remedy``: end of an error."""
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
-        with detect_lost_ranks(advice):
+        with detect_lost_ranks(remedy):
             dist.all_gather_object(items, item)
         return items
 
@@ -92,7 +92,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         InputError: the device is not usable, or torchrun's variables are incomplete.
         RunStopped: the processes cannot join, or the block of one of several ranks raised `InputError`.
     """
-    ranks = read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
+    ranks = read_count("WORLD_SIZE") if "WORLD_SIZE" in os.environ else 1
     if ranks == 1:
         yield Distributed(pick_device(device))
         return

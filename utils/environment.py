@@ -24,11 +24,8 @@ def prepare_torch() -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
-def read_count(name: str, minimum: int = 0) -> int:
-    """Return an integer that a scheduler sets; raises `InputError` if it is not one of ``minimum`` or more."""
+def read_count(name: str) -> int:
+    """Return a count that a scheduler sets; raises `InputError` if it is missing or not a whole number."""
     text = os.environ.get(name, "")
-    require(
-        text.isdecimal() and int(text) >= minimum,
-        f"environment variable {name}={text}: not a whole number of {minimum} or more; set or unset it",
-    )
+    require(text.isdecimal(), f"environment variable {name}={text}: not a whole number; set or unset it")
     return int(text)

@@ -44,10 +44,10 @@ class RunStopped(RuntimeError):  # noqa: N818
         self.signal_number = signal_number
 
 
-def suggest(word: str, names: Iterable[str], advice: str = "") -> str:
-    """Return a question with the most similar name, or ``advice``."""
+def suggest(word: str, names: Iterable[str], remedy: str = "") -> str:
+    """Return a question with the most similar name; ``remedy`` if none is similar."""
     matches = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {matches[0]}?" if matches else advice
+    return f"did you mean {matches[0]}?" if matches else remedy
 
 
 def require(condition: object, message: str) -> None:
@@ -63,21 +63,24 @@ def output_exists_error(output: Path, content: str, *, forceable: bool = False) 
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
-    """Raise `InputError`, with the most similar choice and the first `MAX_CHOICES`, unless the value is one of them."""
+    """Raise `InputError`, ``NAME VALUE: not one of …; did you mean …?``, unless the value is one of the choices.
+
+    ``name`` is that of the argument or setting, as Python callers write it; options with dashes are `Choice`.
+    """
     if value not in choices:  # the similar choice takes milliseconds to find
         raise InputError(f"{name} {describe_wrong_choice(value, choices)}")
 
 
 def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
-    """Return the end of a message about a value that is not one of the choices, with the most similar one."""
+    """Return a message about a value that is not one of the choices: the first ones, and the most similar one."""
     remedy = suggest(str(value), map(str, choices))
     expected = join_truncated([*choices], MAX_CHOICES)
-    return f"must be one of {expected}, got {shorten(value, 80)}{remedy and f'; {remedy}'}"
+    return f"{shorten(value, 80)}: not one of {expected}{remedy and f'; {remedy}'}"
 
 
-MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
+MEMORY_REMEDY = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
-"""Fragments of out-of-memory messages; the last one is for libraries that cannot be loaded."""
+"""Parts of the messages of allocators, and of the loader of shared libraries, about a lack of memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -89,23 +92,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return by_type or by_message
 
 
-def require_module(module: str, requirement: str) -> None:
-    """Check that a module is installed; raises `InputError` with the argument of pip install if not."""
-    require(find_spec(module), _format_missing(module, requirement))
-
-
 def require_extra(extra: str, *modules: str) -> None:
     """Check that the modules of an extra, or only ``modules``, are installed; raises `InputError` if not."""
     for module in modules or EXTRAS[extra]:
-        require_module(module, f"'aotlab[{extra}]'")
+        require(find_spec(module), _format_missing(module, extra))
 
 
 def describe_missing_module(module: str) -> str | None:
     """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if top in modules), None)
-    return None if extra is None else _format_missing(top, f"'aotlab[{extra}]'")
+    return None if extra is None else _format_missing(top, extra)
 
 
-def _format_missing(module: str, requirement: str) -> str:
-    return f"{module} must be installed for this; pip install {requirement}"
+def _format_missing(module: str, extra: str) -> str:
+    return f"{module} must be installed for this; pip install 'aotlab[{extra}]'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -16,16 +15,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
+from aotlab.utils.errors import InputError, is_out_of_memory, require
+from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-log = logging.getLogger(__name__)
-
 MAX_NAME_BYTES = 255
-PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
-"""Errors of the program, not of a file."""
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+"""Errors of parsers that use values of JSON or XML whose types, lengths or fields are not as expected."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
 NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -64,9 +62,9 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except caught as error:
-        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
-        remedy = "free space or " if number in NO_SPACE_ERRNOS else ""
-        raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error
+        remedy = "free space or " if getattr(error, "errno", None) in NO_SPACE_ERRNOS else ""
+        message = f"{path}: cannot be written ({describe_error(error)}); {remedy}choose another folder"
+        raise InputError(message) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -113,24 +111,27 @@ def is_file_name(name: object) -> bool:
 
 
 @contextmanager
-def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
-    """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); ADVICE``.
+def reading(subject: object, remedy: str = "export it again", *errors: type[Exception]) -> Iterator[None]:
+    """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); REMEDY``.
 
-    ``subject`` is usually the path. Parsers in the block raise `ValueError` with the reason, and need not
-    check fields. An `InputError` keeps its own advice.
+    These are `OSError`, `EOFError` and `ValueError`, which parsers raise with the reason. An `InputError` keeps its
+    remedy.
+
+    Args:
+        subject: usually the path.
+        errors: further types of errors: those of a library that reads the file; `MALFORMED` if the block takes values
+            from JSON without checking their types.
     """
+    caught: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, *errors)
     try:
         with prefix_errors(subject):
             yield
-    except (InputError, *PROGRAM_ERRORS):
+    except InputError:
         raise
-    except Exception as error:  # each library has its own
-        is_own_bug = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
-        if is_own_bug or is_out_of_memory(error):
+    except caught as error:
+        if is_out_of_memory(error):
             raise
-        if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
-            log.debug("%s: not readable", subject, exc_info=error)
-        raise InputError(f"{subject}: not readable ({describe_error(error)}); {advice}") from error
+        raise InputError(f"{subject}: not readable ({describe_error(error)}); {remedy}") from error
 
 
 @contextmanager
@@ -146,10 +147,8 @@ def prefix_errors(subject: object) -> Iterator[None]:
 
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
-    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, AttributeError | IndexError | TypeError):  # Python's words help nobody; the log has them
-        text = "a value of an unexpected type or length"
-    return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
+    text = getattr(error, "strerror", None) or shorten(error, 200) or type(error).__name__
+    return f"missing {text}" if isinstance(error, KeyError) else text
 
 
 def sibling_path(source: Path, ending: str) -> Path:
@@ -165,9 +164,9 @@ def base_name(source: Path) -> str:
     return source.name if os.path.isdir(source) else source.stem
 
 
-def require_file(path: Path, advice: str) -> None:
+def require_file(path: Path, remedy: str) -> None:
     """Raise `InputError` unless a path is a regular file."""
-    require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {advice}")
+    require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {remedy}")
 
 
 def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
@@ -177,17 +176,17 @@ def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
         raise InputError(f"{missing[0]}: no such file{others}; {reason}")
 
 
-def read_text(path: Path, advice: str) -> str:
-    """Read a small UTF-8 file; raises `InputError`, which ends with ``advice``, if it is missing or not text."""
-    require_file(path, advice)
-    with reading(path, advice):
+def read_text(path: Path, remedy: str) -> str:
+    """Read a small UTF-8 file; raises `InputError`, which ends with ``remedy``, if it is missing or not text."""
+    require_file(path, remedy)
+    with reading(path, remedy):
         return path.read_text(encoding="utf-8-sig")
 
 
-def read_json(path: Path, advice: str = "export it again") -> Any:
+def read_json(path: Path, remedy: str = "export it again") -> Any:
     """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing or not JSON."""
-    require_file(path, advice)
-    with reading(path, advice):
+    require_file(path, remedy)
+    with reading(path, remedy, RecursionError):
         return json.loads(path.read_bytes().decode("utf-8-sig"))
 
 

@@ -69,7 +69,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 def locked_output(folder: Path) -> Iterator[None]:
     """Lock an output folder for a run; create it and its parents, and remove empty ones afterwards.
 
-    Raises as `locked`, or if the folder is not writable.
+    Raises `InUseError` if another process has locked it, and `InputError` if it cannot be written.
     """
     created = [path for path in (folder, *require_writable(folder).parents) if not path.exists()]
     make_folder(folder)

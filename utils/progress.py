@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -14,19 +14,12 @@ LINE_SECONDS = 30
 
 
 class _LineStream:
-    """Text stream that writes each repaint of a bar as a line."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    """Text stream that writes each repaint of a bar as a line on stderr."""
 
     def write(self, text: str) -> None:
         """Write a bar without its cursor movements."""
-        text = text.strip("\r\n ")
-        if text:
-            self.stream.write(text + "\n")
-
-    def flush(self) -> None:
-        self.stream.flush()
+        if text := text.strip("\r\n "):
+            sys.stderr.write(f"{text}\n")
 
 
 def progress_bar(
@@ -50,7 +43,7 @@ def progress_bar(
         unit=unit,
         desc=title,
         disable=total == 0 or not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),
-        file=sys.stderr if terminal else _LineStream(sys.stderr),  # type: ignore[arg-type]
+        file=sys.stderr if terminal else _LineStream(),  # type: ignore[arg-type]
         mininterval=0.2 if terminal else LINE_SECONDS,
         delay=0 if terminal else LINE_SECONDS,
         dynamic_ncols=terminal,

@@ -13,7 +13,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import read_videos
 from aotlab.media.matching import order_names
-from aotlab.utils.files import raise_if_missing, read_json, reading, require_file_name
+from aotlab.utils.files import MALFORMED, raise_if_missing, read_json, reading, require_file_name
 
 MAX_TRACKS = 65534
 """Largest number of tracks in a sequence; ids are 16-bit."""
@@ -46,7 +46,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with reading(path):
+    with reading(path, "export it again", *MALFORMED):
         return [
             parse_sequence(entry, str(path))
             for entry in read_json(path, "expected BURST's annotations there")["sequences"]

@@ -11,7 +11,14 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video, requi
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
+from aotlab.utils.files import (
+    MALFORMED,
+    raise_if_missing,
+    read_json,
+    read_text,
+    reading,
+    require_file_name,
+)
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -167,7 +174,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
     path = next(filter(Path.is_file, files), files[0])
-    require_file(path, known)
+    require(path.is_file(), f"{path}: no such file; {known}")
     return path
 
 
@@ -195,7 +202,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
     tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path):
+    with reading(path, "export it again", *MALFORMED):
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
@@ -213,7 +220,7 @@ def read_objects(
     """
     items = []
     for object_id, entry in objects.items():
-        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}", "export it again", *MALFORMED):
             if not 0 < int(object_id) < VOID:
                 raise ValueError("expected ids of 1 to 254")
             items.append(read(int(object_id), entry))

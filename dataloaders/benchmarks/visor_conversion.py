@@ -19,7 +19,7 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, reading, remove, require_file_name, write_bytes, write_text
+from aotlab.utils.files import MALFORMED, read_json, reading, remove, require_file_name, write_bytes, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
@@ -105,7 +105,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
     tree = read_json(path)
-    with reading(path):
+    with reading(path, "export it again", *MALFORMED):
         for entry in sorted(
             tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
@@ -170,7 +170,7 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     """Add sequences to the lists of a split and to the names of their objects."""
     mapping = output / f"{split}_data_mapping.json"
     earlier = read_json(mapping) if mapping.is_file() else {}
-    with reading(mapping):
+    with reading(mapping, "export it again", *MALFORMED):
         names = dict(sorted({**earlier, **names}.items()))
     lists: dict[str, list[str]] = {split: list(names)}
     if split == "val":

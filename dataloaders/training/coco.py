@@ -13,7 +13,8 @@ from aotlab.dataloaders.training.sets import LabeledImage
 from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle
-from aotlab.utils.files import read_json, reading
+from aotlab.utils.files import MALFORMED, read_json, reading
+from aotlab.utils.numbers import MAX_SIDE
 
 MIN_AREA = 500
 """Area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps."""
@@ -29,7 +30,7 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
     crowds = [(VOID, item) for item in items if item.get("iscrowd")]
     mask = np.zeros(size, dtype=np.uint8)
     for object_id, item in (*crowds, *enumerate(objects, start=1)):
-        with reading(f"{source}: annotation {item['id']} cannot be drawn"):
+        with reading(f"{source}: annotation {item['id']} cannot be drawn", "export it again", *MALFORMED):
             segmentation = drop_short_polygons(item["segmentation"])
             if segmentation != []:
                 mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
@@ -49,7 +50,7 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
         folder = folder if folder.is_dir() and ".." not in name.split("/") else images
         return folder, set(os.listdir(folder))
 
-    with reading(instances):
+    with reading(instances, "export it again", *MALFORMED):
         tree = read_json(instances)
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:
@@ -60,6 +61,8 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
             parent, _, name = image["file_name"].rpartition("/")
             (folder, names), items = list_folder(parent), annotations[image["id"]]
             size = int(image["height"]), int(image["width"])
+            if not all(0 < side <= MAX_SIDE for side in size):
+                raise ValueError(f"{name} of {size[1]}×{size[0]} pixels")
             if name in names and not all(item["iscrowd"] for item in items):
                 reader = partial(draw_annotations, size, json.dumps(items).encode())
                 labeled_images.append(LabeledImage(folder / name, instances, reader))

@@ -20,7 +20,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed
-from aotlab.utils.errors import MEMORY_ADVICE, InputError
+from aotlab.utils.errors import MEMORY_REMEDY, InputError
 from aotlab.utils.progress import progress_bar
 
 
@@ -112,7 +112,7 @@ def _run_videos(
         for video in videos:
             frames_before = bar.n
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
-            with collect_failure(evaluation.failures, video.name, "skipped", MEMORY_ADVICE):
+            with collect_failure(evaluation.failures, video.name, "skipped", MEMORY_REMEDY):
                 require_readable([video])
                 record = records.finished(video)
                 if record is not None:

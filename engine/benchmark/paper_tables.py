@@ -13,7 +13,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import require, require_choice, suggest
-from aotlab.utils.files import read_text, reading
+from aotlab.utils.files import MALFORMED, read_text, reading
 from aotlab.utils.text import align_columns
 
 TABLES = ROOT / "configs" / "tables"
@@ -115,7 +115,7 @@ def load_table(table: str | Path) -> PaperTable:
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
     remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, remedy), str(path))}
-    with reading(path, f"the tables are {', '.join(names)}"):
+    with reading(path, f"the tables are {', '.join(names)}", *MALFORMED):
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]
         ]

@@ -15,6 +15,7 @@ import numpy as np
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt, find_box
 from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.files import reading
 
 DEFAULT_EDGE = 1024
 """Longer edge of the encoder's image in pixels, if the input size is free."""
@@ -114,7 +115,5 @@ class OnnxSegmenter(PromptSegmenter):
 def _open_session(path: Path) -> Any:
     import onnxruntime
 
-    try:
+    with reading(path, "give an ONNX model", Exception):  # onnxruntime's errors have no common class
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error

@@ -54,7 +54,7 @@ from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, sha256
+from aotlab.utils.files import MALFORMED, reading, sha256
 from aotlab.utils.numbers import COUNT, POSITIVE_COUNT
 from aotlab.utils.text import shorten
 from aotlab.utils.versioned_files import unwrap, wrap
@@ -393,12 +393,12 @@ class Tracker:
             InputError: a state of another precision, other weights, settings or ``optimize``, or damaged; the tracker
                 is unchanged.
         """
-        with reading("tracker state", TRACKER_STATE.remedy):
+        with reading("tracker state", TRACKER_STATE.remedy, RuntimeError, *MALFORMED):
             content = unwrap(TRACKER_STATE, state)
-            saved_fingerprint = content["fingerprint"]
-            for name, value in self.fingerprint.items():  # precision first: it changes weights too
-                require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
-            self.state = VideoState.from_state_dict(content, self.config, self.device)
+        saved_fingerprint = content["fingerprint"]
+        for name, value in self.fingerprint.items():  # precision first: it changes weights too
+            require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
+        self.state = VideoState.from_state_dict(content, self.config, self.device)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

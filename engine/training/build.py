@@ -58,7 +58,7 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
         f"{subject}: torchvision has no weights of this encoder; give a file of {name} weights, or null",
     )
     weights = None if source == "torchvision" else read_weights(resolve_weights(source))
-    with reading(subject, f"give a file of {name} weights, or null"):
+    with reading(subject, f"give a file of {name} weights, or null", RuntimeError):
         if weights is None:
             weights = encoder.torchvision_weights.get_state_dict(progress=True)  # type: ignore[union-attr]
         load_encoder_weights(encoder, weights)

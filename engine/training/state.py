@@ -21,9 +21,10 @@ from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
+from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import reading, write_bytes
+from aotlab.utils.files import MALFORMED, reading, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -193,8 +194,8 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     path = next(iter(list_saved_states(output)), None)
     if path is None:
         return None
-    with reading(path, "delete it to resume from the one before it"):
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    with reading(path, "delete it to resume from the one before it", *MALFORMED):
+        content: dict[str, Any] = load_pickle(path)
         settings, index = content["config"], content["phase"]
     saved_settings = flatten_settings(build_config(settings, f"{path}: its settings"), index)
     current_settings = flatten_settings(config, index)

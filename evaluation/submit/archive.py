@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
-from aotlab.media.images import decode_image
+from aotlab.media.images import DECODER_ERRORS, decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
@@ -48,7 +48,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
         for name, path in frames:
             bar.update()
             try:
-                with reading(path, "save it again"):
+                with reading(path, "save it again", *DECODER_ERRORS):
                     content = standardize_mask(path, *sizes_and_ids[name])
                 add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
             except InputError as error:

@@ -11,7 +11,7 @@ from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
-from aotlab.utils.files import read_json, reading, write_text
+from aotlab.utils.files import MALFORMED, read_json, reading, write_text
 
 
 def write_burst(results: BenchmarkResults, output: Path) -> int:
@@ -52,7 +52,7 @@ def _select_sequences(
     tree: Any, annotations: Path, names: Collection[str]
 ) -> Iterator[tuple[Mapping[str, Any], BurstSequence]]:
     """Yield the entries of the sequences with these names, as stored and parsed."""
-    with reading(annotations):
+    with reading(annotations, "export it again", *MALFORMED):
         for entry in tree["sequences"]:
             sequence = parse_sequence(entry, str(annotations))
             if sequence.name in names:

@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -132,7 +133,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights, if asked for, and the metadata of a file: settings and model card of ours, else nothing."""
-    with reading(path, "download or train it again"):
+    with reading(path, "download or train it again", SafetensorError):
         if not is_safetensors(path):
             return _read_pth(path) if weights else {}, {}
         with safe_open(path, framework="pt") as opened:
@@ -148,29 +149,32 @@ def is_safetensors(path: Path) -> bool:
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
     """Return the weights of a published file: under ``state_dict``, ``model``, or the file itself."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles of other protocols
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # damaged files cause errors of any kind
-        # PyTorch's message describes how to load the file unsafely
-        raise ValueError(
-            f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
-        ) from None
+    content = load_pickle(path)
     if isinstance(content, Mapping) and {"model", "ema", "optimizer"} <= content.keys():
         raise InputError(
             f"{path}: the state of a training run, not its weights; give PHASE.safetensors or best.safetensors of "
             f"{path.absolute().parents[1]}"
         )
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
+    if isinstance(content, Mapping):
+        held = map(content.get, ("state_dict", "model"))
+        content = next((weights for weights in held if isinstance(weights, Mapping)), content)
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError("not a dict of tensors, or one under 'state_dict'")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def load_pickle(path: Path) -> Any:
+    """Return the content of a file of `torch.save`; raises `ValueError` if it is damaged or not only data."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged files cause errors of any kind
+        # PyTorch's message describes how to load the file unsafely
+        problem = f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
+        raise ValueError(problem) from None
 
 
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from aotlab.utils.errors import require
+from aotlab.utils.errors import require_choice
 
 PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
 
@@ -41,5 +41,5 @@ def list_published_weights() -> dict[str, PublishedWeights]:
 def find_published_weights(name: str) -> PublishedWeights:
     """Return the published checkpoint of this name."""
     table = list_published_weights()
-    require(name in table, f"{name}: unknown published weights; names are {', '.join(table)}")
+    require_choice(name, table, "weights")
     return table[name]

@@ -162,7 +162,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
         return Path(address.removeprefix("file://"))
     from torch.hub import download_url_to_file
 
-    with reading(address, "check address and network"):
+    with reading(address, "check address and network", Exception):  # errors of HTTP libraries have no common class
         download_url_to_file(address, str(path))
     return path
 
@@ -172,7 +172,7 @@ def download_from_hub(address: str, file: str) -> Path:
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
     from huggingface_hub import hf_hub_download
 
-    with reading(address, "check address and network"):
+    with reading(address, "check address and network", Exception):  # as above
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
 
 
@@ -182,7 +182,7 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
 
     address = f"Google Drive, file {entry.google_drive}"
     log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
-    with reading(address, f"retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}"):
+    with reading(address, f"retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}", Exception):  # as above
         gdown.download(
             id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
         )

@@ -28,13 +28,13 @@ from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, load_pickle, save_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
-from aotlab.utils.files import atomic_path, reading, require_writable
+from aotlab.utils.files import MALFORMED, atomic_path, reading, require_writable
 from aotlab.utils.signals import stop_flag
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
 from research.bundled.prompt_settings import DEFAULT_RECIPE, PromptTraining, load_prompt_training
@@ -224,8 +224,8 @@ class PromptTrainer:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        with reading(path, "remove it to start again"):
-            content = torch.load(path, weights_only=True)
+        with reading(path, "remove it to start again", RuntimeError, *MALFORMED):
+            content = load_pickle(path)
             self.network.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]

@@ -25,7 +25,12 @@ from .tools.cli.options import (
     video_argument as video_argument,
 )
 from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
-from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_bytes, writing as writing
+from .utils.files import (
+    SYSTEM_FILES as SYSTEM_FILES,
+    read_json as read_json,
+    write_bytes as write_bytes,
+    writing as writing,
+)
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks

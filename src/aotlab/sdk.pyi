@@ -6,7 +6,7 @@ from .media.annotations import (
     read_annotations as read_annotations,
 )
 from .media.frames import FrameSource as FrameSource
-from .media.images import decode_image as decode_image
+from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.job_record import (
     JOB_RECORD as JOB_RECORD,
     JobRecord as JobRecord,
@@ -30,7 +30,7 @@ from .media.rle import (
 )
 from .media.region_matching import match_regions as match_regions
 from .tools.cli.command import command as command
-from .utils.files import atomic_path as atomic_path, reading as reading
+from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .jobs.classes import ObjectClasses as ObjectClasses
 from .jobs.inputs import FrameSelection as FrameSelection

@@ -43,7 +43,7 @@ OVERRIDES = {
     "model.stages.0.window.x=3": "aott: model.stages.0.window must be an integer, got {'x': 3}",
     "memory=5": "memory must be settings (key: value), got 5",
     "model.stages.0.window=8": "aott: model.stages.0.window must be odd or 0, got 8",
-    "model.method=deott": "must be one of aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot, got deott; did you",
+    "model.method=deott": "deott: not one of aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot; did you",
     "=1": "is written key=value",
     "name={": "name={: not readable as YAML (line 1: ",
     "model.stages.1.window=7": "model.stages.1: no such item; the list has 1, counted from 0",

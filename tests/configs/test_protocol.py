@@ -52,7 +52,7 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
 
 
 def test_unknown_protocol_rejected():
-    with pytest.raises(InputError, match=r"protocol must be one of bounded, published, got paper$"):
+    with pytest.raises(InputError, match=r"^protocol paper: not one of bounded, published$"):
         apply_protocol(load_config("aotl"), "paper")
 
 

@@ -40,7 +40,6 @@ def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number"),
     ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_MIN=: not a whole number"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
-    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_STEP": "0"}, "SLURM_ARRAY_TASK_STEP=0: not a whole number of 1"),
     ("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "auto: no variables"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "4/4: expected I/N"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_COUNT": "3"}, "array of 3 tasks from 1 to 7: must be a range such as"),

@@ -118,7 +118,7 @@ def test_colors_of_classes_rejected_without_the_studio(tmp_path, monkeypatch):
 
 
 def test_unknown_format_names_the_most_similar():
-    with pytest.raises(InputError, match=r"format must be one of coco.* got coko; did you mean coco\?"):
+    with pytest.raises(InputError, match=r"format coko: not one of coco.*; did you mean coco\?"):
         find_mask_writer("coko")
 
 

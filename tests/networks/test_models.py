@@ -174,7 +174,7 @@ def test_sine_positions_distinguish_tokens(sine):
     ([], {}, ["strides must begin with 16", "[]"]),
     ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
     ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
-    ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride must be one of 16, 8, 4", "12"]),
+    ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride 12: not one of 16, 8, 4"]),
     ([{"depth": 0}, {"stride": 8}], {}, ["only the last of several stages may have depth 0"]),
     ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
     ([{"dim": 128}], {}, ["model.stages.0.dim must be model.dim, 256, got 128"]),

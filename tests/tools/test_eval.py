@@ -93,7 +93,7 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 
 @pytest.mark.parametrize(("args", "words"), [
     ("--split train", "ImageSets/train.txt: no such file; lists here: test, val"),
-    ("--sequence beer", "sequence must be one of 1083_cut_tomato, 2001_fold_cloth, got beer$"),
+    ("--sequence beer", "sequence beer: not one of 1083_cut_tomato, 2001_fold_cloth$"),
     ("--new-objects", "new_objects: vost has no such option"),
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),

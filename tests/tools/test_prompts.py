@@ -196,7 +196,7 @@ def test_segmenter_is_opened_for_prompts_only(track, tmp_path, read_error_line):
     write_mask(tmp_path / "first.png", LABELS)
     options = "--segmenter", *map(str, files)
     assert track("--mask", str(tmp_path / "first.png"), *options) == 0
-    assert "a.onnx: cannot be loaded" in read_error_line(track(*BOXES, *options, "--force"))
+    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options, "--force"))
 
 
 def test_mask_command_writes_a_palette_png(video, capsys):

@@ -154,7 +154,7 @@ def test_missing_file_without_a_source_is_listed(small):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("columns:", "colums:", "unknown key colums"),
-    ("{model: A,", "{model: C,", "model must be one of A, B, got C"),
+    ("{model: A,", "{model: C,", "model C: not one of A, B"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
     ("title:", "  title:", "not readable as YAML"),

@@ -51,7 +51,7 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["train.sede=7"], "did you mean train.seed?"),
     (["train.seed=many"], "train.seed"),
     (["data.root=/nowhere"], "/nowhere: no such folder; expected data.root"),
-    (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
+    (["train.phases.0.sources=[{path: x, kind: davs}]"], "kind davs: not one of "),
     (["data.validation=[{path: drawn, kind: static}]"], "data.validation"),
     (["base=deaot"], "did you mean"),
 ])  # fmt: skip

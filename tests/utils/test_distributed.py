@@ -24,10 +24,10 @@ def join(monkeypatch, values):
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number of 1 or more"),
-    ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: not a whole number of 1 or more"),
-    ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number of 1 or more"),
-    ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number of 1 or more"),
+    ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number"),
+    ({**TWO, "WORLD_SIZE": "0", "MASTER_PORT": "1"}, "127.0.0.1:1: the processes cannot join there"),
+    ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number"),
+    ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number"),
     ({"WORLD_SIZE": "2"}, "environment variable RANK expected"),
     ({**TWO, "MASTER_PORT": "port"}, "127.0.0.1:port: the processes cannot join there"),
     (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),

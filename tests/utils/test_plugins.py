@@ -94,7 +94,7 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     with pytest.raises(aotlab.InputError, match=f"{name}: needs the package aotlab-studio; pip install ./studio"):
         find(name)
-    with pytest.raises(aotlab.InputError, match=r"must be one of .*coco.*, got viwer$"):
+    with pytest.raises(aotlab.InputError, match=r"viwer: not one of .*coco"):
         find("viwer")
 
 

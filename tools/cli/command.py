@@ -20,7 +20,7 @@ import click
 
 from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import (
-    MEMORY_ADVICE,
+    MEMORY_REMEDY,
     InputError,
     RunStopped,
     describe_missing_module,
@@ -207,7 +207,7 @@ def describe_failure(error: BaseException, prog_name: str) -> tuple[str, int] | 
         case ModuleNotFoundError() if missing := describe_missing_module(error.name or ""):
             return f"error: {missing}", 2
         case _ if is_out_of_memory(error):
-            return f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
+            return f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_REMEDY}", 1
         case OSError(filename=None) if error.errno in NO_SPACE_ERRNOS:
             return "stopped: an output has no space left; free space", 1
         case OSError() if error.filename is not None:

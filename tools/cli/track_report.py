@@ -58,8 +58,8 @@ def describe_run(job: Job, run: JobRun) -> str:
 def report_result(result: TrackResult, *, realtime: bool) -> int:
     """Print what was written and what went wrong; return the exit code."""
     if result.levels is not None:
-        advice = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
-        print(f"levels {result.levels}{advice}")
+        note = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
+        print(f"levels {result.levels}{note}")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     drops = f", {result.dropped_frames} skipped" if realtime else ""
     frames = format_count(result.frames, "frame")
@@ -84,8 +84,8 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
     if result.signal_number is not None:
-        advice = "; the same command resumes" if result.resumable else ""
-        print(f"interrupted: the results hold the first {frames}{advice}", file=sys.stderr)
+        remedy = "; the same command resumes" if result.resumable else ""
+        print(f"interrupted: the results hold the first {frames}{remedy}", file=sys.stderr)
         return SIGNAL_EXIT_BASE + result.signal_number
     return 0
 

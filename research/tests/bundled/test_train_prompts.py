@@ -212,7 +212,7 @@ def test_commands_of_the_bundled_card_exist():
     ("line", "message"),
     [
         ("step: 1", "step"),
-        ("precision: float8", "precision must be one of float32"),
+        ("precision: float8", "precision float8: not one of float32"),
         ("steps: many", "steps"),
         ("batch: 0", "batch must be"),
     ],

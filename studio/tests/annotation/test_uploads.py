@@ -49,7 +49,8 @@ def test_mask_is_uploaded_for_the_shown_frame(served):
     [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
      png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
      b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
-     zip_files({}), zip_files({"note.md": b"x"}), BROKEN_LZMA, zip_files({"1/00000.png": b"x", "2/00000.png": b"x"})],
+     zip_files({}), zip_files({"": b"x"}), zip_files({"note.md": b"x"}), BROKEN_LZMA,
+     zip_files({"1/00000.png": b"x", "2/00000.png": b"x"})],
 )  # fmt: skip
 def test_broken_upload_rejected_without_a_path(served, content):
     answer = post(served, content)

@@ -80,7 +80,7 @@ def test_split_is_refused_without_splits(name, tmp_path):
 
 
 def test_error_lists_data_sets_and_suggests_one():
-    with pytest.raises(InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"):
+    with pytest.raises(InputError, match=r"dataset davis2018: not one of davis2016.*; did you mean davis2017"):
         open_dataset("davis2018")
 
 

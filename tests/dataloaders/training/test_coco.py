@@ -108,6 +108,7 @@ def test_size_mismatch_with_json_rejected(root):
     '{"images": [], "annotations": [NaN]}', '{"info": {"a": 1', '{"images": [{"id": 1}]}',
     '{"annotations": [{"area": 900}]}', '{"images": [3]}',
     '{"images": [{"id": 7, "file_name": "7.jpg", "height": null, "width": 60}]}',
+    '{"images": [{"id": 1, "file_name": "a", "height": -1, "width": 8}], "annotations": []}',
 ])  # fmt: skip
 def test_malformed_json_rejected(root, text):
     (root / "annotations/instances_train2017.json").write_text(text)

@@ -160,7 +160,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     (["train.phases=[]"], "no phases"),
     (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
     (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
-    (["train.run=[vido]"], "got vido; did you mean video"),
+    (["train.run=[vido]"], "train.run vido: not one of video; did you mean video"),
     (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
     (["train.encoder_weights=torchvision"], r"torchvision has no weights of this .*give a file of tiny weights"),
     (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),

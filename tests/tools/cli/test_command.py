@@ -64,8 +64,8 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("convert m.png m.json", "Missing option '--to'. Choose from: coco, cvat, "),
     ("track c.mp4 --mask", "Option '--mask' requires an argument; see aotlab track --help"),
     ("track c.mp4 -zq", "No such option '-z'; see aotlab track --help"),
-    ("score --dataset davis2018 .", ", got davis2018; did you mean davis2017?"),
-    ("convert m.png m.json --to cocoa", ", got cocoa; did you mean coco?"),
+    ("score --dataset davis2018 .", "--dataset: davis2018: not one of "),
+    ("convert m.png m.json --to cocoa", "; did you mean coco?"),
     ("track c.mp4 --output=", "--output: empty; give a folder"),
     ("track c.mp4 --output FILE", "--output: Folder '{file}' is a file; see aotlab track --help"),
 ])  # fmt: skip

@@ -52,8 +52,8 @@ def merge_clips(
         parts["val"] = [video for video in videos if video.name in val_names]
     for part, part_videos in parts.items():
         if not part_videos:
-            advice = "; ".join([*problems, *notes]) or "give the --output of track --jobs, or change --split"
-            raise InputError(f"{folder}: no usable video for {part}; {advice}")
+            remedy = "; ".join([*problems, *notes]) or "give the --output of track --jobs, or change --split"
+            raise InputError(f"{folder}: no usable video for {part}; {remedy}")
     classes = merge_classes(folder, [video.annotations for video in videos])
     for video in videos:
         video.annotations.classes = classes

@@ -25,7 +25,7 @@ EXPORT = "export"
 EXPORT_RECORD = "export.json"
 """File that describes an export, in its folder; see `snapshot_for_export`."""
 FORMAT_VERSION = 10
-RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
+RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 
 class StoredVideo(Struct, omit_defaults=True):
@@ -54,7 +54,7 @@ class Header(Struct):
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY):
+    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, *sdk.MALFORMED):
         values = json.loads(content)
         version = values["version"]
         if version == FORMAT_VERSION:
@@ -135,10 +135,10 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
         sizes = [f"{item.count} frames, {item.size[1]}×{item.size[0]}" for item in (old.video, video)]
         if sizes[0] != sizes[1]:
             problem = f"made for a video of {sizes[0]}, this one has {sizes[1]}"
-            raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
+            raise InputError(f"{folder}: {problem}; {RENAMED_REMEDY}")
         if old.video.source != video.source and not same_video:
             problem = f"made for another video ({old.video.path[:200]}), whose content differs"
-            remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
+            remedy = f"{RENAMED_REMEDY}, or confirm that the masks fit (annotate --same-video)"
             raise InputError(f"{folder}: {problem}; {remedy}")
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:

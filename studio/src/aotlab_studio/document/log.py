@@ -226,7 +226,7 @@ class Log:
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
-            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):
+            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, *sdk.MALFORMED):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
@@ -248,7 +248,7 @@ class Log:
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
-        with sdk.reading("edit", "use other values"):
+        with sdk.reading("edit", "use other values", OverflowError):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(decode_record, contents))  # check that they can be read back
         with self._database.transaction() as connection:

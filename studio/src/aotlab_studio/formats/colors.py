@@ -58,7 +58,7 @@ def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | Non
         return None
     legend = read_legend(folder)
     for path in paths:
-        with sdk.reading(path, "save it as RGB"):
+        with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size)) is None:
                 raise ValueError("not in colors")
         regions += [replace(region, image=path) for region in parse_colors(image, legend)]
@@ -73,7 +73,7 @@ def read_legend(folder: Path) -> Legend:
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
             'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
-    with sdk.reading(path.name, "expected colors and class names"):
+    with sdk.reading(path.name, "expected colors and class names", *sdk.MALFORMED):
         return parse_legend(path)
 
 

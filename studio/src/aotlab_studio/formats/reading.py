@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
@@ -22,7 +21,7 @@ def read(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | sdk.Annotations |
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return _read_project(path, video)
-    with sdk.reading(path):
+    with sdk.reading(path, "export it again", *sdk.DECODER_ERRORS):
         return _parse(path, video)
 
 
@@ -36,10 +35,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return sdk.ParsedFile(regions)
         files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = []
-            for file in files:
-                with sdk.reading(file):
-                    trees.append(json.loads(file.read_bytes()))
+            trees = [internal.read_json(file) for file in files]
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0], size) is None:  # the core reads them
@@ -52,7 +48,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
-        tree = json.loads(path.read_bytes())
+        tree = internal.read_json(path)
         tasks = tree if isinstance(tree, list) else [tree]
         if tasks and all(map(is_task, tasks)):
             return parse_label_studio(tasks, size)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import replace
@@ -224,7 +226,8 @@ def _write(content: bytes, folder: Path) -> Path:
 
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or its folder of masks."""
-    with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
+    errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, IndexError)  # of an empty name
+    with sdk.reading("masks", "pack it again", *errors), zipfile.ZipFile(BytesIO(content)) as archive:
         members = [
             item
             for item in archive.infolist()
