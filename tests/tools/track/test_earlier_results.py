@@ -196,13 +196,6 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
     assert len([*out.glob("alpha/*.png")]) == 3
 
 
-def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
-    assert track(video, tmp_path, mask) == 0
-    assert track(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
-    assert "would overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
-
-
 def test_videos_of_same_size_and_time_differ_by_content(mask, tmp_path, capsys):
     for name in "ab":
         write_images(tmp_path / name / "raw", [np.full((32, 48, 3), ord(name), np.uint8)], "{:05d}.bmp")
