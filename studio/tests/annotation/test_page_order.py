@@ -157,20 +157,14 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     np.testing.assert_array_equal(new_page.labels(0), truth(0) == 1)
 
 
-def stay(page):
-    """Try to leave a page, which asks, and stay."""
-    with page.tab.expect_response("**/edits?*"):
-        assert not page.may_leave()
-
-
-@pytest.mark.parametrize("act", [lambda page: None, *slow(stay)])
-def test_undo_removes_the_stroke_before_it(new_page, act):
+def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
-    act(new_page)
+    with new_page.tab.expect_response("**/edits?*"):
+        assert not new_page.may_leave()
     wire.actions = ()
     wire.release()
     new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
@@ -447,6 +441,19 @@ def test_pointer_finishes_a_stroke_of_the_keyboard(page):
     page.drag((5, 5), (12, 5))
     drawn = page.labels(0)
     assert [drawn[12, 40], drawn[5, 8]] == [1, 1]
+
+
+def test_canceled_box_is_neither_kept_nor_sent_at_a_close(new_page, session):
+    wire = Wire(new_page, "suggest")
+    new_page.key("x")
+    new_page.stroke((37, 22), (53, 38))
+    wire.wait_held()
+    new_page.key("Escape")
+    new_page.may_leave()
+    wire.release()
+    new_page.wait_until(lambda: not session.document.snapshot.objects)
+    new_page.wait_idle()
+    assert not [url for url in new_page.requests if "/edits?" in url]
 
 
 @pytest.mark.slow
