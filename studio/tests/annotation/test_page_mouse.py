@@ -91,7 +91,6 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
-@pytest.mark.slow
 def test_marks_show_the_last_click(page, session, document):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
