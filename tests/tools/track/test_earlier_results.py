@@ -85,13 +85,6 @@ def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repe
     assert (0, snapshot(tmp_path / "out")) == before
 
 
-def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path):
-    assert track(video, tmp_path, mask) == 0
-    (video / NAMES[2]).write_bytes(b"broken")
-    assert track(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
-    assert list(read_largest_ids(tmp_path)) == NAMES
-
-
 def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()

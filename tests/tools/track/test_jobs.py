@@ -326,15 +326,6 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
-def test_only_the_clip_without_mask_fails(clips, out, capsys):
-    (clips / "a.png").unlink()
-    assert track(clips) == 1
-    assert "a.png, a.xml, a.json, a.masks next to it" in capsys.readouterr().err
-    assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
-    save(clips / "a.png", 1)
-    assert track(clips) == 0
-
-
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
     monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
@@ -377,6 +368,7 @@ def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     assert track(clips, "--dry-run") == 1
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
+    assert "put d.mask.png, d.png, d.xml, d.json, d.masks next to it" in streams.err
     assert "b.png: 16×16, but its frame is 48×32; give one of that size" in streams.err
     table = streams.out.splitlines()
     assert table[0].split() == ["video", "status", "frames", "fps", "size", "objects"]
