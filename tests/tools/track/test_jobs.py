@@ -336,13 +336,6 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
     assert caplog.text.count(f"a ({place}, line 2): no object before frame 1;") == 1
 
 
-@pytest.mark.parametrize("args", [[], ["--dry-run"]])
-def test_errors_of_a_clip_name_its_line(clips, capsys, args):
-    place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
-    assert track(place, *args) == 1
-    assert f"error: b ({place}, line 3): start 9: not among the frames" in capsys.readouterr().err
-
-
 def test_missing_files_are_warned_of_at_the_start(clips, repeater, caplog):
     rows = ["gone.mp4,gone.png,gone", f"{300 * 'n'}.mp4,a.png,long", "a,a.png,a"]
     assert track(write_jobs(clips, "video,masks,name", *rows)) == 1
@@ -383,10 +376,11 @@ def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
-def test_masks_beside_a_video_are_named_in_errors(clips, capsys):
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_errors_name_the_line_and_the_masks_beside_its_video(clips, capsys, args):
     (clips / "c.png").write_bytes(b"no mask")
     jobs = write_jobs(clips, "video", "c")
-    assert track(jobs, "--dry-run") == 1
+    assert track(jobs, *args) == 1
     assert "error: c (jobs.csv, line 2): masks next to the video: c.png: not" in capsys.readouterr().err.replace(
         f"{clips}/", ""
     )
