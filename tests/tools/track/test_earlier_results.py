@@ -18,7 +18,6 @@ from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import JobRecord
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.tools.track import main
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -45,17 +44,6 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert f"the results would overwrite {own}" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
     assert list(read_largest_ids(tmp_path)) == NAMES[:2]
-
-
-def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
-    photo = tmp_path / "out" / "prompt_masks" / "00000.png"
-    photo.parent.mkdir(parents=True)
-    photo.write_text("mine")
-    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
-    assert main(line) == 2
-    words = "already contains prompt_masks, which aotlab did not write; choose another"
-    assert words in capsys.readouterr().err
-    assert photo.read_text() == "mine"
 
 
 def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeater, monkeypatch):
