@@ -26,7 +26,6 @@ def test_subtract_button_erases(page):
     assert not page.labels(0).any()
 
 
-@pytest.mark.slow
 def test_box_that_removes_is_refused(page, one_object):
     page.tab.click("#subtract")
     page.key("x")
@@ -247,7 +246,6 @@ def test_click_is_previewed_if_it_adds(new_page):
     assert new_page.pixel(7, 7) == before
 
 
-@pytest.mark.slow
 def test_box_away_from_the_object_makes_a_new_one(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
