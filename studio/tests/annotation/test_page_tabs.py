@@ -284,7 +284,12 @@ def test_lost_connection_repeats_stored_edits_only(new_page):
     new_page.key("t")
     wire.wait_unsent()
     wire.hold_sent("")
+    wire.refuses = True
     wire.socket.close()
+    new_page.wait_status("No connection to the program")
+    new_page.key("t")
+    new_page.settle()
+    wire.refuses = False
     for action in ("describe", "review"):
         new_page.wait_until(lambda action=action: wire.list_sent(action)[1:])
     new_page.settle()
