@@ -168,11 +168,6 @@ def test_range_follows_the_order_of_frames():
         FrameSelection(video, 1, 9, by_name=True)
 
 
-def test_file_names_number_frames_of_a_described_video(video):
-    frames = FrameSelection(video, 11, by_name=True)
-    assert (frames.first, frames.last, frames.number(2)) == (1, 4, 12)
-
-
 def test_file_names_of_a_video_file_rejected():
     with pytest.raises(InputError, match=r"clip: not an image folder whose file names end .*; count"):
         FrameSelection(VideoInfo("clip", SIZE, LENGTH), by_name=True)

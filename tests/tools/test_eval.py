@@ -116,10 +116,6 @@ def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expec
     assert loaded == []
 
 
-def test_error_names_missing_data_set(run_expecting_error):
-    assert "--dataset: missing" in run_expecting_error(tool.main)
-
-
 def test_print_config_shows_the_bundled_settings(loaded, capsys):
     assert tool.main(["--print-config", "memory.every=3"]) == 0
     text = capsys.readouterr().out

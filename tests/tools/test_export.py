@@ -35,30 +35,36 @@ def save_clip(tmp_path):
     return save
 
 
-@pytest.mark.parametrize(("difference", "region", "precision", "message"), [
-    (0.0, 0.5, "float32", ""),
-    (float("nan"), 0.5, "float32", "expected at most 0.001; nothing was exported; please report it"),
-    (0.5, 0.495, "int8", ""),
-    (0.5, 0.47, "int8", "J of the graphs is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
-    (0.5, float("nan"), "int8", "J of the graphs is nan points below"),
+@pytest.mark.parametrize(("precision", "difference", "region", "message"), [
+    ("default", 0.0, 0.5, ""),
+    ("default", float("nan"), 0.5, "expected at most 0.001; nothing was exported; please report it"),
+    ("float32", 0.0, 0.5, ""),
+    ("int8", 0.5, 0.495, ""),
+    ("int8", 0.5, 0.47, "J of the graphs is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
+    ("int8", 0.5, float("nan"), "J of the graphs is nan points below"),
 ])  # fmt: skip
-def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message):
+def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, precision, difference, region, message):
     (tmp_path / "out").mkdir()
     clips = []
-    monkeypatch.setattr(export, "export_model", lambda *args, check, **settings: check(tmp_path))
+
+    def export_model(model, config, folder, options, *, check, **settings):
+        clips.append(options.calibration)
+        check(folder)
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)
         return Agreement(difference, 0.5, region, 0.5, 0.1, 0.1)
 
+    monkeypatch.setattr(export, "export_model", export_model)
     monkeypatch.setattr(verify, "verify_export", verify_export)
-    clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3) if precision == "int8" else []
+    _, _, *clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
+    clip_args = [] if precision == "default" else ["--precision", precision, *clip_args]
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *clip_args]) == (1 if message else 0)
     captured = capsys.readouterr()
     assert message in captured.err
     assert bool(message) == bool(captured.err)
     assert ("up to 9 frames in long-term memory" in captured.out) != bool(message)
-    assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
+    assert [len(clip) for clip in clips] == {"default": [0, 12], "float32": [0, 3], "int8": [3, 3]}[precision]
 
 
 @pytest.mark.parametrize(("empty_masks", "length", "expected"), [
@@ -71,25 +77,6 @@ def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, 
 def test_frames_after_the_calibration_are_verified(empty_masks, length, expected):
     clip = [(np.full((9, 9, 3), i, np.uint8), np.full((9, 9), i not in empty_masks)) for i in range(length)]
     assert [frame.max() for frame, _ in verify.select_clip(clip, (9, 9))] == [*expected]
-
-
-def test_float32_is_verified_on_the_given_clip(tmp_path, monkeypatch, save_clip):
-    (tmp_path / "out").mkdir()
-    clips = []
-
-    def export_model(model, config, folder, options, *, check, **settings):
-        clips.append(options.calibration)
-        check(folder)
-
-    def verify_export(*args, clip, **settings):
-        clips.append(clip)
-        return Agreement(0, 1, 1, 1, 0.1, 0.1)
-
-    monkeypatch.setattr(export, "export_model", export_model)
-    monkeypatch.setattr(verify, "verify_export", verify_export)
-    _, _, *calibrate = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
-    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *calibrate]) == 0
-    assert [len(clip) for clip in clips] == [0, 3]
 
 
 def test_clip_without_tracked_objects_verifies_nothing():

@@ -72,7 +72,7 @@ def fake_commands(monkeypatch):
     return calls
 
 
-def test_table_shows_ours_published_and_missing(small, fake_commands, tmp_path, capsys):
+def test_rows_run_eval_and_submit_and_are_shown(small, fake_commands, tmp_path, capsys):
     assert tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 1
     text = capsys.readouterr().out
     lines = [re.sub(" +", " ", line) for line in text.splitlines()]
@@ -81,10 +81,6 @@ def test_table_shows_ours_published_and_missing(small, fake_commands, tmp_path, 
     assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 |" in lines
     assert "- pretrain_models/a.safetensors: the shop" in lines
     assert (tmp_path / "out" / "small.md").read_text() == text
-
-
-def test_rows_run_eval_and_submit(small, fake_commands, tmp_path):
-    tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
     assert [call[0] for call in fake_commands] == ["eval", "eval", "submit"]
     first = fake_commands[0]
     assert first[first.index("--scales") + 1] == "1.0,1.3"

@@ -61,10 +61,6 @@ def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path
     assert sentence in run_expecting_error(main, "--config", RECIPE, *good, *overrides)
 
 
-def test_line_without_a_recipe_rejected(run_expecting_error):
-    assert "Missing option '--config'; see aotlab train --help" in run_expecting_error(main, "train.seed=7")
-
-
 @pytest.mark.slow
 def test_validation_changes_only_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []

@@ -22,8 +22,9 @@ from studio.tests.annotation.results import (
 from studio.tests.annotation.sessions import draw
 from tests.processes import wait_until
 
+pytestmark = needs_browser
 
-@needs_browser
+
 def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, results, batch):
     change_record(results / "a", status="failed", error="no mask")
     (results / "a" / "thumbnail.jpg").unlink()
@@ -61,7 +62,14 @@ def open_list(context, served, *, fixed_clock=False):
     return tab
 
 
-@needs_browser
+@pytest.fixture
+def tab(context, served_list):
+    """The list in a tab, under a name."""
+    tab = open_list(context, served_list)
+    yield tab
+    tab.close()  # the server's end would wait for it
+
+
 def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, served_list):
     (results / "b").rename(results / os.fsdecode(b"b\xff"))
     tab = open_list(context, served_list)
@@ -70,7 +78,6 @@ def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, serve
     tab.close()
 
 
-@needs_browser
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, batch, monkeypatch):
     asked = []
 
@@ -91,7 +98,6 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
     tab.close()
 
 
-@needs_browser
 def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, monkeypatch, make_batch, serve):
     monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
     for name in ("one", "two"):
@@ -115,7 +121,6 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
     tab.close()
 
 
-@needs_browser
 def test_accepted_clips_are_exported_once_from_the_list(context, results, served_list, batch):
     tab, requests = open_list(context, served_list), []
     tab.on("request", lambda request: requests.append(request.url))
@@ -136,7 +141,6 @@ def test_accepted_clips_are_exported_once_from_the_list(context, results, served
     tab.close()
 
 
-@needs_browser
 def test_page_reports_that_a_clip_was_tracked_again(context, served_list, results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
@@ -148,7 +152,6 @@ def test_page_reports_that_a_clip_was_tracked_again(context, served_list, result
     tab.close()
 
 
-@needs_browser
 def test_list_names_who_has_a_clip_open(context, served_list, batch):
     people = {"a": "Ann", "b": "", "c": "Bob"}
     with ExitStack() as uses:
@@ -164,7 +167,6 @@ def test_list_names_who_has_a_clip_open(context, served_list, batch):
         tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
 def test_clip_that_is_opened_without_a_name_asks_for_it(context, served_list):
     tab = context.new_page()
@@ -183,7 +185,6 @@ def test_clip_that_is_opened_without_a_name_asks_for_it(context, served_list):
     tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
 def test_list_keeps_focus_and_message_when_read_again(clock_context, served_list):
     tab = clock_context.new_page()
@@ -209,20 +210,16 @@ def press_next(tab):
     tab.wait_for_selector("#view[aria-busy=false]")
 
 
-@needs_browser
 @pytest.mark.slow
-def test_next_clip_opens_under_the_name_of_the_list(context, served_list, batch):
-    tab = open_list(context, served_list)
+def test_next_clip_opens_under_the_name_of_the_list(tab, batch):
     press_next(tab)
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
     tab.wait_for_selector("#clip-status >> text=in progress")
     assert find_clip(batch, "b").holder.startswith("Ann on")
-    tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
 def test_next_clip_skips_clips_that_need_no_work(context, served_list, batch):
     set_status(batch, "c", "Bob", "accepted")
@@ -239,10 +236,8 @@ def test_next_clip_skips_clips_that_need_no_work(context, served_list, batch):
     tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
-def test_list_names_who_rejected_a_clip(context, served_list):
-    tab = open_list(context, served_list)
+def test_list_names_who_rejected_a_clip(tab):
     press_next(tab)
     choose_status(tab, "rejected", note="dark")
     tab.wait_for_selector("#clip-status >> text=rejected")
@@ -251,13 +246,10 @@ def test_list_names_who_rejected_a_clip(context, served_list):
     assert "Ann" in tab.inner_text("#clips tr:has(.status:text('rejected')) td:last-child")
     assert tab.input_value("#person") == "Ann"
     assert find_violations(tab) == []
-    tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
-def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
-    tab = open_list(context, served_list)
+def test_list_keeps_a_note_that_is_typed(tab, batch):
     tab.click("[aria-label^='Status of c']")
     tab.keyboard.type("da")
     set_status(batch, "a", "Bob", "accepted")
@@ -273,10 +265,8 @@ def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
     wait_until(lambda: find_clip(batch, "c").note == "dark")
     with batch.use("c", "Ann") as session:
         assert [version.title for version in session.document.list_versions()] == ["rejected: dark"]
-    tab.close()
 
 
-@needs_browser
 def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch):
     tab = open_list(clock_context, served_list, fixed_clock=True)  # it is not read again by itself
     replace_results(results, "c", 3)
@@ -290,7 +280,6 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
     tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
 def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab = open_list(clock_context, served_list, fixed_clock=True)
@@ -321,9 +310,7 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab.close()
 
 
-@needs_browser
-def test_list_is_filtered_by_name_and_status(context, served_list):
-    tab = open_list(context, served_list)
+def test_list_is_filtered_by_name_and_status(tab):
     tab.wait_for_selector("#clips tr:nth-child(3)")
     tab.set_viewport_size({"width": 320, "height": 568})
     assert tab.evaluate("document.body.scrollWidth") == 320
@@ -335,10 +322,8 @@ def test_list_is_filtered_by_name_and_status(context, served_list):
     tab.goto(tab.url)  # as from a clip
     tab.wait_for_selector("#summary >> text=No clip matches")
     assert (tab.input_value("#search"), tab.input_value("#filter")) == ("B", "accepted")
-    tab.close()
 
 
-@needs_browser
 @pytest.mark.slow
 def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, monkeypatch):
     tab, held = open_list(context, served_list), []
@@ -351,9 +336,7 @@ def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, 
     tab.close()
 
 
-@needs_browser
-def test_list_keeps_an_unstored_note_over_a_filter(context, served_list):
-    tab = open_list(context, served_list)
+def test_list_keeps_an_unstored_note_over_a_filter(tab):
     may_leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     tab.click("[aria-label^='Status of c:']")
     tab.fill("dialog[open] input", "dark")
@@ -367,4 +350,3 @@ def test_list_keeps_an_unstored_note_over_a_filter(context, served_list):
     tab.click("dialog[open] button:text('Cancel')")
     tab.wait_for_selector("dialog[open]", state="detached")
     assert tab.evaluate(may_leave)
-    tab.close()

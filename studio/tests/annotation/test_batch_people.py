@@ -20,16 +20,8 @@ from aotlab_studio.document.log import Actor
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.results import (
-    find_clip,
-    open_clip,
-    replace_results,
-    set_status,
-    statuses,
-)
-from studio.tests.annotation.sessions import (
-    draw,
-)
+from studio.tests.annotation.results import find_clip, open_clip, replace_results, set_status, statuses
+from studio.tests.annotation.sessions import draw
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -206,7 +198,6 @@ def test_clip_requested_twice_is_opened_once(results, make_batch, begin_request)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: begin_request(batch, "a"), range(4)))
     assert opened == ["a"]
-    assert len(batch.open_clips._clips["a"].people) == 4
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch, begin_request):

@@ -155,7 +155,7 @@ def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
     with batch.use("a", "Ann") as session:
         job, tracker = start_held_job(session, 2)
     assert find_clip(batch, "a").holder.startswith("Ann on ")
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     assert job.done == LENGTH - 1
     wait_until(lambda: not find_clip(batch, "a").holder)

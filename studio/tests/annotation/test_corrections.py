@@ -67,7 +67,7 @@ def test_job_tracks_from_its_own_revision(session, document, direction, long_pau
     job = start_job(session, start, direction)
     wait_until(lambda: job.done >= 4)
     job.pause()
-    tracker.allow()
+    tracker.release_frames()
     wait_until(lambda: job.status == "paused")
     corrected = abs(start - 2)
     run_action(session, stroke(corrected, 50, 20))
@@ -201,7 +201,7 @@ def test_correction_does_not_track_cleared_frames(session, short_pause):
     job.stop(interrupt=True)
     wait_for(job)
     editing.clear_tracking(session.document, 3, 7)
-    tracker.allow()
+    tracker.release_frames()
     run_action(session, stroke(2, 50, 20))
     propagate(session)
     assert list_visible_frames(session) == [0, 1, 2]
@@ -322,7 +322,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     wait_until(lambda: session.runner.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
-    tracker.allow()
+    tracker.release_frames()
     job = run_job(session, 2)
     assert job.status == "done"
     assert job.layer.kind != "correction"
@@ -341,7 +341,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, ob
         run_action(session, {"do": "pause"})
     with outcome:
         run_action(session, stroke(8, 50, 20, object_id=object_id))
-    tracker.allow()
+    tracker.release_frames()
     if paused:
         wait_until(lambda: first.status == "paused")
         assert (session.runner.running_job, first.paused) == (first, True)
@@ -365,7 +365,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, document, short_pau
     assert session.runner.running_job is None
     assert list_outdated(document.snapshot)
     assert len(list_corrections(document.snapshot)) == 1
-    tracker.allow()
+    tracker.release_frames()
     run_action(session, stroke(8, 50, 20))
     wait_until_propagated(session)
     assert list_outdated(document.snapshot) == []
@@ -496,7 +496,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, document, sh
     tracker = hold(session, 0)
     run_action(session, {"do": "reset_frame", "frame": 5})
     assert list_outdated(document.snapshot) == [(1, 8)]
-    tracker.allow()
+    tracker.release_frames()
     wait_until_propagated(session)
     assert list_outdated(document.snapshot) == []
     np.testing.assert_array_equal(document.snapshot.labels(5), np.where(truth(5) == 1, 1, 0))
@@ -519,7 +519,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
     wait_until(lambda: bool(session.runner.running_job) == is_running)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
-    tracker.allow()
+    tracker.release_frames()
     propagate(session)
     for index in (*range(1, 4), *range(5, LENGTH)):
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])

@@ -1,7 +1,6 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
 from itertools import combinations, product
-from operator import attrgetter
 from unittest.mock import Mock
 
 import numpy as np
@@ -17,7 +16,6 @@ from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from,
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from aotlab_studio.utils.cache import LRUCache
 from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_titles, set_mask
 from tests.drawn_clips import draw_box
@@ -454,8 +452,9 @@ def test_upload_keeps_masks_of_a_protected_object(session, document, field):
         load_upload(document, 0, png(np.where(labels == 1, 1, 0)))
 
 
-def test_upload_larger_than_the_mask_cache_is_stored(document):
-    document.masks._cache = LRUCache(1, attrgetter("nbytes"))
+def test_upload_larger_than_the_mask_cache_is_stored(folder, reopen, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.document.masks.MASK_CACHE_BYTES", 1)
+    document = reopen(folder).document
     labels = np.zeros((40, 60), np.uint16)
     labels[:10], labels[10:20], labels[20:30] = 1, 2, 3
     load_upload(document, 0, png(labels))

@@ -293,7 +293,7 @@ def test_running_tracking_can_be_stopped_in_every_window(page, session, one_obje
         stop = page.tab.locator("#stop").bounding_box()
         assert stop["y"] + stop["height"] <= height
         page.tab.click("#stop")
-        tracker.allow()
+        tracker.release_frames()
         wait_for(job)
         page.tab.wait_for_selector("#job", state="hidden")
 

@@ -26,7 +26,6 @@ def test_subtract_button_erases(page):
     assert not page.labels(0).any()
 
 
-@pytest.mark.slow
 def test_box_that_removes_is_refused(page, one_object):
     page.tab.click("#subtract")
     page.key("x")
@@ -91,7 +90,6 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
-@pytest.mark.slow
 def test_marks_show_the_last_click(page, session, document):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
@@ -248,7 +246,6 @@ def test_click_is_previewed_if_it_adds(new_page):
     assert new_page.pixel(7, 7) == before
 
 
-@pytest.mark.slow
 def test_box_away_from_the_object_makes_a_new_one(page):
     page.key("x")
     page.drag((2, 2), (18, 18))

@@ -27,7 +27,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     page.key("t")
     page.wait_frame(3)
     job = session.runner.job
-    tracker.allow(1)
+    tracker.release_frames(1)
     page.wait_until(lambda: held)
     page.press(40, 5)
     for route in held:
@@ -39,7 +39,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     with page.done():
         page.lift(50, 5)
     job.stop()
-    tracker.allow()
+    tracker.release_frames()
     assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
 
 
@@ -157,20 +157,14 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     np.testing.assert_array_equal(new_page.labels(0), truth(0) == 1)
 
 
-def stay(page):
-    """Try to leave a page, which asks, and stay."""
-    with page.tab.expect_response("**/edits?*"):
-        assert not page.may_leave()
-
-
-@pytest.mark.parametrize("act", [lambda page: None, *slow(stay)])
-def test_undo_removes_the_stroke_before_it(new_page, act):
+def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
-    act(new_page)
+    with new_page.tab.expect_response("**/edits?*"):
+        assert not new_page.may_leave()
     wire.actions = ()
     wire.release()
     new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
@@ -312,24 +306,9 @@ def test_second_undo_shows_its_frame_too(new_page):
     new_page.tab.wait_for_selector("#strips[aria-valuenow='0']")
 
 
-@pytest.mark.slow
-def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
-    draw(session, 0, 1, 2)
-    wire = Wire(new_page, "merge_objects")
-    new_page.wait_objects(2)
-    new_page.key("2")
-    new_page.tab.click("#merge")
-    new_page.tab.click("dialog[open] .main")
-    wire.wait_held()
-    new_page.stroke((5, 5), (20, 5))
-    wire.release()
-    new_page.wait_until(lambda: new_page.labels(0)[5, 15])
-    assert new_page.labels(0)[5, 15] == 1
-    new_page.wait_selected("object 1")
-
-
-@pytest.mark.slow
-def test_late_merge_keeps_the_selection_and_the_stroke(new_page, session):
+@pytest.fixture
+def held_merge(new_page, session):
+    """The answer to the merge of object 2 into object 1, beside object 3, is held back."""
     draw(session, 0, 1, 2)
     editing.add_object(session.document)
     wire = Wire(new_page, "merge_objects")
@@ -338,9 +317,23 @@ def test_late_merge_keeps_the_selection_and_the_stroke(new_page, session):
     new_page.tab.click("#merge")
     new_page.tab.click("dialog[open] .main")
     wire.wait_held()
+    return wire
+
+
+@pytest.mark.slow
+def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, held_merge):
+    new_page.stroke((5, 5), (20, 5))
+    held_merge.release()
+    new_page.wait_until(lambda: new_page.labels(0)[5, 15])
+    assert new_page.labels(0)[5, 15] == 1
+    new_page.wait_selected("object 1")
+
+
+@pytest.mark.slow
+def test_late_merge_keeps_the_selection_and_the_stroke(new_page, held_merge):
     new_page.tab.click("#objects [name=select3]")
     new_page.press(5, 36)
-    wire.release()
+    held_merge.release()
     new_page.wait_idle()
     with new_page.done():
         new_page.lift(35, 36)
@@ -362,7 +355,7 @@ def test_pause_overtakes_a_box(new_page, session):
     new_page.wait_until(lambda: wire.list_sent("pause"))
     wire.release()
     new_page.key("Escape")
-    tracker.allow()
+    tracker.release_frames()
 
 
 def test_delete_removes_the_object_of_an_unsent_stroke(new_page, session):
@@ -449,6 +442,21 @@ def test_pointer_finishes_a_stroke_of_the_keyboard(page):
     assert [drawn[12, 40], drawn[5, 8]] == [1, 1]
 
 
+def test_canceled_boxes_are_neither_kept_nor_sent(new_page, session):
+    wire = Wire(new_page, "suggest")
+    new_page.key("x")
+    new_page.stroke((37, 22), (53, 38))
+    wire.wait_held()
+    new_page.stroke((20, 2), (35, 15))  # not sent yet
+    new_page.key("Escape")
+    new_page.may_leave()
+    wire.release()
+    new_page.wait_until(lambda: not session.document.snapshot.objects)
+    new_page.wait_idle()
+    assert len(wire.list_sent("suggest")) == 1
+    assert not [url for url in new_page.requests if "/edits?" in url]
+
+
 @pytest.mark.slow
 def test_escape_cancels_a_sent_box(new_page, session):
     draw(session, 0, 1)
@@ -459,15 +467,14 @@ def test_escape_cancels_a_sent_box(new_page, session):
     new_page.key("x")
     new_page.stroke((37, 22), (53, 38))
     wire.wait_held()
-    new_page.stroke((20, 2), (35, 15))  # not sent yet
     new_page.key("Escape")
     wire.release()
     new_page.wait_until(lambda: [*session.document.snapshot.objects] == [1])
     new_page.wait_idle()
-    assert (len(wire.list_sent("suggest")), job.stopped) == (1, False)
+    assert not job.stopped
     assert not new_page.tab.is_visible("#status.error")
     new_page.wait_objects(1)
     new_page.key("Escape")
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     assert wire.list_sent("stop")

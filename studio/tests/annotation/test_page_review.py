@@ -80,7 +80,7 @@ def test_error_stays_at_the_end_of_tracking(page, session):
     page.tab.wait_for_selector("#job:not([hidden])")
     page.tab.set_input_files("#load", __file__)
     page.wait_status("not readable")
-    tracker.allow()
+    tracker.release_frames()
     page.tab.wait_for_selector(".toast >> text=Tracking done:")
     page.wait_status("not readable")
 
@@ -93,13 +93,13 @@ def test_stroke_while_following_is_kept(page, session):
     page.wait_frame(3)
     job = session.runner.job
     page.press(40, 5)
-    tracker.allow(2)
+    tracker.release_frames(2)
     page.tab.wait_for_selector("#job-text:has-text('5 of')")
     with page.done():
         page.lift(50, 5)
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     page.tab.wait_for_selector("#job", state="hidden")
     page.settle()

@@ -124,12 +124,12 @@ def test_requests_after_a_lost_server_show_an_error(page, served):
     page.tab.evaluate(
         """() => {
             const status = document.getElementById('status');
-            window.said = [];
-            new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true });
+            window.messages = [];
+            new MutationObserver(() => window.messages.push(status.textContent)).observe(status, { childList: true });
         }"""
     )  # the next attempt to connect replaces a message
     page.tab.set_input_files("#load", __file__)
-    page.wait_until(lambda: any("did not answer" in text for text in page.tab.evaluate("window.said")))
+    page.wait_until(lambda: any("did not answer" in text for text in page.tab.evaluate("window.messages")))
 
 
 @pytest.mark.slow
@@ -276,6 +276,24 @@ def test_stroke_after_a_box_survives_a_lost_connection(new_page, session):
     new_page.wait_idle()
     assert ([*session.document.snapshot.objects], len(session.document.log.steps)) == ([1], 2)
     assert (new_page.labels(0)[[10, 38], [10, 10]] == 1).all()
+
+
+def test_lost_connection_repeats_stored_edits_only(new_page):
+    wire = Wire(new_page)
+    wire.hold_sent("track")
+    new_page.key("t")
+    wire.wait_unsent()
+    wire.hold_sent("")
+    wire.refuses = True
+    wire.socket.close()
+    new_page.wait_status("No connection to the program")
+    new_page.key("t")
+    new_page.settle()
+    wire.refuses = False
+    for action in ("describe", "review"):
+        new_page.wait_until(lambda action=action: wire.list_sent(action)[1:])
+    new_page.settle()
+    assert [len(wire.list_sent(action)) for action in ("describe", "track")] == [2, 0]
 
 
 @pytest.mark.slow

@@ -186,44 +186,50 @@ def test_click_on_a_timeline_row_selects_its_object(page, session):
     assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
 
-@pytest.mark.slow
-def test_finger_scrolls_the_rows_and_a_tap_selects(page, session):
+@pytest.fixture
+def rows(page, session):
+    """The box of the rows of 20 objects in a narrow window."""
     page.tab.set_viewport_size({"width": 390, "height": 844})
     for _ in range(20):
         editing.add_object(session.document)
     page.wait_objects(20)
-    box = page.tab.locator("#rows").bounding_box()
-    x, y = box["x"] + 0.5 * box["width"], box["y"] + box["height"] - 10
+    return page.tab.locator("#rows").bounding_box()
 
-    def touch(kind, *points):
-        points = [{"x": x, "y": y} for x, y in points]
+
+def swipe(page, x, y, *steps):
+    """Put a finger on a place of the window, move it by each of the steps, and lift it."""
+    places = [("touchStart", [{"x": x, "y": y}]), *(("touchMove", [{"x": x + dx, "y": y + dy}]) for dx, dy in steps)]
+    for kind, points in (*places, ("touchEnd", [])):
         page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    page.tab.evaluate(
-        "() => { window.ended = new Promise((end) => { document.getElementById('rows').onscrollend = end; }); }"
-    )  # a tap before would end the movement only
-    touch("touchStart", (x, y))
-    for distance in range(5, 100, 10):
-        touch("touchMove", (x, y - distance))
-    touch("touchEnd")
-    page.tab.evaluate("() => ended.then(() => {})")
-    assert page.tab.evaluate("document.getElementById('rows').scrollTop") > 0
-    selected = "#objects [name=select1][aria-pressed=true]"
-    page.tab.wait_for_selector(selected, state="attached")
+
+@pytest.mark.slow
+def test_finger_scrolls_the_rows(page, rows):
+    page.tab.evaluate("() => { document.getElementById('rows').onscrollend = () => { window.ended = true; }; }")
+    swipe(
+        page, rows["x"] + 0.5 * rows["width"], rows["y"] + rows["height"] - 10, *((0, -dy) for dy in range(5, 100, 10))
+    )
+    page.tab.wait_for_function("() => window.ended && document.getElementById('rows').scrollTop > 0")
+    page.tab.wait_for_selector("#objects [name=select1][aria-pressed=true]", state="attached")
     page.wait_frame(0)
-    for way in (0, 40):
-        touch("touchStart", (x + 40, y - 20))
-        touch("touchMove", (x + 40 - way, y - 20))
-        touch("touchEnd")
-        page.wait_frame(3 if way else 5)
-    page.tab.wait_for_selector(selected, state="detached")
-    x, y = box["x"] + 97, box["y"] + 16
-    touch("touchStart", (x, y))
-    touch("touchMove", (x + 8, y))  # drags a handle of the range
-    touch("touchEnd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "frame", "selects"), [(0, 5, True), (-40, 3, False)])
+def test_tap_selects_a_row_and_a_drag_only_a_frame(page, rows, step, frame, selects):
+    swipe(page, rows["x"] + 0.5 * rows["width"] + 40, rows["y"] + rows["height"] - 30, (step, 0))
+    page.wait_frame(frame)
+    state = "detached" if selects else "attached"
+    page.tab.wait_for_selector("#objects [name=select1][aria-pressed=true]", state=state)
+
+
+@pytest.mark.slow
+def test_finger_on_a_handle_of_the_range_keeps_the_frame(page, rows):
+    x, y = rows["x"] + 97, rows["y"] + 16
+    swipe(page, x, y, (8, 0))
     page.tab.dispatch_event("#strips", "click", {"clientX": x + 8, "clientY": y})  # the browser's comes later
     page.key("ArrowRight")
-    page.wait_frame(4)
+    page.wait_frame(1)
 
 
 def test_timeline_zooms_and_scrolls(idle_page):

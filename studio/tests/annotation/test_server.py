@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import TrackerOptions
@@ -201,9 +203,10 @@ def test_address_for_all_interfaces_names_this_machine(session, monkeypatch):
 )  # fmt: skip
 def test_hosts_are_addresses_or_names_of_this_machine(monkeypatch, listening, asked, ours):
     monkeypatch.setattr("socket.gethostname", lambda: "Desk")
-    guard = GuardMiddleware(None, 8000, host=listening)
-    assert guard._is_local_host(f"{asked}:8000") == ours
-    assert guard._is_local_host(asked) == ours  # port 80, which browsers leave out
+    guard = GuardMiddleware(PlainTextResponse("page"), 8000, host=listening)
+    for host in (f"{asked}:8000", asked):  # browsers leave out port 80
+        answer = TestClient(guard).get("/", params={"token": guard.token}, headers={"host": host})
+        assert answer.status_code == (200 if ours else 400)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1:1"])
@@ -388,10 +391,14 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     assert answer["id"] == 2**40 + 3
     assert session.document.snapshot.state.notes == {}  # it stays undone
     assert len(session.document.log.steps) == 4
-    session.document.shared = True  # without a name
-    (refused,) = again.post("/edits", [{**messages[1], "id": 2**40 + 4}]).json()
+
+
+def test_refused_message_leaves_no_lock(served):
+    document = served.session.document
+    document.shared = True  # without a name
+    (refused,) = served.post("/edits", [{"id": 2**40, "do": "add_object"}]).json()
     assert "type your name first" in refused["error"]
-    assert not session.document._message_locks
+    assert not document._message_locks  # nothing else shows what would stay in memory
 
 
 @pytest.fixture(params=["socket", "edits"])

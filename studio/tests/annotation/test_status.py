@@ -68,7 +68,7 @@ def test_acceptance_resumes_paused_tracking(session):
     errors.append(refused.value)
     assert all("tracking has not finished. Let it finish, or" in str(e) for e in errors)
     assert all(error.choices == ["wait", "proceed"] for error in errors)
-    tracker.allow()
+    tracker.release_frames()
     session.set_status("accepted", outdated="wait")
     assert (job.status, session.document.status.value) == ("done", "accepted")
 

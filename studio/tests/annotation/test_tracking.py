@@ -219,13 +219,13 @@ def test_pause_and_stop_act_within_a_frame(session, document, monkeypatch):
     document.listeners[events.append] = None
     job = start_job(session, 0)
     job.pause()
-    tracker.allow(1)
+    tracker.release_frames(1)
     wait_until(lambda: job.status == "paused")
     done = job.done
     assert list_visible_frames(session) == list(range(1 + done))
     seconds = count(1000)
     job.resume()
-    tracker.allow(2)
+    tracker.release_frames(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
     wait_for(job)
@@ -300,7 +300,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     with pytest.raises(InputError, match="stop it first"):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.document.undo()
@@ -382,7 +382,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     wait_until(lambda: job.done == 5)
     editing.change_object(document, 1, locked=True)
     before = list_labels(document)
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     assert job.status == "stopped"
     np.testing.assert_array_equal(list_labels(document), before)
@@ -597,7 +597,7 @@ def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     run_action(session, {"do": "delete_object", "object_id": 1})
     wait_for(job)
     run_action(session, {"do": "undo"})
-    tracker.allow()
+    tracker.release_frames()
     assert list_visible_frames(session) == list(range(job.done + 1))
     assert list_outdated(session.document.snapshot) == [(job.done + 1, LENGTH - 1)]
 
@@ -608,7 +608,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     run_job(session, 1)
     job, tracker = start_held_job(session, 4, 1, done=3)  # and a frame for the reference
     run_action(session, {"do": "clear_tracking", "frame": cleared})
-    tracker.allow(100)
+    tracker.release_frames(100)
     wait_for(job)
     assert job.status == "stopped"
     assert list_visible_frames(session) == [*range(1, cleared)]

@@ -80,7 +80,7 @@ def test_version_saved_while_tracking_shows_the_whole_run(session, document):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 3)
     document.save_version("half")
-    tracker.allow()
+    tracker.release_frames()
     wait_for(job)
     whole = list_labels(document)
     draw(session, 3, 1, 2)

@@ -63,13 +63,13 @@ class TruthTracker:
 
 
 class HeldTracker(TruthTracker):
-    """Tracks a number of frames, then waits for `allow` or for a stop of its job."""
+    """Tracks a number of frames, then waits for `release_frames` or for a stop of its job."""
 
     def __init__(self, session, count):
         super().__init__()
         self.session, self.permits = session, threading.Semaphore(count)
 
-    def allow(self, count=1000):
+    def release_frames(self, count=1000):
         self.permits.release(count)
 
     def step(self, frame, mask=None):

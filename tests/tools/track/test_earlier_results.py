@@ -19,7 +19,6 @@ from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import JobRecord
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.tools.track import main
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -48,17 +47,6 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert list(read_largest_ids(tmp_path)) == NAMES[:2]
 
 
-def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
-    photo = tmp_path / "out" / "prompt_masks" / "00000.png"
-    photo.parent.mkdir(parents=True)
-    photo.write_text("mine")
-    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
-    assert main(line) == 2
-    words = "already contains prompt_masks, which aotlab did not write; choose another"
-    assert words in capsys.readouterr().err
-    assert photo.read_text() == "mine"
-
-
 def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeater, monkeypatch):
     fail = Mock(side_effect=InputError("unreadable"))
     monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
@@ -84,13 +72,6 @@ def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repe
     monkeypatch.setattr(repeater, name, fail)
     assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) == status
     assert (0, snapshot(tmp_path / "out")) == before
-
-
-def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path):
-    assert track(video, tmp_path, mask) == 0
-    (video / NAMES[2]).write_bytes(b"broken")
-    assert track(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
-    assert list(read_largest_ids(tmp_path)) == NAMES
 
 
 def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
@@ -195,13 +176,6 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
     assert (out / "masks" / "notes.txt").exists() == (earlier == "finished")
     assert len([*out.glob("alpha/*.png")]) == 3
-
-
-def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
-    assert track(video, tmp_path, mask) == 0
-    assert track(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
-    assert "would overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
 def test_videos_of_same_size_and_time_differ_by_content(mask, tmp_path, capsys):

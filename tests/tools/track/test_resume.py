@@ -61,8 +61,8 @@ def test_interrupted_run_has_complete_files(interrupted_run, tmp_path):
 def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp_path, capsys, args):
     assert count_steps(video, tmp_path, mask, *args) == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
-    assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
-    assert read_files(interrupted_run) == read_files(tmp_path / "calm" / "out")
+    assert track(video, tmp_path / "whole", mask, args=WRITE) == 0
+    assert read_files(interrupted_run) == read_files(tmp_path / "whole" / "out")
     assert not (interrupted_run / STATE_FILE).exists()
 
 

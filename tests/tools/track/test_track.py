@@ -268,13 +268,6 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, repeat
     assert not (tmp_path / "out").exists()
 
 
-def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, capsys):
-    clip = write_gray(tmp_path / "clip.mkv", 4)
-    save(mask, 1, (48, 64))
-    assert track(clip, tmp_path, mask, args=["--dry-run", "--start", "1"]) == 0
-    assert "results: about 1 KB;" in capsys.readouterr().out  # 3 of 48×64 with 0.12 each
-
-
 @pytest.mark.parametrize("args", [[], ["memory.policy=every_nth"]])
 def test_settings_reach_the_tracker(video, mask, tmp_path, repeater, args):
     assert track(video, tmp_path, mask, args=["--write", "masks", "--config", "aotl", *args]) == 0
@@ -362,9 +355,3 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
         assert main([str(video), "--mask", str(mask), "--output", "out", *args, *flags]) == 2
         streams = capsys.readouterr()
         assert (streams.out, args[-1].partition("=")[0] in streams.err) == ("", True)
-
-
-def test_error_names_the_file_given_as_output(video, mask, run_expecting_error):
-    assert "first.png' is a file; see aotlab track --help" in run_expecting_error(
-        main, video, "--mask", mask, "--output", mask
-    )
