@@ -77,7 +77,7 @@ NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
 
 
 @pytest.mark.parametrize(("prompt", "message"), [
-    ({}, "prompt: give a box.* or a point on the object"),
+    ({}, "prompt: .*give a box.* or a point on the object"),
     *(({"points": x}, "prompt: points must be pairs .x, y. of finite numbers in pixels, got ") for x in NOT_POINTS),
     ({"points": (100, 60, 50, 40)}, r"got \(100, 60, 50, 40\); give a box as Prompt\(box=...\)"),
     *(({"box": x}, "box .*: expected left, top, width and height in pixels, at least 2 each") for x in NOT_BOXES),
