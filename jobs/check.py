@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerLoader
@@ -27,12 +27,18 @@ from aotlab.utils.text import strip_credentials
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class JobRun:
-    """Checked inputs of a video, and the folder of its results, from `check_job` or `make_run`."""
+    """Inputs of a video to track, checked, and the folder of its results.
+
+    A warning is logged if frames before the first mask or prompt get empty masks.
+
+    Raises:
+        InputError: a class name or a removal is of no object.
+    """
 
     record: JobRecord
-    """Record of the run before its first frame, complete."""
+    """Record before the first frame, given with name, video, and class names that replace those of the masks."""
     folder: Path
     """Folder that receives the results."""
     options: JobOptions
@@ -40,16 +46,41 @@ class JobRun:
     frames: FrameSelection
     masks: Annotations
     """Masks, with class names; those of prompts are added when the run is tracked."""
-    prompts: Mapping[int, Mapping[int, Prompt]]
+    prompts: Mapping[int, Mapping[int, Prompt]] = field(default_factory=dict)
     """Prompts by frame index and object id, with boxes cropped to the frame."""
-    removals: Mapping[int, Sequence[int]]
+    job: Job | None = None
+    """Job of the run; None for `track`."""
+    removals: Mapping[int, Sequence[int]] = field(init=False)
     """Ids of the objects to remove, by frame index."""
-    objects: Collection[int]
+    objects: Collection[int] = field(init=False)
     """Ids of all objects to track."""
-    overrides: tuple[str, ...] = ()
-    """Settings of this run only, see `Job.overrides`."""
-    segmenter: tuple[Path, Path] | None = None
-    """Segmenter of the prompts, see `Job.segmenter`."""
+
+    def __post_init__(self) -> None:
+        source, frames, class_names = self.source, self.frames, self.record.class_names
+        ids_by_frame: dict[int, Collection[int]] = {
+            **{index: {region.object_id for region in regions} for index, regions in self.masks.frames.items()},
+            **self.prompts,
+        }
+        self.removals = group_removals(self.options.removals, ids_by_frame, frames)
+        self.objects = set[int]().union(*ids_by_frame.values())
+        for object_id, name in class_names.items():
+            has_object = object_id in self.objects
+            require(has_object, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
+        self.masks = replace(self.masks, class_names=self.masks.class_names | class_names)
+        if (first := min(ids_by_frame)) > frames.first and not self.options.both_directions:
+            message = "%s: no object before frame %d; track in both directions, or start there"
+            subject = self.job.label if self.job and self.job.source_line else source.name
+            log.warning(message, subject, frames.number(first))
+        outputs = {PROMPT_MASKS: ["*.png"]} if self.prompts else {}
+        for output in self.options.outputs.values():
+            outputs |= output.list_files(self.objects)
+        tracked = range(frames.first, 0 if frames.last is None else frames.last + 1)
+        self.record = replace(
+            self.record, status="unfinished", written=[*outputs], outputs=outputs, class_names=self.masks.class_names,
+            video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
+            fingerprint={} if source.path is None else compute_fingerprint(source.path),
+            frame_names=[*map(source.frame_name, tracked)] if source.has_names else [],
+        )  # fmt: skip
 
     @property
     def is_repeatable(self) -> bool:
@@ -92,59 +123,14 @@ def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
-    subject = job.label if job.source_line else source.name
-    prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, subject)
+    prompts = _index_prompts(job, source, frames, masks)
+    run = JobRun(make_record(job, frames), folder, options, source, frames, masks, prompts, job)
     settings = result_settings(loader, options, from_list=from_list)  # loads PyTorch, so after all other checks
-    digests = {"recording": secrets.token_hex()}  # no other run has the same frames
     if from_list or run.is_repeatable:
-        digests = digest_inputs(job, settings, run.record, frames)
-    record = replace(run.record, input_digests=digests)
-    return replace(run, record=record, overrides=job.overrides, segmenter=job.segmenter)
-
-
-def make_run(
-    record: JobRecord,
-    folder: Path,
-    options: JobOptions,
-    source: FrameSource,
-    frames: FrameSelection,
-    masks: Annotations,
-    prompts: Mapping[int, Mapping[int, Prompt]],
-    subject: str,
-) -> JobRun:
-    """Return a run, and complete its record with outputs, video and frames.
-
-    A warning about ``subject`` is logged if frames before the first mask or prompt get empty masks.
-
-    Args:
-        record: name, video, and class names that replace those of the masks.
-
-    Raises:
-        InputError: a class name or a removal is of no object.
-    """
-    shown = {index: {region.object_id for region in regions} for index, regions in masks.frames.items()}
-    ids: dict[int, Collection[int]] = {**shown, **prompts}
-    removals = group_removals(options.removals, ids, frames)
-    objects = set[int]().union(*ids.values())
-    for object_id, name in record.class_names.items():
-        is_shown = object_id in objects
-        require(is_shown, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
-    masks = replace(masks, class_names=masks.class_names | record.class_names)
-    if (first := min(ids)) > frames.first and not options.both_directions:
-        message = "%s: no object before frame %d; track in both directions, or start there"
-        log.warning(message, subject, frames.number(first))
-    outputs = {PROMPT_MASKS: ["*.png"]} if prompts else {}
-    for output in options.outputs.values():
-        outputs |= output.list_files(objects)
-    tracked = range(frames.first, 0 if frames.last is None else frames.last + 1)
-    record = replace(
-        record, status="unfinished", written=[*outputs], outputs=outputs, class_names=masks.class_names,
-        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
-        fingerprint={} if source.path is None else compute_fingerprint(source.path),
-        frame_names=[*map(source.frame_name, tracked)] if source.has_names else [],
-    )  # fmt: skip
-    return JobRun(record, folder, options, source, frames, masks, prompts, removals, objects)
+        run.record.input_digests = digest_inputs(job, settings, run.record, frames)
+    else:  # no other run has the same frames
+        run.record.input_digests = {"recording": secrets.token_hex()}
+    return run
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -167,13 +153,13 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
 
 
 def _index_prompts(
-    job: Job, subject: str, source: FrameSource, frames: FrameSelection, masks: Annotations
+    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; refuse prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
         raise InputError(f"{strip_credentials(job.video)}: prompts need a video file or a folder; give a mask")
-    prompts = {}
+    prompts, subject = {}, job.label if job.source_line else source.name
     for number, by_object in by_number.items():
         index = frames.index(number, "box or point")
         if index in masks:
@@ -186,18 +172,18 @@ def _index_prompts(
 
 
 def group_removals(
-    removals: Iterable[tuple[int, int]], ids: Mapping[int, Collection[int]], frames: FrameSelection
+    removals: Iterable[tuple[int, int]], ids_by_frame: Mapping[int, Collection[int]], frames: FrameSelection
 ) -> dict[int, list[int]]:
     """Return the object ids to remove by frame index, given pairs of frame number and object id.
 
     Raises `InputError` if a frame is not tracked, or no mask of an earlier frame has the object.
-    ``ids``: ids of the objects with a mask, by frame index.
+    ``ids_by_frame``: ids of the objects with a mask, by frame index.
     """
-    ids_by_frame: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for number, object_id in removals:
         subject = f"remove {number}:{object_id}"
         removed = frames.index(number, subject)
-        is_shown = any(object_id in ids[index] for index in ids if index < removed)
-        require(is_shown, f"{subject}: no mask of an earlier frame has object {object_id}; give another frame or id")
-        ids_by_frame.setdefault(removed, []).append(object_id)
-    return ids_by_frame
+        has_object = any(object_id in ids for index, ids in ids_by_frame.items() if index < removed)
+        require(has_object, f"{subject}: no mask of an earlier frame has object {object_id}; give another frame or id")
+        groups.setdefault(removed, []).append(object_id)
+    return groups

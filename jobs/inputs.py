@@ -43,9 +43,12 @@ class FrameSelection:
         """Index of the first frame."""
         self.last = None if video.length is None else video.length - 1
         """Index of the last frame; None: that of a stream."""
-        first = self.first if start is None else self.index(start, "start")
+        for name, number in (("start", start), ("end", end)):
+            has_frame = number is None or self._find(number) in self
+            require(has_frame, f"{name} {number}: not in the video, which has frames {self._describe()}")
         self._has_end = end is not None
-        last = self.last if end is None else self.index(end, "end")
+        first = self.first if start is None else self._find(start)
+        last = self.last if end is None else self._find(end)
         require(last is None or first <= last, f"end {end}: before start {start}; give a later frame")
         self.first, self.last = first, last
 
@@ -59,17 +62,24 @@ class FrameSelection:
 
     def index(self, number: int, subject: str, remedy: str = "") -> int:
         """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
-        index = number
-        if self._numbers is not None:
-            index = self._numbers.index(number) if number in self._numbers else -1
+        index = self._find(number)
         self.require(index, f"{subject}: frame {number}", remedy)
         return index
 
     def require(self, index: int, subject: str, remedy: str = "") -> None:
         """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
-            end = "the end" if self.last is None else self.number(self.last)
-            raise InputError(f"{subject} is not tracked ({self.number(self.first)} to {end}){remedy}")
+            raise InputError(f"{subject} is not tracked ({self._describe()}){remedy}")
+
+    def _find(self, number: int) -> int:
+        """Return the frame index of a user's number; -1 if no file name ends in it."""
+        if self._numbers is None:
+            return number
+        return self._numbers.index(number) if number in self._numbers else -1
+
+    def _describe(self) -> str:
+        """Return the user's numbers of the first and last frame, as text."""
+        return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
 
     def number(self, index: int) -> int:
         """Return the user's number of a frame index."""

@@ -1,4 +1,4 @@
-"""Jobs: one video to track with its masks and prompts, checked before a model is loaded."""
+"""Jobs: videos to track with their masks and prompts, and options of tracking."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -336,11 +336,16 @@ def find_output(name: str) -> type[Output]:
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
         return plugin
-    found = find_mask_writer(name)
+    return _make_output(find_mask_writer(name))
+
+
+@cache
+def _make_output(mask_writer: MaskWriter) -> type[Output]:
+    """Return the output of a format, always the same class."""
 
     class FormatFile(AnnotationFile):
-        writer, description = found, found.description
-        file_name, side_files, files = found.file_name, found.side_files, found.files
+        writer, description = mask_writer, mask_writer.description
+        file_name, side_files, files = mask_writer.file_name, mask_writer.side_files, mask_writer.files
 
     return FormatFile
 

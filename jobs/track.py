@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_run
+from aotlab.jobs.check import JobRun, check_job
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
@@ -134,6 +135,7 @@ def track(
     *,
     frames: FrameSelection | None = None,
     classes: ObjectClasses | ClassNames | None = None,
+    force: bool = False,
 ) -> TrackResult:
     """Track a video from masks in memory and write outputs while the next frames are read.
 
@@ -144,15 +146,16 @@ def track(
     Args:
         source: the video; a path or address is opened as `open_frames` does.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        folder: output folder, created if missing; an earlier `track` is replaced, results of `run_job` are not.
+        folder: output folder, created if missing.
         tracker: a `Tracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
+        force: replace the results of an earlier `track`; those of `run_job` are never replaced.
 
     Raises:
-        InputError: no masks, the output folder is not writable, in use, or holds the video, results of `run_job` or
-            corrected masks, a removal is of no object, or the first frame failed.
+        InputError: no masks, the output folder is not writable, in use, or holds the video or earlier results, a
+            removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
@@ -172,8 +175,8 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     video = "-" if source.path is None else os.path.abspath(source.path)
     record = JobRecord(folder.name, video, class_names=dict(classes.class_names))
-    run = make_run(record, folder, options, source, frames, annotations, {}, source.name)
-    with open_run(run, TrackerLoader(tracker), force=True) as opened:
+    run = JobRun(record, folder, options, source, frames, annotations)
+    with open_run(run, TrackerLoader(tracker), force=force) as opened:
         return track_run(opened, classes=classes)
 
 
@@ -208,8 +211,8 @@ def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iter
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
         leave_cores_free(HELPER_THREADS)
-        model = loader.load(run.overrides)
-        segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
+        model = loader.load(run.job.overrides if run.job else ())
+        segmenter = open_segmenter(run.job.segmenter, model) if run.job and run.prompts else None
         tracker, resumed = TimedTracker(model), False
         if run.is_resumable and run.record.input_digests:
             confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
@@ -280,12 +283,13 @@ def _reuse_results(opened: OpenRun) -> TrackResult:
 
 def _add_prompt_masks(run: JobRun, segmenter: PromptSegmenter) -> JobRun:
     """Return the run with the masks of its prompts."""
-    masks = replace(run.masks, frames=dict(run.masks.frames))
+    run = copy(run)
+    run.masks = replace(run.masks, frames=dict(run.masks.frames))
     for index, prompts in run.prompts.items():
         labels = segmenter(run.source.read(index), prompts)
         require_pixels(labels, prompts)
-        masks.add_mask(index, labels)
-    return replace(run, masks=masks)
+        run.masks.add_mask(index, labels)
+    return run
 
 
 def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses, stop: StopFlag) -> TrackResult:

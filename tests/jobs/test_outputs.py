@@ -149,3 +149,7 @@ def test_object_is_lost_after_five_unseen_frames():
     for _ in range(4):
         flags.update({1: 0.0})
     assert flags.update({1: 0.0, 2: 0.0}) == {1: True, 2: False}  # each object by itself
+
+
+def test_output_of_a_format_is_one_class():
+    assert find_output("coco") is find_output("coco")

@@ -8,6 +8,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -217,7 +218,7 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):
-            track(tmp_path / "masks", {0: draw_stripes([4])}, output, tracker, options)
+            track(tmp_path / "masks", {0: draw_stripes([4])}, output, tracker, options, force=True)
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
@@ -235,11 +236,11 @@ class TwoFiles(Output):
 def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
     monkeypatch.setitem(outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
     for write, names in (("two", {"two.txt", "side.txt"}), ("masks", {"masks"})):
-        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), JobOptions(write=write, progress=False))
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), JobOptions(write=write, progress=False), force=True)
         assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, *names}
 
 
-def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
+def test_outputs_of_an_earlier_track_are_replaced_by_force(models, tmp_path):
     write_images(tmp_path / "in", draw_texture(6))
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
@@ -252,10 +253,11 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
         track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
+    run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
+    with pytest.raises(InputError, match="out: already contains results of unknown inputs; choose another output, or"):
+        run()
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert (
-        track(source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2)).frames == 3
-    )
+    assert run(force=True).frames == 3
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}
@@ -299,7 +301,7 @@ def test_options_given_as_lists_are_hashable():
 def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
     for classes in ({1: "koi"}, {"1": "koi"}, ["koi"]):
-        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), options, classes=classes)
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), options, classes=classes, force=True)
         assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
