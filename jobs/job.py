@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -33,11 +33,11 @@ MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 """Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class JobOptions:
     """Options of `track` and `run_job`."""
 
-    write: tuple[str, ...] = ("masks", "overlay")
+    write: Sequence[str] = ("masks", "overlay")
     """Names of the outputs to write, from `list_outputs`; a single name needs no tuple."""
     both_directions: bool = False
     """Whether to track forward and backward from every annotated frame and merge the predictions."""
@@ -45,7 +45,7 @@ class JobOptions:
     """Whether to drop frames to keep up with the source."""
     timeout: float = 30.0
     """Seconds without a frame after which tracking stops."""
-    removals: tuple[tuple[int, int], ...] = ()
+    removals: Sequence[tuple[int, int]] = ()
     """Pairs of a frame number and the id of an object that is not tracked from this frame on."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
@@ -53,8 +53,7 @@ class JobOptions:
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        # the class is frozen, and hashable, so lists become tuples
-        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=tuple(map(tuple, self.removals)))
+        self.write = tuple(_list_texts("write", self.write))
         for name in self.write:
             find_output(name)
         if self.both_directions and self.realtime:
@@ -69,7 +68,7 @@ class JobOptions:
         return {name: find_output(name) for name in self.write}
 
 
-@dataclass(init=False)
+@dataclass(init=False)  # arguments have wider types than fields
 class Job:
     """One video to track. Masks, boxes, points and classes may be written as on the command line.
 

@@ -1,6 +1,7 @@
 """Frames and masks given for a video: frame numbers, ranges, mask files."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -264,6 +265,7 @@ def test_job_takes_values_of_python():
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
     assert (job.classes, job.rate, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
+    assert replace(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):
