@@ -93,14 +93,12 @@ class Batch:
         """
         if shard is None:
             with locked_output(self._output):
-                return self._track(self._jobs, stop, "", nullcontext)
-        return self._track(
-            self._jobs[shard.index :: shard.count], stop, f" in shard {shard}",
-            lambda: locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output),
-        )  # fmt: skip
+                return self._track(self._jobs, stop, nullcontext)
+        lock = partial(locked, make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
+        return self._track(self._jobs[shard.index :: shard.count], stop, lock)
 
     def _track(
-        self, jobs: Sequence[Job], stop: StopFlag, part: str, lock: Callable[[], AbstractContextManager[None]]
+        self, jobs: Sequence[Job], stop: StopFlag, lock: Callable[[], AbstractContextManager[None]]
     ) -> BatchResult:
         """Track jobs; ``lock`` locks the output folder while files of the list are read and written."""
         with lock():
@@ -109,7 +107,7 @@ class Batch:
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
+        log.info("%s, results in %s", format_count(len(jobs), "video"), self._output)
         # before hours of tracking other videos
         for job in jobs:
             if job.source_line and (problem := job.describe_missing_files()):
@@ -129,18 +127,19 @@ class Batch:
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                outcome = self._process(job, lambda job, opened: Outcome(job, opened.action, run=opened.run))
+                if (corrected := self._find_corrected(job)) is not None:
+                    outcome = Outcome(job, "corrected", corrected)
+                else:
+                    with self._open_run(job) as opened:
+                        outcome = Outcome(job, opened.action, run=opened.run)
             except (InputError, OSError) as error:
                 outcome = Outcome(job, "failed", error=str(error))
             yield outcome
 
-    def _process(self, job: Job, use: Callable[[Job, OpenRun], Outcome]) -> Outcome:
-        """Return the outcome of a function of a job and its run, unless the masks of the job were corrected."""
-        if (corrected := self._find_corrected(job)) is not None:
-            return Outcome(job, "corrected", corrected)
+    def _open_run(self, job: Job) -> AbstractContextManager[OpenRun]:
+        """Check a job and open its run."""
         run = check_job(job, self._output / job.name, self._loader, self._options, from_list=True)
-        with open_run(run, self._loader, force=self._force) as opened:
-            return use(job, opened)
+        return open_run(run, self._loader, force=self._force)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
@@ -163,12 +162,15 @@ class Batch:
         folder, outcome = self._output / job.name, Outcome(job, "waiting")
         if not stop.is_set():
             try:
-                outcome = self._process(job, partial(self._track_run, stop))
-                if outcome.status == "corrected" and (record := outcome.record):
-                    if record != read_job_record(folder):  # the video was moved
+                if (corrected := self._find_corrected(job)) is not None:
+                    outcome = Outcome(job, "corrected", corrected)
+                    if corrected != read_job_record(folder):  # the video was moved
                         with locked_output(folder):
-                            write_job_record(folder, record)
+                            write_job_record(folder, corrected)
                     log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+                else:
+                    with self._open_run(job) as opened:
+                        outcome = self._track_run(job, opened, stop)
             except Exception as error:  # a failing job must not stop the others
                 outcome = self._record_failure(job, error)
         if outcome.status in ("waiting", "failed") and (finished := find_finished(folder)):
@@ -178,7 +180,7 @@ class Batch:
             log.info("%s: %s", job.name, "not tracked; its earlier results are kept" if kept else "failed")
         return outcome
 
-    def _track_run(self, stop: StopFlag, job: Job, opened: OpenRun) -> Outcome:
+    def _track_run(self, job: Job, opened: OpenRun, stop: StopFlag) -> Outcome:
         """Track a run until the flag is set, or reuse its results."""
         result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
         if result.reused:

@@ -38,7 +38,7 @@ class JobRun:
     """
 
     record: JobRecord
-    """Record before the first frame, given with name, video, and class names that replace those of the masks."""
+    """Record before the first frame; the given one has name, video, and class names that replace those of the masks."""
     folder: Path
     """Folder that receives the results."""
     options: JobOptions
