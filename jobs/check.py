@@ -29,12 +29,9 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class JobRun:
-    """Inputs of a video to track, checked, and the folder of its results.
+    """Inputs of a video to track, and the folder of its results. Classes or removals of no object raise `InputError`.
 
     A warning is logged if frames before the first mask or prompt get empty masks.
-
-    Raises:
-        InputError: a class name or a removal is of no object.
     """
 
     record: JobRecord

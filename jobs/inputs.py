@@ -62,24 +62,13 @@ class FrameSelection:
 
     def index(self, number: int, subject: str, remedy: str = "") -> int:
         """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
-        index = self._find(number)
-        self.require(index, f"{subject}: frame {number}", remedy)
+        self.require(index := self._find(number), f"{subject}: frame {number}", remedy)
         return index
 
     def require(self, index: int, subject: str, remedy: str = "") -> None:
         """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
             raise InputError(f"{subject} is not tracked ({self._describe()}){remedy}")
-
-    def _find(self, number: int) -> int:
-        """Return the frame index of a user's number; -1 if no file name ends in it."""
-        if self._numbers is None:
-            return number
-        return self._numbers.index(number) if number in self._numbers else -1
-
-    def _describe(self) -> str:
-        """Return the user's numbers of the first and last frame, as text."""
-        return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
 
     def number(self, index: int) -> int:
         """Return the user's number of a frame index."""
@@ -88,6 +77,16 @@ class FrameSelection:
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image, as `FrameSource.iterate_from`; without ``end``, a file that is cut off raises."""
         return islice(source.iterate_from(self.first), self.count if self._has_end else None)
+
+    def _find(self, number: int) -> int:
+        """Return the frame index of a user's number, -1 if there is none."""
+        if self._numbers is None:
+            return number
+        return self._numbers.index(number) if number in self._numbers else -1
+
+    def _describe(self) -> str:
+        """Return the user's numbers of the first and last frame, as text."""
+        return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
 
 
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
