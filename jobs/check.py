@@ -54,10 +54,8 @@ class JobRun:
 
     def __post_init__(self) -> None:
         source, frames, class_names = self.source, self.frames, self.record.class_names
-        ids_by_frame: dict[int, Collection[int]] = {
-            **{index: {region.object_id for region in regions} for index, regions in self.masks.frames.items()},
-            **self.prompts,
-        }
+        mask_ids = {index: {region.object_id for region in regions} for index, regions in self.masks.frames.items()}
+        ids_by_frame: dict[int, Collection[int]] = {**mask_ids, **self.prompts}
         self.removals = group_removals(self.options.removals, ids_by_frame, frames)
         self.objects = set[int]().union(*ids_by_frame.values())
         for object_id, name in class_names.items():
