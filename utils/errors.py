@@ -56,9 +56,9 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def output_exists_error(output: Path, content: str, *, forceable: bool = False) -> InputError:
-    """Return the error about an output that must not be replaced; ``forceable``: suggest ``--force``."""
-    remedy = ", or replace it with --force" if forceable else ""
+def output_exists_error(output: Path, content: str, *, suggest_force: bool = False) -> InputError:
+    """Return the error about an output that must not be replaced; ``suggest_force``: suggest ``--force``."""
+    remedy = ", or replace it with --force" if suggest_force else ""
     return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
 
 

@@ -169,7 +169,7 @@ def require_file(path: Path, remedy: str) -> None:
     require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {remedy}")
 
 
-def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
+def require_none_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
     if missing:
         others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""

@@ -13,11 +13,11 @@ from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
     MALFORMED,
-    raise_if_missing,
     read_json,
     read_text,
     reading,
     require_file_name,
+    require_none_missing,
 )
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -98,7 +98,7 @@ def find_first_masks(
     first_stems = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in first_stems])
     absent = sorted(first_stems - {path.stem for path in masks_by_frame.values()})
-    raise_if_missing(
+    require_none_missing(
         [folder / f"{stem}.png" for stem in absent], "the metadata has an object that begins on this frame"
     )
     return masks_by_frame

@@ -40,7 +40,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         if not earlier <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
         if earlier and not force:
-            raise output_exists_error(folder, "an export", forceable=True)
+            raise output_exists_error(folder, "an export", suggest_force=True)
         temporary = folder / temporary_name(folder)
         temporary.mkdir()
         try:

@@ -15,7 +15,7 @@ from aotlab.media.images import DECODER_ERRORS, decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, raise_if_missing, reading
+from aotlab.utils.files import atomic_path, reading, require_none_missing
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -38,7 +38,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
         for stem in video.written_stems
     ]
     missing = [path for _, path in frames if not path.is_file()]
-    raise_if_missing(missing, f"expected {len(frames)} palette PNGs for the frames of the split")
+    require_none_missing(missing, f"expected {len(frames)} palette PNGs for the frames of the split")
     problems = []
     with (
         atomic_path(output) as temporary,

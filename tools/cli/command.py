@@ -209,7 +209,7 @@ def describe_failure(error: BaseException, prog_name: str) -> tuple[str, int] | 
         case _ if is_out_of_memory(error):
             return f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_REMEDY}", 1
         case OSError(filename=None) if error.errno in NO_SPACE_ERRNOS:
-            return "stopped: an output has no space left; free space", 1
+            return "stopped: the disk is full; free space", 1
         case OSError() if error.filename is not None:
             return f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
     return None
@@ -237,7 +237,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if path.exists() and (suffixes or any(path.iterdir())) and not force:
-        raise output_exists_error(path, "data" if suffixes else "files", forceable=True)
+        raise output_exists_error(path, "data" if suffixes else "files", suggest_force=True)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:
