@@ -1,6 +1,5 @@
 """Reading and writing of a video's masks: images, COCO, and the formats of installed plug-ins."""
 
-import json
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import MALFORMED, prefix_errors, read_json, reading, require_file, write_text
+from aotlab.utils.files import MALFORMED, prefix_errors, read_json, reading, require_file, write_json
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -157,4 +156,4 @@ def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    write_text(path, json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
+    write_json(path, format_coco(annotations, video))

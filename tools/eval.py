@@ -8,7 +8,6 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +31,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_extra
-from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.files import require_writable, write_json
 from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
 
@@ -78,7 +77,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
         remedy = benchmark.explain_no_score(result.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     content = {**table, "fps": result.fps, "failures": result.failures}
-    write_text(result.output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_json(result.output / "scores.json", content, indent=2)
     return 1 if result.failures else 0
 
 

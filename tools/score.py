@@ -7,7 +7,6 @@ aotlab score results/clip --annotations clip/masks                         # one
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_extra
-from aotlab.utils.files import write_text
+from aotlab.utils.files import write_json
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
 def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
     """Write the content of `scores.json` if there is a path."""
     if path is not None:
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_json(path, content, indent=2)
 
 
 @command("aotlab score")

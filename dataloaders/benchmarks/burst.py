@@ -13,7 +13,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import read_videos
 from aotlab.media.matching import order_names
-from aotlab.utils.files import MALFORMED, read_json, reading, require_file_name, require_none_missing
+from aotlab.utils.files import reading_json, require_file_name, require_none_missing
 
 MAX_TRACKS = 65534
 """Largest number of tracks in a sequence; ids are 16-bit."""
@@ -46,11 +46,8 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with reading(path, "export it again", *MALFORMED):
-        return [
-            parse_sequence(entry, str(path))
-            for entry in read_json(path, "expected BURST's annotations there")["sequences"]
-        ]
+    with reading_json(path, "expected BURST's annotations there") as tree:
+        return [parse_sequence(entry, str(path)) for entry in tree["sequences"]]
 
 
 def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:

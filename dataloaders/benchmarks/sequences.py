@@ -13,9 +13,9 @@ from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
     MALFORMED,
-    read_json,
     read_text,
     reading,
+    reading_json,
     require_file_name,
     require_none_missing,
 )
@@ -201,8 +201,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
-    tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path, "export it again", *MALFORMED):
+    with reading_json(path, "it comes with the data set and lists its videos and objects") as tree:
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {

@@ -6,7 +6,6 @@ The conversion follows the official script: 854×480, ids by the alphabetical or
 a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
@@ -19,7 +18,7 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import MALFORMED, read_json, reading, remove, require_file_name, write_bytes, write_text
+from aotlab.utils.files import reading_json, remove, require_file_name, write_bytes, write_json, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
@@ -104,8 +103,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
     """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
-    tree = read_json(path)
-    with reading(path, "export it again", *MALFORMED):
+    with reading_json(path) as tree:
         for entry in sorted(
             tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
@@ -169,12 +167,13 @@ def _find_image(images: Path, frame: Frame) -> Path:
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
     """Add sequences to the lists of a split and to the names of their objects."""
     mapping = output / f"{split}_data_mapping.json"
-    earlier = read_json(mapping) if mapping.is_file() else {}
-    with reading(mapping, "export it again", *MALFORMED):
-        names = dict(sorted({**earlier, **names}.items()))
+    if mapping.is_file():
+        with reading_json(mapping) as earlier:
+            names = {**earlier, **names}
+    names = dict(sorted(names.items()))
     lists: dict[str, list[str]] = {split: list(names)}
     if split == "val":
         lists["val_unseen"] = [name for name in names if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS]
     for title, listed in lists.items():
         write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
-    write_text(mapping, json.dumps(names, indent=1) + "\n")
+    write_json(mapping, names, indent=1)

@@ -13,7 +13,7 @@ from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
-from aotlab.utils.files import MALFORMED, atomic_path, read_json, reading
+from aotlab.utils.files import atomic_path, reading_json
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -32,8 +32,7 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     """
     split = results.split
     mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    with reading(mapping, "convert VISOR again", *MALFORMED):
-        objects_by_sequence = read_json(mapping)
+    with reading_json(mapping, "convert VISOR again") as objects_by_sequence:
         names_by_sequence = {
             video.name: {int(object_id): str(name) for object_id, name in objects_by_sequence[video.name].items()}
             for video in results.videos
