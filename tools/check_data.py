@@ -16,7 +16,6 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
-from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
@@ -39,7 +38,6 @@ MAX_SIZES = 5
     help="threads that read frames (default: one per core, at most 8)",
 )
 def main(root: Path, *, kind: Literal["video", "static"], dataset: str | None, split: str, workers: int) -> int:
-    require_extra("score")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 
     if dataset:

@@ -11,7 +11,6 @@ from typing import Literal
 
 from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, option
-from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.text import format_count
 
@@ -22,7 +21,6 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option("--split", type=Choice(("train", "val")), default="val", help="val keeps only the objects of the first frame")
 def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
-    require_extra("score")
     require_writable(output)
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 

@@ -16,7 +16,7 @@ from click import UsageError
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, number_type, option
-from aotlab.utils.errors import InputError, output_exists_error, require_extra
+from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import Range
 from aotlab.utils.progress import progress_bar
@@ -41,7 +41,6 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
     if weights and len(weights) != len(results):
         weight_count = format_count(len(weights), "weight")
         raise UsageError(f"--weights: {weight_count} for {len(results)} folders; give one for each")
-    require_extra("score")
     from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
     from aotlab.dataloaders.benchmarks.sequences import list_masks
     from aotlab.evaluation.voting import list_sequences, vote_sequence

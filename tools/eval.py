@@ -30,7 +30,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
-from aotlab.utils.errors import RunStopped, require_extra
+from aotlab.utils.errors import RunStopped, require_modules
 from aotlab.utils.files import require_writable, write_json
 from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
@@ -125,7 +125,7 @@ def main(
         raise UsageError("--dataset: missing; give the benchmark to run on")
     benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     output = output or Path("results", dataset)
-    require_extra("score")
+    require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
     require_writable(output)

@@ -21,7 +21,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
-from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
 from aotlab.utils.text import format_count
 
@@ -52,7 +52,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
     """Print the HOTA scores of TrackEval; return them by column."""
-    require_extra("hota")
+    require_modules("trackeval")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file
     from aotlab.evaluation.hota import score_burst_hota
     from aotlab.evaluation.tables import format_value
@@ -181,7 +181,6 @@ def main(
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of objects; give --worst N")
-    require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
     if hota:

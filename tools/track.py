@@ -44,7 +44,7 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 
@@ -294,7 +294,7 @@ def main(
             boxes=boxes, points=points, not_points=not_points, segmenter=segmenter, classes=classes,
             start=start, end=end, levels=levels, rate=rate,
         )  # fmt: skip
-        require_extra("video")
+        require_modules("av", "cv2", "pycocotools", "tqdm")
         return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
     if realtime:
         raise UsageError("--realtime: applies to a single video; remove it")
