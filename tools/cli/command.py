@@ -83,12 +83,6 @@ class Command(click.Command):
         """Run a command line (default: the program's); return its exit code."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return ``--help``, described in the style of the other options."""
-        if option := super().get_help_option(ctx):
-            option.help = "show this help and exit"
-        return option
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under the titles of their groups."""
         sections = defaultdict(list)
@@ -140,11 +134,9 @@ def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], 
     """Return a decorator that adds options under a title of the help."""
 
     def decorate(main: Any) -> Any:
-        before = len(getattr(main, "__click_params__", ()))
         for option in reversed(options):
             main = option(main)
-        for parameter in main.__click_params__[before:]:
-            parameter.group = title
+            main.__click_params__[-1].group = title  # click has no groups of options
         return main
 
     return decorate
