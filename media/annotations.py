@@ -27,8 +27,6 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
-"""Formats and outputs of the package aotlab-studio."""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """Outputs of a job that contain the masks of all frames, in order of preference."""
 MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
@@ -104,8 +102,8 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
     """Raise `InputError` about ``subject`` unless a name is one of those of the installed formats and outputs."""
-    if name in STUDIO_OUTPUTS and name not in names:
-        raise InputError(f"{subject} {name}: {STUDIO_NEEDED}")
+    if name not in names and not list_plugins(MASK_WRITER_PLUGINS):
+        raise InputError(f"{subject} {name}: not one of {', '.join(names)}; any other {STUDIO_NEEDED}")
     require_choice(name, names, subject)
 
 
