@@ -14,7 +14,7 @@ from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import MALFORMED, prefix_errors, read_json, reading, require_file, write_json
+from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -146,11 +146,11 @@ def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
 
 
 def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
-    tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
-    if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
+    if path.is_dir() or path.suffix.lower() != ".json":
         return None
-    with reading(path, "export it again", *MALFORMED):
-        return parse_coco(tree, video)
+    with reading_json(path) as tree:
+        is_coco = isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()
+        return parse_coco(tree, video) if is_coco else None
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

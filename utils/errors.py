@@ -101,8 +101,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def require_modules(*modules: str) -> None:
     """Check that modules of `EXTRAS` are installed; raises `InputError` with the extra of the first missing one."""
     for module in modules:
-        if find_spec(module) is None:
-            raise InputError(describe_missing_module(module))
+        require(find_spec(module), f"{describe_missing_module(module)}")
 
 
 def describe_missing_module(module: str) -> str | None:
