@@ -97,8 +97,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     option(
         "--feedback",
         type=Choice(("own", "fused")),
-        default="own",
-        help="prediction that each branch stores in memory: its own, or the fused one",
+        help="prediction that each branch stores in memory: its own, or the fused one (default: own)",
     ),
 )
 @option_group(
@@ -112,7 +111,7 @@ def main(
     overrides: tuple[str, ...], *,
     dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool, all_frames: bool,
     output: Path | None, force: bool,
-    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str,
+    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
     checkpoint: tuple[Path, ...], config: tuple[str, ...], device: str, print_config: bool,
 ) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
@@ -123,6 +122,10 @@ def main(
         return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
     if not dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
+    if averaging:
+        feedback = feedback or "own"
+    elif feedback:
+        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
     benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     output = output or Path("results", dataset)
     require_modules("cv2", "pycocotools", "tqdm")
@@ -138,7 +141,7 @@ def main(
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
         tracker, origin = load_tracker(
-            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback if averaging else None
+            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback
         )
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:

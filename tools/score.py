@@ -23,6 +23,7 @@ from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
+from aotlab.utils.locks import locked_output
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def print_worst(
     worst_objects = list_worst_objects(content, count, column)
     notes = [""] * len(worst_objects)
     if draw_folder is not None:
-        paths = write_strips(draw_folder, worst_objects, videos, results, scores)
+        with locked_output(draw_folder):
+            paths = write_strips(draw_folder, worst_objects, videos, results, scores)
         notes = [f"  {path or 'no frame to draw'}" for path in paths]
     for rank, ((name, item, value), note) in enumerate(zip(worst_objects, notes, strict=True), start=1):
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
@@ -179,6 +181,8 @@ def main(
     hota = dataset is not None and DATASETS[dataset].hota
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
+    if hota and worst:
+        raise UsageError(f"--worst: lists objects by J; {dataset} is scored by HOTA, so remove it")
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of objects; give --worst N")
     require_new_output(json_file, ".json", force=force)

@@ -277,8 +277,10 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(videos, job_list)
-    if shard is not None and (dry_run or len(videos) == 1):
-        raise UsageError("--shard: applies to runs of several videos; give --jobs, without --dry-run")
+    if shard is not None and len(videos) == 1:
+        raise UsageError("--shard: applies to runs of several videos; give --jobs")
+    if shard is not None and dry_run:
+        raise UsageError("--dry-run: checks all videos of a list; remove --shard")
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
 

@@ -172,7 +172,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     """Return ``<folder>/<split>.txt`` in the first folder that has it."""
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
-    known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
+    known = f"lists here: {', '.join(present)}" if present else "give the folder of the data set as its root"
     path = next(filter(Path.is_file, files), files[0])
     require(path.is_file(), f"{path}: no such file; {known}")
     return path

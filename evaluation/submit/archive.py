@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import DECODER_ERRORS, decode_image
@@ -33,7 +34,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
     frames = [
-        (video.name, results.folder / video.name / f"{stem}.png")
+        (video.name, find_masks_folder(results.folder / video.name) / f"{stem}.png")
         for video in results.videos
         for stem in video.written_stems
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.burst import BurstSequence, find_annotation_file, parse_sequence
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import read_mask
@@ -28,7 +28,7 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
     for entry, sequence in _select_sequences(tree, annotations, {video.name for video in videos}):
         frames = []
         for file in sequence.rle:
-            path = results / sequence.name / f"{Path(file).stem}.png"
+            path = find_masks_folder(results / sequence.name) / f"{Path(file).stem}.png"
             labels, ids = read_mask(path, size=sequence.size), range(1, len(sequence.tracks) + 1)
             raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
             masks = {track: labels == object_id for object_id, track in zip(ids, sequence.tracks, strict=True)}

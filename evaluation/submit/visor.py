@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
@@ -41,7 +42,7 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     for video in results.videos:
         objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)
         for stem in video.written_stems:
-            path = results.folder / video.name / f"{stem}.png"
+            path = find_masks_folder(results.folder / video.name) / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
