@@ -11,8 +11,8 @@ from aotlab.utils.text import join_truncated, shorten
 
 SCORE_MODULES = ("cv2", "pycocotools", "tqdm")
 EXTRAS = {
-    "video": (*SCORE_MODULES, "av"),
     "score": SCORE_MODULES,
+    "video": (*SCORE_MODULES, "av"),
     "train": (*SCORE_MODULES, "scipy", "tensorboard"),
     "images": ("tifffile", "imagecodecs", "OpenEXR"),
     "weights": ("gdown",),
@@ -20,7 +20,7 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "hota": ("trackeval",),
 }
-"""Modules of the extras in pyproject.toml."""
+"""Modules of the extras in pyproject.toml; messages about a missing module name the first extra that has it."""
 MAX_CHOICES = 30
 """Largest number of choices in a message."""
 
