@@ -300,7 +300,9 @@ def test_core_tracks_without_optional_libraries(tmp_path):
 NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . .": "score",
-    "check_data .": "score",
+    "check-data .": "score",
+    "convert-visor --annotations . --images . --output out": "score",
+    "submit --dataset mose --root . --results . --output out.zip": "score",
     "vot": "vot",
     "export --config aott --output out": "export",
 }

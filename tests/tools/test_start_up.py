@@ -75,20 +75,6 @@ def test_tools_run_by_their_files(name, monkeypatch, capsys):
     assert f"Usage: aotlab {name} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("module", "line"), [
-    ("cv2", "check-data SAMPLE"),
-    ("cv2", "convert-visor --annotations SAMPLE --images SAMPLE --output SAMPLE/new"),
-    ("cv2", "score --dataset davis2017 --root SAMPLE SAMPLE/Annotations/480p"),
-    ("cv2", "submit --dataset mose --root SAMPLE --results SAMPLE --output SAMPLE/new.zip"),
-    ("trax", "vot"),
-])  # fmt: skip
-def test_missing_module_is_named(module, line):
-    done = run_python("-c", WITHOUT_MODULE, module, *line.replace("SAMPLE", str(SAMPLE)).split())
-    assert done.stdout == "2\n"
-    assert done.stderr.startswith(f"error: {module} must be installed for this; pip install 'aotlab[")
-    assert done.stderr.count("\n") == 1
-
-
 @pytest.mark.parametrize("module", ["cv2", "pycocotools"])
 def test_votes_need_no_scoring_modules(tmp_path, module):
     masks = SAMPLE / "Annotations" / "480p"
