@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none, select_rows
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 from aotlab.media.matching import order_names
-from aotlab.utils.files import raise_if_missing
+from aotlab.utils.files import require_none_missing
 
 COLUMNS = ("J&F", "J", "F", "V")
 
@@ -26,7 +26,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     counted_stems = [frozenset(item.frames[1 : item.num_frames - 1]) for item in items]
     stems = order_names(frozenset[str]().union(*counted_stems))
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
-    raise_if_missing(missing, "the metadata lists these annotations")
+    require_none_missing(missing, "the metadata lists these annotations")
     objects = [
         ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.num_frames - 2 - len(frames))
         for item, frames in zip(items, counted_stems, strict=True)

@@ -159,7 +159,7 @@ def collect_failure(failures: dict[str, str], name: str, outcome: str, memory_re
     try:
         yield
     except InputError as error:
-        failures[name] = str(error).removeprefix(f"{name}: ")
+        failures[name] = str(error)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

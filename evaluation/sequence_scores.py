@@ -15,7 +15,7 @@ from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_a
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import raise_if_missing
+from aotlab.utils.files import require_none_missing
 
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
@@ -128,7 +128,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
     expected = [file for path in plan.frames for file in plan.scorer.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
-    raise_if_missing(missing, f"expected {len(expected)} palette PNGs for the scored frames")
+    require_none_missing(missing, f"expected {len(expected)} palette PNGs for the scored frames")
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:

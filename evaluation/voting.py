@@ -55,7 +55,7 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
         unmatched = sorted(set(present) ^ set(stems[0]))
         if unmatched:
             raise InputError(
-                f"{folder}: frame {unmatched[0]} is not both here and in {masks[0]} ({len(unmatched)} such frames)"
+                f"{folder}: frame {unmatched[0]} is missing here or in {masks[0]}; vote on results of the same frames"
             )
     for stem in stems[0]:
         first = read_mask(masks[0] / f"{stem}.png")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
-from aotlab.utils.files import MALFORMED, read_json, reading, write_text
+from aotlab.utils.files import reading_json, write_text
 from aotlab.utils.locks import locked, remove_leftovers
 
 CLASSES = "classes.json"
@@ -64,9 +64,8 @@ def read_class_ids(path: Path) -> dict[str, int]:
     """
     if not path.exists():
         return {}
-    remedy = "move or delete it"
-    with reading(path, remedy, *MALFORMED):
-        ids: dict[str, int] = dict(read_json(path, remedy).items())
+    with reading_json(path, "move or delete it") as tree:
+        ids: dict[str, int] = dict(tree.items())
         if len({*ids.values()}) < len(ids) or not all(type(value) is int and value >= 0 for value in ids.values()):
             raise ValueError("ids are not different whole numbers from 0")
         return ids

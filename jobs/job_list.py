@@ -21,7 +21,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
-from aotlab.utils.text import join_truncated, shorten, strip_credentials
+from aotlab.utils.text import format_count, join_truncated, shorten, strip_credentials
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""
@@ -119,8 +119,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ValueError(f"a header of {', '.join(reader.fieldnames)}; expected each column once")
         for row in reader:
             if None in row or None in row.values():
-                columns = len(reader.fieldnames)
-                raise ValueError(f"line {reader.line_num}: {columns} values are expected, as in the header")
+                expected = format_count(len(reader.fieldnames), "value")
+                raise ValueError(f"line {reader.line_num}: expected {expected}, as in the header")
             cells = {column: text.strip() for column, text in row.items()}
             for column in cells.keys() & LIST_COLUMNS.keys():
                 cells[column] = [part.strip() for part in cells[column].split(";") if part.strip()]

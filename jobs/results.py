@@ -59,7 +59,7 @@ def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tu
     if protected := _find_protected_contents(folder, record, earlier):
         raise output_exists_error(folder, protected)
     if replaced and not force and any(has_content(folder / name) for name in earlier.outputs):
-        raise output_exists_error(folder, replaced, forceable=True)
+        raise output_exists_error(folder, replaced, suggest_force=True)
     inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
     require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
     return "track" if replaced or not (folder / STATE_FILE).is_file() else "resume", earlier

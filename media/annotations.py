@@ -1,6 +1,5 @@
 """Reading and writing of a video's masks: images, COCO, and the formats of installed plug-ins."""
 
-import json
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import MALFORMED, prefix_errors, read_json, reading, require_file, write_text
+from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -28,8 +27,6 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
-"""Formats and outputs of the package aotlab-studio."""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """Outputs of a job that contain the masks of all frames, in order of preference."""
 MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
@@ -105,8 +102,8 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
     """Raise `InputError` about ``subject`` unless a name is one of those of the installed formats and outputs."""
-    if name in STUDIO_OUTPUTS and name not in names:
-        raise InputError(f"{subject} {name}: {STUDIO_NEEDED}")
+    if name not in names and not list_plugins(MASK_WRITER_PLUGINS):
+        raise InputError(f"{subject} {name}: not one of {', '.join(names)}; any other {STUDIO_NEEDED}")
     require_choice(name, names, subject)
 
 
@@ -149,12 +146,12 @@ def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
 
 
 def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
-    tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
-    if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
+    if path.is_dir() or path.suffix.lower() != ".json":
         return None
-    with reading(path, "export it again", *MALFORMED):
-        return parse_coco(tree, video)
+    with reading_json(path) as tree:
+        is_coco = isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()
+        return parse_coco(tree, video) if is_coco else None
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    write_text(path, json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
+    write_json(path, format_coco(annotations, video))

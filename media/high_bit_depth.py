@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.images import DECODER_ERRORS, open_image, parse_png_depth, read_image, warn_about_orientation
-from aotlab.utils.errors import require, require_extra
+from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import is_file_name, reading
 
 MAX_PIXELS = 2**28
@@ -58,7 +58,7 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 def _read_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG; Pillow reduces colors to 8 bits, and OpenCV pads truncated files."""
-    require_extra("video", "cv2")
+    require_modules("cv2")
     import cv2
 
     with open_image(path) as image:
@@ -75,7 +75,7 @@ def _read_png(path: Path) -> np.ndarray:
 
 def _read_exr(path: Path) -> np.ndarray:
     """Return the display window of the first part; black outside the data window."""
-    require_extra("images", "OpenEXR")
+    require_modules("OpenEXR")
     import OpenEXR
 
     with reading(path, "save it again", *DECODER_ERRORS):
@@ -111,7 +111,7 @@ class TiffStack:
     """
 
     def __init__(self, path: Path) -> None:
-        require_extra("images", "tifffile")
+        require_modules("tifffile")
         import tifffile
 
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged

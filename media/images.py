@@ -52,7 +52,7 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def open_image(path: Path, remedy: str = "save it again") -> Iterator[Image.Image]:
+def open_image(path: Path, remedy: str = "restore it, or save it again") -> Iterator[Image.Image]:
     """Yield an image; raise `InputError`, which ends with ``remedy``, if it does not open or decode in the block."""
     require_file(path, remedy)
     with reading(path, remedy, *DECODER_ERRORS), decode_image(path) as image:

@@ -21,7 +21,7 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
+from aotlab.utils.errors import EXTRAS, describe_missing_module, require_modules
 from tests.marks import slow
 from tests.processes import RUN_SECONDS
 
@@ -300,8 +300,9 @@ def test_core_tracks_without_optional_libraries(tmp_path):
 NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . .": "score",
-    "ensemble . . --output out": "score",
-    "check_data .": "score",
+    "check-data .": "score",
+    "convert-visor --annotations . --images . --output out": "score",
+    "submit --dataset mose --root . --results . --output out.zip": "score",
     "vot": "vot",
     "export --config aott --output out": "export",
 }
@@ -322,14 +323,14 @@ def test_missing_extra_is_reported_in_one_sentence(tmp_path, lines):
 @pytest.mark.slow
 def test_prompt_without_opencv_names_the_extra(tmp_path):
     done = run_isolated(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
-    assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
+    assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[score]'\n")
 
 
 def test_dependencies_have_the_modules_of_the_package():
     project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     features = extras.keys() - {"all", "docs", "test"}
-    assert EXTRAS.keys() == features
+    assert {*EXTRAS.values()} == features
     modules = {"opencv-python-headless": "cv2", "vot-trax": "trax", "Pillow": "PIL", "PyYAML": "yaml"}
 
     def list_modules(requirements):
@@ -337,16 +338,14 @@ def test_dependencies_have_the_modules_of_the_package():
 
     assert hubconf.dependencies == list_modules(project["project"]["dependencies"])
     for extra in features:
-        names = list_modules(extras[extra])
-        score = EXTRAS["score"] if "aotlab" in names else ()
-        assert EXTRAS[extra] == (*score, *(name for name in names if name != "aotlab"))
+        installed = [name for name in list_modules(extras[extra]) if name != "aotlab"]
+        assert [module for module in EXTRAS if EXTRAS[module] == extra] == installed
 
 
 def test_missing_module_names_its_extra(monkeypatch):
     fail = Mock(side_effect=PackageNotFoundError("av"))
     monkeypatch.setattr("importlib.metadata.distribution", fail)
-    for extra in ("video", "train", "score"):
-        require_extra(extra)
+    require_modules("av", "scipy", "cv2")
     found = describe_missing_module("av.container")
     assert found == "av must be installed for this; pip install 'aotlab[video]'"
     assert describe_missing_module("aotlab.nowhere") is None

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
-from aotlab.utils.errors import require_extra
 from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
@@ -27,23 +27,28 @@ MAX_SIZES = 5
 @option(
     "--kind",
     type=Choice(("video", "static")),
-    default="video",
     help="of your own folder; video: a folder of frames for each video; static: single images (default: video)",
 )
 @dataset_option(DATASETS, help="check it as a benchmark: ")
-@option("--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ... (default: val)")
+@option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
 @option(
     "--workers",
     type=PositiveInt,
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",
 )
-def main(root: Path, *, kind: Literal["video", "static"], dataset: str | None, split: str, workers: int) -> int:
-    require_extra("score")
+def main(
+    root: Path, *, kind: Literal["video", "static"] | None, dataset: str | None, split: str | None, workers: int
+) -> int:
+    if dataset and kind:
+        raise UsageError("--kind: applies to your own folder; remove it, or --dataset")
+    if split and not dataset:
+        raise UsageError("--split: applies to a benchmark; remove it, or give --dataset")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 
+    kind = kind or "video"
     if dataset:
-        kind, report = "video", check_videos(open_dataset(dataset, root, split), workers=workers)
+        report = check_videos(open_dataset(dataset, root, split or "val"), workers=workers)
     else:
         report = check_folder(root, kind, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]

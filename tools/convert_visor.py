@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.tools.cli.command import command, report_failures
+from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, option
-from aotlab.utils.errors import require_extra
-from aotlab.utils.files import require_writable
+from aotlab.utils.locks import locked_output
 from aotlab.utils.text import format_count
 
 
@@ -21,16 +21,16 @@ from aotlab.utils.text import format_count
 @option("--images", type=ExistingFolder, required=True, help="folder with <video>/<frame>.jpg")
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option("--split", type=Choice(("train", "val")), default="val", help="val keeps only the objects of the first frame")
-def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
-    require_extra("score")
-    require_writable(output)
+@force_file
+def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"], force: bool) -> int:
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 
-    converted = convert_visor(annotations, images, output, split)
+    with locked_output(output):
+        converted = convert_visor(annotations, images, output, split, force=force)
     sequences, masks = format_count(len(converted.names), "sequence"), format_count(converted.masks, "mask")
     print(f"{output}: {sequences}, {masks}")
     if converted.too_short:
-        print(f"left out, as too short: {converted.too_short}")
+        print(f"skipped: {format_count(converted.too_short, 'sequence')} of too few masks")
     return report_failures(converted.failures)
 
 

@@ -16,8 +16,8 @@ from click import UsageError
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, number_type, option
-from aotlab.utils.errors import InputError, output_exists_error, require_extra
-from aotlab.utils.files import require_writable
+from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.locks import locked_output
 from aotlab.utils.numbers import Range
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
@@ -41,14 +41,17 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
     if weights and len(weights) != len(results):
         weight_count = format_count(len(weights), "weight")
         raise UsageError(f"--weights: {weight_count} for {len(results)} folders; give one for each")
-    require_extra("score")
     from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
     from aotlab.dataloaders.benchmarks.sequences import list_masks
+    from aotlab.engine.benchmark.records import RECORD_FOLDER
     from aotlab.evaluation.voting import list_sequences, vote_sequence
+    from aotlab.media.job_record import JOB_RECORD
 
     votes = [round(1000 * weight) for weight in weights] or [1] * len(results)  # ties of integers are exact
     if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
+    if records := [*output.glob(RECORD_FOLDER), *output.rglob(JOB_RECORD)]:  # a resumed run would keep the votes
+        raise output_exists_error(output, f"{records[0].relative_to(output)}, the record of a run")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
     folders = {name: find_masks_folder(results[0] / name) for name in names}
@@ -56,17 +59,17 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
     old = {path.relative_to(output).as_posix() for path in output.glob("**/*.png")}
     if old - new:  # a later vote would take them for masks of this one
         raise output_exists_error(output, f"{min(old - new)}, which this vote does not replace")
-    require_writable(output)
     frames, failures = 0, {}
-    with progress_bar(len(names), unit="sequence") as bar:
+    with locked_output(output), progress_bar(len(names), unit="sequence") as bar:
         for name in names:
             try:
                 frames += vote_sequence(name, results, votes, output)
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
-    sequences = format_count(len(names) - len(failures), "sequence")
-    print(f"{format_count(frames, 'frame')} of {sequences} in {output}")
+    if frames:
+        sequences = format_count(len(names) - len(failures), "sequence")
+        print(f"{format_count(frames, 'frame')} of {sequences} in {output}")
     return report_failures(failures)
 
 

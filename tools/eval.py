@@ -8,7 +8,6 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -31,8 +30,8 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
-from aotlab.utils.errors import RunStopped, require_extra
-from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.errors import RunStopped, require_modules
+from aotlab.utils.files import require_writable, write_json
 from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
 
@@ -78,7 +77,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
         remedy = benchmark.explain_no_score(result.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     content = {**table, "fps": result.fps, "failures": result.failures}
-    write_text(result.output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_json(result.output / "scores.json", content, indent=2)
     return 1 if result.failures else 0
 
 
@@ -98,8 +97,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     option(
         "--feedback",
         type=Choice(("own", "fused")),
-        default="own",
-        help="prediction that each branch stores in memory: its own, or the fused one",
+        help="prediction that each branch stores in memory: its own, or the fused one (default: own)",
     ),
 )
 @option_group(
@@ -113,7 +111,7 @@ def main(
     overrides: tuple[str, ...], *,
     dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool, all_frames: bool,
     output: Path | None, force: bool,
-    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str,
+    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
     checkpoint: tuple[Path, ...], config: tuple[str, ...], device: str, print_config: bool,
 ) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
@@ -124,9 +122,13 @@ def main(
         return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
     if not dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
+    if averaging:
+        feedback = feedback or "own"
+    elif feedback:
+        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
     benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
     output = output or Path("results", dataset)
-    require_extra("score")
+    require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
     require_writable(output)
@@ -139,7 +141,7 @@ def main(
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
         tracker, origin = load_tracker(
-            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback if averaging else None
+            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback
         )
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:

@@ -24,7 +24,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, number_type, option
-from aotlab.utils.errors import require, require_extra
+from aotlab.utils.errors import require, require_modules
 from aotlab.utils.numbers import Range
 
 
@@ -132,11 +132,11 @@ def require_packages(provider: str | None, *, calibrate: bool) -> None:
     from aotlab.engine.export.export import ONNX_PACKAGES
     from aotlab.engine.export.verify import translate_errors
 
-    require_extra("export", *ONNX_PACKAGES)
+    require_modules(*ONNX_PACKAGES)
     if calibrate or provider is not None:
         require(find_spec("aotlab_runtime"), "aotlab_runtime must be installed; pip install ./runtime in a checkout")
     if provider is not None:
-        require_extra("video", "cv2", "tqdm")
+        require_modules("cv2", "tqdm")
         from aotlab_runtime.graphs import require_provider
 
         with translate_errors():

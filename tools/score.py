@@ -7,7 +7,6 @@ aotlab score results/clip --annotations clip/masks                         # one
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,9 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
-from aotlab.utils.errors import InputError, require, require_extra
-from aotlab.utils.files import write_text
+from aotlab.utils.errors import InputError, require, require_modules
+from aotlab.utils.files import write_json
+from aotlab.utils.locks import locked_output
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
     """Print the HOTA scores of TrackEval; return them by column."""
-    require_extra("hota")
+    require_modules("trackeval")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file
     from aotlab.evaluation.hota import score_burst_hota
     from aotlab.evaluation.tables import format_value
@@ -104,7 +104,8 @@ def print_worst(
     worst_objects = list_worst_objects(content, count, column)
     notes = [""] * len(worst_objects)
     if draw_folder is not None:
-        paths = write_strips(draw_folder, worst_objects, videos, results, scores)
+        with locked_output(draw_folder):
+            paths = write_strips(draw_folder, worst_objects, videos, results, scores)
         notes = [f"  {path or 'no frame to draw'}" for path in paths]
     for rank, ((name, item, value), note) in enumerate(zip(worst_objects, notes, strict=True), start=1):
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
@@ -139,7 +140,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
 def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
     """Write the content of `scores.json` if there is a path."""
     if path is not None:
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_json(path, content, indent=2)
 
 
 @command("aotlab score")
@@ -180,9 +181,10 @@ def main(
     hota = dataset is not None and DATASETS[dataset].hota
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
+    if hota and worst:
+        raise UsageError(f"--worst: lists objects by J; {dataset} is scored by HOTA, so remove it")
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of objects; give --worst N")
-    require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
     if hota:

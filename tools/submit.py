@@ -14,7 +14,6 @@ from aotlab.dataloaders.benchmarks.labeled_video import require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import dataset_option, force_file, root
 from aotlab.tools.cli.types import ExistingFolder, option
-from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
 FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dataset.submission is not None}
@@ -32,7 +31,6 @@ FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dat
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")
 @force_file
 def main(*, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool) -> int:
-    require_extra("score")
     from aotlab.evaluation.submit import SUBMISSION_FORMATS
     from aotlab.evaluation.submit.results import BenchmarkResults
 

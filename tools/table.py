@@ -22,19 +22,20 @@ from aotlab.engine.benchmark.paper_tables import (
     load_table,
     name_results,
 )
-from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import device
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
+from aotlab.tools.cli.options import device, force_results
 from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.signals import STOP_SIGNALS
 
 
-def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int) -> str:
+def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
     results = output / name_results(row.model, row.benchmark)
-    options = (*benchmark.arguments, *benchmark.options, *model.arguments)
-    run_tool("eval", *options, "--device", device, "--force", "--output", str(results), ranks=ranks)
+    options = (*benchmark.arguments, *benchmark.options, *model.arguments, *["--force"] * force)
+    run_tool("eval", *options, "--device", device, "--output", str(results), ranks=ranks)
     if benchmark.split in DATASETS[benchmark.dataset].server_splits:
         archive = results.with_name(f"{results.name}.zip")
         run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
@@ -49,8 +50,8 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
     print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
     status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
-    signal_number = -status if status < 0 else status - 128
-    if signal_number > 0:
+    signal_number = -status if status < 0 else status - SIGNAL_EXIT_BASE
+    if signal_number in STOP_SIGNALS:
         raise RunStopped(f"{tool} was interrupted; the same command resumes", signal_number=signal_number)
     if status:
         raise subprocess.CalledProcessError(status, line)
@@ -64,7 +65,8 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
-def main(name: str, *, device: str, ranks: int, output: Path) -> int:
+@force_results
+def main(name: str, *, device: str, ranks: int, output: Path, force: bool) -> int:
     table = load_table(name)
     results = require_writable(output / table.name)
     figures, missing, status = [], dict[str, None](), 0
@@ -76,7 +78,7 @@ def main(name: str, *, device: str, ranks: int, output: Path) -> int:
             figures.append("missing")
             continue
         try:
-            figures.append(run_row(table, row, results, device=device, ranks=ranks))
+            figures.append(run_row(table, row, results, device=device, ranks=ranks, force=force))
         except subprocess.CalledProcessError as error:
             status = 1
             figures.append(f"failed: exit code {error.returncode}")

@@ -44,7 +44,7 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 
@@ -277,8 +277,10 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(videos, job_list)
-    if shard is not None and (dry_run or len(videos) == 1):
-        raise UsageError("--shard: applies to runs of several videos; give --jobs, without --dry-run")
+    if shard is not None and len(videos) == 1:
+        raise UsageError("--shard: applies to runs of several videos; give --jobs")
+    if shard is not None and dry_run:
+        raise UsageError("--dry-run: checks all videos of a list; remove --shard")
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
 
@@ -294,7 +296,7 @@ def main(
             boxes=boxes, points=points, not_points=not_points, segmenter=segmenter, classes=classes,
             start=start, end=end, levels=levels, rate=rate,
         )  # fmt: skip
-        require_extra("video")
+        require_modules("av", "cv2", "pycocotools", "tqdm")
         return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
     if realtime:
         raise UsageError("--realtime: applies to a single video; remove it")

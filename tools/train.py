@@ -13,7 +13,7 @@ import click
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import config_option, device, print_config, print_settings, settings
 from aotlab.tools.cli.types import flag
-from aotlab.utils.errors import require_extra
+from aotlab.utils.errors import require_modules
 from aotlab.utils.text import format_count
 
 
@@ -35,7 +35,7 @@ def main(
     recipe = load_config(config, overrides)
     if print_config:
         return print_settings(recipe)
-    require_extra("train")
+    require_modules("scipy", "tensorboard", "cv2", "pycocotools", "tqdm")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import leave_cores_free

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_settings, settings, tracker_options
-from aotlab.utils.errors import InputError, RunStopped, require_extra
+from aotlab.utils.errors import InputError, RunStopped
 
 
 @command("aotlab vot")
@@ -24,7 +24,6 @@ def main(overrides: tuple[str, ...], *, checkpoint: Path, config: str | None, de
     tracker = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:
         return print_settings(tracker.read_settings())
-    require_extra("vot")
     import trax
 
     from aotlab.engine.benchmark.vot import COLOR, serve

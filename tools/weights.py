@@ -81,7 +81,7 @@ def verify(names: tuple[str, ...]) -> int:
             elif names:
                 failures[name] = f"not downloaded yet; run aotlab weights get {name}"
         except InputError as error:
-            failures[name] = str(error).removeprefix(f"{name}: ")
+            failures[name] = str(error)
     if not names and not any(map(zoo.find_weights, zoo.list_published_weights())):
         print(f"nothing is stored in {zoo.weights_folder()}")
     return report_failures(failures)

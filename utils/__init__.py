@@ -1,1 +1,1 @@
-"""Shared utilities: files, locks, errors, progress, devices, ranks."""
+"""Utilities that all packages share."""

@@ -33,7 +33,6 @@ def leave_cores_free(helpers: int) -> None:
 
 
 def _count_cores() -> int:
-    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -9,18 +9,24 @@ from pathlib import Path
 
 from aotlab.utils.text import join_truncated, shorten
 
-SCORE_MODULES = ("cv2", "pycocotools", "tqdm")
 EXTRAS = {
-    "video": (*SCORE_MODULES, "av"),
-    "score": SCORE_MODULES,
-    "train": (*SCORE_MODULES, "scipy", "tensorboard"),
-    "images": ("tifffile", "imagecodecs", "OpenEXR"),
-    "weights": ("gdown",),
-    "vot": ("trax",),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "hota": ("trackeval",),
+    "av": "video",
+    "cv2": "score",
+    "pycocotools": "score",
+    "tqdm": "score",
+    "scipy": "train",
+    "tensorboard": "train",
+    "tifffile": "images",
+    "imagecodecs": "images",
+    "OpenEXR": "images",
+    "gdown": "weights",
+    "trax": "vot",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
+    "trackeval": "hota",
 }
-"""Modules of the extras in pyproject.toml."""
+"""Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30
 """Largest number of choices in a message."""
 
@@ -56,9 +62,9 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def output_exists_error(output: Path, content: str, *, forceable: bool = False) -> InputError:
-    """Return the error about an output that must not be replaced; ``forceable``: suggest ``--force``."""
-    remedy = ", or replace it with --force" if forceable else ""
+def output_exists_error(output: Path, content: str, *, suggest_force: bool = False) -> InputError:
+    """Return the error about an output that must not be replaced; ``suggest_force``: suggest ``--force``."""
+    remedy = ", or replace it with --force" if suggest_force else ""
     return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
 
 
@@ -92,18 +98,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return by_type or by_message
 
 
-def require_extra(extra: str, *modules: str) -> None:
-    """Check that the modules of an extra, or only ``modules``, are installed; raises `InputError` if not."""
-    for module in modules or EXTRAS[extra]:
-        require(find_spec(module), _format_missing(module, extra))
+def require_modules(*modules: str) -> None:
+    """Check that modules of `EXTRAS` are installed; raises `InputError` with the extra of the first missing one."""
+    for module in modules:
+        require(find_spec(module), f"{describe_missing_module(module)}")
 
 
 def describe_missing_module(module: str) -> str | None:
     """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
-    extra = next((extra for extra, modules in EXTRAS.items() if top in modules), None)
-    return None if extra is None else _format_missing(top, extra)
-
-
-def _format_missing(module: str, extra: str) -> str:
-    return f"{module} must be installed for this; pip install 'aotlab[{extra}]'"
+    return f"{top} must be installed for this; pip install 'aotlab[{EXTRAS[top]}]'" if top in EXTRAS else None

@@ -72,6 +72,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Write a JSON file as `atomic_path` does; without ``indent``, it is one line."""
+    separators = (",", ":") if indent is None else None
+    write_text(path, json.dumps(value, indent=indent, separators=separators) + "\n")
+
+
 def write_bytes(path: Path, content: Buffer) -> None:
     """Write a file as `atomic_path` does."""
     with atomic_path(path) as temporary:
@@ -169,7 +175,7 @@ def require_file(path: Path, remedy: str) -> None:
     require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {remedy}")
 
 
-def raise_if_missing(missing: Sequence[Path], reason: str) -> None:
+def require_none_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
     if missing:
         others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
@@ -188,6 +194,14 @@ def read_json(path: Path, remedy: str = "export it again") -> Any:
     require_file(path, remedy)
     with reading(path, remedy, RecursionError):
         return json.loads(path.read_bytes().decode("utf-8-sig"))
+
+
+@contextmanager
+def reading_json(path: Path, remedy: str = "export it again") -> Iterator[Any]:
+    """Yield the value of a JSON file; `reading` turns errors of the block, also `MALFORMED`, into an `InputError`."""
+    tree = read_json(path, remedy)
+    with reading(path, remedy, *MALFORMED):
+        yield tree
 
 
 def sha256(path: Path) -> str:

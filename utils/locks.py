@@ -1,4 +1,4 @@
-"""File locks, and cleanup after killed processes."""
+"""File locks, staging folders, and cleanup after killed processes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import glob
 import logging
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder, remove, require_writable, writing
+from aotlab.utils.files import make_folder, remove, require_writable, temporary_name, writing
 
 LOCK_SUFFIX = ".lock"
 """Name of the lock file in an output folder."""
@@ -80,6 +81,29 @@ def locked_output(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # it holds results
             for path in created:
                 path.rmdir()
+
+
+@contextmanager
+def staging_folder(folder: Path, *, first: str = "") -> Iterator[Path]:
+    """Yield a temporary folder in one that the caller has locked; if the block succeeds, its contents replace the rest.
+
+    ``first``: name of the file that is moved first. Hidden files stay. A folder that is empty in the end is removed.
+    """
+    remove_leftovers(folder, folder.name)
+    temporary = make_folder(folder / temporary_name(folder))
+    try:
+        with writing(folder):
+            yield temporary
+            names = sorted(os.listdir(temporary), key=lambda name: name != first)
+            for path in folder.glob("[!.]*"):
+                if path.is_dir() or path.name not in names:
+                    remove(path)
+            for name in names:
+                os.replace(temporary / name, folder / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # it holds files
+            folder.rmdir()
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

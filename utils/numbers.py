@@ -1,4 +1,4 @@
-"""Ranges of numbers, and bytes as text."""
+"""Ranges of numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
 """Longest side of an image in pixels."""
-UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,3 @@ POSITIVE = Range(0, exclusive_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
 SEED = Range(0, 2**63 - 1, step=1)
-
-
-def format_bytes(count: int) -> str:
-    """Return bytes as text such as "1.5 GB"."""
-    # With three digits, 999.5 KB would be shown as 1000 KB. From there on, the next unit is used.
-    power = next((power for power in range(4) if count < 999.5 * 1000**power), 4)
-    value = count / 1000**power
-    return f"{value:.3g} {UNITS[power]}" if value < 999.5 else f"{value:.0f} {UNITS[power]}"

@@ -1,4 +1,4 @@
-"""Lists, counts and tables as text; URLs without passwords."""
+"""Lists, counts, bytes and tables as text; URLs without passwords."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ CREDENTIALS = re.compile(
     re.IGNORECASE,
 )
 """Name and password in a URL, and fields of its query that hold them."""
+UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
 def shorten(value: object, length: int = 60) -> str:
@@ -26,6 +27,14 @@ def join_truncated(values: Sequence[object], limit: int = 10) -> str:
 def format_count(number: int, noun: str) -> str:
     """Return "1 sequence" or "2 sequences"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def format_bytes(count: int) -> str:
+    """Return bytes as text such as "1.5 GB"."""
+    # With three digits, 999.5 KB would be shown as 1000 KB. From there on, the next unit is used.
+    power = next((power for power in range(4) if count < 999.5 * 1000**power), 4)
+    value = count / 1000**power
+    return f"{value:.3g} {UNITS[power]}" if value < 999.5 else f"{value:.0f} {UNITS[power]}"
 
 
 def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[str]:

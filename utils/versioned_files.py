@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, reading, write_text
+from aotlab.utils.files import read_json, reading, write_json
 
 WRAPPER_KEYS = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _describe_tensor(tensor: Any) -> str:
 def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> None:
     """Write a wrapped JSON file atomically; raises `InputError` if it cannot be written."""
     content = json.loads(json.dumps(content))  # keys become strings, as when read
-    write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
+    write_json(path, wrap(kind, content), indent=1)
 
 
 def read_versioned(

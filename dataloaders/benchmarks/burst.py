@@ -13,7 +13,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import read_videos
 from aotlab.media.matching import order_names
-from aotlab.utils.files import MALFORMED, raise_if_missing, read_json, reading, require_file_name
+from aotlab.utils.files import reading_json, require_file_name, require_none_missing
 
 MAX_TRACKS = 65534
 """Largest number of tracks in a sequence; ids are 16-bit."""
@@ -46,11 +46,8 @@ def find_annotation_file(root: Path, split: str) -> Path:
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
-    with reading(path, "export it again", *MALFORMED):
-        return [
-            parse_sequence(entry, str(path))
-            for entry in read_json(path, "expected BURST's annotations there")["sequences"]
-        ]
+    with reading_json(path, "expected BURST's annotations there") as tree:
+        return [parse_sequence(entry, str(path)) for entry in tree["sequences"]]
 
 
 def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
@@ -94,7 +91,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not frame.is_file()]
-    raise_if_missing(missing, f"{path.name} lists these frames; unpack them there")
+    require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks = [], dict[str, dict[int, str]]()
     for object_id, track in enumerate(entry.tracks, start=1):
         visible = [name for name in annotated if track in entry.rle[name]]

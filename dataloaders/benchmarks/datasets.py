@@ -131,7 +131,8 @@ def open_dataset(
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled:
         supported = [other.name for other in _DATASETS if option in other.options]
-        require(name in supported, f"{option}: {name} has no such option; only {', '.join(supported)}")
+        text = f"--{option.replace('_', '-')}: {name} has no such option; only {', '.join(supported)}"
+        require(name in supported, text)
     require(dataset.has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)

@@ -8,7 +8,7 @@ from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import require
-from aotlab.utils.files import raise_if_missing
+from aotlab.utils.files import require_none_missing
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
@@ -39,7 +39,7 @@ def _read(folder: Path, name: str) -> Video:
             first_masks.setdefault(stems[0], {})[object_id] = visible[0]
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = [frames[0].with_name(f"{stem}.jpg") for stem in sorted(first_masks.keys() - indices.keys())]
-    raise_if_missing(missing, "objects begin on these frames; unpack them there")
+    require_none_missing(missing, "objects begin on these frames; unpack them there")
     return Video(
         name,
         frames,

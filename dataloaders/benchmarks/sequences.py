@@ -13,11 +13,11 @@ from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
     MALFORMED,
-    raise_if_missing,
-    read_json,
     read_text,
     reading,
+    reading_json,
     require_file_name,
+    require_none_missing,
 )
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -98,7 +98,7 @@ def find_first_masks(
     first_stems = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in first_stems])
     absent = sorted(first_stems - {path.stem for path in masks_by_frame.values()})
-    raise_if_missing(
+    require_none_missing(
         [folder / f"{stem}.png" for stem in absent], "the metadata has an object that begins on this frame"
     )
     return masks_by_frame
@@ -172,7 +172,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     """Return ``<folder>/<split>.txt`` in the first folder that has it."""
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
-    known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
+    known = f"lists here: {', '.join(present)}" if present else "give the folder of the data set as its root"
     path = next(filter(Path.is_file, files), files[0])
     require(path.is_file(), f"{path}: no such file; {known}")
     return path
@@ -201,8 +201,7 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
-    tree = read_json(path, "it comes with the data set and lists its videos and objects")
-    with reading(path, "export it again", *MALFORMED):
+    with reading_json(path, "it comes with the data set and lists its videos and objects") as tree:
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {

@@ -6,7 +6,6 @@ The conversion follows the official script: 854×480, ids by the alphabetical or
 a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
@@ -18,8 +17,9 @@ import numpy as np
 
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import MALFORMED, read_json, reading, remove, require_file_name, write_bytes, write_text
+from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.files import reading_json, require_file_name, write_bytes, write_json, write_text
+from aotlab.utils.locks import staging_folder
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
@@ -59,7 +59,7 @@ class Conversion:
     """Error message by file or sequence."""
 
 
-def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -> Conversion:
+def convert_visor(annotations: Path, images: Path, output: Path, split: Split, *, force: bool = False) -> Conversion:
     """Convert the sequences of all ``*.json`` in a folder; broken ones are skipped and reported.
 
     Args:
@@ -68,6 +68,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
         output: receives JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``; sequences of
             earlier conversions stay in the lists.
         split: "val" keeps only objects of the first frame.
+        force: replace sequences of earlier conversions; otherwise they are failures.
 
     Raises:
         InputError: no JSON file, or nothing in them can be converted.
@@ -88,7 +89,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
                 if count < MIN_FRAMES[split]:
                     conversion.too_short += 1
                     continue
-                _write_sequence(name, drawn, images, output)
+                _write_sequence(name, drawn, images, output, force=force)
             except InputError as error:
                 conversion.failures[name] = str(error)
                 continue
@@ -104,8 +105,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
     """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
-    tree = read_json(path)
-    with reading(path, "export it again", *MALFORMED):
+    with reading_json(path) as tree:
         for entry in sorted(
             tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
@@ -143,20 +143,23 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     return tuple(points.astype(np.int32) for points in outlines)
 
 
-def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images: Path, output: Path) -> None:
-    """Write the images and masks of a sequence, from its first mask on; remove those of an earlier conversion."""
-    drawn = list(dropwhile(lambda pair: not pair[1].any(), drawn))
-    paths = [_find_image(images, frame) for frame, _ in drawn]
+def _write_sequence(
+    name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images: Path, output: Path, *, force: bool
+) -> None:
+    """Write the images and masks of a sequence, from its first mask on, all or none."""
     frames, masks = (output / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
-    for earlier in (*frames.glob("*.jpg"), *masks.glob("*.png")):
-        remove(earlier)
-    for (frame, mask), path in zip(drawn, paths, strict=True):
-        stem = Path(frame.name).stem
-        small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
-        _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1])
-        write_bytes(frames / f"{stem}.jpg", jpeg.data)
-        if mask.any():
-            write_mask(masks / f"{stem}.png", mask)
+    for folder in (frames, masks):
+        if any(folder.glob("[!.]*")) and not force:
+            raise output_exists_error(folder, "files", suggest_force=True)
+    with staging_folder(frames) as new_frames, staging_folder(masks) as new_masks:
+        for frame, mask in dropwhile(lambda pair: not pair[1].any(), drawn):
+            image = read_image(_find_image(images, frame))
+            small = cv2.resize(image, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
+            _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1])
+            stem = Path(frame.name).stem
+            write_bytes(new_frames / f"{stem}.jpg", jpeg.data)
+            if mask.any():
+                write_mask(new_masks / f"{stem}.png", mask)
 
 
 def _find_image(images: Path, frame: Frame) -> Path:
@@ -169,12 +172,13 @@ def _find_image(images: Path, frame: Frame) -> Path:
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
     """Add sequences to the lists of a split and to the names of their objects."""
     mapping = output / f"{split}_data_mapping.json"
-    earlier = read_json(mapping) if mapping.is_file() else {}
-    with reading(mapping, "export it again", *MALFORMED):
-        names = dict(sorted({**earlier, **names}.items()))
+    if mapping.is_file():
+        with reading_json(mapping) as earlier:
+            names = {**earlier, **names}
+    names = dict(sorted(names.items()))
     lists: dict[str, list[str]] = {split: list(names)}
     if split == "val":
         lists["val_unseen"] = [name for name in names if "_".join(name.split("_")[:2]) in UNSEEN_KITCHENS]
     for title, listed in lists.items():
         write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
-    write_text(mapping, json.dumps(names, indent=1) + "\n")
+    write_json(mapping, names, indent=1)

@@ -7,7 +7,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
-from aotlab.utils.files import raise_if_missing, require_file_name
+from aotlab.utils.files import require_file_name, require_none_missing
 
 
 def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
@@ -34,7 +34,7 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
         files = {path.stem: path for path in sequences.list_frames(frames_folder)}
         missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
-        raise_if_missing(missing, "meta.json lists these frames; unpack them there")
+        require_none_missing(missing, "meta.json lists these frames; unpack them there")
         stems = list(files)
         tracked = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1] if all_frames else listed
         frames, annotations = tuple(files[stem] for stem in tracked), sequences.list_masks(masks)

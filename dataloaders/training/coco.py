@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.sets import LabeledImage
 from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle
-from aotlab.utils.files import MALFORMED, read_json, reading
+from aotlab.utils.files import MALFORMED, reading, reading_json
 from aotlab.utils.numbers import MAX_SIDE
 
 MIN_AREA = 500
@@ -50,8 +50,7 @@ def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:
         folder = folder if folder.is_dir() and ".." not in name.split("/") else images
         return folder, set(os.listdir(folder))
 
-    with reading(instances, "export it again", *MALFORMED):
-        tree = read_json(instances)
+    with reading_json(instances) as tree:
         annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in tree["annotations"]:
             if item.get("iscrowd") or item.get("area", MIN_AREA) >= MIN_AREA:

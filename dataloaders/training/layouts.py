@@ -25,7 +25,7 @@ from aotlab.dataloaders.training.sets import (
     select_labeled_frames,
 )
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import raise_if_missing
+from aotlab.utils.files import require_none_missing
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> li
     """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
     names = sequences.read_names(sequences.find_list_file(split, folder / "ImageSets"))
     missing = [data / name for name in sorted(set(names) - set(known))]
-    raise_if_missing(missing, "the list of the split has these names; add the data or correct the list")
+    require_none_missing(missing, "the list of the split has these names; add the data or correct the list")
     return names
 
 

@@ -57,7 +57,7 @@ class Records:
                 continue
             if record.settings not in ("", _digest(origin)) and not force:
                 content = f"results of other models or settings ({video.name})"
-                raise output_exists_error(output, content, forceable=True)
+                raise output_exists_error(output, content, suggest_force=True)
             self._records[video.name] = record
 
     def finished(self, video: Video) -> SequenceRecord | None:

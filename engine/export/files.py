@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import output_exists_error
-from aotlab.utils.files import read_json, remove, temporary_name, writing
-from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.files import read_json
+from aotlab.utils.locks import locked_output, staging_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -34,24 +32,14 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     loaded. ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder
     contains other files, except hidden ones, or cannot be written.
     """
-    with locked_output(folder), writing(folder):
-        remove_leftovers(folder, folder.name)
+    with locked_output(folder):
         earlier = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if not earlier <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
         if earlier and not force:
-            raise output_exists_error(folder, "an export", forceable=True)
-        temporary = folder / temporary_name(folder)
-        temporary.mkdir()
-        try:
+            raise output_exists_error(folder, "an export", suggest_force=True)
+        with staging_folder(folder, first=DESCRIPTION_FILE) as temporary:
             yield temporary
-            paths = sorted(temporary.iterdir(), key=lambda path: path.name != DESCRIPTION_FILE)
-            for name in earlier - {path.name for path in paths}:
-                remove(folder / name)
-            for path in paths:
-                os.replace(path, folder / path.name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _list_exported(folder: Path) -> Set[str]:

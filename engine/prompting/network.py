@@ -25,7 +25,7 @@ from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import is_safetensors, load_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.devices import copy_to_device, pick_device
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require_modules
 
 # Margins, radii and distances below were set by hand; their sensitivity was not measured.
 FRAME_EDGE = 321
@@ -94,7 +94,7 @@ class FrameSegmenter:
         network = model.prompts
         if network is None:
             raise InputError("this model takes no prompts; use the bundled weights or give a mask")
-        require_extra("video", "cv2")  # finds connected parts
+        require_modules("cv2")  # finds connected parts
         self.network = cast(PromptNetwork, network)
         self.align_corners = model.config.align_corners
         self.weight = self.network.projector.weight

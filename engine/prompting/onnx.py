@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt, find_box
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require_modules
 from aotlab.utils.files import reading
 
 DEFAULT_EDGE = 1024
@@ -36,8 +36,7 @@ class OnnxSegmenter(PromptSegmenter):
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         """Load two ONNX files; raises `InputError` if one cannot be loaded."""
-        require_extra("export", "onnxruntime")
-        require_extra("video", "cv2")
+        require_modules("onnxruntime", "cv2")
         self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
         self._inputs = {item.name for item in self._decoder.get_inputs()}
         self._outputs = [item.name for item in self._decoder.get_outputs()]

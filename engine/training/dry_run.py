@@ -21,8 +21,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import format_bytes
-from aotlab.utils.text import format_count
+from aotlab.utils.text import format_bytes, format_count
 
 CLIPS = 8
 """Number of clips made to time the data pipeline."""

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import DECODER_ERRORS, decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, raise_if_missing, reading
+from aotlab.utils.files import atomic_path, reading, require_none_missing
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
 
@@ -33,12 +34,12 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
     frames = [
-        (video.name, results.folder / video.name / f"{stem}.png")
+        (video.name, find_masks_folder(results.folder / video.name) / f"{stem}.png")
         for video in results.videos
         for stem in video.written_stems
     ]
     missing = [path for _, path in frames if not path.is_file()]
-    raise_if_missing(missing, f"expected {len(frames)} palette PNGs for the frames of the split")
+    require_none_missing(missing, f"expected {len(frames)} palette PNGs for the frames of the split")
     problems = []
     with (
         atomic_path(output) as temporary,

@@ -1,17 +1,16 @@
 """BURST's JSON of predicted masks, and the annotations of some sequences to score them by HOTA."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.burst import BurstSequence, find_annotation_file, parse_sequence
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
-from aotlab.utils.files import MALFORMED, read_json, reading, write_text
+from aotlab.utils.files import MALFORMED, read_json, reading, write_json
 
 
 def write_burst(results: BenchmarkResults, output: Path) -> int:
@@ -29,7 +28,7 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
     for entry, sequence in _select_sequences(tree, annotations, {video.name for video in videos}):
         frames = []
         for file in sequence.rle:
-            path = results / sequence.name / f"{Path(file).stem}.png"
+            path = find_masks_folder(results / sequence.name) / f"{Path(file).stem}.png"
             labels, ids = read_mask(path, size=sequence.size), range(1, len(sequence.tracks) + 1)
             raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
             masks = {track: labels == object_id for object_id, track in zip(ids, sequence.tracks, strict=True)}
@@ -37,7 +36,7 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
             frames.append({track: {"rle": compress_rle(encode_rle(mask))} for track, mask in visible.items()})
             count += len(frames[-1])
         entries.append({**entry, "segmentations": frames})
-    write_text(output, json.dumps({**tree, "sequences": entries}) + "\n")
+    write_json(output, {**tree, "sequences": entries})
     return count
 
 
@@ -45,7 +44,7 @@ def write_selection(path: Path, annotations: Path, names: Collection[str]) -> No
     """Write the annotations of some sequences."""
     tree = read_json(annotations)
     entries = [entry for entry, _ in _select_sequences(tree, annotations, names)]
-    write_text(path, json.dumps({**tree, "sequences": entries}) + "\n")
+    write_json(path, {**tree, "sequences": entries})
 
 
 def _select_sequences(

@@ -14,7 +14,7 @@ class BenchmarkResults(NamedTuple):
     """Results of all videos of a split."""
 
     folder: Path
-    """Folder with ``<sequence>/<frame>.png``."""
+    """Folder with ``<sequence>/<frame>.png``, or with a folder of results for each sequence."""
     videos: Sequence[Video]
     root: Path
     """Folder of the data set."""

@@ -9,11 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
-from aotlab.utils.files import MALFORMED, atomic_path, read_json, reading
+from aotlab.utils.files import atomic_path, reading_json
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -32,8 +33,7 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     """
     split = results.split
     mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    with reading(mapping, "convert VISOR again", *MALFORMED):
-        objects_by_sequence = read_json(mapping)
+    with reading_json(mapping, "convert VISOR again") as objects_by_sequence:
         names_by_sequence = {
             video.name: {int(object_id): str(name) for object_id, name in objects_by_sequence[video.name].items()}
             for video in results.videos
@@ -42,7 +42,7 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     for video in results.videos:
         objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)
         for stem in video.written_stems:
-            path = results.folder / video.name / f"{stem}.png"
+            path = find_masks_folder(results.folder / video.name) / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.zoo import HUB_FILE
-from aotlab.utils.files import write_text
+from aotlab.utils.files import write_json
 
 CARD_TEMPLATE = Path(__file__).with_name("card.md")
 """Template of the model card of a repository."""
@@ -33,7 +32,7 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
     def _save_pretrained(self, save_directory: Path) -> None:
         save_checkpoint(save_directory / HUB_FILE, self.model, self.settings)
         # otherwise the mixin writes all settings, and passes them to `_from_pretrained`
-        write_text(save_directory / "config.json", json.dumps(asdict(self.settings.model), indent=2))
+        write_json(save_directory / "config.json", asdict(self.settings.model), indent=2)
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """Return the card of this model."""

@@ -29,6 +29,7 @@ from .utils.files import (
     SYSTEM_FILES as SYSTEM_FILES,
     read_json as read_json,
     write_bytes as write_bytes,
+    write_json as write_json,
     writing as writing,
 )
 from .utils.locks import InUseError as InUseError, locked as locked

@@ -90,7 +90,7 @@ CORRUPTED = {
     "frame of another size": (lambda root: (write_noise(frame(root, 0), (10, 12)), mask(root, 0).unlink()),
         r"error .*a/00000\.jpg: 12×10, but most frames of its video 32×24; give"),
     "frame filled up with zeros": (lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not readable \(file is truncated\); save it again"),
+        r"error .*a/00001\.jpg: not readable \(file is truncated\); restore it, or save it again"),
     "cut mask": (lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
         r"error .*a/00001\.png: not readable \(.*\); give a palette PNG"),
     "colored mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),

@@ -122,9 +122,27 @@ def test_only_the_folder_of_a_submission_is_replaced(tmp_path, submission, run_e
     assert "tree: already contains files; choose" in run_expecting_error(submit, *submission)
     next((tmp_path / "tree").rglob("*.png")).unlink()
     assert submit([*submission, "--force"]) == 0
+    (tmp_path / "tree" / "notes.txt").touch()
+    line = run_expecting_error(submit, *submission, "--force")
+    assert "already contains notes.txt, which is not of a submission" in line
     annotated = tmp_path / "sav_val" / "Annotations_6fps"
     line = run_expecting_error(submit, *submission[:-1], annotated, "--force")
     assert f"{annotated}: the folder of the annotations" in line
+
+
+def test_new_submission_replaces_all_of_the_earlier_one(videos, tmp_path, submission):
+    assert submit(submission) == 0
+    tree = tmp_path / "tree"
+    masks = {path: path.read_bytes() for path in tree.rglob("*.png")}
+    broken = next((tmp_path / "ids" / videos[1].name).glob("*.png"))
+    content = broken.read_bytes()
+    broken.write_bytes(b"no mask")
+    assert submit([*submission, "--force"]) == 2
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == masks
+    broken.write_bytes(content)
+    (tmp_path / "sav_val" / "sav_val.txt").write_text(videos[0].name)
+    assert submit([*submission, "--force"]) == 0
+    assert [path.name for path in tree.iterdir()] == [videos[0].name]
 
 
 def test_unknown_id_of_a_result_rejected(tmp_path, submission, run_expecting_error):

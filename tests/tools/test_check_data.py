@@ -28,6 +28,14 @@ def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     assert int(rows["objects"]) >= int(rows["videos"])
 
 
+@pytest.mark.parametrize(("args", "words"), [
+    ("--split train", "--split: applies to a benchmark"),
+    ("--dataset davis2017 --kind static", "--kind: applies to your own folder"),
+])  # fmt: skip
+def test_option_without_effect_rejected(run_expecting_error, args, words):
+    assert words in run_expecting_error(main, SAMPLE, *args.split())
+
+
 def test_faults_of_a_benchmark_are_listed(tmp_path, capsys):
     miniatures.make_sav(tmp_path)
     folder = tmp_path / "sav_val"

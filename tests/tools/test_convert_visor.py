@@ -44,9 +44,9 @@ class Source:
             if not path.exists():
                 Image.new("RGB", (1920, 1080), (10, 120, 60)).save(path)
 
-    def convert(self, split="val"):
+    def convert(self, split="val", *options):
         places = [("--annotations", self.annotations), ("--images", self.images), ("--output", self.output)]
-        return main([text for option, path in places for text in (option, str(path))] + ["--split", split])
+        return main([text for option, path in places for text in (option, str(path))] + ["--split", split, *options])
 
 
 @pytest.fixture
@@ -108,7 +108,8 @@ def test_train_sequence_starts_at_its_first_mask(source):
 
 def test_second_conversion_extends_the_lists(source):
     source.convert()
-    (source.annotations / "P07_110.json").unlink()
+    for path in source.annotations.iterdir():
+        path.unlink()
     source.add("P09_02", [entry("P09_02_seq_00001", n, {"cup": [box(0, 0, 900, 600)]}) for n in (1, 2)])
     assert source.convert() == 0
     names = ["P01_107_seq_00001", "P07_110_seq_00009", "P09_02_seq_00001"]
@@ -117,13 +118,25 @@ def test_second_conversion_extends_the_lists(source):
     assert list(json.loads((source.output / "val_data_mapping.json").read_text())) == names
 
 
-def test_second_conversion_replaces_a_sequence(source):
+def test_second_conversion_replaces_a_sequence_if_forced(source, capsys):
     source.convert("train")
     cup = {"cup": [box(0, 0, 900, 600)]}
     source.add("P01_107", [entry("P01_107_seq_00001", number, cup) for number in (140, 200, 320)])
-    assert source.convert("train") == 0
+    assert source.convert("train") == 2
+    assert "P01_107_seq_00001: already contains files" in capsys.readouterr().err
+    assert [path.stem[-3:] for path in open_dataset("visor", source.output, "train")[0].frames] == ["140", "200", "260"]
+    assert source.convert("train", "--force") == 0
     (video,) = open_dataset("visor", source.output, "train")
     assert [path.stem[-3:] for path in video.frames] == ["140", "200", "320"]
+
+
+def test_failed_conversion_keeps_the_earlier_sequence(source, capsys):
+    source.convert()
+    before = [path.read_bytes() for path in sorted(source.output.glob("*/480p/*/*"))]
+    sorted((source.images / "P01_107").glob("*"))[1].write_bytes(b"no image")
+    assert source.convert("val", "--force") == 1
+    assert "P01_107_frame_0000000200.jpg: not readable" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted(source.output.glob("*/480p/*/*"))] == before
 
 
 def test_broken_files_are_reported_and_skipped(source, capsys):

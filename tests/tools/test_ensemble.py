@@ -57,6 +57,24 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys, fo
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
 
 
+def test_failed_votes_are_reported_alone(folders, tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / "1" / name / "00001.png").unlink()
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{tmp_path}/1/b: frame 00001 is missing here or in {tmp_path}/0/b; vote on results" in err
+
+
+@pytest.mark.parametrize("record", [".finished", "a/.track.json"])
+def test_results_of_a_run_are_never_replaced(folders, tmp_path, run_expecting_error, record):
+    path = tmp_path / "out" / record
+    path.parent.mkdir(parents=True)
+    path.touch()
+    line = run_expecting_error(main, *folders, "--output", tmp_path / "out", "--force")
+    assert f"out: already contains {record}, the record of a run; choose another output" in line
+
+
 def test_masks_of_16_bits_keep_them(tmp_path):
     folders = [str(tmp_path / name) for name in ("first", "second")]
     for folder in folders:

@@ -94,7 +94,8 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 @pytest.mark.parametrize(("args", "words"), [
     ("--split train", "ImageSets/train.txt: no such file; lists here: test, val"),
     ("--sequence beer", "sequence beer: not one of 1083_cut_tomato, 2001_fold_cloth$"),
-    ("--new-objects", "new_objects: vost has no such option"),
+    ("--new-objects", "--new-objects: vost has no such option"),
+    ("--feedback own", "--feedback: applies to averages"),
     ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
     ("--config aott --config aotl", "--config: given 2 times for 1 model"),
 ])  # fmt: skip

@@ -88,7 +88,7 @@ def test_verification_without_opencv_fails_before_the_export(tmp_path, capsys, m
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(export, "export_model", lambda *args, **settings: pytest.fail("exported"))
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 2
-    assert "cv2 must be installed for this; pip install 'aotlab[video]'" in capsys.readouterr().err
+    assert "cv2 must be installed for this; pip install 'aotlab[score]'" in capsys.readouterr().err
 
 
 def test_failed_verification_keeps_the_earlier_export(tmp_path, monkeypatch):

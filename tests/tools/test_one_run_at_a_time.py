@@ -7,7 +7,7 @@ import pytest
 from aotlab.engine.export import export
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked_output
-from tests import SAMPLE
+from tests import SAMPLE, miniatures
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 from tests.marks import slow
 
@@ -18,6 +18,9 @@ COMMANDS = {
     "track": ["track", VIDEO, "--mask", str(SAMPLE / "rabbit.png"), "--output", "OUT"],
     "jobs": ["track", "--jobs", "JOBS", "--output", "OUT"],
     "export": ["export", "--config", "aott", "--size", "49x33", "--output", "OUT"],
+    "ensemble": ["ensemble", str(SAMPLE / "Annotations" / "480p"), "--output", "OUT", "--force"],
+    "submit": ["submit", "--dataset", "sav", "--root", "SAV", "--results", "SAV", "--output", "OUT", "--force"],
+    "convert-visor": ["convert-visor", "--annotations", "SAV", "--images", "SAV", "--output", "OUT"],
 }
 
 
@@ -28,7 +31,8 @@ def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, nam
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))
     jobs = tmp_path / "jobs.csv"
     jobs.write_text(f"video,masks\n{VIDEO},{SAMPLE / 'rabbit.png'}\n")
-    words = {"OUT": str(out), "RECIPE": str(recipe), "JOBS": str(jobs)}
+    miniatures.make_sav(tmp_path / "sav")
+    words = {"SAV": str(tmp_path / "sav"), "OUT": str(out), "RECIPE": str(recipe), "JOBS": str(jobs)}
     with locked_output(out):
         assert main([words.get(word, word) for word in COMMANDS[name]]) == 2
         assert [path.name for path in out.glob("*")] == [".lock"]

@@ -130,6 +130,11 @@ def bad_bear(davis, tmp_path):
     return davis
 
 
+def test_worst_objects_of_hota_rejected(tmp_path, run_expecting_error):
+    line = ["--dataset", "burst", "--root", tmp_path, tmp_path, "--worst", "3"]
+    assert "--worst: lists objects by J; burst is scored by HOTA" in run_expecting_error(main, *line)
+
+
 def test_worst_objects_come_first(bad_bear, capsys):
     assert main([*bad_bear, "--worst", "2"]) == 0
     first, second = (line.split() for line in capsys.readouterr().out.split("worst J&F:\n")[1].splitlines())

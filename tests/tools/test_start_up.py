@@ -12,12 +12,20 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.main import COMMANDS
-from tests.processes import RUN_SECONDS
+from tests import SAMPLE
+from tests.processes import RUN_SECONDS, run_python
 
 HEAVY = {
     "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
     "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
+WITHOUT_MODULE = """
+import sys
+sys.modules[sys.argv[1]] = None
+from aotlab.tools.main import main
+print(main(sys.argv[2:]), flush=True)
+"""
+"""Runs a command line where a module is not installed; prints its exit code."""
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
 """What the packages were called when they were installed at top level."""
 RUN_LINES = """
@@ -65,6 +73,13 @@ def test_tools_run_by_their_files(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(ROOT / "tools" / f"{name.replace('-', '_')}.py"), run_name="__main__")
     assert f"Usage: aotlab {name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["cv2", "pycocotools"])
+def test_votes_need_no_scoring_modules(tmp_path, module):
+    masks = SAMPLE / "Annotations" / "480p"
+    done = run_python("-c", WITHOUT_MODULE, module, "ensemble", masks, "--output", tmp_path / "out")
+    assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "0")
 
 
 MISSING_PATHS = [

@@ -1,6 +1,7 @@
 """The ``submit`` command on miniatures of benchmarks."""
 
 import io
+import json
 import logging
 import struct
 import zipfile
@@ -85,6 +86,26 @@ def test_archive_has_the_servers_layout(name, tmp_path):
         ]
         with Image.open(io.BytesIO(file.read(SERVERS[name]))) as image:
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("mose", ".zip"), ("burst", ".json"), ("visor", ".zip"), ("sav", "")])
+def test_results_of_tracked_videos_are_packed(name, suffix, tmp_path):
+    run = Run(name, tmp_path)
+    if name == "visor":
+        names = {video.name: {str(number): f"object {number}" for number in range(1, 9)} for video in run.videos}
+        (run.root / "val_data_mapping.json").write_text(json.dumps(names))
+    contents = []
+    for output in ("before", "after"):
+        run.archive = tmp_path / f"{output}{suffix}"
+        assert run.write() == 0
+        files = [run.archive] if suffix else sorted(run.archive.rglob("*.png"))
+        contents.append([path.read_bytes() for path in files])
+        for folder in run.results.iterdir():
+            folder.rename(tmp_path / "masks")
+            folder.mkdir()
+            (tmp_path / "masks").rename(folder / "masks")
+            (folder / ".track.json").touch()
+    assert contents[0] == contents[1] != []
 
 
 def test_same_results_give_the_same_archive(mose):

@@ -87,6 +87,7 @@ def test_rows_run_eval_and_submit_and_are_shown(small, fake_commands, tmp_path, 
     assert sum(argument.startswith("--checkpoint=") for argument in first) == 2
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
+    assert "--force" not in first
 
 
 def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
@@ -117,6 +118,18 @@ def test_failed_command_fails_only_its_row(small, fake_commands, tmp_path, capsy
     text = capsys.readouterr().out
     assert "failed: exit code 1" in text
     assert "server: " in text
+
+
+def test_forced_table_replaces_other_results(small, fake_commands, tmp_path):
+    tool.main([str(small), "--output", str(tmp_path / "out"), "--force"])
+    assert ["--force" in call for call in fake_commands] == [True] * 3
+
+
+@pytest.mark.parametrize("status", [-9, 139])
+def test_crash_fails_only_its_row(small, monkeypatch, tmp_path, capsys, status):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=status))
+    assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().out.count(f"failed: exit code {status}") == 2
 
 
 @pytest.mark.parametrize("status", [-2, 130])

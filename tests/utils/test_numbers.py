@@ -1,11 +1,11 @@
-"""Ranges of numbers, and bytes as text."""
+"""Ranges of numbers."""
 
 import math
 
 import numpy as np
 import pytest
 
-from aotlab.utils.numbers import MAX_COUNT, POSITIVE, POSITIVE_COUNT, Range, format_bytes
+from aotlab.utils.numbers import MAX_COUNT, POSITIVE, POSITIVE_COUNT, Range
 
 
 @pytest.mark.parametrize(("numbers", "text", "inside", "outside"), [
@@ -22,11 +22,3 @@ def test_range_contains_its_bounds_unless_exclusive(numbers, text, inside, outsi
     assert str(numbers) == text
     assert [value for value in inside if value not in numbers] == []
     assert [value for value in outside if value in numbers] == []
-
-
-@pytest.mark.parametrize(("count", "text"), [
-    (0, "0 B"), (999, "999 B"), (999_499, "999 KB"), (999_500, "1 MB"), (999_999, "1 MB"), (1_500_000_000, "1.5 GB"),
-    (12 * 10**15, "12000 TB"),
-])  # fmt: skip
-def test_bytes_are_shown_in_three_digits(count, text):
-    assert format_bytes(count) == text

@@ -1,8 +1,8 @@
-"""Tables, shortened texts and lists, and URLs without passwords."""
+"""Tables, bytes, shortened texts and lists, and URLs without passwords."""
 
 import pytest
 
-from aotlab.utils.text import align_columns, join_truncated, shorten, strip_credentials
+from aotlab.utils.text import align_columns, format_bytes, join_truncated, shorten, strip_credentials
 
 
 @pytest.mark.parametrize(("url", "stripped"), [
@@ -31,3 +31,11 @@ def test_columns_are_aligned_right_from_one_on():
     rows = [["a", "long"], ["wide", "b"]]
     assert align_columns(rows) == ["a     long", "wide  b"]
     assert align_columns(rows, right=1) == ["a     long", "wide     b"]
+
+
+@pytest.mark.parametrize(("count", "text"), [
+    (0, "0 B"), (999, "999 B"), (999_499, "999 KB"), (999_500, "1 MB"), (999_999, "1 MB"), (1_500_000_000, "1.5 GB"),
+    (12 * 10**15, "12000 TB"),
+])  # fmt: skip
+def test_bytes_are_shown_in_three_digits(count, text):
+    assert format_bytes(count) == text

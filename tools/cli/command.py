@@ -83,12 +83,6 @@ class Command(click.Command):
         """Run a command line (default: the program's); return its exit code."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return ``--help``, described in the style of the other options."""
-        if option := super().get_help_option(ctx):
-            option.help = "show this help and exit"
-        return option
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under the titles of their groups."""
         sections = defaultdict(list)
@@ -140,11 +134,9 @@ def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], 
     """Return a decorator that adds options under a title of the help."""
 
     def decorate(main: Any) -> Any:
-        before = len(getattr(main, "__click_params__", ()))
         for option in reversed(options):
             main = option(main)
-        for parameter in main.__click_params__[before:]:
-            parameter.group = title
+            main.__click_params__[-1].group = title  # click has no groups of options
         return main
 
     return decorate
@@ -209,7 +201,7 @@ def describe_failure(error: BaseException, prog_name: str) -> tuple[str, int] | 
         case _ if is_out_of_memory(error):
             return f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_REMEDY}", 1
         case OSError(filename=None) if error.errno in NO_SPACE_ERRNOS:
-            return "stopped: an output has no space left; free space", 1
+            return "stopped: the disk is full; free space", 1
         case OSError() if error.filename is not None:
             return f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
     return None
@@ -237,7 +229,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if path.exists() and (suffixes or any(path.iterdir())) and not force:
-        raise output_exists_error(path, "data" if suffixes else "files", forceable=True)
+        raise output_exists_error(path, "data" if suffixes else "files", suggest_force=True)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, report_failures
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import format_bytes
-from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
+from aotlab.utils.text import align_columns, format_bytes, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.jobs.batch import BatchResult, Outcome

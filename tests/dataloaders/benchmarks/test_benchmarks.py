@@ -89,7 +89,8 @@ def test_folder_without_frames_rejected():
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_inapplicable_option_rejected(make, option):
-    with pytest.raises(InputError, match=f"^{option}: davis2017 has no such option; only "):
+    name = option.replace("_", "-")
+    with pytest.raises(InputError, match=f"^--{name}: davis2017 has no such option; only "):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 

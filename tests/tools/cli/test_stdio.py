@@ -87,7 +87,7 @@ def test_pipe_closed_early_is_not_an_error(program, lines, codes):
 @pytest.mark.parametrize("lines", [10, 100000])
 def test_full_standard_output_is_reported_in_one_sentence(program, lines):
     done = shell(f"run print_lines {lines} > /dev/full", program)
-    assert (done.returncode, done.stderr) == (1, "stopped: an output has no space left; free space\n")
+    assert (done.returncode, done.stderr) == (1, "stopped: the disk is full; free space\n")
 
 
 @needs_posix

@@ -543,9 +543,12 @@ def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
     assert mask.is_file()
 
 
-@pytest.mark.parametrize("args", [["--jobs", "jobs.csv", "--dry-run"], ["a.mp4", "--box", "1,1,9,9"]])
-def test_shard_without_a_run_of_a_list_rejected(clips, run_expecting_error, monkeypatch, args):
+@pytest.mark.parametrize(("args", "words"), [
+    ("--jobs jobs.csv --dry-run", "--dry-run: checks all videos of a list; remove --shard"),
+    ("a.mp4 --box 1,1,9,9", "--shard: applies to runs of several videos; give --jobs"),
+])  # fmt: skip
+def test_shard_without_a_run_of_a_list_rejected(clips, run_expecting_error, monkeypatch, args, words):
     monkeypatch.chdir(clips)
     (clips / "jobs.csv").write_text("video\na.mp4\n")
     (clips / "a.mp4").touch()
-    assert "--shard: applies to runs of several videos" in run_expecting_error(cli.main, *args, "--shard", "0/2")
+    assert words in run_expecting_error(cli.main, *args.split(), "--shard", "0/2")

@@ -28,15 +28,14 @@ OLD = ".aotlab-old"
 """Name of the folder for files that are replaced."""
 
 
-def encode_json(value: Any, indent: int | None = None) -> bytes:
-    """Return JSON in ASCII, so that file names need not be UTF-8; without ``indent``, it is one line."""
-    separators = (",", ":") if indent is None else None
-    return json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators).encode()
+def encode_json(value: Any) -> bytes:
+    """Return JSON as one line in ASCII, so that file names need not be UTF-8."""
+    return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """Write JSON in the form of `encode_json`; the file appears only once it is complete."""
-    internal.write_bytes(path, encode_json(value, indent) + b"\n")
+    """Write a JSON file; it appears only once it is complete."""
+    internal.write_json(path, msgspec.to_builtins(value), indent)
 
 
 def list_files(folder: Path) -> Iterator[str]:
