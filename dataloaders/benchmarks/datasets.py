@@ -21,7 +21,6 @@ class Dataset:
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str
-    """Layout of its folder."""
     source: str = ""
     """Web page of the download."""
     server_splits: tuple[str, ...] = ()

@@ -31,7 +31,6 @@ class Clip:
     labels: np.ndarray
     """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored."""
     num_objects: int
-    """Number of objects, which may be 0."""
     names: tuple[str, ...] = ()
     """Names of the images and videos it was made from."""
     unreadable: tuple[str, ...] = ()

@@ -178,7 +178,6 @@ class Score(NamedTuple):
     exchanged: int
     """Number of pixels of objects that are labeled as another object."""
     pixels: int
-    """Number of pixels of objects."""
 
 
 def track(tracker: Tracker, clip: Clip) -> Score:
