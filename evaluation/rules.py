@@ -16,7 +16,6 @@ class Rules:
 
     plan: Callable[[Video], ScoringPlan]
     columns: tuple[str, ...] = COLUMNS
-    """Columns of the table."""
     make_row: Callable[..., Row] = make_davis_row
     """Function from the values of J, F and further scores of an object, (n,) each, to its row."""
     summarize: Callable[[Sequence[Row], Sequence[bool | None]], Summary] = davis.summarize

@@ -2,7 +2,7 @@
 # Installs the project with its test tools, then checks lint, format, types and documentation, and runs the quick tests.
 #
 #   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
-#     --lint    no tests
+#     --lint    lint, format and types only
 #     --all     also the slow tests, and those of integrations/ whose libraries are installed
 #     --lowest  quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows (in .venv-lowest)
 set -euo pipefail
@@ -29,7 +29,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-bash scripts/docs.sh
 .venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
 if command -v npx >/dev/null; then
     npx --yes --package typescript@5 tsc --project studio/tests/annotation
@@ -42,4 +41,5 @@ command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
+bash scripts/docs.sh
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest "${options[@]}" "$@"

@@ -4,6 +4,8 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+import aotlab
+from aotlab import sdk
 from aotlab.configs.files import ROOT
 from tests.imports import list_imports
 
@@ -70,6 +72,14 @@ def test_imports_go_leftwards_only(package):
 ])  # fmt: skip
 def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}
+
+
+def test_integrations_import_public_names_only():
+    public = {f"{module.__name__}.{name}" for module in (aotlab, sdk) for name in module.__all__} | {"aotlab.sdk"}
+    paths = [path for path in (ROOT / "integrations").glob("**/[!_]*.py") if "tests" not in path.parts]
+    used = {str(path): {name for name in list_imports(path.read_text()) if name[:7] == "aotlab."} for path in paths}
+    assert any(used.values())
+    assert {path: names - public for path, names in used.items() if names - public} == {}
 
 
 def test_scoring_does_not_import_torch():

@@ -1,7 +1,9 @@
 """Benchmark data sets by name."""
 
+import inspect
 import os
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,22 +16,24 @@ class Dataset:
     """A data set with its options and download information."""
 
     name: str
+    reader: str
+    """``module:function`` of this package, from the root, the split if it has splits, and options to its videos."""
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str
-    """Layout of its folder."""
     source: str = ""
     """Web page of the download."""
-    options: tuple[str, ...] = ()
-    """Options of its reader in `READERS`."""
     server_splits: tuple[str, ...] = ()
     """Splits without public annotations, scored by a server that `source` links to."""
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
-    has_splits: bool = True
-    """The reader takes a split."""
     hota: bool = False
     """Results are scored by HOTA instead of J and F."""
+
+    def load_reader(self) -> tuple[Callable[..., list[Video]], Collection[str]]:
+        """Import the reader, which loads NumPy; return it and the names of its parameters."""
+        reader = pkgutil.resolve_name(f"{__package__}.{self.reader}")
+        return reader, inspect.signature(reader).parameters
 
 
 DAVIS = "https://davischallenge.org"
@@ -40,43 +44,42 @@ VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00
 VALID_SPLITS = ("val", "valid", "test")
 
 _DATASETS = [
-    Dataset("davis2016", "DAVIS", DAVIS_LAYOUT, DAVIS),
+    Dataset("davis2016", "davis:read_davis2016", "DAVIS", DAVIS_LAYOUT, DAVIS),
     Dataset(
-        "davis2017", "DAVIS", DAVIS_LAYOUT, DAVIS,
+        "davis2017", "davis:read_davis", "DAVIS", DAVIS_LAYOUT, DAVIS,
         server_splits=("test", "test-dev", "test-challenge"), submission="archive",
     ),
     *(
         Dataset(
-            f"youtubevos{year}", f"YouTubeVOS/{year}", f"{VALID_LAYOUT}, valid/meta.json",
-            "https://youtube-vos.org",
-            options=("all_frames",), server_splits=VALID_SPLITS, submission="annotations_archive",
+            f"youtubevos{year}", "youtube_vos:read_youtube_vos", f"YouTubeVOS/{year}",
+            f"{VALID_LAYOUT}, valid/meta.json", "https://youtube-vos.org",
+            server_splits=VALID_SPLITS, submission="annotations_archive",
         )
         for year in (2018, 2019)
     ),
     Dataset(
-        "vost", "VOST",
+        "vost", "vost:read_vost", "VOST",
         "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
         "https://www.vostdataset.org",
-        options=("all_frames",), server_splits=("test",), submission="archive",
+        server_splits=("test",), submission="archive",
     ),
     Dataset(
-        "visor", "VISOR_2022",
+        "visor", "davis:read_visor", "VISOR_2022",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         "https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
         submission="visor",
     ),
     Dataset(
-        "mose", "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
+        "mose", "mose:read_mose", "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
         server_splits=VALID_SPLITS, submission="archive",
     ),
     Dataset(
-        "mosev2", "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json",
-        "https://mose.video",
+        "mosev2", "mose:read_mosev2", "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json", "https://mose.video",
         server_splits=VALID_SPLITS, submission="archive",
     ),
     *(
         Dataset(
-            f"lvosv{version}", f"LVOSv{version}",
+            f"lvosv{version}", "lvos:read_lvos", f"LVOSv{version}",
             "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
             "https://lingyihongfd.github.io/lvos.github.io",
             server_splits=("test",), submission="annotations_archive",
@@ -84,28 +87,24 @@ _DATASETS = [
         for version in (1, 2)
     ),
     Dataset(
-        "longvideo", "LongVideo",
+        "longvideo", "vost:read_long_video", "LongVideo",
         "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
-        has_splits=False,
     ),
     Dataset(
-        "sav", "SA-V",
+        "sav", "sav:read_sav", "SA-V",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         submission="sav",
     ),
     Dataset(
-        "burst", "BURST",
+        "burst", "burst:read_burst", "BURST",
         "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
         "https://github.com/Ali2500/BURST-benchmark",
-        options=("all_frames",), submission="burst", hota=True,
+        submission="burst", hota=True,
     ),
-    Dataset(
-        "folder", None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
-        options=("new_objects",), has_splits=False,
-    ),
+    Dataset("folder", "sequences:read_folder", None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png"),
 ]  # fmt: skip
 DATASETS = {dataset.name: dataset for dataset in _DATASETS}
 
@@ -127,20 +126,19 @@ def open_dataset(
     """
     require_choice(name, DATASETS, "dataset")
     dataset = DATASETS[name]
-    options = {"all_frames": all_frames, "new_objects": new_objects}
-    enabled = {option: True for option, value in options.items() if value}
-    for option in enabled:
-        supported = [other.name for other in _DATASETS if option in other.options]
-        text = f"--{option.replace('_', '-')}: {name} has no such option; only {', '.join(supported)}"
-        require(name in supported, text)
-    require(dataset.has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
     require(folder.is_dir(), f"{folder}: no such folder; expected {name} as {dataset.layout}{source}")
-    from aotlab.dataloaders.benchmarks.readers import READERS  # loads NumPy
-
-    places = (folder, split) if dataset.has_splits else (folder,)
-    return READERS[name](*places, **enabled)
+    read, parameters = dataset.load_reader()
+    options = {"all_frames": all_frames, "new_objects": new_objects}
+    enabled = {option: True for option, value in options.items() if value}
+    for option in enabled:
+        supported = [other.name for other in _DATASETS if option in other.load_reader()[1]]
+        text = f"--{option.replace('_', '-')}: {name} has no such option; only {', '.join(supported)}"
+        require(name in supported, text)
+    has_splits = "split" in parameters
+    require(has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
+    return read(folder, split, **enabled) if has_splits else read(folder, **enabled)
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:

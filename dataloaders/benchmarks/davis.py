@@ -1,6 +1,7 @@
 """Readers of DAVIS 2016 and 2017 as distributed (davischallenge.org), and of VISOR as `convert_visor` writes it."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks import sequences
@@ -31,6 +32,9 @@ def read_davis(root: Path, split: str, *, year: str = "2017") -> list[Video]:
         return replace(video, merge_ids=merge_ids, output_height=height)
 
     return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
+
+
+read_davis2016 = partial(read_davis, year="2016")
 
 
 def read_visor(root: Path, split: str) -> list[Video]:

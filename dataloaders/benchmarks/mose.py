@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks import sequences
@@ -36,3 +37,6 @@ def read_mose(root: Path, split: str, *, version: int = 1) -> list[Video]:
     if short:
         log.warning("%s: skipped, as they have one frame: %s", folder, ", ".join(short))
     return sequences.read_videos(folder, [name for name in names if name not in short], read)
+
+
+read_mosev2 = partial(read_mose, version=2)

@@ -31,7 +31,6 @@ class Clip:
     labels: np.ndarray
     """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored."""
     num_objects: int
-    """Number of objects, which may be 0."""
     names: tuple[str, ...] = ()
     """Names of the images and videos it was made from."""
     unreadable: tuple[str, ...] = ()
@@ -156,10 +155,15 @@ def _paste(
         visible = _object_mask(ids)
         if underneath:
             visible &= label == 0
-        alpha = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), EDGE_BLUR)[..., None]
-        frame[:] = np.rint(frame + alpha * (image.astype(np.float32) - frame))
+        paste(frame, image, visible.astype(np.float32))
         label[visible] = ids[visible] + np.uint8(first.num_objects)
     return frames, labels
+
+
+def paste(frame: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    """Draw an image H×W×3 over a frame of its size, in place, where a float32 mask H×W is 1, with a blurred edge."""
+    alpha = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
+    frame[:] = np.rint(frame + alpha * (image.astype(np.float32) - frame))
 
 
 def _object_mask(labels: np.ndarray) -> np.ndarray:

@@ -54,7 +54,6 @@ class Mixture:
     data: DataConfig
     seed: int
     max_objects: int
-    """Largest number of objects in a clip."""
 
     def __len__(self) -> int:
         return self.phase.steps * self.phase.batch

@@ -13,8 +13,7 @@ import fsspec
 
 import aotlab
 from aotlab import InputError, Job, JobOptions, TrackerOptions
-from aotlab.internal import write_job_record
-from aotlab.sdk import JOB_RECORD, read_job_record
+from aotlab.sdk import JOB_RECORD, read_job_record, write_job_record
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,23 @@ class JobResult:
 
 
 def run_job(
-    job: Job, output: str, tracker: TrackerOptions | None = None, options: JobOptions | None = None
+    job: Job,
+    output: str,
+    tracker: TrackerOptions | None = None,
+    options: JobOptions | None = None,
+    *,
+    force: bool = False,
 ) -> JobResult:
     """Track one video; safe to call again after a kill.
 
     A job with an output folder on this machine resumes after a kill. For an output with a URL, the earlier results are
     copied to this machine, and new ones uploaded at the end; such a job starts over after a kill. Finished results of
-    the same inputs are reused. Those of other inputs are replaced at a URL, except recordings, and an error elsewhere.
+    the same inputs are reused.
 
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
+        force: replace results of other inputs.
 
     A bad input is returned as an error, so that a broken video does not stop the other jobs.
     """
@@ -54,10 +59,10 @@ def run_job(
             files, root = fsspec.core.url_to_fs(output)
             local_job = download_inputs(job, Path(temporary))
             if not is_url(output):
-                result = aotlab.run_job(local_job, root, tracker, options)
+                result = aotlab.run_job(local_job, root, tracker, options, force=force)
             else:
                 earlier = download_results(files, root, folder)
-                result = aotlab.run_job(local_job, folder, tracker, options, force=local_job.is_stored)
+                result = aotlab.run_job(local_job, folder, tracker, options, force=force)
                 if result.status == "done" and not result.reused:
                     upload_results(folder, files, root, earlier)
         except InputError as error:

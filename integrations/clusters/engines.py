@@ -14,37 +14,54 @@ RETRIES = 10
 
 
 def track_with_ray(
-    jobs: Sequence[Job], output: str, options: JobOptions, tracker: TrackerOptions | None = None
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    tracker: TrackerOptions | None = None,
+    *,
+    force: bool = False,
 ) -> list[JobResult]:
     """Track jobs on the Ray cluster that this process is connected to; on the device cuda, each takes one GPU."""
     import ray
 
     num_gpus = int(tracker is not None and tracker.device != "cpu")
     remote = ray.remote(num_gpus=num_gpus, max_retries=RETRIES)(run_job)
-    return ray.get(submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", tracker, options)))
+    return ray.get(submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", tracker, options, force=force)))
 
 
 def track_with_dask(
-    jobs: Sequence[Job], output: str, options: JobOptions, client: Any, tracker: TrackerOptions | None = None
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    client: Any,
+    tracker: TrackerOptions | None = None,
+    *,
+    force: bool = False,
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
 
     def submit_job(job: Job) -> Any:
         folder = f"{output}/{job.name}"
-        return client.submit(run_job, job, folder, tracker, options, pure=False, retries=RETRIES)
+        return client.submit(run_job, job, folder, tracker, options, force=force, pure=False, retries=RETRIES)
 
     return client.gather(submit(jobs, submit_job))
 
 
 def track_with_submitit(
-    jobs: Sequence[Job], output: str, options: JobOptions, executor: Any, tracker: TrackerOptions | None = None
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    executor: Any,
+    tracker: TrackerOptions | None = None,
+    *,
+    force: bool = False,
 ) -> list[JobResult]:
     """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
     import submitit
 
     class Requeued(submitit.helpers.Checkpointable):
         def __call__(self, job: Job) -> JobResult:
-            return run_job(job, f"{output}/{job.name}", tracker, options)
+            return run_job(job, f"{output}/{job.name}", tracker, options, force=force)
 
     return [task.result() for task in submit(jobs, lambda job: executor.submit(Requeued(), job))]
 

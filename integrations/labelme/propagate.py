@@ -56,7 +56,9 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
         labels = tracker.step(frame).labels
         found = [(labels == object_id, shape) for object_id, shape in objects.values()]
         shapes = [draw_shape(region, shape) for region, shape in found if region.any()]
-        LabelFile().save(str(output), shapes, os.path.relpath(image, output.parent), *frame.shape[:2])
+        temporary = output.with_name(f".{output.name}.part")  # the next run stops at a half-written file
+        LabelFile().save(str(temporary), shapes, os.path.relpath(image, output.parent), *frame.shape[:2])
+        temporary.replace(output)
         yield output
 
 
@@ -87,7 +89,8 @@ def main(export: Path, frame: Path) -> None:
         for path in propagate(Tracker.from_export(export), frame):
             click.echo(path)
     except InputError as error:
-        raise click.UsageError(str(error)) from error
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error
 
 
 if __name__ == "__main__":

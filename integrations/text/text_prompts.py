@@ -19,6 +19,7 @@ from PIL import Image
 from torchvision.ops import box_iou, nms
 
 from aotlab import InputError, Prompt, Tracker, open_frames, write_mask
+from aotlab.sdk import atomic_path
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,11 @@ def main(
             for index, labels in enumerate(run.track(frames)):
                 write_mask(output / "masks" / f"{frames.frame_name(index)}.png", labels)
         finally:  # the masks written so far need their names
-            (output / "objects.json").write_text(json.dumps(run.texts, indent=1) + "\n")
+            with atomic_path(output / "objects.json") as path:
+                path.write_text(json.dumps(run.texts, indent=1) + "\n")
     except InputError as error:
-        raise click.UsageError(str(error)) from error
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error
 
 
 if __name__ == "__main__":

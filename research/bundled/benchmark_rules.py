@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion
+from aotlab.dataloaders.training.clips import Clip, Motion, paste
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
@@ -115,8 +115,7 @@ def animate(frames: np.ndarray, cutouts: Sequence[Cutout], motions: Sequence[Mot
             matrix = motion.matrix(index / (len(frames) - 1), cutout.size / 2)[:2]
             mask = cv2.warpAffine(cutout.mask, matrix, (SIDE, SIDE))
             image = cv2.warpAffine(cutout.image, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-            cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
-            frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
+            paste(frame, image, mask)
             labels[index][mask > 0.5] = number
     return Clip(frames, labels, len(cutouts))
 
@@ -179,7 +178,6 @@ class Score(NamedTuple):
     exchanged: int
     """Number of pixels of objects that are labeled as another object."""
     pixels: int
-    """Number of pixels of objects."""
 
 
 def track(tracker: Tracker, clip: Clip) -> Score:

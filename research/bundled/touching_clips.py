@@ -15,7 +15,7 @@ from numpy.random import Generator
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, flip_horizontally
-from aotlab.dataloaders.training.clips import EDGE_BLUR, Clip, Motion, relabel
+from aotlab.dataloaders.training.clips import Clip, Motion, paste, relabel
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.masks import VOID
 
@@ -259,8 +259,7 @@ def _paste_cutout(
     mask = cv2.remap(cutout.mask, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     image = cv2.remap(cutout.image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     window = slice(top, bottom), slice(left, right)
-    cover = cv2.GaussianBlur(mask, (0, 0), EDGE_BLUR)[..., None]
-    frame[window] = np.rint(frame[window] + cover * (image.astype(np.float32) - frame[window]))
+    paste(frame[window], image, mask)
     label[window][mask > 0.5] = number
 
 

@@ -6,7 +6,6 @@ from .media.job_record import (
     find_video as find_video,
     list_output_files as list_output_files,
     require_same_video as require_same_video,
-    write_job_record as write_job_record,
 )
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images

@@ -11,6 +11,7 @@ from .media.job_record import (
     JOB_RECORD as JOB_RECORD,
     JobRecord as JobRecord,
     read_job_record as read_job_record,
+    write_job_record as write_job_record,
 )
 from .media.matching import order_names as order_names, require_different_images as require_different_images
 from .media.regions import (

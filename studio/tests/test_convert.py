@@ -435,7 +435,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.utils.files.move_entries"])
+@pytest.mark.parametrize("function", ["aotlab.sdk.write_job_record", "aotlab_studio.utils.files.move_entries"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     with closing(open_session(results / "a")) as session:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, internal, open_frames, read_mask, sdk
-from aotlab.internal import locked, write_job_record
+from aotlab.internal import locked
 from aotlab.jobs.job_list import find_masks_beside
-from aotlab.sdk import JobRecord, read_job_record
+from aotlab.sdk import JobRecord, read_job_record, write_job_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document

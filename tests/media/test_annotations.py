@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.internal import format_coco, write_job_record
+from aotlab.internal import format_coco
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
-from aotlab.sdk import Annotations, JobRecord, VideoInfo, find_mask_writer, read_annotations
+from aotlab.sdk import Annotations, JobRecord, VideoInfo, find_mask_writer, read_annotations, write_job_record
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations

@@ -177,5 +177,5 @@ def segmenter_option() -> Decorator:
         metavar="ENCODER DECODER",
         nargs=2,
         type=ExistingPath,
-        help="SAM-like segmenter as two ONNX files (default: the model's own)",
+        help="SAM-like segmenter as two ONNX files (default: the bundled model's, or the checkpoint's own)",
     )

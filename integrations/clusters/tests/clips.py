@@ -22,7 +22,7 @@ def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
     return Job(name, str(folder / name), (str(folder / f"{name}.png"),))
 
 
-def run_killed_once(job: Job, output: str, *arguments: object) -> object:
+def run_killed_once(job: Job, output: str, *arguments: object, force: bool = False) -> object:
     """Run a job; the first time, the process of job b kills itself before a mask is complete."""
     import aotlab_clusters
 
@@ -38,7 +38,7 @@ def run_killed_once(job: Job, output: str, *arguments: object) -> object:
             replace(source, target)
 
         os.replace = kill_before_last
-    return aotlab_clusters.run_job(job, output, *arguments)
+    return aotlab_clusters.run_job(job, output, *arguments, force=force)
 
 
 def read_results(folder: Path) -> dict[str, bytes]:

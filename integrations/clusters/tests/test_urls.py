@@ -101,22 +101,23 @@ def test_files_of_others_are_not_replaced(jobs):
     assert files.find("/base/results/mine") == ["/base/results/mine/masks/00000.png"]
 
 
-def test_changed_mask_replaces_results_of_jobs_only(jobs):
+def test_changed_mask_replaces_results_with_force_only(jobs):
     output, files = "memory://base/results/changed", fsspec.filesystem("memory")
     job = put(jobs[0], "memory://base")
     run_job(job, output, options=OPTIONS)
     files.put_file(jobs[1].masks[0].value, "/base/inputs/a.png")
-    assert not run_job(job, output, options=OPTIONS).reused
+    assert run_job(job, output, options=OPTIONS).error.startswith(f"output {output}: already contains results of ")
+    assert run_job(job, output, options=OPTIONS, force=True).frames == 6
     files.pipe_file("/base/results/changed/masks/mine.png", b"of a person")
     files.put_file(jobs[0].masks[0].value, "/base/inputs/a.png")
-    assert run_job(job, output, options=OPTIONS).frames == 6
+    assert run_job(job, output, options=OPTIONS, force=True).frames == 6
     assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
 
 
 def test_outputs_no_longer_asked_for_are_removed(jobs):
     job, output, files = put(jobs[0], "memory://base"), "memory://base/results/fewer", fsspec.filesystem("memory")
     run_job(job, output, options=OPTIONS)
-    assert not run_job(job, output, options=JobOptions(write=("masks",))).reused
+    assert run_job(job, output, options=JobOptions(write=("masks",)), force=True).frames == 6
     assert not files.exists("/base/results/fewer/coco.json")
     assert len(files.find("/base/results/fewer/masks")) == 6
 
@@ -126,7 +127,7 @@ def test_changed_mask_beside_a_local_video_replaces_results(jobs, tmp_path):
     job, output = Job("clip", tmp_path / "clip"), "memory://base/results/beside"
     for mask in (jobs[0].masks[0].value, jobs[1].masks[0].value):
         shutil.copyfile(mask, tmp_path / "clip.png")
-        assert run_job(job, output, options=OPTIONS).frames == 6
+        assert run_job(job, output, options=OPTIONS, force=True).frames == 6
     assert run_job(job, output, options=OPTIONS).reused
 
 
@@ -145,12 +146,12 @@ def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     files.pipe_file("/base/results/frames/notes.txt", b"of a person")
     last = sorted(files.find("/base/inputs/" + job.name))[-1]
     files.pipe_file(last, files.cat_file(sorted(files.find("/base/inputs/" + job.name))[0]))
-    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+    assert run_job(job, output, tracker=tracker, options=OPTIONS, force=True).frames == 6
     assert files.cat_file("/base/results/frames/notes.txt") == b"of a person"
     model, config = load_model(weights)
     next(model.parameters()).data.mul_(1.01)
     save_checkpoint(weights, model, config)
-    assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+    assert run_job(job, output, tracker=tracker, options=OPTIONS, force=True).frames == 6
 
 
 def test_bad_input_is_returned_as_error(jobs):

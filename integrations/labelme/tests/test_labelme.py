@@ -87,6 +87,18 @@ def test_label_files_in_another_folder_are_continued_there(label, tmp_path):
     assert sorted(tmp_path.glob("*.json")) == [path]
 
 
+def test_interrupted_write_leaves_no_label_file(label, tmp_path, monkeypatch):
+    def save_half(self, filename, *_):
+        Path(filename).write_text("{")
+        raise KeyboardInterrupt
+
+    path = label(("cat", SQUARE, "polygon", None))
+    monkeypatch.setattr(labelme.LabelFile, "save", save_half)
+    with pytest.raises(KeyboardInterrupt):
+        list(propagate(Shifted(), path))
+    assert sorted(tmp_path.glob("[!.]*.json")) == [path]
+
+
 def test_points_alone_rejected(label):
     with pytest.raises(InputError, match=r"0.json: no shape of polygon, .*; draw the objects"):
         list(propagate(Shifted(), label(("cat", [[1, 1]], "point", None))))

@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import write_mask
-from aotlab.internal import write_job_record
-from aotlab.sdk import JobRecord, read_job_record
+from aotlab.sdk import JobRecord, read_job_record, write_job_record
 from aotlab_studio.convert import main as convert
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document

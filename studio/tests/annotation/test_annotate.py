@@ -15,8 +15,8 @@ from PIL import Image
 
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.internal import compute_fingerprint, write_job_record
-from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations
+from aotlab.internal import compute_fingerprint
+from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document.folder import read_job

@@ -93,7 +93,7 @@ def test_export_error_hides_the_servers_folders(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.internal.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab.sdk.write_job_record", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])

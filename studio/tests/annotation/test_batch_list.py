@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, JobOptions, open_frames, track, write_mask
-from aotlab.internal import write_job_record
-from aotlab.sdk import JOB_RECORD, JobRecord
+from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch

@@ -11,9 +11,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab.configs.files import ROOT
-from aotlab.internal import format_coco, write_job_record
+from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import JOB_RECORD, JobRecord, VideoInfo, encode_rle
+from aotlab.sdk import JOB_RECORD, JobRecord, VideoInfo, encode_rle, write_job_record
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame

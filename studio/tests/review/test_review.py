@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.internal import LostObjects, write_job_record
-from aotlab.sdk import JobRecord, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame
+from aotlab.internal import LostObjects
+from aotlab.sdk import JobRecord, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame, write_job_record
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database

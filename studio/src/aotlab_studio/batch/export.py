@@ -121,4 +121,4 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
         # before the masks: after a kill in between, the digest in the old record shows that they are not exported
         if not clip.is_video:
             class_names, _ = snapshot.describe_objects()
-            internal.write_job_record(results, replace(job, class_names=class_names, status="done", error=None))
+            sdk.write_job_record(results, replace(job, class_names=class_names, status="done", error=None))
