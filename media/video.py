@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,14 +97,17 @@ class VideoFrames(FrameSource):
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
             self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
+        self._index: VideoIndex | None = None
         self._reader = VideoReader(self)
 
-    @cached_property
+    @property
     def index(self) -> VideoIndex:
         """Times and key frames of the file."""
-        return VideoIndex(self.path, self._start)
+        if self._index is None:  # `cached_property` of Python 3.11 would make other videos wait
+            self._index = VideoIndex(self.path, self._start)
+        return self._index
 
-    @cached_property
+    @property
     def length(self) -> int:
         return self.index.length
 
