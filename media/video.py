@@ -212,7 +212,7 @@ class VideoReader:
         with self.lock:
             try:
                 frame = self._find(index, keep)
-            except InputError as error:
+            except (InputError, OSError) as error:
                 self.close()
                 raise decoding.decode_error(self._source.path, index, error.__cause__ or error) from error
             return frame.to_rgb()
@@ -238,7 +238,7 @@ class VideoReader:
                 if number > index:
                     break
             if key == 0:
-                raise InputError("not found after any key frame")
+                raise OSError("not found after any key frame")
             key = find_key_frame(max(0, 2 * key - index - 1))  # twice as far
             self._seek(key, needed)
 
