@@ -88,8 +88,13 @@ def open_video(path: Path) -> av.container.InputContainer:
     return container
 
 
-def decode(path: Path, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
-    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder concealed damage."""
+def decode(
+    path: Path, container: av.container.InputContainer, start: int = 0, needed: int | None = None
+) -> Iterator[av.VideoFrame]:
+    """Yield the frames of a video file; raise `InputError` where it is damaged or cut off.
+
+    ``start`` is the time to seek and ``needed`` that before which unreferenced frames are skipped, by the file's clock.
+    """
     import av
 
     stream, index, end = container.streams.video[0], 0, Fraction(0)
@@ -100,14 +105,18 @@ def decode(path: Path, container: av.container.InputContainer) -> Iterator[tuple
     if container.format.name in FORMATS_WITHOUT_DURATION:  # several threads may mark the last frame too late
         stream.codec_context.thread_count = 1
     try:
+        if start:
+            container.seek(start, stream=stream)
         for packet in demux(container):
+            # an AV1 decoder would keep the value that it is opened with
+            early = needed is not None and packet.pts is not None and packet.pts < needed
+            stream.codec_context.skip_frame = "NONREF" if early and stream.codec_context.is_open else "DEFAULT"
             last = packet.pts if packet.size else last
             for frame in packet.decode():
                 if frame.is_corrupt:
                     damaged[frame.pts] = index
-                time = read_time(frame)
-                end = (time or end) + frame.duration * (frame.time_base or 0)
-                yield to_rgb(frame), time, frame.is_corrupt
+                end = (read_time(frame) or end) + frame.duration * (frame.time_base or 0)
+                yield frame
                 index += 1
     except (av.FFmpegError, OSError) as error:
         failure = error
@@ -209,7 +218,7 @@ def require_decoder(container: av.container.InputContainer, subject: str, *, ima
         raise InputError(f"{subject}: {problem}")
 
 
-def decode_error(path: Path, index: int, error: Exception) -> InputError:
+def decode_error(path: Path, index: int, error: BaseException) -> InputError:
     return InputError(
         f"{path}: frame {index} does not decode ({describe_error(error)}); repair the file or cut it before"
     )

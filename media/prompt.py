@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, width and height in pixels."""
 
+MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
@@ -34,7 +36,7 @@ BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{
 """Left, top, width and height, or two opposite corners."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame.
 
@@ -44,30 +46,40 @@ class Prompt:
     >>> Prompt(box=(100, 60, 50, 40))
     """
 
-    points: Sequence[Point] | Point = ()
-    """Points (x, y), or one point, positive on the object or negative off it."""
-    labels: Sequence[int] | int | None = None
-    """1 for a positive, 0 for a negative point; None: all are positive."""
-    box: Box | None = None
+    points: tuple[Point, ...]
+    """Points (x, y), positive on the object or negative off it; one point may be given alone."""
+    labels: tuple[int, ...]
+    """1 for a positive, 0 for a negative point (default: all are positive)."""
+    box: Box | None
     """Box around the object: left, top, width, height (not two corners, as in SAM 2)."""
-    scribble: Sequence[Point] = ()
+    scribble: tuple[Point, ...]
     """Points (x, y) of a stroke on the object."""
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None
     """Rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1."""
-    exclude: np.ndarray | None = None
+    exclude: np.ndarray | None
     """Pixels of other objects, never part of this one, H×W bool."""
 
-    def __post_init__(self) -> None:
-        points, scribble = _to_points(self.points), _to_points(self.scribble)
-        labels = _to_labels(self.labels, len(points))
-        box = None if self.box is None else _to_box(self.box)
-        mask = None if self.mask is None else _to_mask(self.mask)
-        exclude = None if self.exclude is None else np.asarray(self.exclude, bool)
-        has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
+    def __init__(
+        self,
+        points: Sequence[Point] | Point = (),
+        labels: Sequence[int] | int | None = None,
+        box: Box | None = None,
+        scribble: Sequence[Point] = (),
+        mask: np.ndarray | None = None,
+        exclude: np.ndarray | None = None,
+    ) -> None:
+        if mask is not None:
+            mask = _to_array(mask, lambda array: ((array >= 0) & (array <= 1)).all(), MASK_VALUES)
+        set_field = partial(object.__setattr__, self)  # the class is frozen
+        set_field("points", _to_points(points))
+        set_field("labels", _to_labels(labels, len(self.points)))
+        set_field("box", None if box is None else _to_box(box))
+        set_field("scribble", _to_points(scribble))
+        set_field("mask", mask)
+        set_field("exclude", None if exclude is None else np.asarray(exclude, bool))
+        has_object = 1 in self.labels or self.scribble or self.box or (mask is not None and mask.any())
         remedy = "give a box, a mask that is not empty, or a point on the object; not-point only excludes pixels"
         require(has_object, f"prompt: nothing on the object; {remedy}")
-        # the class is frozen
-        vars(self).update(points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude)
 
     @property
     def positive_points(self) -> list[Point]:
@@ -80,8 +92,7 @@ class Prompt:
         return self._select_points(0)
 
     def _select_points(self, label: int) -> list[Point]:
-        points, labels = cast(Sequence[Point], self.points), cast(Sequence[int], self.labels)
-        return [point for point, value in zip(points, labels, strict=True) if value == label]
+        return [point for point, value in zip(self.points, self.labels, strict=True) if value == label]
 
     def crop_box(self, size: tuple[int, int], object_id: int = 1, subject: str = "") -> Prompt:
         """Return the prompt with its box cropped to a frame of (height, width).
@@ -92,8 +103,7 @@ class Prompt:
             InputError: points, the box or a mask do not fit the frame.
         """
         frame_height, frame_width = size
-        points = cast(Sequence[Point], (*self.points, *self.scribble))
-        for x, y in points:
+        for x, y in (*self.points, *self.scribble):
             inside = -1 <= x <= frame_width and -1 <= y <= frame_height
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
@@ -183,39 +193,30 @@ def _to_points(values: object) -> tuple[Point, ...]:
         f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
         "give a box as Prompt(box=...)"
     )
-    array = _to_numbers(values, message)
-    require(not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
+    array = _to_array(values, lambda array: not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
     return tuple((x, y) for x, y in array.reshape(-1, 2).astype(float).tolist())
 
 
 def _to_labels(values: object, count: int) -> tuple[int, ...]:
-    values = [1] * count if values is None else values
+    if values is None:
+        return (1,) * count
     message = f"prompt: expected a label of 0 or 1 for each of {count} points, got {shorten(values)}"
-    array = _to_numbers(values, message).reshape(-1)
-    require(len(array) == count and np.isin(array, (0, 1)).all(), message)
-    return tuple(array.astype(int).tolist())
+    array = _to_array(values, lambda array: array.size == count and np.isin(array, (0, 1)).all(), message)
+    return tuple(array.reshape(-1).astype(int).tolist())
 
 
 def _to_box(values: object) -> Box:
     message = f"box {shorten(values)}: expected left, top, width and height in pixels, at least 2 each"
-    array = _to_numbers(values, message)
-    require(array.shape == (4,) and array[2:].min() >= 2, message)
+    array = _to_array(values, lambda array: array.shape == (4,) and array[2:].min() >= 2, message)
     left, top, width, height = array.astype(float).tolist()
     return left, top, width, height
 
 
-def _to_mask(values: object) -> np.ndarray:
-    message = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
-    array = _to_numbers(values, message)
-    require(((array >= 0) & (array <= 1)).all(), message)
-    return array
-
-
-def _to_numbers(values: Any, message: str) -> np.ndarray:
-    """Return an array of finite numbers or bools; raise `InputError` with ``message`` for others."""
+def _to_array(values: Any, fits: Callable[[np.ndarray], bool | np.bool_], message: str) -> np.ndarray:
+    """Return an array of finite numbers or bools that fits; raise `InputError` with ``message`` for others."""
     with suppress(RuntimeError, TypeError, ValueError):  # text, lists of different lengths, tensors on a GPU
         array = np.asarray(values)
-        if np.isfinite(array).all():
+        if np.isfinite(array).all() and fits(array):
             return array
     raise InputError(message)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,17 +93,21 @@ class VideoFrames(FrameSource):
                 raise InputError(f"{path}: {decoding.NO_FRAMES}")
             unordered = container.format.name in decoding.FORMATS_WITHOUT_ORDER
             self._has_times = not (unordered and stream.codec_context.has_b_frames)
-            self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
-            self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
+            image = decoding.to_rgb(first)
+            self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
+            self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
+        self._index: VideoIndex | None = None
         self._reader = VideoReader(self)
 
-    @cached_property
+    @property
     def index(self) -> VideoIndex:
         """Times and key frames of the file."""
-        return VideoIndex(self.path, self._start)
+        if self._index is None:  # `cached_property` of Python 3.11 would make other videos wait
+            self._index = VideoIndex(self.path, self._start)
+        return self._index
 
-    @cached_property
+    @property
     def length(self) -> int:
         return self.index.length
 
@@ -121,11 +124,11 @@ class VideoFrames(FrameSource):
         damage: list[int] = []
         self._times, self.damaged_frames = times, damage
         with decoding.open_video(self.path) as container:
-            for index, (image, time, damaged) in enumerate(decoding.decode(self.path, container)):
-                times.append(decoding.next_time(times, time, self.rate))
-                if damaged:
+            for index, frame in enumerate(decoding.decode(self.path, container)):
+                times.append(decoding.next_time(times, decoding.read_time(frame), self.rate))
+                if frame.is_corrupt:
                     damage.append(index)
-                yield self.require_size(image, index)
+                yield self.to_rgb(frame, index)
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image from a frame on, decoded from the key frame before it.
@@ -133,32 +136,43 @@ class VideoFrames(FrameSource):
         A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
         """
         index = first
-        key = self.index.find_key_frame(first) if first and self.index.seekable else 0
-        if key:
-            with suppress(InputError), decoding.open_video(self.path) as container:
-                container.seek(self.index.seek_times[key], stream=container.streams.video[0])
-                for image, time, damaged in decoding.decode(self.path, container):
-                    number = self.index.find(time)
-                    if number is not None and number < index:
-                        continue
-                    if number != index or damaged:
+        if key := self.index.find_key_frame(first) if first else 0:
+            with suppress(InputError):
+                for number, frame in self.decode_from(key, first):
+                    if number > index:
                         break
-                    yield index, self.require_size(image, index)
-                    index += 1
+                    if number == index:
+                        yield index, self.to_rgb(frame, index)
+                        index += 1
                 else:
                     if index == self.length:
                         return
         yield from super().iterate_from(index)
 
-    def require_size(self, image: np.ndarray, index: int) -> np.ndarray:
-        """Return the image of a frame; raise `InputError` if its size is not that of the first frame."""
+    def decode_from(self, key: int, needed: int = 0) -> Generator[tuple[int, av.VideoFrame], None, None]:
+        """Yield numbers and frames from a key frame on, without those that lack what they refer to.
+
+        Unreferenced frames before ``needed`` are skipped. A frame is known by its time. The first ones are missing
+        after an inexact seek, as in MPEG-TS, or without real key frames, as in H.264 with intra refresh.
+        """
+        index = self.index
+        with decoding.open_video(self.path) as container:
+            time = index.times[needed] if index.seekable else None
+            for position, frame in enumerate(decoding.decode(self.path, container, index.seek_times[key], time)):
+                number = index.index_by_time.get(frame.pts) if index.seekable else position
+                if number is not None and not (key and frame.is_corrupt):
+                    yield number, frame
+
+    def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
+        """Return H×W×3 uint8 RGB, rotated; raise `InputError` if its size is not that of the first frame."""
+        image = decoding.to_rgb(frame)
         return require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
 
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
-                return next(decoding.decode(self.path, container))[0]
+                return decoding.to_rgb(next(decoding.decode(self.path, container)))
         return self._reader.read(index)
 
 
@@ -174,23 +188,18 @@ class RawFrame:
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
         with self._lock:
-            return self._source.require_size(decoding.to_rgb(self._frame), self._index)
+            return self._source.to_rgb(self._frame, self._index)
 
 
 class VideoReader:
-    """Random access to a video file; continues at its position if no key frame is nearer. Thread-safe.
-
-    A frame is known by its time. If decoding from a key frame does not yield the wanted one, as after an inexact seek
-    in MPEG-TS or in H.264 without key frames (intra refresh), it starts at an earlier key frame.
-    """
+    """Random access to a video file; continues at its position if no key frame is nearer. Thread-safe."""
 
     def __init__(self, source: VideoFrames) -> None:
         self._source = source
         self.lock = threading.RLock()
         """Held while a frame is read."""
-        self._decoder: _Decoder | None = None
-        self._gap = 0
-        """Largest number of frames that were missing after a key frame."""
+        self._frames, self._position = source.decode_from(0), 0
+        """Frames that follow, and the number of the next one."""
 
     def read(self, index: int, keep: Callable[[int, RawFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
@@ -199,90 +208,40 @@ class VideoReader:
             index: frame number.
             keep: called with number and image of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
         """
-        import av
-
         require_index(self._source, index, self._source.length)
         with self.lock:
             try:
-                return self._find(index, keep).to_rgb()
-            except (av.FFmpegError, OSError) as error:
+                frame = self._find(index, keep)
+            except (InputError, OSError) as error:
                 self.close()
-                raise decoding.decode_error(self._source.path, index, error) from error
+                raise decoding.decode_error(self._source.path, index, error.__cause__ or error) from error
+            return frame.to_rgb()
 
     def close(self) -> None:
         """Close the file."""
         with self.lock:
-            if self._decoder is not None:
-                self._decoder.container.close()
-            self._decoder = None
+            self._seek(0)
 
     def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame:
-        """Return a frame; raise `OSError` if it does not come after any key frame."""
-        target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
-        for decoder in self._list_decoders(index):
-            decoder.target = target
-            for number, frame in decoder.frames:
-                self._gap = max(self._gap, decoder.gap)
-                if keep and number >= target:
-                    keep(number, frame)
+        """Return a frame, decoded from the key frame before it, or from ever earlier ones if it is missing there."""
+        find_key_frame = self._source.index.find_key_frame
+        key, needed = find_key_frame(index), max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
+        if not key <= self._position <= index:
+            self._seek(key, needed)
+        while True:
+            for number, frame in self._frames:
+                self._position, raw = number + 1, RawFrame(frame, number, self._source)
+                if keep and number >= needed:
+                    keep(number, raw)
                 if number == index:
-                    return frame
+                    return raw
                 if number > index:
                     break
-        raise OSError("not found after any key frame")
+            if key == 0:
+                raise OSError("not found after any key frame")
+            key = find_key_frame(max(0, 2 * key - index - 1))  # twice as far
+            self._seek(key, needed)
 
-    def _list_decoders(self, index: int) -> Iterator[_Decoder]:
-        """Yield the decoder that is nearest before a frame, then decoders from ever earlier key frames."""
-        find_key_frame, distance = self._source.index.find_key_frame, self._gap
-        key = find_key_frame(max(0, index - distance))
-        if self._decoder is not None and key <= self._decoder.position <= index:
-            yield self._decoder
-        yield self._seek(key)
-        while key:
-            distance = max(2 * distance, index + 1 - key)
-            key = find_key_frame(max(0, index - distance))
-            yield self._seek(key)
-
-    def _seek(self, key: int) -> _Decoder:
-        """Return a decoder from a key frame on; for the first one, the file is opened again."""
-        if key == 0:
-            self.close()
-        if self._decoder is None:
-            container = decoding.open_video(self._source.path)
-            container.streams.video[0].thread_type = "AUTO"
-            # for AV1, `skip_frame` would keep the value that it has when the decoder opens
-            container.streams.video[0].codec_context.open(strict=False)
-        else:
-            container = self._decoder.container
-        self._decoder = _Decoder(self._source, container, key)
-        return self._decoder
-
-
-class _Decoder:
-    """Decoder of an open video file from a key frame on."""
-
-    def __init__(self, source: VideoFrames, container: av.container.InputContainer, key: int) -> None:
-        self._source, self._key, self.container = source, key, container
-        self.frames = self._decode()
-        """Numbers and frames, without unreferenced ones before `target` and those that lack what they refer to."""
-        self.target = key
-        self.position = key
-        """Number of the next frame."""
-        self.gap = 0
-        """Number of frames that were missing after the key frame."""
-        if key:
-            container.seek(source.index.seek_times[key], stream=container.streams.video[0])
-
-    def _decode(self) -> Iterator[tuple[int, RawFrame]]:
-        index, context = self._source.index, self.container.streams.video[0].codec_context
-        for packet in decoding.demux(self.container):
-            early = index.seekable and packet.pts is not None and packet.pts < index.times[self.target]
-            context.skip_frame = "NONREF" if early else "DEFAULT"
-            for frame in packet.decode():
-                number = index.index_by_time.get(frame.pts) if index.seekable else self.position
-                if number is None or (frame.is_corrupt and self._key):
-                    continue
-                if self.position == self._key:
-                    self.gap = number - self._key
-                self.position = number + 1
-                yield number, RawFrame(frame, number, self._source)
+    def _seek(self, key: int, needed: int = 0) -> None:
+        self._frames.close()
+        self._frames, self._position = self._source.decode_from(key, needed), key

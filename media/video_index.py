@@ -7,7 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from aotlab.media.decoding import demux, open_video
+from aotlab.media.decoding import decode, demux, open_video
+from aotlab.utils.errors import InputError
 
 PROGRAM_STREAM = "mpeg"
 """FFmpeg's reader of .mpg and .vob; the times that it gives frames after a seek may be wrong."""
@@ -61,10 +62,6 @@ class VideoIndex:
         """Time at which to seek each key frame, in units of `time_base`; not later than its packet."""
         self._keys = sorted(self.seek_times)
 
-    def find(self, time: Fraction | None) -> int | None:
-        """Return the number of the frame at seconds by the file's clock; None if no frame has this time."""
-        return None if time is None else self.index_by_time.get(int(time / self.time_base))
-
     def find_key_frame(self, index: int) -> int:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]
@@ -91,10 +88,7 @@ def _read_packets(path: Path) -> tuple[list[Packet], Fraction, bool]:
 
 def _decode_times(path: Path) -> list[int | None]:
     """Return the times of all frames in order, in units of the time base, up to the first that does not decode."""
-    import av
-
     times: list[int | None] = []
-    with open_video(path) as container, suppress(av.FFmpegError, OSError):
-        container.streams.video[0].thread_type = "FRAME"  # as `VideoFrames` is iterated
-        times.extend(frame.pts for frame in container.decode(video=0))
+    with open_video(path) as container, suppress(InputError):
+        times.extend(frame.pts for frame in decode(path, container))
     return times

@@ -222,8 +222,8 @@ def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, change):
 def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     source, decoded = open_frames(write_texture(tmp_path / "clip.mp4", gop=8)), []
 
-    def count(path, container):
-        for item in decode(path, container):
+    def count(*arguments):
+        for item in decode(*arguments):
             decoded.append(item)
             yield item
 

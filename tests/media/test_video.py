@@ -4,6 +4,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from threading import Event
 
 import av
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from aotlab.media.decoding import open_container
 from aotlab.media.video import VideoReader, open_frames
+from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from tests import SAMPLE
 from tests.marks import slow
@@ -287,6 +289,28 @@ def test_threads_convert_one_kept_frame():
         images = list(pool.map(lambda _: kept[3].to_rgb(), range(100)))
     for image in images:
         np.testing.assert_array_equal(image, expected)
+
+
+def test_slow_index_of_a_video_does_not_block_others(tmp_path, monkeypatch):
+    slow, other = open_frames(write_texture(tmp_path / "slow.mp4")), open_frames(write_texture(tmp_path / "other.mp4"))
+    begun, released = Event(), Event()
+
+    def index(path, start):
+        if path == slow.path:
+            begun.set()
+            assert released.wait(60)
+        return VideoIndex(path, start)
+
+    monkeypatch.setattr("aotlab.media.video.VideoIndex", index)
+    with ThreadPoolExecutor(2) as pool:
+        lengths = [pool.submit(lambda: slow.length)]
+        assert begun.wait(60)
+        lengths.append(pool.submit(lambda: other.length))
+        try:
+            assert lengths[1].result(10) == 40
+        finally:
+            released.set()
+        assert lengths[0].result() == 40
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):
