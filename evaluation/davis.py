@@ -89,12 +89,18 @@ def score_labels(
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: no object, different sizes, or a predicted id that is not scored.
+        InputError: no object, different numbers or sizes of arrays, fewer than three, or a predicted id that is not
+            scored.
     """
+    count = len(annotations)
+    require(
+        2 < count == len(prediction),
+        f"{len(prediction)} predictions, {count} annotations: give equally many, 3 or more",
+    )
     ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
-    middle = range(1, len(annotations) - 1)
+    middle = range(1, count - 1)
     frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
 

@@ -42,7 +42,7 @@ class Outcome:
 
     job: Job
     status: Action | Literal["waiting", "done", "corrected", "failed", "kept"]
-    """An action in a plan; corrected: masks were corrected and stay; kept: failed, but earlier results are finished."""
+    """An action in a plan; corrected: masks were corrected and stay; kept: failed, earlier results stay."""
     record: JobRecord | None = None
     """Record of the results or of the failed run; None: waiting, or in a plan."""
     run: JobRun | None = None

@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class JobRun:
-    """Inputs of a video to track, and the folder of its results. Classes or removals of no object raise `InputError`.
+    """Inputs of a video to track, and the folder of its results.
 
-    A warning is logged if frames before the first mask or prompt get empty masks.
+    Raises `InputError` if a class or removal names an unknown object. A warning is logged if frames before the first
+    mask or prompt get empty masks.
     """
 
     record: JobRecord

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import unicodedata
@@ -88,7 +89,7 @@ def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
     path, masks = Path(location.text), list[Path]()
     for suffix in MASK_SUFFIXES:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
-        masks += [file for file in files if file != path and file.exists()][:1]
+        masks += [file for file in files if file != path and os.path.exists(file)][:1]
     return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
 
 

@@ -155,7 +155,7 @@ def track(
 
     Raises:
         InputError: no masks, the output folder is not writable, in use, or holds the video or earlier results, a
-            removal is of no object, or the first frame failed.
+            removal names an unknown object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch

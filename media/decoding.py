@@ -93,7 +93,8 @@ def decode(
 ) -> Iterator[av.VideoFrame]:
     """Yield the frames of a video file; raise `InputError` where it is damaged or cut off.
 
-    ``start`` is the time to seek and ``needed`` that before which unreferenced frames are skipped, by the file's clock.
+    ``start`` is the time to seek. Before the time ``needed``, only frames that others refer to are decoded. Both are by
+    the file's clock.
     """
     import av
 

@@ -51,10 +51,11 @@ def open_frames(
     require(source != "", "source: empty; give a path, a URL, or a camera")  # else the working directory
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
+    remedy = "give a video file or a folder of frames"
+    with reading(path, remedy):  # or a name that is too long, or in a folder without permission
+        require(not is_stored or path.exists(), f"no such file or folder; {remedy}")
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
         return ImageFrames(path, levels, rate)
-    if is_stored and not path.exists():
-        raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
         if value is not None:
             subject = path if is_stored else "a stream"

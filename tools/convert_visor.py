@@ -30,7 +30,7 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     sequences, masks = format_count(len(converted.names), "sequence"), format_count(converted.masks, "mask")
     print(f"{output}: {sequences}, {masks}")
     if converted.too_short:
-        print(f"skipped: {format_count(converted.too_short, 'sequence')} of too few masks")
+        print(f"skipped: {format_count(converted.too_short, 'sequence')} with too few masks")
     return report_failures(converted.failures)
 
 

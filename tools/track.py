@@ -207,7 +207,7 @@ def track_list(
         help="class name of an object, for annotation files; repeat it for each object (default: object 1)",
     ),
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
-    list_option("--remove", "stop tracking object ID on a frame: FRAME:ID", parse_removal),
+    list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal),
 )
 @option_group(
     "source",

@@ -75,6 +75,14 @@ def test_labels_without_object_rejected():
         score_labels(empty, empty)
 
 
+@pytest.mark.parametrize(("annotated", "predicted"), [(4, 3), (3, 4), (2, 2)])
+def test_other_numbers_of_labels_rejected(annotated, predicted):
+    with pytest.raises(
+        InputError, match=f"{predicted} predictions, {annotated} annotations: give equally many, 3 or more"
+    ):
+        score_labels(draw_moving_box(annotated), draw_moving_box(predicted))
+
+
 @pytest.mark.parametrize("object_id", [2, 255])
 def test_id_above_the_number_of_objects_rejected(score, object_id):
     prediction = draw_moving_box()

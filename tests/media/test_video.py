@@ -216,6 +216,7 @@ def write_empty_video(path):
 
 @pytest.mark.parametrize(("name", "write", "words"), [
     ("none.mp4", lambda path: None, "no such file or folder"),
+    (300 * "n", lambda path: None, "not readable"),
     ("a.mp4", lambda path: path.write_bytes(b""), "not readable"),
     ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a video"),
     ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not readable"),
