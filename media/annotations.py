@@ -73,7 +73,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
     if (folder / JOB_RECORD).is_file() or (folder / CORRECTED_FILE).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
         require(outputs, f"{folder}: results without masks; track the video again and write masks")
-        # without a record, only the other outputs have class names
+        # a record has class names; without one, prefer an output that has them to the folder of masks
         path = folder / min(outputs, key=lambda name: record is None and name == MASKS_FOLDER)
     if not path.is_dir():
         require_file(path, "expected a file of masks")

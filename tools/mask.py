@@ -16,8 +16,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 
 @command(
     "aotlab mask",
-    epilog="ID: [:ID=] before a value names its object, as in :2=X,Y (default: object 1). An option that is given "
-    "again adds to its object.",
+    epilog="A value is for object 1; write :2=X,Y for object 2. Repeating an option adds to its object.",
 )
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
