@@ -96,8 +96,11 @@ def main(
         raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
     if quantize_encoder and not is_int8:
         raise UsageError("--quantize-encoder: only with --precision int8")
-    if not verify and (provider is not None or max_loss is not None):
-        raise UsageError("--max-loss, --provider: only with --verify")
+    if calibrate and not (is_int8 or verify):
+        raise UsageError("--calibrate: only with --precision int8 or --verify")
+    for name, value in (("--max-loss", max_loss), ("--provider", provider)):
+        if value is not None and not verify:
+            raise UsageError(f"{name}: only with --verify")
     require_packages((provider or "cpu") if verify else None, calibrate=is_int8)
 
     clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []

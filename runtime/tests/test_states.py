@@ -8,7 +8,6 @@ import pytest
 from torch.utils import _pytree as pytree
 
 import aotlab_runtime
-from aotlab_runtime.files import pack_state
 from runtime.tests.exports import MASKS
 from tests.engine.small_model import draw_texture
 
@@ -110,11 +109,3 @@ def test_damaged_state_file_rejected(exported, name):
     damaged[damaged.index(state[name].tobytes()) + 8] ^= 1
     with pytest.raises(aotlab_runtime.InputError, match=r"tracker state: invalid .*CRC"):
         runtime.fresh().load_state_dict(np.load(io.BytesIO(damaged)))
-
-
-def test_state_without_banks_changes_nothing(exported):
-    runtime = exported[1].fresh()
-    runtime.step(draw_texture(1)[0], MASKS[0])
-    with pytest.raises(KeyError, match="banks"):
-        runtime.load_state_dict(pack_state({"export": runtime.graphs.digest, "length": None, "frame_shape": None}))
-    assert runtime.ids == (1, 2)

@@ -137,7 +137,7 @@ class Graphs:
         """Segment an object of an image height×width×3 uint8 RGB. Only in exports with a prompt network.
 
         ``planes``: 1×3×height×width in the network, of 0 and 1: points on the object, points off it, its box.
-        ``rough_mask``: height×width in 0 to 1. Returns ``logits`` and, with outlines on edges of the image,
+        ``rough_mask``: height×width in 0 to 1. Returns ``logits`` and, with outlines snapped to edges in the image,
         ``refined_logits``, height×width.
         """
         return self.run("prompt", {"image": image, "planes": planes, "rough_mask": rough_mask})
@@ -163,6 +163,8 @@ def open_sessions(
         providers = [(first, dict(provider_options)), *fallbacks]
         paths = [folder / file_name for file_name in names if file_name.endswith(".onnx")]
         sessions = {path.stem: ort.InferenceSession(path, options, providers=providers) for path in paths}
+    except MemoryError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common class
         message = f"{folder}: onnxruntime {ort.__version__} cannot load it ({name}): {describe_error(error)}"
         raise InputError(message) from error

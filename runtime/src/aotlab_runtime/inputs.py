@@ -55,11 +55,11 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = to_array("frame", frame)
     mode = getattr(frame, "mode", None)  # text for PIL images, a method of tensors
-    is_rgb = mode == "RGB" or not isinstance(mode, str)
-    require(is_rgb, f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
-    is_frame = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
-    actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
-    require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
+    if isinstance(mode, str) and mode != "RGB":
+        raise InputError(f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
+        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {actual}")
     if expected and array.shape != expected:
         sizes = f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}"
         raise InputError(f"frame: {sizes}; call reset() for a new video")
@@ -94,18 +94,17 @@ def check_prompts(prompts: Prompts, size: tuple[int, int]) -> CheckedPrompts:
 def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the positive and the negative points of a prompt for a frame of (height, width)."""
     points = to_floats(prompt.points)
-    are_pairs = points.ndim in (1, 2) and points.shape[-1] in (0, 2) and np.isfinite(points).all()
-    message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
-    require(are_pairs, f"{message}; give a box as Prompt(box=...)")
+    if points.ndim not in (1, 2) or points.shape[-1] not in (0, 2) or not np.isfinite(points).all():
+        message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
+        raise InputError(f"{message}; give a box as Prompt(box=...)")
     points = points.reshape(-1, 2)
     labels = np.ones(len(points)) if prompt.labels is None else np.atleast_1d(to_floats(prompt.labels))
-    are_labels = labels.shape == (len(points),) and np.isin(labels, (0, 1)).all()
-    message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(prompt.labels)}"
-    require(are_labels, message)
+    if labels.shape != (len(points),) or not np.isin(labels, (0, 1)).all():
+        expected = f"a label of 0 or 1 for each of {len(points)} points"
+        raise InputError(f"prompt: expected {expected}, got {shorten(prompt.labels)}")
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
-    for x, y in points:
-        message = f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image"
-        require(-1 <= x <= size[1] and -1 <= y <= size[0], message)
+    for x, y in points[((points < -1) | (points > size[::-1])).any(1)]:
+        raise InputError(f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image")
     return points[labels == 1], points[labels == 0]
 
 

@@ -49,7 +49,7 @@ def segment_coarse(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt) -> 
 
 
 def refine(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray) -> np.ndarray:
-    """Return logits H×W of an object from a crop around its rough mask, with outlines on edges of the image."""
+    """Return logits H×W of an object from a crop around its rough mask, with outlines snapped to edges in the image."""
     settings = graphs.prompt_settings
     crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
     return segment_crop(graphs, frame, prompt, rough_mask, crop, settings["crop_edge"])["refined_logits"]
