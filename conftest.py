@@ -59,6 +59,8 @@ def temporary_folder():
     """Remove the temporary files of programs at the end; a short path, as it contains sockets."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
+        if "AOTLAB_HOME" not in os.environ:  # tests neither use nor fill the cache of this user
+            patch.setenv("AOTLAB_HOME", f"{folder}/home")
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
         os.chmod(folder, 0o1777)  # like /tmp, for tests that run as another user

@@ -229,6 +229,14 @@ def digest_samples(path: Path) -> str:
     return total.hexdigest()
 
 
+def cache_folder() -> Path:
+    """Return the folder of files that several runs share: ``$AOTLAB_HOME``, else ``~/.cache/aotlab``."""
+    from platformdirs import user_cache_path
+
+    home = os.environ.get("AOTLAB_HOME")
+    return Path(os.path.expanduser(home)) if home else user_cache_path("aotlab", appauthor=False)
+
+
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
     with writing(folder):

@@ -16,7 +16,7 @@ from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import make_folder, read_text, reading, sha256, write_text
+from aotlab.utils.files import cache_folder, make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -38,12 +38,8 @@ DOWNLOAD_TIMEOUT = 60.0
 
 
 def weights_folder() -> Path:
-    """Return the folder of named weights; raises `InputError` if the user has no home."""
-    from platformdirs import user_cache_path
-
-    home = os.environ.get("AOTLAB_HOME")
-    folder = Path(os.path.expanduser(home)) if home else user_cache_path("aotlab", appauthor=False)
-    return folder / "weights"
+    """Return the folder of named weights."""
+    return cache_folder() / "weights"
 
 
 def resolve_checkpoint(checkpoint: str | Path) -> Path:
