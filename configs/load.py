@@ -115,6 +115,21 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
+def list_changes(config: Any) -> dict[str, Any]:
+    """Return the settings of a dataclass that differ from its defaults, by their path such as ``memory.every``."""
+
+    def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict | list) and value:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, item in items:
+                yield from flatten(item, f"{path}.{key}" if path else str(key))
+        else:
+            yield path, value
+
+    defaults = dict(flatten(asdict(type(config)()), ""))
+    return {path: value for path, value in flatten(asdict(config), "") if defaults.get(path, ...) != value}
+
+
 class SettingsLoader(yaml.SafeLoader):
     """YAML loader that reads true, false, null and decimal numbers; all else is text, including dates and 007.
 

@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
-from aotlab.media.job_record import read_job_record
+from aotlab.media.results import Results
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.progress import progress_bar
 
@@ -57,7 +57,7 @@ def find_rules(videos: Sequence[Video]) -> Rules:
 def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
     folder = result.resolve()
-    masks, record = find_masks_folder(folder), read_job_record(folder)
+    masks, record = find_masks_folder(folder), Results.read(folder)
     if record is not None and record.problem:
         raise InputError(f"{result}: results of an unfinished run ({record.problem}); run the track command again")
     video = read_annotated_video(folder.name, annotations)

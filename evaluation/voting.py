@@ -9,8 +9,8 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks
-from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import VOID, is_void, read_mask, write_mask
+from aotlab.media.results import MASKS
 from aotlab.utils.errors import InputError
 
 
@@ -40,7 +40,7 @@ def _list_folders(parent: Path) -> list[str]:
     if not parent.is_dir():
         return []
     if find_masks_folder(parent) != parent:
-        return [MASKS_FOLDER]
+        return [MASKS]
     return [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 

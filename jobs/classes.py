@@ -1,38 +1,17 @@
-"""Classes of objects, and the file of class ids that the videos of a list share."""
+"""The file of class ids that the videos of a list share."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
+from aotlab.media.regions import add_class_ids
 from aotlab.utils.files import reading_json, write_text
 from aotlab.utils.locks import locked, remove_leftovers
 
 CLASSES = "classes.json"
 """Name of the file with the class ids that the videos of a list share."""
-
-
-@dataclass(frozen=True)
-class ObjectClasses:
-    """Classes and attributes of the objects of a video, for outputs that store them."""
-
-    class_names: Mapping[int, str] = field(default_factory=dict)
-    """Class names by object id."""
-    class_ids: Mapping[str, int] = field(default_factory=dict)
-    """Class ids by class name."""
-    attributes: AttributeTable = field(default_factory=dict)
-    """Attributes of the objects, for formats that store them."""
-
-    @classmethod
-    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
-        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
-        classes = annotations.class_ids()
-        if class_file is not None:  # names without an id in the masks may have any
-            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
-        return cls(annotations.class_names, classes, annotations.attribute_table())
 
 
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:

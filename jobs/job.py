@@ -18,10 +18,11 @@ from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
+from aotlab.media.results import MASKS
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name
-from aotlab.utils.text import shorten
+from aotlab.utils.text import shorten, strip_credentials
 
 MaskOption = str | Path | FrameObjectValue
 """``[FRAME][:ID]=FILE``, or a path without frame and object."""
@@ -34,11 +35,13 @@ MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 
 
 @dataclass
-class JobOptions:
+class RunOptions:
     """Options of `track` and `run_job`."""
 
     write: Sequence[str] = ("masks", "overlay")
-    """Names of the outputs to write, from `list_outputs`; a single name needs no tuple."""
+    """Names of the outputs to write, from `list_outputs`; a single name needs no tuple. Masks are always stored."""
+    soft: bool = False
+    """Whether to store the probabilities at edges, so that outputs which need them can be written later."""
     both_directions: bool = False
     """Whether to track forward and backward from every annotated frame and merge the predictions."""
     realtime: bool = False
@@ -64,8 +67,13 @@ class JobOptions:
 
     @property
     def outputs(self) -> dict[str, type[Output]]:
-        """Classes of the outputs to write, by name."""
-        return {name: find_output(name) for name in self.write}
+        """Classes of the outputs to write beside the masks, by name."""
+        return {name: find_output(name) for name in self.write if name != MASKS}
+
+    @property
+    def stores_soft(self) -> bool:
+        """Whether the probabilities at edges are stored."""
+        return self.soft or any(output.needs_soft for output in self.outputs.values())
 
 
 @dataclass(init=False)  # arguments have wider types than fields
@@ -153,6 +161,13 @@ class Job:
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
         return locate_video(self.video).kind == "stored"
+
+    @property
+    def video_address(self) -> str:
+        """Absolute path of a stored video or pipe; of a stream, its address without password."""
+        kind, video = locate_video(self.video)
+        is_path = kind in ("stored", "pipe") or os.path.exists(video)
+        return os.path.abspath(video) if is_path else strip_credentials(video)
 
     @property
     def input_paths(self) -> list[Path]:

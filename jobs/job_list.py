@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.jobs.job import MASK_SUFFIXES, Job
-from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
+from aotlab.media.results import has_results
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
@@ -97,7 +97,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix.lower() in MASK_SUFFIXES:
         return False
     if path.is_dir():
-        return not (path / JOB_RECORD).exists() and bool(list_frame_files(path))
+        return not has_results(path) and bool(list_frame_files(path))
     return path.suffix.lower() in FOLDER_SUFFIXES
 
 

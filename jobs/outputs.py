@@ -2,80 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from aotlab.jobs.classes import ObjectClasses
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
-from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.regions import Annotations, ObjectClasses, Region, VideoInfo
+from aotlab.media.results import MASKS, NO_SOFT, SOFT_MAX, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.files import atomic_path, remove
+from aotlab.utils.errors import output_exists_error, require
+from aotlab.utils.files import atomic_path, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aotlab.engine.tracking.prediction import Prediction
-
-
-@dataclass(frozen=True)
-class StoredPrediction:
-    """A prediction read from stored masks, for example those written before an interruption."""
-
-    labels: np.ndarray
-    """H×W object ids."""
-    confidence: Mapping[int, float]
-    """Confidence of all objects tracked so far, by id."""
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-    cut: bool = False
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Ids of all objects tracked so far."""
-        return tuple(self.confidence)
-
-    @cached_property
-    def probabilities(self) -> Tensor:
-        """(1+n)×H×W, 0 or 1."""
-        import torch
-
-        return torch.from_numpy(np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class TrackedFrame:
-    """A frame with its prediction, and the data of its video for outputs."""
-
-    index: int
-    """Index of the frame in its source."""
-    frame: np.ndarray
-    """H×W×3 uint8 RGB."""
-    prediction: Prediction | StoredPrediction
-    """Prediction of the frame, whose labels are computed when they are first read."""
-    time: Fraction
-    """Time since the first frame in seconds."""
-    max_id: int = 0
-    """Largest object id of the video, if known."""
-    annotated_ids: frozenset[int] = frozenset()
-    """Ids of the objects in the mask of this frame; empty if it has no mask."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """H×W object ids."""
-        return np.asarray(self.prediction.labels)
+from aotlab.utils.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -96,9 +45,7 @@ def render_overlay(tracked: TrackedFrame) -> np.ndarray:
 
 def render_alpha(tracked: TrackedFrame) -> np.ndarray:
     """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
-    background = tracked.prediction.probabilities[0]
-    alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
-    return np.dstack([tracked.frame, alpha])
+    return np.dstack([tracked.frame, (tracked.alpha * 255).round().astype(np.uint8)])
 
 
 class Output:
@@ -108,19 +55,15 @@ class Output:
     """
 
     file_name = ""
-    """Name of the file or folder in the output folder."""
-    side_files: tuple[str, ...] = ()
-    """Names of further files that it writes there."""
-    files: tuple[str, ...] = ()
-    """Glob patterns of its files if it is a folder, where ``*`` is the name of a frame; a later run replaces them."""
+    """Name of the file or folder in the folder of results; further files may be written beside it."""
     description = ""
     """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
     """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
     """Whether it has a folder for each object, named by its id."""
-    resumable = True
-    """Whether an interrupted run can resume without probabilities, from stored masks and confidences."""
+    needs_soft = False
+    """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; nothing is written before the first frame."""
@@ -134,14 +77,7 @@ class Output:
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
     def discard(self) -> None:
-        """Remove an incomplete file; complete files stay."""
-
-    @classmethod
-    def list_files(cls, objects: Iterable[int]) -> dict[str, list[str]]:
-        """Return `JobRecord.outputs` of this output for a video with objects of these ids."""
-        folders = [f"{object_id}/" for object_id in sorted(objects)] if cls.per_object else [""]
-        files = [f"{folder}{pattern}" for folder in folders for pattern in cls.files]
-        return {cls.file_name: files, **{name: [] for name in cls.side_files}}
+        """Close an incomplete file; the caller removes it."""
 
     def summary(self) -> str | None:
         """Summary line of the run, once `finish` has returned; None: nothing to print."""
@@ -150,8 +86,6 @@ class Output:
 
 class FrameFiles(Output):
     """A folder with PNGs of single frames; a subclass draws them."""
-
-    files = ("*.png",)
 
     def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the images of a frame, each with the name of its subfolder."""
@@ -165,7 +99,7 @@ class FrameFiles(Output):
 
 
 class MaskFiles(FrameFiles):
-    file_name, description = MASKS_FOLDER, "palette PNGs, one id per pixel"
+    file_name, description = MASKS, "palette PNGs, one id per pixel"
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         write_mask(self.path / f"{name}.png", tracked.labels, max_id=tracked.max_id)
@@ -178,7 +112,7 @@ class ObjectFiles(FrameFiles):
     per_object = True
 
     def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        for object_id in tracked.prediction.ids:
+        for object_id in tracked.ids:
             yield str(object_id), (tracked.labels == object_id).astype(np.uint8) * 255
 
 
@@ -186,23 +120,22 @@ class MatteFiles(FrameFiles):
     """``<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on."""
 
     file_name, description = "mattes", "one folder of gray PNGs per object, 8 bits"
-    bytes_per_pixel, per_object = 0.2, True
+    bytes_per_pixel, per_object, needs_soft = 0.1, True, True
     white = 255  # probability 1
 
     def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        probabilities = tracked.prediction.probabilities[1:]
-        for object_id, probability in zip(tracked.prediction.ids, probabilities, strict=True):
-            values = (probability.float() * self.white).round().clamp(0, self.white).cpu().numpy()
-            yield str(object_id), values.astype(np.min_scalar_type(self.white))
+        for object_id, probability in zip(tracked.ids, tracked.probabilities, strict=True):
+            yield str(object_id), (probability * self.white).round().astype(np.min_scalar_type(self.white))
 
 
 class Matte16Files(MatteFiles):
     file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
-    bytes_per_pixel, white = 1.5, 65535
+    bytes_per_pixel, white = 0.3, SOFT_MAX
 
 
 class AlphaFiles(FrameFiles):
     file_name, description, bytes_per_pixel = "alpha", "RGBA PNGs", 2.0
+    needs_soft = True
 
     def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         yield "", render_alpha(tracked)
@@ -233,7 +166,7 @@ class VideoFile(Output):
 
 class ProResVideo(VideoFile):
     file_name, description, bytes_per_pixel = "alpha.mov", "ProRes 4444 with alpha", 2.0
-    resumable = False  # probabilities are not stored
+    needs_soft = True
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context, render_alpha)
@@ -255,20 +188,18 @@ class AnnotationFile(Output):
             context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids)
         )
         self._flags = LostObjects()
-        self._images: list[Path] = []
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame, called ``name``, and store its image if the format needs it."""
-        labels, confidence = tracked.labels, tracked.prediction.confidence
+        labels, confidence = tracked.labels, tracked.confidence
         lost = self._flags.update(confidence)
         self._annotations.frames[tracked.index] = [
             Region(object_id, encode_rle(labels == object_id), confidence[object_id], lost[object_id])
-            for object_id in tracked.prediction.ids
+            for object_id in tracked.ids
         ]
         self._annotations.frame_names[tracked.index] = name
         if self.writer.images:
-            path = self.path / "images" / name
-            self._images.append(store_frame(self.context.source, tracked.index, tracked.frame, path))
+            store_frame(self.context.source, tracked.index, tracked.frame, self.path / "images" / name)
 
     def finish(self) -> None:
         """Write the file."""
@@ -277,10 +208,6 @@ class AnnotationFile(Output):
         length = max(max(annotations.frames) + 1, source.length or 0)
         info = replace(VideoInfo.from_source(source), length=length)
         self.writer.write(self.path, annotations, info)
-
-    def discard(self) -> None:
-        for path in self._images:
-            remove(path)
 
 
 class LostObjects:
@@ -344,67 +271,110 @@ def _make_output(mask_writer: MaskWriter) -> type[Output]:
     """Return the output of a format, always the same class."""
 
     class FormatFile(AnnotationFile):
-        writer, description = mask_writer, mask_writer.description
-        file_name, side_files, files = mask_writer.file_name, mask_writer.side_files, mask_writer.files
+        writer, description, file_name = mask_writer, mask_writer.description, mask_writer.file_name
 
     return FormatFile
 
 
 class Outputs:
-    """Outputs of one video in a folder, written together."""
+    """Outputs of one video, written frame by frame into hidden folders; `finish` moves them into the results."""
 
-    def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
-        self.written: dict[str, Path] = {}
-        """Completed files and folders by name, after `finish`."""
-        self.frames = 0
-        """Number of frames written to all outputs."""
+    def __init__(self, names: Iterable[str], results: Results, context: OutputContext) -> None:
+        """Prepare outputs of these names; raise `InputError` if one would replace a file that no run has written."""
+        self.results = results
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
-        self.last = -1
-        """Index of the last written frame in the source; -1: none yet."""
-        self.cuts: list[int] = []
-        """Indices of written frames that follow a cut."""
-        self._source = context.source
-        self._outputs = {name: output(folder / output.file_name, context) for name, output in classes.items()}
+        classes = {name: find_output(name) for name in names}
+        for output in classes.values():
+            self._require_own(output.file_name)
+        self._outputs = {
+            name: output(results.folder / temporary_name(Path(name)) / output.file_name, context)
+            for name, output in classes.items()
+        }
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Write a frame to every output; raise `InputError` on failure.
-
-        The images of a frame stay as they are if a resumed run has read its mask from them.
-        """
-        name = self._source.frame_name(tracked.index)
-        restored = isinstance(tracked.prediction, StoredPrediction)
+        """Write a frame to every output; raise `InputError` on failure."""
         for output in self._outputs.values():
-            if not (restored and isinstance(output, FrameFiles)):
-                output.write(name, tracked)
-        self.frames, self.last = self.frames + 1, tracked.index
-        if tracked.prediction.cut:
-            self.cuts.append(tracked.index)
+            output.write(tracked.name, tracked)
 
     def finish(self) -> Exception | None:
-        """Complete all outputs, or discard them if no frame was written; return the first error."""
-        if not self.frames:
-            self.discard()
-            return None
+        """Complete all outputs, of at least one frame; return the first error."""
         first_error: Exception | None = None
-        for name, output in self._outputs.items():
+        for name, output in [*self._outputs.items()]:
             try:
                 output.finish()
-                if output.path.exists():
-                    self.written[name] = output.path
+                self._move(name, output)
                 if (summary := output.summary()) is not None:
                     self.summaries.append(summary)
+                del self._outputs[name]
             except Exception as error:  # complete the others; the caller raises the first error
                 first_error = first_error or error
         return first_error
 
     @property
     def incomplete(self) -> list[str]:
-        """Names of files and folders that `finish` has not completed."""
-        return sorted(output.path.name for name, output in self._outputs.items() if name not in self.written)
+        """Names of the files and folders that `finish` has not completed."""
+        return sorted(output.path.name for output in self._outputs.values())
 
     def discard(self) -> None:
-        """Remove incomplete files."""
+        """Remove incomplete outputs."""
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
+            shutil.rmtree(output.path.parent, ignore_errors=True)
+
+    def _move(self, name: str, output: Output) -> None:
+        """Move the files of a complete output into the results, the main one last."""
+        staging, folder = output.path.parent, self.results.folder
+        if not output.path.exists():  # nothing to write, such as a movie without frames
+            return
+        entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
+        for entry in entries:
+            self._require_own(entry)
+        with writing(folder):
+            for entry in entries:
+                remove(folder / entry)
+                os.replace(staging / entry, folder / entry)
+            staging.rmdir()
+        self.results.outputs[name] = entries[::-1]
+
+    def _require_own(self, entry: str) -> None:
+        if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
+            raise output_exists_error(self.results.folder, f"{entry}, which aotlab did not write")
+
+
+def render(
+    results: Results,
+    source: FrameSource,
+    names: Iterable[str],
+    *,
+    frame_number: Callable[[int], int] = int,
+    progress: bool = True,
+) -> Outputs:
+    """Write outputs of stored results, in a folder that the caller has locked.
+
+    Raises:
+        InputError: an output needs soft edges that are not stored; a mask or image is missing or damaged; or an output
+            cannot be written. Outputs that were complete before stay.
+    """
+    names = [name for name in dict.fromkeys(names) if name != MASKS]
+    require_soft(results, names)
+    outputs = Outputs(names, results, OutputContext(source, results.classes, frame_number))
+    try:
+        with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress and bool(names)) as bar:
+            for tracked in results.read_frames(source) if names else ():
+                outputs.write(tracked)
+                bar.update()
+        if error := outputs.finish():
+            raise error
+    finally:
+        outputs.discard()
+    if names:
+        results.save()
+    return outputs
+
+
+def require_soft(results: Results, names: Iterable[str]) -> None:
+    """Raise `InputError` if an output of these names needs soft edges that the results do not have."""
+    for name in names:
+        require(results.soft or not find_output(name).needs_soft, f"{name}: {NO_SOFT}")

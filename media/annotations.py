@@ -7,12 +7,12 @@ from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.mask_images import parse_images
 from aotlab.media.masks import read_mask
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
+from aotlab.media.results import MASKS, Results
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
 from aotlab.utils.plugins import (
@@ -27,8 +27,10 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
-"""Outputs of a job that contain the masks of all frames, in order of preference."""
+TRACKED_MASKS = (MASKS, "coco.json", "cvat.xml", "youtube_vis.json")
+"""Outputs of a run that contain the masks of all frames, in order of preference."""
+EXPORT_RECORD = "export.json"
+"""File that describes an export of aotlab annotate, in its folder."""
 MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
 """Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`.
 
@@ -47,10 +49,6 @@ class MaskWriter:
     """Writes the objects to a path; raises `InputError` if the format cannot hold them."""
     images: bool = False
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
-    files: tuple[str, ...] = ()
-    """Glob patterns of the files in a folder, where ``*`` is the name of a frame; a later run replaces them."""
-    side_files: tuple[str, ...] = ()
-    """Names of further files that it writes beside a file with the usual name."""
 
 
 def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False) -> Annotations:
@@ -67,27 +65,27 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
             frame; results lack masks of tracked frames or have masks of others.
     """
-    folder, record = path, read_job_record(path)
-    if record is not None and record.problem:
-        log.warning("%s: results of an unfinished run (%s)", folder, record.problem)
-    if (folder / JOB_RECORD).is_file() or (folder / CORRECTED_FILE).is_file():
+    folder, results = path, Results.read(path)
+    if results is not None and results.problem:
+        log.warning("%s: results of an unfinished run (%s)", folder, results.problem)
+    if results is not None or (folder / EXPORT_RECORD).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        require(outputs, f"{folder}: results without masks; track the video again and write masks")
-        # a record has class names; without one, prefer an output that has them to the folder of masks
-        path = folder / min(outputs, key=lambda name: record is None and name == MASKS_FOLDER)
+        require(outputs, f"{folder}: results without masks; track the video again")
+        # a record of results has class names; an export has them in other outputs than the folder of masks
+        path = folder / min(outputs, key=lambda name: results is None and name == MASKS)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
         parsed = _read(path, video, tracked=path != folder)
         annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
-        if record is not None:
-            annotations.video = record.video_name or annotations.video
-            annotations.class_names = record.class_names
-            require_tracked_frames(folder, record, annotations.frames)
+        if results is not None:
+            annotations.video = results.inputs.get("video", {}).get("name", annotations.video)
+            annotations.class_names = results.classes.class_names
+            results.require_tracked(annotations.frames)
         if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
             problem = f"belongs to video {annotations.video}, not {video.name}"
             if strict:
-                place = "" if record else " in the file"
+                place = "" if results else " in the file"
                 raise InputError(f"{problem}; give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:

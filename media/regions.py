@@ -182,6 +182,18 @@ class Annotations(Mapping[int, np.ndarray]):
         return mask
 
 
+@dataclass
+class ObjectClasses:
+    """Classes and attributes of the objects of a video, for outputs that store them."""
+
+    class_names: dict[int, str] = field(default_factory=dict)
+    """Class names by object id."""
+    class_ids: dict[str, int] = field(default_factory=dict)
+    """Class ids by class name."""
+    attributes: AttributeTable = field(default_factory=dict)
+    """Attributes of the objects, for formats that store them."""
+
+
 def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
     """Return class ids by name with a video's classes added, which keep their ids if no other class has them.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -20,8 +19,9 @@ from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
+from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import digest_samples, reading
+from aotlab.utils.files import reading
 
 if TYPE_CHECKING:
     import av
@@ -65,17 +65,18 @@ def open_frames(
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 
-def compute_fingerprint(path: Path) -> dict[str, Any]:
-    """Return the identity of the content of a video file, a stack or a folder of images, as JSON values.
+def digest_video(path: Path) -> dict[str, Any]:
+    """Return the size in bytes and the SHA-256 of a video file, a stack, or the names and files of a folder of images.
 
-    ``bytes`` is the size of the file or of all frames, ``samples`` a digest of their names and samples of their
-    content. Raises `InputError` if it cannot be read.
+    Raises `InputError` if it cannot be read.
     """
+    if not path.is_dir():
+        with reading(path, "check its permissions"):
+            return {"bytes": path.stat().st_size, "sha256": digest_file(path)}
     with reading(path, "check its permissions"):
-        files = sorted(list_images(path)) if path.is_dir() else [path]
-        samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
+        files = sorted(list_images(path))
         size = sum(file.stat().st_size for file in files)
-    return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}
+    return {"bytes": size, "sha256": digest_values((file.name, digest_file(file)) for file in files)}
 
 
 class VideoFrames(FrameSource):

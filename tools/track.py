@@ -50,7 +50,7 @@ from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.job import Job, JobOptions
+    from aotlab.jobs.job import Job, RunOptions
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
@@ -107,37 +107,34 @@ def print_outputs() -> int:
 
 
 def track_video(
-    job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool, dry_run: bool
+    job: Job, folder: Path, tracker: TrackerOptions, options: RunOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.engine.tracking.options import TrackerLoader
-    from aotlab.jobs.check import check_job
-    from aotlab.jobs.track import open_run, track_run
+    from aotlab.jobs.prepare import prepare
+    from aotlab.jobs.run import find_action, run
 
-    loader = TrackerLoader(tracker)
-    with open_run(check_job(job, folder, loader, options), loader, force=force) as opened:
-        header = f"{describe_run(job, opened.run)}, into {folder}"
-        if dry_run:
-            print(f"{header}\nstatus: {STATUSES[opened.action]}")
-            if opened.action != "reuse":
-                report_disk_space(folder, opened.run.estimate_bytes())
-            return 0
-        if opened.action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO):
-            print(header, flush=True)
-        result = track_run(opened)
-    if result.reused:
-        print(f"{folder}: already tracked with these inputs; delete it to track it again")
+    prepared = prepare(job, folder, TrackerLoader(tracker), options)
+    header = f"{describe_run(prepared)}, into {folder}"
+    if dry_run:
+        action = find_action(prepared, force=force)
+        print(f"{header}\nstatus: {STATUSES[action]}")
+        if action != "reuse":
+            report_disk_space(folder, prepared.estimate_bytes())
         return 0
-    return report_result(result, realtime=options.realtime)
+    if logging.getLogger("aotlab").isEnabledFor(logging.INFO):
+        print(header, flush=True)
+    return report_result(run(prepared, force=force), folder, realtime=options.realtime)
 
 
 def track_list(
     jobs: Sequence[Job],
     folder: Path,
     tracker: TrackerOptions,
-    options: JobOptions,
+    options: RunOptions,
     shard: Shard | None,
     *,
+    name: str,
     force: bool,
     dry_run: bool,
 ) -> int:
@@ -145,14 +142,14 @@ def track_list(
     from aotlab.jobs.batch import Batch
     from aotlab.utils.signals import stop_flag
 
-    batch = Batch(jobs, folder, tracker, options, force=force)
+    batch = Batch(jobs, folder, tracker, options, name=name, force=force)
     if dry_run:
         return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
-        result = batch.track(stop, shard)
-    status = report_jobs(result, folder, shard)
+        outcomes = batch.track(stop, shard)
+    status = report_jobs(outcomes, folder, shard, batch.summary_error)
     if stop.is_set():
-        names = [outcome.job.name for outcome in result.outcomes if outcome.status == "waiting"]
+        names = [outcome.job.name for outcome in outcomes if outcome.status == "waiting"]
         remainder = f", not finished: {join_truncated(names)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
@@ -192,6 +189,7 @@ def track_list(
         "several videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
+    flag("--soft", "store the edges' probabilities, so that alpha, mattes and prores can be written later"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
     flag("--dry-run", "check all inputs and write nothing"),
@@ -261,7 +259,8 @@ def track_list(
 @tracker_options()
 def main(
     video: tuple[str, ...], *,
-    masks: tuple[str, ...], output: Path | None, write: tuple[str, ...], review: bool, force: bool, dry_run: bool,
+    masks: tuple[str, ...], output: Path | None, write: tuple[str, ...], soft: bool, review: bool, force: bool,
+    dry_run: bool,
     boxes: tuple[str, ...], points: tuple[str, ...], not_points: tuple[str, ...], segmenter: tuple[Path, Path] | None,
     classes: tuple[str, ...], both_directions: bool, remove: tuple[tuple[int, int], ...],
     start: int | None, end: int | None, frame_numbers: str, levels: str | None, rate: str | None,
@@ -281,12 +280,12 @@ def main(
         raise UsageError("--shard: applies to runs of several videos; give --jobs")
     if shard is not None and dry_run:
         raise UsageError("--dry-run: checks all videos of a list; remove --shard")
-    from aotlab.jobs.job import Job, JobOptions
+    from aotlab.jobs.job import Job, RunOptions
     from aotlab.jobs.job_list import list_video_jobs, read_jobs
 
-    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
-    options = JobOptions(
-        write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
+    outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
+    options = RunOptions(
+        write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
     if len(videos) == 1:
@@ -307,7 +306,8 @@ def main(
     jobs = read_jobs(job_list) if job_list else list_video_jobs(videos)
     jobs = [replace(job, segmenter=segmenter) for job in jobs]
     folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
-    return track_list(jobs, folder, tracker, options, shard, force=force, dry_run=dry_run)
+    name = job_list.name if job_list else "command line"
+    return track_list(jobs, folder, tracker, options, shard, name=name, force=force, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
+from aotlab.media.results import MASKS, has_results
 from aotlab.utils.errors import InputError
 
 
 def find_masks_folder(path: Path) -> Path:
     """Return the folder of masks in a folder of results; for other paths, the path itself."""
-    return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
+    return path / MASKS if has_results(path) else path
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
-from aotlab.utils.files import sha256
+from aotlab.utils.digests import digest_file
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -56,12 +56,6 @@ class TrackerOptions:
         pick_device(self.device)
         self.read_settings()
 
-    def settings_as_yaml(self) -> str:
-        """Return the settings as ``--print-config`` prints them; raise `InputError` as `read_settings` does."""
-        from aotlab.configs.load import to_yaml
-
-        return to_yaml(self.read_settings())
-
     def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
         """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
@@ -82,13 +76,21 @@ class TrackerLoader:
         self.load: Callable[[tuple[str, ...]], Tracker] = lru_cache(1)(load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
-    @cached_property
-    def settings(self) -> dict[str, str]:
-        """Digest of the weights, and the settings as YAML, without the overrides of a job."""
-        from aotlab.configs.load import to_yaml
+    def describe(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the weights and the changed settings as inputs of a run, without building the model.
+
+        Raises:
+            InputError: the checkpoint or settings cannot be read.
+        """
+        from aotlab.configs.load import list_changes
 
         tracker = self._tracker
         if isinstance(tracker, TrackerOptions):
-            return {"checkpoint": sha256(tracker.resolve_checkpoint()), "settings": tracker.settings_as_yaml()}
-        digest = tracker.checkpoint_digest or tracker.fingerprint["weights"]
-        return {"checkpoint": digest, "settings": to_yaml(tracker.config)}
+            config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
+            digest = digest_file(tracker.resolve_checkpoint())
+        else:
+            config = tracker.config
+            digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
+        sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
+        settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
+        return {"weights": {"name": config.name, "sha256": digest}, "settings": settings}

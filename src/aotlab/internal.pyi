@@ -1,19 +1,14 @@
-from .media.annotations import TRACKED_MASKS as TRACKED_MASKS
+from .media.annotations import EXPORT_RECORD as EXPORT_RECORD, TRACKED_MASKS as TRACKED_MASKS
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco
 from .media.frames import store_frame as store_frame
-from .media.job_record import (
-    CORRECTED_FILE as CORRECTED_FILE,
-    find_video as find_video,
-    list_output_files as list_output_files,
-    require_same_video as require_same_video,
-)
+from .media.results import MASKS as MASKS
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images
 from .media.regions import add_class_ids as add_class_ids
 from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,
-    compute_fingerprint as compute_fingerprint,
+    digest_video as digest_video,
 )
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
@@ -46,4 +41,4 @@ from .jobs.outputs import (
     VideoFile as VideoFile,
     list_outputs as list_outputs,
 )
-from .jobs.results import list_job_folders as list_job_folders
+from .jobs.batch import list_job_folders as list_job_folders

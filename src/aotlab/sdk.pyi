@@ -7,15 +7,11 @@ from .media.annotations import (
 )
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
-from .media.job_record import (
-    JOB_RECORD as JOB_RECORD,
-    JobRecord as JobRecord,
-    read_job_record as read_job_record,
-    write_job_record as write_job_record,
-)
+from .media.results import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
 from .media.matching import order_names as order_names, require_different_images as require_different_images
 from .media.regions import (
     Annotations as Annotations,
+    ObjectClasses as ObjectClasses,
     AttributeTable as AttributeTable,
     ParsedFile as ParsedFile,
     ParsedRegion as ParsedRegion,
@@ -33,15 +29,12 @@ from .media.region_matching import match_regions as match_regions
 from .tools.cli.command import command as command
 from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
-from .jobs.classes import ObjectClasses as ObjectClasses
 from .jobs.inputs import FrameSelection as FrameSelection
 from .jobs.outputs import (
     Output as Output,
     OutputContext as OutputContext,
-    StoredPrediction as StoredPrediction,
-    TrackedFrame as TrackedFrame,
     find_output as find_output,
 )
-from .jobs.track import TrackResult as TrackResult
+from .jobs.run import TrackResult as TrackResult
 
 __all__: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,10 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns, format_bytes, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
-    from aotlab.jobs.batch import BatchResult, Outcome
-    from aotlab.jobs.check import JobRun
-    from aotlab.jobs.job import Job
+    from aotlab.jobs.batch import Outcome
+    from aotlab.jobs.prepare import PreparedRun
+    from aotlab.jobs.run import TrackResult
     from aotlab.jobs.shards import Shard
-    from aotlab.jobs.track import TrackResult
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by the action of its run."""
@@ -36,7 +35,7 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
 
-def describe_run(job: Job, run: JobRun) -> str:
+def describe_run(run: PreparedRun) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
@@ -47,15 +46,22 @@ def describe_run(job: Job, run: JobRun) -> str:
     rate = ""
     if isinstance(run.source, ImageFrames):
         rate = f", {float(run.source.rate):.5g} frames per second"
-        rate += "" if job.rate else " (--fps changes it)"
-    num_annotated = len({*run.masks, *run.prompts})
+        rate += "" if run.job.rate else " (--fps changes it)"
+    num_annotated = len(run.annotated_frames)
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
-    return f"{strip_credentials(job.video)}: {frames} of {width}×{height}, {objects}{rate}"
+    return f"{strip_credentials(run.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
-def report_result(result: TrackResult, *, realtime: bool) -> int:
-    """Print what was written and what went wrong; return the exit code."""
+def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
+    """Print what was written into a folder and what went wrong; return the exit code."""
+    if result.reused:
+        names = ", ".join(result.rendered)
+        written = f"{names} written from its results" if names else "delete it to track it again"
+        print(f"{folder}: already tracked with these inputs; {written}")
+        for summary in result.summaries:
+            print(summary)
+        return 0
     if result.levels is not None:
         note = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
         print(f"levels {result.levels}{note}")
@@ -94,10 +100,10 @@ def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     num_bytes = 0
     for plan in plans:
-        frames, rate, size, objects = str(plan.record.frames) if plan.record else "", "", "", ""
+        frames, rate, size, objects = str(plan.frames or ""), "", "", ""
         if plan.error:
             print(f"error: {plan.job.label}: {plan.error}", file=sys.stderr)
-        if (run := plan.run) is not None:
+        if (run := plan.prepared) is not None:
             height, width = run.source.size
             frames = "unknown" if run.frames.count is None else str(run.frames.count)
             rate, size, objects = f"{float(run.source.rate):.5g}", f"{width}×{height}", str(len(run.objects))
@@ -111,18 +117,18 @@ def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
     return 1 if counts["failed"] else 0
 
 
-def report_jobs(result: BatchResult, output: Path, shard: Shard | None = None) -> int:
+def report_jobs(outcomes: Sequence[Outcome], output: Path, shard: Shard | None = None, summary_error: str = "") -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
     from aotlab.jobs.batch import SUMMARY_FILE
 
-    statuses = Counter(outcome.status for outcome in result.outcomes)
+    statuses = Counter(outcome.status for outcome in outcomes)
     num_done, num_kept, counts = statuses["done"] + statuses["corrected"], statuses["kept"], []
     if num_done or not num_kept:
-        counts.append(f"{num_done} of {format_count(len(result.outcomes), 'video')} done")
+        counts.append(f"{num_done} of {format_count(len(outcomes), 'video')} done")
     if num_kept:
         counts.append(f"earlier results of {format_count(num_kept, 'video')} kept")
     print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
-    failures = {outcome.job.label: outcome.error for outcome in result.outcomes if outcome.error}
-    if result.summary_error:
-        failures[SUMMARY_FILE] = result.summary_error
+    failures = {outcome.job.label: outcome.error for outcome in outcomes if outcome.error}
+    if summary_error:
+        failures[SUMMARY_FILE] = summary_error
     return report_failures(failures)

@@ -1,0 +1,296 @@
+"""Preparation of a run: everything is opened and checked once, before its model is loaded."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
+from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
+from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
+from aotlab.media.frames import FrameSource
+from aotlab.media.levels import parse_levels
+from aotlab.media.prompt import Prompt, group_prompts
+from aotlab.media.regions import MAX_ID, Annotations, ObjectClasses, VideoInfo
+from aotlab.media.results import Results
+from aotlab.media.video import digest_video, open_frames
+from aotlab.utils.digests import digest_file, digest_values
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
+from aotlab.utils.run_folder import require_inputs_outside
+from aotlab.utils.text import strip_credentials
+
+log = logging.getLogger(__name__)
+
+SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""Patterns of files beside a mask file that its reader may use."""
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A checked run: what to track, with which model, into which folder."""
+
+    folder: Path
+    job: Job
+    source: FrameSource
+    frames: FrameSelection
+    masks: Annotations
+    """Masks by frame index, with class names; those of prompts are added when the run is tracked."""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """Prompts by frame index and object id, with boxes cropped to the frame."""
+    removals: Mapping[int, Sequence[int]]
+    """Ids of the objects to remove, by frame index."""
+    options: RunOptions
+    loader: TrackerLoader
+    inputs: Mapping[str, Any]
+    """All that the masks depend on, as JSON values; see `RunFolder.inputs`."""
+    mask_files: Sequence[str]
+    """Mask files as in `Results.masks`."""
+
+    @property
+    def objects(self) -> list[int]:
+        """Ids of all objects to track."""
+        return sorted({*self.masks.objects(), *(key for prompts in self.prompts.values() for key in prompts)})
+
+    @property
+    def annotated_frames(self) -> set[int]:
+        """Indices of the frames with masks or prompts."""
+        return {*self.masks, *self.prompts}
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether an interrupted run can continue: later frames are not needed, and no frame is dropped."""
+        return self.source.path is not None and not (self.options.realtime or self.options.both_directions)
+
+    def new_results(self) -> Results:
+        """Return the results of this run before its first frame."""
+        masks = self.masks
+        return Results(
+            folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=[*self.mask_files],
+            video=self.job.video_address, objects=self.objects,
+            classes=ObjectClasses(masks.class_names, masks.class_ids(), masks.attribute_table()),
+            first_frame=self.frames.first, last_frame=self.frames.last, soft=self.options.stores_soft,
+        )  # fmt: skip
+
+    def estimate_bytes(self) -> int:
+        """Estimate the size of the results in bytes; 0 for a stream."""
+        height, width = self.source.size
+        outputs = self.options.outputs.values()
+        bytes_per_pixel = 0.02 + 0.3 * self.options.stores_soft * len(self.objects)
+        bytes_per_pixel += sum(
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1) for output in outputs
+        )
+        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
+
+
+def prepare(
+    job: Job,
+    folder: Path,
+    loader: TrackerLoader,
+    options: RunOptions,
+    *,
+    from_list: bool = False,
+    source: FrameSource | None = None,
+    frames: FrameSelection | None = None,
+    arrays: Mapping[int, np.ndarray] | None = None,
+    prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
+) -> PreparedRun:
+    """Open and check everything that a job needs; no model is loaded, and nothing is written.
+
+    Args:
+        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
+            video are refused, as lines may be mixed up.
+        source: the video of the job if it is open already.
+        frames: frames to track, instead of those of the job.
+        arrays: further masks by frame index, H×W object ids.
+        prompts: further prompts by frame index and object id.
+
+    Raises:
+        InputError: a video, mask, prompt, class or removal cannot be used, or an input is in the folder of results.
+    """
+    in_memory = bool(arrays or prompts)
+    job = job if in_memory else add_masks_beside(job)
+    address = strip_credentials(job.video)
+    if source is None:
+        if problem := job.describe_missing_files():
+            raise InputError(problem)
+        require(in_memory or job.has_objects or job.is_stored, f"{address}: nothing to track; give a mask")
+        source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    if not (in_memory or job.has_objects):
+        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
+        raise InputError(f"{job.video}: nothing to track; give a box, points or masks, or put {names} next to it")
+    subject = job.label if job.source_line else source.name
+    frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
+    masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
+    by_index = _index_prompts(job, source, frames)
+    for index, by_object in (prompts or {}).items():
+        frames.require(index, f"prompts: frame {index}")
+        by_index[index] = {**by_index.get(index, {}), **by_object}
+    for index, by_object in by_index.items():
+        number = frames.number(index)
+        require(index not in masks, f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
+        by_index[index] = {
+            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
+            for object_id, prompt in by_object.items()
+        }
+    removals = _check_objects(job, options, frames, masks, by_index, subject)
+    mask_files = [
+        mask._replace(frame=find_frame(mask, frames), value=os.path.abspath(mask.value)) for mask in job.masks
+    ]
+    require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
+    repeatable = from_list or not (source.path is None or options.realtime)
+    inputs = {
+        **_describe_video(source, frames, address, repeatable=repeatable),
+        "levels": job.levels and (parse_levels(job.levels) or "auto"),
+        "rate": None if job.rate is None else str(job.rate),
+        "masks": [
+            {"frame": frame, "object": object_id, "sha256": _digest_files(Path(file), SIDECARS)}
+            for frame, object_id, file in mask_files
+        ] + [{"frame": index, "sha256": _digest_array(mask)} for index, mask in (arrays or {}).items()],
+        "prompts": {
+            frames.number(index): {key: _describe_prompt(prompt) for key, prompt in by_object.items()}
+            for index, by_object in by_index.items()
+        },
+        # weights may be in files named like the ONNX file
+        "segmenter": [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()],
+        "classes": dict(sorted(job.classes.items())),
+        "both_directions": options.both_directions,
+        "removals": [f"{frames.number(index)}:{key}" for index, ids in removals.items() for key in ids],
+        **loader.describe(job.overrides),  # loads PyTorch, so after all other checks
+    }  # fmt: skip
+    return PreparedRun(
+        folder, job, source, frames, masks, by_index, removals, options, loader,
+        {name: value for name, value in inputs.items() if value not in (None, False, [], {})}, [*map(str, mask_files)],
+    )  # fmt: skip
+
+
+def _load_masks(
+    job: Job, source: FrameSource, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
+) -> Annotations:
+    """Return the masks of a job and those in memory, with the class names of the job."""
+    # files that were found next to the video may not be meant as masks
+    with prefix_errors("masks next to the video" if job.masks and job.masks == find_masks_beside(job.video) else ""):
+        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
+    if arrays:
+        from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
+
+        for index, mask in arrays.items():
+            frames.require(index, f"masks: frame {index}")
+            with prefix_errors(f"frame {index}"):
+                labels = convert_mask(mask, source.size, required=index == min(arrays), max_id=MAX_ID)
+            masks.add_mask(index, np.zeros(source.size) if labels is None else labels)
+    masks.class_names |= job.classes
+    return masks
+
+
+def _index_prompts(job: Job, source: FrameSource, frames: FrameSelection) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts of a job by frame index and object id."""
+    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    problem = "prompts need a video file or a folder; give a mask"
+    require(source.path is not None or not by_number, f"{strip_credentials(job.video)}: {problem}")
+    return {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+
+
+def _check_objects(
+    job: Job,
+    options: RunOptions,
+    frames: FrameSelection,
+    masks: Annotations,
+    prompts: Mapping[int, Mapping[int, Prompt]],
+    subject: str,
+) -> dict[int, list[int]]:
+    """Check classes, and the whole sequence of masks and removals; return the object ids to remove by frame index.
+
+    A warning is logged if frames before the first mask or prompt get empty masks.
+    """
+    ids_by_frame: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
+    }
+    ids_by_frame |= prompts
+    removals = group_removals(options.removals, ids_by_frame, frames)
+    objects = set[int]().union(*ids_by_frame.values())
+    for object_id, name in job.classes.items():
+        has_object = object_id in objects
+        require(has_object, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
+    if (first := min(ids_by_frame)) > frames.first and not options.both_directions:
+        message = "%s: no object before frame %d; track in both directions, or start there"
+        log.warning(message, subject, frames.number(first))
+    return removals
+
+
+def _describe_video(source: FrameSource, frames: FrameSelection, address: str, *, repeatable: bool) -> dict[str, Any]:
+    """Return the video and the frames to track as inputs of a run.
+
+    Without ``repeatable``, or for a stream that is not in a list, no other run has the same frames.
+    """
+    video: dict[str, Any] = {"name": source.name}
+    if source.path is not None:
+        video |= digest_video(source.path)
+    else:
+        video["address"] = address
+    inputs: dict[str, Any] = {"video": video, "frames": {"first": frames.first, "last": frames.last}}
+    return inputs if repeatable else {**inputs, "recording": secrets.token_hex(8)}
+
+
+def group_removals(
+    removals: Iterable[tuple[int, int]], ids_by_frame: Mapping[int, Collection[int]], frames: FrameSelection
+) -> dict[int, list[int]]:
+    """Return the object ids to remove by frame index, given pairs of frame number and object id.
+
+    Masks and removals are played through in order: raises `InputError` if a frame is not tracked, or the object is not
+    tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index.
+    """
+    groups: dict[int, list[int]] = {}
+    for number, object_id in removals:
+        groups.setdefault(frames.index(number, f"remove {number}:{object_id}"), []).append(object_id)
+    tracked = set[int]()
+    for index in sorted({*groups, *ids_by_frame}):
+        for object_id in groups.get(index, ()):
+            subject = f"remove {frames.number(index)}:{object_id}"
+            require(
+                object_id in tracked, f"{subject}: object {object_id} is not tracked there; give another frame or id"
+            )
+            tracked.remove(object_id)
+        tracked |= {*ids_by_frame.get(index, ())}
+    return dict(sorted(groups.items()))
+
+
+def _describe_prompt(prompt: Prompt) -> str:
+    """Return a prompt as text, with a digest of its masks."""
+    parts = [] if prompt.box is None else [f"box {_join(prompt.box)}"]
+    parts += [
+        f"{'point' if label else 'not-point'} {_join(point)}"
+        for point, label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    parts += [f"scribble {' '.join(map(_join, prompt.scribble))}"] if prompt.scribble else []
+    for name, mask in (("mask", prompt.mask), ("exclude", prompt.exclude)):
+        parts += [] if mask is None else [f"{name} {_digest_array(mask)[:16]}"]
+    return ", ".join(parts)
+
+
+def _join(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _digest_array(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's type, shape and values."""
+    return digest_values([str(array.dtype), array.shape, np.ascontiguousarray(array).tobytes()])
+
+
+def _digest_files(path: Path, sidecars: Sequence[str]) -> str:
+    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files."""
+    if path.is_dir():
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
+        return digest_values((str(file.relative_to(path)), digest_file(file)) for file in sorted(files))
+    stem = glob.escape(path.stem)
+    beside = {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()}
+    return digest_values([digest_file(path), *((file.name, digest_file(file)) for file in sorted(beside - {path}))])

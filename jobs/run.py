@@ -1,0 +1,506 @@
+"""Runs: frames → tracker → store → outputs."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from aotlab.engine.prompting.load import load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.jobs.classes import merge_class_ids
+from aotlab.jobs.inputs import FrameSelection
+from aotlab.jobs.job import ClassNames, Job, RunOptions
+from aotlab.jobs.outputs import OutputContext, Outputs, find_output, render, require_soft
+from aotlab.jobs.prepare import PreparedRun, prepare
+from aotlab.media.frames import FrameSource
+from aotlab.media.levels import Levels
+from aotlab.media.masks import write_mask
+from aotlab.media.prompt import Prompt
+from aotlab.media.regions import Annotations
+from aotlab.media.results import (
+    MASKS,
+    PROMPT_MASKS,
+    STATE_FILE,
+    Results,
+    TrackedFrame,
+    quantize_probabilities,
+    remove_state,
+)
+from aotlab.media.video import open_frames
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import MALFORMED, reading, write_bytes
+from aotlab.utils.locks import locked_output
+from aotlab.utils.progress import progress_bar
+from aotlab.utils.run_folder import remove_stale_files
+from aotlab.utils.signals import StopFlag, stop_flag
+from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
+from aotlab.utils.versioned_files import FileKind, unwrap, wrap
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from aotlab.engine.tracking.directions import TimedTracker
+    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab.engine.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = FileKind("progress of a tracked video", 5, "tracking starts from the first frame")
+SAVE_SECONDS = 60.0
+"""Seconds between two saved states of the tracker."""
+Action = Literal["track", "resume", "reuse"]
+"""Action of a run on its folder."""
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """Result of a run: the written outputs, and the reason if it stopped early."""
+
+    frames: int = 0
+    """Number of frames in the results."""
+    seconds: float = 0.0
+    """Seconds spent in the tracker, without reading and writing."""
+    written: dict[str, Path] = field(default_factory=dict)
+    """Masks and completed outputs by name; after an early stop they hold the frames until then."""
+    summaries: tuple[str, ...] = ()
+    """Lines that summarize the outputs, from `Output.summary`."""
+    reused: bool = False
+    """Whether finished results were reused and nothing was tracked."""
+    rendered: tuple[str, ...] = ()
+    """Names of the outputs that were written from reused results."""
+    restored_frames: int = 0
+    """Number of frames that an earlier, interrupted run had tracked."""
+    dropped_frames: int = 0
+    """Number of frames dropped to keep up."""
+    damaged_frames: tuple[int, ...] = ()
+    """Indices of damaged frames concealed by the decoder."""
+    corrupt_packets: int = 0
+    """Number of undecodable packets of a stream."""
+    cuts: tuple[int, ...] = ()
+    """Numbers of the first frames after cuts, if ``rules.cuts`` is set."""
+    levels: Levels | None = None
+    """Intensities shown as black and white; None: images are shown as stored."""
+    signal_number: int | None = None
+    """Number of the signal that stopped the run, if one did."""
+    resumable: bool = False
+    """Whether another run with the same inputs resumes after an early stop."""
+    error: str | None = None
+    """Reason for an early stop or missing outputs; None on success."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped the run."""
+        return self.signal_number is not None
+
+    @property
+    def status(self) -> Literal["unfinished", "failed", "done"]:
+        """Status in the record of the run."""
+        return "unfinished" if self.interrupted else "failed" if self.error else "done"
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of the tracker only; 0 without frames."""
+        return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
+
+
+def run_job(
+    job: Job,
+    folder: str | Path,
+    tracker: TrackerOptions | Tracker | None = None,
+    options: RunOptions | None = None,
+    *,
+    force: bool = False,
+) -> TrackResult:
+    """Track one video into a folder, or resume it; finished results of the same inputs are reused.
+
+    Inputs are checked before the model is loaded, and earlier results removed only once the first frame is stored.
+    A run that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run
+    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over.
+
+    Args:
+        job: the video and its masks.
+        folder: output folder, created if missing.
+        tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
+        options: outputs and how to track.
+        force: replace results of other inputs.
+
+    Raises:
+        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
+    """
+    tracker = tracker or TrackerOptions()
+    if not isinstance(tracker, TrackerOptions):
+        if job.overrides:
+            raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
+        tracker = tracker.fresh()
+    return run(prepare(job, Path(folder), TrackerLoader(tracker), options or RunOptions()), force=force)
+
+
+def track(
+    source: FrameSource | str | Path,
+    masks: Mapping[int, np.ndarray] | None,
+    folder: str | Path,
+    tracker: Tracker,
+    options: RunOptions | None = None,
+    *,
+    prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
+    frames: FrameSelection | None = None,
+    classes: ClassNames = (),
+    force: bool = False,
+) -> TrackResult:
+    """Track a video from masks or prompts in memory; all else is as in `run_job`.
+
+    Args:
+        source: the video; a path or address is opened as `open_frames` does.
+        masks: H×W object ids by frame index, of frames to track; later masks may add objects. None: only prompts.
+        folder: output folder, created if missing.
+        tracker: a `Tracker`, which forgets earlier videos first.
+        options: outputs and how to track; None: the defaults.
+        prompts: prompts by frame index and object id, of frames without a mask.
+        frames: frames to track; None: all.
+        classes: class names by object id, for outputs that store them.
+        force: replace results of other inputs.
+
+    Raises:
+        InputError: as `run_job`; or there are neither masks nor prompts, or the first frame failed.
+        Exception: an internal error, raised after outputs are completed.
+    """
+    options, folder = options or RunOptions(), Path(folder)
+    for name, value in (("masks", masks), ("prompts", prompts)):
+        is_mapping = value is None or isinstance(value, Mapping)
+        require(is_mapping, f"{name}: expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}")
+    require(masks or prompts, "masks: none; pass {0: mask}")
+    if not isinstance(source, FrameSource):
+        source = open_frames(source, timeout=options.timeout)
+    job = Job(folder.name or "video", "-" if source.path is None else source.path, classes=classes)
+    loader = TrackerLoader(tracker)
+    return run(
+        prepare(job, folder, loader, options, source=source, frames=frames, arrays=masks, prompts=prompts), force=force
+    )
+
+
+def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
+    """Return what a run would do with its folder; raise `InputError` if it would be refused."""
+    with locked_output(prepared.folder):
+        results = prepared.new_results().open(force=force)
+        if results.status == "done":
+            list_missing_outputs(results, prepared.options)
+            return "reuse"
+        return "resume" if results.entries and (prepared.folder / STATE_FILE).is_file() else "track"
+
+
+def run(
+    prepared: PreparedRun, *, force: bool = False, class_file: Path | None = None, stop: StopFlag | None = None
+) -> TrackResult:
+    """Track the video of a run, resume it, or return its finished results with outputs that are still missing.
+
+    Args:
+        force: replace results of other inputs.
+        class_file: class ids of a list of videos, see `merge_class_ids`.
+        stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
+
+    Raises:
+        InputError: as `run_job`.
+    """
+    with locked_output(prepared.folder):
+        new = prepared.new_results()
+        results = new.open(force=force)
+        moved = (results.video, results.masks) != (new.video, new.masks)
+        results.video, results.masks = new.video, new.masks
+        if results.status == "done":
+            if moved:
+                results.save()
+            return _reuse(results, prepared)
+        if class_file is not None:  # names without an id in the masks may have any
+            names = {name: prepared.masks.classes.get(name) for name in new.classes.class_ids}
+            results.classes = replace(new.classes, class_ids=merge_class_ids(class_file, names))
+        results.status, results.error = "unfinished", None
+        with nullcontext(stop) if stop else stop_flag() as flag:
+            try:
+                return _Tracking(prepared, results).run(flag)
+            finally:
+                results.close()
+
+
+def list_missing_outputs(results: Results, options: RunOptions) -> list[str]:
+    """Return the names of the outputs that finished results lack; raise `InputError` if they lack what these need."""
+    missing = [name for name, output in options.outputs.items() if not (results.folder / output.file_name).exists()]
+    require_soft(results, missing)
+    return missing
+
+
+def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
+    """Write the outputs that finished results lack."""
+    missing = list_missing_outputs(results, prepared.options)
+    outputs = render(
+        results, prepared.source, missing, frame_number=prepared.frames.number, progress=prepared.options.progress
+    )
+    return TrackResult(
+        len(results.entries), results.seconds, _list_written(results, prepared.options), tuple(outputs.summaries),
+        reused=True, rendered=tuple(missing),
+    )  # fmt: skip
+
+
+def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
+    """Return the paths of the masks and outputs of a run by name."""
+    paths = {name: results.folder / find_output(name).file_name for name in options.write}
+    return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
+
+
+class _Tracking:
+    """One pass over the frames of a run: some are restored from the store, the others tracked and stored."""
+
+    def __init__(self, prepared: PreparedRun, results: Results) -> None:
+        """Load the tracker, with its state if the run resumes, and prepare the outputs."""
+        from aotlab.engine.tracking.directions import TimedTracker
+        from aotlab.utils.devices import leave_cores_free  # loads PyTorch
+
+        leave_cores_free(HELPER_THREADS)
+        self.prepared, self.results = prepared, results
+        self.tracker = prepared.loader.load(prepared.job.overrides)
+        self.timed: TimedTracker = TimedTracker(self.tracker)
+        self.num_restored = restore_tracker(self.tracker, results) if prepared.is_resumable else 0
+        if not self.num_restored:
+            self.tracker.reset(prepared.frames.count)
+        self.masks = prepared.masks
+        if prepared.prompts:
+            self.masks = add_prompt_masks(prepared, open_segmenter(prepared.job.segmenter, self.tracker))
+        context = OutputContext(prepared.source, results.classes, prepared.frames.number)
+        self.outputs = Outputs(prepared.options.outputs, results, context)
+        self.frames = 0
+        """Number of frames written to all outputs."""
+        self.last_saved = time.monotonic()
+
+    def run(self, stop: StopFlag) -> TrackResult:
+        """Track until the end, an error, or a signal; complete the outputs and the record."""
+        prepared, results, options = self.prepared, self.results, self.prepared.options
+        reader = read_ahead(prepared, self.masks, stop)
+        bar = progress_bar(prepared.frames.count, unit="frame", enabled=options.progress)
+        error = self._write_frames(stream(reader, partial(self._predict, stop), self._write), bar)
+        if isinstance(error, StallError):
+            error = InputError(
+                f"{prepared.source.name}: no frame for {options.timeout:g} seconds; check the source, or wait longer "
+                "(timeout)"
+            )
+        if error is not None and not (self.frames and isinstance(error, InputError)):
+            raise error
+        is_stopped = stop.is_set() and not error
+        result = TrackResult(
+            self.frames,
+            self.timed.seconds,
+            _list_written(results, options) if self.frames else {},
+            tuple(self.outputs.summaries),
+            restored_frames=min(self.num_restored, self.frames),
+            dropped_frames=reader.dropped,
+            damaged_frames=tuple(prepared.source.damaged_frames),
+            corrupt_packets=prepared.source.corrupt_packets,
+            cuts=tuple(
+                prepared.frames.number(entry["index"]) for entry in results.entries[: self.frames] if entry.get("cut")
+            ),
+            levels=prepared.source.levels,
+            signal_number=stop.signal_number if stop.is_set() else None,
+            error=None if is_stopped else self._describe_problem(error),
+        )
+        if not self.frames:  # earlier results keep their record
+            return result
+        # without space on the disk, the error of the run explains more than that of its record
+        with suppress(InputError) if result.error else nullcontext():
+            self._finish_record(result, reader.dropped)
+        return replace(result, resumable=(results.folder / STATE_FILE).is_file())
+
+    def _predict(
+        self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]
+    ) -> Generator[tuple[TrackedFrame | Prediction, int, np.ndarray, dict[str, Any] | None], None, None]:
+        """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
+        from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
+
+        prepared, restored = self.prepared, self.results.entries[: self.num_restored]
+        for entry in restored:
+            index, frame = next(frames, (-1, None))
+            if frame is None:
+                return
+            yield self._restore(entry, frame), index, frame, None
+        if prepared.options.both_directions:
+            tracked = track_both_directions(self.timed, frames, self.masks, prepared.removals, prepared.folder, stop)
+        else:
+            tracked = track_forward(self.timed, frames, self.masks, prepared.removals)
+        with closing(tracked):
+            for index, frame, prediction in tracked:
+                state = None
+                if prepared.is_resumable and time.monotonic() - self.last_saved >= SAVE_SECONDS:
+                    state, self.last_saved = self.tracker.state_dict(), time.monotonic()
+                yield prediction, index, frame, state
+
+    def _restore(self, entry: Mapping[str, Any], frame: np.ndarray) -> TrackedFrame:
+        """Return a stored frame; the next run starts over if it is damaged."""
+        try:
+            return self.results.read_frame(entry, frame)
+        except InputError as error:
+            remove_state(self.results.folder)
+            raise InputError(f"{error}; the next run starts from the first frame") from error
+
+    def _write(self, item: tuple[TrackedFrame | Prediction, int, np.ndarray, dict[str, Any] | None]) -> None:
+        """Store a frame that was tracked, and write it to the outputs."""
+        prediction, index, frame, state = item
+        if not self.frames:
+            self._start()
+        if isinstance(prediction, TrackedFrame):
+            tracked = prediction
+        else:
+            tracked = self._make_frame(prediction, index, frame)
+            self.results.append(tracked)
+            if state is not None:
+                save_state(self.results, state)
+        self.outputs.write(tracked)
+        self.frames += 1
+
+    def _start(self) -> None:
+        """Begin the store, or continue it after the restored frames."""
+        results = self.results
+        remove_stale_files([results.folder, results.folder / MASKS, results.folder / PROMPT_MASKS])
+        results.start(self.num_restored)
+        for index in self.prepared.prompts:
+            name = self.prepared.source.frame_name(index)
+            write_mask(results.folder / PROMPT_MASKS / f"{name}.png", self.masks[index])
+
+    def _make_frame(self, prediction: Prediction, index: int, frame: np.ndarray) -> TrackedFrame:
+        """Return a predicted frame as it is stored."""
+        source, annotated = self.prepared.source, frozenset[int]()
+        if index in self.masks:
+            annotated = frozenset(np.unique(self.masks[index]).tolist()) - {0}
+        soft = None
+        if self.results.soft:
+            soft = quantize_probabilities(prediction.probabilities[1:].float().cpu().numpy())
+        return TrackedFrame(
+            index, source.frame_name(index), frame, np.asarray(prediction.labels),
+            {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
+            annotated, bool(prediction.cut),
+            {object_id: round(value, 6) for object_id, value in prediction.disagreement.items()},
+            self.results.max_id, soft,
+        )  # fmt: skip
+
+    def _write_frames(self, tracked: Generator[Any, None, None], bar: tqdm) -> Exception | None:
+        """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops outputs."""
+        failure: Exception | None = None
+        try:
+            try:
+                with bar, closing(tracked):
+                    for _ in tracked:
+                        bar.update()
+            except Exception as error:  # outputs are completed first
+                failure = error
+            unfinished = self.outputs.finish() if self.frames else None
+            self.incomplete = self.outputs.incomplete
+        finally:
+            self.outputs.discard()
+        return failure or unfinished
+
+    def _describe_problem(self, error: Exception | None) -> str | None:
+        """Return the message about an early stop, or about masks and removals on missing frames; None without."""
+        if error is not None:
+            missing = ", ".join(self.incomplete)
+            return f"{error} (not completed: {missing})" if missing else str(error)
+        name, entries = self.prepared.source.name, self.results.entries
+        if not self.frames:
+            return f"{name}: ended before the first frame to track; give an earlier start"
+        num_frames = entries[-1]["index"] + 1
+        if unused := [index for index in (*self.masks, *self.prepared.removals) if index >= num_frames]:
+            return (
+                f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; "
+                f"give a frame from 0 to {num_frames - 1}"
+            )
+        return None
+
+    def _finish_record(self, result: TrackResult, dropped: int) -> None:
+        """Record the end of the run; keep the tracker's state if it stopped early."""
+        results = self.results
+        if result.status == "done":
+            remove_state(results.folder)
+        elif self.prepared.is_resumable and len(results.entries) == self.frames > self.num_restored:
+            with suppress(InputError):
+                save_state(results, self.tracker.state_dict())
+        if results.last_frame is None and result.status == "done":  # a stream, whose length is known now
+            results.last_frame = results.first_frame + result.frames + dropped - 1
+        results.status, results.error, results.seconds = result.status, result.error, round(result.seconds, 3)
+        results.save()
+
+
+def read_ahead(
+    prepared: PreparedRun, masks: Mapping[int, np.ndarray], stop: StopFlag
+) -> ReadAhead[tuple[int, np.ndarray]]:
+    """Return a reader of the frames to track; in real time, it drops late frames without a mask or removal."""
+    images, options = prepared.frames.read(prepared.source), prepared.options
+    if not options.realtime:
+        return ReadAhead(images, stop=stop, timeout=options.timeout)
+    if not prepared.source.is_live:
+        images = pace_frames(images, prepared.source)
+    required = {*masks, *prepared.removals}
+    return ReadAhead(images, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
+
+
+def pace_frames(frames: Iterator[tuple[int, np.ndarray]], source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield index and image, at the frame rate of a source that is not live."""
+    start: float | None = None
+    for index, frame in frames:
+        due = float(source.time(index))
+        start = time.monotonic() - due if start is None else start
+        time.sleep(max(0.0, start + due - time.monotonic()))
+        yield index, frame
+
+
+def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
+    if segmenter is None and tracker.model.prompts is not None:
+        return tracker.segmenter
+    return load_segmenter(segmenter, device=str(tracker.device))
+
+
+def add_prompt_masks(prepared: PreparedRun, segmenter: PromptSegmenter) -> Annotations:
+    """Return the masks of a run with those of its prompts."""
+    masks = replace(prepared.masks, frames=dict(prepared.masks.frames))
+    for index, prompts in prepared.prompts.items():
+        labels = segmenter(prepared.source.read(index), prompts)
+        require_pixels(labels, prompts)
+        masks.add_mask(index, labels)
+    return masks
+
+
+def restore_tracker(tracker: Tracker, results: Results) -> int:
+    """Load the saved state of a tracker; return the number of frames before it, 0 without a usable state."""
+    from aotlab.networks.weights.checkpoints import load_pickle
+
+    path = results.folder / STATE_FILE
+    if not (results.entries and path.is_file()):
+        return 0
+    try:
+        with reading(path, CHECKPOINT.remedy, RuntimeError, *MALFORMED):
+            content = unwrap(CHECKPOINT, load_pickle(path))
+            count = int(content["frames"])
+            if count > len(results.entries):
+                raise ValueError(f"{count} frames, but {len(results.entries)} are stored")
+        names = {entry["name"] for entry in results.entries[:count]}
+        if missing := [name for name in results.list_missing() if name in names]:
+            raise InputError(f"{results.mask_path(missing[0])}: no such file; {CHECKPOINT.remedy}")
+        tracker.load_state_dict(content["state"])
+    except InputError as error:
+        log.warning("%s", error)
+        return 0
+    return count
+
+
+def save_state(results: Results, state: Mapping[str, Any]) -> None:
+    """Store the tracker's state after the last stored frame; raise `InputError` if it cannot be written."""
+    import torch
+
+    buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
+    torch.save(wrap(CHECKPOINT, {"frames": len(results.entries), "state": state}), buffer)
+    write_bytes(results.folder / STATE_FILE, buffer.getbuffer())

@@ -1,0 +1,302 @@
+"""Folder of a run: what made its contents, which entries are complete, and which contents another run may replace.
+
+| contents of the folder | same inputs     | other inputs                      |
+|------------------------|-----------------|-----------------------------------|
+| none, or only failures | start           | start                             |
+| those of a run         | reuse or resume | refuse; ``force``: replace all    |
+| anything else          | refuse          | refuse                            |
+
+Replaced contents are set aside and removed once the new run has stored its first entry; if it fails before, or is
+killed, they are put back.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from typing_extensions import Self
+
+from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.files import (
+    MALFORMED,
+    SYSTEM_FILES,
+    read_json,
+    reading,
+    remove,
+    write_json,
+    write_text,
+    writing,
+)
+from aotlab.utils.locks import LOCK_SUFFIX, remove_leftovers
+
+RECORD = "results.json"
+"""File with the inputs of a run, in its folder."""
+SET_ASIDE, REMOVED = ".replaced", ".removed"
+"""Folders of replaced contents, until the new run has stored an entry, and while they are removed."""
+VERSION = 1
+"""Version of the files in the folder of a run."""
+
+
+@dataclass(kw_only=True)
+class RunFolder:
+    """Folder of a run with the record of its inputs and a journal of what is complete.
+
+    A subclass sets `kind`, `journal` and `owned`.
+    """
+
+    kind: ClassVar[str]
+    """Kind of the run in its record."""
+    journal: ClassVar[str]
+    """Name of the file with a line for each complete entry."""
+    owned: ClassVar[tuple[str, ...]] = ()
+    """Names of further files and folders that belong to the run."""
+
+    folder: Path
+    inputs: dict[str, Any]
+    """All that the results depend on, as JSON values. Runs with equal inputs are the same."""
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Versions, command and date, which do not count as inputs."""
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of the journal."""
+    replaces: bool = field(default=False, init=False)
+    """Whether the folder still has the contents of another run."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Return the run in a folder; None if the folder has none of this kind.
+
+        Raises:
+            InputError: its files are damaged, or of another version.
+        """
+        content = read_record(folder)
+        if content is None or content["kind"] != cls.kind:
+            return None
+        with reading(folder / RECORD, "track again into another folder", *MALFORMED):
+            return cls(folder=folder, entries=[*read_lines(folder / cls.journal)], **cls.parse(content))
+
+    @classmethod
+    def parse(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the class that a record holds."""
+        return {name: value for name, value in content.items() if name not in ("kind", "version")}
+
+    def record(self) -> dict[str, Any]:
+        """Return the values of the record, for `parse`."""
+        return {"inputs": self.inputs, "made_by": self.made_by}
+
+    def open(self, *, force: bool = False) -> Self:
+        """Return the run in the folder if its inputs are the same, else this run, which `start` begins.
+
+        The caller has locked the folder. Nothing is changed, except that contents which a killed run had set aside are
+        put back.
+
+        Raises:
+            InputError: the folder holds results of other inputs, or anything else.
+        """
+        put_back(self.folder, self.journal)
+        earlier, record = None, read_record(self.folder)
+        if record is not None and record["kind"] == self.kind:
+            earlier = type(self).read(self.folder)
+        foreign = next(self._list_foreign(earlier), "")
+        if earlier is not None and earlier.entries:
+            self.inputs = json.loads(json.dumps(self.inputs))  # keys become strings, as when read
+            if not (changes := describe_changes(earlier.inputs, self.inputs)):
+                return earlier
+            if reason := foreign or earlier.find_protected():
+                raise output_exists_error(self.folder, reason)
+            if not force:
+                raise output_exists_error(self.folder, f"results of other inputs ({changes})", suggest_force=True)
+            self.replaces = True
+        elif record is not None and earlier is None:
+            raise output_exists_error(self.folder, f"results of a {record['kind']}")
+        elif foreign:
+            raise output_exists_error(self.folder, foreign)
+        return self
+
+    def find_protected(self) -> str:
+        """Return a description of contents that no run replaces; empty if there are none."""
+        return ""
+
+    def start(self, count: int = 0) -> None:
+        """Write the record, before the first entry of this process; the first ``count`` entries are kept."""
+        if self.replaces:
+            set_aside(self.folder)
+        self.entries = self.entries[:count]
+        self.made_by = self.made_by or describe_program()
+        self.save()
+        lines = "".join(f"{json.dumps(entry)}\n" for entry in self.entries)
+        write_text(self.folder / self.journal, lines)
+
+    def save(self) -> None:
+        """Write the record; raise `InputError` if it cannot be written."""
+        record = {"kind": self.kind, "version": VERSION, **self.record()}
+        write_json(self.folder / RECORD, record, indent=1)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Append a line for a complete entry, whose files exist; replaced contents are removed."""
+        path = self.folder / self.journal
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(entry)}\n")
+        self.entries.append(entry)
+        if self.replaces:
+            remove_set_aside(self.folder)
+            self.replaces = False
+
+    def close(self) -> None:
+        """Put replaced contents back if no process has added an entry."""
+        put_back(self.folder, self.journal)
+
+    def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
+        """Yield a description of each file or folder that no run of this kind has written."""
+        owned = {RECORD, self.journal, LOCK_SUFFIX, *self.owned, *SYSTEM_FILES}
+        if earlier is not None:
+            owned |= earlier.list_written()
+        for path in sorted(self.folder.iterdir()) if self.folder.exists() else ():
+            if path.name not in owned and ".part" not in path.suffixes:
+                yield f"{path.name}, which aotlab did not write"
+
+    def list_written(self) -> set[str]:
+        """Return the names of files and folders in the folder that the run has written, besides `owned`."""
+        return set()
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record in the folder of any run; None without one; raise `InputError` if it is damaged."""
+    path = folder / RECORD
+    with reading(path, "check its permissions"):
+        if not path.is_file():
+            return None
+    remedy = "move the folder away, or choose another"
+    content = read_json(path, remedy)
+    with reading(path, remedy, *MALFORMED):
+        if not isinstance(content, dict) or (content.get("version"), type(content.get("kind"))) != (VERSION, str):
+            raise ValueError("not written by this version of aotlab")
+        return content
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the values of a file of JSON lines; an incomplete last line, which a killed run has left, is dropped."""
+    with reading(path, "check its permissions"):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines(keepends=True):
+        try:
+            value = json.loads(line) if line.endswith("\n") else None
+        except ValueError:
+            return
+        if not isinstance(value, dict):
+            return
+        yield value
+
+
+def describe_changes(before: Any, now: Any, name: str = "") -> str:
+    """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
+    if before == now:
+        return ""
+    named = isinstance(before, Mapping) and isinstance(now, Mapping)
+    if named and not ("sha256" in before and "sha256" in now):
+        changes = [
+            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+            for key in dict.fromkeys([*before, *now])
+        ]
+        return "; ".join(filter(None, changes))
+    texts = [_describe_value(value) for value in (before, now)]
+    if texts[0] == texts[1]:
+        texts = [f"{text} ({digest})" for text, digest in zip(texts, map(_short_digest, (before, now)), strict=True)]
+    return f"{name}: {texts[0]} before, {texts[1]} now"
+
+
+def _describe_value(value: Any) -> str:
+    """Return a value as text of at most 60 characters; of a file its name or digest."""
+    if isinstance(value, Mapping) and "sha256" in value:
+        return str(value.get("name") or _short_digest(value))
+    text = "none" if value in (None, [], {}, "") else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _short_digest(value: Any) -> str:
+    """Return the first digits of the digest of a file, or of any other value."""
+    from aotlab.utils.digests import digest_values
+
+    digest = value["sha256"] if isinstance(value, Mapping) and "sha256" in value else digest_values([value])
+    return f"content {str(digest)[:8]}"
+
+
+def describe_program() -> dict[str, str]:
+    """Return the versions of aotlab and PyTorch, the commit of a checkout, the command and the date."""
+    from aotlab import __version__
+
+    program = {"aotlab": __version__, "torch": importlib.metadata.version("torch")}
+    root = Path(__file__).resolve().parents[1]
+    if (root / ".git").exists():
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+            found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+            program["commit"] = found.stdout.strip()
+    name = Path(sys.argv[0]).name
+    command = shlex.join(["aotlab" if name == "__main__.py" else name, *sys.argv[1:]])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {**program, "command": command, "date": now.isoformat(timespec="seconds")}
+
+
+def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:
+    """Raise `InputError` if an input is the folder of results, or in it, where it would be replaced."""
+    target = os.path.realpath(folder)
+    for path in inputs:
+        real = os.path.realpath(path)
+        if real == target or real.startswith(f"{target}{os.sep}"):
+            relation = "is" if real == target else "contains"
+            raise InputError(f"output {folder}: {relation} the input {path}; choose another folder")
+
+
+def set_aside(folder: Path) -> None:
+    """Move the contents of a locked folder into `SET_ASIDE` in it, the record last."""
+    aside = folder / SET_ASIDE
+    with writing(folder):
+        aside.mkdir()
+        names = [name for name in os.listdir(folder) if name not in (SET_ASIDE, REMOVED, LOCK_SUFFIX)]
+        for name in sorted(names, key=lambda name: name == RECORD):
+            os.replace(folder / name, aside / name)
+
+
+def remove_set_aside(folder: Path) -> None:
+    """Remove the contents that `set_aside` has moved."""
+    with writing(folder), suppress(FileNotFoundError):
+        os.replace(folder / SET_ASIDE, folder / REMOVED)  # while it is removed, nobody puts a part of it back
+    remove(folder / REMOVED)
+
+
+def put_back(folder: Path, journal: str) -> None:
+    """Undo `set_aside` in a locked folder, unless the new run has stored an entry; also after a kill at any point."""
+    remove(folder / REMOVED)
+    aside = folder / SET_ASIDE
+    if not aside.is_dir():
+        return
+    is_complete = (aside / RECORD).exists()  # it is moved last, and back first
+    if is_complete and next(read_lines(folder / journal), None) is not None:
+        remove_set_aside(folder)
+        return
+    with writing(folder):
+        if is_complete:
+            for name in os.listdir(folder):
+                if name not in (SET_ASIDE, LOCK_SUFFIX):
+                    remove(folder / name)
+        for name in sorted(os.listdir(aside), key=lambda name: name != RECORD):
+            os.replace(aside / name, folder / name)
+        aside.rmdir()
+
+
+def remove_stale_files(folders: Sequence[Path]) -> None:
+    """Remove temporary files of killed programs from folders that the caller has locked."""
+    for folder in folders:
+        if folder.is_dir():
+            remove_leftovers(folder)
