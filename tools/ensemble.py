@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command, report_failures, require_new_output
-from aotlab.tools.cli.options import force_file
+from aotlab.tools.cli.command import command, report_failures
+from aotlab.tools.cli.options import force_results
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, number_type, option
-from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
 from aotlab.utils.numbers import Range
 from aotlab.utils.progress import progress_bar
@@ -36,37 +36,36 @@ VoteWeight = number_type(Range(0.001, 1e6))
 )
 @list_option("--weights", "weight of each folder, comma-separated (default: 1)", VoteWeight.read)
 @option("--output", type=Folder, required=True, help="folder for the voted results")
-@force_file
+@force_results
 def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path, force: bool) -> int:
     if weights and len(weights) != len(results):
         weight_count = format_count(len(weights), "weight")
         raise UsageError(f"--weights: {weight_count} for {len(results)} folders; give one for each")
-    from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
-    from aotlab.dataloaders.benchmarks.sequences import list_masks
-    from aotlab.engine.benchmark.records import RECORD_FOLDER
-    from aotlab.evaluation.voting import list_sequences, vote_sequence
-    from aotlab.media.job_record import JOB_RECORD
+    from aotlab.evaluation.results import VotedResults
+    from aotlab.evaluation.voting import describe_results, list_sequences, vote_sequence
 
     votes = [round(1000 * weight) for weight in weights] or [1] * len(results)  # ties of integers are exact
     if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
-    if records := [*output.glob(RECORD_FOLDER), *output.rglob(JOB_RECORD)]:  # a resumed run would keep the votes
-        raise output_exists_error(output, f"{records[0].relative_to(output)}, the record of a run")
-    require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
-    folders = {name: find_masks_folder(results[0] / name) for name in names}
-    new = {f"{name}/{path.stem}.png" for name, folder in folders.items() for path in list_masks(folder)}
-    old = {path.relative_to(output).as_posix() for path in output.glob("**/*.png")}
-    if old - new:  # a later vote would take them for masks of this one
-        raise output_exists_error(output, f"{min(old - new)}, which this vote does not replace")
+    sources = [{**describe_results(folder), "votes": count} for folder, count in zip(results, votes, strict=True)]
+    inputs = {str(number): item for number, item in enumerate(sources, start=1)}
+    voted = VotedResults(folder=output, inputs=inputs, sequences=sorted({name.partition("/")[0] for name in names}))
     frames, failures = 0, {}
     with locked_output(output), progress_bar(len(names), unit="sequence") as bar:
+        voted = voted.open(force=force)
+        finished = {entry["sequence"]: entry["frames"] for entry in voted.entries}
+        voted.start(len(voted.entries))
         for name in names:
             try:
-                frames += vote_sequence(name, results, votes, output)
+                if name not in finished:
+                    finished[name] = vote_sequence(name, results, votes, output)
+                    voted.add({"sequence": name, "frames": finished[name]})
+                frames += finished[name]
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
+        voted.close()
     if frames:
         sequences = format_count(len(names) - len(failures), "sequence")
         print(f"{format_count(frames, 'frame')} of {sequences} in {output}")

@@ -61,6 +61,7 @@ def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Se
 def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result: EvaluationResult) -> int:
     """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0."""
     from aotlab.engine.benchmark.evaluator import score_finished
+    from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
     from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
 
@@ -69,15 +70,22 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     if table:
         print(format_table(table, rules))
     if result.resumed:
-        count = f"{len(result.resumed)} of {len(result.records)}"
+        count = f"{len(result.resumed)} of {len(result.sequences)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
-    if result.fps is not None and len(result.resumed) < len(result.records):
+    if result.fps is not None and len(result.resumed) < len(result.sequences):
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
         remedy = benchmark.explain_no_score(result.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
-    content = {**table, "fps": result.fps, "failures": result.failures}
-    write_json(result.output / "scores.json", content, indent=2)
+    stored = BenchmarkResults.read(result.output)
+    others = {entry["sequence"] for entry in stored.entries} - {video.name for video in videos} if stored else set()
+    if others:
+        count = format_count(len(others), "other sequence")
+        print(f"{SCORES_FILE} is unchanged: the folder has results of {count}; run without --sequence to write it")
+    else:
+        made = {"inputs": stored.inputs, "made_by": stored.made_by} if stored else {}
+        content = {**table, "fps": result.fps, "failures": result.failures, **made}
+        write_json(result.output / SCORES_FILE, content, indent=2)
     return 1 if result.failures else 0
 
 
@@ -140,12 +148,11 @@ def main(
 
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
-        tracker, origin = load_tracker(
-            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback
-        )
-        result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
+        tracker, model = load_tracker(models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback)
+        inputs = {**benchmark.describe(all_frames=all_frames), **model}
+        result = evaluate(tracker, videos, output, inputs=inputs, force=force, stop=stop, world=world)
         if result.stopped:
-            progress = f"{len(result.records)} of {len(videos)} sequences are done, in {output}"
+            progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     return report_results(benchmark, videos, result) if world.is_main else 0
 

@@ -121,6 +121,8 @@ class RunFolder:
             raise output_exists_error(self.folder, f"results of a {record['kind']}")
         elif foreign:
             raise output_exists_error(self.folder, foreign)
+        else:  # a run that ended before its first entry may have left files
+            self.replaces = earlier is not None
         return self
 
     def find_protected(self) -> str:
@@ -202,8 +204,8 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
     """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
     if before == now:
         return ""
-    named = isinstance(before, Mapping) and isinstance(now, Mapping)
-    if named and not ("sha256" in before and "sha256" in now):
+    is_mapping = isinstance(before, Mapping) and isinstance(now, Mapping)
+    if is_mapping and before.get("sha256") == now.get("sha256"):
         changes = [
             describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
             for key in dict.fromkeys([*before, *now])
@@ -243,9 +245,9 @@ def describe_program() -> dict[str, str]:
             found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
             program["commit"] = found.stdout.strip()
     name = Path(sys.argv[0]).name
-    command = shlex.join(["aotlab" if name == "__main__.py" else name, *sys.argv[1:]])
+    line = shlex.join(["aotlab" if name == "__main__.py" else name, *sys.argv[1:]])
     now = datetime.datetime.now(datetime.timezone.utc)
-    return {**program, "command": command, "date": now.isoformat(timespec="seconds")}
+    return {**program, "command": line, "date": now.isoformat(timespec="seconds")}
 
 
 def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:

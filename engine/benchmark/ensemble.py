@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -16,10 +15,10 @@ from torch import Tensor
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.groups import mask_to_indices, one_hot_logits, overwrite_with_mask
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
+from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
-from aotlab.utils.files import sha256
 
 WeightedModel = tuple[Path, str | None, float]
 """Checkpoint, preset (None: the checkpoint's settings) and weight."""
@@ -143,17 +142,17 @@ def load_tracker(
     feedback: str | None,
 ) -> tuple[Tracker | Ensemble, dict[str, Any]]:
     """Return a tracker, or an ensemble if there is ``feedback``, and all that its results depend on."""
-    branches, origin = [], []
+    branches, described = [], []
     for checkpoint, config, weight in models:
         tracker = Tracker.from_pretrained(
             checkpoint, config=config, overrides=overrides, device=device, protocol="published"
         )
-        settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
-        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+        described.append({**TrackerLoader(tracker).describe(), **({"weight": weight} if feedback else {})})
         if feedback is None:
-            return tracker, {"models": origin}
+            return tracker, described[0]
         branches += build_branches(
             tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
         )
+    inputs = {str(number): model for number, model in enumerate(described, start=1)}
     views = {"flip": flip, "scales": list(scales), "feedback": feedback}
-    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}
+    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": inputs, **views}

@@ -12,15 +12,14 @@ from typing import Any
 import torch
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
-from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.engine.benchmark.ensemble import Ensemble
-from aotlab.engine.benchmark.records import Records, SequenceRecord
 from aotlab.engine.benchmark.run import track_benchmark_video
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.evaluation.results import BenchmarkResults, describe_sequence, require_outside_data
 from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed
-from aotlab.utils.errors import MEMORY_REMEDY, InputError
+from aotlab.utils.errors import MEMORY_REMEDY
 from aotlab.utils.progress import progress_bar
 
 
@@ -30,8 +29,8 @@ class EvaluationResult:
 
     output: Path
     """Folder that holds a folder of PNGs per sequence."""
-    records: dict[str, SequenceRecord] = field(default_factory=dict)
-    """Sequences with complete results, of this or an earlier run."""
+    sequences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Lines of the sequences with complete results, of this or an earlier run, by name."""
     resumed: list[str] = field(default_factory=list)
     """Sequences finished by an earlier run."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -42,12 +41,12 @@ class EvaluationResult:
     @property
     def timed_frames(self) -> int:
         """Number of timed frames; the first frame of a sequence is not timed."""
-        return sum(record.timed_frames for record in self.records.values())
+        return sum(entry["timed_frames"] for entry in self.sequences.values())
 
     @property
     def fps(self) -> float | None:
         """Frames per second of the tracker only, in one process; None without timed frames."""
-        seconds = sum(record.seconds for record in self.records.values())
+        seconds = sum(entry["seconds"] for entry in self.sequences.values())
         return self.timed_frames / seconds if seconds > 0 else None
 
 
@@ -56,7 +55,7 @@ def evaluate(
     videos: Sequence[Video],
     output: Path,
     *,
-    origin: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     force: bool = False,
     stop: threading.Event | None = None,
     world: Distributed | None = None,
@@ -66,8 +65,8 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        origin: models and settings as JSON values. Sequences finished with the same ones are skipped.
-        force: replace the results of other models and settings.
+        inputs: data set, models and settings as JSON values. Sequences finished with the same ones are skipped.
+        force: replace the results of other inputs.
         stop: flag that stops the run before the next frame; finished sequences are kept.
         world: ranks; None means only this process.
 
@@ -76,18 +75,28 @@ def evaluate(
 
     Raises:
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
-            holds results of other models or settings.
+            holds results of other inputs.
     """
     world = world or Distributed(torch.device("cpu"))
-    _require_outside_data(videos, output)
+    require_outside_data(videos, output)
     with world.lock_output(output):
-        records = Records(output, origin or {}, videos, force=force)
-        world.gather(None)  # no rank writes before the others have read the records
-        costs = [len(video.frames) for video in videos]
-        rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
-        evaluation = _run_videos(tracker, rank_videos, records, stop or threading.Event(), world)
-        parts = world.gather(evaluation, f"run the same command again to resume {output}")
-        return _merge_results(parts, videos)
+        results = BenchmarkResults(
+            folder=output, inputs=dict(inputs or {}), sequences=sorted(video.name for video in videos)
+        )
+        if world.is_main:
+            results = results.open(force=force)
+            results.start(len(results.entries))
+        world.gather(None)  # no rank writes before the main one has started
+        results = results if world.is_main else BenchmarkResults.read(output) or results
+        try:
+            costs = [len(video.frames) for video in videos]
+            rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
+            evaluation = _run_videos(tracker, rank_videos, results, stop or threading.Event(), world, force=force)
+            parts = world.gather(evaluation, f"run the same command again to resume {output}")
+            return _merge_results(parts, videos)
+        finally:
+            if world.is_main:
+                results.close()
 
 
 def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
@@ -103,10 +112,16 @@ def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
 
 
 def _run_videos(
-    tracker: Tracker | Ensemble, videos: Sequence[Video], records: Records, stop: threading.Event, world: Distributed
+    tracker: Tracker | Ensemble,
+    videos: Sequence[Video],
+    results: BenchmarkResults,
+    stop: threading.Event,
+    world: Distributed,
+    *,
+    force: bool,
 ) -> EvaluationResult:
-    """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
-    evaluation = EvaluationResult(records.output)
+    """Track one rank's videos that are not finished, until the run is stopped."""
+    evaluation = EvaluationResult(results.folder)
     total, rank_note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
     with progress_bar(total, unit="frame", enabled=world.is_main) as bar:
         for video in videos:
@@ -114,43 +129,42 @@ def _run_videos(
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
             with collect_failure(evaluation.failures, video.name, "skipped", MEMORY_REMEDY):
                 require_readable([video])
-                record = records.finished(video)
-                if record is not None:
+                inputs = describe_sequence(video)
+                entry = results.find_finished(video, inputs, force=force)
+                if entry is not None:
                     evaluation.resumed.append(video.name)
                 else:
-                    records.begin(video)
-                    record = _track(tracker, video, records.output, stop, bar)
-                    if record is None:
+                    results.begin_sequence(video)
+                    seconds = _track(tracker, video, results.folder, stop, bar)
+                    if len(seconds) < len(video.frames):
                         evaluation.stopped = True
                         break
-                    records.save(video, record)
-                evaluation.records[video.name] = record
+                    entry = results.finish_sequence(video, inputs, seconds)
+                evaluation.sequences[video.name] = entry
             bar.update(frames_before + len(video.frames) - bar.n)
     return evaluation
 
 
-def _track(
-    tracker: Tracker | Ensemble, video: Video, output: Path, stop: threading.Event, bar: Any
-) -> SequenceRecord | None:
-    """Track one video, and time it without its first frame; return None if stopped."""
-    frame_seconds: list[float] = []
+def _track(tracker: Tracker | Ensemble, video: Video, output: Path, stop: threading.Event, bar: Any) -> list[float]:
+    """Track one video; return the seconds of each frame in the tracker, fewer than frames if stopped."""
+    seconds: list[float] = []
     with closing(track_benchmark_video(tracker, video, output)) as results:
         for result in results:
-            frame_seconds.append(result.seconds)
+            seconds.append(result.seconds)
             bar.update()
-            if stop.is_set() and len(frame_seconds) < len(video.frames):
-                return None
-    return SequenceRecord(timed_frames=len(frame_seconds) - 1, seconds=sum(frame_seconds[1:]))
+            if stop.is_set() and len(seconds) < len(video.frames):
+                break
+    return seconds
 
 
 def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
     """Merge the results of all ranks, with sequences in the order of ``videos``."""
-    records = {name: record for part in parts for name, record in part.records.items()}
+    sequences = {name: entry for part in parts for name, entry in part.sequences.items()}
     failures = {name: message for part in parts for name, message in part.failures.items()}
     names = [video.name for video in videos]
     return EvaluationResult(
         parts[0].output,
-        {name: records[name] for name in names if name in records},
+        {name: sequences[name] for name in names if name in sequences},
         [name for part in parts for name in part.resumed],
         {name: failures[name] for name in names if name in failures},
         stopped=any(part.stopped for part in parts),
@@ -159,18 +173,7 @@ def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -
 
 def score_finished(videos: Sequence[Video], evaluation: EvaluationResult) -> dict[str, SequenceScores]:
     """Score the finished videos that have ground truth; scoring errors become failures."""
-    scorable = [video for video in videos if video.name in evaluation.records and has_annotations(video)]
+    scorable = [video for video in videos if video.name in evaluation.sequences and has_annotations(video)]
     scoring = score_videos(scorable, evaluation.output)
     evaluation.failures |= scoring.failures
     return scoring.scores
-
-
-def _require_outside_data(videos: Sequence[Video], output: Path) -> None:
-    """Check that results do not overwrite frames or annotations."""
-    for video in videos:
-        mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-        sources = {path.parent.resolve() for path in (*video.frames, *video.annotations, *mask_files)} | {
-            folder.parent.resolve() for folder in video.object_folders.values()
-        }
-        if (output / video.name).resolve() in sources:
-            raise InputError(f"{output}: is part of the data set; choose another folder")

@@ -128,6 +128,11 @@ class BenchmarkOptions:
         videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
         return select_videos(videos, self.sequence)
 
+    def describe(self, *, all_frames: bool = False) -> dict[str, Any]:
+        """Return the data set and its options as inputs of a run; the folder and the chosen sequences are none."""
+        flags = {"new_objects": self.new_objects, "all_frames": all_frames}
+        return {"dataset": self.dataset, "split": self.split, **{name: True for name, value in flags.items() if value}}
+
     def explain_no_score(self, results: Path) -> str | None:
         """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
         dataset = DATASETS[self.dataset]

@@ -1,0 +1,181 @@
+"""Folder of a run: reused, resumed, replaced as a whole, put back, or refused."""
+
+import itertools
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from aotlab.utils import run_folder
+from aotlab.utils.errors import InputError
+from aotlab.utils.run_folder import RECORD, SET_ASIDE, RunFolder, describe_changes, describe_program, read_lines
+from tests import read_files
+
+EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name": "b", "sha256": "2"}}
+
+
+@dataclass(kw_only=True)
+class Run(RunFolder):
+    kind, journal, owned = "test", "lines.jsonl", ("data",)
+
+
+def make_run(folder, inputs=EARLIER):
+    return Run(folder=folder, inputs=inputs)
+
+
+def store(run, number):
+    """Store an entry and its file."""
+    (run.folder / "data").mkdir(exist_ok=True)
+    (run.folder / "data" / str(number)).write_text(str(run.inputs))
+    run.add({"number": number})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def earlier(folder):
+    """A folder with two entries of a run."""
+    run = make_run(folder)
+    run.start()
+    store(run, 0)
+    store(run, 1)
+    return folder
+
+
+def open_run(folder, inputs, **options):
+    """What a run does with a folder: start, reuse or replace it, or refuse."""
+    run = make_run(folder, inputs)
+    try:
+        opened = run.open(**options)
+    except InputError:
+        return "refuse"
+    return "replace" if opened.replaces else "start" if opened is run else "reuse"
+
+
+@pytest.mark.parametrize("contents", ["nothing", "run", "failed run", "file", "run and file", "other kind"])
+def test_table_of_contents_and_actions(folder, request, contents):
+    if "run" in contents.split():
+        request.getfixturevalue("earlier")
+    if contents == "failed run":
+        (folder / "lines.jsonl").unlink()
+    if "file" in contents:
+        (folder / "notes.txt").write_text("mine")
+    if contents == "other kind":
+        (folder / RECORD).write_text(json.dumps({"kind": "list", "version": run_folder.VERSION, "inputs": {}}))
+    expected = {
+        "nothing": ("start", "start", "start"),
+        "run": ("reuse", "refuse", "replace"),
+        "failed run": ("replace", "replace", "replace"),  # nothing is lost
+        "file": ("refuse", "refuse", "refuse"),
+        "run and file": ("reuse", "refuse", "refuse"),
+        "other kind": ("refuse", "refuse", "refuse"),
+    }
+    found = (open_run(folder, EARLIER), open_run(folder, OTHER), open_run(folder, OTHER, force=True))
+    assert found == expected[contents]
+    assert not (folder / SET_ASIDE).exists()
+
+
+def test_refusal_names_both_values(earlier):
+    words = r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+    with pytest.raises(InputError, match=words):
+        make_run(earlier, OTHER).open()
+
+
+@pytest.mark.parametrize(("before", "now", "text"), [
+    ({"a": 1}, {"a": 1}, ""),
+    ({"a": None}, {}, ""),
+    ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, "a.c: 2 before, 3 now"),
+    ({"video": {"name": "x", "sha256": "1" * 64}}, {"video": {"name": "x", "sha256": "2" * 64}},
+     "video: x (content 11111111) before, x (content 22222222) now"),
+    ({"settings": {}}, {"settings": {"memory.every": 9}}, "settings.memory.every: none before, 9 now"),
+    ({"a": 1, "b": "x"}, {"a": 2, "b": "y"}, "a: 1 before, 2 now; b: x before, y now"),
+])  # fmt: skip
+def test_changes_name_the_values_that_differ(before, now, text):
+    assert describe_changes(before, now) == text
+
+
+def test_replaced_contents_are_removed_with_the_first_entry(earlier):
+    run = make_run(earlier, OTHER).open(force=True)
+    run.start()
+    assert (earlier / SET_ASIDE / "data" / "0").exists()
+    store(run, 0)
+    assert not (earlier / SET_ASIDE).exists()
+    assert [*read_files(earlier / "data")] == ["0"]
+
+
+def test_replaced_contents_return_if_no_entry_follows(earlier):
+    before = read_files(earlier)
+    run = make_run(earlier, OTHER).open(force=True)
+    run.start()
+    (earlier / "data").mkdir()
+    (earlier / "data" / "9").write_text("half an entry")
+    run.close()
+    assert read_files(earlier) == before
+
+
+def test_replacement_survives_a_kill_before_any_step(earlier, monkeypatch):
+    class Killed(BaseException):
+        """End of a process without any cleanup."""
+
+    before, steps = read_files(earlier), itertools.count()
+
+    def replace_results(dies_at):
+        calls = itertools.count()
+
+        def step(original, *args, **options):
+            if next(calls) == dies_at:
+                raise Killed
+            return original(*args, **options)
+
+        with monkeypatch.context() as patch, suppress(Killed):
+            for name in ("replace", "mkdir", "rmdir", "unlink"):
+                original = getattr(os, name)
+                patch.setattr(os, name, lambda *args, original=original, **kw: step(original, *args, **kw))
+            run = make_run(earlier, OTHER).open(force=True)
+            run.start()
+            store(run, 0)
+            return True
+        return False
+
+    while not replace_results(dies_at=next(steps)):
+        with suppress(InputError):
+            make_run(earlier).open()  # the next run puts back what was set aside, or completes the removal
+        found = read_files(earlier)
+        new = Run.read(earlier).inputs == OTHER
+        assert [*found] == (["data/0", "lines.jsonl", RECORD] if new else [*before])
+        assert new or found == before
+        if new:
+            break
+    assert next(steps) > 8
+
+
+def test_torn_last_line_is_dropped(earlier):
+    with (earlier / "lines.jsonl").open("a") as file:
+        file.write('{"number": 2')
+    assert [line["number"] for line in read_lines(earlier / "lines.jsonl")] == [0, 1]
+    run = make_run(earlier).open()
+    run.start(2)
+    store(run, 2)
+    assert [line["number"] for line in read_lines(earlier / "lines.jsonl")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"kind": 5, "version": 1}', '{"kind": "test", "version": 99}'])
+def test_damaged_record_rejected(folder, content):
+    (folder / RECORD).write_text(content)
+    with pytest.raises(InputError, match=f"{RECORD}: not readable .*; move the folder away, or choose another"):
+        make_run(folder).open()
+
+
+def test_record_says_what_made_the_results(earlier, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/aotlab", "track", "my clip.mp4"])
+    program = describe_program()
+    assert program["command"] == "aotlab track 'my clip.mp4'"
+    assert {"aotlab", "torch", "date"} <= program.keys()
+    assert Run.read(earlier).made_by.keys() >= {"aotlab", "torch", "date", "command"}
