@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
 from aotlab.dataloaders.training.sets import ClipSource
-from aotlab.utils.errors import InputError, RunStopped, require
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
+from aotlab.utils.files import describe_error
 
 READ_TRIES = 10
 """Number of attempts to draw a readable clip."""
@@ -126,8 +127,7 @@ def build_clip_loader(
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
-    before = signal.getsignal(signal.SIGCHLD)
-    loader: DataLoader[ClipTensors | InputError] = DataLoader(
+    loader: DataLoader[ClipTensors | InputError | MemoryError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
         sampler=(range(start, start + size) for start in starts),  # type: ignore[arg-type]
@@ -137,11 +137,10 @@ def build_clip_loader(
         # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
         generator=torch.Generator(),
     )
-    batches = iter(loader)
-    # PyTorch would raise a worker's death at any line of the main thread, even in the middle of an
-    # optimizer step; without its handler the next batch raises it.
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, before)
+    # Started in the main thread, it would raise a worker's death at any line there, even in the middle of an optimizer
+    # step; otherwise the next batch raises it.
+    with ThreadPoolExecutor(1) as thread:
+        batches = thread.submit(iter, loader).result()
     return _raise_errors(batches)
 
 
@@ -156,17 +155,25 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
     return size
 
 
+class ClipPreparationError(Exception):
+    """Internal error in the preparation of clips, of another type than those that a loader raises if a worker dies."""
+
+
 @dataclass(frozen=True)
-class _BatchDataset(Dataset["ClipTensors | InputError"]):
-    """Batches by clip indices. Errors are returned as values; raised in a worker, they would lose their message."""
+class _BatchDataset(Dataset["ClipTensors | InputError | MemoryError"]):
+    """Batches by clip indices. Bad input and lack of memory are returned, as raising changes messages in a worker."""
 
     mixture: Mixture
 
-    def __getitem__(self, numbers: range) -> ClipTensors | InputError:
+    def __getitem__(self, numbers: range) -> ClipTensors | InputError | MemoryError:
         try:
             return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:
             return error
+        except Exception as error:
+            if is_out_of_memory(error):
+                return MemoryError(str(error))
+            raise ClipPreparationError(repr(error)) from error
 
 
 def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
@@ -180,20 +187,17 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     )
 
 
-def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
+def _raise_errors(batches: Iterator[ClipTensors | InputError | MemoryError]) -> Iterator[ClipTensors]:
     """Yield the batches of a loader and raise the errors of its workers."""
     try:
         for batch in batches:
-            if isinstance(batch, InputError):
+            if isinstance(batch, Exception):
                 raise batch
             yield batch
-    except (RuntimeError, OSError, EOFError) as error:
-        # Errors of a worker's code start with "Caught"; a worker that dies while sending a batch breaks the connection.
-        is_runtime_error, text = isinstance(error, RuntimeError), str(error)
-        if not (text.startswith("DataLoader worker") if is_runtime_error else not text.startswith("Caught")):
-            raise
+    except (RuntimeError, OSError, EOFError) as error:  # of the loader: `_BatchDataset` raises none of these
         raise RunStopped(
-            f"a process that prepares clips died ({error}), perhaps for lack of memory or /dev/shm; lower data.workers"
+            f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
+            "lower data.workers"
         ) from error
     finally:
         del batches  # stop the workers now, not when the last traceback is freed
