@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
@@ -26,6 +27,23 @@ READ_TRIES = 10
 """Number of attempts to draw a readable clip."""
 
 
+class ClipPreparationError(Exception):
+    """Internal error in the preparation of clips."""
+
+
+@contextmanager
+def mark_own_errors() -> Iterator[None]:
+    """Turn errors of the block into types that a loader does not raise if a worker dies; `InputError` stays."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise ClipPreparationError(repr(error)) from error
+
+
 class ClipTensors(NamedTuple):
     """A batch of clips."""
 
@@ -41,7 +59,8 @@ class ClipTensors(NamedTuple):
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
-        return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
+        with mark_own_errors():
+            return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,7 @@ def build_clip_loader(
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
-    loader: DataLoader[ClipTensors | InputError | MemoryError] = DataLoader(
+    loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
         sampler=(range(start, start + size) for start in starts),  # type: ignore[arg-type]
@@ -155,25 +174,18 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
     return size
 
 
-class ClipPreparationError(Exception):
-    """Internal error in the preparation of clips, of another type than those that a loader raises if a worker dies."""
-
-
 @dataclass(frozen=True)
-class _BatchDataset(Dataset["ClipTensors | InputError | MemoryError"]):
-    """Batches by clip indices. Bad input and lack of memory are returned, as raising changes messages in a worker."""
+class _BatchDataset(Dataset["ClipTensors | InputError"]):
+    """Batches by clip indices. Bad input is returned as a value; raised in a worker, it would lose its message."""
 
     mixture: Mixture
 
-    def __getitem__(self, numbers: range) -> ClipTensors | InputError | MemoryError:
+    def __getitem__(self, numbers: range) -> ClipTensors | InputError:
         try:
-            return stack_clips([self.mixture[number] for number in numbers])
+            with mark_own_errors():
+                return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:
             return error
-        except Exception as error:
-            if is_out_of_memory(error):
-                return MemoryError(str(error))
-            raise ClipPreparationError(repr(error)) from error
 
 
 def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
@@ -187,14 +199,14 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     )
 
 
-def _raise_errors(batches: Iterator[ClipTensors | InputError | MemoryError]) -> Iterator[ClipTensors]:
+def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
     """Yield the batches of a loader and raise the errors of its workers."""
     try:
         for batch in batches:
-            if isinstance(batch, Exception):
+            if isinstance(batch, InputError):
                 raise batch
             yield batch
-    except (RuntimeError, OSError, EOFError) as error:  # of the loader: `_BatchDataset` raises none of these
+    except (RuntimeError, OSError, EOFError) as error:  # not our own, see `mark_own_errors`
         raise RunStopped(
             f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
             "lower data.workers"

@@ -6,6 +6,7 @@ import signal
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import active_children
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -16,7 +17,13 @@ import torch
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.layouts import READERS
-from aotlab.dataloaders.training.mixture import ClipPreparationError, Mixture, build_clip_loader, describe_mixture
+from aotlab.dataloaders.training.mixture import (
+    ClipPreparationError,
+    ClipTensors,
+    Mixture,
+    build_clip_loader,
+    describe_mixture,
+)
 from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
@@ -196,7 +203,7 @@ class FailingMixture(Mixture):
 @pytest.mark.parametrize(("error", "expected", "words"), [
     (RuntimeError("DataLoader worker"), ClipPreparationError, ", in __getitem__.*RuntimeError: DataLoader worker"),
     (OSError("a bug"), ClipPreparationError, ", in __getitem__.*OSError: a bug"),
-    (RuntimeError("not enough memory: 9 bytes"), MemoryError, "MemoryError: not enough memory: 9 bytes"),
+    (RuntimeError("not enough memory: 9 bytes"), MemoryError, "not enough memory: 9 bytes"),
 ])  # fmt: skip
 def test_bug_in_a_worker_keeps_its_traceback(workers, error, expected, words):
     FailingMixture.error = error
@@ -204,6 +211,12 @@ def test_bug_in_a_worker_keeps_its_traceback(workers, error, expected, words):
     with pytest.raises(expected) as caught:
         next(build_clip_loader(clips, 0))
     assert re.search(words, "".join(traceback.format_exception(caught.value)), re.DOTALL)
+
+
+def test_failure_to_pin_a_batch_is_not_a_dead_worker():
+    tensor = Mock(pin_memory=Mock(side_effect=RuntimeError("CUDA error")))
+    with pytest.raises(ClipPreparationError, match="CUDA error"):
+        ClipTensors(tensor, tensor, [], [], []).pin_memory()
 
 
 @needs_posix
