@@ -17,7 +17,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aotlab.configs.training import DataConfig, PhaseConfig
+from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
 from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
@@ -123,10 +123,14 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     """Return a line per source: kind, path, number of items and sampling weight."""
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
-        split = f", {config.split}" if config.split else ""
         contents = source.describe(mixture.phase.clip_length)
-        lines.append(f"{config.path} ({config.kind}{split}): {contents}; {100 * share:.1f} % of the draws")
+        lines.append(f"{describe_source(config)}: {contents}; {100 * share:.1f} % of the draws")
     return lines
+
+
+def describe_source(config: SourceConfig) -> str:
+    """Return the name of a source in messages: its path in the recipe, kind and split."""
+    return f"{config.path} ({config.kind}{f', {config.split}' if config.split else ''})"
 
 
 def build_clip_loader(
