@@ -6,11 +6,14 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import cache_folder, require_file, sha256
+from aotlab.utils.progress import progress_bar
 
 CACHE_FILE = "digests.sqlite"
 """Name of the cache in `cache_folder`."""
@@ -18,6 +21,8 @@ MIN_CACHED_BYTES = 2**20
 """Smaller files are read each time, which is faster than looking them up."""
 SETTLE_SECONDS = 2.0
 """A file that changed this recently is not cached: after another change it might have the same times."""
+READ_THREADS = 8
+"""Number of files that `digest_files` reads at once."""
 
 
 def digest_file(path: Path) -> str:
@@ -35,6 +40,24 @@ def digest_file(path: Path) -> str:
             with closing(sqlite3.connect(cache, timeout=5)) as connection:
                 return _look_up(connection, path, key)
     return sha256(path)
+
+
+def digest_files(paths: Sequence[Path], title: str) -> list[str]:
+    """Return the digests of files as `digest_file` does, "" for unreadable ones; ``title`` of the progress bar."""
+    unique = [*dict.fromkeys(paths)]
+    digests = {}
+    with ThreadPool(READ_THREADS) as pool, progress_bar(len(unique), unit="file", title=title) as bar:
+        for path, digest in zip(unique, pool.imap(_digest_readable, unique, chunksize=16), strict=True):
+            digests[path] = digest
+            bar.update()
+    return [digests[path] for path in paths]
+
+
+def _digest_readable(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except InputError:
+        return ""
 
 
 def digest_values(values: Iterable[object]) -> str:

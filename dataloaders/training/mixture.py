@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
@@ -16,13 +17,31 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aotlab.configs.training import DataConfig, PhaseConfig
+from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
 from aotlab.dataloaders.training.sets import ClipSource
-from aotlab.utils.errors import InputError, RunStopped, require
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
+from aotlab.utils.files import describe_error
 
 READ_TRIES = 10
 """Number of attempts to draw a readable clip."""
+
+
+class ClipPreparationError(Exception):
+    """Internal error in the preparation of clips."""
+
+
+@contextmanager
+def mark_own_errors() -> Iterator[None]:
+    """Turn errors of the block into types that a loader does not raise if a worker dies; `InputError` stays."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise ClipPreparationError(repr(error)) from error
 
 
 class ClipTensors(NamedTuple):
@@ -40,7 +59,8 @@ class ClipTensors(NamedTuple):
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
-        return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
+        with mark_own_errors():
+            return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -103,10 +123,14 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     """Return a line per source: kind, path, number of items and sampling weight."""
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
-        split = f", {config.split}" if config.split else ""
         contents = source.describe(mixture.phase.clip_length)
-        lines.append(f"{config.path} ({config.kind}{split}): {contents}; {100 * share:.1f} % of the draws")
+        lines.append(f"{describe_source(config)}: {contents}; {100 * share:.1f} % of the draws")
     return lines
+
+
+def describe_source(config: SourceConfig) -> str:
+    """Return the name of a source in messages: its path in the recipe, kind and split."""
+    return f"{config.path} ({config.kind}{f', {config.split}' if config.split else ''})"
 
 
 def build_clip_loader(
@@ -126,7 +150,6 @@ def build_clip_loader(
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
-    before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _BatchDataset(mixture),
         batch_size=None,
@@ -137,11 +160,10 @@ def build_clip_loader(
         # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
         generator=torch.Generator(),
     )
-    batches = iter(loader)
-    # PyTorch would raise a worker's death at any line of the main thread, even in the middle of an
-    # optimizer step; without its handler the next batch raises it.
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, before)
+    # Started in the main thread, it would raise a worker's death at any line there, even in the middle of an optimizer
+    # step; otherwise the next batch raises it.
+    with ThreadPoolExecutor(1) as thread:
+        batches = thread.submit(iter, loader).result()
     return _raise_errors(batches)
 
 
@@ -158,13 +180,14 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
 
 @dataclass(frozen=True)
 class _BatchDataset(Dataset["ClipTensors | InputError"]):
-    """Batches by clip indices. Errors are returned as values; raised in a worker, they would lose their message."""
+    """Batches by clip indices. Bad input is returned as a value; raised in a worker, it would lose its message."""
 
     mixture: Mixture
 
     def __getitem__(self, numbers: range) -> ClipTensors | InputError:
         try:
-            return stack_clips([self.mixture[number] for number in numbers])
+            with mark_own_errors():
+                return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:
             return error
 
@@ -187,13 +210,10 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
             if isinstance(batch, InputError):
                 raise batch
             yield batch
-    except (RuntimeError, OSError, EOFError) as error:
-        # Errors of a worker's code start with "Caught"; a worker that dies while sending a batch breaks the connection.
-        is_runtime_error, text = isinstance(error, RuntimeError), str(error)
-        if not (text.startswith("DataLoader worker") if is_runtime_error else not text.startswith("Caught")):
-            raise
+    except (RuntimeError, OSError, EOFError) as error:  # not our own, see `mark_own_errors`
         raise RunStopped(
-            f"a process that prepares clips died ({error}), perhaps for lack of memory or /dev/shm; lower data.workers"
+            f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
+            "lower data.workers"
         ) from error
     finally:
         del batches  # stop the workers now, not when the last traceback is freed

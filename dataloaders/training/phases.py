@@ -14,14 +14,16 @@ from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training.layouts import open_set
-from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import VideoSet, resolve_paths, skip_to_first_object
+from aotlab.dataloaders.training.mixture import Mixture, describe_source
+from aotlab.dataloaders.training.sets import VideoSet, describe_videos, resolve_paths, skip_to_first_object
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
 
 NUM_CHECKED_CLIPS = 20
 """Number of clips of each phase that are checked before training; at least one must show an object."""
+VALIDATION = "validation"
+"""Name of the validation videos in messages."""
 MIN_VALIDATION_FRAMES = 3
 """Minimum number of labeled frames of a validation video; the first and the last are not scored."""
 MIN_VIDEOS = 10
@@ -35,6 +37,14 @@ class TrainingData:
     mixtures: dict[int, Mixture]
     """Clips of each phase that is run, by the index of the phase in the recipe."""
     validation: list[Video]
+
+    def fingerprints(self, first: int = 0) -> dict[str, str]:
+        """Return the fingerprints of the sources of the phases from ``first`` on, by name, and of `VALIDATION`."""
+        mixtures = [mixture for index, mixture in self.mixtures.items() if index >= first]
+        pairs = [pair for mixture in mixtures for pair in zip(mixture.phase.sources, mixture.sources, strict=True)]
+        sources = {describe_source(config): source for config, source in pairs}
+        fingerprints = {name: source.fingerprint() for name, source in sources.items()}
+        return {**fingerprints, VALIDATION: describe_videos(self.validation) if self.validation else "none"}
 
 
 def open_phases(config: Config) -> TrainingData:

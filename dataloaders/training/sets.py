@@ -22,6 +22,7 @@ from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, m
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.masks import VOID, list_ids, read_mask
+from aotlab.utils.digests import digest_files, digest_values
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import format_count
 
@@ -108,6 +109,9 @@ class ClipSource(Protocol):
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an item; raises `InputError` if it cannot be read."""
 
+    def fingerprint(self) -> str:
+        """Return text that differs if any clip may differ: the number of files and a digest of their contents."""
+
     def exclude(self, paths: AbstractSet[Path]) -> ClipSource:
         """Return the source without the images and videos that validation uses; ``paths`` as `resolve_paths` gives."""
 
@@ -148,6 +152,10 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def fingerprint(self) -> str:
+        files = [file for image in self.images for file in (image.image, image.mask_path)]
+        return describe_files(files, [len(indices) for indices in self.folders.values()])
+
     def exclude(self, paths: AbstractSet[Path]) -> ImageSet:
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
@@ -181,6 +189,9 @@ class VideoSet:
     def __len__(self) -> int:
         return len(self.videos)
 
+    def fingerprint(self) -> str:
+        return describe_videos(self.videos)
+
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
         videos = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
         return replace(self, videos=videos)
@@ -189,6 +200,18 @@ class VideoSet:
         video = self.videos[index]
         clip = sample_clip(list_frame_pairs(video), phase, self.max_gap, rng, max_objects=max_objects)
         return replace(clip, names=(video.name,))
+
+
+def describe_videos(videos: Sequence[Video]) -> str:
+    """Return the number of files of videos and a digest; the videos are as `select_labeled_frames` returns them."""
+    files = [file for video in videos for file in (*video.frames, *video.annotations)]
+    return describe_files(files, [(len(video.frames), video.merge_ids, video.objects) for video in videos])
+
+
+def describe_files(files: Sequence[Path], structure: object) -> str:
+    """Return the number of files and a digest of their contents, in this order, and of ``structure``."""
+    digest = digest_values([structure, *digest_files(files, "reading data")])
+    return f"{format_count(len(set(files)), 'file')}, SHA-256 {digest[:16]}"
 
 
 def select_labeled_frames(video: Video) -> Video:

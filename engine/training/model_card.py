@@ -26,7 +26,7 @@ class PhaseRecord:
     crop: int
     """Pixels."""
     data: list[str]
-    """Sets of training data, as the trainer lists them."""
+    """Training sets, and fingerprints of training and validation data, as the trainer lists them."""
     seed: int
     precision: str
     device: str
@@ -37,7 +37,7 @@ class PhaseRecord:
     scores: dict[str, float] = field(default_factory=dict)
     """Scores of the last validation in percent; empty without validation."""
     resumed: list[str] = field(default_factory=list)
-    """Sentences about settings that changed when the phase was resumed."""
+    """Sentences about settings and data that changed when the phase was resumed."""
 
 
 @dataclass(frozen=True)

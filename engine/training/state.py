@@ -6,7 +6,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ import torch
 
 from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
+from aotlab.dataloaders.training.mixture import Mixture, describe_mixture, describe_source
+from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
@@ -64,7 +65,7 @@ class PhaseState:
         model: VOSModel,
         mixture: Mixture,
         *,
-        validation: str = "",
+        fingerprints: Mapping[str, str] | None = None,
         command: str = "",
         previous: PhaseState | None = None,
         start_phases: Sequence[PhaseRecord] = (),
@@ -73,7 +74,7 @@ class PhaseState:
 
         Args:
             mixture: data of the phase.
-            validation: the validation videos, from `describe_videos`.
+            fingerprints: those of the data, from `TrainingData.fingerprints`.
             command: command line, for the card.
             previous: the phase that was run before it.
             start_phases: phases of the checkpoint that the run starts from, for its first phase.
@@ -101,10 +102,13 @@ class PhaseState:
         self.validated = 0
         """Step of the last validation of this phase."""
         self.resumed: list[str] = []
-        """Sentences about settings of model, memory, training and data that changed when the phase was resumed."""
-        self.validation = validation
-        self.data = describe_mixture(mixture)
-        """Training data of this phase, one line per source."""
+        """Sentences about settings and data that changed when the phase was resumed."""
+        names = [*map(describe_source, self.phase.sources), VALIDATION]
+        self.fingerprints = {name: fingerprints[name] for name in names} if fingerprints else {}
+        """Fingerprints of this phase's sources and of the validation videos."""
+        contents = [f"files of {name}: {value}" for name, value in self.fingerprints.items()]
+        self.data = [*describe_mixture(mixture), *contents]
+        """Training data of this phase, one line per source, and the fingerprints."""
         self.earlier_phases = previous.card().phases if previous else list(start_phases)
         """Phases that were trained before this one."""
 
@@ -125,7 +129,7 @@ class PhaseState:
         """Return the state for `resume`, with the settings it depends on."""
         return {
             "config": asdict(self.config),
-            "data": self.data,
+            "fingerprints": self.fingerprints,
             "phase": self.index,
             "step": self.step,
             "model": self.model.state_dict(),
@@ -137,32 +141,31 @@ class PhaseState:
             "seconds": self.seconds,
             "scores": self.scores,
             "validated": self.validated,
-            "validation": self.validation,
             "resumed": self.resumed,
             "earlier": ModelCard(self.earlier_phases).to_json(),
         }
 
     def resume(self, saved: SavedState) -> None:
-        """Continue from a saved state; log and record settings that changed since."""
-        content = saved.content
-        self.resumed = content["resumed"]
-        changes = saved.changes | {
-            "data": (content["data"], self.data),
-            "validation": (content["validation"], self.validation),
-        }
-        for name, (before, now) in changes.items():
-            if before != now:
-                self.resumed.append(f"resumed at step {content['step']} with {name}={now} (was {before})")
-                log.warning("%s", self.resumed[-1])
+        """Continue from a saved state; log and record settings and data that changed since."""
+        content, earlier = saved.content, saved.content["fingerprints"]
+        changes = [f"{name}={now} (was {before})" for name, (before, now) in saved.changes.items()]
+        changes += [
+            f"other images or masks in {name}: {now} (was {earlier[name]})"
+            for name, now in self.fingerprints.items()
+            if name in earlier and now != earlier[name]
+        ]
+        self.resumed = content["resumed"] + [f"resumed at step {content['step']} with {change}" for change in changes]
+        for sentence in self.resumed[len(content["resumed"]) :]:
+            log.warning("%s", sentence)
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         if content["scaler"]:  # empty unless it was float16
             self.scaler.load_state_dict(content["scaler"])
         self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
-        self.step, self.validated = content["step"], content["validated"]
-        self.best = content["best"] if content["validation"] == self.validation else -1.0
+        self.step, self.seconds = content["step"], content["seconds"]
         self.unreadable = Counter(content["unreadable"])
-        self.seconds, self.scores = content["seconds"], content["scores"]
+        if earlier[VALIDATION] == self.fingerprints[VALIDATION]:
+            self.best, self.scores, self.validated = content["best"], content["scores"], content["validated"]
         card = parse_card(content["earlier"])
         self.earlier_phases = card.phases if card is not None else []
 

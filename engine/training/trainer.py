@@ -31,7 +31,7 @@ from aotlab.engine.training.state import (
     states_folder,
 )
 from aotlab.engine.training.step import train_step
-from aotlab.engine.training.validation import describe_videos, validate
+from aotlab.engine.training.validation import validate
 from aotlab.networks.preprocess import round_to_grid
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
@@ -91,8 +91,9 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
         data = open_phases(config)
         for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
-        validation = describe_videos(data.validation)
         saved = None if restart else load_state(output, config, data.mixtures)
+        fingerprints = data.fingerprints(saved.phase if saved is not None else 0) if world.is_main else {}
+        fingerprints = world.gather(fingerprints)[0]
         torch.manual_seed(config.train.seed)
         initial = config
         if saved is not None:  # its weights replace those that the settings name
@@ -109,7 +110,7 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
-                    config, world, model, mixture, validation=validation, command=command, previous=state,
+                    config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
                     start_phases=start_phases,
                 )  # fmt: skip
                 if saved is not None:

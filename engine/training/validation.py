@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from contextlib import closing
 
 import numpy as np
@@ -19,16 +17,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
-from aotlab.utils.files import digest_samples
 from aotlab.utils.streaming import ReadAhead
-from aotlab.utils.text import format_count
-
-
-def describe_videos(videos: Sequence[Video]) -> str:
-    """Return a line that is equal for validation videos of equal names, lengths and first masks; "" without videos."""
-    content = [(video.name, len(video.frames), digest_samples(video.annotations[0])) for video in videos]
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
-    return f"{format_count(len(videos), 'video')} ({digest})" if videos else ""
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from aotlab.utils import digests
-from aotlab.utils.digests import digest_file
+from aotlab.utils.digests import digest_file, digest_files
 from aotlab.utils.errors import InputError
 
 LARGE = digests.MIN_CACHED_BYTES
@@ -65,6 +65,15 @@ def test_small_files_and_damaged_caches_are_read(tmp_path, reads):
         path = write(tmp_path / name, bytes(size))
         assert digest_file(path) == hashlib.sha256(bytes(size)).hexdigest()
     assert reads == ["small", "large"]
+
+
+def test_digests_of_files_are_in_order(tmp_path, reads):
+    paths = [tmp_path / name for name in ("b", "gone", "a", "b")]
+    for path in (paths[0], paths[2]):
+        path.write_text(path.name)
+    b, a = (hashlib.sha256(name.encode()).hexdigest() for name in "ba")
+    assert digest_files(paths, "reading") == [b, "", a, b]
+    assert sorted(reads) == ["a", "b"]
 
 
 def test_missing_file_rejected(tmp_path):

@@ -1,8 +1,12 @@
 """Stream of training clips: a function of the clip's number, independent of ranks and of broken files."""
 
 import hashlib
+import re
+import signal
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import active_children
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -13,7 +17,13 @@ import torch
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.layouts import READERS
-from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
+from aotlab.dataloaders.training.mixture import (
+    ClipPreparationError,
+    ClipTensors,
+    Mixture,
+    build_clip_loader,
+    describe_mixture,
+)
 from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
@@ -178,6 +188,42 @@ def test_loader_passes_errors_of_workers(tmp_path, workers):
     with pytest.raises(InputError, match=r"^train\.phases: 10 items in a row"):
         next(build_clip_loader(clips, 0))
     assert active_children() == []
+
+
+class FailingMixture(Mixture):
+    """Raises its error for every clip."""
+
+    error: Exception
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("error", "expected", "words"), [
+    (RuntimeError("DataLoader worker"), ClipPreparationError, ", in __getitem__.*RuntimeError: DataLoader worker"),
+    (OSError("a bug"), ClipPreparationError, ", in __getitem__.*OSError: a bug"),
+    (RuntimeError("not enough memory: 9 bytes"), MemoryError, "not enough memory: 9 bytes"),
+])  # fmt: skip
+def test_bug_in_a_worker_keeps_its_traceback(workers, error, expected, words):
+    FailingMixture.error = error
+    clips = FailingMixture((), (), phase(), DataConfig(workers=workers), 0, 10)
+    with pytest.raises(expected) as caught:
+        next(build_clip_loader(clips, 0))
+    assert re.search(words, "".join(traceback.format_exception(caught.value)), re.DOTALL)
+
+
+def test_failure_to_pin_a_batch_is_not_a_dead_worker():
+    tensor = Mock(pin_memory=Mock(side_effect=RuntimeError("CUDA error")))
+    with pytest.raises(ClipPreparationError, match="CUDA error"):
+        ClipTensors(tensor, tensor, [], [], []).pin_memory()
+
+
+@needs_posix
+def test_worker_deaths_do_not_interrupt_the_main_thread(root):
+    before = signal.getsignal(signal.SIGCHLD)
+    next(build_clip_loader(mixture(root, STATIC, workers=1), 0))
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
 def test_loader_can_start_at_a_later_step(root):

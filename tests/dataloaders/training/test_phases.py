@@ -10,6 +10,7 @@ import pytest
 from aotlab.configs.load import load_config
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_phases
+from aotlab.dataloaders.training.sets import VideoSet
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import write_videos
@@ -152,6 +153,19 @@ def test_validation_folder_without_list_gives_all_videos(folder):
     root = folder(3)
     data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
     assert [video.name for video in data.validation] == ["clip00", "clip01", "clip02"]
+
+
+def test_fingerprints_are_those_of_the_remaining_phases(folder, monkeypatch):
+    root, computed = folder(20), []
+    monkeypatch.setattr(VideoSet, "fingerprint", lambda videos: computed.append(len(videos.videos)) or "x")
+    first, second = SourceConfig(root.name, kind="static"), SourceConfig(root.name)
+    data = open_sources(root, [first], [second], [second])
+    names = [f"{root.name} (static)", f"{root.name} (video)", "validation"]
+    assert [*data.fingerprints()] == names
+    assert [*data.fingerprints(1)] == names[1:]
+    assert data.fingerprints()["validation"].startswith("12 files, SHA-256 ")
+    assert computed == [18] * 3
+    assert replace(data, validation=[]).fingerprints()["validation"] == "none"
 
 
 def test_masks_without_any_object_rejected(folder):

@@ -1,12 +1,15 @@
 """Training sets in their published layouts."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo
 from aotlab.dataloaders.training.layouts import READERS, open_set
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.masks import write_mask
@@ -215,6 +218,29 @@ def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
     write_list(tmp_path / "ImageSets/val.txt", [""])
     with pytest.raises(InputError, match=words):
         open_source(tmp_path, kind, split)
+
+
+@pytest.mark.parametrize("kind", ["static", "video"])
+def test_fingerprint_depends_on_contents_only(tmp_path, kind):
+    for video in "ab":
+        add_video(tmp_path / "first", video)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    expected = open_source(tmp_path / "first", kind).fingerprint()
+    assert expected.startswith("12 files, SHA-256 ")
+    assert open_source(tmp_path / "copy", kind).fingerprint() == expected
+    for path in (path for path in (tmp_path / "copy").rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        path.write_bytes(content + b"0")
+        assert open_source(tmp_path / "copy", kind).fingerprint() != expected
+        path.write_bytes(content)
+    assert open_source(tmp_path / "copy", kind).fingerprint() == expected
+
+
+def test_fingerprint_depends_on_listed_objects(tmp_path):
+    add_video(tmp_path, "a")
+    videos = open_source(tmp_path, "video").videos
+    lists = [(), (ObjectInfo(1, ("00000", "00001")),), (ObjectInfo(1, ("00000",)),)]
+    assert len({VideoSet((replace(videos[0], objects=objects),), 1).fingerprint() for objects in lists}) == 3
 
 
 def test_set_without_masks_rejected(tmp_path):

@@ -1,6 +1,7 @@
 """The model card that training writes into its checkpoints, and training that starts from other weights."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,10 @@ def test_card_lists_phases_beside_half_weights(recipe):
     card = load_card(checkpoint)
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
-    assert first.data == ["drawn (video): 2 videos with 6 labeled frames, gaps up to 1; 100.0 % of the draws"]
+    line, files, validation = first.data
+    assert line == "drawn (video): 2 videos with 6 labeled frames, gaps up to 1; 100.0 % of the draws"
+    assert re.fullmatch(r"files of drawn \(video\): 12 files, SHA-256 [0-9a-f]{16}", files)
+    assert validation == "files of validation: none"
     assert (first.start, second.start) == ("random weights", "one")
     assert (first.command, first.device) == ("python tools/train.py x=1", "1 × cpu")
     assert second.steps == 3

@@ -1,5 +1,8 @@
 """Resuming: a resumed run equals an uninterrupted one, and a kill loses the steps since the last state only."""
 
+import os
+import re
+import shutil
 import signal
 from pathlib import Path
 from unittest.mock import Mock
@@ -13,7 +16,15 @@ from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.state import list_saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights
-from tests.engine.training.tiny_recipes import before_step, list_states, log_lines, phase, run_recipe, tiny_recipe
+from tests.engine.training.tiny_recipes import (
+    before_step,
+    draw_sets,
+    list_states,
+    log_lines,
+    phase,
+    run_recipe,
+    tiny_recipe,
+)
 from tests.mutations import raises_one_sentence
 
 EVERY = ["train.save_every=1", "train.keep=9"]
@@ -149,8 +160,60 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
-    assert "resumed at step 1 with validation=2 videos (" in caplog.text
+    assert "resumed at step 1 with other images or masks in validation: 6 files, " in caplog.text
     assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    """Drawn videos that a test may change."""
+    return draw_sets(tmp_path / "sets")
+
+
+def flip_last_byte(path):
+    """Change the content of a file, but neither its size nor its times."""
+    status, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def remove_video(drawn):
+    for kind in ("JPEGImages", "Annotations"):
+        shutil.rmtree(drawn / kind / "one")
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda drawn: flip_last_byte(drawn / "JPEGImages" / "one" / "00001.png"), "12 files, .* \\(was 12 files, .*\\)"),
+    (lambda drawn: flip_last_byte(drawn / "Annotations" / "two" / "00002.png"), "12 files, .* \\(was 12 files, .*\\)"),
+    (remove_video, "6 files, .* \\(was 12 files, .*\\)"),
+])  # fmt: skip
+def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, change, words):
+    override = [f"data.root={own_data}"]
+    run_recipe(recipe("run", phase(steps=1), overrides=override))
+    run_recipe(recipe("run", phase(steps=1), overrides=override))
+    assert "images or masks" not in caplog.text
+    change(own_data / "drawn")
+    weights = run_recipe(recipe("run", phase(steps=2), overrides=override)).checkpoint
+    (sentence,) = [line for line in load_card(weights).phases[0].resumed if "images or masks" in line]
+    assert re.fullmatch(rf"resumed at step 1 with other images or masks in drawn \(video\): {words}", sentence)
+    assert sentence in caplog.messages
+
+
+@pytest.mark.parametrize("file", ["JPEGImages/one/00002.png", "Annotations/one/00002.png"])
+def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch, caplog, file):
+    scores = iter([9.0, 5.0])
+    monkeypatch.setattr(trainer, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
+    (own_data / "drawn").rename(own_data / "held")
+    draw_sets(own_data)
+    config = recipe("run", phase(steps=1), overrides=[f"data.root={own_data}", "data.validation=[{path: held}]"])
+    for found in (9.0, 9.0, 5.0):
+        if found == 5.0:
+            flip_last_byte(own_data / "held" / file)
+        run_recipe(config)
+        (record,) = load_card(Path(config.train.output, "best.safetensors")).phases
+        assert record.scores["J&F"] == found
+    assert "resumed at step 1 with other images or masks in validation: " in caplog.text
+    assert "in drawn" not in caplog.text
 
 
 def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
