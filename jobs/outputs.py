@@ -285,7 +285,7 @@ class Outputs:
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
-        for output in classes.values():
+        for output in classes.values() if not results.replaces else ():
             self._require_own(output.file_name)
         self._outputs = {
             name: output(results.folder / temporary_name(Path(name)) / output.file_name, context)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import logging
 import os
-import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +238,9 @@ def _describe_video(source: FrameSource, frames: FrameSelection, address: str, *
     else:
         video["address"] = address
     inputs: dict[str, Any] = {"video": video, "frames": {"first": frames.first, "last": frames.last}}
-    return inputs if repeatable else {**inputs, "recording": secrets.token_hex(8)}
+    if not repeatable:
+        inputs["recording"] = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return inputs
 
 
 def group_removals(

@@ -204,8 +204,9 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
     """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
     if before == now:
         return ""
-    is_mapping = isinstance(before, Mapping) and isinstance(now, Mapping)
-    if is_mapping and before.get("sha256") == now.get("sha256"):
+    if isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
+        before, now = before or {}, now or {}
+    if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
         changes = [
             describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
             for key in dict.fromkeys([*before, *now])

@@ -11,12 +11,12 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.batch import Batch
-from aotlab.jobs.check import check_job, make_record
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job, JobOptions
+from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.prepare import check_job, make_record
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.track import open_run, track_run
+from aotlab.jobs.run import open_run, track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
@@ -28,7 +28,7 @@ from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
 FRAMES = FrameSelection(VideoInfo("a", (4, 4)))
-OPTIONS = (TrackerOptions(), JobOptions(write=("masks",)))
+OPTIONS = (TrackerOptions(), RunOptions(write=("masks",)))
 LOADER = TrackerLoader(TrackerOptions())
 
 
@@ -84,7 +84,7 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = check_job(job, output, LOADER, JobOptions(write="masks"))
+    run = check_job(job, output, LOADER, RunOptions(write="masks"))
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
@@ -97,7 +97,7 @@ def test_results_written_since_the_plan_stay(output, job):
 
 
 def test_tracking_does_not_edit_the_run(output, job):
-    run = check_job(Job("a", job.video, boxes="8,8,24,16"), output, LOADER, JobOptions(write="masks", progress=False))
+    run = check_job(Job("a", job.video, boxes="8,8,24,16"), output, LOADER, RunOptions(write="masks", progress=False))
     with open_run(run, LOADER) as opened:
         assert track_run(opened).frames == 3
     assert (run.record.status, [*run.masks]) == ("unfinished", [])
@@ -111,7 +111,7 @@ def test_tracking_does_not_edit_the_run(output, job):
     ({"realtime": True}, False),
 ])  # fmt: skip
 def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
-    run = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
+    run = check_job(job, output, LOADER, RunOptions(**{"write": ("masks",)} | options))
     assert run.is_resumable == resumable
 
 

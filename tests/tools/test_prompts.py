@@ -16,8 +16,8 @@ from aotlab import open_frames
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.track import open_segmenter, run_job
+from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.run import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
@@ -118,12 +118,12 @@ def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
     job = Job("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
-    run_job(job, tmp_path / "out", options=JobOptions(progress=False))
+    run_job(job, tmp_path / "out", options=RunOptions(progress=False))
     assert len(built) == 1
 
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
-    tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
+    tracker, options = Tracker.from_pretrained(), RunOptions(write="masks", progress=False)
     job = Job("clip", video, boxes="3,3,14,14", end=1)
     with monkeypatch.context() as without:
         without.setattr(checkpoints, "build_model", None)
@@ -175,7 +175,7 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
 
 def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     loaded = []
-    monkeypatch.setattr("aotlab.jobs.track.load_segmenter", lambda *files, **options: loaded.append((files, options)))
+    monkeypatch.setattr("aotlab.jobs.run.load_segmenter", lambda *files, **options: loaded.append((files, options)))
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
     open_segmenter(files, tracker)

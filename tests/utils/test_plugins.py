@@ -7,8 +7,8 @@ import pytest
 
 import aotlab
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import check_job
-from aotlab.jobs.job import Job, JobOptions
+from aotlab.jobs.prepare import check_job
+from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.outputs import find_output
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
@@ -59,7 +59,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
+    job, options = Job("a", clip, tmp_path / "first.box"), RunOptions(("masks", "areas"))
     run = check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options)
     assert not run.is_resumable
 

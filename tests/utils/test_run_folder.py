@@ -83,7 +83,9 @@ def test_table_of_contents_and_actions(folder, request, contents):
 
 
 def test_refusal_names_both_values(earlier):
-    words = r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+    words = (
+        r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+    )
     with pytest.raises(InputError, match=words):
         make_run(earlier, OTHER).open()
 

@@ -1,5 +1,6 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
+import json
 import signal
 from dataclasses import replace
 from typing import ClassVar
@@ -8,6 +9,8 @@ import numpy as np
 
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools import track as cli
+from aotlab.utils.run_folder import RECORD
+from tests import read_files
 from tests.drawn_clips import draw_box
 from tests.repeating_tracker import RepeatingTracker
 
@@ -74,3 +77,12 @@ def snapshot(folder):
     """Return the content and time of all files of a folder, also of hidden ones."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def read_results(folder):
+    """Return the content of all files of a folder of results, without what differs between two equal runs."""
+    files = read_files(folder)
+    record = json.loads(files[RECORD])
+    for name in ("made_by", "seconds", "location", "name"):
+        del record[name]
+    return files | {RECORD: record}
