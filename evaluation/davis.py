@@ -83,6 +83,9 @@ def score_labels(
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
+    >>> scores = score_labels(annotations, prediction)
+    >>> scores.mean, scores.J, scores.F  # J&F, J and F from 0 to 1
+
     Args:
         annotations: T arrays of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.

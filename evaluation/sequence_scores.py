@@ -102,16 +102,35 @@ class ScoringPlan:
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """J, F and further values of every object in every scored frame; NaN if a frame does not count for an object."""
+    """J, F and further values of every object in every scored frame, from 0 to 1."""
 
     values: np.ndarray
-    """M×K×N float64."""
+    """M×K×N float64; NaN if a frame does not count for an object."""
     objects: tuple[ScoredObject, ...]
     """Object of each row."""
     frames: tuple[str, ...] = ()
     """Stem of each column; "" for a missing frame that counts as 0."""
     unknown_ids: frozenset[int] = frozenset()
     """Predicted ids that are not objects of the sequence and were ignored."""
+
+    @property
+    def J(self) -> float:  # noqa: N802
+        """Mean J of the objects, from 0 to 1."""
+        return self._mean(0)
+
+    @property
+    def F(self) -> float:  # noqa: N802
+        """Mean F of the objects, from 0 to 1; F_dot by the rules of MOSE v2."""
+        return self._mean(1)
+
+    @property
+    def mean(self) -> float:
+        """J&F, the mean of J and F, from 0 to 1."""
+        return (self.J + self.F) / 2
+
+    def _mean(self, metric: int) -> float:
+        """Return the mean over the objects of their means over frames."""
+        return float(np.nanmean(self.values[metric], axis=1).mean())
 
     @property
     def region(self) -> np.ndarray:

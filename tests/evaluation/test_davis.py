@@ -6,6 +6,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import find_first_ids, score_labels
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence
@@ -33,6 +35,21 @@ def test_folders_score_as_arrays_do(score):
     arrays = golden_arrays("metrics/sequences")
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
     np.testing.assert_array_equal(score(truth, prediction).values, score_labels(truth, prediction).values)
+
+
+def test_means_of_scores_are_those_of_the_table_from_0_to_1():
+    arrays = golden_arrays("metrics/sequences")
+    scores = score_labels(arrays["missing_ids/gt"], arrays["missing_ids/pred"])
+    table = make_scores_table({"a": scores})
+    assert 0 < scores.J < 1
+    expected = [table[name] / 100 for name in ("J", "F", "J&F")]
+    assert [scores.J, scores.F, scores.mean] == pytest.approx(expected, rel=1e-12)
+
+
+def test_means_weight_objects_equally():
+    values = np.array([[[1, np.nan, np.nan], [0, 0, 0]], [[1, np.nan, np.nan], [1, 1, 1]]])
+    scores = SequenceScores(values, (ScoredObject(1), ScoredObject(2)))
+    assert (scores.J, scores.F, scores.mean) == (0.5, 1, 0.75)
 
 
 def test_first_and_last_frame_and_extra_files_are_not_read(score, tmp_path):
