@@ -92,14 +92,17 @@ def score_labels(
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: no object, different numbers or sizes of arrays, fewer than three, or a predicted id that is not
-            scored.
+        InputError: no object, different numbers or sizes of arrays, fewer than three, an array that is not H×W, or a
+            predicted id that is not scored.
     """
     count = len(annotations)
     require(
         2 < count == len(prediction),
         f"{len(prediction)} predictions, {count} annotations: give equally many, 3 or more",
     )
+    for name, arrays in (("annotation", annotations[:-1]), ("prediction", prediction[1:-1])):
+        for shape in map(np.shape, arrays):
+            require(len(shape) == 2, f"{name} of shape {shape}: expected object ids H×W on each frame; drop other axes")
     ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)

@@ -1,5 +1,7 @@
 """Scores of label maps by DAVIS rules."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,17 @@ def test_other_numbers_of_labels_rejected(annotated, predicted):
         InputError, match=f"{predicted} predictions, {annotated} annotations: give equally many, 3 or more"
     ):
         score_labels(draw_moving_box(annotated), draw_moving_box(predicted))
+
+
+@pytest.mark.parametrize("axis", [0, 3])
+def test_error_names_the_shape_of_labels_with_other_axes(axis):
+    labels = draw_moving_box(height=2)
+    deep = np.stack([labels] * 3, axis) if axis else labels[:, None]
+    shape = re.escape(str(deep.shape[1:]))
+    with pytest.raises(InputError, match=f"annotation of shape {shape}: expected object ids H×W"):
+        score_labels(deep, deep)
+    with pytest.raises(InputError, match=f"prediction of shape {shape}: expected object ids H×W"):
+        score_labels(labels, deep)
 
 
 @pytest.mark.parametrize("object_id", [2, 255])
