@@ -56,7 +56,7 @@ def find_rules(videos: Sequence[Video]) -> Rules:
 
 def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
-    folder = result.resolve()
+    folder = result if result.name not in ("", "..") else result.resolve()
     masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.problem:
         raise InputError(f"{result}: results of an unfinished run ({record.problem}); run the track command again")

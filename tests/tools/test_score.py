@@ -255,6 +255,17 @@ def test_one_result_is_scored_against_one_folder(davis, truth, tmp_path):
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
+@pytest.mark.parametrize(("folder", "typed", "name"), [
+    (".", "part", "part"), (".", "../one/part", "../one/part"), ("part", ".", "{root}/one/part"),
+])  # fmt: skip
+def test_error_names_results_as_they_were_typed(truth, tmp_path, monkeypatch, run_expecting_error, folder, typed, name):
+    shutil.copytree(truth, tmp_path / "one" / "part")
+    (tmp_path / "one" / "part" / "00001.png").unlink()
+    monkeypatch.chdir(tmp_path / "one" / folder)
+    line = run_expecting_error(main, typed, "--annotations", truth)
+    assert line.startswith(f"error: {name.format(root=tmp_path)}/00001.png: no such file")
+
+
 def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     for path in truth.iterdir():  # 16-bit masks
         write_mask(path, read_mask(path).astype(np.int32) * 300)
