@@ -129,13 +129,14 @@ def _warn_about_unmatched_files(video: Video, folder: Path) -> None:
     """
     folders = [folder, *(folder / item.name for item in video.object_folders.values())]
     files = [path for part in folders for path in list_masks(part)]
-    stems = [path.stem for path in (*video.frames, *video.annotations)]
+    stems = dict.fromkeys(path.stem for path in (*video.frames, *video.annotations))
     unmatched = list(dict.fromkeys(path.name for path in files if path.stem not in stems))
     num_missing = len({*video.written_stems} - {path.stem for path in files})
     if unmatched and (num_missing or video.frames != video.annotations):
         log.warning(
             "%s: ignored %s without a frame (%s); frames without a file: %d; name files by frames, such as %s.png",
-            folder, format_count(len(unmatched), "file"), join_truncated(unmatched, MAX_NAMES), num_missing, stems[0],
+            folder, format_count(len(unmatched), "file"), join_truncated(unmatched, MAX_NAMES), num_missing,
+            next(iter(stems)),
         )  # fmt: skip
 
 

@@ -131,6 +131,12 @@ def is_blurred(labels: np.ndarray) -> bool:
     return bool((rows & columns)[others].mean() < BLUR_EDGE_FRACTION)
 
 
+def is_soft(labels: np.ndarray) -> bool:
+    """Return whether ids (H×W) look like the gray values of a soft mask of one object, from 0 to 255."""
+    has_white_and_gray = labels.dtype == np.uint8 and (labels == VOID).any() and ((labels > 0) & (labels < VOID)).any()
+    return bool(has_white_and_gray) or is_blurred(labels)
+
+
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize H×W ids or bools to (height, width) by nearest neighbor."""
     if labels.shape == size:

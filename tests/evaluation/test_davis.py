@@ -2,6 +2,7 @@
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -86,6 +87,27 @@ def test_void_of_merged_objects_is_background(score):
     truth = draw_moving_box()
     truth[:, :4] = 255
     assert score(truth, draw_moving_box(), merge_ids=True).region.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("blur", [
+    lambda mask: cv2.GaussianBlur(mask, (0, 0), 2), lambda mask: cv2.GaussianBlur(mask, (0, 0), 2) // 2,
+    lambda mask: cv2.blur(mask, (1, 2)),
+])  # fmt: skip
+def test_soft_masks_of_one_object_rejected(score, blur):
+    """The evaluator of DAVIS 2016 refuses them too; every gray pixel would count as the object."""
+    truth = draw_moving_box()
+    prediction = truth * 255
+    prediction[2] = blur(prediction[2])
+    with pytest.raises(InputError, match=r"00002\.png: gray values, like a soft mask; threshold it at half"):
+        score(truth, prediction, merge_ids=True)
+
+
+def test_many_merged_ids_are_not_soft(score):
+    truth = draw_moving_box(height=64, width=96)
+    prediction = truth.copy()
+    for object_id in range(2, 20):
+        prediction[:, 40:44, 4 * object_id : 4 * object_id + 4] = object_id
+    assert score(prediction, prediction, merge_ids=True).region.tolist() == [[1, 1]]
 
 
 def test_labels_without_object_rejected():
