@@ -16,7 +16,7 @@ from aotlab.evaluation.metrics import Measure, measure_region_and_contour
 from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
 
 
@@ -36,7 +36,7 @@ def plan_sequence(
         refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
         measure: scores of an object on a frame.
     """
-    ordered = order_names(sequence.annotations)
+    ordered = natural_sort(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: no annotated frame between the first and the last, which are not scored")
     first = read_mask(ordered[0])

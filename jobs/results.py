@@ -21,7 +21,7 @@ from aotlab.media.job_record import (
     read_job_record,
     write_job_record,
 )
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import remove
@@ -168,4 +168,4 @@ def record_failure(folder: Path, record: JobRecord) -> None:
 
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that have a record of a job, in natural order."""
-    return [output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))]
+    return [output / name for name in natural_sort(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))]

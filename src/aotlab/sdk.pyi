@@ -13,7 +13,7 @@ from .media.job_record import (
     read_job_record as read_job_record,
     write_job_record as write_job_record,
 )
-from .media.matching import order_names as order_names, require_different_images as require_different_images
+from .media.matching import natural_sort as natural_sort, require_different_images as require_different_images
 from .media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
