@@ -18,7 +18,7 @@ from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.jobs.run import Action, find_action, run
 from aotlab.jobs.shards import Shard
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
@@ -246,7 +246,7 @@ class Batch:
 
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that hold the results of a video, in natural order."""
-    return [output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))]
+    return [output / name for name in natural_sort(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))]
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.location import locate_video
-from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
+from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.results import has_results
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
@@ -61,7 +61,7 @@ def read_jobs(path: Path) -> list[Job]:
 
 def list_videos(folder: Path) -> list[Path]:
     """Return the video files, TIFF stacks and folders of images in a folder, in natural order, without masks."""
-    return order_names(path for path in folder.iterdir() if _is_video(path))
+    return natural_sort(path for path in folder.iterdir() if _is_video(path))
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:

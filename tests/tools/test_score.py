@@ -165,6 +165,36 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
     assert (list(scores["sequences"]), list(scores["failures"])) == (["camel"], ["bear"])
 
 
+def number_from_1(folder):
+    """Rename the files of a folder by the number after that of their frame."""
+    for path in sorted(folder.iterdir(), reverse=True):
+        path.rename(folder / f"{int(path.stem) + 1:05d}.png")
+
+
+def test_results_numbered_from_1_are_named(davis, truth, tmp_path, caplog):
+    folder = tmp_path / "results" / "bear"
+    count = len(list(folder.iterdir()))
+    number_from_1(folder)
+    sentence = (
+        f"{folder}: ignored 1 file without a frame ({count:05d}.png); frames without a file: 1; name files by "
+        "frames, such as 00000.png"
+    )
+    assert main([*davis, "--workers", "1"]) == 0
+    assert caplog.messages == [sentence]
+    assert main([str(folder), "--annotations", str(truth), "--workers", "1"]) == 0
+    assert caplog.messages == [sentence] * 2
+
+
+def test_results_of_other_frames_are_not_named(truth, tmp_path, caplog):
+    shutil.copytree(truth, tmp_path / "bear")
+    for path in sorted(truth.iterdir())[1::2]:
+        path.unlink()
+    shutil.copy(min(truth.iterdir()), truth / "00100.png")
+    shutil.copy(min(truth.iterdir()), tmp_path / "bear" / "00100.png")
+    assert main([str(tmp_path / "bear"), "--annotations", str(truth), "--workers", "1"]) == 0
+    assert caplog.messages == []
+
+
 def test_results_of_something_else_rejected(davis, tmp_path, run_expecting_error):
     line = run_expecting_error(main, *davis, tmp_path / "root")
     assert "root: contains no results of 2 sequences; expected" in line
@@ -253,6 +283,17 @@ def test_one_result_is_scored_against_one_folder(davis, truth, tmp_path):
     one = [str(tmp_path / "results" / truth.name), "--annotations", str(truth)]
     assert main([*one, *args, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
+
+
+@pytest.mark.parametrize(("folder", "typed", "name"), [
+    (".", "part", "part"), (".", "../one/part", "../one/part"), ("part", ".", "{root}/one/part"),
+])  # fmt: skip
+def test_error_names_results_as_they_were_typed(truth, tmp_path, monkeypatch, run_expecting_error, folder, typed, name):
+    shutil.copytree(truth, tmp_path / "one" / "part")
+    (tmp_path / "one" / "part" / "00001.png").unlink()
+    monkeypatch.chdir(tmp_path / "one" / folder)
+    line = run_expecting_error(main, typed, "--annotations", truth)
+    assert line.startswith(f"error: {name.format(root=tmp_path)}/00001.png: no such file")
 
 
 def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):

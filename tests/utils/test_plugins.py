@@ -7,9 +7,9 @@ import pytest
 
 import aotlab
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.prepare import check_job
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.outputs import find_output
+from aotlab.jobs.prepare import check_job
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask

@@ -329,10 +329,10 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
     monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
-    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
+    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,29,12"')
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
-    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
+    assert caplog.text.count(f"b ({place}, line 3): box 30,8,29,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): no object before frame 1;") == 1
 
 
