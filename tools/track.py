@@ -81,7 +81,7 @@ class VideoOptions(PromptOptions):
 
     def __post_init__(self) -> None:
         for mask in self.masks:
-            match = re.fullmatch(r"(\d+|\d*:\d+):([^=]+)", mask)
+            match = re.fullmatch(r"(\d*:\d+|\d+):([^=]+)", mask)
             if match is not None and not os.path.lexists(mask):
                 raise InputError(f"--mask {mask}: no such file; did you mean {match[1]}={match[2]}?")
 
