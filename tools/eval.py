@@ -9,10 +9,10 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from click import UsageError
 from click.exceptions import Exit
@@ -39,9 +39,8 @@ from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.benchmarks.labeled_video import Video
-    from aotlab.engine.benchmark.ensemble import Ensemble, WeightedModel
+    from aotlab.engine.benchmark.ensemble import WeightedModel
     from aotlab.engine.benchmark.evaluator import EvaluationResult
-    from aotlab.engine.tracking.tracker import Tracker
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
@@ -49,7 +48,7 @@ RANK_TIMEOUT = timedelta(days=7)
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Models to run, and how their predictions are averaged."""
+    """Models to run, and how their predictions are averaged: the parameters of `load_tracker`."""
 
     models: list[WeightedModel]
     overrides: tuple[str, ...]
@@ -58,14 +57,6 @@ class ModelOptions:
     scales: tuple[float, ...]
     feedback: str | None
     """Prediction that each branch stores: own or fused; None: nothing is averaged."""
-
-    def load(self, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-        """Return the tracker, and all that its results depend on."""
-        from aotlab.engine.benchmark.ensemble import load_tracker
-
-        return load_tracker(
-            self.models, self.overrides, device, flip=self.flip, scales=self.scales, feedback=self.feedback
-        )
 
 
 def make_model_options(
@@ -159,6 +150,7 @@ def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | No
     # data set and output are checked before the slow part
     videos = benchmark.open_videos()
     require_writable(output)
+    from aotlab.engine.benchmark.ensemble import load_tracker
     from aotlab.engine.benchmark.evaluator import evaluate
     from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group
@@ -166,7 +158,7 @@ def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | No
 
     with join_process_group(models.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
-        tracker, origin = models.load(str(world.device))
+        tracker, origin = load_tracker(**vars(replace(models, device=str(world.device))))
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:
             progress = f"{len(result.records)} of {len(videos)} sequences are done, in {output}"

@@ -32,7 +32,6 @@ from aotlab.utils.numbers import Range
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.networks.model import VOSModel
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,6 @@ class ModelOptions:
     overrides: tuple[str, ...]
     exported: Config
     """Settings of the export."""
-
-    def load(self) -> tuple[VOSModel, Config]:
-        """Return the model and its settings."""
-        from aotlab.networks.weights.checkpoints import build_or_load
-
-        return build_or_load(self.checkpoint, config=self.config, overrides=self.overrides)
 
 
 def make_model_options(
@@ -161,6 +154,7 @@ def main(
     from aotlab.engine.export.clip import CALIBRATION_FRAMES, read_clip
     from aotlab.engine.export.export import ExportOptions, export_model
     from aotlab.engine.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
+    from aotlab.networks.weights.checkpoints import build_or_load
 
     if output is None:
         raise UsageError("--output: missing; give a folder")
@@ -174,7 +168,7 @@ def main(
     frame_size = height, width
     clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, frame_size) if calibrate else []
     verified_clip = select_clip(clip, frame_size) if verify else []
-    network, config = model.load()
+    network, config = build_or_load(model.checkpoint, config=model.config, overrides=model.overrides)
 
     def check(folder: Path) -> None:
         agreement = verify_export(network, model.exported, folder, clip=verified_clip, provider=provider)

@@ -163,9 +163,14 @@ def make_job_options(
 
 
 def parse_output_name(text: str) -> str:
-    """Return the name of an output; print all and exit for ``help``."""
+    """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
     if text == "help":
-        raise Exit(print_outputs())
+        from aotlab.jobs.outputs import find_output, list_outputs
+
+        names = list_outputs()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+        raise Exit(0)
     return text
 
 
@@ -199,16 +204,6 @@ def default_output(source: str) -> Path:
     if location.kind in ("stored", "pipe") and str(path.parent) not in ("/dev", "/dev/fd"):
         return sibling_path(path, RESULTS_SUFFIX)
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
-
-
-def print_outputs() -> int:
-    """Print the names and descriptions of all outputs; return the exit code."""
-    from aotlab.jobs.outputs import find_output, list_outputs
-
-    names = list_outputs()
-    for name in names:
-        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-    return 0
 
 
 def track_video(
