@@ -79,7 +79,7 @@ class Prompt:
         self.mask = mask
         self.exclude = None if exclude is None else np.asarray(exclude, bool)
         has_object = 1 in self.labels or self.scribble or self.box or (mask is not None and mask.any())
-        remedy = "give a box, a mask that is not empty, or a point on the object; not-point only excludes pixels"
+        remedy = "give a box, a mask that is not empty, or a point on the object; a negative point only excludes pixels"
         require(has_object, f"prompt: nothing on the object; {remedy}")
 
     @classmethod

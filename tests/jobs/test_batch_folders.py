@@ -1,5 +1,6 @@
 """Output folders of job lists: changed records, names outside the folder, links."""
 
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -120,13 +121,23 @@ def test_file_in_place_of_the_job_folder_is_a_failed_job(output, job):
     assert "a: cannot be written (Not a directory)" in track(job, output).error
 
 
-def test_closed_job_folder_is_a_failed_job(closed_folder):
+@pytest.fixture
+def public_options(job, output):
+    """Options with a checkpoint that every user may read; all modules are imported, which not every user may read."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    options = TrackerOptions(shutil.copy(BUNDLED_CHECKPOINT, folder)), OPTIONS[1]
+    Batch([job], output, *options).track(StopFlag())
+    return options
+
+
+def test_closed_job_folder_is_a_failed_job(public_options, closed_folder):
     base = Path(tempfile.mkdtemp())  # that the user of this test can write
     job, folder = write_job(base, "a"), base / "out" / "a"
     folder.parent.mkdir()
     folder.symlink_to(closed_folder)
     problem = f"{folder}: not readable (Permission denied); check its permissions, or choose another folder"
-    result = Batch([job], folder.parent, *OPTIONS).track(StopFlag())
+    result = Batch([job], folder.parent, *public_options).track(StopFlag())
     assert (result.outcomes[0].error, result.summary_error) == (problem, "")
 
 

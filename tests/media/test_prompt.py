@@ -146,7 +146,7 @@ def test_fractions_of_the_image_rejected(options):
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
     (["2=9:9-9:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
-    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: nothing on the object; .* not-point only excludes"),
+    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: nothing on the object; .* negative point only excl"),
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):

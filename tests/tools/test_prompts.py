@@ -97,6 +97,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"], "box or point: frame 1 is not tracked (3 to 5)"),
     (["--box", "99=3,3,14,14"], "box or point: frame 99 is not tracked"),
+    (["--negative-point", "3,3", "--not-point", "3,9"], "object 1 on frame 0: prompt: nothing on the object"),
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
@@ -182,14 +183,17 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     assert loaded == [((files,), {"device": "cpu"})]
 
 
-def test_segmenter_is_opened_for_prompts_only(track, tmp_path, read_error_line):
+def test_segmenter_needs_prompts(track, video, tmp_path, read_error_line):
     files = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path in files:
         path.write_bytes(b"damaged")
     write_mask(tmp_path / "first.png", LABELS)
     options = "--segmenter", *map(str, files)
-    assert track("--mask", str(tmp_path / "first.png"), *options) == 0
-    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options, "--force"))
+    refused = "--segmenter: no prompt to make a mask from; give --box or --point, or remove it"
+    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), *options))
+    (tmp_path / "jobs.csv").write_text(f"video,masks\n{video},first.png\n")
+    assert refused in read_error_line(track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), *options]))
+    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options))
 
 
 def test_mask_command_writes_a_palette_png(video, capsys):

@@ -529,8 +529,10 @@ def test_summary_keeps_the_rows_of_another_list(clips, out):
 
 @pytest.mark.parametrize("option", ["--fps", "--levels"])
 def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_error_line, option):
-    assert f"{option}: applies to a single video; use a column" in read_error_line(track(clips, option, "10,20"))
-    assert track(write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,"), "--dry-run") == 0
+    assert f"{option}: applies to a single video; remove it, or" in read_error_line(track(clips, option, "10,20"))
+    jobs = write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,")
+    assert f"{option}: applies to a single video; use a column" in read_error_line(track(jobs, option, "10,20"))
+    assert track(jobs, "--dry-run") == 0
     assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
 
 

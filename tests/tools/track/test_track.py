@@ -152,7 +152,7 @@ REFUSED = [
     (["video"], "video: nothing to track; give a box, points or masks"),
     (["other"], "contains videos, not frames; give one, such as other/clip.mp4, or track all with --jobs"),
     (["-"], "-: nothing to track; give a mask"),
-    ([], "VIDEO: missing; give a video file"),
+    ([], "no video given; give a video file"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
