@@ -34,6 +34,12 @@ class SequenceResults(RunFolder):
         """Return the values of the record."""
         return {**super().record(), "sequences": self.sequences}
 
+    @classmethod
+    def check_entry(cls, entry: dict[str, Any]) -> None:
+        """Raise an error if the line of a sequence does not name it."""
+        if not isinstance(entry["sequence"], str):
+            raise ValueError(f"a line with sequence {entry['sequence']!r:.40}")
+
     def list_written(self) -> set[str]:
         """Return the names of the folders of sequences."""
         return {*self.sequences}

@@ -22,10 +22,10 @@ from aotlab.media.matching import natural_sort
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
-from aotlab.utils.files import SYSTEM_FILES, atomic_path, make_folder, prefix_errors, reading, write_json
+from aotlab.utils.files import SYSTEM_FILES, atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.run_folder import RECORD, VERSION, describe_program, read_record
+from aotlab.utils.run_folder import RECORD, describe_program, read_record, write_record
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
@@ -124,8 +124,7 @@ class Batch:
         with lock():
             earlier = self._require_own_folder()
             videos = sorted({*earlier, *(job.name for job in self._jobs)})
-            record = {"kind": KIND, "version": VERSION, "videos": videos, "made_by": describe_program()}
-            write_json(self._output / RECORD, record, indent=1)
+            write_record(self._output, KIND, {"videos": videos, "made_by": describe_program()})
         log.info("%s, results in %s", format_count(len(jobs), "video"), self._output)
         # before hours of tracking other videos
         for job in jobs:
@@ -144,8 +143,7 @@ class Batch:
 
     def _find_corrected(self, job: Job) -> Results | None:
         """Return the corrected results of a job, with the path of a moved video; warn about other classes."""
-        with reading(self._output / job.name, "check its permissions, or choose another folder"):
-            results = Results.read(self._output / job.name)
+        results = Results.read(self._output / job.name)
         if results is None or not results.corrected:
             return None
         video = job.video_address
@@ -230,7 +228,8 @@ class Batch:
         if record is not None and record["kind"] != KIND:
             raise output_exists_error(output, f"results of a {record['kind']}")
         if record is None:
-            others = {path.name for path in output.iterdir()} - {LOCK_SUFFIX, *SYSTEM_FILES}
+            names = {job.name for job in self._jobs}  # whose folders are checked one by one
+            others = {path.name for path in output.iterdir()} - {LOCK_SUFFIX, *SYSTEM_FILES, *names}
             if others:
                 raise output_exists_error(output, f"{min(others)}, which aotlab did not write")
         earlier: list[str] = record["videos"] if record else []

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
-from click.exceptions import Exit
 
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
@@ -22,6 +21,7 @@ from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given, opti
 from aotlab.tools.cli.options import (
     PromptOptions,
     force_results,
+    parse_output_name,
     prompt_options,
     segmenter_option,
     separate_settings,
@@ -160,18 +160,6 @@ def make_run_options(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
-
-
-def parse_output_name(text: str) -> str:
-    """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
-    if text == "help":
-        from aotlab.jobs.outputs import find_output, list_outputs
-
-        names = list_outputs()
-        for name in names:
-            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-        raise Exit(0)
-    return text
 
 
 def parse_removal(text: str) -> tuple[int, int]:

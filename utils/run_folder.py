@@ -34,18 +34,19 @@ from aotlab.utils.files import (
     read_json,
     reading,
     remove,
-    write_json,
     write_text,
     writing,
 )
 from aotlab.utils.locks import LOCK_SUFFIX, remove_leftovers
+from aotlab.utils.text import shorten
+from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
 SET_ASIDE, REMOVED = ".replaced", ".removed"
 """Folders of replaced contents, until the new run has stored an entry, and while they are removed."""
-VERSION = 1
-"""Version of the files in the folder of a run."""
+REMEDY = "move the folder away, or choose another"
+RECORD_FILE = FileKind("results of aotlab", 1, REMEDY)
 
 
 @dataclass(kw_only=True)
@@ -82,13 +83,22 @@ class RunFolder:
         content = read_record(folder)
         if content is None or content["kind"] != cls.kind:
             return None
-        with reading(folder / RECORD, "track again into another folder", *MALFORMED):
-            return cls(folder=folder, entries=[*read_lines(folder / cls.journal)], **cls.parse(content))
+        with reading(folder / RECORD, REMEDY, *MALFORMED):
+            run = cls(folder=folder, **cls.parse({name: value for name, value in content.items() if name != "kind"}))
+        with reading(folder / cls.journal, REMEDY, *MALFORMED):
+            for entry in read_lines(folder / cls.journal):
+                cls.check_entry(entry)
+                run.entries.append(entry)
+        return run
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the class that a record holds."""
-        return {name: value for name, value in content.items() if name not in ("kind", "version")}
+        """Return the arguments of the class for the values of a record, see `record`."""
+        return content
+
+    @classmethod
+    def check_entry(cls, entry: dict[str, Any]) -> None:
+        """Raise an error if the line of an entry does not have the values that `add` stores."""
 
     def record(self) -> dict[str, Any]:
         """Return the values of the record, for `parse`."""
@@ -141,8 +151,7 @@ class RunFolder:
 
     def save(self) -> None:
         """Write the record; raise `InputError` if it cannot be written."""
-        record = {"kind": self.kind, "version": VERSION, **self.record()}
-        write_json(self.folder / RECORD, record, indent=1)
+        write_record(self.folder, self.kind, self.record())
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line for a complete entry, whose files exist; replaced contents are removed."""
@@ -172,32 +181,41 @@ class RunFolder:
         return set()
 
 
+def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
+    """Write the record of a run of some kind; raise `InputError` if it cannot be written."""
+    write_versioned(folder / RECORD, RECORD_FILE, {"of": kind, **values})
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in the folder of any run; None without one; raise `InputError` if it is damaged."""
+    """Return the record in the folder of any run, with its ``kind``; None without one.
+
+    Raises:
+        InputError: the record is damaged, or of another version.
+    """
     path = folder / RECORD
     with reading(path, "check its permissions"):
         if not path.is_file():
             return None
-    remedy = "move the folder away, or choose another"
-    content = read_json(path, remedy)
-    with reading(path, remedy, *MALFORMED):
-        if not isinstance(content, dict) or (content.get("version"), type(content.get("kind"))) != (VERSION, str):
-            raise ValueError("not written by this version of aotlab")
-        return content
+    content = read_json(path, REMEDY)
+    with reading(path, REMEDY):
+        values = unwrap(RECORD_FILE, content)
+    return {"kind": values.pop("of"), **values}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the values of a file of JSON lines; an incomplete last line, which a killed run has left, is dropped."""
-    with reading(path, "check its permissions"):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines(keepends=True):
-        try:
-            value = json.loads(line) if line.endswith("\n") else None
-        except ValueError:
-            return
-        if not isinstance(value, dict):
-            return
-        yield value
+    """Yield the values of a file of JSON lines; an incomplete last line, which a killed run has left, is dropped.
+
+    Raises:
+        InputError: another line is damaged.
+    """
+    with reading(path, REMEDY, RecursionError):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines(keepends=True):
+            if line.endswith("\n"):
+                value = json.loads(line)
+                if not isinstance(value, dict):
+                    raise ValueError(f"a line with {shorten(line, 20)}")
+                yield value
 
 
 def describe_changes(before: Any, now: Any, name: str = "") -> str:

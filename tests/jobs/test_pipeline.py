@@ -184,13 +184,13 @@ def test_inputs_in_the_folder_of_results_rejected(tmp_path, path, inside):
     (tmp_path / "out" / "masks" / "0.png").write_text("")
     (tmp_path / "links" / "0.png").symlink_to(tmp_path / "out" / "masks" / "0.png")
     (tmp_path / "other name").symlink_to(tmp_path / "out")
-    with pytest.raises(InputError, match="the input .*; choose another folder") if inside else nullcontext():
+    with pytest.raises(InputError, match=r"the input .*; choose another folder") if inside else nullcontext():
         require_inputs_outside([tmp_path / path], tmp_path / "out")
 
 
 def test_foreign_files_are_not_overwritten(tmp_path):
     (tmp_path / "overlay.mp4").write_text("mine")
-    with pytest.raises(InputError, match="already contains overlay.mp4, which aotlab did not write"):
+    with pytest.raises(InputError, match=r"already contains overlay.mp4, which aotlab did not write"):
         track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET, force=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 

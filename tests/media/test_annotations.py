@@ -13,11 +13,12 @@ from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
-from aotlab.sdk import Annotations, JobRecord, VideoInfo, find_mask_writer, read_annotations, write_job_record
+from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations
 from tests.mutations import check_mutations, read_error
+from tests.stored_results import write_results
 
 
 def save_binary(path, mask):
@@ -219,15 +220,16 @@ def test_file_of_another_video_is_reported(tmp_path, caplog):
 
 
 def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
-    write_mask(tmp_path / "masks" / "00000.png", draw_labels(0))
-    record = JobRecord("job", frames=1, video_name="bear", class_names={2: "ball"})
-    write_job_record(tmp_path, record)
+    results = write_results(tmp_path, labels=draw_labels(0), video="bear")
+    results.classes.class_names = {2: "ball"}
+    results.save()
     assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
     assert f"{tmp_path}/masks: belongs to video bear, not clip" in caplog.text
     with pytest.raises(InputError, match="belongs to video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
     assert "unfinished" not in caplog.text
-    write_job_record(tmp_path, replace(record, video_name="clip", status="unfinished"))
+    results.inputs["video"]["name"], results.status = "clip", "unfinished"
+    results.save()
     read_annotations(tmp_path, VIDEO, strict=True)
     assert f"{tmp_path}: results of an unfinished run (not finished)" in caplog.text
 

@@ -15,7 +15,7 @@ from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.levels import Levels, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
-from aotlab.media.video import compute_fingerprint, open_frames
+from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import count_comparisons, make_pipe
@@ -245,15 +245,15 @@ def test_mask_beside_frames_is_not_a_frame(tmp_path, caplog):
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
 
 
-def test_fingerprint_covers_the_frames_only(tmp_path):
+def test_digest_covers_the_frames_only(tmp_path):
     write_images(tmp_path, CLIP[:3], "{}.jpg")
-    before = compute_fingerprint(tmp_path)
+    before = digest_video(tmp_path)
     (tmp_path / "._0.jpg").write_bytes(b"resource fork")
     (tmp_path / "out").mkdir()
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
-    assert compute_fingerprint(tmp_path) == before
+    assert digest_video(tmp_path) == before
     Image.fromarray(CLIP[3]).save(tmp_path / "3.jpg")
-    assert compute_fingerprint(tmp_path) != before
+    assert digest_video(tmp_path) != before
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.results import Results
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.drawn_clips import draw_box, write_images, write_masks
@@ -269,9 +269,11 @@ def test_run_of_some_frames_is_scored_on_these(truth, tmp_path, read_error_line,
     for path in frames[:3]:
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
-    write_job_record(results, JobRecord("part", status="unfinished"))
+    record = Results(folder=results, inputs={}, name="part", status="unfinished")
+    record.save()
     assert "part: results of an unfinished run (not finished)" in read_error_line(main(line))
-    write_job_record(results, JobRecord("part"))
+    record.status = "done"
+    record.save()
     assert main([*line, "--force"]) == 0
     assert json.loads((tmp_path / "one.json").read_text())["J"] == 100
     assert f"scored on frames {frames[0].stem} to {frames[2].stem}, which were tracked" in caplog.text
@@ -300,7 +302,7 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     for path in truth.iterdir():  # 16-bit masks
         write_mask(path, read_mask(path).astype(np.int32) * 300)
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
-    write_job_record(tmp_path / "rabbit", JobRecord("rabbit"))
+    Results(folder=tmp_path / "rabbit", inputs={}, name="rabbit", status="done").save()
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
     line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
     assert main([*line, "--workers", "1"]) == 0
@@ -314,7 +316,7 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
 def test_frames_beside_annotations_are_ignored(truth, tmp_path):
     results, beside = tmp_path / "part", tmp_path / "beside"
     shutil.copytree(truth, results / "masks")
-    write_job_record(results, JobRecord("part"))
+    Results(folder=results, inputs={}, name="part", status="done").save()
     for folder in (truth, tmp_path / "root" / "JPEGImages" / "480p" / truth.name):
         shutil.copytree(folder, beside, dirs_exist_ok=True)
     (results / "masks" / max(truth.iterdir()).name).unlink()

@@ -35,6 +35,7 @@ from aotlab.utils.signals import handle_stop_signals
 
 COMMON_COMMANDS = {
     "track": "Track objects in a video.",
+    "render": "Write more outputs of tracked videos.",
     "mask": "Make a mask of one image from boxes and points.",
     "eval": "Run a model on a benchmark and score it.",
     "score": "Score folders of results.",

@@ -242,3 +242,15 @@ def segmenter_option() -> Decorator:
         type=ExistingPath,
         help="SAM-like segmenter as two ONNX files (default: the bundled model's, or the checkpoint's own)",
     )
+
+
+def parse_output_name(text: str) -> str:
+    """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
+    if text == "help":
+        from aotlab.jobs.outputs import find_output, list_outputs
+
+        names = list_outputs()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+        raise Exit(0)
+    return text

@@ -46,7 +46,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
 def list_label_files(folder: Path) -> list[Path]:
     """Return the files of ``labels`` and its folders, such as ``labels/train``, in natural order."""
-    return sdk.natural_sort(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
+    return sdk.order_names(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
 
 
 def format_labels(annotations: sdk.Annotations) -> dict[str, str]:
@@ -116,6 +116,4 @@ def _read_names(path: Path) -> dict[int, str]:
     return {int(class_id): str(name) for class_id, name in listed if name != f"unused {class_id}"}
 
 
-YOLO = sdk.MaskWriter(
-    "yolo", "YOLO segmentation, with images", _write, images=True, files=("images/*.*", "labels/*.txt", "data.yaml")
-)
+YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)
