@@ -275,8 +275,8 @@ def _summarize(folder: Path, outcome: Outcome | None) -> Sequence[object]:
     with suppress(InputError, OSError):
         results = Results.read(folder)
     if results is not None and results.status != "unfinished":
-        error = outcome.error if outcome is not None and outcome.error else results.error
-        status = "failed" if outcome is not None and outcome.status == "failed" else results.status
+        is_failed = outcome is not None and outcome.status == "failed"
+        status, error = ("failed", outcome.error) if is_failed and outcome else (results.status, results.error)
         return status, len(results.entries), error or "", results.video
     if outcome is not None and outcome.status == "failed":
         return "failed", 0, outcome.error, outcome.job.video_address

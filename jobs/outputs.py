@@ -22,7 +22,7 @@ from aotlab.media.results import MASKS, NO_SOFT, SOFT_MAX, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require
-from aotlab.utils.files import atomic_path, remove, temporary_name, writing
+from aotlab.utils.files import atomic_path, make_folder, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
 
@@ -295,6 +295,7 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
         for output in self._outputs.values():
+            make_folder(output.path.parent)
             output.write(tracked.name, tracked)
 
     def finish(self) -> Exception | None:
@@ -326,7 +327,8 @@ class Outputs:
     def _move(self, name: str, output: Output) -> None:
         """Move the files of a complete output into the results, the main one last."""
         staging, folder = output.path.parent, self.results.folder
-        if not output.path.exists():  # nothing to write, such as a movie without frames
+        if not output.path.exists():  # it had nothing to write
+            shutil.rmtree(staging)
             return
         entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
         for entry in entries:

@@ -20,7 +20,7 @@ from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import MAX_ID, Annotations, ObjectClasses, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.digests import digest_file, digest_values
@@ -73,11 +73,9 @@ class PreparedRun:
 
     def new_results(self) -> Results:
         """Return the results of this run before its first frame."""
-        masks = self.masks
         return Results(
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=[*self.mask_files],
             video=self.job.video_address, objects=self.objects,
-            classes=ObjectClasses(masks.class_names, masks.class_ids(), masks.attribute_table()),
             first_frame=self.frames.first, last_frame=self.frames.last, soft=self.options.stores_soft,
         )  # fmt: skip
 

@@ -235,7 +235,7 @@ class Results(RunFolder):
         """Return the names of frames without a mask, or without stored soft edges; a killed program empties files."""
         paths = [self.mask_path, *([self.soft_path] if self.soft else [])]
         names = [entry["name"] for entry in self.entries]
-        return [name for name in names if not all(_has_content(path(name)) for path in paths)]
+        return [name for name in names if not all(has_content(path(name)) for path in paths)]
 
     def start(self, count: int = 0) -> None:
         """Write the record, before the first frame; keep the first ``count`` frames, and remove the files of others."""
@@ -314,7 +314,7 @@ class Results(RunFolder):
             raise InputError(
                 f"has a mask of frame {outside[0]}, which was not tracked; remove it, or run the track command again"
             )
-        if missing := self.list_missing():
+        if (self.folder / MASKS).exists() and (missing := self.list_missing()):
             present = f"{len(tracked) - len(missing)} of {len(tracked)}"
             raise InputError(f"has masks of {present} tracked frames; run the track command again")
 
@@ -377,7 +377,8 @@ def remove_state(folder: Path) -> None:
     remove(folder / STATE_FILE)
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
+    """Return whether a file exists and is not empty, as a killed program may leave it."""
     with suppress(OSError):
         return path.stat().st_size > 0
     return False

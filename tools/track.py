@@ -203,15 +203,14 @@ def track_video(
     from aotlab.jobs.run import find_action, run
 
     prepared = prepare(job, folder, TrackerLoader(tracker), options)
-    header = f"{describe_run(prepared)}, into {folder}"
+    action = find_action(prepared, force=force)
+    if dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
+        print(f"{describe_run(prepared)}, into {folder}", flush=True)
     if dry_run:
-        action = find_action(prepared, force=force)
-        print(f"{header}\nstatus: {STATUSES[action]}")
+        print(f"status: {STATUSES[action]}")
         if action != "reuse":
             report_disk_space(folder, prepared.estimate_bytes())
         return 0
-    if logging.getLogger("aotlab").isEnabledFor(logging.INFO):
-        print(header, flush=True)
     return report_result(run(prepared, force=force), folder, realtime=options.realtime)
 
 

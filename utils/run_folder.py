@@ -222,11 +222,13 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
     """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
     if before == now:
         return ""
-    if isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
+    if isinstance(before, list) and isinstance(now, list):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    elif isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
         before, now = before or {}, now or {}
     if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
         changes = [
-            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
             for key in dict.fromkeys([*before, *now])
         ]
         return "; ".join(filter(None, changes))
@@ -238,7 +240,7 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
 
 def _describe_value(value: Any) -> str:
     """Return a value as text of at most 60 characters; of a file its name or digest."""
-    if isinstance(value, Mapping) and "sha256" in value:
+    if isinstance(value, Mapping) and ("name" in value or "sha256" in value):
         return str(value.get("name") or _short_digest(value))
     text = "none" if value in (None, [], {}, "") else value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

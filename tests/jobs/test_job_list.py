@@ -9,10 +9,10 @@ from PIL import Image
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.job import Job
 from aotlab.jobs.job_list import list_video_jobs, read_jobs
-from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
+from tests.stored_results import write_results
 from tests.tools.track.runs import save
 
 
@@ -76,10 +76,8 @@ def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
 
 def test_results_beside_videos_are_not_videos(tmp_path):
     (tmp_path / "bus.mp4").write_bytes(b"")
-    results = tmp_path / "bus.tracked"
-    results.mkdir()
+    results = write_results(tmp_path / "bus.tracked").folder
     Image.new("RGB", (4, 4)).save(results / "thumbnail.jpg")
-    (results / JOB_RECORD).write_text("{}")
     assert [job.name for job in read_jobs(tmp_path)] == ["bus"]
 
 

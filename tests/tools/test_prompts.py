@@ -88,7 +88,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert track("--point", "10,10") == 0
     assert track("--mask", str(mask), "--force") == 2
-    assert f"the results would overwrite {mask}; choose another folder" in capsys.readouterr().err
+    assert f"contains the input {mask}; choose another folder" in capsys.readouterr().err
     assert mask.is_file()
 
 
@@ -137,7 +137,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
     assert TrackerLoader(other).describe()["weights"]["sha256"] == str(other.fingerprint["weights"])
-    with pytest.raises(InputError, match="already contains results of other inputs \\\\(weights: "):
+    with pytest.raises(InputError, match=r"already contains results of other inputs \(weights: "):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):

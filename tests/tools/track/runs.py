@@ -80,9 +80,11 @@ def snapshot(folder):
 
 
 def read_results(folder):
-    """Return the content of all files of a folder of results, without what differs between two equal runs."""
+    """Return the content of all files of results, or of a list of them, without what differs between equal runs."""
     files = read_files(folder)
-    record = json.loads(files[RECORD])
-    for name in ("made_by", "seconds", "location", "name"):
-        del record[name]
-    return files | {RECORD: record}
+    for path in [path for path in files if path.endswith(RECORD)]:
+        record = json.loads(files[path])
+        for name in ("digest", "made_by", "seconds", "location", "name"):
+            record.pop(name, None)
+        files[path] = record
+    return files
