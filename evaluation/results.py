@@ -52,6 +52,7 @@ class SequenceResults(RunFolder):
                 if (self.folder / name).exists() and not results.replaces:
                     raise output_exists_error(self.folder, f"{name}, which aotlab did not write")
             results.sequences = sorted({*results.sequences} | new)
+            results.save()
         return results
 
 

@@ -139,8 +139,13 @@ class RunFolder:
         """Return a description of contents that no run replaces; empty if there are none."""
         return ""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the run has not started yet, in any process."""
+        return not self.made_by
+
     def start(self, count: int = 0) -> None:
-        """Write the record, before the first entry of this process; the first ``count`` entries are kept."""
+        """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
         if self.replaces:
             set_aside(self.folder)
         self.entries = self.entries[:count]
@@ -156,8 +161,12 @@ class RunFolder:
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line for a complete entry, whose files exist; replaced contents are removed."""
         path = self.folder / self.journal
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(entry)}\n")
+        with writing(path), path.open("a+b") as file:
+            size = file.tell()
+            file.seek(max(0, size - 1))
+            if size and file.read(1) != b"\n":  # a line that a killed run has left
+                file.truncate(path.read_bytes().rfind(b"\n") + 1)
+            file.write(f"{json.dumps(entry)}\n".encode())
         self.entries.append(entry)
         if self.replaces:
             remove_set_aside(self.folder)
