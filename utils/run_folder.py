@@ -19,7 +19,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +146,7 @@ class RunFolder:
 
     def start(self, count: int = 0) -> None:
         """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
+        remove_leftovers(self.folder)
         if self.replaces:
             set_aside(self.folder)
         self.entries = self.entries[:count]
@@ -178,16 +179,19 @@ class RunFolder:
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
-        owned = {RECORD, self.journal, LOCK_SUFFIX, *self.owned, *SYSTEM_FILES}
-        if earlier is not None:
-            owned |= earlier.list_written()
-        for path in sorted(self.folder.iterdir()) if self.folder.exists() else ():
-            if path.name not in owned and ".part" not in path.suffixes:
-                yield f"{path.name}, which aotlab did not write"
+        owned = {self.journal, *self.owned, *(earlier.list_written() if earlier is not None else ())}
+        return (f"{name}, which aotlab did not write" for name in list_others(self.folder, owned))
 
     def list_written(self) -> set[str]:
         """Return the names of files and folders in the folder that the run has written, besides `owned`."""
         return set()
+
+
+def list_others(folder: Path, owned: Collection[str]) -> list[str]:
+    """Return the names of files and folders that are neither ``owned`` nor the record, a lock or a temporary file."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    own = {RECORD, LOCK_SUFFIX, *SYSTEM_FILES, *owned}
+    return [name for name in names if name not in own and ".part" not in Path(name).suffixes]
 
 
 def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
@@ -325,10 +329,3 @@ def put_back(folder: Path, journal: str) -> None:
         for name in sorted(os.listdir(aside), key=lambda name: name != RECORD):
             os.replace(aside / name, folder / name)
         aside.rmdir()
-
-
-def remove_stale_files(folders: Sequence[Path]) -> None:
-    """Remove temporary files of killed programs from folders that the caller has locked."""
-    for folder in folders:
-        if folder.is_dir():
-            remove_leftovers(folder)
