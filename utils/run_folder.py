@@ -107,12 +107,13 @@ class RunFolder:
     def open(self, *, force: bool = False) -> Self:
         """Return the run in the folder if its inputs are the same, else this run, which `start` begins.
 
-        The caller has locked the folder. Nothing is changed, except that contents which a killed run had set aside are
-        put back.
+        The caller has locked the folder. Only what a killed run has left is changed: temporary files are removed, and
+        contents that were set aside are put back.
 
         Raises:
             InputError: the folder holds results of other inputs, or anything else.
         """
+        remove_leftovers(self.folder)
         put_back(self.folder, self.journal)
         earlier, record = None, read_record(self.folder)
         if record is not None and record["kind"] == self.kind:
@@ -146,7 +147,6 @@ class RunFolder:
 
     def start(self, count: int = 0) -> None:
         """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
-        remove_leftovers(self.folder)
         if self.replaces:
             set_aside(self.folder)
         self.entries = self.entries[:count]
