@@ -135,14 +135,17 @@ class RunFolder:
             set_aside(self.folder)
         self.entries = self.entries[:count]
         self.made_by = self.made_by or describe_program()
-        self.save()
-        lines = "".join(f"{json.dumps(entry)}\n" for entry in self.entries)
-        write_text(self.folder / self.journal, lines)
+        self.write(self.folder)
 
-    def save(self) -> None:
-        """Write the record; raise `InputError` if it cannot be written."""
+    def save(self, folder: Path | None = None) -> None:
+        """Write the record; raise `InputError` if it cannot be written. ``folder``: see `write`."""
         record = {"kind": self.kind, "version": VERSION, **self.record()}
-        write_json(self.folder / RECORD, record, indent=1)
+        write_json((folder or self.folder) / RECORD, record, indent=1)
+
+    def write(self, folder: Path) -> None:
+        """Write the record and the journal into a folder, from which they may be moved to that of the run."""
+        self.save(folder)
+        write_text(folder / self.journal, "".join(f"{json.dumps(entry)}\n" for entry in self.entries))
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line for a complete entry, whose files exist; replaced contents are removed."""
@@ -160,9 +163,9 @@ class RunFolder:
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
-        owned = {RECORD, self.journal, LOCK_SUFFIX, *self.owned, *SYSTEM_FILES}
-        if earlier is not None:
-            owned |= earlier.list_written()
+        owned = {LOCK_SUFFIX, *SYSTEM_FILES}
+        if earlier is not None:  # a run writes its record first
+            owned |= {RECORD, self.journal, *self.owned, *earlier.list_written()}
         for path in sorted(self.folder.iterdir()) if self.folder.exists() else ():
             if path.name not in owned and ".part" not in path.suffixes:
                 yield f"{path.name}, which aotlab did not write"
