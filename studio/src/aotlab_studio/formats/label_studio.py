@@ -90,9 +90,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 
 
-LABEL_STUDIO = sdk.MaskWriter(
-    "label_studio.json", "Label Studio, predictions", _write, side_files=("label_studio_config.xml",)
-)
+LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)
 
 
 def _find_image(data: dict[str, Any]) -> str:

@@ -73,4 +73,4 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 
-MOTS = sdk.MaskWriter("mots.txt", "MOTS", _write, side_files=("mots_classes.json",))
+MOTS = sdk.MaskWriter("mots.txt", "MOTS", _write)

@@ -116,6 +116,4 @@ def _read_names(path: Path) -> dict[int, str]:
     return {int(class_id): str(name) for class_id, name in listed if name != f"unused {class_id}"}
 
 
-YOLO = sdk.MaskWriter(
-    "yolo", "YOLO segmentation, with images", _write, images=True, files=("images/*.*", "labels/*.txt", "data.yaml")
-)
+YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

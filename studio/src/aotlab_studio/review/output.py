@@ -31,8 +31,7 @@ class ReviewFile(sdk.Output):
         scores: known scores by frame and object id. Other frames are measured.
     """
 
-    file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
-    description = "where objects are lost, and frames to check"
+    file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
 
     def __init__(self, path: Path, context: sdk.OutputContext, *, scores: Mapping[int, dict[int, Score]] = {}) -> None:
         super().__init__(path, context)
@@ -45,15 +44,15 @@ class ReviewFile(sdk.Output):
         self._review = VideoReview()
 
     def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
-        prediction, labels = tracked.prediction, tracked.labels
+        labels = tracked.labels
         if tracked.index not in self._scores:
-            signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
+            signals = self._signals.update(tracked.index, labels, tracked.frame, tracked.ids)
             self._scores[tracked.index] = measure_scores(
-                labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
+                labels, tracked.ids, tracked.confidence, tracked.disagreement, signals
             )
         self._drawn[tracked.index] = tracked.annotated_ids
-        self._cuts += [tracked.index] * prediction.cut
-        confidence = min(prediction.confidence.values(), default=1.0)
+        self._cuts += [tracked.index] * tracked.cut
+        confidence = min(tracked.confidence.values(), default=1.0)
         image, key = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
         self._thumbnails[key] = image
         if key == "last" and confidence < self._lowest_confidence:

@@ -145,19 +145,20 @@ def move_entries(
 ) -> None:
     """Move all files and folders of ``source`` to ``folder``, those named ``first`` and ``last`` in this order.
 
-    Files that they replace, and those named in ``removed``, are moved to ``source``. The call can be repeated after a
-    kill. Raises `InputError` if a file cannot be moved.
+    Folders that they replace, and entries named in ``removed``, are moved to ``source``. The call can be repeated after
+    a kill. Raises `InputError` if a file cannot be moved.
     """
     old = source / OLD
     old.mkdir(exist_ok=True)
-    names = sorted({*os.listdir(source)} - {OLD}, key=lambda name: (name == last) - (name == first))
-    moves = []
-    for name in names:
-        moves += [(folder / name, old / name), (source / name, folder / name)]
-    moves[2 * (first in names) : 0] = [(folder / name, old / name) for name in removed]
+    names, moves = {*os.listdir(source)} - {OLD}, []
+    for name in sorted(names.union(removed), key=lambda name: ((name == last) - (name == first), name)):
+        if name not in names or (source / name).is_dir() or (folder / name).is_dir():
+            moves.append((folder / name, old / name))
+        if name in names:
+            moves.append((source / name, folder / name))
     for path, target in moves:
         try:
             if os.path.lexists(path):
-                path.rename(target)
+                path.replace(target)
         except OSError as error:
             raise InputError(f"{path}: cannot be moved ({error.strerror}); close programs that use it") from error
