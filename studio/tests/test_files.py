@@ -17,7 +17,7 @@ from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def move_until_killed(source, target, renames):
-    kill_at_call("pathlib.Path.rename", renames + 1)
+    kill_at_call("pathlib.Path.replace", renames + 1)
     move_entries(source, target)
 
 
@@ -50,15 +50,15 @@ def test_killed_replacement_is_finished_by_the_next_call(folders, renames, moved
 
 
 def test_failed_replacement_is_finished_by_the_next_call(folders, monkeypatch):
-    (made, out), rename = folders, Path.rename
+    (made, out), replace = folders, Path.replace
 
     def fail(path, target):
         if path == made / "b":
             raise OSError(errno.EACCES, "in use")
-        return rename(path, target)
+        return replace(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", fail)
+        patch.setattr(Path, "replace", fail)
         with pytest.raises(InputError, match=r"made/b: cannot be moved \(in use\); close programs that use it"):
             move_entries(made, out)
     move_entries(made, out)

@@ -181,7 +181,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
 
 def test_overlay_shows_names(session, document):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, document.frames.read(0), describe_masks(document.snapshot, 0), 0)
+    tracked = describe_masks(document.frames, document.snapshot, 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 

@@ -67,12 +67,12 @@ def test_changed_video_needs_same_video(folder, session, reopen):
     reopen(folder)
 
 
-def test_fingerprint_changes_with_any_image(folder):
-    before, image = internal.compute_fingerprint(folder), folder / "00011.png"
+def test_digest_changes_with_any_image(folder):
+    before, image = internal.digest_video(folder), folder / "00011.png"
     content = bytearray(image.read_bytes())
     content[len(content) // 2] ^= 1
     image.write_bytes(content)
-    after = internal.compute_fingerprint(folder)
+    after = internal.digest_video(folder)
     assert after["bytes"] == before["bytes"]
     assert after != before
 

@@ -122,6 +122,8 @@ def export_masks(
 def _move_output(output: sdk.Output, folder: Path) -> list[str]:
     """Move the files of an output from its own folder to ``folder``; return their names, the main one first."""
     staging, main = output.path.parent, output.path.name
+    if not staging.exists():  # nothing to write
+        return []
     names = sorted(os.listdir(staging), key=lambda name: (name != main, name))
     for name in names:
         (staging / name).replace(folder / name)
