@@ -20,9 +20,8 @@ from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.internal import digest_video
-from aotlab.sdk import ObjectClasses, Results
 from aotlab.media.video_writer import VideoWriter
-from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
+from aotlab.sdk import ObjectClasses, Results, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
@@ -89,7 +88,7 @@ def test_converted_images_have_the_names_of_their_files(tmp_path, form):
 
 
 def convert_until_killed(line, renames):
-    kill_at_call("pathlib.Path.rename", renames)
+    kill_at_call("pathlib.Path.replace", renames)
     main(line)
 
 

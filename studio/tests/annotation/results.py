@@ -20,14 +20,14 @@ from tests.drawn_clips import segment_by_color
 from tests.processes import wait_until
 
 
-def store_results(folder, video, masks, **values):
-    """Write results with masks by frame index, of a video whose content is unknown."""
+def store_results(folder, video, labels, **values):
+    """Write results of a video whose content is unknown, given object ids by frame index."""
     values = {"inputs": {"video": {"name": video.stem}}, "name": folder.name, "video": str(video), **values}
     results = Results(folder=folder, **values)
     results.start()
-    for index, labels in masks.items():
-        confidence = dict.fromkeys(results.objects or np.setdiff1d(labels, 0).tolist(), 1.0)
-        results.append(TrackedFrame(index, f"{index:05d}", np.zeros((*labels.shape, 3)), labels, confidence))
+    for index, ids in labels.items():
+        confidence = dict.fromkeys(results.objects or np.setdiff1d(ids, 0).tolist(), 1.0)
+        results.append(TrackedFrame(index, f"{index:05d}", np.zeros((*ids.shape, 3)), ids, confidence))
     results.status = values.get("status", "done")
     results.save()
 

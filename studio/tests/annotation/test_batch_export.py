@@ -108,8 +108,9 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         running.append(threading.get_ident())
         time.sleep(0.05)  # others would begin meanwhile
         assert running == [threading.get_ident()]
-        export_masks(*args, **options)
+        exported = export_masks(*args, **options)
         running.clear()
+        return exported
 
     monkeypatch.setattr("aotlab_studio.batch.export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:

@@ -116,7 +116,7 @@ def test_list_reads_only_changed_records(results, batch, monkeypatch):
 
 
 def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, begin_request):
-    change_record(results / "a", written=[], status="failed", error="no mask")
+    change_record(results / "a", entries=[], status="failed", error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     with batch.use("a", "Ann", is_page=True) as session:

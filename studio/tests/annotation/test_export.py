@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.internal import format_coco
-from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes

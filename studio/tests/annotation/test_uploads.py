@@ -170,10 +170,10 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
 @pytest.mark.parametrize(("with_record", "class_name"), [(True, "fish"), (False, "")])
 @pytest.mark.parametrize("prefix", ["clip/", ""])
 def test_archive_of_results_is_loaded(document, tmp_path, with_record, class_name, prefix):
-    store_results(tmp_path, Path("clip"), {0: truth(0)}, classes=ObjectClasses({1: "fish"}))
+    store_results(tmp_path / "out", Path("clip"), {0: truth(0)}, classes=ObjectClasses({1: "fish"}))
     files = {"review.json": b"{}", "scores.json": b"{}"}
-    for path in tmp_path.glob("*/*.png" if not with_record else "**/*.*"):
-        files[path.relative_to(tmp_path).as_posix()] = path.read_bytes()
+    for name in ("masks/00000.png", *(("results.json", "frames.jsonl") if with_record else ())):
+        files[name] = (tmp_path / "out" / name).read_bytes()
     archive = zip_files({f"{prefix}{name}": content for name, content in files.items()})
     assert load_upload(document, 0, archive).frames == [0]
     assert document.snapshot.objects[1].class_name == class_name

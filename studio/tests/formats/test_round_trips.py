@@ -1,8 +1,6 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
 from dataclasses import replace
-from fractions import Fraction
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np

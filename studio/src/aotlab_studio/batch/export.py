@@ -123,9 +123,9 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames)
-            written = {name for names in exported.outputs.values() for name in names}
-            record.removed = sorted({internal.SOFT, internal.STATE_FILE, *find_roots(replaced)} - written - {internal.RECORD, clip.results.journal})
             _correct_results(clip.results, snapshot, exported, classes).write(staging)
+            removed = {internal.SOFT, internal.STATE_FILE, *find_roots(replaced)}
+            record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
 
 

@@ -135,9 +135,7 @@ def _restore_results(document: Document, results: sdk.Results) -> None:
                 _store_results(document, results, layer_id)
 
 
-def _store_results(
-    document: Document, results: sdk.Results, layer_id: int
-) -> tuple[sdk.Annotations, sdk.Annotations]:
+def _store_results(document: Document, results: sdk.Results, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store the masks of all tracked frames as a layer; return these masks, and those that tracking began with."""
     video = sdk.VideoInfo.from_source(document.frames.source)
     results.require_same_video(document.frames.path)

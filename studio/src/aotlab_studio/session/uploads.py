@@ -227,11 +227,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or its folder of masks."""
     errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, IndexError)  # of an empty name
     with sdk.reading("masks", "pack it again", *errors), zipfile.ZipFile(BytesIO(content)) as archive:
-        members = [
-            item
-            for item in archive.infolist()
-            if not (item.is_dir() or WITHOUT_MASKS.search(item.filename))
-        ]
+        members = [item for item in archive.infolist() if not (item.is_dir() or WITHOUT_MASKS.search(item.filename))]
         if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")

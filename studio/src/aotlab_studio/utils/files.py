@@ -140,9 +140,7 @@ def recover_export(folder: Path, record_name: str) -> None:
     shutil.rmtree(complete, ignore_errors=True)
 
 
-def move_entries(
-    source: Path, folder: Path, *, removed: Iterable[str] = (), first: str = "", last: str = ""
-) -> None:
+def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), first: str = "", last: str = "") -> None:
     """Move all files and folders of ``source`` to ``folder``, those named ``first`` and ``last`` in this order.
 
     Folders that they replace, and entries named in ``removed``, are moved to ``source``. The call can be repeated after
