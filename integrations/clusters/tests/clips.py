@@ -6,10 +6,10 @@ from pathlib import Path
 
 import PIL.Image
 
-from aotlab import Job, JobOptions, write_mask
+from aotlab import Job, RunOptions, write_mask
 from aotlab.engine.export.synthetic_clip import draw_clip
 
-OPTIONS = JobOptions(write=("masks", "coco"))
+OPTIONS = RunOptions(write=("masks", "coco"))
 
 
 def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
