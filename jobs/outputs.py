@@ -339,6 +339,8 @@ class Outputs:
         self.results.outputs[name] = entries[::-1]
 
     def _require_own(self, entry: str) -> None:
+        if self.results.replaces:  # all contents, before the first frame is stored
+            return
         if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
             raise output_exists_error(self.results.folder, f"{entry}, which aotlab did not write")
 
