@@ -2,15 +2,20 @@
 
 import json
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, internal, open_frames, read_mask, sdk
+from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
+from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.internal import locked
+from aotlab.jobs.batch import Batch as JobList
 from aotlab.jobs.job_list import find_masks_beside
+from aotlab.jobs.outputs import render
+from aotlab.jobs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
@@ -26,6 +31,8 @@ from studio.tests.annotation.results import change_record, merge, open_clip, sto
 from studio.tests.annotation.sessions import draw, open_session, wait_for
 from studio.tests.annotation.trackers import TruthTracker
 from tests import read_files
+from tests.marks import slow
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.fixture
@@ -362,3 +369,101 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
         assert main([str(batch), *outputs]) == 0
         assert "left out: b (open), c (open)\n" in capsys.readouterr().out
         assert soft.read_bytes() != before
+
+
+def test_export_makes_complete_results(batch):
+    folder = batch / "a"
+    entries = Results.read(folder).entries
+    entries[3]["cut"] = True
+    (folder / "soft").mkdir()
+    (folder / "soft" / "00000.png").touch()
+    (folder / "state.pt").touch()
+    change_record(folder, entries=entries, soft=True, status="failed", error="stopped")
+    with closing(open_clip(folder)) as session:
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        editing.change_object(session.document, 1, class_name="cat")
+        session.set_status("corrected", outdated="proceed")
+    assert main([str(batch), "--write", "mots"]) == 0
+    results = Results.read(folder)
+    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
+    assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
+    assert not (folder / "soft").exists()
+    assert not (folder / "state.pt").exists()
+    assert results.outputs.keys() == {"coco", "mots", "review"}
+    assert results.outputs["mots"] == ["mots.txt", "mots_classes.json"]
+    assert {path.name for path in folder.iterdir()} == {
+        "masks", "results.json", "frames.jsonl", "export.json", *results.list_written(),
+    }  # fmt: skip
+    assert [entry["index"] for entry in results.entries if entry.get("cut")] == [3]
+    drawn = results.entries[4]
+    assert (drawn["name"], drawn["annotated"], drawn["confidence"]) == ("00004", [1], {"1": 1.0})
+    tracked = [*results.read_frames(open_frames(results.video))]
+    assert (tracked[4].labels[28, 44], tracked[4].time) == (1, Fraction(4, 24))
+
+
+def test_outputs_of_corrected_results_are_rendered(batch):
+    correct(batch)
+    assert main([str(batch)]) == 0
+    results, video = Results.read(batch / "a"), open_frames(batch.parent / "clips" / "a")
+    render(results, video, ["objects"], progress=False)
+    with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
+        assert image.getpixel((44, 28)) == 255
+    with pytest.raises(InputError, match="mattes: needs soft edges, which these results do not have"):
+        render(results, video, ["mattes"], progress=False)
+
+
+def test_job_list_keeps_corrected_results(batch):
+    correct(batch)
+    assert main([str(batch)]) == 0
+    internal.write_json(batch / "results.json", {"kind": "list", "version": 1, "inputs": {"list": "jobs"}})
+    write_mask(batch.parent / "other.png", truth(1))
+    job = Job("a", batch.parent / "clips" / "a", batch.parent / "other.png")
+    (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), name="jobs", force=True).plan()
+    assert (outcome.status, outcome.frames) == ("corrected", LENGTH)
+
+
+def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
+    video = draw_folder(tmp_path / "videos" / "a")
+    with closing(open_session(video)) as session:
+        draw(session, 0, 1, 2)
+        session.document.set_status("accepted", "")
+    inputs = []
+    for _ in range(2):
+        assert main([str(video.parent), "--write", "masks"]) == 0
+        (video.with_name("a.masks") / "export.json").touch()
+        job, loader = Job("a", video, video.with_name("a.masks")), TrackerLoader(TrackerOptions())
+        inputs.append(prepare(job, tmp_path / "out", loader, RunOptions()).inputs["masks"])
+        records = json.loads((video.with_name("a.masks") / "export.json").read_text())
+        internal.write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
+    assert inputs[0] == inputs[1]
+
+
+def export_until_killed(batch, number):
+    kill_at_call("pathlib.Path.replace", number)
+    main([str(batch)])
+
+
+@pytest.mark.parametrize("number", [6, 7, 10, *slow(1, 8, 9, 11, 12, 13, 14)])
+def test_killed_export_is_finished_and_keeps_its_status(batch, number):
+    correct(batch)
+    assert not survives_in_subprocess(export_until_killed, batch, number)
+    assert Results.read(batch / "a") is not None
+    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+    with closing(open_clip(batch / "a")) as session:
+        assert session.describe().status == "corrected"
+        assert session.describe().problems == []
+    assert main([str(batch)]) == 0
+    results = Results.read(batch / "a")
+    assert (results.corrected, results.list_missing()) == (True, [])
+    assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
+    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+
+
+def test_status_survives_an_export_of_fewer_frames(batch):
+    with closing(open_clip(batch / "a")) as session:
+        editing.clear_tracking(session.document, 9)
+        session.set_status("corrected", outdated="proceed")
+    for _ in range(2):
+        assert main([str(batch)]) == 0
+        assert len(Results.read(batch / "a").entries) == 9
+        assert Document.read(batch / "a.aotlab").status.value == "corrected"

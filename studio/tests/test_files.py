@@ -65,6 +65,23 @@ def test_failed_replacement_is_finished_by_the_next_call(folders, monkeypatch):
     assert read_texts(out.glob("[ab]/mask.png")) == ["new", "new"]
 
 
+def test_file_is_replaced_in_one_step_and_first(tmp_path, monkeypatch):
+    made, out = tmp_path / "made", tmp_path / "out"
+    for folder, text in ((made, "new"), (out, "old")):
+        folder.mkdir()
+        for name in ("a.json", "results.json", "z.json"):
+            (folder / name).write_text(text)
+    replace, seen = Path.replace, []
+
+    def note(path, target):
+        replace(path, target)
+        seen.append([file.read_text() for file in sorted(out.iterdir())])
+
+    monkeypatch.setattr(Path, "replace", note)
+    move_entries(made, out, removed=["z.json"], first="results.json", last="a.json")
+    assert seen == [["old", "new", "old"], ["old", "new", "new"], ["new", "new", "new"]]
+
+
 class Killed(BaseException):
     """Stands for a kill."""
 

@@ -46,5 +46,5 @@ def read_results(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name[0] != "." and path.suffix != ".killed"
+        if path.is_file() and path.name[0] != "." and path.name != "results.json" and path.suffix != ".killed"
     }

@@ -170,7 +170,7 @@ def test_kill_between_operations_leaves_no_incomplete_results(tmp_path, monkeypa
         results, found = download(tmp_path / f"complete {number}")
         assert (results.status, found, {*results.list_written()}) == ("done", new, {"mots"})
     assert statuses == ["done"] + ["unfinished"] * (len(statuses) - 1)
-    assert len(statuses) == 7  # two records, two removed files, three others
+    assert len(statuses) == 8  # two records, two removed files, four others
 
 
 def test_corrected_results_at_url_are_not_replaced(tmp_path):
@@ -249,6 +249,13 @@ def test_bad_input_is_returned_as_error(jobs):
     job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
     result = run_job(job, "memory://base/results/missing")
     assert result.error == "memory://no/video.mp4: no such file; check the address"
+
+
+def test_error_names_the_url_of_an_input(jobs):
+    fsspec.filesystem("memory").pipe_file("/base/inputs/broken.mp4", b"no video")
+    result = run_job(Job("a", "memory://base/inputs/broken.mp4", jobs[0].masks), "memory://base/results/broken")
+    assert result.error.startswith("memory://base/inputs/broken.mp4: ")
+    assert "/tmp" not in result.error
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "srt", "udp"])

@@ -91,7 +91,7 @@ def export_masks(
     indices = range(first, last + 1) if any(name in VIDEO_OUTPUTS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
-    class_ids = snapshot.state.classes if classes is None else classes
+    class_ids = {**(snapshot.state.classes if classes is None else classes)}
     context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {

@@ -83,13 +83,13 @@ def read_export(folder: Path, record_name: str) -> ExportRecord:
 
 def describe_files(paths: Iterable[Path]) -> tuple[tuple[int, ...], ...]:
     """Return the state of files, to notice changes; empty for a missing one."""
-    states = []
+    states: list[tuple[int, ...]] = []
     for path in paths:
-        with suppress(OSError):
+        try:
             status = path.stat()
             states.append((status.st_mtime_ns, status.st_size, status.st_ino))
-            continue
-        states.append(())
+        except OSError:
+            states.append(())
     return tuple(states)
 
 
