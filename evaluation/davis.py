@@ -2,7 +2,7 @@
 
 Objects are ids 1 to K, where K is the largest id of the first annotation; in a user's folder, the ids in that
 annotation. The first and, except in VISOR, the last annotated frame are not scored. Void pixels of an annotation (255
-in 8 bits) are background. For DAVIS 2016 all ids are merged into one.
+in 8 bits) are background. For DAVIS 2016 all ids are merged into one, and gray values of soft masks are refused.
 Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
@@ -16,7 +16,7 @@ from aotlab.evaluation.metrics import Measure, measure_region_and_contour
 from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
 
 
@@ -36,7 +36,7 @@ def plan_sequence(
         refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
         measure: scores of an object on a frame.
     """
-    ordered = order_names(sequence.annotations)
+    ordered = natural_sort(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: no annotated frame between the first and the last, which are not scored")
     first = read_mask(ordered[0])
@@ -83,20 +83,26 @@ def score_labels(
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
+    >>> scores = score_labels(annotations, prediction)
+    >>> scores.mean, scores.J, scores.F  # J&F, J and F from 0 to 1
+
     Args:
         annotations: T arrays of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: no object, different numbers or sizes of arrays, fewer than three, or a predicted id that is not
-            scored.
+        InputError: no object, different numbers or sizes of arrays, fewer than three, an array that is not H×W, or a
+            predicted id that is not scored.
     """
     count = len(annotations)
     require(
         2 < count == len(prediction),
         f"{len(prediction)} predictions, {count} annotations: give equally many, 3 or more",
     )
+    for name, arrays in (("annotation", annotations[:-1]), ("prediction", prediction[1:-1])):
+        for shape in map(np.shape, arrays):
+            require(len(shape) == 2, f"{name} of shape {shape}: expected object ids H×W on each frame; drop other axes")
     ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)

@@ -13,7 +13,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none, select_rows
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.utils.files import require_none_missing
 
 COLUMNS = ("J&F", "J", "F", "V")
@@ -24,7 +24,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     annotations = {path.stem: path for path in sequence.annotations}
     items = [item for item in sequence.objects if item.num_frames > 2]
     counted_stems = [frozenset(item.frames[1 : item.num_frames - 1]) for item in items]
-    stems = order_names(frozenset[str]().union(*counted_stems))
+    stems = natural_sort(frozenset[str]().union(*counted_stems))
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
     require_none_missing(missing, "the metadata lists these annotations")
     objects = [

@@ -34,6 +34,12 @@ class SequenceResults(RunFolder):
         """Return the values of the record."""
         return {**super().record(), "sequences": self.sequences}
 
+    @classmethod
+    def check_entry(cls, entry: dict[str, Any]) -> None:
+        """Raise an error if the line of a sequence does not name it."""
+        if not isinstance(entry["sequence"], str):
+            raise ValueError(f"a line with sequence {entry['sequence']!r:.40}")
+
     def list_written(self) -> set[str]:
         """Return the names of the folders of sequences."""
         return {*self.sequences}
@@ -46,6 +52,7 @@ class SequenceResults(RunFolder):
                 if (self.folder / name).exists() and not results.replaces:
                     raise output_exists_error(self.folder, f"{name}, which aotlab did not write")
             results.sequences = sorted({*results.sequences} | new)
+            results.save()
         return results
 
 

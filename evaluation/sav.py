@@ -16,7 +16,7 @@ from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contou
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import read_mask
-from aotlab.media.matching import list_image_files, order_names
+from aotlab.media.matching import list_image_files, natural_sort
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         has_pixels = {path.stem: bool(read_mask(path).any()) for path in files}
         if any(has_pixels.values()):
             present[object_id] = has_pixels
-    stems = order_names({stem for frames in present.values() for stem in frames})
+    stems = natural_sort({stem for frames in present.values() for stem in frames})
     return ScoringPlan(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),

@@ -17,9 +17,11 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
+from aotlab.media.matching import MAX_NAMES
 from aotlab.media.results import Results
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def find_rules(videos: Sequence[Video]) -> Rules:
 
 def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
-    folder = result.resolve()
+    folder = result if result.name not in ("", "..") else result.resolve()
     masks, record = find_masks_folder(folder), Results.read(folder)
     if record is not None and record.problem:
         raise InputError(f"{result}: results of an unfinished run ({record.problem}); run the track command again")
@@ -94,7 +96,9 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
             require_readable([video])
             plan = RULES[video.rules].plan(video)
             if plan.objects and plan.frames:
-                require_predictions(plan, find_masks_folder(results / video.name))
+                folder = find_masks_folder(results / video.name)
+                require_predictions(plan, folder)
+                _warn_about_unmatched_files(video, folder)
                 plans.append(plan)
             else:
                 log.warning("%s: no object has a frame that is scored", video.name)
@@ -116,6 +120,24 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
                     ids = ", ".join(map(str, sorted(scores.unknown_ids)))
                     log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
     return report
+
+
+def _warn_about_unmatched_files(video: Video, folder: Path) -> None:
+    """Log PNGs that match no frame, as they may be numbered from 1; they are not scored, as in the public evaluators.
+
+    If only the annotated frames are known, others may have a PNG unless an annotated frame has none.
+    """
+    folders = [folder, *(folder / item.name for item in video.object_folders.values())]
+    files = [path for part in folders for path in list_masks(part)]
+    stems = dict.fromkeys(path.stem for path in (*video.frames, *video.annotations))
+    unmatched = list(dict.fromkeys(path.name for path in files if path.stem not in stems))
+    num_missing = len({*video.written_stems} - {path.stem for path in files})
+    if unmatched and (num_missing or video.frames != video.annotations):
+        log.warning(
+            "%s: ignored %s without a frame (%s); frames without a file: %d; name files by frames, such as %s.png",
+            folder, format_count(len(unmatched), "file"), join_truncated(unmatched, MAX_NAMES), num_missing,
+            next(iter(stems)),
+        )  # fmt: skip
 
 
 @contextmanager

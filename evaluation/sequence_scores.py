@@ -13,10 +13,13 @@ import numpy as np
 
 from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
 from aotlab.media.images import require_image_size
-from aotlab.media.masks import is_void, read_mask
-from aotlab.utils.errors import InputError
+from aotlab.media.masks import is_soft, is_void, read_mask
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_none_missing
 
+SOFT_MASK = (
+    "gray values, like a soft mask; threshold it at half, for example with magick mask.png -threshold 50% mask.png"
+)
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
@@ -74,6 +77,7 @@ class LabelScorer:
         require_image_size(prediction, annotation.shape, name, "its annotation")
         size = (annotation.shape[0], annotation.shape[1])
         if self.merge_ids:
+            require(not is_soft(prediction), f"{name}: {SOFT_MASK}")
             is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
@@ -102,16 +106,35 @@ class ScoringPlan:
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """J, F and further values of every object in every scored frame; NaN if a frame does not count for an object."""
+    """J, F and further values of every object in every scored frame, from 0 to 1."""
 
     values: np.ndarray
-    """M×K×N float64."""
+    """M×K×N float64; NaN if a frame does not count for an object."""
     objects: tuple[ScoredObject, ...]
     """Object of each row."""
     frames: tuple[str, ...] = ()
     """Stem of each column; "" for a missing frame that counts as 0."""
     unknown_ids: frozenset[int] = frozenset()
     """Predicted ids that are not objects of the sequence and were ignored."""
+
+    @property
+    def J(self) -> float:  # noqa: N802
+        """Mean J of the objects, from 0 to 1."""
+        return self._mean(0)
+
+    @property
+    def F(self) -> float:  # noqa: N802
+        """Mean F of the objects, from 0 to 1; F_dot by the rules of MOSE v2."""
+        return self._mean(1)
+
+    @property
+    def mean(self) -> float:
+        """J&F, the mean of J and F, from 0 to 1."""
+        return (self.J + self.F) / 2
+
+    def _mean(self, metric: int) -> float:
+        """Return the mean over the objects of their means over frames."""
+        return float(np.nanmean(self.values[metric], axis=1).mean())
 
     @property
     def region(self) -> np.ndarray:

@@ -18,16 +18,16 @@ from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.jobs.run import Action, find_action, run
 from aotlab.jobs.shards import Shard
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
-from aotlab.utils.files import SYSTEM_FILES, atomic_path, make_folder, prefix_errors, reading, write_json
+from aotlab.utils.files import SYSTEM_FILES, atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.run_folder import RECORD, VERSION, describe_changes, describe_program, read_record
+from aotlab.utils.run_folder import RECORD, describe_program, read_record, write_record
 from aotlab.utils.signals import StopFlag
-from aotlab.utils.text import format_count, strip_credentials
+from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,6 @@ class Batch:
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is added to the outputs.
-        name: name of the list; the folder of another list is refused.
         force: replace results of other inputs or settings.
     """
 
@@ -70,10 +69,9 @@ class Batch:
         tracker: TrackerOptions,
         options: RunOptions,
         *,
-        name: str = "",
         force: bool = False,
     ) -> None:
-        self._jobs, self._output, self._tracker, self._name, self._force = jobs, output, tracker, name, force
+        self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._loader = TrackerLoader(tracker)
@@ -124,9 +122,9 @@ class Batch:
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         with lock():
-            self._require_own_folder()
-            record = {"kind": KIND, "version": VERSION, "inputs": {"list": self._name}, "made_by": describe_program()}
-            write_json(self._output / RECORD, record, indent=1)
+            earlier = self._require_own_folder()
+            videos = sorted({*earlier, *(job.name for job in self._jobs)})
+            write_record(self._output, KIND, {"videos": videos, "made_by": describe_program()})
         log.info("%s, results in %s", format_count(len(jobs), "video"), self._output)
         # before hours of tracking other videos
         for job in jobs:
@@ -145,8 +143,7 @@ class Batch:
 
     def _find_corrected(self, job: Job) -> Results | None:
         """Return the corrected results of a job, with the path of a moved video; warn about other classes."""
-        with reading(self._output / job.name, "check its permissions, or choose another folder"):
-            results = Results.read(self._output / job.name)
+        results = Results.read(self._output / job.name)
         if results is None or not results.corrected:
             return None
         video = job.video_address
@@ -220,17 +217,24 @@ class Batch:
                 Results(folder=folder, inputs={}, name=job.name, video=job.video_address).record_failure(problem)
         return Outcome(job, "failed", error=problem)
 
-    def _require_own_folder(self) -> None:
-        """Raise `InputError` if the folder belongs to another list or program, or to the inputs of a job."""
+    def _require_own_folder(self) -> list[str]:
+        """Return the names of the videos of earlier runs.
+
+        Raises:
+            InputError: the folder belongs to another list, which has none of these videos, to another program, or to
+                the inputs of a job.
+        """
         output, record = self._output, read_record(self._output)
         if record is not None and record["kind"] != KIND:
             raise output_exists_error(output, f"results of a {record['kind']}")
         if record is None:
-            others = {path.name for path in output.iterdir()} - {LOCK_SUFFIX, *SYSTEM_FILES}
+            names = {job.name for job in self._jobs}  # whose folders are checked one by one
+            others = {path.name for path in output.iterdir()} - {LOCK_SUFFIX, *SYSTEM_FILES, *names}
             if others:
                 raise output_exists_error(output, f"{min(others)}, which aotlab did not write")
-        elif changes := describe_changes(record["inputs"], {"list": self._name}):
-            raise output_exists_error(output, f"results of another list ({changes})")
+        earlier: list[str] = record["videos"] if record else []
+        if earlier and {*earlier}.isdisjoint(job.name for job in self._jobs):
+            raise output_exists_error(output, f"results of another list ({join_truncated(earlier, 3)})")
         read_class_ids(output / CLASSES)
         folders: dict[str, str] = {}
         for job in self._jobs:
@@ -242,11 +246,12 @@ class Batch:
                     raise InputError(
                         f"{job.name}: {path} belongs to the results of {', '.join(owners)}; copy it elsewhere"
                     )
+        return earlier
 
 
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that hold the results of a video, in natural order."""
-    return [output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))]
+    return [output / name for name in natural_sort(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))]
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
@@ -270,8 +275,8 @@ def _summarize(folder: Path, outcome: Outcome | None) -> Sequence[object]:
     with suppress(InputError, OSError):
         results = Results.read(folder)
     if results is not None and results.status != "unfinished":
-        error = outcome.error if outcome is not None and outcome.error else results.error
-        status = "failed" if outcome is not None and outcome.status == "failed" else results.status
+        is_failed = outcome is not None and outcome.status == "failed"
+        status, error = ("failed", outcome.error) if is_failed and outcome else (results.status, results.error)
         return status, len(results.entries), error or "", results.video
     if outcome is not None and outcome.status == "failed":
         return "failed", 0, outcome.error, outcome.job.video_address

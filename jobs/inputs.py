@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
-from aotlab.media.matching import list_end_numbers
+from aotlab.media.matching import trailing_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
@@ -93,7 +93,7 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
     names = info.frame_names or ("",)
-    numbers = list_end_numbers(names)
+    numbers = trailing_numbers(names)
     if len({*numbers}) < len(names):
         raise InputError(
             f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"

@@ -17,7 +17,7 @@ from typing import Any
 
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.location import locate_video
-from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, order_names
+from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
@@ -26,6 +26,8 @@ from aotlab.utils.text import format_count, join_truncated, shorten, strip_crede
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""
+INVALID_PATH = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
+"""Characters that no path has: NUL, and surrogates that do not stand for an undecodable byte."""
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -44,7 +46,7 @@ def read_jobs(path: Path) -> list[Job]:
                     jobs.append(_read_job(row, line, path.parent))
             except InputError as error:
                 errors[number] = error
-    _require_different_names(jobs, str(path))
+    _require_different_names(jobs, f"{path}: ", "set the column name of a list")
     if errors:
         first, *others = errors
         listed = f"; also invalid: line {join_truncated(others)}" if others else ""
@@ -61,13 +63,13 @@ def read_jobs(path: Path) -> list[Job]:
 
 def list_videos(folder: Path) -> list[Path]:
     """Return the video files, TIFF stacks and folders of images in a folder, in natural order, without masks."""
-    return order_names(path for path in folder.iterdir() if _is_video(path))
+    return natural_sort(path for path in folder.iterdir() if _is_video(path))
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
     jobs = [*map(_make_job, videos)]
-    _require_different_names(jobs, "VIDEO")
+    _require_different_names(jobs, "", "use a list with a column name")
     return jobs
 
 
@@ -143,6 +145,8 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
         values["levels"] = str(values["levels"])  # JSON may hold a list
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
+    for path in (video, *(mask.value for mask in job.masks)):
+        require(not INVALID_PATH.search(path), f"{ascii(path)[:80]}: has characters that no path has; remove them")
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 
@@ -166,13 +170,11 @@ COLUMNS = {
 """Columns of a list, with the field of `Job` that each sets."""
 
 
-def _require_different_names(jobs: Sequence[Job], subject: str) -> None:
+def _require_different_names(jobs: Sequence[Job], prefix: str, remedy: str) -> None:
     """Check that names differ, ignoring case and the form of accents, as some file systems do."""
     counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
     for name, count in counts.most_common(1):
-        require(
-            count == 1, f"{subject}: {count} jobs are named {name} (case is ignored); set the column name of a list"
-        )
+        require(count == 1, f"{prefix}{count} videos are named {name} (case is ignored); {remedy}")
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:

@@ -22,7 +22,7 @@ from aotlab.media.results import MASKS, NO_SOFT, SOFT_MAX, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require
-from aotlab.utils.files import atomic_path, remove, temporary_name, writing
+from aotlab.utils.files import atomic_path, make_folder, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
 
@@ -285,7 +285,7 @@ class Outputs:
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
-        for output in classes.values():
+        for output in classes.values() if not results.replaces else ():
             self._require_own(output.file_name)
         self._outputs = {
             name: output(results.folder / temporary_name(Path(name)) / output.file_name, context)
@@ -295,6 +295,7 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
         for output in self._outputs.values():
+            make_folder(output.path.parent)
             output.write(tracked.name, tracked)
 
     def finish(self) -> Exception | None:
@@ -326,7 +327,8 @@ class Outputs:
     def _move(self, name: str, output: Output) -> None:
         """Move the files of a complete output into the results, the main one last."""
         staging, folder = output.path.parent, self.results.folder
-        if not output.path.exists():  # nothing to write, such as a movie without frames
+        if not output.path.exists():  # it had nothing to write
+            shutil.rmtree(staging)
             return
         entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
         for entry in entries:
@@ -339,8 +341,6 @@ class Outputs:
         self.results.outputs[name] = entries[::-1]
 
     def _require_own(self, entry: str) -> None:
-        if self.results.replaces:  # all contents, before the first frame is stored
-            return
         if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
             raise output_exists_error(self.results.folder, f"{entry}, which aotlab did not write")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import logging
 import os
-import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import MAX_ID, Annotations, ObjectClasses, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.digests import digest_file, digest_values
@@ -74,11 +74,9 @@ class PreparedRun:
 
     def new_results(self) -> Results:
         """Return the results of this run before its first frame."""
-        masks = self.masks
         return Results(
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=[*self.mask_files],
             video=self.job.video_address, objects=self.objects,
-            classes=ObjectClasses(masks.class_names, masks.class_ids(), masks.attribute_table()),
             first_frame=self.frames.first, last_frame=self.frames.last, soft=self.options.stores_soft,
         )  # fmt: skip
 
@@ -239,7 +237,9 @@ def _describe_video(source: FrameSource, frames: FrameSelection, address: str, *
     else:
         video["address"] = address
     inputs: dict[str, Any] = {"video": video, "frames": {"first": frames.first, "last": frames.last}}
-    return inputs if repeatable else {**inputs, "recording": secrets.token_hex(8)}
+    if not repeatable:
+        inputs["recording"] = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return inputs
 
 
 def group_removals(

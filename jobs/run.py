@@ -26,13 +26,14 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt
-from aotlab.media.regions import Annotations
+from aotlab.media.regions import Annotations, ObjectClasses
 from aotlab.media.results import (
     MASKS,
     PROMPT_MASKS,
     STATE_FILE,
     Results,
     TrackedFrame,
+    has_content,
     quantize_probabilities,
     remove_state,
 )
@@ -189,12 +190,17 @@ def track(
 
 
 def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
-    """Return what a run would do with its folder; raise `InputError` if it would be refused."""
+    """Return what a run would do with its folder, after all its checks; the model is loaded unless results are reused.
+
+    Raises:
+        InputError: as `run`.
+    """
     with locked_output(prepared.folder):
         results = prepared.new_results().open(force=force)
         if results.status == "done":
             list_missing_outputs(results, prepared.options)
             return "reuse"
+        prepared.loader.load(prepared.job.overrides)
         return "resume" if results.entries and (prepared.folder / STATE_FILE).is_file() else "track"
 
 
@@ -220,20 +226,17 @@ def run(
             if moved:
                 results.save()
             return _reuse(results, prepared)
-        if class_file is not None:  # names without an id in the masks may have any
-            names = {name: prepared.masks.classes.get(name) for name in new.classes.class_ids}
-            results.classes = replace(new.classes, class_ids=merge_class_ids(class_file, names))
         results.status, results.error = "unfinished", None
         with nullcontext(stop) if stop else stop_flag() as flag:
             try:
-                return _Tracking(prepared, results).run(flag)
+                return _Tracking(prepared, results, class_file).run(flag)
             finally:
                 results.close()
 
 
 def list_missing_outputs(results: Results, options: RunOptions) -> list[str]:
     """Return the names of the outputs that finished results lack; raise `InputError` if they lack what these need."""
-    missing = [name for name, output in options.outputs.items() if not (results.folder / output.file_name).exists()]
+    missing = [name for name, output in options.outputs.items() if not has_content(results.folder / output.file_name)]
     require_soft(results, missing)
     return missing
 
@@ -259,7 +262,7 @@ def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
 class _Tracking:
     """One pass over the frames of a run: some are restored from the store, the others tracked and stored."""
 
-    def __init__(self, prepared: PreparedRun, results: Results) -> None:
+    def __init__(self, prepared: PreparedRun, results: Results, class_file: Path | None) -> None:
         """Load the tracker, with its state if the run resumes, and prepare the outputs."""
         from aotlab.engine.tracking.directions import TimedTracker
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
@@ -274,6 +277,7 @@ class _Tracking:
         self.masks = prepared.masks
         if prepared.prompts:
             self.masks = add_prompt_masks(prepared, open_segmenter(prepared.job.segmenter, self.tracker))
+        results.classes = make_classes(self.masks, class_file)
         context = OutputContext(prepared.source, results.classes, prepared.frames.number)
         self.outputs = Outputs(prepared.options.outputs, results, context)
         self.frames = 0
@@ -472,6 +476,14 @@ def add_prompt_masks(prepared: PreparedRun, segmenter: PromptSegmenter) -> Annot
         require_pixels(labels, prompts)
         masks.add_mask(index, labels)
     return masks
+
+
+def make_classes(masks: Annotations, class_file: Path | None) -> ObjectClasses:
+    """Return the classes of the objects in masks, with the class ids of ``class_file``, see `merge_class_ids`."""
+    class_ids = masks.class_ids()
+    if class_file is not None:  # names without an id in the masks may have any
+        class_ids = merge_class_ids(class_file, {name: masks.classes.get(name) for name in class_ids})
+    return ObjectClasses(masks.class_names, class_ids, masks.attribute_table())
 
 
 def restore_tracker(tracker: Tracker, results: Results) -> int:

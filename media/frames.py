@@ -1,5 +1,7 @@
 """Sources of frames: their interface, folders of images and TIFF stacks."""
 
+from __future__ import annotations
+
 import os
 import re
 from abc import ABC, abstractmethod
@@ -9,6 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import SupportsIndex, overload
 
 import numpy as np
 from PIL import Image
@@ -41,7 +44,8 @@ class AudioTrack:
 class FrameSource(ABC):
     """Frames in order; each iteration starts at the first one and keeps one frame in memory.
 
-    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
+    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read. Stored frames
+    have a ``len()``, indices and slices, as lists do; streams raise `TypeError`.
     """
 
     path: Path | None = None
@@ -93,6 +97,60 @@ class FrameSource(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames."""
+
+    def __len__(self) -> int:
+        """Return the number of frames that can be read. Raises `TypeError` for a stream."""
+        if self.length is None:
+            raise TypeError(
+                f"{self.name}: a stream has no length, indices or slices; iterate over it or save it to a file"
+            )
+        return self.length
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> FrameSlice: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> np.ndarray | FrameSlice:
+        """Return a frame as `read`, or the frames of a slice; negative indices count from the end.
+
+        Raises `IndexError` without such a frame, and `TypeError` for a stream.
+        """
+        is_first = self.path is not None and index == 0  # then the frames of a video need not be counted
+        return FrameSlice(self, range(1 if is_first else len(self)))[index]
+
+
+@dataclass(frozen=True)
+class FrameSlice:
+    """Frames of a slice of a source, read when they are used."""
+
+    source: FrameSource
+    indices: range
+    """Their indices in the source."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> FrameSlice: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> np.ndarray | FrameSlice:
+        """Return a frame, or the frames of a slice. Raises `IndexError` without such a frame."""
+        if isinstance(index, slice):
+            return FrameSlice(self.source, self.indices[index])
+        try:
+            number = self.indices[index]
+        except IndexError:
+            raise IndexError(f"{self.source.name}: index {index} is out of range for {len(self)} frames") from None
+        return self.source.read(number)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames."""
+        return map(self.source.read, self.indices)
 
 
 class ImageFrames(FrameSource):

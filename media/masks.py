@@ -8,6 +8,7 @@ from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.regions import MAX_ID
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -78,18 +79,21 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     """Write H×W object ids as a palette PNG, or as a 16-bit gray PNG if an id is above 255.
 
     Args:
+        path: file that ends in .png.
         labels: in uint16, 255 is an object, as in `read_mask`; in other types it is void.
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        ValueError: not H×W, or an id is not a whole number from 0 to `MAX_ID`.
-        InputError: the file cannot be written.
+        InputError: not H×W, an id is not a whole number from 0 to `MAX_ID`, the file does not end in .png or cannot be
+            written.
     """
     path, labels = Path(path), np.asarray(labels)
+    is_png = path.suffix.lower() == ".png"
+    require(is_png, f"{path}: masks are PNG files, as lossy formats change object ids; give a name that ends in .png")
     with np.errstate(invalid="ignore"):  # NaN and infinity
-        ids = labels.astype(np.uint16)
+        ids = labels.astype(np.uint16) if labels.dtype.kind in "biuf" else np.empty(0)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
-        raise ValueError(
+        raise InputError(
             f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
             f"{labels.shape}; threshold probabilities, or renumber the objects"
         )
@@ -125,6 +129,12 @@ def is_blurred(labels: np.ndarray) -> bool:
     rows = (labels == padded[1:-1, :-2]) | (labels == padded[1:-1, 2:])
     columns = (labels == padded[:-2, 1:-1]) | (labels == padded[2:, 1:-1])
     return bool((rows & columns)[others].mean() < BLUR_EDGE_FRACTION)
+
+
+def is_soft(labels: np.ndarray) -> bool:
+    """Return whether ids (H×W) look like the gray values of a soft mask of one object, from 0 to 255."""
+    has_white_and_gray = labels.dtype == np.uint8 and (labels == VOID).any() and ((labels > 0) & (labels < VOID)).any()
+    return bool(has_white_and_gray) or is_blurred(labels)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -32,7 +32,7 @@ Name = TypeVar("Name", str, Path)
 def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Return the files of a folder with one of these suffixes, in natural order; hidden files are skipped."""
     visible = (path for path in folder.iterdir() if path.name[0] != ".")
-    return order_names(path for path in visible if path.suffix.lower() in suffixes)
+    return natural_sort(path for path in visible if path.suffix.lower() in suffixes)
 
 
 def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -41,7 +41,7 @@ def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
     return [path for path in list_image_files(folder, suffixes) if not path.name.endswith(endings)]
 
 
-def order_names(names: Iterable[Name]) -> list[Name]:
+def natural_sort(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
 
     def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
@@ -65,7 +65,7 @@ def image_stem(name: str | Path) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def list_end_numbers(stems: Iterable[str]) -> list[int]:
+def trailing_numbers(stems: Iterable[str]) -> list[int]:
     """Return the numbers at the end of the names that have one."""
     return [int(ending[0]) for ending in map(END_NUMBER.search, stems) if ending]
 
@@ -152,14 +152,14 @@ def _explain_missing(
 
 def _find_numbers(stems: Sequence[str], length: int | None) -> list[int]:
     """Return the frame numbers of images of a video whose frames have no names."""
-    numbers = list_end_numbers(stems)
+    numbers = trailing_numbers(stems)
     prefixes = {END_NUMBER.sub("", stem) for stem in stems}
     # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
     are_numbered = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if len(set(numbers)) == len(stems) and are_numbered:
         return numbers
     if len(stems) == 1 or len(stems) == length:
-        order = order_names(stems)
+        order = natural_sort(stems)
         return [order.index(stem) for stem in stems]
     raise InputError(
         f"its images {_shorten(stems)} do not end in different frame numbers; give the folder of frames as the video, "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.media.masks import PALETTE, palette_index
+from aotlab.utils.errors import InputError
 
 FILL_OPACITY = 0.45
 HALO_OPACITY = 0.65
@@ -25,9 +26,12 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Args:
         frame: H×W×3 uint8 RGB, not modified.
         labels: H×W object ids, 0 is background.
+
+    Raises:
+        InputError: other shapes or types, or negative ids.
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
-        raise ValueError(
+        raise InputError(
             "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
             f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
         )

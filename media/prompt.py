@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aotlab.media.regions import MAX_ID
 from aotlab.media.value_syntax import parse_frame_object
@@ -28,15 +28,16 @@ Box = tuple[float, float, float, float]
 
 MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
+FRACTIONS = "{}: not in pixels; multiply fractions of the image by its width and height"
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image probably means two corners."""
+"""A box with a larger share of its width or height outside the image is refused if it would fit as two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 """Left, top, width and height, or two opposite corners."""
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(eq=False, init=False)
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame.
 
@@ -44,6 +45,7 @@ class Prompt:
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
+    >>> Prompt.from_corners(100, 60, 150, 100)
     """
 
     points: tuple[Point, ...]
@@ -51,7 +53,7 @@ class Prompt:
     labels: tuple[int, ...]
     """1 for a positive, 0 for a negative point (default: all are positive)."""
     box: Box | None
-    """Box around the object: left, top, width, height (not two corners, as in SAM 2)."""
+    """Box around the object: left, top, width, height; `from_corners` takes two corners, as SAM 2 does."""
     scribble: tuple[Point, ...]
     """Points (x, y) of a stroke on the object."""
     mask: np.ndarray | None
@@ -70,16 +72,22 @@ class Prompt:
     ) -> None:
         if mask is not None:
             mask = _to_array(mask, lambda array: ((array >= 0) & (array <= 1)).all(), MASK_VALUES)
-        set_field = partial(object.__setattr__, self)  # the class is frozen
-        set_field("points", _to_points(points))
-        set_field("labels", _to_labels(labels, len(self.points)))
-        set_field("box", None if box is None else _to_box(box))
-        set_field("scribble", _to_points(scribble))
-        set_field("mask", mask)
-        set_field("exclude", None if exclude is None else np.asarray(exclude, bool))
+        self.points = _to_points(points)
+        self.labels = _to_labels(labels, len(self.points))
+        self.box = None if box is None else _to_box(box)
+        self.scribble = _to_points(scribble)
+        self.mask = mask
+        self.exclude = None if exclude is None else np.asarray(exclude, bool)
         has_object = 1 in self.labels or self.scribble or self.box or (mask is not None and mask.any())
-        remedy = "give a box, a mask that is not empty, or a point on the object; not-point only excludes pixels"
+        remedy = "give a box, a mask that is not empty, or a point on the object; a negative point only excludes pixels"
         require(has_object, f"prompt: nothing on the object; {remedy}")
+
+    @classmethod
+    def from_corners(cls, x1: float, y1: float, x2: float, y2: float) -> Prompt:
+        """Return the prompt of a box with two opposite corners (x1, y1) and (x2, y2), in pixels."""
+        corners = x1, y1, x2, y2
+        message = f"corners {shorten(corners)}: expected x1, y1, x2 and y2 in pixels"
+        return cls(box=_corners_to_box(_to_array(corners, lambda array: array.shape == (4,), message).tolist()))
 
     @property
     def positive_points(self) -> list[Point]:
@@ -100,7 +108,7 @@ class Prompt:
         A warning, which begins with ``subject``, is logged if much of the box lies outside.
 
         Raises:
-            InputError: points, the box or a mask do not fit the frame.
+            InputError: points, the box or a mask do not fit the frame, or the box fits only as two corners.
         """
         frame_height, frame_width = size
         for x, y in (*self.points, *self.scribble):
@@ -119,6 +127,11 @@ class Prompt:
         if (left, top, right, bottom) == (x, y, x + width, y + height):
             return self
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
+            if 0 <= x <= width - 2 and 0 <= y <= height - 2 and width <= frame_width and height <= frame_height:
+                raise InputError(
+                    f"{text}: extends beyond the image of {frame_width}×{frame_height}, so it is probably two corners; "
+                    f"give left, top, width and height, here {x:g},{y:g},{width - x:g},{height - y:g}"
+                )
             log.warning(
                 "%s%s of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, width, height",
                 subject, text, object_id, frame_width, frame_height,
@@ -182,6 +195,12 @@ def group_prompts(
     return grouped
 
 
+def are_fractions(values: ArrayLike) -> bool:
+    """Return whether coordinates are fractions of the image instead of pixels: all in 0 to 1, and not all whole."""
+    array = np.asarray(values)
+    return bool(((array >= 0) & (array <= 1)).all() and (array % 1).any())
+
+
 def find_box(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
     (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]].astype(float) for axis in (1, 0))
@@ -194,6 +213,7 @@ def _to_points(values: object) -> tuple[Point, ...]:
         "give a box as Prompt(box=...)"
     )
     array = _to_array(values, lambda array: not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
+    require(not are_fractions(array), FRACTIONS.format(f"points {shorten(values)}"))
     return tuple((x, y) for x, y in array.reshape(-1, 2).astype(float).tolist())
 
 
@@ -207,9 +227,17 @@ def _to_labels(values: object, count: int) -> tuple[int, ...]:
 
 def _to_box(values: object) -> Box:
     message = f"box {shorten(values)}: expected left, top, width and height in pixels, at least 2 each"
-    array = _to_array(values, lambda array: array.shape == (4,) and array[2:].min() >= 2, message)
+    array = _to_array(values, lambda array: array.shape == (4,), message)
+    require(not are_fractions(array), FRACTIONS.format(f"box {shorten(values)}"))
     left, top, width, height = array.astype(float).tolist()
+    require(min(width, height) >= 2, message)
     return left, top, width, height
+
+
+def _corners_to_box(corners: Sequence[float]) -> Box:
+    """Return the box with two opposite corners x1, y1, x2 and y2."""
+    (left, right), (top, bottom) = sorted(corners[::2]), sorted(corners[1::2])
+    return left, top, right - left, bottom - top
 
 
 def _to_array(values: Any, fits: Callable[[np.ndarray], bool | np.bool_], message: str) -> np.ndarray:
@@ -236,12 +264,7 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
             f"{example} or 40:2={example}"
         )
     values = tuple(float(value) for value in match.groups() if value is not None)
-    require(
-        not all(0 <= number <= 1 for number in values) or not any(number % 1 for number in values),
-        f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height",
-    )
-    if ":" in numbers:  # two corners, in any order
-        left, right = sorted(values[::2])
-        top, bottom = sorted(values[1::2])
-        values = (left, top, right - left, bottom - top)
+    require(not are_fractions(values), FRACTIONS.format(f"{kind} {text}"))
+    if ":" in numbers:
+        values = _corners_to_box(values)
     return FramePrompt(frame, object_id, values)

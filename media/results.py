@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import Self
 
-from aotlab.media.regions import ObjectClasses
+from aotlab.media.regions import MAX_ID, ObjectClasses
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error, require
-from aotlab.utils.files import atomic_path, remove
+from aotlab.utils.files import atomic_path, is_file_name, remove
 from aotlab.utils.run_folder import RunFolder, read_record
+from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
@@ -127,14 +129,22 @@ class Results(RunFolder):
     @classmethod
     def parse(cls, content: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of the class that a record holds."""
-        values = super().parse(content)
-        names, attributes = values["classes"]["class_names"], values["classes"]["attributes"]
-        values["classes"] = ObjectClasses(  # keys of JSON are texts
-            {int(key): name for key, name in names.items()},
-            values["classes"]["class_ids"],
+        names, ids, attributes = (content["classes"][name] for name in ("class_names", "class_ids", "attributes"))
+        classes = ObjectClasses(  # keys of JSON are texts
+            {int(key): name for key, name in names.items()}, ids,
             {int(key): {int(frame): item for frame, item in table.items()} for key, table in attributes.items()},
-        )
-        return values
+        )  # fmt: skip
+        return {**content, "classes": classes}
+
+    @classmethod
+    def check_entry(cls, entry: dict[str, Any]) -> None:
+        """Raise an error if the line of a frame does not have the values of `describe_frame`."""
+        Fraction(entry["time"])
+        confidence = {**entry["confidence"], **entry.get("disagreement", {})}
+        ids = [*map(int, confidence), *entry.get("annotated", ())]
+        valid = type(entry["index"]) is int and is_file_name(entry["name"])
+        if not (valid and all(0 < key <= MAX_ID for key in ids) and all(0 <= x <= 1 for x in confidence.values())):
+            raise ValueError(f"a line with {shorten(json.dumps(entry), 60)}")
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -207,6 +217,12 @@ class Results(RunFolder):
         video = self.inputs.get("video", {})
         return video if "sha256" in video else {}
 
+    @property
+    def levels(self) -> str | None:
+        """Levels of the video, as in `Job.levels`."""
+        levels = self.inputs.get("levels")
+        return levels if isinstance(levels, str | None) else ",".join(f"{value:g}" for value in levels)
+
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""
         return self.folder / MASKS / f"{name}.png"
@@ -219,7 +235,7 @@ class Results(RunFolder):
         """Return the names of frames without a mask, or without stored soft edges; a killed program empties files."""
         paths = [self.mask_path, *([self.soft_path] if self.soft else [])]
         names = [entry["name"] for entry in self.entries]
-        return [name for name in names if not all(_has_content(path(name)) for path in paths)]
+        return [name for name in names if not all(has_content(path(name)) for path in paths)]
 
     def start(self, count: int = 0) -> None:
         """Write the record, before the first frame; keep the first ``count`` frames, and remove the files of others."""
@@ -298,7 +314,7 @@ class Results(RunFolder):
             raise InputError(
                 f"has a mask of frame {outside[0]}, which was not tracked; remove it, or run the track command again"
             )
-        if missing := self.list_missing():
+        if (self.folder / MASKS).exists() and (missing := self.list_missing()):
             present = f"{len(tracked) - len(missing)} of {len(tracked)}"
             raise InputError(f"has masks of {present} tracked frames; run the track command again")
 
@@ -361,7 +377,8 @@ def remove_state(folder: Path) -> None:
     remove(folder / STATE_FILE)
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
+    """Return whether a file exists and is not empty, as a killed program may leave it."""
     with suppress(OSError):
         return path.stat().st_size > 0
     return False

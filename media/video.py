@@ -36,6 +36,9 @@ def open_frames(
 ) -> FrameSource:
     """Open a source of frames and read the first one.
 
+    >>> frames = open_frames("video.mp4")
+    >>> first, last, others = frames[0], frames[-1], frames[1:-1]  # H×W×3 uint8 RGB
+
     Args:
         source: a video file, a folder of images, a TIFF stack, a URL (``rtsp://``, ``http://``, ``file://``, ...),
             a camera (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.

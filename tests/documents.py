@@ -84,7 +84,7 @@ def check_options(words):
     if command.startswith("-"):
         return
     found = main.get_command(Context(main), command)
-    if not {"-h", "--help"} & set(arguments):
+    if not {"-h", "--help", "help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
             for kind, name, value in (
                 (Checkpoint, "read", Path),

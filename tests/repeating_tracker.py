@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from aotlab.configs.schema import Config
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.masks import resize_labels
 
@@ -17,7 +18,8 @@ class RepeatingTracker:
     """
 
     device = torch.device("cpu")
-    config = SimpleNamespace(confidence_temperature=1.0)
+    config = Config()
+    checkpoint_digest = "none"
     model = SimpleNamespace(prompts=object())
     segmenter = None
 

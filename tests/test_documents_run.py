@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import textwrap
 from contextlib import closing
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from click import Context
 
-from aotlab import Prediction
+from aotlab import InputError, Prediction
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
 from aotlab.media.video import open_frames
@@ -224,6 +225,22 @@ def test_supervision_recipe_runs():
     assert detections.xyxy.tolist() == [[2, 1, 4, 2], [5, 3, 5, 3]]
     assert detections.mask.sum((1, 2)).tolist() == [6, 1]
     assert detections.confidence.tolist() == [prediction.confidence[7], prediction.confidence[9]]
+
+
+def test_camera_recipe_raises_the_error_of_its_camera(monkeypatch):
+    def read_camera(_):
+        yield from np.zeros((3, 48, 64, 3), np.uint8)
+        raise InputError("camera 0: interrupted")
+
+    tracker = Mock()
+    tracker.from_pretrained().step.return_value.labels = np.zeros((48, 64), np.uint8)
+    monkeypatch.setattr("aotlab.Tracker", tracker)
+    monkeypatch.setattr("aotlab.open_frames", read_camera)
+    blocks = split_blocks(ROOT / "docs" / "howto" / "sources.md", "python")
+    (recipe,) = (text for _, _, text in blocks if "deque" in text)
+    with pytest.raises(InputError, match="camera 0: interrupted"):
+        exec(recipe, {})
+    assert tracker.from_pretrained().step.call_count > 1
 
 
 def list_commands():

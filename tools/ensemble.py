@@ -55,7 +55,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
     with locked_output(output), progress_bar(len(names), unit="sequence") as bar:
         voted = voted.open(force=force)
         finished = {entry["sequence"]: entry["frames"] for entry in voted.entries}
-        voted.start(len(voted.entries))
+        if voted.is_new:
+            voted.start()
         for name in names:
             try:
                 if name not in finished:

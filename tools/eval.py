@@ -9,11 +9,13 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
+from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
@@ -42,6 +44,37 @@ if TYPE_CHECKING:
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Models to run, and how their predictions are averaged: the parameters of `load_tracker`."""
+
+    models: list[WeightedModel]
+    overrides: tuple[str, ...]
+    device: str
+    flip: bool
+    scales: tuple[float, ...]
+    feedback: str | None
+    """Prediction that each branch stores: own or fused; None: nothing is averaged."""
+
+
+def make_model_options(
+    checkpoint: tuple[Path, ...], config: tuple[str, ...], weights: tuple[float, ...], overrides: tuple[str, ...],
+    device: str, flip: bool, scales: tuple[float, ...], feedback: str | None, print_config: bool,
+) -> ModelOptions:  # fmt: skip
+    """Return the models of a command line; print their settings and exit for ``--print-config``."""
+    models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
+    if print_config:
+        from aotlab.networks.weights.checkpoints import read_settings
+
+        settings = [read_settings(path, config=name, overrides=overrides) for path, name, _ in models]
+        raise Exit(print_settings(*settings))
+    if len(models) > 1 or flip or scales != (1.0,):
+        feedback = feedback or "own"
+    elif feedback:
+        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
+    return ModelOptions(models, overrides, device, flip, scales, feedback)
 
 
 def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[WeightedModel]:
@@ -114,31 +147,16 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     config_option(multiple=True),
     device,
     print_config,
+    name="models",
+    into=make_model_options,
 )
-def main(
-    overrides: tuple[str, ...], *,
-    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool, all_frames: bool,
-    output: Path | None, force: bool,
-    flip: bool, scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
-    checkpoint: tuple[Path, ...], config: tuple[str, ...], device: str, print_config: bool,
-) -> int:  # fmt: skip
-    models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
-    averaging = len(models) > 1 or flip or scales != (1.0,)
-    if print_config:
-        from aotlab.networks.weights.checkpoints import read_settings
-
-        return print_settings(*(read_settings(path, config=name, overrides=overrides) for path, name, _ in models))
-    if not dataset:
+def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | None, force: bool) -> int:
+    if not benchmark.dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
-    if averaging:
-        feedback = feedback or "own"
-    elif feedback:
-        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
-    benchmark = BenchmarkOptions(dataset, root, split, sequence, new_objects)
-    output = output or Path("results", dataset)
+    output = output or Path("results", benchmark.dataset)
     require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
-    videos = benchmark.open_videos(all_frames=all_frames)
+    videos = benchmark.open_videos()
     require_writable(output)
     from aotlab.engine.benchmark.ensemble import load_tracker
     from aotlab.engine.benchmark.evaluator import evaluate
@@ -146,10 +164,10 @@ def main(
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
-    with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(models.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
-        tracker, model = load_tracker(models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback)
-        inputs = {**benchmark.describe(all_frames=all_frames), **model}
+        tracker, model = load_tracker(**vars(replace(models, device=str(world.device))))
+        inputs = {**benchmark.describe(), **model}
         result = evaluate(tracker, videos, output, inputs=inputs, force=force, stop=stop, world=world)
         if result.stopped:
             progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"

@@ -8,10 +8,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from click import UsageError
+from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, option_group
@@ -27,105 +30,164 @@ from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, n
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.numbers import Range
 
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Model to export."""
+
+    checkpoint: Path | None
+    """None: random weights."""
+    config: str | None
+    overrides: tuple[str, ...]
+    exported: Config
+    """Settings of the export."""
+
+
+def make_model_options(
+    checkpoint: Path | None, config: str | None, overrides: tuple[str, ...], print_config: bool
+) -> ModelOptions:
+    """Return the model of a command line; print the settings of its export and exit for ``--print-config``."""
+    from aotlab.engine.export.export import resolve_export_config
+    from aotlab.networks.weights.checkpoints import read_settings
+
+    path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
+    exported = resolve_export_config(read_settings(path, config=config, overrides=overrides))
+    if print_config:
+        raise Exit(print_settings(exported))
+    return ModelOptions(path, config, overrides, exported)
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """Content and precision of the graphs."""
+
+    size: tuple[int, int]
+    """Width and height of the frames."""
+    half: bool
+    precision: str
+    calibrate: tuple[Path, Path] | None
+    """Folders of frames and masks; they are also a clip for verification."""
+    quantize_encoder: bool
+    fused: bool
+    no_prompts: bool
+
+    def __post_init__(self) -> None:
+        if self.is_int8 and not self.calibrate:
+            raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
+        if self.quantize_encoder and not self.is_int8:
+            raise UsageError("--quantize-encoder: only with --precision int8")
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether large operators are quantized."""
+        return self.precision == "int8"
+
+
+@dataclass(frozen=True)
+class VerificationOptions:
+    """Comparison of the graphs with PyTorch."""
+
+    verify: bool
+    provider: str | None
+    max_loss: float | None
+
+    def __post_init__(self) -> None:
+        for name, value in (("--max-loss", self.max_loss), ("--provider", self.provider)):
+            if value is not None and not self.verify:
+                raise UsageError(f"{name}: only with --verify")
+
 
 @command("aotlab export")
 @settings
-@option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)")
-@flag("--half", "store weights in float16, half the size; the graphs compute in float32")
-@option(
-    "--precision",
-    type=Choice(("float32", "int8")),
-    default="float32",
-    help="int8: quantize large convolutions and matrix multiplications; needs --calibrate",
+@option_group(
+    "graphs",
+    option("--size", type=Size, default=(854, 480), help="WIDTHxHEIGHT of the frames (default: 854x480)"),
+    flag("--half", "store weights in float16, half the size; the graphs compute in float32"),
+    option(
+        "--precision",
+        type=Choice(("float32", "int8")),
+        default="float32",
+        help="int8: quantize large convolutions and matrix multiplications; needs --calibrate",
+    ),
+    option(
+        "--calibrate",
+        metavar="FRAMES MASKS",
+        nargs=2,
+        type=ExistingFolder,
+        help="folders of a clip that resembles your videos, to calibrate int8 and for --verify",
+    ),
+    flag(
+        "--quantize-encoder", "int8 for the encoder too: faster, but less accurate on objects unlike those of the clip"
+    ),
+    flag(
+        "--fused", "use onnxruntime's attention operator, which needs half the memory on CPUs; other runtimes lack it"
+    ),
+    flag("--no-prompts", "leave out the prompt network"),
+    name="graphs",
+    into=GraphOptions,
 )
-@option(
-    "--calibrate",
-    metavar="FRAMES MASKS",
-    nargs=2,
-    type=ExistingFolder,
-    help="folders of a clip that resembles your videos, to calibrate int8 and for --verify",
+@option_group(
+    "verification",
+    flag(
+        "--verify",
+        "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
+    ),
+    option("--provider", metavar="NAME", help="execution provider for --verify, such as cuda (default: cpu)"),
+    option(
+        "--max-loss",
+        type=number_type(Range(0, 100)),
+        help="maximum drop of J in points for --verify (default for int8: 1)",
+    ),
+    name="verification",
+    into=VerificationOptions,
 )
-@flag("--quantize-encoder", "int8 for the encoder too: faster, but less accurate on objects unlike those of the clip")
-@option(
-    "--max-loss", type=number_type(Range(0, 100)), help="maximum drop of J in points for --verify (default for int8: 1)"
-)
-@flag(
-    "--fused",
-    "use onnxruntime's attention operator, which needs half the memory on CPUs; other runtimes lack it",
-)
-@flag("--no-prompts", "leave out the prompt network")
-@flag(
-    "--verify",
-    "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
-)
-@option("--provider", metavar="NAME", help="execution provider for --verify, such as cuda (default: cpu)")
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
-@option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
+@option_group(
+    "model", checkpoint_option(untrained=True), config_option(), print_config, name="model", into=make_model_options
+)
 def main(
-    overrides: tuple[str, ...],
-    *,
-    size: tuple[int, int],
-    half: bool,
-    fused: bool,
-    precision: str,
-    calibrate: tuple[Path, Path] | None,
-    quantize_encoder: bool,
-    max_loss: float | None,
-    no_prompts: bool,
-    verify: bool,
-    provider: str | None,
-    output: Path | None,
-    force: bool,
-    checkpoint: Path | None,
-    config: str | None,
-    print_config: bool,
+    model: ModelOptions, *, graphs: GraphOptions, verification: VerificationOptions, output: Path | None, force: bool
 ) -> int:
     from aotlab.engine.export.clip import CALIBRATION_FRAMES, read_clip
-    from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
+    from aotlab.engine.export.export import ExportOptions, export_model
     from aotlab.engine.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
-    from aotlab.networks.weights.checkpoints import build_or_load, read_settings
+    from aotlab.networks.weights.checkpoints import build_or_load
 
-    path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
-    export_config = resolve_export_config(read_settings(path, config=config, overrides=overrides))
-    if print_config:
-        return print_settings(export_config)
     if output is None:
         raise UsageError("--output: missing; give a folder")
-    is_int8 = precision == "int8"
-    if is_int8 and not calibrate:
-        raise UsageError("--precision int8: needs --calibrate FRAMES MASKS")
-    if quantize_encoder and not is_int8:
-        raise UsageError("--quantize-encoder: only with --precision int8")
+    calibrate, is_int8, verify = graphs.calibrate, graphs.is_int8, verification.verify
     if calibrate and not (is_int8 or verify):
         raise UsageError("--calibrate: only with --precision int8 or --verify")
-    for name, value in (("--max-loss", max_loss), ("--provider", provider)):
-        if value is not None and not verify:
-            raise UsageError(f"{name}: only with --verify")
-    require_packages((provider or "cpu") if verify else None, calibrate=is_int8)
+    provider = verification.provider or "cpu"
+    require_packages(provider if verify else None, calibrate=is_int8)
 
-    clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, size[::-1]) if calibrate else []
-    verified_clip = select_clip(clip, size[::-1]) if verify else []
-    model, model_config = build_or_load(path, config=config, overrides=overrides)
+    width, height = graphs.size
+    frame_size = height, width
+    clip = read_clip(*calibrate, CALIBRATION_FRAMES + VERIFIED_FRAMES, frame_size) if calibrate else []
+    verified_clip = select_clip(clip, frame_size) if verify else []
+    network, config = build_or_load(model.checkpoint, config=model.config, overrides=model.overrides)
 
     def check(folder: Path) -> None:
-        agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider or "cpu")
+        agreement = verify_export(network, model.exported, folder, clip=verified_clip, provider=provider)
         print(agreement)
-        require_agreement(agreement, half=half, max_loss=1.0 if is_int8 and max_loss is None else max_loss)
+        max_loss = verification.max_loss
+        require_agreement(agreement, half=graphs.half, max_loss=1.0 if is_int8 and max_loss is None else max_loss)
 
     options = ExportOptions(
-        half=half,
-        prompts=not no_prompts,
+        half=graphs.half,
+        prompts=not graphs.no_prompts,
         calibration=clip if is_int8 else (),
-        fused=fused or is_int8,
-        quantize_encoder=quantize_encoder,
+        fused=graphs.fused or is_int8,
+        quantize_encoder=graphs.quantize_encoder,
     )
-    export_model(
-        model, model_config, output, options, frame_size=size[::-1], force=force, check=check if verify else None
-    )
+    export_model(network, config, output, options, frame_size=frame_size, force=force, check=check if verify else None)
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
-        f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
-        f"up to {export_config.memory.frames} frames in long-term memory"
+        f"{output}: {config.name} as ONNX graphs of {megabytes:.1f} MB for {width}x{height}, "
+        f"up to {model.exported.memory.frames} frames in long-term memory"
     )
     return 0
 

@@ -8,8 +8,8 @@ import click
 from click import UsageError
 
 from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
-from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import force_file, prompt_options
+from aotlab.tools.cli.command import command, option_group, require_new_output
+from aotlab.tools.cli.options import PromptOptions, force_file, prompt_options, segmenter_option
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.files import atomic_path, sibling_path
 
@@ -20,24 +20,14 @@ from aotlab.utils.files import atomic_path, sibling_path
 )
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
-@prompt_options(frames=False)
+@option_group("prompts", *prompt_options(frames=False), segmenter_option(), name="prompts", into=PromptOptions)
 @option(
     "--output",
     type=File,
     help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
 @force_file
-def main(
-    source: Path,
-    *,
-    frame: int,
-    boxes: tuple[str, ...],
-    points: tuple[str, ...],
-    not_points: tuple[str, ...],
-    segmenter: tuple[Path, Path] | None,
-    output: Path | None,
-    force: bool,
-) -> int:
+def main(source: Path, *, frame: int, prompts: PromptOptions, output: Path | None, force: bool) -> int:
     suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING
     output = output or sibling_path(source, suffix)
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
@@ -56,18 +46,18 @@ def main(
     from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
+    by_frame = group_prompts(prompts.boxes, prompts.points, prompts.not_points, first_frame=frame)
     if [*by_frame] != [frame]:
         raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
-    prompts = by_frame[frame]
+    by_id = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)
-    labels = load_segmenter(segmenter)(image, prompts)
-    require_pixels(labels, prompts)
-    write_mask(output, labels, max_id=max(prompts))
+    labels = load_segmenter(prompts.segmenter)(image, by_id)
+    require_pixels(labels, by_id)
+    write_mask(output, labels, max_id=max(by_id))
     with atomic_path(overlay) as temporary:
         Image.fromarray(draw_ids(draw_overlay(image, labels), labels)).save(temporary, quality=90)
-    counts = ", ".join(f"object {object_id} {(labels == object_id).sum()} pixels" for object_id in prompts)
+    counts = ", ".join(f"object {object_id} {(labels == object_id).sum()} pixels" for object_id in by_id)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
-from aotlab.tools.cli.command import command, require_new_output
+from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_modules
@@ -31,6 +32,27 @@ if TYPE_CHECKING:
     from aotlab.evaluation.sequence_scores import SequenceScores
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Files to write, and number of objects to list."""
+
+    json_file: Path | None
+    worst: int
+    draw_folder: Path | None
+    force: bool
+
+    def __post_init__(self) -> None:
+        if self.draw_folder is not None and not self.worst:
+            raise UsageError("--draw-worst: needs the number of objects; give --worst N")
+        require_new_output(self.json_file, ".json", force=self.force)
+        require_new_output(self.draw_folder, force=self.force)
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Write the content of `scores.json` if there is a path."""
+        if self.json_file is not None:
+            write_json(self.json_file, content, indent=2)
 
 
 def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video]) -> dict[str, Any]:
@@ -137,12 +159,6 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     return {**table, "fps": None, "failures": report.failures}
 
 
-def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write the content of `scores.json` if there is a path."""
-    if path is not None:
-        write_json(path, content, indent=2)
-
-
 @command("aotlab score")
 @click.argument(
     "results",
@@ -155,40 +171,43 @@ def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
 @benchmark_options(DATASETS)
-@option("--json", "json_file", type=File, help="write the scores as JSON")
 @option(
     "--workers",
     type=PositiveInt,
     default=os.cpu_count() or 1,
     help="processes that score sequences (default: one per core)",
 )
-@option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: 0)")
-@option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
-@force_file
+@option_group(
+    "output",
+    option("--json", "json_file", type=File, help="write the scores as JSON"),
+    option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: 0)"),
+    option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder"),
+    force_file,
+    name="output",
+    into=ReportOptions,
+)
 def main(
-    results: tuple[Path, ...], *,
+    results: tuple[Path, ...],
+    *,
+    benchmark: BenchmarkOptions,
     annotations: Path | None,
-    dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
-    json_file: Path | None, workers: int, worst: int, draw_folder: Path | None, force: bool,
-) -> int:  # fmt: skip
-    benchmark = BenchmarkOptions(dataset or "", root, split, sequence, new_objects)
+    workers: int,
+    output: ReportOptions,
+) -> int:
+    dataset, worst = benchmark.dataset, output.worst
     if not (annotations or dataset):
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    hota = dataset is not None and DATASETS[dataset].hota
+    hota = dataset != "" and DATASETS[dataset].hota
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if hota and worst:
         raise UsageError(f"--worst: lists objects by J; {dataset} is scored by HOTA, so remove it")
-    if draw_folder is not None and not worst:
-        raise UsageError("--draw-worst: needs the number of objects; give --worst N")
-    require_new_output(json_file, ".json", force=force)
-    require_new_output(draw_folder, force=force)
     if hota:
-        write_scores(json_file, score_hota(benchmark, results[0]))
+        output.write(score_hota(benchmark, results[0]))
         return 0
     if annotations is None:
         videos = select_scorable(benchmark, results[0])
@@ -202,9 +221,9 @@ def main(
         content = compare_reports(dict(zip(map(str, results), reports, strict=True)), videos)
     else:
         content = report_scores(videos, reports[0])
-    write_scores(json_file, content)
+    output.write(content)
     if worst and reports[0].scores:
-        print_worst(content, videos, results[0], reports[0].scores, count=worst, draw_folder=draw_folder)
+        print_worst(content, videos, results[0], reports[0].scores, count=worst, draw_folder=output.draw_folder)
     return int(any(report.failures for report in reports))  # each was logged
 
 

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import click
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.labeled_video import require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import dataset_option, force_file, root
+from aotlab.tools.cli.options import BenchmarkOptions, dataset_option, force_file, root
 from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.text import format_count
 
 FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dataset.submission is not None}
 """Name of the format by data set."""
+
+
+def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> BenchmarkOptions:
+    """Return the benchmark to submit to, by default the split that its server scores."""
+    return BenchmarkOptions(dataset, root, split or (*DATASETS[dataset].server_splits, "val")[0])
 
 
 @command("aotlab submit")
@@ -26,21 +31,23 @@ FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dat
     dataset_option(FORMATS, required=True),
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
+    name="benchmark",
+    into=choose_benchmark,
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")
 @force_file
-def main(*, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool) -> int:
+def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: bool) -> int:
     from aotlab.evaluation.submit import SUBMISSION_FORMATS
     from aotlab.evaluation.submit.results import BenchmarkResults
 
+    dataset, split = benchmark.dataset, benchmark.split
     data = DATASETS[dataset]
     suffix, write = SUBMISSION_FORMATS[FORMATS[dataset]]
     require_new_output(output, *filter(None, [suffix]), force=force)
-    split = split or (*data.server_splits, "val")[0]
-    videos = open_dataset(dataset, root, split)
+    videos = benchmark.open_videos()
     require_readable(videos)  # a server takes all sequences or none
-    masks = write(BenchmarkResults(results, videos, root or find_default_root(dataset), split), output)
+    masks = write(BenchmarkResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {dataset} {split}")
     if split in data.server_splits:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ from click import UsageError
 
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
+from aotlab.media.matching import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FRAME_AND_OBJECT
-from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given, option_group
 from aotlab.tools.cli.options import (
+    PromptOptions,
     force_results,
-    print_settings,
+    parse_output_name,
     prompt_options,
-    split_settings,
+    segmenter_option,
+    separate_settings,
     tracker_options,
     video_argument,
 )
@@ -56,6 +60,106 @@ RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """Suffixes of mask files, which are never videos."""
+FILE_PATTERN = re.compile(r"[*?#]|%\d*d")
+"""Wildcard or frame number in the name of files, as other programs read them."""
+VIDEO_OUTPUTS = {".mov": "prores", ".webm": "vp9"}
+"""Names of outputs by the suffix of their file; overlay for others."""
+ONE_VIDEO = "one video (a list has columns instead)"
+"""Title of the options that only one video may have."""
+
+
+@dataclass(frozen=True)
+class VideoOptions(PromptOptions):
+    """Options of one video, by the fields of `Job`. A list may have the segmenter only."""
+
+    masks: tuple[str, ...]
+    classes: tuple[str, ...]
+    start: int | None
+    end: int | None
+    levels: str | None
+    rate: str | None
+
+    def __post_init__(self) -> None:
+        for mask in self.masks:
+            match = re.fullmatch(r"(\d*:\d+|\d+):([^=]+)", mask)
+            if match is not None and not os.path.lexists(mask):
+                raise InputError(f"--mask {mask}: no such file; did you mean {match[1]}={match[2]}?")
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """Folder of the results."""
+
+    output: Path | None
+    force: bool
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        output = self.output
+        if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
+            name = VIDEO_OUTPUTS.get(output.suffix.lower(), "overlay")
+            raise InputError(f"--output {output}: not a folder; give a folder, and --write {name} for a video in it")
+
+
+@dataclass(frozen=True)
+class VideoArguments:
+    """Videos or a list of videos to track."""
+
+    video: tuple[str, ...]
+    job_list: Path | None
+    shard: Shard | None
+
+    def __post_init__(self) -> None:
+        require_videos(self.video, self.job_list)
+        if self.shard is not None and self.is_single:
+            raise UsageError("--shard: applies to runs of several videos; give --jobs")
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one video and no list."""
+        return len(self.video) == 1
+
+    @property
+    def default_output(self) -> Path:
+        """Default folder of the results."""
+        if self.job_list is None and not self.is_single:
+            return Path(f"videos{RESULTS_SUFFIX}")
+        return default_output(str(self.job_list or self.video[0]))
+
+    def make_jobs(self, folder: Path, options: VideoOptions) -> list[Job]:
+        """Return the jobs of the videos; raise an error for an option of one video if there are several."""
+        from aotlab.jobs.job import Job
+        from aotlab.jobs.job_list import list_video_jobs, read_jobs
+
+        if self.is_single:
+            name = folder.name if is_file_name(folder.name) else "video"
+            jobs = [Job(name, self.video[0], **vars(options))]
+        elif (given := find_given(ONE_VIDEO)) is not None:
+            # the shell splits "1, 2" into two arguments
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            if self.job_list is not None and self.job_list.is_dir():
+                remedy = "remove it, or give --jobs a list instead of a folder"
+            raise UsageError(f"{given}: applies to a single video; {remedy}")
+        else:
+            jobs = read_jobs(self.job_list) if self.job_list else list_video_jobs(self.video)
+            jobs = [replace(job, segmenter=options.segmenter) for job in jobs]
+        if options.segmenter and not any(job.boxes or job.points or job.not_points for job in jobs):
+            raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
+        return jobs
+
+
+def make_run_options(
+    write: tuple[str, ...], soft: bool, review: bool, both_directions: bool, remove: tuple[tuple[int, int], ...],
+    frame_numbers: str, realtime: bool, timeout: float,
+) -> RunOptions:  # fmt: skip
+    """Return options of tracking; raise `InputError` as `RunOptions` does."""
+    from aotlab.jobs.job import RunOptions
+
+    outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
+    return RunOptions(
+        write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
+        removals=remove, by_name=frame_numbers == "file",
+    )  # fmt: skip
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -70,21 +174,15 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
     if job_list and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    require(job_list or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
+    require(job_list or videos, "no video given; give a video file, a folder of frames, a URL or a camera")
     for kind, text in map(locate_video, videos):
-        exists = kind != "stored" or Path(text).exists()
-        require(exists, f"{text}: no such file or folder; check the spelling, and put a path with spaces in quotes")
+        if kind == "stored" and not os.path.exists(text):
+            remedy = "check the spelling, and put a path with spaces in quotes"
+            if FILE_PATTERN.search(Path(text).name) and Path(text).parent.is_dir():
+                remedy = f"give the folder {Path(text).parent}"
+            raise InputError(f"{text}: no such file or folder; {remedy}")
         if len(videos) > 1 and Path(text).suffix.lower() in NON_VIDEO_SUFFIXES:
             raise InputError(f"{text}: not a video; did you mean --mask {text}?")
-
-
-def require_unset(options: Mapping[str, object]) -> None:
-    """Raise an error if one of these options of a single video is given for several."""
-    for name, value in options.items():
-        if value not in ((), None):
-            # the shell splits "1, 2" into two arguments
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            raise UsageError(f"{name}: applies to a single video; {remedy}")
 
 
 def default_output(source: str) -> Path:
@@ -96,16 +194,6 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def print_outputs() -> int:
-    """Print the names and descriptions of all outputs; return the exit code."""
-    from aotlab.jobs.outputs import find_output, list_outputs
-
-    names = list_outputs()
-    for name in names:
-        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-    return 0
-
-
 def track_video(
     job: Job, folder: Path, tracker: TrackerOptions, options: RunOptions, *, force: bool, dry_run: bool
 ) -> int:
@@ -115,15 +203,14 @@ def track_video(
     from aotlab.jobs.run import find_action, run
 
     prepared = prepare(job, folder, TrackerLoader(tracker), options)
-    header = f"{describe_run(prepared)}, into {folder}"
+    action = find_action(prepared, force=force)
+    if dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
+        print(f"{describe_run(prepared)}, into {folder}", flush=True)
     if dry_run:
-        action = find_action(prepared, force=force)
-        print(f"{header}\nstatus: {STATUSES[action]}")
+        print(f"status: {STATUSES[action]}")
         if action != "reuse":
             report_disk_space(folder, prepared.estimate_bytes())
         return 0
-    if logging.getLogger("aotlab").isEnabledFor(logging.INFO):
-        print(header, flush=True)
     return report_result(run(prepared, force=force), folder, realtime=options.realtime)
 
 
@@ -134,7 +221,6 @@ def track_list(
     options: RunOptions,
     shard: Shard | None,
     *,
-    name: str,
     force: bool,
     dry_run: bool,
 ) -> int:
@@ -142,7 +228,7 @@ def track_list(
     from aotlab.jobs.batch import Batch
     from aotlab.utils.signals import stop_flag
 
-    batch = Batch(jobs, folder, tracker, options, name=name, force=force)
+    batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
         return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
@@ -161,7 +247,7 @@ def track_list(
     epilog="[FRAME][:ID]= before a value sets its frame and its object: 2=X,Y is for frame 2, :2=X,Y for object 2, "
     "40:2=X,Y for both (default: the first frame; object 1, or the ids of a mask). A LIST is comma-separated; "
     "repeating the option adds to it.\n\n\b\nExamples:\n"
-    "  aotlab track video.mp4 --box 150,2,310,410 --not-point 170,230\n"
+    "  aotlab track video.mp4 --box 150,2,310,410 --negative-point 170,230\n"
     "  aotlab track video.mp4 --mask first.png --mask 58=corrected.png\n"
     "  aotlab track --jobs videos --output results --write masks,coco",
 )
@@ -170,9 +256,10 @@ def track_list(
     "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
     "input; several videos are tracked as with --jobs",
     type=FileName(str),
+    callback=separate_settings,
 )
 @option_group(
-    "masks and outputs",
+    ONE_VIDEO,
     option(
         "--mask",
         "masks",
@@ -182,21 +269,7 @@ def track_list(
         help="PNG with one object id per pixel (0: background), a folder of them, COCO, or a format of an installed "
         "package; repeat it for more files (default without a prompt: files next to the video)",
     ),
-    option(
-        "--output",
-        type=Folder,
-        help=f"folder for the results (default: NAME{RESULTS_SUFFIX} next to the video or list, for a stream or "
-        "several videos in the working directory)",
-    ),
-    list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
-    flag("--soft", "store the edges' probabilities, so that alpha, mattes and prores can be written later"),
-    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
-    force_results,
-    flag("--dry-run", "check all inputs and write nothing"),
-)
-@prompt_options()
-@option_group(
-    "tracking",
+    *prompt_options(),
     option(
         "--class",
         "classes",
@@ -204,27 +277,8 @@ def track_list(
         multiple=True,
         help="class name of an object, for annotation files; repeat it for each object (default: object 1)",
     ),
-    flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
-    list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal),
-)
-@option_group(
-    "source",
-    option(
-        "--start",
-        type=NonNegativeInt,
-        help="first frame to track; a list has the column start instead (default: the first of the video)",
-    ),
-    option(
-        "--end",
-        type=NonNegativeInt,
-        help="last frame to track; a list has the column end instead (default: the last of the video)",
-    ),
-    option(
-        "--frame-numbers",
-        type=Choice(("index", "file")),
-        default="index",
-        help="frame numbers on the command line and in lists: from 0, or as in the file names of an image folder",
-    ),
+    option("--start", type=NonNegativeInt, help="first frame to track (default: the first of the video)"),
+    option("--end", type=NonNegativeInt, help="last frame to track (default: the last of the video)"),
     option(
         "--levels",
         metavar="auto|LOW,HIGH",
@@ -237,8 +291,41 @@ def track_list(
         metavar="N",
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
+    name="one_video",
+    into=VideoOptions,
+)
+@option_group(
+    "results",
+    option(
+        "--output",
+        type=Folder,
+        help=f"folder for the results (default: NAME{RESULTS_SUFFIX} next to the video or list, for a stream or "
+        "several videos in the working directory)",
+    ),
+    list_option(
+        "--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)", parse_output_name
+    ),
+    flag("--soft", "store the probabilities at edges, so that alpha, mattes and prores can be written later"),
+    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
+    force_results,
+    flag("--dry-run", "check all inputs and write nothing"),
+    name="results",
+    into=ResultOptions,
+)
+@option_group(
+    "tracking",
+    flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
+    list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal),
+    option(
+        "--frame-numbers",
+        type=Choice(("index", "file")),
+        default="index",
+        help="frame numbers on the command line and in lists: from 0, or as in the file names of an image folder",
+    ),
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
+    name="options",
+    into=make_run_options,
 )
 @option_group(
     "many videos",
@@ -255,59 +342,27 @@ def track_list(
         help="track part I of N of the videos, counted from 0; auto: read I and N from the environment variables of "
         "Slurm or Kubernetes",
     ),
+    name="videos",
+    into=VideoArguments,
 )
-@tracker_options()
+@tracker_options(segmenter_option())
 def main(
-    video: tuple[str, ...], *,
-    masks: tuple[str, ...], output: Path | None, write: tuple[str, ...], soft: bool, review: bool, force: bool,
-    dry_run: bool,
-    boxes: tuple[str, ...], points: tuple[str, ...], not_points: tuple[str, ...], segmenter: tuple[Path, Path] | None,
-    classes: tuple[str, ...], both_directions: bool, remove: tuple[tuple[int, int], ...],
-    start: int | None, end: int | None, frame_numbers: str, levels: str | None, rate: str | None,
-    realtime: bool, timeout: float, job_list: Path | None, shard: Shard | None,
-    checkpoint: Path, config: str | None, device: str, print_config: bool,
-) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    videos, overrides = split_settings(video)
-    tracker = TrackerOptions(checkpoint, config, overrides, device)
-    if print_config:
-        return print_settings(tracker.read_settings())
-    if "help" in write:
-        return print_outputs()
-    require_videos(videos, job_list)
-    if shard is not None and len(videos) == 1:
-        raise UsageError("--shard: applies to runs of several videos; give --jobs")
-    if shard is not None and dry_run:
+    videos: VideoArguments,
+    one_video: VideoOptions,
+    options: RunOptions,
+    results: ResultOptions,
+    tracker: TrackerOptions,
+) -> int:
+    if videos.shard is not None and results.dry_run:
         raise UsageError("--dry-run: checks all videos of a list; remove --shard")
-    from aotlab.jobs.job import Job, RunOptions
-    from aotlab.jobs.job_list import list_video_jobs, read_jobs
-
-    outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
-    options = RunOptions(
-        write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
-        removals=remove, by_name=frame_numbers == "file",
-    )  # fmt: skip
-    if len(videos) == 1:
-        folder = output or default_output(videos[0])
-        job = Job(
-            folder.name if is_file_name(folder.name) else "video", videos[0], masks,
-            boxes=boxes, points=points, not_points=not_points, segmenter=segmenter, classes=classes,
-            start=start, end=end, levels=levels, rate=rate,
-        )  # fmt: skip
-        require_modules("av", "cv2", "pycocotools", "tqdm")
-        return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
-    if realtime:
+    if options.realtime and not videos.is_single:
         raise UsageError("--realtime: applies to a single video; remove it")
-    require_unset({
-        "--mask": masks, "--box": boxes, "--point": points, "--not-point": not_points, "--class": classes,
-        "--start": start, "--end": end, "--levels": levels, "--fps": rate,
-    })  # fmt: skip
-    jobs = read_jobs(job_list) if job_list else list_video_jobs(videos)
-    jobs = [replace(job, segmenter=segmenter) for job in jobs]
-    folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
-    name = job_list.name if job_list else "command line"
-    return track_list(jobs, folder, tracker, options, shard, name=name, force=force, dry_run=dry_run)
+    folder, force, dry_run = results.output or videos.default_output, results.force, results.dry_run
+    jobs = videos.make_jobs(folder, one_video)
+    if videos.is_single:
+        require_modules("av", "cv2", "pycocotools", "tqdm")
+        return track_video(jobs[0], folder, tracker, options, force=force, dry_run=dry_run)
+    return track_list(jobs, folder, tracker, options, videos.shard, force=force, dry_run=dry_run)
 
 
 if __name__ == "__main__":

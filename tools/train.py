@@ -7,14 +7,29 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import config_option, device, print_config, print_settings, settings
 from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_modules
 from aotlab.utils.text import format_count
+
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+
+
+def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> Config:
+    """Return the settings of a recipe; print them and exit for ``--print-config``."""
+    from aotlab.configs.load import load_config
+
+    recipe = load_config(config, overrides)
+    if print_config:
+        raise Exit(print_settings(recipe))
+    return recipe
 
 
 @command("aotlab train")
@@ -26,15 +41,10 @@ from aotlab.utils.text import format_count
     config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", required=True),
     device,
     print_config,
+    name="recipe",
+    into=read_recipe,
 )
-def main(
-    overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str, print_config: bool
-) -> int:
-    from aotlab.configs.load import load_config
-
-    recipe = load_config(config, overrides)
-    if print_config:
-        return print_settings(recipe)
+def main(recipe: Config, *, dry_run: bool, restart: bool, device: str) -> int:
     require_modules("scipy", "tensorboard", "cv2", "pycocotools", "tqdm")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train

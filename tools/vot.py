@@ -8,22 +8,20 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import print_settings, settings, tracker_options
+from aotlab.tools.cli.options import settings, tracker_options
 from aotlab.utils.errors import InputError, RunStopped
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.options import TrackerOptions
 
 
 @command("aotlab vot")
 @settings
 @tracker_options()
-def main(overrides: tuple[str, ...], *, checkpoint: Path, config: str | None, device: str, print_config: bool) -> int:
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    tracker = TrackerOptions(checkpoint, config, overrides, device)
-    if print_config:
-        return print_settings(tracker.read_settings())
+def main(tracker: TrackerOptions) -> int:
     import trax
 
     from aotlab.engine.benchmark.vot import COLOR, serve

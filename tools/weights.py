@@ -72,7 +72,10 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
 def verify(names: tuple[str, ...]) -> int:
     """Verify the digests of stored weights; exit code 1 if one differs."""
     from aotlab.networks.weights import zoo
+    from aotlab.networks.weights.published import find_published_weights
 
+    for name in names:
+        find_published_weights(name)  # a wrong name is bad input, not a failed check
     failures = {}
     for name in names or zoo.list_published_weights():
         try:

@@ -34,18 +34,19 @@ from aotlab.utils.files import (
     read_json,
     reading,
     remove,
-    write_json,
     write_text,
     writing,
 )
 from aotlab.utils.locks import LOCK_SUFFIX, remove_leftovers
+from aotlab.utils.text import shorten
+from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
 SET_ASIDE, REMOVED = ".replaced", ".removed"
 """Folders of replaced contents, until the new run has stored an entry, and while they are removed."""
-VERSION = 1
-"""Version of the files in the folder of a run."""
+REMEDY = "move the folder away, or choose another"
+RECORD_FILE = FileKind("results of aotlab", 1, REMEDY)
 
 
 @dataclass(kw_only=True)
@@ -82,13 +83,22 @@ class RunFolder:
         content = read_record(folder)
         if content is None or content["kind"] != cls.kind:
             return None
-        with reading(folder / RECORD, "track again into another folder", *MALFORMED):
-            return cls(folder=folder, entries=[*read_lines(folder / cls.journal)], **cls.parse(content))
+        with reading(folder / RECORD, REMEDY, *MALFORMED):
+            run = cls(folder=folder, **cls.parse({name: value for name, value in content.items() if name != "kind"}))
+        with reading(folder / cls.journal, REMEDY, *MALFORMED):
+            for entry in read_lines(folder / cls.journal):
+                cls.check_entry(entry)
+                run.entries.append(entry)
+        return run
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the class that a record holds."""
-        return {name: value for name, value in content.items() if name not in ("kind", "version")}
+        """Return the arguments of the class for the values of a record, see `record`."""
+        return content
+
+    @classmethod
+    def check_entry(cls, entry: dict[str, Any]) -> None:
+        """Raise an error if the line of an entry does not have the values that `add` stores."""
 
     def record(self) -> dict[str, Any]:
         """Return the values of the record, for `parse`."""
@@ -129,8 +139,13 @@ class RunFolder:
         """Return a description of contents that no run replaces; empty if there are none."""
         return ""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the run has not started yet, in any process."""
+        return not self.made_by
+
     def start(self, count: int = 0) -> None:
-        """Write the record, before the first entry of this process; the first ``count`` entries are kept."""
+        """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
         if self.replaces:
             set_aside(self.folder)
         self.entries = self.entries[:count]
@@ -139,8 +154,7 @@ class RunFolder:
 
     def save(self, folder: Path | None = None) -> None:
         """Write the record; raise `InputError` if it cannot be written. ``folder``: see `write`."""
-        record = {"kind": self.kind, "version": VERSION, **self.record()}
-        write_json((folder or self.folder) / RECORD, record, indent=1)
+        write_record(folder or self.folder, self.kind, self.record())
 
     def write(self, folder: Path) -> None:
         """Write the record and the journal into a folder, from which they may be moved to that of the run."""
@@ -150,8 +164,12 @@ class RunFolder:
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line for a complete entry, whose files exist; replaced contents are removed."""
         path = self.folder / self.journal
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(entry)}\n")
+        with writing(path), path.open("a+b") as file:
+            size = file.tell()
+            file.seek(max(0, size - 1))
+            if size and file.read(1) != b"\n":  # a line that a killed run has left
+                file.truncate(path.read_bytes().rfind(b"\n") + 1)
+            file.write(f"{json.dumps(entry)}\n".encode())
         self.entries.append(entry)
         if self.replaces:
             remove_set_aside(self.folder)
@@ -175,42 +193,54 @@ class RunFolder:
         return set()
 
 
+def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
+    """Write the record of a run of some kind; raise `InputError` if it cannot be written."""
+    write_versioned(folder / RECORD, RECORD_FILE, {"of": kind, **values})
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in the folder of any run; None without one; raise `InputError` if it is damaged."""
+    """Return the record in the folder of any run, with its ``kind``; None without one.
+
+    Raises:
+        InputError: the record is damaged, or of another version.
+    """
     path = folder / RECORD
     with reading(path, "check its permissions"):
         if not path.is_file():
             return None
-    remedy = "move the folder away, or choose another"
-    content = read_json(path, remedy)
-    with reading(path, remedy, *MALFORMED):
-        if not isinstance(content, dict) or (content.get("version"), type(content.get("kind"))) != (VERSION, str):
-            raise ValueError("not written by this version of aotlab")
-        return content
+    content = read_json(path, REMEDY)
+    with reading(path, REMEDY):
+        values = unwrap(RECORD_FILE, content)
+    return {"kind": values.pop("of"), **values}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the values of a file of JSON lines; an incomplete last line, which a killed run has left, is dropped."""
-    with reading(path, "check its permissions"):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines(keepends=True):
-        try:
-            value = json.loads(line) if line.endswith("\n") else None
-        except ValueError:
-            return
-        if not isinstance(value, dict):
-            return
-        yield value
+    """Yield the values of a file of JSON lines; an incomplete last line, which a killed run has left, is dropped.
+
+    Raises:
+        InputError: another line is damaged.
+    """
+    with reading(path, REMEDY, RecursionError):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines(keepends=True):
+            if line.endswith("\n"):
+                value = json.loads(line)
+                if not isinstance(value, dict):
+                    raise ValueError(f"a line with {shorten(line, 20)}")
+                yield value
 
 
 def describe_changes(before: Any, now: Any, name: str = "") -> str:
     """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
     if before == now:
         return ""
-    is_mapping = isinstance(before, Mapping) and isinstance(now, Mapping)
-    if is_mapping and before.get("sha256") == now.get("sha256"):
+    if isinstance(before, list) and isinstance(now, list):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    elif isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
+        before, now = before or {}, now or {}
+    if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
         changes = [
-            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
             for key in dict.fromkeys([*before, *now])
         ]
         return "; ".join(filter(None, changes))
@@ -222,7 +252,7 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
 
 def _describe_value(value: Any) -> str:
     """Return a value as text of at most 60 characters; of a file its name or digest."""
-    if isinstance(value, Mapping) and "sha256" in value:
+    if isinstance(value, Mapping) and ("name" in value or "sha256" in value):
         return str(value.get("name") or _short_digest(value))
     text = "none" if value in (None, [], {}, "") else value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

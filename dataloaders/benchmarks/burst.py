@@ -12,7 +12,7 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import read_videos
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.utils.files import reading_json, require_file_name, require_none_missing
 
 MAX_TRACKS = 65534
@@ -87,8 +87,8 @@ def read_burst(root: Path, split: str, *, all_frames: bool = False) -> list[Vide
 
 
 def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
-    annotated = order_names(entry.rle)
-    names = order_names({*entry.frames, *annotated}) if all_frames else annotated
+    annotated = natural_sort(entry.rle)
+    names = natural_sort({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not frame.is_file()]
     require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
@@ -104,7 +104,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
         frames,
         reference_masks={
             names.index(name): ObjectMasks(path, Path(name).stem, rle=first_masks[name], size=entry.size)
-            for name in order_names(first_masks)
+            for name in natural_sort(first_masks)
         },
         result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.media.results import MASKS, has_results
 from aotlab.utils.errors import InputError
 
 
 def find_masks_folder(path: Path) -> Path:
     """Return the folder of masks in a folder of results; for other paths, the path itself."""
+    from aotlab.media.results import MASKS, has_results  # loads NumPy
+
     return path / MASKS if has_results(path) else path
 
 

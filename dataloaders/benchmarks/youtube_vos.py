@@ -6,7 +6,7 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
-from aotlab.media.matching import order_names
+from aotlab.media.matching import natural_sort
 from aotlab.utils.files import require_file_name, require_none_missing
 
 
@@ -23,14 +23,14 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
     meta = sequences.read_metadata(folder / "meta.json")
 
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
-        stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
+        stems = tuple(natural_sort(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
         return ObjectInfo(object_id, stems, is_seen)
 
     def read(name: str) -> Video:
         """Read a video with the objects of meta.json."""
         objects = sequences.read_objects(folder / "meta.json", name, meta[name], read_object)
-        listed = order_names({stem for item in objects for stem in item.frames})
+        listed = natural_sort({stem for item in objects for stem in item.frames})
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
         files = {path.stem: path for path in sequences.list_frames(frames_folder)}
         missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]

@@ -80,7 +80,9 @@ def _command(name: str, command: click.Command) -> str:
     usage = formatter.getvalue().removeprefix("Usage: ").rstrip()
     sections: dict[str, list[str]] = {}
     for parameter in command.get_params(context):
-        names, text = parameter.get_help_record(context) or ("", "")
+        if (record := parameter.get_help_record(context)) is None:  # hidden
+            continue
+        names, text = record
         title = "positional arguments" if isinstance(parameter, click.Argument) else "options"
         sections.setdefault(getattr(parameter, "group", title), []).append(f"`{names}`\n: {plain(text)}")
     parts = [f"## {name}", plain(command.help or ""), f"```text\n{usage}\n```"]

@@ -85,7 +85,8 @@ def evaluate(
         )
         if world.is_main:
             results = results.open(force=force)
-            results.start(len(results.entries))
+            if results.is_new:
+                results.start()
         world.gather(None)  # no rank writes before the main one has started
         results = results if world.is_main else BenchmarkResults.read(output) or results
         try:

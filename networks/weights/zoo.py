@@ -55,16 +55,21 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
         return download_from_hub(name, HUB_FILE)
     is_bundled = name in (BUNDLED, BUNDLED_CHECKPOINT.stem)
     path = BUNDLED_CHECKPOINT if is_bundled else Path(os.path.expanduser(checkpoint))
-    if (path / HUB_FILE).is_file():
-        return path / HUB_FILE
-    if path.is_file():
-        return path
+    for file in (path / HUB_FILE, path):
+        if _is_file(file):
+            return file
     # names have no suffix; reading them imports YAML
     names = () if path.suffix else tuple(list_published_weights())
     if name in names and not os.path.exists(path):
         return find_weights(name) or download_weights(name)
     remedy = suggest(path.name, (BUNDLED, *names), "give a file, or a name of aotlab weights list")
     raise InputError(f"{path}: no such checkpoint; {remedy}")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a file; raise `InputError` if this user may not enter its folder."""
+    with reading(path, "check the permissions of its folder"):
+        return path.is_file()
 
 
 def load_model(
@@ -96,13 +101,13 @@ def find_published_file(file: str) -> Path:
     """Return the stored checkpoint with this original file name, or its path in the project's folder."""
     path = PRETRAINED_FOLDER / file
     names = [name for name, entry in list_published_weights().items() if entry.file == file]
-    return path if path.is_file() else next(filter(None, map(find_weights, names)), path)
+    return path if _is_file(path) else next(filter(None, map(find_weights, names)), path)
 
 
 def find_weights(name: str) -> Path | None:
     """Return the file of named weights; None if not downloaded."""
     path = weights_folder() / f"{find_published_weights(name).name}.safetensors"
-    return path if path.is_file() else None
+    return path if _is_file(path) else None
 
 
 def verify_weights(name: str) -> Path | None:
@@ -129,7 +134,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     entry = find_published_weights(name)
     path = make_folder(weights_folder()) / f"{name}.safetensors"
     with locked(weights_folder() / f".{name}.lock", LOCK_TIMEOUT):
-        if not overwrite and path.is_file():
+        if not overwrite and _is_file(path):
             if source is not None:
                 log.warning("%s: already stored; ignoring %s (--force replaces it)", name, source)
             return path
@@ -138,7 +143,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
         if source is not None:
             raw = fetch_file(source, download, hub_file=entry.file)
         else:
-            raw = next(filter(Path.is_file, manual_downloads), None) or _download_from_google_drive(entry, download)
+            raw = next(filter(_is_file, manual_downloads), None) or _download_from_google_drive(entry, download)
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         for leftover in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
             leftover.unlink(missing_ok=True)

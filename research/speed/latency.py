@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +22,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.sdk import load_segmenter
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import print_settings, settings, tracker_options
+from aotlab.tools.cli.options import settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
@@ -217,13 +216,8 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
 @settings
 @tracker_options()
-def main(
-    video: str, overrides: tuple[str, ...], *, checkpoint: Path, config: str | None, device: str, print_config: bool
-) -> int:
+def main(video: str, tracker: TrackerOptions) -> int:
     """Measure the latency of the studio."""
-    tracker = TrackerOptions(checkpoint, config, overrides, device)
-    if print_config:
-        return print_settings(tracker.read_settings())
     session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint()))
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)

@@ -84,6 +84,10 @@ NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
     ({"points": [(1, 1), (2, 2)], "labels": 1}, "prompt: expected a label of 0 or 1 for each of 2 points"),
     *(({"points": [(1, 1)], "labels": x}, "a label of 0 or 1 for each") for x in NOT_LABELS),
     *(({"points": [xy]}, f"point {xy[0]:g},{xy[1]:g}: outside the image of 49×33") for xy in OUTSIDE_POINTS),
+    *(({"points": x}, "points .*: not in pixels; multiply fractions") for x in ((0.4, 0.6), [(0.1, 0), (1, 1)])),
+    ({"box": (0.1, 0.2, 0.5, 0.5)}, r"box \(0.1, 0.2, 0.5, 0.5\): not in pixels; multiply fractions of the image"),
+    ({"box": (30, 10, 40, 30)}, "box 30,10,40,30: extends beyond .* 49×33, .* two corners; .*, here 30,10,10,20$"),
+    ({"box": (30, 10, 49, 33)}, "box 30,10,49,33: .*, here 30,10,19,23$"),
     *(({"box": (left, 0, 9, 9)}, f"box {left},0,9,9: outside the image of 49×33") for left in (48, 100)),
 ])  # fmt: skip
 def test_bad_prompts_rejected(exported, prompt, message):
@@ -103,7 +107,8 @@ def test_prompt_in_place_of_points_rejected(value):
 @pytest.mark.parametrize(
     "prompt",
     [
-        {"points": (0.4, 0.6)},
+        {"points": [(0.4, 0.6), (3, 4)]},
+        {"points": (0.4, 1.5)},
         {"points": (3, 4), "labels": 1},
         {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
         {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
@@ -120,7 +125,8 @@ def test_same_prompts_are_accepted(prompt):
 
 
 @pytest.mark.parametrize(
-    ("box", "count"), [((30, 10, 40, 30), 2), ((30, 10, 22, 9), 2), ((30, 10, 20, 24), 0), ((1, 1, 9, 9), 0)]
+    ("box", "count"),
+    [((30, 10, 31, 30), 2), ((30, 10, 50, 20), 2), ((30, 10, 22, 9), 2), ((30, 10, 20, 24), 0), ((1, 1, 9, 9), 0)],
 )
 def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
     check_prompts({3: aotlab_runtime.Prompt(box=box)}, (33, 49))

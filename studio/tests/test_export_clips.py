@@ -17,6 +17,7 @@ from aotlab.jobs.job_list import find_masks_beside
 from aotlab.jobs.outputs import render
 from aotlab.jobs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
+from aotlab.utils.run_folder import write_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
@@ -415,7 +416,7 @@ def test_outputs_of_corrected_results_are_rendered(batch):
 def test_job_list_keeps_corrected_results(batch):
     correct(batch)
     assert main([str(batch)]) == 0
-    internal.write_json(batch / "results.json", {"kind": "list", "version": 1, "inputs": {"list": "jobs"}})
+    write_record(batch, "list", {"inputs": {"list": "jobs"}, "made_by": {}})
     write_mask(batch.parent / "other.png", truth(1))
     job = Job("a", batch.parent / "clips" / "a", batch.parent / "other.png")
     (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), name="jobs", force=True).plan()

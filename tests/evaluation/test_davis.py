@@ -1,11 +1,16 @@
 """Scores of label maps by DAVIS rules."""
 
+import re
+
+import cv2
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import find_first_ids, score_labels
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence
@@ -33,6 +38,21 @@ def test_folders_score_as_arrays_do(score):
     arrays = golden_arrays("metrics/sequences")
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
     np.testing.assert_array_equal(score(truth, prediction).values, score_labels(truth, prediction).values)
+
+
+def test_means_of_scores_are_those_of_the_table_from_0_to_1():
+    arrays = golden_arrays("metrics/sequences")
+    scores = score_labels(arrays["missing_ids/gt"], arrays["missing_ids/pred"])
+    table = make_scores_table({"a": scores})
+    assert 0 < scores.J < 1
+    expected = [table[name] / 100 for name in ("J", "F", "J&F")]
+    assert [scores.J, scores.F, scores.mean] == pytest.approx(expected, rel=1e-12)
+
+
+def test_means_weight_objects_equally():
+    values = np.array([[[1, np.nan, np.nan], [0, 0, 0]], [[1, np.nan, np.nan], [1, 1, 1]]])
+    scores = SequenceScores(values, (ScoredObject(1), ScoredObject(2)))
+    assert (scores.J, scores.F, scores.mean) == (0.5, 1, 0.75)
 
 
 def test_first_and_last_frame_and_extra_files_are_not_read(score, tmp_path):
@@ -69,6 +89,27 @@ def test_void_of_merged_objects_is_background(score):
     assert score(truth, draw_moving_box(), merge_ids=True).region.tolist() == [[1, 1]]
 
 
+@pytest.mark.parametrize("blur", [
+    lambda mask: cv2.GaussianBlur(mask, (0, 0), 2), lambda mask: cv2.GaussianBlur(mask, (0, 0), 2) // 2,
+    lambda mask: cv2.blur(mask, (1, 2)),
+])  # fmt: skip
+def test_soft_masks_of_one_object_rejected(score, blur):
+    """The evaluator of DAVIS 2016 refuses them too; every gray pixel would count as the object."""
+    truth = draw_moving_box()
+    prediction = truth * 255
+    prediction[2] = blur(prediction[2])
+    with pytest.raises(InputError, match=r"00002\.png: gray values, like a soft mask; threshold it at half"):
+        score(truth, prediction, merge_ids=True)
+
+
+def test_many_merged_ids_are_not_soft(score):
+    truth = draw_moving_box(height=64, width=96)
+    prediction = truth.copy()
+    for object_id in range(2, 20):
+        prediction[:, 40:44, 4 * object_id : 4 * object_id + 4] = object_id
+    assert score(prediction, prediction, merge_ids=True).region.tolist() == [[1, 1]]
+
+
 def test_labels_without_object_rejected():
     empty = draw_moving_box(4) * 0
     with pytest.raises(InputError, match="no object"):
@@ -81,6 +122,17 @@ def test_other_numbers_of_labels_rejected(annotated, predicted):
         InputError, match=f"{predicted} predictions, {annotated} annotations: give equally many, 3 or more"
     ):
         score_labels(draw_moving_box(annotated), draw_moving_box(predicted))
+
+
+@pytest.mark.parametrize("axis", [0, 3])
+def test_error_names_the_shape_of_labels_with_other_axes(axis):
+    labels = draw_moving_box(height=2)
+    deep = np.stack([labels] * 3, axis) if axis else labels[:, None]
+    shape = re.escape(str(deep.shape[1:]))
+    with pytest.raises(InputError, match=f"annotation of shape {shape}: expected object ids H×W"):
+        score_labels(deep, deep)
+    with pytest.raises(InputError, match=f"prediction of shape {shape}: expected object ids H×W"):
+        score_labels(labels, deep)
 
 
 @pytest.mark.parametrize("object_id", [2, 255])

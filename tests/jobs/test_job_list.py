@@ -9,10 +9,10 @@ from PIL import Image
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.job import Job
 from aotlab.jobs.job_list import list_video_jobs, read_jobs
-from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
+from tests.stored_results import write_results
 from tests.tools.track.runs import save
 
 
@@ -76,10 +76,8 @@ def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
 
 def test_results_beside_videos_are_not_videos(tmp_path):
     (tmp_path / "bus.mp4").write_bytes(b"")
-    results = tmp_path / "bus.tracked"
-    results.mkdir()
+    results = write_results(tmp_path / "bus.tracked").folder
     Image.new("RGB", (4, 4)).save(results / "thumbnail.jpg")
-    (results / JOB_RECORD).write_text("{}")
     assert [job.name for job in read_jobs(tmp_path)] == ["bus"]
 
 
@@ -108,10 +106,10 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
     ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "classes 'dog' .of a. and 'Dog' .of b. differ only in"),
     ("a.csv", "video,masks\n", "contains no videos; give a header"),
-    ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 jobs are named \u00e9 .case is ignored."),
+    ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 videos are named \u00e9 .case is ignored."),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
-     "2 jobs are named a .case is ignored.; set the column name of a list"),
-    ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 jobs are named a .case"),
+     "2 videos are named a .case is ignored.; set the column name of a list"),
+    ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 videos are named a .case"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
     ("a.jsonl", '{"video": "a.tif", "masks": "a.png", "levels": [1, 2]}',
@@ -132,6 +130,9 @@ def test_folder_has_masks_beside_videos(tmp_path):
      "class cat; :2=dog: expected one name for each object, without ; or comma"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
     ("a.jsonl", '{"a":' * 100000, "not readable"),
+    ("a.jsonl", r'{"video": "a.mp4", "masks": ["a.png", "\u0000.png"]}', "line 1: .*x00.png': has characters that no"),
+    ("a.jsonl", r'{"video": "a.mp4", "masks": "\ud800.png"}', "line 1: .*ud800.png': has characters that no path has"),
+    ("a.jsonl", r'{"video": "\ud800.mp4", "name": "a", "box": "1,2,9,9"}', "line 1: .*: has characters that no path"),
     ("a.json", '[{"video": "a.mp4"}]', "line 1: not readable .*; give a JSON object per line"),
     ("a.csv", "video,masks,video\na.mp4,a.png,b.mp4\n", "a header of video, masks, video; expected each column once"),
     ("a.csv", "video;masks\na.mp4;a.png\n", "column video;masks: not one of "),

@@ -6,26 +6,23 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.classes import ObjectClasses
-from aotlab.jobs.job import JobOptions
-from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
-from aotlab.jobs.track import track
+from aotlab.jobs.job import RunOptions
+from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, render
+from aotlab.jobs.run import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
-from aotlab.media.job_record import JOB_RECORD, list_output_files, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.media.results import MIN_SOFT, Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 
-EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
+EVERYTHING = RunOptions(write=tuple(list_outputs()), progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +67,21 @@ def test_all_outputs_agree_with_each_other(report, source, out):
 
 
 def test_record_names_all_written_files(report, out):
-    record = read_job_record(out)
-    listed = {path for name in record.outputs for path in list_output_files(out / name, record)}
-    assert listed == {path for path in out.rglob("*") if path.is_file()} - {out / JOB_RECORD}
+    store = {"results.json", "frames.jsonl", "masks", "soft"}
+    assert Results.read(out).list_written() == {path.name for path in out.iterdir()} - store
+    assert not [path for path in out.rglob("*") if ".part" in path.name]
+
+
+def test_soft_edges_are_within_half_a_gray_level(models, source, report, out):
+    tracker = Tracker(*models["aott"])
+    masks = {0: draw_stripes([4, 300]), 2: draw_stripes([0, 0, 9])}
+    results = Results.read(out)
+    for entry, tracked in zip(results.entries, results.read_frames(source), strict=True):
+        prediction = tracker.step(tracked.frame, masks.get(entry["index"]))
+        expected = prediction.probabilities[1:].numpy()
+        np.testing.assert_allclose(tracked.probabilities, expected, atol=MIN_SOFT)
+        np.testing.assert_allclose(tracked.alpha, expected.sum(0), atol=1 / 255)
+        np.testing.assert_array_equal(tracked.labels, prediction.labels)
 
 
 def test_object_has_no_image_before_first_frame(report, out):
@@ -97,12 +106,13 @@ def test_videos_have_rate_size_and_length_of_the_source(report):
 
 
 def test_mattes_are_the_probability_of_each_object(tmp_path, source):
-    logits = torch.tensor([[[0.25, 0.5, 0.0]], [[0.5, 0.5, 1.0]], [[0.25, 0.0, 0.0]]]).log()
-    prediction = Prediction((1, 300), logits, logits.max(0).indices)
+    soft = quantize_probabilities(np.array([[[0.5, 0.5, 1.0]], [[0.25, 0.0, 0.0]]]))
+    image, confidence = np.zeros((1, 3, 3), np.uint8), {1: 1.0, 300: 1.0}
+    tracked = TrackedFrame(0, "f0", image, image[..., 0], confidence, soft=soft)
     found = {}
     for name in ("mattes", "mattes16"):
         output = find_output(name)(tmp_path / name, OutputContext(source))
-        output.write("f0", TrackedFrame(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
+        output.write("f0", tracked)
         for number in (1, 300):
             with Image.open(tmp_path / name / str(number) / "f0.png") as image:
                 found[name, number] = (image.mode, np.array(image)[0].tolist())
@@ -114,9 +124,9 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 def test_lost_objects_are_flagged(tmp_path):
     source = ImageFrames(write_images(tmp_path / "in", np.zeros((8, 1, 1, 3), np.uint8)))
     file = find_output("coco")(tmp_path / "coco.json", OutputContext(source))
-    gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
+    image = np.zeros((1, 1, 3), np.uint8)
     for index in range(6):
-        file.write(str(index), TrackedFrame(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
+        file.write(str(index), TrackedFrame(index, str(index), image, image[..., 0], {3: 0.0}, Fraction(index)))
     file.finish()
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["lost"] for one in tree["annotations"]] == [False] * 4 + [True] * 2
@@ -124,10 +134,12 @@ def test_lost_objects_are_flagged(tmp_path):
 
 
 def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):
-    attributes = {4: {0: {"wild": True}}}
-    options = JobOptions(write=("coco",), progress=False)
-    classes = ObjectClasses(class_names={4: "fish"}, attributes=attributes)
-    track(source, {0: draw_stripes([4, 300])}, tmp_path, Tracker(*models["aott"]), options, classes=classes)
+    options = RunOptions(write=("masks",), progress=False)
+    track(source, {0: draw_stripes([4, 300])}, tmp_path, Tracker(*models["aott"]), options, classes={4: "fish"})
+    results = Results.read(tmp_path)
+    results.classes.attributes = {4: {0: {"wild": True}}}
+    results.save()
+    render(Results.read(tmp_path), source, ["coco"])
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])
@@ -139,7 +151,7 @@ def test_options_travel_to_other_processes():
 
 def test_unknown_output_rejected():
     with pytest.raises(InputError, match="masks, objects, mattes"):
-        JobOptions(write=("masks", "gif"))
+        RunOptions(write=("masks", "gif"))
 
 
 def test_object_is_lost_after_five_unseen_frames():

@@ -14,22 +14,23 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs import outputs
-from aotlab.jobs.check import group_removals
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
-from aotlab.jobs.results import require_inputs_outside
-from aotlab.jobs.track import pace_frames, run_job, track
+from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.outputs import Output
+from aotlab.jobs.prepare import group_removals
+from aotlab.jobs.run import pace_frames, run_job, track
+from aotlab.media import masks
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
+from aotlab.media.prompt import Prompt
 from aotlab.media.regions import VideoInfo
+from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from aotlab.utils.run_folder import RECORD, require_inputs_outside
 from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_stripes, draw_texture
 from tests.limits import limit_file_size
@@ -38,7 +39,7 @@ from tests.processes import wait_for_event, wait_until
 from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
-QUIET = JobOptions(progress=False)
+QUIET = RunOptions(progress=False)
 SIX_FRAMES = VideoInfo("six", (32, 32), 6)
 
 
@@ -73,7 +74,7 @@ def read_outputs(tmp_path):
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {JOB_RECORD, "masks", "overlay.mp4", "coco.json"}, left
+    assert left <= {RECORD, "frames.jsonl", "state.pt", "masks", "overlay.mp4", "coco.json"}, left
     return [int(path.stem) for path in masks], count
 
 
@@ -96,16 +97,16 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
 
 
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
-    write = outputs.write_mask
+    write = masks.write_mask
 
     def write_until_full(path, *args, **options):
         if path.stem == "00003":
             raise InputError(f"{path}: cannot be written (No space left on device)")
         write(path, *args, **options)
 
-    monkeypatch.setattr(outputs, "write_mask", write_until_full)
+    monkeypatch.setattr(masks, "write_mask", write_until_full)
     source = Source(60)
-    options = JobOptions(write=("masks", "overlay", "coco"), progress=False)
+    options = RunOptions(write=("masks", "overlay", "coco"), progress=False)
     result = track(source, {0: MASK}, str(tmp_path), RepeatingTracker(), options)
     assert "No space left" in result.error
     assert result.frames == 3
@@ -130,8 +131,8 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
     half_videos = []
 
     def interrupt_twice():
-        wait_until(lambda: list(tmp_path.glob(".overlay*")))  # the writer is a few frames behind
-        half_videos.extend(tmp_path.glob(".overlay*"))
+        wait_until(lambda: list(tmp_path.glob(".overlay*/.overlay*")))  # the writer is a few frames behind
+        half_videos.extend(tmp_path.glob(".overlay*/.overlay*"))
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -146,7 +147,7 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
 def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     source, seen = Source(30), []
     tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or wait_for_event(source.ended))
-    options = JobOptions(realtime=True, progress=False)
+    options = RunOptions(realtime=True, progress=False)
     result = track(source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, tracker, options)
     assert seen == [0, 7, 8, 29]
     assert (result.frames, result.dropped_frames) == (4, 26)
@@ -158,110 +159,106 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
 def test_realtime_waits_until_each_frame_is_due(monkeypatch):
     now = [7.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
-    monkeypatch.setattr("aotlab.jobs.track.time", clock)
+    monkeypatch.setattr("aotlab.jobs.run.time", clock)
     times = [(index, round(now[0] - 7, 6)) for index, _ in pace_frames(enumerate(Source(4)), Source())]
     assert times == [(0, 0), (1, 0.02), (2, 0.04), (3, 0.06)]
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     with limit_file_size(6000):
-        options = JobOptions(write=("masks", "coco"), progress=False)
+        options = RunOptions(write=("masks", "coco"), progress=False)
         result = track(Source(60), {0: MASK}, tmp_path, RepeatingTracker(), options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(read_outputs(tmp_path)[0]) >= result.frames
-    assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, "masks"}
+    assert {path.name for path in tmp_path.iterdir()} == {RECORD, "frames.jsonl", "masks"}
 
 
-@pytest.fixture
-def outputs_folder(tmp_path):
-    """Frames inside ``out`` and beside it, and links to both."""
-    for name in ("out/objects/1", "out/masks", "out/alpha/deep/er", "frames"):
+@pytest.mark.parametrize(("path", "inside"), [
+    ("out", True), ("out/masks", True), ("out/masks/0.png", True), ("links/0.png", True), ("other name", True),
+    ("frames", False), ("out2", False), ("gone", False),
+])  # fmt: skip
+def test_inputs_in_the_folder_of_results_rejected(tmp_path, path, inside):
+    for name in ("out/masks", "out2", "frames", "links"):
         (tmp_path / name).mkdir(parents=True)
-        Image.new("RGB", (48, 32)).save(tmp_path / name / "0.png")
-    (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
-    (tmp_path / "links").mkdir()
-    (tmp_path / "links" / "0.png").symlink_to(tmp_path / "out" / "objects" / "1" / "0.png")
+    (tmp_path / "out" / "masks" / "0.png").write_text("")
+    (tmp_path / "links" / "0.png").symlink_to(tmp_path / "out" / "masks" / "0.png")
     (tmp_path / "other name").symlink_to(tmp_path / "out")
-    return tmp_path
+    with pytest.raises(InputError, match=r"the input .*; choose another folder") if inside else nullcontext():
+        require_inputs_outside([tmp_path / path], tmp_path / "out")
 
 
-@pytest.mark.parametrize(("source", "output", "names", "overwrites"), [
-    ("out/objects/1", "out", ["objects"], True), ("out/masks", "out", ["masks"], True),
-    ("out/alpha/deep/er", "out", ["masks", "alpha"], True), ("out/overlay.mp4", "out", ["masks", "overlay"], True),
-    ("links", "out", ["objects"], True), ("links", "other name", ["objects"], True),
-    ("links", "links/../out", ["objects"], True), ("out/overlay.mp4", "out", ["masks"], False),
-    ("frames", ".", BUILT_IN_OUTPUTS, False),
-])  # fmt: skip
-def test_results_never_overwrite_the_video(outputs_folder, source, output, names, overwrites):
-    with pytest.raises(InputError, match="the results would overwrite") if overwrites else nullcontext():
-        require_inputs_outside(
-            [outputs_folder / source], [find_output(name).file_name for name in names], outputs_folder / output
-        )
-
-
-@pytest.mark.parametrize(("write", "words"), [
-    (lambda folder: write_job_record(folder, JobRecord("a", input_digests={"video": ""})), "results of run_job"),
-    (lambda folder: (folder / "overlay.mp4").write_text("mine"), "overlay.mp4, which aotlab did not write"),
-])  # fmt: skip
-def test_foreign_files_are_not_overwritten(tmp_path, write, words):
-    write(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=f"already contains {words}"):
-        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+def test_foreign_files_are_not_overwritten(tmp_path):
+    (tmp_path / "overlay.mp4").write_text("mine")
+    with pytest.raises(InputError, match=r"already contains overlay.mp4, which aotlab did not write"):
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET, force=True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_output_folder_of_the_video_rejected(models, tmp_path):
     write_images(tmp_path / "masks", draw_texture(3), "{:05d}.png")
-    write_job_record(tmp_path, JobRecord("a", outputs={"masks": ["*.png"]}, last_frame=2, frames=3))
-    tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
-    for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
+    tracker, options = Tracker(*models["aott"]), RunOptions(write=("masks",))
+    for output, words in ((tmp_path, "contains the input"), (tmp_path / "masks", "is the input")):
         with pytest.raises(InputError, match=words):
             track(tmp_path / "masks", {0: draw_stripes([4])}, output, tracker, options, force=True)
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
 class TwoFiles(Output):
-    file_name, side_files = "two.txt", ("side.txt",)
+    file_name = "two.txt"
 
     def finish(self):
-        for name in (self.file_name, *self.side_files):
+        for name in (self.file_name, "side.txt"):
             self.path.with_name(name).write_text("x")
 
     def write(self, name, tracked):
-        pass
+        self.path.parent.mkdir(exist_ok=True)
 
 
 def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
     monkeypatch.setitem(outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
-    for write, names in (("two", {"two.txt", "side.txt"}), ("masks", {"masks"})):
-        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), JobOptions(write=write, progress=False), force=True)
-        assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, *names}
+    for write, names in (("two", {"two.txt", "side.txt"}), ("masks", set())):
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), RunOptions(write=write, progress=False), force=True)
+        assert {path.name for path in tmp_path.iterdir()} == {RECORD, "frames.jsonl", "masks", *names}
 
 
-def test_outputs_of_an_earlier_track_are_replaced_by_force(models, tmp_path):
+def test_results_of_track_are_reused_or_replaced_by_force(models, tmp_path):
     write_images(tmp_path / "in", draw_texture(6))
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
-    options = JobOptions(write=("masks", "objects"), progress=False)
+    options = RunOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])
     assert track(source, {0: draw_stripes([4, 9])}, out, tracker, options).frames == 6
-    mine = [out / "notes.txt", out / "masks" / "notes.txt"]
-    for path in mine:
-        path.write_text("mine")
+    assert track(source, {0: draw_stripes([4, 9])}, out, tracker, options).reused
     with pytest.raises(InputError, match="masks: frame 5 is not tracked"):
         track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
     run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
-    with pytest.raises(InputError, match="out: already contains results of unknown inputs; choose another output, or"):
+    with pytest.raises(InputError, match=r"results of other inputs \(frames.last: 5 before, 2 now; masks.0: "):
         run()
     assert len([*(out / "masks").glob("*.png")]) == 6
     assert run(force=True).frames == 3
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
-    assert {path.read_text() for path in mine} == {"mine"}
-    assert read_job_record(out).frames == 3
+    assert len(Results.read(out).entries) == 3
+
+
+def test_track_takes_prompts(models, tmp_path):
+    write_images(tmp_path / "in", draw_texture(3))
+    tracker, options = Tracker(*models["aott"]), RunOptions(write="masks", progress=False)
+    box = Prompt(box=(8, 8, 40, 40))
+    result = track(tmp_path / "in", None, tmp_path / "out", tracker, options, prompts={0: {7: box}})
+    assert result.frames == 3
+    assert read_mask(tmp_path / "out" / "masks" / "00000.png").max() == 7
+    assert track(tmp_path / "in", None, tmp_path / "out", tracker, options, prompts={0: {7: box}}).reused
+    with pytest.raises(InputError, match="prompt of frame 0: it has a mask"):
+        track(tmp_path / "in", {0: draw_stripes([4])}, tmp_path / "b", tracker, options, prompts={0: {7: box}})
+
+
+@pytest.mark.parametrize("masks", [MASK, [MASK], "mask.png"])
+def test_masks_that_are_not_a_dict_rejected(tmp_path, masks):
+    with pytest.raises(InputError, match=r"masks: expected a dict by frame index, such as {0: ...}, got "):
+        track(Source(), masks, tmp_path, RepeatingTracker(), QUIET)
 
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
@@ -286,7 +283,7 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
      "class: expected a text or a list of texts, got {1: 5}"),
     (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={7: "dog"}),
      "class dog: no mask or prompt has object 7"),
-    (lambda job, folder: JobOptions(write=None), "^write: expected a text or a list of texts, got None$"),
+    (lambda job, folder: RunOptions(write=None), "^write: expected a text or a list of texts, got None$"),
 ])  # fmt: skip
 def test_unusable_arguments_rejected(tmp_path, run, words):
     with pytest.raises(InputError, match=words):
@@ -294,21 +291,21 @@ def test_unusable_arguments_rejected(tmp_path, run, words):
 
 
 def test_outputs_are_a_name_or_a_list():
-    assert JobOptions(write="masks") == JobOptions(write=["masks"]) == JobOptions(write=("masks",))
+    assert RunOptions(write="masks") == RunOptions(write=["masks"]) == RunOptions(write=("masks",))
 
 
 def test_classes_are_names_by_object_id(tmp_path):
-    options = JobOptions(write="coco", progress=False)
+    options = RunOptions(write="coco", progress=False)
     for classes in ({1: "koi"}, {"1": "koi"}, ["koi"]):
         track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), options, classes=classes, force=True)
         assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
-@pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
-def test_removal_of_an_absent_object_rejected(tmp_path, removal):
-    tracker = RepeatingTracker()
-    options = JobOptions(progress=False, removals=(removal,))
-    with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
+@pytest.mark.parametrize("removals", [((0, 1),), ((3, 5),), ((1, 2),), ((1, 1), (4, 1)), ((5, 1), (2, 1))])
+def test_removal_of_an_absent_object_rejected(tmp_path, removals):
+    tracker, (frame, object_id) = RepeatingTracker(), max(removals)
+    options = RunOptions(progress=False, removals=removals)
+    with pytest.raises(InputError, match=rf"remove {frame}:{object_id}: object {object_id} is not tracked there"):
         track(Source(), {0: MASK, 2: MASK * 2}, tmp_path, tracker, options)
     assert tracker.annotated_ids == []
 
@@ -323,7 +320,7 @@ def test_object_with_a_later_mask_is_removed_again():
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(Source(), masks, tmp_path, RepeatingTracker(), JobOptions(progress=False, removals=removals))
+    result = track(Source(), masks, tmp_path, RepeatingTracker(), RunOptions(progress=False, removals=removals))
     assert result.frames == 6
     assert words in result.error
 

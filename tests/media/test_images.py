@@ -15,7 +15,7 @@ from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.levels import Levels, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
-from aotlab.media.video import compute_fingerprint, open_frames
+from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import count_comparisons, make_pipe
@@ -132,6 +132,12 @@ def test_nan_is_black_and_infinity_white():
     assert Levels(0, 1)(values).reshape(-1).tolist() == [0, 255, 0, 128]
 
 
+def test_linear_light_is_encoded_with_the_srgb_curve():
+    light = np.array([[[0], [0.001], [0.0025], [0.01], [0.18], [0.5], [1]]], np.float32)
+    assert Levels(0, 1, linear=True)(light).reshape(-1).tolist() == [0, 3, 8, 25, 118, 188, 255]
+    assert Levels(0, 1)(light).reshape(-1).tolist() == [0, 0, 1, 3, 46, 128, 255]
+
+
 @pytest.mark.parametrize("text", ["wide", "5", "5,5", "9,3", "0,inf", "nan,1", "1,2,3", "", "x" * 5000])
 def test_invalid_levels_rejected(text):
     with pytest.raises(InputError, match="expected auto, or LOW,HIGH") as caught:
@@ -239,15 +245,15 @@ def test_mask_beside_frames_is_not_a_frame(tmp_path, caplog):
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
 
 
-def test_fingerprint_covers_the_frames_only(tmp_path):
+def test_digest_covers_the_frames_only(tmp_path):
     write_images(tmp_path, CLIP[:3], "{}.jpg")
-    before = compute_fingerprint(tmp_path)
+    before = digest_video(tmp_path)
     (tmp_path / "._0.jpg").write_bytes(b"resource fork")
     (tmp_path / "out").mkdir()
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
-    assert compute_fingerprint(tmp_path) == before
+    assert digest_video(tmp_path) == before
     Image.fromarray(CLIP[3]).save(tmp_path / "3.jpg")
-    assert compute_fingerprint(tmp_path) != before
+    assert digest_video(tmp_path) != before
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -131,8 +131,18 @@ def test_labels_are_resized_to_the_nearest_pixel():
     ([[np.inf]], "0 to 65535"),
     (np.zeros((4, 6, 3), np.uint8), r"expected object ids H×W, .* of shape \(4, 6, 3\)"),
     (np.zeros((0, 4), np.uint8), r"expected object ids H×W, .* of shape \(0, 4\)"),
+    ([["1"]], "whole numbers from 0 to 65535, got <U1"),
+    (None, r"whole numbers from 0 to 65535, got object of shape \(\)"),
 ])  # fmt: skip
 def test_arrays_that_are_not_ids_are_not_written(tmp_path, labels, words):
-    with pytest.raises(ValueError, match=f"a.png: .*{words}"):
+    with pytest.raises(InputError, match=f"a.png: .*{words}"):
         write_mask(tmp_path / "a.png", np.array(labels))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a"])
+def test_masks_are_written_as_png_only(tmp_path, name):
+    with pytest.raises(InputError, match=rf"{name}: masks are PNG files, .*; give a name that ends in \.png"):
+        write_mask(tmp_path / name, np.ones((4, 6), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+    write_mask(tmp_path / "A.PNG", np.ones((4, 6), np.uint8))

@@ -8,7 +8,7 @@ from hypothesis import settings
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.media.matching import image_stem, match_frames, order_names, select_images
+from aotlab.media.matching import image_stem, match_frames, natural_sort, select_images
 from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions
 from tests.media.named_masks import (
     SIZE,
@@ -35,10 +35,10 @@ def test_mask_of_a_frame_is_found_by_its_name(tmp_path_factory, name, frames, ot
 
 
 def test_names_in_natural_order():
-    assert order_names(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
-    assert order_names(["1.png", "01.png"]) == order_names(["01.png", "1.png"]) == ["01.png", "1.png"]
-    assert order_names(["1" * 5000, "007", "8", "0"]) == ["0", "007", "8", "1" * 5000]
-    assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
+    assert natural_sort(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
+    assert natural_sort(["1.png", "01.png"]) == natural_sort(["01.png", "1.png"]) == ["01.png", "1.png"]
+    assert natural_sort(["1" * 5000, "007", "8", "0"]) == ["0", "007", "8", "1" * 5000]
+    assert natural_sort([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
 
 
 @pytest.mark.parametrize("name", [

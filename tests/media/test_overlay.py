@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
+from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, draw_square
 
 square = partial(draw_square, 20, 20)
@@ -44,13 +45,13 @@ def test_frame_is_not_modified():
 
 
 def test_labels_of_another_size_rejected():
-    with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) uint8 and ids of \(10, 80\)"):
+    with pytest.raises(InputError, match=r"got a frame of \(60, 80, 3\) uint8 and ids of \(10, 80\)"):
         draw_overlay(draw_gray(), square(1)[:10])
-    with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) float64"):
+    with pytest.raises(InputError, match=r"got a frame of \(60, 80, 3\) float64"):
         draw_overlay(draw_gray() / 255, square(1))
-    with pytest.raises(ValueError, match=r"got a frame of \(60, 80\) uint8"):
+    with pytest.raises(InputError, match=r"got a frame of \(60, 80\) uint8"):
         draw_overlay(draw_gray()[..., 0], square(1))
-    with pytest.raises(ValueError, match=r"object ids H×W from 0, got .* from -1"):
+    with pytest.raises(InputError, match=r"object ids H×W from 0, got .* from -1"):
         draw_overlay(draw_gray(), -square(1).astype(int))
 
 

@@ -23,7 +23,8 @@ def test_clicks_are_split_by_their_labels():
     ({"points": [(1, 2), (3, [4])]}, "pairs"),
     ({"points": [[(1, 2)]]}, "pairs"),
     ({"points": (1, 2), "scribble": 5}, "pairs"),
-    ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
+    ({"box": (10, 20, 1, 5)}, "in pixels, at least 2 each"),
+    ({"box": (10, 20, 5)}, "in pixels, at least 2 each"),
 ])  # fmt: skip
 def test_prompt_without_object_rejected(options, words):
     with pytest.raises(InputError, match=words):
@@ -45,8 +46,9 @@ def test_prompts_with_different_masks_differ():
 
 
 def test_points_of_the_first_pixels_are_points():
-    for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
+    for point in ((0.4, 60), (0, 0), (1, 1)):
         assert Prompt(points=[point]).positive_points == [point]
+    assert Prompt(points=[(0.5, 0.5), (0, 7)]).positive_points == [(0.5, 0.5), (0, 7)]
     assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive_points == [(1, 1), (0.5, 1.5)]
 
 
@@ -69,10 +71,38 @@ def test_prompt_outside_the_frame_rejected(options, words):
     ((-2, 5, 20, 36), (0, 5, 18, 35), False),
     ((40, 20, 40, 10), (40, 20, 20, 10), True),
     ((58, 38, 40, 10), (58, 38, 2, 2), True),
+    ((20, 5, 42, 20), (20, 5, 40, 20), False),
+    ((20, 5, 61, 20), (20, 5, 40, 20), True),
+    ((20, 15, 50, 16), (20, 15, 40, 16), True),
+    ((-1, 5, 60, 40), (0, 5, 59, 35), True),
 ])  # fmt: skip
 def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
     assert Prompt(box=box, points=[(-1, 40)]).crop_box((40, 60)).box == expected
     assert ("extends beyond the image (60×40)" in caplog.text) == warns
+
+
+@pytest.mark.parametrize(("box", "corrected"), [
+    ((20, 5, 45, 20), "20,5,25,15"), ((5, 20, 20, 40), "5,20,15,20"), ((30, 20, 60, 40), "30,20,30,20"),
+])  # fmt: skip
+def test_box_that_fits_as_two_corners_only_rejected(box, corrected):
+    words = f"extends beyond the image of 60×40, .* two corners; give left, top, width and height, here {corrected}$"
+    with pytest.raises(InputError, match=words):
+        Prompt(box=box).crop_box((40, 60))
+    assert Prompt.from_corners(*box).crop_box((40, 60)).box == tuple(map(float, corrected.split(",")))
+
+
+def test_corners_may_be_given_in_any_order():
+    assert Prompt.from_corners(10, 20, 40, 60).box == Prompt.from_corners(40, 20, 10, 60).box == (10, 20, 30, 40)
+    assert Prompt.from_corners(*np.array([10.5, 20, 40, 60])).box == (10.5, 20, 29.5, 40)
+
+
+@pytest.mark.parametrize(("corners", "words"), [
+    ((10, 20, 11, 60), "at least 2 each"), ((10, 20, None, 60), "corners .*expected x1, y1, x2 and y2 in pixels"),
+    ((10, 20, float("inf"), 60), "corners"), ((0.1, 0.1, 0.5, 0.6), "not in pixels"),
+])  # fmt: skip
+def test_invalid_corners_rejected(corners, words):
+    with pytest.raises(InputError, match=words):
+        Prompt.from_corners(*corners)
 
 
 def test_box_holds_all_pixels_of_an_object():
@@ -94,6 +124,15 @@ def test_prompts_are_parsed_by_frame_and_object():
 FRACTIONS = "not in pixels; multiply fractions of the image by its width and height"
 
 
+@pytest.mark.parametrize("options", [
+    {"points": [(0.5, 0.5)]}, {"points": (0.5, 1)}, {"points": [(0, 0.3), (0.7, 0.9)], "labels": [1, 0]},
+    {"box": (0.1, 0.2, 0.5, 1)}, {"scribble": [(0.1, 0.2), (0.3, 0.4)]},
+])  # fmt: skip
+def test_fractions_of_the_image_rejected(options):
+    with pytest.raises(InputError, match=FRACTIONS):
+        Prompt(**options)
+
+
 @pytest.mark.parametrize(("boxes", "points", "negative", "words"), [
     ([], ["0.5,0.5"], [], FRACTIONS),
     ([], ["0,0.5"], [], FRACTIONS),
@@ -107,7 +146,7 @@ FRACTIONS = "not in pixels; multiply fractions of the image by its width and hei
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
     (["2=9:9-9:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
-    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: nothing on the object; .* not-point only excludes"),
+    (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: nothing on the object; .* negative point only excl"),
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):

@@ -1,7 +1,9 @@
 """Frames from sources that can be read only once: pipes, addresses, standard input."""
 
+import errno
 import os
 from fractions import Fraction
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from aotlab.media.location import locate_video
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from aotlab.utils.streaming import ReadAhead
 from tests.limits import make_pipe
 from tests.marks import needs_posix
 from tests.media.video_files import write_gray
@@ -36,6 +39,9 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
         list(source)
     with pytest.raises(InputError, match="can only be read sequentially"):
         source.read(0)
+    for call in (lambda: len(source), lambda: source[0], lambda: source[:2]):
+        with pytest.raises(TypeError, match="clip: a stream has no length, indices or slices; iterate over it or save"):
+            call()
 
 
 def test_error_names_the_address_without_its_password(file_server):
@@ -175,6 +181,19 @@ def test_camera_is_closed_before_its_end(cameras, monkeypatch):
     next(frames)
     frames.close()
     assert cameras.closed
+
+
+def test_camera_that_fails_is_an_error_not_an_end(cameras, monkeypatch):
+    def fail_after_three_packets(stream):
+        yield from islice(cameras.container.demux(stream), 3)
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(cameras, "demux", fail_after_three_packets)
+    frames = []
+    with pytest.raises(InputError, match=r"camera 7: interrupted \(No such device\); check the source"):
+        frames.extend(ReadAhead(open_frames("7")))
+    assert len(frames) == 3
 
 
 def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ import pytest
 
 from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
+from aotlab.media.results import Results
 from aotlab.tools.ensemble import main
+from tests.stored_results import write_results
 
 
 def vote_by_hand(maps, weights):
@@ -66,13 +68,25 @@ def test_failed_votes_are_reported_alone(folders, tmp_path, capsys):
     assert f"{tmp_path}/1/b: frame 00001 is missing here or in {tmp_path}/0/b; vote on results" in err
 
 
-@pytest.mark.parametrize("record", [".finished", "a/.track.json"])
-def test_results_of_a_run_are_never_replaced(folders, tmp_path, run_expecting_error, record):
-    path = tmp_path / "out" / record
-    path.parent.mkdir(parents=True)
-    path.touch()
-    line = run_expecting_error(main, *folders, "--output", tmp_path / "out", "--force")
-    assert f"out: already contains {record}, the record of a run; choose another output" in line
+def test_folder_of_a_run_is_never_replaced(folders, tmp_path, run_expecting_error):
+    write_results(tmp_path / "run")
+    write_results(tmp_path / "list" / "a")
+    for name, words in (("run", "results of a video"), ("list", "a, which aotlab did not write")):
+        line = run_expecting_error(main, *folders, "--output", tmp_path / name, "--force")
+        assert f"{name}: already contains {words}; choose another output" in line
+
+
+def test_other_vote_is_refused_or_replaced_as_a_whole(folders, tmp_path, run_expecting_error, capsys):
+    line = [*folders, "--output", str(tmp_path / "out")]
+    assert main(line) == main(line) == 0
+    assert "already contains results of other inputs (1.votes: " in run_expecting_error(
+        main, *line, "--weights", "2,1,1"
+    )
+    for folder in folders:
+        shutil.rmtree(tmp_path / folder / "b")
+    assert "1: 0 (content" in run_expecting_error(main, *line)
+    assert main([*line, "--force"]) == 0
+    assert not (tmp_path / "out" / "b").exists()
 
 
 def test_masks_of_16_bits_keep_them(tmp_path):
@@ -94,7 +108,7 @@ def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_pat
             job.mkdir()
             (tmp_path / "masks").rename(job / "masks")
             write_mask(job / "prompt_masks" / "00000.png", np.ones((4, 6), np.uint8))
-            (job / ".track.json").write_text("{}")
+            Results(folder=job, inputs={}, name=name, status="done").save()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert sorted((path.parent.name, path.stem) for path in (tmp_path / "out").rglob("*.png")) == [
         (name, stem) for name in ("a", "b") for stem in ("00000", "00001")
@@ -111,12 +125,3 @@ def test_results_of_separate_objects_are_voted_on(tmp_path):
     folders = [str(tmp_path / str(number)) for number in range(3)]
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert [int(read_mask(path).min()) for path in (tmp_path / "out").rglob("*.png")] == [1, 1]
-
-
-def test_earlier_masks_that_are_not_replaced_are_refused(folders, tmp_path, run_expecting_error):
-    line = [*folders, "--output", str(tmp_path / "out"), "--force"]
-    assert main(line) == main(line) == 0
-    for folder in folders:
-        shutil.rmtree(tmp_path / folder / "b")
-    words = "already contains b/00000.png, which this vote does not replace; choose another output"
-    assert words in run_expecting_error(main, *line)

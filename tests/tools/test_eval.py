@@ -9,8 +9,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.engine.benchmark.records import Records
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
@@ -52,6 +50,8 @@ def test_scores_equal_the_scoring_program(name, tmp_path, loaded):
     found, expected = (json.loads(path.read_text()) for path in (output / "scores.json", again))
     assert found.pop("fps") > 0
     assert expected.pop("fps") is None
+    assert found.pop("inputs")["dataset"] == name
+    assert {"aotlab", "torch", "command", "date"} <= found.pop("made_by").keys()
     assert found == expected
     assert "J" in found
 
@@ -66,7 +66,7 @@ def test_results_without_scores_name_the_next_command(tmp_path, capsys, loaded, 
     text = capsys.readouterr().out
     assert f"no score: {reason}" in text
     assert command.format(output) in text
-    assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps"]
+    assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps", "inputs", "made_by"]
 
 
 def test_options_reach_the_tracker(tmp_path, loaded):
@@ -202,11 +202,9 @@ def test_foreign_files_are_never_replaced(data, tmp_path, loaded, run_expecting_
     if earlier:
         assert tool.main(options(data, tmp_path, "--sequence", "clip1")) == 0
     (tmp_path / "clip0").mkdir()
-    (tmp_path / "clip0" / ".DS_Store").touch()
-    Records(tmp_path, {}, [Video("clip0", frames=())], force=False)  # files of the system do not count
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
-    assert "already contains clip0, which no record lists; choose another" in line
+    assert "already contains clip0, which aotlab did not write; choose another" in line
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
@@ -221,7 +219,27 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert "frames per second" not in out
     assert read_files(tmp_path, "*.png") == before
     for args in ("--flip", "memory.every=2"):
-        assert "contains results of other models or settings" in run_expecting_error(tool.main, *arguments, args)
+        assert "contains results of other inputs (" in run_expecting_error(tool.main, *arguments, args)
     assert read_files(tmp_path, "*.png") == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out
+
+
+def test_scores_of_a_longer_run_are_kept(data, tmp_path, loaded, capsys):
+    assert tool.main(options(data, tmp_path)) == 0
+    before = (tmp_path / "scores.json").read_bytes()
+    capsys.readouterr()
+    assert tool.main(options(data, tmp_path, "--sequence", "clip0")) == 0
+    assert "scores.json is unchanged: the folder has results of " in capsys.readouterr().out
+    assert (tmp_path / "scores.json").read_bytes() == before
+
+
+def test_another_data_set_in_the_folder_is_refused(tmp_path, loaded, run_expecting_error):
+    line = [*make("folder", tmp_path), "--output", str(tmp_path / "out")]
+    assert tool.main(line) == 0
+    before = read_files(tmp_path / "out")
+    other = [*make("vost", tmp_path / "other"), "--output", str(tmp_path / "out")]
+    assert "results of other inputs (dataset: folder before, vost now); choose" in run_expecting_error(
+        tool.main, *other
+    )
+    assert read_files(tmp_path / "out") == before

@@ -7,14 +7,14 @@ from io import StringIO
 import pytest
 import torch
 
-from aotlab.jobs import resume
+from aotlab.jobs import run
 from aotlab.media.masks import write_mask
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
-from tests import read_files
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 from tests.processes import kill_at_call, survives_in_subprocess
+from tests.tools.track.runs import read_results
 
 pytestmark = pytest.mark.slow
 TOOLS = {"track": track.main, "eval": evaluation.main}
@@ -23,7 +23,7 @@ TOOLS = {"track": track.main, "eval": evaluation.main}
 def run_tool(tool, output, arguments, last_file=0):
     """Run a command; die before the file of this number is complete."""
     torch.set_num_threads(1)
-    resume.SAVE_SECONDS = 0.0
+    run.SAVE_SECONDS = 0.0
     kill_at_call("os.replace", last_file)
     sys.stdout = sys.stderr = StringIO()
     assert TOOLS[tool]([*map(str, arguments), "--output", str(output)]) == 0
@@ -39,7 +39,7 @@ def run_killed(tool, folder, *arguments):
     assert ends.count(False) >= 4
     assert survives_in_subprocess(run_tool, tool, folder / "killed", arguments)
     assert not [path for path in (folder / "killed").rglob("*") if ".part" in path.name]
-    return [read_files(folder / name) for name in ("undisturbed", "killed")]
+    return [read_results(folder / name) for name in ("undisturbed", "killed")]
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from aotlab import open_frames
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.track import open_segmenter, run_job
+from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.run import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
@@ -88,7 +88,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
     assert track("--point", "10,10") == 0
     assert track("--mask", str(mask), "--force") == 2
-    assert f"the results would overwrite {mask}; choose another folder" in capsys.readouterr().err
+    assert f"contains the input {mask}; choose another folder" in capsys.readouterr().err
     assert mask.is_file()
 
 
@@ -97,6 +97,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"], "box or point: frame 1 is not tracked (3 to 5)"),
     (["--box", "99=3,3,14,14"], "box or point: frame 99 is not tracked"),
+    (["--negative-point", "3,3", "--not-point", "3,9"], "object 1 on frame 0: prompt: nothing on the object"),
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
@@ -118,12 +119,12 @@ def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
     job = Job("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
-    run_job(job, tmp_path / "out", options=JobOptions(progress=False))
+    run_job(job, tmp_path / "out", options=RunOptions(progress=False))
     assert len(built) == 1
 
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
-    tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
+    tracker, options = Tracker.from_pretrained(), RunOptions(write="masks", progress=False)
     job = Job("clip", video, boxes="3,3,14,14", end=1)
     with monkeypatch.context() as without:
         without.setattr(checkpoints, "build_model", None)
@@ -135,10 +136,8 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    assert TrackerLoader(other).settings["checkpoint"] == other.fingerprint["weights"]
-    with pytest.raises(
-        InputError, match="already contains results of other inputs \\(different settings or outputs\\)"
-    ):
+    assert TrackerLoader(other).describe()["weights"]["sha256"] == str(other.fingerprint["weights"])
+    with pytest.raises(InputError, match=r"already contains results of other inputs \(weights: "):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
@@ -175,21 +174,24 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
 
 def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     loaded = []
-    monkeypatch.setattr("aotlab.jobs.track.load_segmenter", lambda *files, **options: loaded.append((files, options)))
+    monkeypatch.setattr("aotlab.jobs.run.load_segmenter", lambda *files, **options: loaded.append((files, options)))
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
     open_segmenter(files, tracker)
     assert loaded == [((files,), {"device": "cpu"})]
 
 
-def test_segmenter_is_opened_for_prompts_only(track, tmp_path, read_error_line):
+def test_segmenter_needs_prompts(track, video, tmp_path, read_error_line):
     files = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path in files:
         path.write_bytes(b"damaged")
     write_mask(tmp_path / "first.png", LABELS)
     options = "--segmenter", *map(str, files)
-    assert track("--mask", str(tmp_path / "first.png"), *options) == 0
-    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options, "--force"))
+    refused = "--segmenter: no prompt to make a mask from; give --box or --point, or remove it"
+    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), *options))
+    (tmp_path / "jobs.csv").write_text(f"video,masks\n{video},first.png\n")
+    assert refused in read_error_line(track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), *options]))
+    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options))
 
 
 def test_mask_command_writes_a_palette_png(video, capsys):

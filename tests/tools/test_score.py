@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.results import Results
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.drawn_clips import draw_box, write_images, write_masks
@@ -165,6 +165,36 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
     assert (list(scores["sequences"]), list(scores["failures"])) == (["camel"], ["bear"])
 
 
+def number_from_1(folder):
+    """Rename the files of a folder by the number after that of their frame."""
+    for path in sorted(folder.iterdir(), reverse=True):
+        path.rename(folder / f"{int(path.stem) + 1:05d}.png")
+
+
+def test_results_numbered_from_1_are_named(davis, truth, tmp_path, caplog):
+    folder = tmp_path / "results" / "bear"
+    count = len(list(folder.iterdir()))
+    number_from_1(folder)
+    sentence = (
+        f"{folder}: ignored 1 file without a frame ({count:05d}.png); frames without a file: 1; name files by "
+        "frames, such as 00000.png"
+    )
+    assert main([*davis, "--workers", "1"]) == 0
+    assert caplog.messages == [sentence]
+    assert main([str(folder), "--annotations", str(truth), "--workers", "1"]) == 0
+    assert caplog.messages == [sentence] * 2
+
+
+def test_results_of_other_frames_are_not_named(truth, tmp_path, caplog):
+    shutil.copytree(truth, tmp_path / "bear")
+    for path in sorted(truth.iterdir())[1::2]:
+        path.unlink()
+    shutil.copy(min(truth.iterdir()), truth / "00100.png")
+    shutil.copy(min(truth.iterdir()), tmp_path / "bear" / "00100.png")
+    assert main([str(tmp_path / "bear"), "--annotations", str(truth), "--workers", "1"]) == 0
+    assert caplog.messages == []
+
+
 def test_results_of_something_else_rejected(davis, tmp_path, run_expecting_error):
     line = run_expecting_error(main, *davis, tmp_path / "root")
     assert "root: contains no results of 2 sequences; expected" in line
@@ -239,9 +269,11 @@ def test_run_of_some_frames_is_scored_on_these(truth, tmp_path, read_error_line,
     for path in frames[:3]:
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
-    write_job_record(results, JobRecord("part", status="unfinished"))
+    record = Results(folder=results, inputs={}, name="part", status="unfinished")
+    record.save()
     assert "part: results of an unfinished run (not finished)" in read_error_line(main(line))
-    write_job_record(results, JobRecord("part"))
+    record.status = "done"
+    record.save()
     assert main([*line, "--force"]) == 0
     assert json.loads((tmp_path / "one.json").read_text())["J"] == 100
     assert f"scored on frames {frames[0].stem} to {frames[2].stem}, which were tracked" in caplog.text
@@ -255,11 +287,22 @@ def test_one_result_is_scored_against_one_folder(davis, truth, tmp_path):
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
+@pytest.mark.parametrize(("folder", "typed", "name"), [
+    (".", "part", "part"), (".", "../one/part", "../one/part"), ("part", ".", "{root}/one/part"),
+])  # fmt: skip
+def test_error_names_results_as_they_were_typed(truth, tmp_path, monkeypatch, run_expecting_error, folder, typed, name):
+    shutil.copytree(truth, tmp_path / "one" / "part")
+    (tmp_path / "one" / "part" / "00001.png").unlink()
+    monkeypatch.chdir(tmp_path / "one" / folder)
+    line = run_expecting_error(main, typed, "--annotations", truth)
+    assert line.startswith(f"error: {name.format(root=tmp_path)}/00001.png: no such file")
+
+
 def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     for path in truth.iterdir():  # 16-bit masks
         write_mask(path, read_mask(path).astype(np.int32) * 300)
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
-    write_job_record(tmp_path / "rabbit", JobRecord("rabbit"))
+    Results(folder=tmp_path / "rabbit", inputs={}, name="rabbit", status="done").save()
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
     line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
     assert main([*line, "--workers", "1"]) == 0
@@ -273,7 +316,7 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
 def test_frames_beside_annotations_are_ignored(truth, tmp_path):
     results, beside = tmp_path / "part", tmp_path / "beside"
     shutil.copytree(truth, results / "masks")
-    write_job_record(results, JobRecord("part"))
+    Results(folder=results, inputs={}, name="part", status="done").save()
     for folder in (truth, tmp_path / "root" / "JPEGImages" / "480p" / truth.name):
         shutil.copytree(folder, beside, dirs_exist_ok=True)
     (results / "masks" / max(truth.iterdir()).name).unlink()

@@ -115,7 +115,7 @@ INVALID_OPTIONS = [
     "--box 1,2,3",
     "--box 9000,2,310,410",
     "--box 1,2,30,40 --box 5,6,70,80",
-    "--not-point 5,6 --point :2=7,8",
+    "--negative-point 5,6 --point :2=7,8",
 ]
 
 

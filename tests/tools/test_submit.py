@@ -16,6 +16,7 @@ from aotlab.evaluation.submit import SUBMISSION_FORMATS
 from aotlab.evaluation.submit.archive import write_archive
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import PALETTE, read_mask, write_mask
+from aotlab.media.results import Results
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -104,7 +105,7 @@ def test_results_of_tracked_videos_are_packed(name, suffix, tmp_path):
             folder.rename(tmp_path / "masks")
             folder.mkdir()
             (tmp_path / "masks").rename(folder / "masks")
-            (folder / ".track.json").touch()
+            Results(folder=folder, inputs={}, name=folder.name, status="done").save()
     assert contents[0] == contents[1] != []
 
 

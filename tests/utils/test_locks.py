@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.locks import locked, locked_output
+from aotlab.utils.locks import locked, locked_output, staging_folder
 from tests.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python
 
 HOLD = """
@@ -68,6 +68,22 @@ def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     with locked_output(tmp_path):
         assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("first", ["b", "c"])
+def test_first_file_of_a_staging_folder_is_moved_first(tmp_path, monkeypatch, first):
+    moved, replace = [], os.replace
+
+    def record(source, target):
+        moved.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr("aotlab.utils.locks.os.replace", record)
+    with staging_folder(tmp_path / "out", first=first) as temporary:
+        for name in "abc":
+            (temporary / name).touch()
+    assert moved[0] == first
+    assert sorted(moved) == ["a", "b", "c"]
 
 
 def test_file_system_without_locks_warns(tmp_path, monkeypatch, caplog):

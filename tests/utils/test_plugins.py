@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 import aotlab
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.check import check_job
-from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import find_output
 from aotlab.media.annotations import find_mask_writer, read_annotations
-from aotlab.media.job_record import JobRecord, write_job_record
-from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
 from tests.drawn_clips import write_plain
+from tests.stored_results import write_results
 from tests.tools.track.runs import Repeater, track
 
 PACKAGE = """
@@ -29,7 +25,7 @@ def read(path, video):
     return Annotations(video.size, {0: [Region(7, encode_rle(mask))]})
 class Areas(Output):
     file_name, description, areas = "areas.txt", "area of all objects by frame", ""
-    bytes_per_pixel, resumable = 1.5, False
+    bytes_per_pixel = 1.5
     def write(self, name, tracked):
         self.areas += f"{name} {(tracked.labels > 0).sum()}\\n"
     def finish(self):
@@ -59,9 +55,6 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
-    run = check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options)
-    assert not run.is_resumable
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):
@@ -78,8 +71,7 @@ def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch)
 def test_tracked_masks_need_no_reader(tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
     monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: pytest.fail("asked"))
-    write_job_record(tmp_path, JobRecord("a", frames=1))
-    write_mask(tmp_path / "masks" / "00000.png", np.full((32, 32), 5, np.uint8))
+    write_results(tmp_path, labels=np.full((32, 32), 5, np.uint8))
     assert read_annotations(tmp_path, VideoInfo("clip", (32, 32), 1)).objects() == [5]
 
 

@@ -1,7 +1,6 @@
 """Folder of a run: reused, resumed, replaced as a whole, put back, or refused."""
 
 import itertools
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ def test_table_of_contents_and_actions(folder, request, contents):
     if contents == "data":
         (folder / "data").mkdir()
     if contents == "other kind":
-        (folder / RECORD).write_text(json.dumps({"kind": "list", "version": run_folder.VERSION, "inputs": {}}))
+        run_folder.write_record(folder, "list", {})
     expected = {
         "nothing": ("start", "start", "start"),
         "run": ("reuse", "refuse", "replace"),
@@ -86,7 +85,9 @@ def test_table_of_contents_and_actions(folder, request, contents):
 
 
 def test_refusal_names_both_values(earlier):
-    words = r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+    words = (
+        r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+    )
     with pytest.raises(InputError, match=words):
         make_run(earlier, OTHER).open()
 
@@ -172,8 +173,22 @@ def test_torn_last_line_is_dropped(earlier):
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"kind": 5, "version": 1}', '{"kind": "test", "version": 99}'])
 def test_damaged_record_rejected(folder, content):
     (folder / RECORD).write_text(content)
-    with pytest.raises(InputError, match=f"{RECORD}: not readable .*; move the folder away, or choose another"):
+    with pytest.raises(InputError, match=rf"{RECORD}: not readable .*; move the folder away, or choose another"):
         make_run(folder).open()
+
+
+def test_damaged_line_rejected(earlier):
+    path = earlier / "lines.jsonl"
+    path.write_text("nonsense\n" + path.read_text())
+    with pytest.raises(InputError, match=r"lines.jsonl: not readable .*; move the folder away"):
+        make_run(earlier).open()
+
+
+def test_changed_record_rejected(earlier):
+    path = earlier / RECORD
+    path.write_text(path.read_text().replace('"a"', '"b"'))
+    with pytest.raises(InputError, match="changed or damaged since it was written"):
+        make_run(earlier).open()
 
 
 def test_record_says_what_made_the_results(earlier, monkeypatch):

@@ -12,11 +12,14 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from inspect import signature
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import (
@@ -32,6 +35,7 @@ from aotlab.utils.signals import handle_stop_signals
 
 COMMON_COMMANDS = {
     "track": "Track objects in a video.",
+    "render": "Write more outputs of tracked videos.",
     "mask": "Make a mask of one image from boxes and points.",
     "eval": "Run a model on a benchmark and score it.",
     "score": "Score folders of results.",
@@ -93,6 +97,13 @@ class Command(click.Command):
             with formatter.section(title):
                 formatter.write_dl(records)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Make the objects of `option_group`, those of the last group first, and call the function."""
+        for name, into in getattr(self.callback, "objects", {}).items():
+            options = [option for option in signature(into).parameters if option in ctx.params]
+            ctx.params[name] = into(**{option: ctx.params.pop(option) for option in options})
+        return super().invoke(ctx)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse a command line, and keep it in ``ctx.meta``."""
         ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
@@ -130,16 +141,38 @@ def command(
     return click.command(name, Command, help=help or COMMANDS.get(name.removeprefix("aotlab ")), epilog=epilog)
 
 
-def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a decorator that adds options under a title of the help."""
+def option_group(
+    title: str, *options: Callable[[Any], Any], name: str = "", into: Callable[..., Any] | None = None
+) -> Callable[[Any], Any]:
+    """Return a decorator that adds options under a title of the help.
+
+    Args:
+        title: title of the group.
+        options: decorators of the options.
+        name: parameter of the function for the object that ``into`` makes.
+        into: class or function whose parameters are options of the command, of this group or others; the function of
+            the command takes its result instead. An option that the command lacks keeps the default of ``into``.
+    """
 
     def decorate(main: Any) -> Any:
         for option in reversed(options):
             main = option(main)
             main.__click_params__[-1].group = title  # click has no groups of options
+        if into is not None:
+            vars(main).setdefault("objects", {})[name] = into
         return main
 
     return decorate
+
+
+def find_given(title: str) -> str | None:
+    """Return the first option of a group that is on the command line of the running command; None: no option is."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if is_given and getattr(option, "group", None) == title:
+            return option.opts[0]
+    return None
 
 
 @contextmanager
@@ -155,6 +188,9 @@ def exit_on_signals() -> Iterator[None]:
 
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
     """Run a command line; print an error of `describe_failure` in one line on stderr, and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)

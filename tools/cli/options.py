@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
+from aotlab.media.matching import VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -28,16 +31,17 @@ from aotlab.tools.cli.types import (
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.dataloaders.benchmarks.labeled_video import Video
+    from aotlab.engine.tracking.options import TrackerOptions
 
 Decorator = Callable[[Any], Any]
 
-SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
+SETTING = re.compile(r"([a-z_][a-z0-9_]*)(\.[a-z0-9_]+)*=.*", re.DOTALL)
+"""Syntax of a setting such as ``memory.every=2``."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = "settings to change, such as {}; write ./a=b for a file named a=b"
+SETTINGS_HELP = "settings to change, such as {}; write ./KEY=VALUE for a file of such a name"
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
-force_results = flag("--force", "replace existing results of another run")
+force_results = flag("--force", "replace results made from other inputs")
 force_file = flag("--force", "replace an existing output")
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
@@ -55,7 +59,7 @@ def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -
     )
 
 
-def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
+def video_argument(metavar: str, help: str, type: Any = str, **attributes: Any) -> Decorator:
     """Return the argument ``video``, a tuple of videos and settings, which `split_settings` separates."""
     return click.argument(
         "video",
@@ -63,13 +67,36 @@ def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
         nargs=-1,
         type=type,
         help=f"{help}; {SETTINGS_HELP.format('input.scale=0.6 or compute.precision=bfloat16 to be faster')}",
+        **attributes,
     )
+
+
+def separate_settings(ctx: click.Context, param: click.Parameter, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the videos of a `video_argument`, as its callback; the parameter ``overrides`` gets the settings."""
+    videos, ctx.params["overrides"] = split_settings(arguments)
+    return videos
 
 
 def split_settings(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the arguments that are not settings, and the settings."""
-    settings = tuple(text for text in arguments if SETTING.fullmatch(text))
+    settings = tuple(filter(is_setting, arguments))
     return tuple(text for text in arguments if text not in settings), settings
+
+
+def is_setting(text: str) -> bool:
+    """Return whether an argument is a setting: ``KEY=VALUE`` that begins with a section of `Config`.
+
+    A key of any other section is a misspelled one, unless the text looks like a file: it exists, has a slash or ends
+    like a video.
+    """
+    match = SETTING.fullmatch(text)
+    if match is None:
+        return False
+    from aotlab.configs.schema import Config  # takes as long to import as the rest of a command line
+
+    if match[1] in {"base", *(field.name for field in fields(Config))}:
+        return True
+    return not ("/" in text or text.lower().endswith(VIDEO_SUFFIXES) or os.path.lexists(text))
 
 
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
@@ -97,9 +124,25 @@ def config_option(
     return option("--config", type=ConfigFile, multiple=multiple, required=required, help=text)
 
 
-def tracker_options(*, multiple: str | None = None) -> Decorator:
-    """Return the options of a tracker, by the fields of `TrackerOptions`; ``multiple``: as in `checkpoint_option`."""
-    return option_group("model", checkpoint_option(multiple=multiple), config_option(), device, print_config)
+def tracker_options(*others: Decorator, multiple: str | None = None) -> Decorator:
+    """Return the options of a tracker, which are passed as `TrackerOptions`, and others in the same group.
+
+    ``multiple``: as in `checkpoint_option`; the options are then passed one by one.
+    """
+    model = checkpoint_option(multiple=multiple), config_option(), device, print_config, *others
+    return option_group("model", *model, name="tracker", into=None if multiple else make_tracker_options)
+
+
+def make_tracker_options(
+    checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
+) -> TrackerOptions:
+    """Return the options of a tracker; print its settings and exit for ``--print-config``."""
+    from aotlab.engine.tracking.options import TrackerOptions
+
+    options = TrackerOptions(checkpoint, config, overrides, device)
+    if print_config:
+        raise Exit(print_settings(options.read_settings()))
+    return options
 
 
 def print_settings(*settings: Config) -> int:
@@ -122,15 +165,18 @@ class BenchmarkOptions:
     sequence: tuple[str, ...] = ()
     """Names of the videos to use; empty: all."""
     new_objects: bool = False
+    all_frames: bool = False
 
-    def open_videos(self, *, all_frames: bool = False) -> list[Video]:
+    def open_videos(self) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
-        videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
+        videos = open_dataset(
+            self.dataset, self.root, self.split, all_frames=self.all_frames, new_objects=self.new_objects
+        )
         return select_videos(videos, self.sequence)
 
-    def describe(self, *, all_frames: bool = False) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return the data set and its options as inputs of a run; the folder and the chosen sequences are none."""
-        flags = {"new_objects": self.new_objects, "all_frames": all_frames}
+        flags = {"new_objects": self.new_objects, "all_frames": self.all_frames}
         return {"dataset": self.dataset, "split": self.split, **{name: True for name, value in flags.items() if value}}
 
     def explain_no_score(self, results: Path) -> str | None:
@@ -149,30 +195,42 @@ class BenchmarkOptions:
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
-    """Return the options of a benchmark, by the fields of `BenchmarkOptions`, and others in the same group."""
+    """Return the options of a benchmark, which are passed as `BenchmarkOptions`, and others in the same group."""
     return option_group(
         "benchmark",
-        dataset_option(names),
+        dataset_option(names, callback=lambda ctx, param, name: name or ""),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "sequences to use, comma-separated (default: all)"),
         flag("--new-objects", "with --dataset folder: later masks add objects"),
         *others,
+        name="benchmark",
+        into=BenchmarkOptions,
     )
 
 
-def prompt_options(*, frames: bool = True) -> Decorator:
-    """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
+@dataclass(frozen=True)
+class PromptOptions:
+    """Prompts of `prompt_options`, and the segmenter of `segmenter_option`."""
+
+    boxes: tuple[str, ...]
+    points: tuple[str, ...]
+    not_points: tuple[str, ...]
+    segmenter: tuple[Path, Path] | None
+
+
+def prompt_options(*, frames: bool = True) -> list[Decorator]:
+    """Return ``--box``, ``--point`` and ``--negative-point``; with ``frames`` they may name a frame."""
     prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
         option(name, field, metavar=f"{prefix}{values}", multiple=True, help=text)
         for name, field, values, text in (
             ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
             ("--point", "points", "X,Y", "point on an object, in pixels; repeat it to refine the mask"),
-            ("--not-point", "not_points", "X,Y", "point off the object"),
+            ("--negative-point", "not_points", "X,Y", "point off the object"),
         )
     ]
-    return option_group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_option())
+    return [*prompts, option("--not-point", "not_points", multiple=True, hidden=True, help="--negative-point")]
 
 
 def segmenter_option() -> Decorator:
@@ -184,3 +242,15 @@ def segmenter_option() -> Decorator:
         type=ExistingPath,
         help="SAM-like segmenter as two ONNX files (default: the bundled model's, or the checkpoint's own)",
     )
+
+
+def parse_output_name(text: str) -> str:
+    """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
+    if text == "help":
+        from aotlab.jobs.outputs import find_output, list_outputs
+
+        names = list_outputs()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+        raise Exit(0)
+    return text

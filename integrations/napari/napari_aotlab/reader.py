@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import read_mask
-from aotlab.sdk import order_names
+from aotlab.sdk import natural_sort
 
 Layers = list[tuple[np.ndarray, dict[str, Any], str]]
 
@@ -23,7 +23,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], Layers] | None:
 
 def read_masks(path: str) -> Layers:
     """Return one Labels layer T×H×W of the PNGs in natural order; raise `InputError` for other images or sizes."""
-    files = order_names(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
+    files = natural_sort(file for file in Path(path).iterdir() if file.suffix.lower() == ".png")
     size = read_mask(files[0]).shape
     masks = np.stack([read_mask(file, size=size) for file in files])
     return [(masks.astype(np.int32), {"name": Path(path).name}, "labels")]

@@ -153,7 +153,8 @@ class TrackWidget(Container):
             for corners, kind in zip(layer.data, layer.shape_type, strict=True):
                 corners = to_pixels(layer, image, corners)
                 if kind == "rectangle" and round(corners[0, 0]) == self.frame:
-                    (top, left), (bottom, right) = corners[:, 1:].min(0), corners[:, 1:].max(0)
+                    edges = corners[:, 1:].clip(0, image.data.shape[1:3])  # it may be drawn over the border
+                    (top, left), (bottom, right) = edges.min(0), edges.max(0)
                     boxes.append((left, top, right - left, bottom - top))
         prompts = {first + number: Prompt(box=box) for number, box in enumerate(boxes)}
         if clicks or not boxes:

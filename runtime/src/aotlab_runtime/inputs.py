@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 MAX_ID = 2**31 - 1  # largest object id, number of frames, and coordinate of a box
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
+FRACTIONS = "{}: not in pixels; multiply fractions of the image by its width and height"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,7 @@ def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.
         message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
         raise InputError(f"{message}; give a box as Prompt(box=...)")
     points = points.reshape(-1, 2)
+    require(not are_fractions(points), FRACTIONS.format(f"points {shorten(prompt.points)}"))
     labels = np.ones(len(points)) if prompt.labels is None else np.atleast_1d(to_floats(prompt.labels))
     if labels.shape != (len(points),) or not np.isin(labels, (0, 1)).all():
         expected = f"a label of 0 or 1 for each of {len(points)} points"
@@ -111,15 +113,27 @@ def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.
 def check_box(box: ArrayLike, size: tuple[int, int], object_id: int) -> np.ndarray:
     """Return (left, top) and (right, bottom) of a box, clipped to a frame of (height, width)."""
     values, (height, width) = to_floats(box), size
+    require(not are_fractions(values), FRACTIONS.format(f"box {shorten(box)}"))
     is_box = values.shape == (4,) and (np.abs(values) <= MAX_ID).all() and values[2:].min() >= 2
     require(is_box, f"box {shorten(box)}: expected left, top, width and height in pixels, at least 2 each")
     corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, (width, height))
     sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
     require(sides.min() >= 2, f"box {text}: outside the image of {width}×{height}; give pixels of the image")
-    if (sides / values[2:]).min() < 0.9:  # corners were probably given
+    if (sides / values[2:]).min() < 0.9:
+        if values.min() >= 0 and (values[:2] + 2 <= values[2:]).all() and (values[2:] <= (width, height)).all():
+            left, top, right, bottom = values
+            raise InputError(
+                f"box {text}: extends beyond the image of {width}×{height}, so it is probably two corners; "
+                f"give left, top, width and height, here {left:g},{top:g},{right - left:g},{bottom - top:g}"
+            )
         message = f"extends beyond the image ({width}×{height}) and is cropped"
         log.warning("box %s of object %d: %s; a box is left, top, width, height", text, object_id, message)
     return corners
+
+
+def are_fractions(values: np.ndarray) -> bool:
+    """Return whether coordinates are fractions of the image instead of pixels: all in 0 to 1, and not all whole."""
+    return bool(((values >= 0) & (values <= 1)).all() and (values % 1).any())
 
 
 def to_array(name: str, value: ArrayLike) -> np.ndarray:

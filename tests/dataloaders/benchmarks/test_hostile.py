@@ -120,7 +120,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     report = evaluate(RepeatingTracker(), videos, tmp_path / "out")
     whole = [video.name for video in videos if video.load_error is None]
     assert whole
-    assert list(report.records) == whole
+    assert list(report.sequences) == whole
     listed = fault != "no folder" or dataset in (*LISTS, "youtubevos2019")
     assert (first.name in [video.name for video in videos]) == listed
     if listed:  # elsewhere the folders of frames tell which videos there are

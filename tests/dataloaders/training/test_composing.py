@@ -94,6 +94,15 @@ def test_visible_object_is_pasted_at_the_first_try(monkeypatch):
     assert len(motions) == 1
 
 
+@pytest.mark.parametrize(("column", "tries"), [(-3, 2), (-1, 1)])
+def test_object_that_shows_35_of_100_pixels_is_moved_and_45_stay(monkeypatch, column, tries):
+    motions = [Motion(np.array([start, 12]), np.zeros(2), scale=0.5, growth=0, turn=0) for start in (column, 12)]
+    drawn = iter(motions)
+    monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: next(drawn))
+    assert compose(0).num_objects == 2
+    assert len(motions) - len(list(drawn)) == tries
+
+
 def test_motion_ends_on_the_last_frame(monkeypatch):
     motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=math.log(1.5), turn=0)
     monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: motion)

@@ -1,7 +1,6 @@
 """Evaluation runs with a tracker that repeats its reference mask."""
 
 from functools import partial
-from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -12,9 +11,9 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.engine.benchmark.evaluator import assign_by_cost, evaluate, score_finished
+from aotlab.evaluation.results import BenchmarkResults
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import temporary_name
 from tests.drawn_clips import draw_box
 from tests.miniatures import make
 from tests.repeating_tracker import RepeatingTracker
@@ -52,21 +51,47 @@ def test_ranks_share_the_frames_of_all_videos():
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
-    assert list(report.records) == ["a", "b"]
+    assert list(report.sequences) == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
-    assert names(tmp_path / "out") == [".finished/a.json", ".finished/b.json", *stems]
+    assert names(tmp_path / "out") == [*stems, "results.json", "sequences.jsonl"]
     with Image.open(tmp_path / "out/a/00003.png") as image:
         assert (image.mode, image.getpalette()[3:6]) == ("P", [128, 0, 0])
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
 
 
-def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
-    videos, again = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], {"origin": {"models": []}}
-    run_videos(videos, tmp_path / "out", **again)
+def test_changed_frame_is_named_and_tracked_again_by_force(tmp_path):
+    videos, output = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out"
+    run_videos(videos, output)
     content = bytearray(videos[0].frames[1].read_bytes())
     content[len(content) // 2] ^= 1
     videos[0].frames[1].write_bytes(content)
-    assert run_videos(videos, tmp_path / "out", **again).resumed == ["b"]
+    report = run_videos(videos, output)
+    assert report.resumed == ["b"]
+    assert "a: frames: content " in report.failures["a"]
+    assert report.failures["a"].endswith("choose another output, or track it again with --force")
+    assert run_videos(videos, output, force=True).resumed == ["b"]
+    assert run_videos(videos, output).resumed == ["a", "b"]
+
+
+@pytest.mark.parametrize("change", [{"dataset": "b"}, {"split": "test"}, {"flip": True}])
+def test_other_data_set_split_or_merging_is_refused(tmp_path, change):
+    video, output, inputs = make_video(tmp_path, "a"), tmp_path / "out", {"dataset": "a", "split": "val"}
+    run_videos([video], output, inputs=inputs)
+    before = {name: (output / name).read_bytes() for name in names(output)}
+    with pytest.raises(InputError, match=r"already contains results of other inputs \(.* before, .* now\)"):
+        run_videos([make_video(tmp_path, "b")], output, inputs=inputs | change)
+    assert {name: (output / name).read_bytes() for name in names(output)} == before
+    run_videos([video], output, inputs=inputs | change, force=True)
+    assert BenchmarkResults.read(output).inputs == inputs | change
+
+
+def test_further_sequences_are_added(tmp_path):
+    output, videos = tmp_path / "out", [make_video(tmp_path, name) for name in "ab"]
+    run_videos(videos[:1], output)
+    assert run_videos(videos, output).resumed == ["a"]
+    write_mask(output / "c" / "00000.png", square())
+    with pytest.raises(InputError, match="already contains c, which aotlab did not write"):
+        run_videos([make_video(tmp_path, "c")], output, force=True)
 
 
 def test_tracker_is_reset_for_each_video(tmp_path):
@@ -76,30 +101,25 @@ def test_tracker_is_reset_for_each_video(tmp_path):
     assert tracker.annotated_ids == [[0, 1], None, None, [0, 1], None]
 
 
-@pytest.mark.parametrize("name", ["a", "a[1]"])
-def test_temporary_record_of_a_killed_run_is_removed(tmp_path, name):
-    records = tmp_path / "out" / ".finished"
-    records.mkdir(parents=True)
-    for other in (name, "b"):
-        (records / temporary_name(Path(f"{other}.json"))).touch()
-    run_videos([make_video(tmp_path, name)], tmp_path / "out", origin={"models": []})
-    assert [path.name[:3] for path in records.glob(".*.part.json")] == [".b."]
-
-
 def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     stop = Event()
     tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 3 else None)
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
-    assert (list(report.records), report.stopped) == (["a"], True)
+    assert (list(report.sequences), report.stopped) == (["a"], True)
 
 
 def test_interrupted_replacement_leaves_no_mixture(tmp_path):
-    video, output, stop = make_video(tmp_path, "a"), tmp_path / "out", Event()
-    run_videos([video], output, origin={"models": []})
-    (output / "a" / "notes.txt").touch()
-    tracker = RepeatingTracker(lambda _: stop.set())
-    run_videos([video], output, tracker, origin={"models": [1]}, force=True, stop=stop)
-    assert names(output / "a") == ["00000.png", "notes.txt"]
+    videos, output, stop = [make_video(tmp_path, name) for name in "ab"], tmp_path / "out", Event()
+    run_videos(videos, output, inputs={"models": 0})
+    before = {name: (output / name).read_bytes() for name in names(output)}
+    run_videos(videos, output, RepeatingTracker(lambda _: stop.set()), inputs={"models": 1}, force=True, stop=stop)
+    assert {name: (output / name).read_bytes() for name in names(output)} == before
+    stop.clear()
+    tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 5 else None)
+    run_videos(videos, output, tracker, inputs={"models": 1}, force=True, stop=stop)
+    assert [entry["sequence"] for entry in BenchmarkResults.read(output).entries] == ["a"]
+    assert len(names(output / "b")) < 4
+    assert run_videos(videos, output, inputs={"models": 1}).resumed == ["a"]
 
 
 def test_first_result_is_the_given_mask(tmp_path):
@@ -135,7 +155,7 @@ def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 def test_object_255_is_written_in_16_bits(tmp_path):
     video = make_video(tmp_path, "a")
     write_mask(video.reference_masks[0], square(255), max_id=255)
-    assert run_videos([video], tmp_path / "out").records.keys() == {"a"}
+    assert run_videos([video], tmp_path / "out").sequences.keys() == {"a"}
     for path in (tmp_path / "out" / "a").iterdir():
         np.testing.assert_array_equal(read_mask(path), square(255, np.uint16), strict=True)
 

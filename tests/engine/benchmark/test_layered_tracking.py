@@ -77,13 +77,13 @@ def sav(tmp_path):
     """The videos of a drawn SA-V and a function that evaluates them."""
     miniatures.make_sav(tmp_path / "SA-V")
     videos = open_dataset("sav", tmp_path / "SA-V")
-    options = {"origin": {"models": []}, "stop": threading.Event()}
+    options = {"inputs": {"models": []}, "stop": threading.Event()}
     return videos, lambda folder="out": evaluate(RepeatingTracker(), videos, tmp_path / folder, **options)
 
 
 def test_separate_objects_get_a_folder_each(sav, tmp_path):
     videos, evaluate_sav = sav
-    assert list(evaluate_sav().records) == ["sav_000001", "sav_000002"]
+    assert list(evaluate_sav().sequences) == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].written_stems:
         np.testing.assert_array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)

@@ -41,9 +41,11 @@ def test_kept_mask_keeps_pixels_of_objects_without_prompts():
 
 def test_box_beyond_the_image_is_cropped_with_a_warning(caplog):
     segmenter = BoxSegmenter()
-    segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
-    assert segmenter.prompts[2].box == (30, 20, 34, 28)
-    assert "box 30,20,40,30 of object 2: extends beyond the image (64×48)" in caplog.text
+    segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 21))})
+    assert segmenter.prompts[2].box == (30, 20, 34, 21)
+    assert "box 30,20,40,21 of object 2: extends beyond the image (64×48)" in caplog.text
+    with pytest.raises(InputError, match=r"box 30,20,40,30: extends beyond the image of 64×48, .* two corners"):
+        segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
     with pytest.raises(InputError, match="outside the image of 64×48"):
         segmenter(FRAME, {1: Prompt(points=[(300, 3)])})
 

@@ -132,6 +132,18 @@ def test_bundled_checkpoint_found_by_name(name):
     assert resolve_checkpoint(name) == BUNDLED_CHECKPOINT
 
 
+@pytest.fixture
+def names():
+    return list_published_weights()
+
+
+def test_error_names_the_closed_folder_of_weights(names, closed_folder, monkeypatch):
+    monkeypatch.setenv("AOTLAB_HOME", str(closed_folder))
+    for checkpoint in (closed_folder, closed_folder / "a.safetensors", *names):
+        with pytest.raises(InputError, match=r"closed.*: not readable \(Permission denied\); check the permissions of"):
+            resolve_checkpoint(checkpoint)
+
+
 def test_changed_file_found_by_verify(aott, capsys):
     assert main(["verify"]) == 0
     assert capsys.readouterr().out == f"nothing is stored in {weights_folder()}\n"
@@ -142,7 +154,8 @@ def test_changed_file_found_by_verify(aott, capsys):
     path.write_bytes(content)
     assert main(["verify"]) == 1
     assert "aott.safetensors" in capsys.readouterr().err
-    assert main(["verify", "no_such"]) == 1
+    assert main(["verify", "aott", "no_such"]) == 2
+    assert capsys.readouterr().err.startswith("error: weights no_such: not one of aott, ")
     download_weights("aott", source=str(aott.path), overwrite=True)
     assert verify_weights("aott") == path
 

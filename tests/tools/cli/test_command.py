@@ -1,6 +1,10 @@
 """Command line, messages and exit codes shared by all commands."""
 
+import io
 import logging
+import os
+import sys
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import click
@@ -10,8 +14,9 @@ from hypothesis import given, strategies
 from PIL import Image
 
 from aotlab.media.images import read_image
-from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import config_option, split_settings, video_argument
+from aotlab.media.masks import write_mask
+from aotlab.tools.cli.command import command, find_given, option_group
+from aotlab.tools.cli.options import config_option, is_setting, separate_settings, video_argument
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RunStopped
@@ -19,7 +24,7 @@ from tests.processes import run_python
 
 
 @command("aotlab example", "An example.")
-@video_argument("[VIDEO]", "a video")
+@video_argument("[VIDEO]", "a video", callback=separate_settings)
 @list_option("--scales", "scales", PositiveFloat.read)
 @list_option("--write", "outputs")
 @option("--output", help="folder")
@@ -43,9 +48,77 @@ VIDEOS = ["0001", "clip.mp4", "./take=2", "Take=2", "http://host/video?id=2", "=
 @given(parts=strategies.permutations(PARTS))
 def test_settings_and_video_may_be_anywhere(video, parts):
     args = parse(" ".join(parts).replace("--flip", f"{video} --flip").split())
-    assert split_settings(args.video) == ((video,), ("m=2", "n=4"))
+    assert (args.video, args.overrides) == ((video,), ("m=2", "n=4"))
     assert args.scales in ((2, 1, 3), (3, 2, 1))
     assert (args.output, args.write, args.flip) == ("a=b", ("masks",), True)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("memory.every=2", True),
+    ("base=aotl", True),
+    ("memori.every=2", True),
+    ("model.checkpoint=a/b.mp4", True),
+    ("date=2024/t.mp4", False),
+    ("take=2.MP4", False),
+    ("there=2", False),
+    ("./memory.every=2", False),
+])  # fmt: skip
+def test_setting_begins_with_a_section(tmp_path, monkeypatch, text, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there=2").mkdir()
+    assert is_setting(text) == expected
+
+
+def test_misspelled_section_is_a_setting(run_expecting_error):
+    message = run_expecting_error(main, "track", "memori.every=2", "--print-config")
+    assert "unknown key memori; did you mean memory?" in message
+
+
+@dataclass
+class Sides:
+    """Sides of a rectangle."""
+
+    width: int
+    height: int = 7
+    depth: int = 9
+
+
+@pytest.mark.parametrize(("line", "expected", "first"), [
+    ([], (Sides(3), "x"), None),
+    (["--width=5"], (Sides(5), "x"), "--width"),
+    (["--name=y"], (Sides(3), "y"), None),
+])  # fmt: skip
+def test_group_of_options_is_passed_as_an_object(line, expected, first):
+    @command("example", "")
+    @option_group(
+        "sides", option("--width", type=int, default=3, help=""), flag("--flat", ""), name="sides", into=Sides
+    )
+    @option("--name", default="x", help="")
+    def run(sides, name, flat):
+        passed.append(((sides, name), find_given("sides")))
+
+    passed = []
+    assert run(line) == 0
+    assert passed == [(expected, first)]
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("clip --mask 5:first.png", "--mask 5:first.png: no such file; did you mean 5=first.png?"),
+    ("clip --mask 5:2:first.png", "--mask 5:2:first.png: no such file; did you mean 5:2=first.png?"),
+    ("clip --mask first.png --output out.mov", "--output out.mov: not a folder; give a folder, and --write prores "),
+    ("clip/cat.%04d.png", "clip/cat.%04d.png: no such file or folder; give the folder clip"),
+    ("clip/*.png --mask first.png", "clip/*.png: no such file or folder; give the folder clip"),
+    ("--jobs clips --end 2", "--end: applies to a single video; remove it, or give --jobs a list instead of a folder"),
+    ("clip clips/clip", "2 videos are named clip (case is ignored); use a list with a column name"),
+])  # fmt: skip
+def test_error_of_track_names_the_remedy(run_expecting_error, tmp_path, monkeypatch, line, message):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("clip", "clips/clip"):
+        write_mask(tmp_path / folder / "1.png", np.ones((4, 4), np.uint8))
+    write_mask(tmp_path / "first.png", np.ones((4, 4), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    assert run_expecting_error(main, "track", *line.split()).startswith(f"error: {message}")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -107,7 +180,7 @@ def test_help_shows_all_commands_or_one(capsys):
 
 @pytest.mark.parametrize(("shell", "words", "current", "kind", "expected"), [
     ("bash", "tr", "1", "plain", {"track", "train"}),
-    ("bash", "track --not", "2", "plain", {"--not-point"}),
+    ("bash", "track --neg", "2", "plain", {"--negative-point"}),
     ("bash", "track --mask fi", "3", "file", {"fi"}),
     ("zsh", "track --frame-numbers ", "3", "plain", {"index", "file"}),
     ("fish", "weights ver", "ver", "plain", {"verify"}),
@@ -260,3 +333,16 @@ def test_a_large_image_is_read_without_a_warning_of_pillow(tmp_path, monkeypatch
         assert read_image(tmp_path / "large.png").shape == (10, 10, 3)
 
     assert read([]) == 0
+
+
+@pytest.mark.parametrize(("encoding", "size"), [("cp1251", b"4\\xd74"), ("utf-8", "4×4".encode())])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_text_that_an_encoding_lacks_is_escaped(monkeypatch, stream, encoding, size):
+    @command("aotlab example", "")
+    def show():
+        print(f"4×4 {os.fsdecode(bytes([0xFF]))}.png", file=getattr(sys, stream))
+
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, stream, io.TextIOWrapper(content, encoding=encoding, write_through=True))
+    assert show([]) == 0
+    assert content.getvalue() == size + b" \\udcff.png\n"

@@ -1,5 +1,6 @@
-"""Earlier results in the output folder of ``aotlab track``: reused, kept or replaced."""
+"""Earlier results in the output folder of ``aotlab track``: reused, rendered, kept or replaced."""
 
+import itertools
 import os
 import signal
 import threading
@@ -10,41 +11,77 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab.jobs import results, resume
-from aotlab.jobs.digests import digest_inputs
-from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
-from aotlab.jobs.results import STATE_FILE
-from aotlab.media.job_record import JobRecord
+from aotlab.jobs.prepare import prepare
+from aotlab.media import results
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.video import compute_fingerprint, open_frames
+from aotlab.media.results import Results
 from aotlab.utils.errors import InputError
+from tests import read_files
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
-from tests.processes import wait_until
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, snapshot, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 
 
-def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
+def test_results_of_other_inputs_are_named_and_kept(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
-    for other, part in (
-        (["memory.every=9"], "settings or outputs"),
-        (["--end", "1"], "frames"),
-        (["--class", "cat"], "classes"),
+    for other, change in (
+        (["memory.every=9"], "settings.memory.every: none before, 9 now"),
+        (["--end", "1"], "frames.last: 3 before, 1 now"),
+        (["--class", "cat"], "classes.1: none before, cat now"),
     ):
         assert track(video, tmp_path, mask, args=other) == 2
-        assert f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
+        assert f"already contains results of other inputs ({change}); choose" in capsys.readouterr().err
     own = tmp_path / "out" / "masks" / NAMES[2]
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"], ["--mask", f"2={own}"]):
         assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
         assert list(read_largest_ids(tmp_path)) == NAMES
-    assert f"the results would overwrite {own}" in capsys.readouterr().err
+    assert f"contains the input {own}; choose another folder" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
     assert list(read_largest_ids(tmp_path)) == NAMES[:2]
+
+
+def test_further_outputs_are_written_without_tracking(video, mask, tmp_path, repeater, capsys):
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    steps, masks = repeater.steps, snapshot(tmp_path / "out" / "masks")
+    assert track(video, tmp_path, mask, args=["--write", "overlay,coco"]) == 0
+    assert "already tracked with these inputs; overlay, coco written from its results" in capsys.readouterr().out
+    assert (repeater.steps, snapshot(tmp_path / "out" / "masks")) == (steps, masks)
+    assert track(video, tmp_path / "whole", mask, args=["--write", "overlay,coco"]) == 0
+    found, expected = (read_files(tmp_path / name) for name in ("out", "whole/out"))
+    assert all(found[name] == expected[name] for name in ("overlay.mp4", "coco.json"))
+
+
+def test_soft_outputs_need_stored_edges(video, mask, tmp_path, capsys):
+    words = "needs soft edges, which these results do not have; track again with --soft"
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    for name in ("alpha", "mattes", "mattes16", "prores", "vp9"):
+        assert track(video, tmp_path, mask, args=["--write", name]) == 2
+        assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=["--soft", "--force"]) == 0
+    assert track(video, tmp_path, mask, args=["--write", "alpha,prores"]) == 0
+    assert track(video, tmp_path / "whole", mask, args=["--write", "alpha,prores"]) == 0
+    found, expected = (read_files(tmp_path / name) for name in ("out", "whole/out"))
+    assert all(found[name] == content for name, content in expected.items() if name.startswith("alpha"))
+    assert words.endswith("--soft")
+
+
+def test_deleted_output_is_written_again_equal(video, mask, tmp_path, repeater):
+    line = ["--write", "masks,overlay,coco,objects,mattes16,prores"]
+    assert track(video, tmp_path, mask, args=line) == 0
+    before, steps = read_files(tmp_path / "out"), repeater.steps
+    for name in ("overlay.mp4", "coco.json", "alpha.mov"):
+        (tmp_path / "out" / name).unlink()
+    for name in ("objects", "mattes16"):
+        (tmp_path / "out" / name).rename(tmp_path / name)
+    assert track(video, tmp_path, mask, args=line) == 0
+    assert repeater.steps == steps
+    assert read_files(tmp_path / "out") == before
 
 
 def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeater, monkeypatch):
@@ -74,89 +111,72 @@ def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repe
     assert (0, snapshot(tmp_path / "out")) == before
 
 
-def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
+def test_stream_is_another_recording_each_time(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
-    for args in ([], ["--force"]):
+    for status in (0, 2):
         threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
-        assert track(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
-        own = save(tmp_path / "out" / "masks" / "00009.png", 9)
-    assert "already contains masks/00009.png, which aotlab did not write" in capsys.readouterr().err
-    assert read_mask(own).max() == 9
-
-
-@pytest.mark.parametrize("lost", [[], NAMES[:1]], ids=["usable state", "damaged state"])
-def test_run_after_a_failure_replaces_unsaved_masks(video, mask, tmp_path, monkeypatch, repeater, lost):
-    out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
-
-    def fail_late(self, name, tracked):
-        if name == "00003":
-            raise InputError("disk full")
-        write_frame(self, name, tracked)
-
-    def wait_for_earlier_masks(self, frame, mask=None):
-        wait_until(lambda: len(list(out.glob("masks/*.png"))) >= self.steps)
-        return step(self, frame, mask)
-
-    line = ["--write", "masks,objects"]
-    with monkeypatch.context() as patch:
-        patch.setattr(BUILT_IN_OUTPUTS["objects"], "write", fail_late)
-        patch.setattr(Repeater, "step", wait_for_earlier_masks)
-        patch.setattr(resume, "SAVE_SECONDS", 0)
-        patch.setattr(resume.ResumingTracker, "save_stopped", lambda *_: None)
-        assert track(video, tmp_path, mask, args=line) == 1
-    assert (out / STATE_FILE).exists()
-    save(out / "masks" / NAMES[3], 7)
-    for name in lost:
-        (out / "masks" / name).unlink()
-    assert track(video, tmp_path, mask, args=line) == 0
-    assert set(read_largest_ids(tmp_path).values()) == {1}
-
-
-@pytest.mark.parametrize("write", ["masks,objects", "alpha"])
-def test_foreign_files_in_folders_of_results_are_kept(numbered_video, mask, tmp_path, repeater, write):
-    folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
-    line = ["--write", "masks,objects"]
-    assert track(numbered_video, tmp_path, mask, args=line) == 0
-    mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
-    mine += [tmp_path / "out" / name / "shot.1001.png" for name in ("masks/copies", "objects/1_copy")]
-    for path in mine:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("mine")
-    assert track(numbered_video, tmp_path, mask, args=line) == 0
-    assert repeater.loads == 1
-    assert track(numbered_video, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
-    assert repeater.loads == 2
-    assert {path.read_text() for path in mine} == {"mine"}
-    assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
-    assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
+        assert track(tmp_path / "pipe", tmp_path, mask) == status
+    assert "results of other inputs (recording: 20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
-def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args):
+def test_foreign_files_are_never_replaced(video, mask, tmp_path, capsys, args):
     assert track(video, tmp_path, mask, args=["--end", "1"]) == 0
-    own = save(tmp_path / "out" / "masks" / "00003.png", 9)
+    own = tmp_path / "out" / "notes.txt"
+    own.write_text("mine")
+    assert track(video, tmp_path, mask, args=["--end", "1"]) == 0
     assert track(video, tmp_path, mask, args=["--force", *args]) == 2
-    assert "already contains masks/00003.png, which aotlab did not write" in capsys.readouterr().err
-    assert read_mask(own).max() == 9
+    assert "already contains notes.txt, which aotlab did not write" in capsys.readouterr().err
+    assert own.read_text() == "mine"
     own.unlink()
     assert track(video, tmp_path, mask, args=["--force", *args]) == 0
 
 
-@pytest.mark.parametrize("function", ["remove_results", "write_job_record"])
-def test_folder_is_usable_after_a_killed_replacement(video, mask, tmp_path, monkeypatch, function):
+def test_foreign_output_is_not_replaced(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    (tmp_path / "out" / "coco.json").write_text("mine")
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    (tmp_path / "out" / "overlay.mp4").mkdir()
+    assert track(video, tmp_path, mask, args=["--write", "coco,overlay,objects"]) == 0
+    assert (tmp_path / "out" / "coco.json").read_text() == "mine"
+
+
+def test_folder_of_other_files_rejected(video, mask, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "overlay.mp4").write_text("mine")
+    for args in ([], ["--force"]):
+        assert track(video, tmp_path, mask, args=args) == 2
+        assert "already contains overlay.mp4, which aotlab did not write" in capsys.readouterr().err
+    assert read_files(tmp_path / "out") == {"overlay.mp4": b"mine"}
+
+
+def test_killed_replacement_leaves_one_of_both_runs(video, mask, tmp_path, monkeypatch):
     class Killed(BaseException):
         """End of a process without any cleanup."""
 
-    assert track(video, tmp_path, mask, args=["--end", "2"]) == 0
-    with monkeypatch.context() as patch, suppress(Killed):
-        patch.setattr(results, function, Mock(side_effect=Killed))
-        track(video, tmp_path, mask, args=["--end", "1", "--force"])
-    kept = function == "remove_results"
-    assert len([*(tmp_path / "out").glob("masks/*.png")]) == 3 * kept
-    assert track(video, tmp_path, mask, args=["--end", "2"]) == 0
-    assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
+    assert track(video, tmp_path, mask, args=["--end", "2", "--write", "masks"]) == 0
+    earlier, replace = read_files(tmp_path / "out"), os.replace
+    for last in itertools.count():
+        calls = itertools.count()
+
+        def die(*args, calls=calls, last=last):
+            if next(calls) == last:
+                raise Killed
+            replace(*args)
+
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr(os, "replace", die)
+            assert track(video, tmp_path, mask, args=["--end", "1", "--write", "masks", "--force"]) == 0
+            break
+        assert track(video, tmp_path, mask, args=["--end", "2", "--write", "masks", "--dry-run"]) in (0, 2)
+        found = Results.read(tmp_path / "out")
+        if found.last_frame == 2:
+            assert read_files(tmp_path / "out") == earlier
+        else:
+            assert len(found.entries) >= 1
+    assert last > 5
     assert list(read_largest_ids(tmp_path)) == NAMES[:2]
 
 
@@ -167,26 +187,51 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
         interrupt(monkeypatch, video, tmp_path, mask, args=line)
     elif earlier == "finished":
         assert track(video, tmp_path, mask, args=line) == 0
-        (out / "masks" / "notes.txt").write_text("mine")
     fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
         patch.setattr(BUILT_IN_OUTPUTS["alpha"], "write", fail)
-        assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
+        assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) in (1, 2)
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
-    assert (out / "masks" / "notes.txt").exists() == (earlier == "finished")
     assert len([*out.glob("alpha/*.png")]) == 3
 
 
-def test_videos_of_same_size_and_time_differ_by_content(mask, tmp_path, capsys):
-    for name in "ab":
-        write_images(tmp_path / name / "raw", [np.full((32, 48, 3), ord(name), np.uint8)], "{:05d}.bmp")
-        os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
-    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
-    assert track(tmp_path / "b" / "raw", tmp_path, mask) == 2
-    assert "already contains results of other inputs (different video);" in capsys.readouterr().err
-    os.utime(tmp_path / "a" / "raw" / "00000.bmp")  # of a copy
-    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
+def test_missing_mask_is_named_and_tracked_again_by_force(video, mask, tmp_path, capsys, repeater):
+    assert track(video, tmp_path, mask) == 0
+    (tmp_path / "out" / "masks" / NAMES[2]).write_bytes(b"")
+    assert track(video, tmp_path, mask) == 2
+    assert "already contains results without 1 of 4 masks; choose another output, or" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=["--force"]) == 0
+    assert list(read_largest_ids(tmp_path)) == NAMES
+
+
+def test_corrected_results_are_never_replaced(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask) == 0
+    corrected = Results.read(tmp_path / "out")
+    corrected.corrected = True
+    corrected.save()
+    before = snapshot(tmp_path / "out")
+    for args in (["--end", "1"], ["--end", "1", "--force"], ["--soft", "--force"]):
+        assert track(video, tmp_path, mask, args=args) == 2
+        assert "already contains corrected masks; choose another output" in capsys.readouterr().err
+    assert snapshot(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("change", ["middle", "first", "name"])
+def test_edited_frames_are_another_video(mask, tmp_path, capsys, change):
+    frames = np.random.default_rng(0).integers(0, 255, (2, 32, 48, 3), np.uint8)
+    write_images(tmp_path / "raw", frames, "{:05d}.bmp")
+    assert track(tmp_path / "raw", tmp_path, mask) == 0
+    path = tmp_path / "raw" / "00001.bmp"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    if change == "name":
+        path.rename(path.with_name("00002.bmp"))
+    else:
+        content[2000 if change == "middle" else 60] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as if nothing had happened
+    assert track(tmp_path / "raw", tmp_path, mask) == 2
+    assert "already contains results of other inputs (video: raw (content " in capsys.readouterr().err
 
 
 def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
@@ -195,27 +240,27 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
     assert track(video, tmp_path, mask, args=WRITE) == 0
     renamed = video.rename(tmp_path / "after.mp4")
     assert track(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
-    assert "results of other inputs (different video);" in capsys.readouterr().err
+    assert "results of other inputs (video.name: before before, after now);" in capsys.readouterr().err
 
 
-def digest_job(job):
-    source, fingerprint = open_frames(job.video), compute_fingerprint(Path(job.video))
-    record = JobRecord("a", video_name=source.name, fingerprint=fingerprint)
-    return digest_inputs(job, {}, record, FrameSelection(source, job.start))
+def describe_job(job):
+    loader = Mock(TrackerLoader(TrackerOptions()))
+    loader.describe.return_value = {}
+    return dict(prepare(job, Path("nowhere"), loader, RunOptions()).inputs)
 
 
-def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
-    mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
-    for path in (mask, encoder, decoder):
+def test_inputs_cover_files_that_masks_refer_to(video, mask, tmp_path):
+    encoder, decoder = (tmp_path / name for name in ("encoder.onnx", "decoder.onnx"))
+    for path in (encoder, decoder):
         path.write_bytes(b"unchanged")
     job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
-    digests = [digest_job(job)]
-    for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
-        (tmp_path / name).write_bytes(b"other")
-        digests.append(digest_job(job))
+    inputs = [describe_job(job)]
+    for name in ("legend.json", "first_classes.json", "encoder.onnx.data"):
+        (tmp_path / name).write_text("{}")
+        inputs.append(describe_job(job))
     (tmp_path / "second_classes.json").write_bytes(b"of another mask")
-    assert digest_job(job) == digests[-1]
-    assert len({digest["masks or prompts"] for digest in digests}) == 5
+    assert describe_job(job) == inputs[-1]
+    assert len({str(item) for item in inputs}) == 4
 
 
 SAME = [
@@ -223,23 +268,34 @@ SAME = [
     {"video": "links/video"},
     {"masks": "first.png"},
     {"masks": "0=first.png", "start": 0},
-    {"boxes": ("4:8-24:20", ":2=1,2,3,4")},
-    {"boxes": ("0:2=1,2,3,4", ":1=4.0,8,20,12")},
+    {"boxes": ("2:2=1,2,3,4", "2:1=4.0,8,20,12")},
+    {"boxes": ("2=4:8-24:20", "2:2=1,2,3,4")},
     {"classes": (":1=cat",)},
     {"levels": "0,255.0", "rate": "25.00"},
 ]
 
 
 @pytest.mark.parametrize("spelling", SAME, ids=str)
-def test_equivalent_spellings_have_one_digest(video, mask, tmp_path, monkeypatch, spelling):
+def test_equivalent_spellings_are_the_same_inputs(video, mask, tmp_path, monkeypatch, spelling):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/video").symlink_to(video)
     values = {
-        "name": "out", "video": str(video), "masks": str(mask), "boxes": ("4,8,20,12", ":2=1,2,3,4"),
+        "name": "out", "video": str(video), "masks": str(mask), "boxes": ("2=4,8,20,12", "2:2=1,2,3,4"),
         "classes": "cat", "levels": "0, 255", "rate": "25",
     }  # fmt: skip
-    before = digest_job(Job(**values))
+    before = describe_job(Job(**values))
     monkeypatch.chdir(tmp_path)
-    assert digest_job(Job(**values | spelling)) == before
-    for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
-        assert digest_job(Job(**values | other)) != before
+    assert describe_job(Job(**values | spelling)) == before
+    for other in ({"masks": "1=first.png"}, {"boxes": "2=5,8,20,12"}, {"end": 2}, {"levels": "auto"}):
+        assert describe_job(Job(**values | other)) != before
+
+
+def test_store_is_read_by_a_moved_folder(video, mask, tmp_path):
+    assert track(video, tmp_path, mask) == 0
+    (tmp_path / "moved").mkdir()
+    for name in ("out", "video", "first.png"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    found = results.Results.read(tmp_path / "moved" / "out")
+    assert found.video == str(tmp_path / "moved" / "video")
+    assert found.masks == [f"0={tmp_path / 'moved' / 'first.png'}"]
+    assert read_mask(found.mask_path("00003")).max() == 1

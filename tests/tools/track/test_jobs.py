@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
-from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask
+from aotlab.media.results import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
+from aotlab.utils.run_folder import RECORD
 from tests import read_files
 from tests.drawn_clips import write_plain
-from tests.tools.track.runs import Repeater, cli, save
+from tests.tools.track.runs import Repeater, cli, read_results, save
 
 pytestmark = pytest.mark.usefixtures("repeater")
 
@@ -42,6 +43,13 @@ def track(jobs, *args, write="masks,coco"):
     """Track a folder or a list in it into the folder ``out`` beside it."""
     output = (jobs if jobs.is_dir() else jobs.parent).absolute().parent / "out"
     return cli.main(["--jobs", str(jobs), "--output", str(output), "--write", write, *args])
+
+
+def correct(folder):
+    """Mark results as corrected by a person."""
+    results = Results.read(folder)
+    results.corrected = True
+    results.save()
 
 
 def write_jobs(clips, *rows):
@@ -147,22 +155,30 @@ def test_package_installed_later_keeps_finished_results(clips, out, repeater, mo
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
-@pytest.mark.parametrize(("name", "lost"), [("coco.json", "coco.json"), ("masks/00002.png", "1 of 3 masks")])
-def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys, name, lost, damage):
+def test_finished_results_without_a_mask_need_force(clips, out, repeater, capsys, damage):
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)
-    damage(out / "a" / name)
+    damage(out / "a" / "masks" / "00002.png")
     assert track(clips) == 1
-    assert f"a: already contains results without {lost}; choose" in capsys.readouterr().err
+    assert "a: already contains results without 1 of 3 masks; choose" in capsys.readouterr().err
     assert read_mask(mask).max() == 7
     assert track(clips, "--force") == 0
     assert repeater.steps == 12
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",)])
-def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_missing_output_of_finished_results_is_written(clips, out, repeater, damage):
     assert track(clips) == 0
+    before = (out / "a" / "coco.json").read_bytes()
+    damage(out / "a" / "coco.json")
+    assert track(clips) == 0
+    assert (repeater.steps, (out / "a" / "coco.json").read_bytes()) == (9, before)
+
+
+@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",)])
+def test_damaged_file_of_class_ids_is_kept(clips, out, read_error_line, option):
+    assert track(clips) == 0
+    name = "classes.json"
     (out / name).write_text("mine")
     error = read_error_line(track(clips, *option))
     assert f"out/{name}: not readable" in error
@@ -205,10 +221,10 @@ def test_summary_keeps_rows_of_finished_results(clips, out, capsys):
 
 def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, repeater, monkeypatch):
     run_until(clips, monkeypatch, 1)
-    before = read_job_record(out / "a")
+    before = Results.read(out / "a")
     jobs = write_jobs(clips, "name,video,masks", "a,b,b.png")
     assert track(jobs) == 1
-    assert replace(read_job_record(out / "a"), status="unfinished", error=None) == before
+    assert replace(Results.read(out / "a"), status="unfinished", error=None) == before
     assert track(clips) == 0
     assert repeater.steps == 9
 
@@ -226,8 +242,7 @@ def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
     line = [str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]
     for args in ([], ["--force"], ["--dry-run"]):
         assert cli.main([*line, *args]) == 2
-        assert "out: already contains results of a list of videos" in capsys.readouterr().err
-    assert not (out / ".track.json").exists()
+        assert "out: already contains results of a list; choose another output" in capsys.readouterr().err
 
 
 def test_moved_list_is_finished(clips, out, repeater, caplog):
@@ -244,12 +259,12 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
     (moved / "clips").rename(moved / "elsewhere")
     assert track(moved / "elsewhere") == 0
     assert repeater.steps == 9
-    record = read_job_record(moved / "out/a")
+    record = Results.read(moved / "out/a")
     assert (record.video, record.masks) == (str(moved / "elsewhere/a"), [f"0={moved}/elsewhere/a.png"])
-    (moved / "out/b/.corrected").touch()
+    correct(moved / "out/b")
     (moved / "elsewhere").rename(moved / "third")
     assert track(moved / "third") == 0
-    assert read_job_record(moved / "out/b").video == str(moved / "third/b")
+    assert Results.read(moved / "out/b").video == str(moved / "third/b")
     assert (moved / "out/summary.csv").read_text().count(str(moved / "third")) == 3
 
 
@@ -259,7 +274,7 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
     output = capsys.readouterr()
-    assert output.err.count("already contains results of other inputs (different settings or outputs)") == 3
+    assert output.err.count("already contains results of other inputs (settings.memory.every: none before, 9 now)") == 3
     assert output.out.startswith("earlier results of 3 videos kept: ")
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
@@ -306,7 +321,7 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert track(clips) == 0
     folder = out / "b"
     save(folder / "masks" / "00002.png", 7)
-    (folder / ".corrected").touch()
+    correct(folder)
     save(clips / "a.png", 5)
     assert track(clips, "--force", *args) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
@@ -321,7 +336,7 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
     assert track(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
-    (out / "a" / ".corrected").touch()
+    correct(out / "a")
     assert track(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *args) == 0
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
@@ -329,10 +344,10 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
     monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
-    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
+    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,29,12"')
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
-    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
+    assert caplog.text.count(f"b ({place}, line 3): box 30,8,29,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): no object before frame 1;") == 1
 
 
@@ -472,8 +487,8 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_results_never_replace_videos_and_masks(clips, capsys, args):
     before = read_files(clips, "*.png")
-    assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 1
-    assert "is the input folder" in capsys.readouterr().err
+    assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 2
+    assert "already contains a.png, which aotlab did not write" in capsys.readouterr().err
     assert read_files(clips, "*.png") == before
 
 
@@ -491,14 +506,13 @@ def test_inputs_may_be_moved_beside_their_results(clips, out):
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
-def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeater, capsys, caplog, args):
+def test_job_with_a_damaged_record_fails_until_deleted(clips, out, capsys, args):
     assert track(clips) == 0
-    (out / "a" / ".track.json").write_text("{")
+    (out / "a" / RECORD).write_text("{")
     for _ in range(2):
-        caplog.clear()
         assert track(clips, *args) == 1
-        assert caplog.text.count(".track.json: not readable") == 1
-        assert "a: already contains masks, which aotlab did not write; choose another" in capsys.readouterr().err
+        words = f"a/{RECORD}: not readable"
+        assert capsys.readouterr().err.count(words) == 1
     shutil.rmtree(out / "a")
     assert track(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
@@ -517,20 +531,23 @@ def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
         assert track(clips, "--shard", "0/2") == 0
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
-    assert read_files(out, "*/[!.]*") == read_files(whole, "*/[!.]*")
+    found, expected = read_results(out), read_results(whole)
+    assert {**found, "results.json": {}} == {**expected, "results.json": {}}
 
 
-def test_summary_keeps_the_rows_of_another_list(clips, out):
+def test_summary_keeps_the_rows_of_an_earlier_list(clips, out):
     assert track(write_jobs(clips, "video,masks", "gone,a.png", "a,a.png")) == 1
-    assert track(write_jobs(clips, "video,masks", "b,b.png")) == 0
+    assert track(write_jobs(clips, "video,masks", "b,b.png", "a,a.png")) == 0
     statuses = {name: status for name, (status, _) in read_summary(out).items()}
     assert statuses == {"b": "done", "a": "done", "gone": "failed"}
 
 
 @pytest.mark.parametrize("option", ["--fps", "--levels"])
 def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_error_line, option):
-    assert f"{option}: applies to a single video; use a column" in read_error_line(track(clips, option, "10,20"))
-    assert track(write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,"), "--dry-run") == 0
+    assert f"{option}: applies to a single video; remove it, or" in read_error_line(track(clips, option, "10,20"))
+    jobs = write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,")
+    assert f"{option}: applies to a single video; use a column" in read_error_line(track(jobs, option, "10,20"))
+    assert track(jobs, "--dry-run") == 0
     assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
 
 

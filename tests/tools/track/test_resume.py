@@ -1,30 +1,29 @@
 """Runs of ``aotlab track`` stopped by a signal, and resumed."""
 
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-import numpy as np
 import pytest
 
-from aotlab.jobs import resume
-from aotlab.jobs.results import STATE_FILE
-from aotlab.media.job_record import read_job_record
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.jobs import run
+from aotlab.media import results
+from aotlab.media.masks import read_mask
+from aotlab.media.results import STATE_FILE, Results
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests import read_files
-from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, track
+from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 
 
 def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
-    save_checkpoint = Mock(side_effect=InputError("no space left"))
-    monkeypatch.setattr(resume.ResumingTracker, "_save", save_checkpoint)
+    save = Mock(side_effect=InputError("no space left"))
+    monkeypatch.setattr(run, "save_state", save)
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
-    assert save_checkpoint.called
+    assert save.called
     assert "the same command resumes" not in capsys.readouterr().err
 
 
@@ -37,8 +36,8 @@ def interrupted_run(request, video, mask, tmp_path, monkeypatch, capsys):
     return tmp_path / "out"
 
 
-@pytest.mark.parametrize("args", [["--write", "overlay"], ["--write", "masks,prores"], ["--both-directions"]])
-def test_run_without_progress_does_not_offer_to_resume(video, mask, tmp_path, monkeypatch, capsys, args):
+@pytest.mark.parametrize("args", [["--realtime"], ["--both-directions"]])
+def test_run_that_needs_all_frames_does_not_offer_to_resume(video, mask, tmp_path, monkeypatch, capsys, args):
     interrupt(monkeypatch, video, tmp_path, mask, args=args)
     assert "interrupted: " in (error := capsys.readouterr().err)
     assert "resumes" not in error
@@ -62,7 +61,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp
     assert count_steps(video, tmp_path, mask, *args) == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "whole", mask, args=WRITE) == 0
-    assert read_files(interrupted_run) == read_files(tmp_path / "whole" / "out")
+    assert read_results(interrupted_run) == read_results(tmp_path / "whole" / "out")
     assert not (interrupted_run / STATE_FILE).exists()
 
 
@@ -81,32 +80,68 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     assert "1 cut, before frame 2\n" in out
 
 
-def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeater, monkeypatch):
-    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    resuming, frame = (resume.ResumingTracker(repeater(), tmp_path, str), np.zeros((8, 8, 3), np.uint8))
+def test_soft_edges_and_their_outputs_resume(video, mask, tmp_path, monkeypatch):
+    line = ["--write", "alpha,mattes,prores"]
+    interrupt(monkeypatch, video, tmp_path, mask, args=line)
+    assert track(video, tmp_path, mask, args=line) == 0
+    assert track(video, tmp_path / "whole", mask, args=line) == 0
+    found, expected = (read_results(tmp_path / name) for name in ("out", "whole/out"))
+    assert found == expected
+    assert {"soft/00003.png", "alpha/00003.png", "mattes/1/00003.png", "alpha.mov"} <= found.keys()
+
+
+def test_state_is_saved_after_the_masks_before_it(video, mask, tmp_path, monkeypatch):
     saved = []
-    for index in range(4):
-        resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
-        saved.append((tmp_path / STATE_FILE).exists())
-        write_mask(tmp_path / "masks" / f"{max(0, index - 1)}.png", frame[..., 0])
-    assert saved == [False, False, False, True]
+
+    def save(store, state):
+        paths = sorted((tmp_path / "out" / "masks").iterdir())
+        lines = (tmp_path / "out" / "frames.jsonl").read_text().count("\n")
+        saved.append((len(paths), lines, len(store.entries)))
+
+    monkeypatch.setattr(run, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(run, "save_state", save)
+    assert track(video, tmp_path, mask) == 0
+    assert saved == [(count, count, count) for count in (1, 2, 3, 4)]
 
 
-def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeater):
-    (tmp_path / STATE_FILE).write_bytes(b"progress")
-    resume.ResumingTracker(repeater(), tmp_path, str).save_stopped(0)
-    assert (tmp_path / STATE_FILE).read_bytes() == b"progress"
+def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, monkeypatch, repeater):
+    class Killed(BaseException):
+        """End of a process without any cleanup."""
+
+    save, append = run.save_state, results.Results.append
+
+    def save_once(store, state):
+        if len(store.entries) == 1:
+            save(store, state)
+
+    def die(store, frame):
+        append(store, frame)
+        if frame.index == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(run, "SAVE_SECONDS", 0)
+        patch.setattr(run, "save_state", save_once)
+        patch.setattr(results.Results, "append", die)
+        track(video, tmp_path, mask, args=WRITE)
+    assert len(Results.read(tmp_path / "out").entries) == 3
+    assert count_steps(video, tmp_path, mask) == 3
+    assert len(Results.read(tmp_path / "out").entries) == 4
 
 
-@pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
-def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path, args):
-    assert count_steps(video, tmp_path, mask, *args) == 4
+def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path):
+    assert count_steps(video, tmp_path, mask, "memory.every=3", "--force") == 4
+
+
+def test_resumed_run_may_write_further_outputs(interrupted_run, video, mask, tmp_path):
+    assert count_steps(video, tmp_path, mask, "--write", "vp9,objects") == 1
+    assert len(list(open_frames(interrupted_run / "alpha.webm"))) == 4
 
 
 def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, caplog, capsys):
     (interrupted_run / STATE_FILE).write_bytes(b"PK damaged")
     assert track(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
-    assert "status: to track\n" in capsys.readouterr().out
+    assert "status: to resume\n" in capsys.readouterr().out
     assert count_steps(video, tmp_path, mask) == 4
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
@@ -129,7 +164,7 @@ def test_run_after_a_damaged_mask_starts_over(interrupted_run, video, mask, tmp_
 
 
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch):
-    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
     assert count_steps(video, tmp_path, mask) == 1
 
@@ -137,11 +172,11 @@ def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch)
 def test_rate_excludes_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
     clock = SimpleNamespace(seconds=0.0)
 
-    def read(path):
+    def read(path, **options):
         clock.seconds += 1
-        return read_mask(path)
+        return read_mask(path, **options)
 
-    monkeypatch.setattr(resume, "read_mask", read)
+    monkeypatch.setattr("aotlab.media.masks.read_mask", read)
     monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert (clock.seconds, read_job_record(tmp_path / "out").seconds) == (3, 0)
+    assert (clock.seconds, Results.read(tmp_path / "out").seconds) == (3, 0)

@@ -4,17 +4,18 @@ import re
 import sys
 import threading
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.jobs.track import TrackResult
+from aotlab.jobs.run import TrackResult
 from aotlab.media.annotations import read_annotations
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
@@ -22,6 +23,7 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from tests.limits import make_pipe
 from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
+from tests.stored_results import write_results
 from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
@@ -79,9 +81,9 @@ def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsy
 
 
 def test_cuts_are_printed(capsys):
-    report_result(TrackResult(30, 1.0, cuts=(10, 20)), realtime=False)
+    report_result(TrackResult(30, 1.0, cuts=(10, 20)), Path(), realtime=False)
     assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
-    report_result(TrackResult(30, 1.0), realtime=False)
+    report_result(TrackResult(30, 1.0), Path(), realtime=False)
     assert "cut" not in capsys.readouterr().out
 
 
@@ -113,8 +115,8 @@ def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplo
 ])  # fmt: skip
 def test_record_counts_frames_from_zero(numbered_video, mask, tmp_path, args, mask_arg, masks):
     assert track(numbered_video, tmp_path, mask_arg.format(mask=mask), args=[*args, "--write", "masks"]) == 0
-    record = read_job_record(tmp_path / "out")
-    assert (record.first_frame, record.frames, record.masks) == (2, 2, [masks.format(mask=mask)])
+    record = Results.read(tmp_path / "out")
+    assert (record.first_frame, len(record.entries), record.masks) == (2, 2, [masks.format(mask=mask)])
 
 
 def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, capsys, repeater):
@@ -133,14 +135,18 @@ def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "expected"), [
-    (["--write", "objects,coco,alpha"], ["alpha", "coco.json", "objects"]),
-    (["--write", "masks", "--write", "coco, masks"], ["coco.json", "masks"]),
-    ([], ["masks", "overlay.mp4"]),
+    (["--write", "objects,coco,alpha"], ["alpha", "coco.json", "objects", "soft"]),
+    (["--write", "masks", "--write", "coco, masks"], ["coco.json"]),
+    (["--write", "masks"], []),
+    (["--soft"], ["overlay.mp4", "soft"]),
+    ([], ["overlay.mp4"]),
 ])  # fmt: skip
 def test_write_chooses_outputs(video, mask, tmp_path, capsys, args, expected):
     assert track(video, tmp_path, mask, args=args) == 0
-    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == expected
-    assert expected[-1] in capsys.readouterr().out
+    store = {"results.json", "frames.jsonl", "masks"}
+    assert {path.name for path in (tmp_path / "out").glob("*")} == {*expected, *store}
+    out = capsys.readouterr().out
+    assert all(f"/{name}" in out for name in {*expected} - {"soft"})
 
 
 def test_write_help_lists_outputs(capsys):
@@ -152,7 +158,7 @@ REFUSED = [
     (["video"], "video: nothing to track; give a box, points or masks"),
     (["other"], "contains videos, not frames; give one, such as other/clip.mp4, or track all with --jobs"),
     (["-"], "-: nothing to track; give a mask"),
-    ([], "VIDEO: missing; give a video file"),
+    ([], "no video given; give a video file"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
@@ -192,8 +198,8 @@ def test_invalid_line_is_rejected_before_loading(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["memory.policy=every_nth", "memory.frames=4"], "memory.frames: no effect"),
-    (["--write", "masks"], "results of unknown inputs; choose another output, or replace it with --force"),
-    (["--force", "--write", "mattes16"], "results take about 9.22 KB, but 5 KB are free"),
+    (["--write", "masks"], "already contains results of other inputs (video: clip before, video now; "),
+    (["--force", "--write", "mattes16"], "results take about 3.81 KB, but 3 KB are free"),
 ]  # fmt: skip
 
 
@@ -201,11 +207,11 @@ DRY_REFUSED = [
 def test_dry_run_refuses_what_a_run_refuses(
     video, mask, tmp_path, read_error_line, monkeypatch, args, words, real_tracker
 ):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5000))
-    save(tmp_path / "out" / "masks" / "00000.png", 3)
-    write_job_record(tmp_path / "out", JobRecord("out", outputs={"masks": ["*.png"]}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3000))
+    write_results(tmp_path / "out", size=(32, 48))
+    before = snapshot(tmp_path / "out")
     assert words in read_error_line(track(video, tmp_path, mask, args=["--dry-run", *args]))
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
+    assert snapshot(tmp_path / "out") == before
 
 
 def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypatch, read_error_line):
@@ -213,7 +219,7 @@ def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypa
     mask = save(tmp_path / "first.png", 1, open_frames(video).size)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1))
     line = read_error_line(track(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"]))
-    assert "results take about 1.15 MB, but 1 B are free" in line  # 30 frames
+    assert "results take about 1.34 MB, but 1 B are free" in line  # 30 frames
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
@@ -237,9 +243,9 @@ def test_dry_run_of_one_video_prints_what_a_run_does(video, mask, tmp_path, caps
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert dry_run().endswith("status: done\n")
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run"]) == 2
-    assert "results of other inputs (different frames)" in capsys.readouterr().err
+    assert "results of other inputs (frames.last: 3 before, 2 now)" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run", "--force"]) == 0
-    assert (tmp_path / "out" / JOB_RECORD).exists()
+    assert len(Results.read(tmp_path / "out").entries) == 4
 
 
 def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):

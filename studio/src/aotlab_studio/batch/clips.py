@@ -62,7 +62,7 @@ class BatchClip:
     @property
     def levels(self) -> Levels:
         """Levels of the clip's tracking, or of its project."""
-        return self.results.inputs.get("levels") or read_levels(self.project)
+        return self.results.levels or read_levels(self.project)
 
     @property
     def is_listed(self) -> bool:

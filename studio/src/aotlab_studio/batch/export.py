@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
@@ -122,7 +123,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             if read_results(folder) != clip.results:
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
-            replaced = _list_replaced(clip.results, names, document.frames)
+            replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
             _correct_results(clip.results, snapshot, exported, classes).write(staging)
             removed = {internal.SOFT, internal.STATE_FILE, *find_roots(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
@@ -142,11 +143,18 @@ def _correct_results(
     )  # fmt: skip
 
 
-def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameStore) -> set[str]:
-    """Return the files of tracked results that an export of these outputs replaces."""
+def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameStore, written: Set[str]) -> set[str]:
+    """Return the files of tracked results that an export of these outputs replaces.
+
+    In a folder, these are the files named after a frame, and those that the export has ``written``.
+    """
+    frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
     replaced = {internal.RECORD, results.journal}
-    replaced.update(f"{internal.MASKS}/{frames.source.frame_name(index)}.png" for index in range(frames.count))
-    for entry in (entry for name in names for entry in results.outputs.get(name, ())):
+    for entry in (internal.MASKS, *(entry for name in names for entry in results.outputs.get(name, ()))):
         path = results.folder / entry
-        replaced.update([entry] if not path.is_dir() else (f"{entry}/{file}" for file in list_files(path)))
+        if path.is_dir():
+            files = {f"{entry}/{file}" for file in list_files(path)}
+            replaced.update(file for file in files if Path(file).stem in frame_names or file in written)
+        else:
+            replaced.add(entry)
     return replaced

@@ -53,7 +53,7 @@ def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
 
 def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
     """Return the objects of a folder of colored masks, which are named like frames; None for any other folder."""
-    paths, regions = sdk.order_names(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
+    paths, regions = sdk.natural_sort(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
     if not paths or read_colors(paths[0], size) is None:
         return None
     legend = read_legend(folder)

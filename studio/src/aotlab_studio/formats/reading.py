@@ -33,7 +33,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         has_legend = any((path / name).is_file() for name in LEGENDS)
         if has_legend and (regions := parse_color_folder(path, size)) is not None:
             return sdk.ParsedFile(regions)
-        files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
+        files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
             trees = [internal.read_json(file) for file in files]
         except InputError:

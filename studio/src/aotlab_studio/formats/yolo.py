@@ -46,7 +46,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
 def list_label_files(folder: Path) -> list[Path]:
     """Return the files of ``labels`` and its folders, such as ``labels/train``, in natural order."""
-    return sdk.order_names(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
+    return sdk.natural_sort(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
 
 
 def format_labels(annotations: sdk.Annotations) -> dict[str, str]:

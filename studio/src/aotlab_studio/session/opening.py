@@ -51,7 +51,7 @@ def open_document(
         video, folder = projects.locate_project(path, project)
     else:
         output_folder = Path(os.path.realpath(path))
-        folder, levels = project or projects.find_project(path), results.inputs.get("levels")
+        folder, levels = project or projects.find_project(path), results.levels
         moved = not os.path.exists(results.video) and projects.has_project(folder)
         video = projects.locate_project(folder)[0] if moved else results.find_video()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))

@@ -1,0 +1,83 @@
+"""Write more outputs of tracked videos: ``aotlab render results --write prores,cvat``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import command, report_failures
+from aotlab.tools.cli.options import parse_output_name
+from aotlab.tools.cli.types import ExistingFolder, flag, list_option
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.text import format_count
+
+
+@command("aotlab render")
+@click.argument(
+    "results",
+    metavar="RESULTS...",
+    nargs=-1,
+    required=True,
+    type=ExistingFolder,
+    help="folders of results of aotlab track, also corrected ones, or of lists of videos",
+)
+@list_option("--write", "outputs to write or replace, comma-separated, or help to list them all", parse_output_name)
+@flag("--missing", "only write outputs that do not exist")
+def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) -> int:
+    """Write outputs of results without tracking again."""
+    if not write:
+        raise UsageError("--write: missing; give outputs such as overlay,coco")
+    from aotlab.jobs.batch import list_job_folders
+    from aotlab.media.results import has_results
+
+    folders = list[Path]()
+    for path in results:
+        found = [path] if has_results(path) else list_job_folders(path)
+        require(found, f"{path}: contains no results of aotlab track; give its --output")
+        folders += found
+    failures = dict[str, str]()
+    for folder in folders:
+        try:
+            names = render_folder(folder, write, missing=missing)
+            print(f"{folder}: {', '.join(names) or 'complete'}")
+        except InputError as error:
+            failures[str(folder)] = str(error).removeprefix(f"{folder}: ")
+    if len(folders) == 1 and failures:
+        raise InputError("".join(f"{folder}: {problem}" for folder, problem in failures.items()))
+    if len(folders) > 1:
+        print(f"{len(folders) - len(failures)} of {format_count(len(folders), 'video')} done")
+    return report_failures(failures)
+
+
+def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> list[str]:
+    """Write outputs of the results in a folder; return their names.
+
+    Raises:
+        InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
+    """
+    from aotlab.jobs.outputs import find_output, render
+    from aotlab.media.results import MASKS, Results
+    from aotlab.media.video import open_frames
+    from aotlab.utils.locks import locked_output
+
+    with locked_output(folder):
+        results = Results.read(folder)
+        require(results is not None and results.entries, "no frame is tracked; track the video first")
+        assert results is not None
+        names = [name for name in dict.fromkeys(write) if name != MASKS]
+        if missing:
+            names = [name for name in names if not (folder / find_output(name).file_name).exists()]
+        if absent := results.list_missing():
+            raise InputError(f"{len(absent)} of {len(results.entries)} masks are missing; track the video again")
+        video = results.find_video()
+        results.require_same_video(video)
+        source = open_frames(video, levels=results.levels, rate=results.inputs.get("rate"))
+        for summary in render(results, source, names).summaries:
+            print(summary)
+    return names
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
