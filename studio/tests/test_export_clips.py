@@ -355,6 +355,21 @@ def test_foreign_file_in_results_is_not_replaced(batch, capsys):
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
 
 
+@pytest.mark.parametrize("name", ["masks/note.txt", "objects/1/note.txt"])
+def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
+    change_record(batch / "a", outputs={"coco": ["coco.json"], "objects": ["objects"]})
+    (batch / "a" / "objects" / "1").mkdir(parents=True)
+    (batch / "a" / "objects" / "1" / "00004.png").touch()
+    (batch / "a" / name).write_text("mine")
+    set_status(batch, "accepted", outdated="proceed")
+    assert main([str(batch)]) == 1
+    assert f"a/{name}: not written by an export; move it away" in capsys.readouterr().err
+    assert (batch / "a" / name).read_text() == "mine"
+    (batch / "a" / name).unlink()
+    assert main([str(batch)]) == 0
+    assert (batch / "a" / "objects" / "1" / "00004.png").stat().st_size
+
+
 def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     soft = batch / "a" / "mattes" / "1" / "00004.png"
     soft.parent.mkdir(parents=True)
@@ -416,10 +431,10 @@ def test_outputs_of_corrected_results_are_rendered(batch):
 def test_job_list_keeps_corrected_results(batch):
     correct(batch)
     assert main([str(batch)]) == 0
-    write_record(batch, "list", {"inputs": {"list": "jobs"}, "made_by": {}})
+    write_record(batch, "list", {"videos": ["a"]})
     write_mask(batch.parent / "other.png", truth(1))
     job = Job("a", batch.parent / "clips" / "a", batch.parent / "other.png")
-    (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), name="jobs", force=True).plan()
+    (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), force=True).plan()
     assert (outcome.status, outcome.frames) == ("corrected", LENGTH)
 
 
