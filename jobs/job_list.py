@@ -18,10 +18,10 @@ from typing import Any
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
-from aotlab.media.results import has_results
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
+from aotlab.utils.run_folder import RECORD
 from aotlab.utils.text import format_count, join_truncated, shorten, strip_credentials
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
@@ -99,7 +99,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix.lower() in MASK_SUFFIXES:
         return False
     if path.is_dir():
-        return not has_results(path) and bool(list_frame_files(path))
+        return not (path / RECORD).is_file() and bool(list_frame_files(path))  # also without damaged results
     return path.suffix.lower() in FOLDER_SUFFIXES
 
 

@@ -17,6 +17,7 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
+from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import Prompt, group_prompts
@@ -290,6 +291,7 @@ def _digest_files(path: Path, sidecars: Sequence[str]) -> str:
     """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files."""
     if path.is_dir():
         files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
+        files = [file for file in files if file != path / EXPORT_RECORD]  # whose time differs each time
         return digest_values((str(file.relative_to(path)), digest_file(file)) for file in sorted(files))
     stem = glob.escape(path.stem)
     beside = {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()}

@@ -70,9 +70,9 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         log.warning("%s: results of an unfinished run (%s)", folder, results.problem)
     if results is not None or (folder / EXPORT_RECORD).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        require(outputs, f"{folder}: results without masks; track the video again")
+        require(outputs or results is None, f"{folder}: results without masks; track the video again")
         # a record of results has class names; an export has them in other outputs than the folder of masks
-        path = folder / min(outputs, key=lambda name: results is None and name == MASKS)
+        path = folder / min(outputs, key=lambda name: results is None and name == MASKS, default="")
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):

@@ -151,13 +151,16 @@ class RunFolder:
             set_aside(self.folder)
         self.entries = self.entries[:count]
         self.made_by = self.made_by or describe_program()
-        self.save()
-        lines = "".join(f"{json.dumps(entry)}\n" for entry in self.entries)
-        write_text(self.folder / self.journal, lines)
+        self.write(self.folder)
 
-    def save(self) -> None:
-        """Write the record; raise `InputError` if it cannot be written."""
-        write_record(self.folder, self.kind, self.record())
+    def save(self, folder: Path | None = None) -> None:
+        """Write the record; raise `InputError` if it cannot be written. ``folder``: see `write`."""
+        write_record(folder or self.folder, self.kind, self.record())
+
+    def write(self, folder: Path) -> None:
+        """Write the record and the journal into a folder, from which they may be moved to that of the run."""
+        self.save(folder)
+        write_text(folder / self.journal, "".join(f"{json.dumps(entry)}\n" for entry in self.entries))
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line for a complete entry, whose files exist; replaced contents are removed."""
@@ -179,7 +182,8 @@ class RunFolder:
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
-        owned = {self.journal, *self.owned, *(earlier.list_written() if earlier is not None else ())}
+        # a run writes its record first: without one, the same names belong to somebody else
+        owned = [] if earlier is None else [self.journal, *self.owned, *earlier.list_written()]
         return (f"{name}, which aotlab did not write" for name in list_others(self.folder, owned))
 
     def list_written(self) -> set[str]:

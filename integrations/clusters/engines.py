@@ -7,7 +7,7 @@ from typing import Any
 import fsspec
 from aotlab_clusters import JobResult, is_url, run_job
 
-from aotlab import InputError, Job, JobOptions, TrackerOptions
+from aotlab import InputError, Job, RunOptions, TrackerOptions
 
 RETRIES = 10
 """Times that a job may lose its worker."""
@@ -16,7 +16,7 @@ RETRIES = 10
 def track_with_ray(
     jobs: Sequence[Job],
     output: str,
-    options: JobOptions,
+    options: RunOptions,
     tracker: TrackerOptions | None = None,
     *,
     force: bool = False,
@@ -32,7 +32,7 @@ def track_with_ray(
 def track_with_dask(
     jobs: Sequence[Job],
     output: str,
-    options: JobOptions,
+    options: RunOptions,
     client: Any,
     tracker: TrackerOptions | None = None,
     *,
@@ -50,7 +50,7 @@ def track_with_dask(
 def track_with_submitit(
     jobs: Sequence[Job],
     output: str,
-    options: JobOptions,
+    options: RunOptions,
     executor: Any,
     tracker: TrackerOptions | None = None,
     *,

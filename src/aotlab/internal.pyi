@@ -1,7 +1,13 @@
 from .media.annotations import EXPORT_RECORD as EXPORT_RECORD, TRACKED_MASKS as TRACKED_MASKS
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco
 from .media.frames import store_frame as store_frame
-from .media.results import MASKS as MASKS
+from .media.results import (
+    MASKS as MASKS,
+    SOFT as SOFT,
+    SOFT_MAX as SOFT_MAX,
+    STATE_FILE as STATE_FILE,
+    describe_frame as describe_frame,
+)
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images
 from .media.regions import add_class_ids as add_class_ids
@@ -27,6 +33,7 @@ from .utils.files import (
     writing as writing,
 )
 from .utils.locks import InUseError as InUseError, locked as locked
+from .utils.run_folder import RECORD as RECORD
 from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks
 from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos

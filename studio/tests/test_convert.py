@@ -19,13 +19,13 @@ from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
-from aotlab.media.video import compute_fingerprint
+from aotlab.internal import digest_video
 from aotlab.media.video_writer import VideoWriter
-from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
+from aotlab.sdk import ObjectClasses, Results, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
-from aotlab_studio.document.folder import read_job
+from aotlab_studio.document.folder import read_results
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.opening import open_document
@@ -88,7 +88,7 @@ def test_converted_images_have_the_names_of_their_files(tmp_path, form):
 
 
 def convert_until_killed(line, renames):
-    kill_at_call("pathlib.Path.rename", renames)
+    kill_at_call("pathlib.Path.replace", renames)
     main(line)
 
 
@@ -194,7 +194,7 @@ def test_merged_set_does_not_replace_its_videos(tmp_path, capsys):
     assert merge(results, out, to="masks") == 0
     video = out / "train" / "JPEGImages" / "b"
     change_record(results / "b", video=str(video))
-    (results / "a" / ".track.json").unlink()
+    (results / "a" / "results.json").unlink()
     assert merge(results, out, "--force", to="masks") == 2
     assert f"would replace the input {video}" in capsys.readouterr().err
     assert (video / "00000.png").is_file()
@@ -280,7 +280,7 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
 def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
     results = write_results(tmp_path, ["a", "b", "c"])
     for name in "ab":
-        change_record(results / name, fingerprint=compute_fingerprint(tmp_path / "videos" / name))
+        change_record(results / name, inputs={"video": {"name": name, **digest_video(tmp_path / "videos" / name)}})
     assert merge(results, tmp_path / "set", "--split", "0.7") == 2
     assert "a and b: copies of one video, one in train and one in val" in capsys.readouterr().err
     assert merge(results, tmp_path / "set") == 0
@@ -330,8 +330,8 @@ def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
 
 def test_classes_of_the_record_name_masks(tmp_path):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
-    change_record(results / "a", class_names={1: "cat", 2: "dog"})
-    change_record(results / "b", class_names={1: "dog"})
+    change_record(results / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
+    change_record(results / "b", classes=ObjectClasses({1: "dog"}))
     assert merge(results, out, "--split", "0.5") == 0
     trees = [json.loads((out / f"{part}.json").read_text()) for part in ("train", "val")]
     assert [tree["categories"] for tree in trees] == [trees[0]["categories"]] * 2
@@ -346,8 +346,8 @@ def test_classes_of_the_record_name_masks(tmp_path):
 
 def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
-    change_record(results / "a", class_names={1: "Dog"})
-    change_record(results / "b", class_names={2: "dog"})
+    change_record(results / "a", classes=ObjectClasses({1: "Dog"}))
+    change_record(results / "b", classes=ObjectClasses({2: "dog"}))
     assert merge(results, out, to="masks") == 2
     assert "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case" in capsys.readouterr().err
     assert not out.exists()
@@ -359,7 +359,8 @@ def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
     annotations = read_annotations(results / "a" / "masks", info)
     annotations.class_names, annotations.classes = {1: "bus", 2: "block"}, {"bus": 7, "block": 2}
     find_mask_writer("coco").write(given, annotations, info)
-    change_record(results / "a", class_names=annotations.class_names, masks=[str(given)])
+    classes = ObjectClasses(annotations.class_names, annotations.classes)
+    change_record(results / "a", classes=classes, masks=[str(given)])
     (results / "classes.json").write_text(json.dumps(shared))
     assert merge(results, out) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]
@@ -371,17 +372,17 @@ def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
 def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b", "c", "d"]), tmp_path / "set"
     change_record(results / "a", status="unfinished")
-    (results / "b" / ".track.json").write_text("{")
+    (results / "b" / "results.json").write_text("{")
     change_record(results / "c", video=str(tmp_path / "gone.mp4"))
     assert merge(results, out) == 1
     assert [folder.name for folder in (out / "train" / "images").iterdir()] == ["d"]
     first, second, third = capsys.readouterr().err.splitlines()
     assert first == "error: a: not finished; left out"
-    assert second.startswith("error: b: no record of its tracking")
+    assert second.startswith(f"error: b: {results}/b/results.json: ")
     assert "gone.mp4" in third
     change_record(results / "d", status="unfinished", video=str(tmp_path / "gone.mp4"))
     assert merge(results, out, "--force") == 2
-    assert re.search("no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err)
+    assert re.search("no usable video for train; a, d: not finished; .*; b: .*results.json: ", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -392,8 +393,8 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
         (lambda masks: write_mask(masks / "00003.png", truth(0)[:9]), "00003.png: 60×9, but its frame is 60×40"),
         (lambda masks: write_mask(masks / "other.png", truth(0)), "'other.png', but the frames are"),
         (
-            lambda masks: change_record(masks.parent, frames=5, last_frame=4),
-            "has a mask of frame 5, but frames 0 to 4 were tracked; remove it",
+            lambda masks: change_record(masks.parent, entries=Results.read(masks.parent).entries[:5]),
+            "has a mask of frame 5, which was not tracked; remove it",
         ),
     ],
 )  # fmt: skip
@@ -435,7 +436,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.sdk.write_job_record", "aotlab_studio.utils.files.move_entries"])
+@pytest.mark.parametrize("function", ["aotlab.sdk.Results.write", "aotlab_studio.utils.files.move_entries"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     with closing(open_session(results / "a")) as session:
@@ -448,20 +449,20 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
 
 def test_failed_export_keeps_the_record_of_tracking(tmp_path):
     results = write_results(tmp_path, ["a"])
-    session, before = open_session(results / "a"), read_job(results / "a")
+    session, before = open_session(results / "a"), read_results(results / "a")
     editing.change_object(session.document, 1, class_name="cat")
     session.document.set_status("accepted", "")
     session.close()
     (results / "a" / "masks" / "own.txt").touch()
     assert export_clips([str(results)]) == 1
-    assert read_job(results / "a") == before
+    assert read_results(results / "a") == before
 
 
 def test_moved_videos_are_found(tmp_path, capsys):
     results, moved = write_results(tmp_path / "old", ["a", "b"]), tmp_path / "new"
     change_record(results / "b", masks=[f":1={tmp_path}/old/videos/b/00000.png"])
     (tmp_path / "old").rename(moved)
-    assert read_job(moved / "batch" / "b").masks == [f":1={moved}/videos/b/00000.png"]
+    assert read_results(moved / "batch" / "b").masks == [f":1={moved}/videos/b/00000.png"]
     change_record(moved / "batch" / "b", masks=[])
     assert merge(moved / "batch", moved / "set") == 0
     open_document(moved / "batch" / "a").close()
@@ -473,7 +474,7 @@ def test_moved_videos_are_found(tmp_path, capsys):
 
 def test_class_without_an_object_is_not_merged(tmp_path):
     results, out = write_results(tmp_path, ["a"]), tmp_path / "set"
-    change_record(results / "a", class_names={1: "cat", 2: "cat"})
+    change_record(results / "a", classes=ObjectClasses({1: "cat", 2: "cat"}))
     (results / "classes.json").write_text('{"kitten": 1, "cat": 2}')
     assert merge(results, out, to="yolo") == 0
     assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "unused 0", 1: "cat"}
@@ -541,14 +542,10 @@ def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, wor
     assert words in capsys.readouterr().err
 
 
-def test_results_with_only_coco_are_converted(tmp_path, capsys):
-    results = write_results(tmp_path, ["a", "b"])
-    video = tmp_path / "videos/a"
-    made, job = tmp_path / "a.json", results / "a"
-    assert main([str(job), str(made), "--to", "coco", "--video", str(video)]) == 0
-    shutil.rmtree(job / "masks")
-    assert main([str(job), str(tmp_path / "x.json"), "--to", "coco", "--video", str(video)]) == 2
-    assert "a: results without masks; track the video again and write masks" in capsys.readouterr().err
-    made.rename(job / "coco.json")
-    assert main([str(job), str(tmp_path / "x.json"), "--to", "coco", "--video", str(video)]) == 0
-    assert merge(results, tmp_path / "set") == 0
+def test_results_without_masks_rejected(tmp_path, capsys):
+    folder, video = write_results(tmp_path, ["a"]) / "a", tmp_path / "videos/a"
+    line = [str(folder), str(tmp_path / "a.json"), "--to", "coco", "--video", str(video)]
+    assert main(line) == 0
+    shutil.rmtree(folder / "masks")
+    assert main([*line, "--force"]) == 2
+    assert "a: results without masks; track the video again" in capsys.readouterr().err

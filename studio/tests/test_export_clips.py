@@ -2,17 +2,22 @@
 
 import json
 from contextlib import closing
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, internal, open_frames, read_mask, sdk
+from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
+from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.internal import locked
+from aotlab.jobs.batch import Batch as JobList
 from aotlab.jobs.job_list import find_masks_beside
-from aotlab.sdk import JobRecord, read_job_record, write_job_record
+from aotlab.jobs.outputs import render
+from aotlab.jobs.prepare import prepare
+from aotlab.sdk import ObjectClasses, Results
+from aotlab.utils.run_folder import write_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
@@ -23,10 +28,12 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
-from studio.tests.annotation.results import change_record, merge, open_clip, write_results
+from studio.tests.annotation.results import change_record, merge, open_clip, store_results, write_results
 from studio.tests.annotation.sessions import draw, open_session, wait_for
 from studio.tests.annotation.trackers import TruthTracker
 from tests import read_files
+from tests.marks import slow
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.fixture
@@ -38,13 +45,13 @@ def batch(tmp_path):
         run_action(session, {"do": "track", "frame": 0})
         wait_for(session.runner.job)
         session.export(["masks", "coco", "review"])
-        folder = tmp_path / "batch" / name
-        folder.parent.mkdir(exist_ok=True)
-        session.archive.unlink()
-        session.archive.parent.rename(folder)
-        outputs = {"coco.json": [], "masks": ["*.png"], "review.json": []}
-        record = JobRecord(name, str(tmp_path / "clips" / name), frames=LENGTH, outputs=outputs)
-        write_job_record(folder, replace(record, written=[*outputs]))
+        folder, exported = tmp_path / "batch" / name, session.archive.parent
+        masks = {index: read_mask(exported / "masks" / f"{index:05d}.png") for index in range(LENGTH)}
+        store_results(folder, tmp_path / "clips" / name, masks)
+        outputs = {"coco": ["coco.json"], "review": ["review.json", "scores.json", "thumbnail.jpg"]}
+        for file in (file for files in outputs.values() for file in files):
+            (exported / file).rename(folder / file)
+        change_record(folder, outputs=outputs)
         session.close()
     return tmp_path / "batch"
 
@@ -76,8 +83,9 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     assert "2 corrected clips exported\nleft out: c (open)\n" in capsys.readouterr().out
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
-        assert (batch / name / ".track.json").is_file()
-        assert (batch / name / ".corrected").is_file()
+        results = Results.read(batch / name)
+        assert (results.corrected, results.list_missing(), len(results.entries)) == (True, [], LENGTH)
+        assert (batch / name / "export.json").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
     assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
@@ -97,7 +105,7 @@ def test_new_class_reaches_clips_exported_before(batch):
 
 def test_class_names_of_a_job_are_exported(tmp_path):
     folder = write_results(tmp_path, ["a"])
-    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
         assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
         session.set_status("accepted")
@@ -112,12 +120,12 @@ def test_class_names_of_a_job_are_exported(tmp_path):
 @pytest.mark.slow
 def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
-    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
         editing.change_object(session.document, 1, class_name="kitten")
         session.set_status("corrected")
     assert main([str(folder)]) == 0
-    assert read_job_record(folder / "a").class_names == {1: "kitten", 2: "dog"}
+    assert Results.read(folder / "a").classes.class_names == {1: "kitten", 2: "dog"}
     assert merge(folder, tmp_path / "set") == 0
     categories = json.loads((tmp_path / "set" / "train.json").read_text())["categories"]
     assert {each["name"] for each in categories} == {"kitten", "dog"}
@@ -126,7 +134,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
 @pytest.mark.slow
 def test_opening_masks_opens_their_results(tmp_path):
     folder = write_results(tmp_path, ["a"])
-    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_document(folder / "a" / "masks")) as document:
         assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
         assert [item.class_name for item in document.snapshot.objects.values()] == ["cat", "dog"]
@@ -144,7 +152,8 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     folder = write_results(tmp_path, ["a"])
     for index in (0, 1, *range(6, LENGTH)):
         (folder / "a" / "masks" / f"{index:05d}.png").unlink()
-    change_record(folder / "a", frames=4, first_frame=2, last_frame=5, status="failed", error="stopped")
+    entries = Results.read(folder / "a").entries[2:6]
+    change_record(folder / "a", entries=entries, first_frame=2, last_frame=5, status="failed", error="stopped")
     session = open_clip(folder / "a")
     document = session.document
     for index in (0, 6):
@@ -160,7 +169,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
-    assert read_job_record(folder / "a").error is None
+    assert Results.read(folder / "a").problem is None
 
 
 def correct(batch):
@@ -254,13 +263,13 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
     correct(batch)
     files = {*(batch / "a").rglob("*")}
 
-    def rename(old, new, rename=Path.rename):
+    def fail(old, new, replace=Path.replace):
         if new == batch / "a" / "masks":
             raise PermissionError(13, "Permission denied")
-        return rename(old, new)
+        return replace(old, new)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", rename)
+        patch.setattr(Path, "replace", fail)
         assert main([str(batch)]) == 1
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert merge(batch, batch / "set") == 1
@@ -268,7 +277,7 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
     with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
         assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert main([str(batch)]) == 0
-    assert {*(batch / "a").rglob("*")} == {*files, batch / "a" / ".corrected"}
+    assert {*(batch / "a").rglob("*")} == {*files, batch / "a" / "export.json"}
 
 
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
@@ -325,12 +334,12 @@ def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
 
     def track_meanwhile(*args, **options):
         export_masks(*args, **options)
-        change_record(batch / "a", input_digests={"video": "another"})
+        change_record(batch / "a", inputs={"video": {"name": "another"}})
 
     monkeypatch.setattr(export, "export_masks", track_meanwhile)
     with closing(Batch(batch, open_clip)) as opened:
         assert opened.export_all([]).problems == ["a: tracked again during the export; look at it"]
-    assert read_job_record(batch / "a").input_digests == {"video": "another"}
+    assert Results.read(batch / "a").inputs == {"video": {"name": "another"}}
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 
@@ -346,19 +355,131 @@ def test_foreign_file_in_results_is_not_replaced(batch, capsys):
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
 
 
+@pytest.mark.parametrize("name", ["masks/note.txt", "objects/1/note.txt"])
+def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
+    change_record(batch / "a", outputs={"coco": ["coco.json"], "objects": ["objects"]})
+    (batch / "a" / "objects" / "1").mkdir(parents=True)
+    (batch / "a" / "objects" / "1" / "00004.png").touch()
+    (batch / "a" / name).write_text("mine")
+    set_status(batch, "accepted", outdated="proceed")
+    assert main([str(batch)]) == 1
+    assert f"a/{name}: not written by an export; move it away" in capsys.readouterr().err
+    assert (batch / "a" / name).read_text() == "mine"
+    (batch / "a" / name).unlink()
+    assert main([str(batch)]) == 0
+    assert (batch / "a" / "objects" / "1" / "00004.png").stat().st_size
+
+
 def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     soft = batch / "a" / "mattes" / "1" / "00004.png"
     soft.parent.mkdir(parents=True)
     Image.new("L", (60, 40), 77).save(soft)
     before = soft.read_bytes()
-    outputs = {"coco.json": [], "masks": ["*.png"], "mattes": ["1/*.png"]}
-    change_record(batch / "a", outputs=outputs, written=[*outputs])
+    change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes": ["mattes"]})
     set_status(batch, "accepted")
     assert main([str(batch)]) == 0
     assert "left out: a (mattes: as tracked), b (open), c (open)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before
-    assert "mattes/1/00004.png" not in json.loads((batch / "a" / ".corrected").read_text())["files"]
+    assert "mattes/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
     for outputs in (["--write", "mattes"], []):  # those are corrected masks from then on
         assert main([str(batch), *outputs]) == 0
         assert "left out: b (open), c (open)\n" in capsys.readouterr().out
         assert soft.read_bytes() != before
+
+
+def test_export_makes_complete_results(batch):
+    folder = batch / "a"
+    entries = Results.read(folder).entries
+    entries[3]["cut"] = True
+    (folder / "soft").mkdir()
+    (folder / "soft" / "00000.png").touch()
+    (folder / "state.pt").touch()
+    change_record(folder, entries=entries, soft=True, status="failed", error="stopped")
+    with closing(open_clip(folder)) as session:
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        editing.change_object(session.document, 1, class_name="cat")
+        session.set_status("corrected", outdated="proceed")
+    assert main([str(batch), "--write", "mots"]) == 0
+    results = Results.read(folder)
+    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
+    assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
+    assert not (folder / "soft").exists()
+    assert not (folder / "state.pt").exists()
+    assert results.outputs.keys() == {"coco", "mots", "review"}
+    assert results.outputs["mots"] == ["mots.txt", "mots_classes.json"]
+    assert {path.name for path in folder.iterdir()} == {
+        "masks", "results.json", "frames.jsonl", "export.json", *results.list_written(),
+    }  # fmt: skip
+    assert [entry["index"] for entry in results.entries if entry.get("cut")] == [3]
+    drawn = results.entries[4]
+    assert (drawn["name"], drawn["annotated"], drawn["confidence"]) == ("00004", [1], {"1": 1.0})
+    tracked = [*results.read_frames(open_frames(results.video))]
+    assert (tracked[4].labels[28, 44], tracked[4].time) == (1, Fraction(4, 24))
+
+
+def test_outputs_of_corrected_results_are_rendered(batch):
+    correct(batch)
+    assert main([str(batch)]) == 0
+    results, video = Results.read(batch / "a"), open_frames(batch.parent / "clips" / "a")
+    render(results, video, ["objects"], progress=False)
+    with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
+        assert image.getpixel((44, 28)) == 255
+    with pytest.raises(InputError, match="mattes: needs soft edges, which these results do not have"):
+        render(results, video, ["mattes"], progress=False)
+
+
+def test_job_list_keeps_corrected_results(batch):
+    correct(batch)
+    assert main([str(batch)]) == 0
+    write_record(batch, "list", {"videos": ["a"]})
+    write_mask(batch.parent / "other.png", truth(1))
+    job = Job("a", batch.parent / "clips" / "a", batch.parent / "other.png")
+    (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), force=True).plan()
+    assert (outcome.status, outcome.frames) == ("corrected", LENGTH)
+
+
+def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
+    video = draw_folder(tmp_path / "videos" / "a")
+    with closing(open_session(video)) as session:
+        draw(session, 0, 1, 2)
+        session.document.set_status("accepted", "")
+    inputs = []
+    for _ in range(2):
+        assert main([str(video.parent), "--write", "masks"]) == 0
+        (video.with_name("a.masks") / "export.json").touch()
+        job, loader = Job("a", video, video.with_name("a.masks")), TrackerLoader(TrackerOptions())
+        inputs.append(prepare(job, tmp_path / "out", loader, RunOptions()).inputs["masks"])
+        records = json.loads((video.with_name("a.masks") / "export.json").read_text())
+        internal.write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
+    assert inputs[0] == inputs[1]
+
+
+def export_until_killed(batch, number):
+    kill_at_call("pathlib.Path.replace", number)
+    main([str(batch)])
+
+
+@pytest.mark.parametrize("number", [6, 7, 10, *slow(1, 8, 9, 11, 12, 13, 14)])
+def test_killed_export_is_finished_and_keeps_its_status(batch, number):
+    correct(batch)
+    assert not survives_in_subprocess(export_until_killed, batch, number)
+    assert Results.read(batch / "a") is not None
+    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+    with closing(open_clip(batch / "a")) as session:
+        assert session.describe().status == "corrected"
+        assert session.describe().problems == []
+    assert main([str(batch)]) == 0
+    results = Results.read(batch / "a")
+    assert (results.corrected, results.list_missing()) == (True, [])
+    assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
+    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+
+
+def test_status_survives_an_export_of_fewer_frames(batch):
+    with closing(open_clip(batch / "a")) as session:
+        editing.clear_tracking(session.document, 9)
+        session.set_status("corrected", outdated="proceed")
+    for _ in range(2):
+        assert main([str(batch)]) == 0
+        assert len(Results.read(batch / "a").entries) == 9
+        assert Document.read(batch / "a.aotlab").status.value == "corrected"

@@ -17,7 +17,7 @@ from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def move_until_killed(source, target, renames):
-    kill_at_call("pathlib.Path.rename", renames + 1)
+    kill_at_call("pathlib.Path.replace", renames + 1)
     move_entries(source, target)
 
 
@@ -50,19 +50,36 @@ def test_killed_replacement_is_finished_by_the_next_call(folders, renames, moved
 
 
 def test_failed_replacement_is_finished_by_the_next_call(folders, monkeypatch):
-    (made, out), rename = folders, Path.rename
+    (made, out), replace = folders, Path.replace
 
     def fail(path, target):
         if path == made / "b":
             raise OSError(errno.EACCES, "in use")
-        return rename(path, target)
+        return replace(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", fail)
+        patch.setattr(Path, "replace", fail)
         with pytest.raises(InputError, match=r"made/b: cannot be moved \(in use\); close programs that use it"):
             move_entries(made, out)
     move_entries(made, out)
     assert read_texts(out.glob("[ab]/mask.png")) == ["new", "new"]
+
+
+def test_file_is_replaced_in_one_step_and_first(tmp_path, monkeypatch):
+    made, out = tmp_path / "made", tmp_path / "out"
+    for folder, text in ((made, "new"), (out, "old")):
+        folder.mkdir()
+        for name in ("a.json", "results.json", "z.json"):
+            (folder / name).write_text(text)
+    replace, seen = Path.replace, []
+
+    def note(path, target):
+        replace(path, target)
+        seen.append([file.read_text() for file in sorted(out.iterdir())])
+
+    monkeypatch.setattr(Path, "replace", note)
+    move_entries(made, out, removed=["z.json"], first="results.json", last="a.json")
+    assert seen == [["old", "new", "old"], ["old", "new", "new"], ["new", "new", "new"]]
 
 
 class Killed(BaseException):

@@ -58,7 +58,7 @@ def open_run(folder, inputs, **options):
     return "replace" if opened.replaces else "start" if opened is run else "reuse"
 
 
-@pytest.mark.parametrize("contents", ["nothing", "run", "failed run", "file", "run and file", "other kind"])
+@pytest.mark.parametrize("contents", ["nothing", "run", "failed run", "file", "run and file", "other kind", "data"])
 def test_table_of_contents_and_actions(folder, request, contents):
     if "run" in contents.split():
         request.getfixturevalue("earlier")
@@ -66,6 +66,8 @@ def test_table_of_contents_and_actions(folder, request, contents):
         (folder / "lines.jsonl").unlink()
     if "file" in contents:
         (folder / "notes.txt").write_text("mine")
+    if contents == "data":
+        (folder / "data").mkdir()
     if contents == "other kind":
         run_folder.write_record(folder, "list", {})
     expected = {
@@ -75,6 +77,7 @@ def test_table_of_contents_and_actions(folder, request, contents):
         "file": ("refuse", "refuse", "refuse"),
         "run and file": ("reuse", "refuse", "refuse"),
         "other kind": ("refuse", "refuse", "refuse"),
+        "data": ("refuse", "refuse", "refuse"),  # of a person, without a record
     }
     found = (open_run(folder, EARLIER), open_run(folder, OTHER), open_run(folder, OTHER, force=True))
     assert found == expected[contents]

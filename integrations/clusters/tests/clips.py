@@ -6,10 +6,10 @@ from pathlib import Path
 
 import PIL.Image
 
-from aotlab import Job, JobOptions, write_mask
+from aotlab import Job, RunOptions, write_mask
 from aotlab.engine.export.synthetic_clip import draw_clip
 
-OPTIONS = JobOptions(write=("masks", "coco"))
+OPTIONS = RunOptions(write=("masks", "coco"))
 
 
 def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
@@ -46,5 +46,5 @@ def read_results(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name[0] != "." and path.suffix != ".killed"
+        if path.is_file() and path.name[0] != "." and path.name != "results.json" and path.suffix != ".killed"
     }

@@ -62,7 +62,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
     if output.name in ("", ".."):
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
     clips = find_clips(masks, prefer_results=True) if merge else []
-    inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
+    inputs = [masks, *filter(None, [video]), *(Path(clip.results.video) for clip in clips if clip.results.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,12 @@
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from aotlab import write_mask
-from aotlab.sdk import JobRecord, read_job_record, write_job_record
+from aotlab.sdk import Results, TrackedFrame
 from aotlab_studio.convert import main as convert
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document
@@ -20,21 +20,31 @@ from tests.drawn_clips import segment_by_color
 from tests.processes import wait_until
 
 
-def change_record(results, **changes):
+def store_results(folder, video, labels, **values):
+    """Write results of a video whose content is unknown, given object ids by frame index."""
+    values = {"inputs": {"video": {"name": video.stem}}, "name": folder.name, "video": str(video), **values}
+    results = Results(folder=folder, **values)
+    results.start()
+    for index, ids in labels.items():
+        confidence = dict.fromkeys(results.objects or np.setdiff1d(ids, 0).tolist(), 1.0)
+        results.append(TrackedFrame(index, f"{index:05d}", np.zeros((*ids.shape, 3)), ids, confidence))
+    results.status = values.get("status", "done")
+    results.save()
+
+
+def change_record(folder, **changes):
     """Change fields of the record in a folder of results."""
-    write_job_record(results, replace(read_job_record(results), **changes))
+    replace(Results.read(folder), **changes).write(folder)
 
 
 def write_results(folder, names, lost=()):
     """Write results of drawn videos, in some of which object 1 is lost; return the folder of the batch."""
     for name in names:
         video, results = draw_folder(folder / "videos" / name), folder / "batch" / name
-        for index in range(LENGTH):
-            labels = truth(index)
+        masks = {index: truth(index) for index in range(LENGTH)}
+        for index, labels in masks.items():
             labels[labels == (1 if name in lost and index else 0)] = 0
-            write_mask(results / "masks" / f"{index:05d}.png", labels)
-        record = JobRecord(name, str(video), frames=LENGTH, outputs={"masks": ["*.png"]}, written=["masks"])
-        write_job_record(results, record)
+        store_results(results, video, masks, objects=[1, 2])
         ranges, checks = ([[1, LENGTH - 1]], [Check(3, 1, "lost", 1.0)]) if name in lost else ([], [])
         review = VideoReview([ReviewedObject(1, ranges), ReviewedObject(2)], checks)
         write_json(results / "review.json", review)
@@ -70,11 +80,10 @@ def set_status(batch, name, person, *values, **options):
 
 def replace_results(results, name, shift, frames=range(LENGTH)):
     """Replace the results of a clip by those of another run, with masks moved down by ``shift``."""
+    before, masks = Results.read(results / name), {index: np.roll(truth(index), shift, 0) for index in frames}
     shutil.rmtree(results / name / "masks")
-    for index in frames:
-        write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
-    changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
-    change_record(results / name, input_digests={"video": f"another {shift}"}, **changes)
+    values = {"inputs": {"weights": f"others {shift}"}, "first_frame": frames[0], "last_frame": frames[-1]}
+    store_results(results / name, Path(before.video), masks, objects=before.objects, **values)
 
 
 def wait_until_tracked(batch):

@@ -1,11 +1,11 @@
 """The annotate command, the page's files, results of a job opened as a project."""
 
 import re
+import shutil
 import signal
 import socket
 import threading
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +15,18 @@ from PIL import Image
 
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.internal import compute_fingerprint
-from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations, write_job_record
+from aotlab.internal import digest_video
+from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.document.folder import read_job
+from aotlab_studio.document.folder import digest_output, read_results
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import annotate_labels, draw_folder
-from studio.tests.annotation.results import change_record
+from studio.tests.annotation.results import change_record, store_results
 from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask
-from tests.drawn_clips import write_masks, write_plain
+from tests.drawn_clips import write_plain
 from tests.marks import needs_posix, slow
 from tests.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
 
@@ -171,26 +171,19 @@ def annotations(*frames):
     return annotate_labels({index: truth(index) for index in frames}, {1: "cell", 7: "cell"})
 
 
-def write_job(tmp_path, form="masks", **changes):
+def write_job(tmp_path, **changes):
     """Write what tracking a clip with a CVAT mask would; return the folder of results."""
     write_plain(tmp_path / "clip", LENGTH)
     folder = tmp_path / "out" / "clip"
-    folder.mkdir(parents=True)
-    if form == "masks":
-        write_masks(folder / "masks", map(truth, range(LENGTH)))
-    cvat = find_mask_writer("cvat")
-    cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
-    if form == "cvat.xml":
-        cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
-    names = dict(annotations(0).class_names)
-    record = JobRecord("clip", str(tmp_path / "clip"), frames=LENGTH, written=[form], class_names=names)
-    write_job_record(folder, replace(record, **{"masks": [str(tmp_path / "clip.xml")], **changes}))
+    find_mask_writer("cvat").write(tmp_path / "clip.xml", annotations(0), VIDEO)
+    values = {"classes": ObjectClasses(annotations(0).class_names), "masks": [str(tmp_path / "clip.xml")]}
+    store_results(folder, tmp_path / "clip", {index: truth(index) for index in range(LENGTH)}, **values)
+    change_record(folder, **changes)
     return folder
 
 
-@pytest.mark.parametrize("form", ["masks", "cvat.xml"])
-def test_corrected_results_keep_their_classes(tmp_path, form):
-    folder = write_job(tmp_path, form)
+def test_corrected_results_keep_their_classes(tmp_path):
+    folder = write_job(tmp_path)
     with closing(open_document(folder)) as state:
         assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
         np.testing.assert_array_equal(list_labels(state), [truth(index) for index in range(LENGTH)])
@@ -207,19 +200,21 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
         np.testing.assert_array_equal(reopened.snapshot.labels(2) == 7, fixed)
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"form": "yolo"}, "results without masks; track the video again"),
-    ({"video": "/gone"}, "its video is missing, at /gone and next to the results"),
+@pytest.mark.parametrize(("video", "words"), [
+    ("clip", "results without masks; track the video again"),
+    ("gone", "its video is missing, at .*gone and next to the results"),
 ])  # fmt: skip
-def test_unusable_results_do_not_create_a_project(tmp_path, changes, words):
-    folder = write_job(tmp_path, **changes)
+def test_unusable_results_do_not_create_a_project(tmp_path, video, words):
+    folder = write_job(tmp_path, video=str(tmp_path / video))
+    shutil.rmtree(folder / "masks")
     with pytest.raises(InputError, match=words):
         open_document(folder)
     assert not (tmp_path / "out" / "clip.aotlab").exists()
 
 
 def test_unusable_results_keep_a_foreign_folder(tmp_path):
-    folder = write_job(tmp_path, "yolo")
+    folder = write_job(tmp_path)
+    shutil.rmtree(folder / "masks")
     notes = folder.with_name(f"{folder.name}.aotlab") / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
@@ -239,7 +234,7 @@ def test_results_of_one_video_are_not_a_list(tmp_path):
 def test_results_of_a_replaced_video_rejected(tmp_path):
     video = tmp_path / "clip"
     folder = write_job(tmp_path)
-    change_record(folder, fingerprint=compute_fingerprint(video))
+    change_record(folder, inputs={"video": {"name": "clip", **digest_video(video)}})
     Image.new("RGB", (48, 32), (200, 0, 0)).save(video / "00001.png")
     with pytest.raises(InputError, match="has other content than the tracked one"):
         open_document(folder)
@@ -249,7 +244,9 @@ def test_results_of_a_replaced_video_rejected(tmp_path):
 
 def test_other_paths_are_not_results(tmp_path):
     folder = write_job(tmp_path)
-    assert read_job(tmp_path / "clip") is None
-    assert read_job(tmp_path / "clip.xml") is None
-    (folder / ".track.json").write_text("[]")
-    assert read_job(folder) is None
+    assert read_results(tmp_path / "clip") is None
+    assert read_results(tmp_path / "clip.xml") is None
+    (folder / "results.json").write_text("[]")
+    with pytest.raises(InputError, match=r"results\.json: .*written by another program"):
+        read_results(folder)
+    assert digest_output(folder) == ""

@@ -47,7 +47,7 @@ def test_video_of_a_list_is_exported_beside_it(tmp_path, make_batch):
     set_status(batch, "one", "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one"]
     written = [path.name for path in (tmp_path / "one.masks").iterdir()]
-    assert sorted(written) == [".corrected", "coco.json", "cvat.xml"]
+    assert sorted(written) == ["coco.json", "cvat.xml", "export.json"]
     assert find_clip(batch, "one").status == "accepted"
 
 
@@ -57,7 +57,7 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
     session = begin_request(batch, "b", "Ann")
     answer = served_list.post("/export", [], "Bob")
     assert answer.json()["names"] == ["a", "b"]
-    records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
+    records = [json.loads((results / name / "export.json").read_text()) for name in ("a", "b")]
     assert [record["person"] for record in records] == ["Bob", "Bob"]
     assert session.document.log.status.author == "Ann"
 
@@ -93,7 +93,7 @@ def test_export_error_hides_the_servers_folders(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.sdk.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab.sdk.Results.write", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
@@ -108,8 +108,9 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         running.append(threading.get_ident())
         time.sleep(0.05)  # others would begin meanwhile
         assert running == [threading.get_ident()]
-        export_masks(*args, **options)
+        exported = export_masks(*args, **options)
         running.clear()
+        return exported
 
     monkeypatch.setattr("aotlab_studio.batch.export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:

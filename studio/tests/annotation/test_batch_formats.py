@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab import write_mask
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from aotlab.sdk import Annotations, ObjectClasses, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.document import editing
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
@@ -43,7 +43,7 @@ def corrected_clip(request, tmp_path, make_batch):
     drawn = Annotations((HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions})
     file = tmp_path / find_mask_writer(request.param).file_name
     find_mask_writer(request.param).write(file, drawn, VideoInfo("a", drawn.size, LENGTH))
-    change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)
+    change_record(folder / "a", masks=[str(file)], classes=ObjectClasses(CLASS_NAMES))
     batch = make_batch(folder)
     with batch.use("a", "Ann"):
         pass  # what the input states is stored

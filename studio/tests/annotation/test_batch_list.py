@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, JobOptions, open_frames, track, write_mask
-from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
+from aotlab import InputError, RunOptions, open_frames, track, write_mask
+from aotlab.internal import RECORD
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
@@ -106,8 +106,8 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):
     shown, read = batch.list_clips(), []
-    read_job = clips.read_job
-    monkeypatch.setattr(clips, "read_job", lambda folder: [read.append(folder.name), read_job(folder)][1])
+    read_results = clips.read_results
+    monkeypatch.setattr(clips, "read_results", lambda folder: [read.append(folder.name), read_results(folder)][1])
     assert batch.list_clips() == shown
     assert read == []
     change_record(results / shown[0].name, status="failed", error="damaged video")
@@ -116,7 +116,7 @@ def test_list_reads_only_changed_records(results, batch, monkeypatch):
 
 
 def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, begin_request):
-    change_record(results / "a", written=[], status="failed", error="no mask")
+    change_record(results / "a", entries=[], status="failed", error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     with batch.use("a", "Ann", is_page=True) as session:
@@ -215,10 +215,8 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     mask = truth(0)
     mask[30:38, 2:10] = 1  # the drawn mask has two parts
     write_mask(tmp_path / "a.png", mask)
-    result = track(open_frames(video), {0: mask}, clip, DoubtfulTracker(), JobOptions(write=("masks", "review")))
-    written = [path.name for path in result.written.values()]
-    record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
-    write_job_record(clip, record)
+    track(open_frames(video), {0: mask}, clip, DoubtfulTracker(), RunOptions(write=("masks", "review")))
+    change_record(clip, masks=[str(tmp_path / "a.png")])
     review = read_json(clip / REVIEW_FILE, VideoReview)
     listed = [(check.frame, check.object_id) for check in review.check]
     with closing(open_clip(clip)) as session:
@@ -241,10 +239,10 @@ def test_foreign_or_damaged_record_keeps_the_status(results, batch):
     with batch.use("a", "Ada") as session:
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")
-    change_record(results / "a", input_digests={"video": "another"}, fingerprint={"sha256": "0"})
+    change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
     assert Document.read(results / "a.aotlab").status.value == "accepted"
-    change_record(results / "a", fingerprint={})  # tracked again
+    change_record(results / "a", inputs={"video": {"name": "another"}})  # tracked again
     assert Document.read(results / "a.aotlab").status.value == "in progress"
     set_status(batch, "a", "Ada", "accepted")
-    (results / "a" / JOB_RECORD).write_bytes(b"x")
+    (results / "a" / RECORD).write_bytes(b"x")
     assert Document.read(results / "a.aotlab").status.value == "accepted"

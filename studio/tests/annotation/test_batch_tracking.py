@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
+from aotlab.sdk import Results
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -264,7 +265,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     for index in range(3):
         (folder / "masks" / f"{index:05d}.png").unlink()
     first_mask = f"3={folder / 'masks' / '00003.png'}"
-    change_record(folder, frames=LENGTH - 3, first_frame=3, masks=[first_mask])
+    change_record(folder, entries=Results.read(folder).entries[3:], first_frame=3, masks=[first_mask])
     state = open_document(folder)
     try:
         assert sorted(state.snapshot.drawn_frames) == [3]

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.internal import format_coco
-from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes
@@ -181,7 +181,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
 
 def test_overlay_shows_names(session, document):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, document.frames.read(0), describe_masks(document.snapshot, 0), 0)
+    tracked = describe_masks(document.frames, document.snapshot, 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 

@@ -3,7 +3,6 @@
 import json
 import zipfile
 from contextlib import closing
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.internal import list_outputs
-from aotlab.sdk import TrackedFrame, VideoInfo, find_output, read_annotations
+from aotlab.sdk import VideoInfo, find_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
@@ -150,11 +149,11 @@ def test_exported_overlay_shows_stored_masks(document, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = document.frames.read(index), describe_masks(document.snapshot, index)
-        drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
+        image, tracked = document.frames.read(index), describe_masks(document.frames, document.snapshot, index)
+        drawn_in = draw_names(tracked, NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy
-        if stored.ids:
+        if tracked.ids:
             assert error < np.abs(frame.astype(int) - image).mean()
         else:  # as the page shows it
             np.testing.assert_array_equal(drawn_in, image)

@@ -67,12 +67,12 @@ def test_changed_video_needs_same_video(folder, session, reopen):
     reopen(folder)
 
 
-def test_fingerprint_changes_with_any_image(folder):
-    before, image = internal.compute_fingerprint(folder), folder / "00011.png"
+def test_digest_changes_with_any_image(folder):
+    before, image = internal.digest_video(folder), folder / "00011.png"
     content = bytearray(image.read_bytes())
     content[len(content) // 2] ^= 1
     image.write_bytes(content)
-    after = internal.compute_fingerprint(folder)
+    after = internal.digest_video(folder)
     assert after["bytes"] == before["bytes"]
     assert after != before
 
@@ -257,7 +257,7 @@ def test_results_open_without_the_masks_they_were_tracked_from(tmp_path, reopen,
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight"])
 def test_results_with_a_long_or_unprintable_class_are_opened(tmp_path, name):
     results = write_results(tmp_path, ["a"]) / "a"
-    change_record(results, class_names={1: name})
+    change_record(results, classes=sdk.ObjectClasses({1: name}))
     with closing(open_document(results)) as document:
         assert document.snapshot.objects[1].class_name == name.replace("\t", "")[:60]
 
@@ -269,7 +269,8 @@ def test_attributes_of_results_belong_to_the_object(tmp_path):
     given.add_attributes({1: {0: {"name": "Rex", "cut": True}}, 2: {0: {"pose": "up"}, 3: {"pose": "down"}}})
     sdk.find_mask_writer("coco").write(tmp_path / "given.json", given, info)
     (results / "masks" / "00000.png").unlink()  # `track --start 1` ignores the mask before it
-    change_record(results, masks=[str(tmp_path / "given.json")], first_frame=1, frames=LENGTH - 1)
+    entries = sdk.Results.read(results).entries[1:]
+    change_record(results, masks=[str(tmp_path / "given.json")], first_frame=1, entries=entries)
     with closing(open_document(results)) as document:
         objects, state = document.snapshot.objects, document.snapshot.state
         assert document.snapshot.drawn_frames == [*range(1, LENGTH)]
@@ -279,7 +280,7 @@ def test_attributes_of_results_belong_to_the_object(tmp_path):
 
 def test_classes_of_results_are_offered(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
-    change_record(results, class_names={1: "cat", 2: "dog"})
+    change_record(results, classes=sdk.ObjectClasses({1: "cat", 2: "dog"}))
     session = reopen(results)
     assert session.describe().classes == ["cat", "dog"]
 

@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ from aotlab import InputError
 from aotlab.configs.files import ROOT
 from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import JOB_RECORD, JobRecord, VideoInfo, encode_rle, write_job_record
+from aotlab.sdk import ObjectClasses, VideoInfo, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
+from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import draw, open_session, run_job
 
 
@@ -165,15 +167,24 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
     assert load_upload(session.document, 0, zip_files(files)).frames == [0]
 
 
-# some programs leave hidden files out
-@pytest.mark.parametrize(("hidden", "class_name"), [([JOB_RECORD], "fish"), ([], "")])
-def test_archive_of_results_is_loaded(document, tmp_path, hidden, class_name):
-    write_job_record(tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"}))
-    files = {"masks/00000.png": png(truth(0)), "review.json": b"{}", "scores.json": b"{}"}
-    files |= {name: (tmp_path / name).read_bytes() for name in hidden}
-    archive = zip_files({f"clip/{name}": content for name, content in files.items()})
+@pytest.mark.parametrize(("with_record", "class_name"), [(True, "fish"), (False, "")])
+@pytest.mark.parametrize("prefix", ["clip/", ""])
+def test_archive_of_results_is_loaded(document, tmp_path, with_record, class_name, prefix):
+    store_results(tmp_path / "out", Path("clip"), {0: truth(0)}, classes=ObjectClasses({1: "fish"}))
+    files = {"review.json": b"{}", "scores.json": b"{}"}
+    for name in ("masks/00000.png", *(("results.json", "frames.jsonl") if with_record else ())):
+        files[name] = (tmp_path / "out" / name).read_bytes()
+    archive = zip_files({f"{prefix}{name}": content for name, content in files.items()})
     assert load_upload(document, 0, archive).frames == [0]
     assert document.snapshot.objects[1].class_name == class_name
+
+
+@pytest.mark.parametrize("name", ["results.json", "export.json"])
+def test_masks_named_like_a_record_are_loaded(session, name):
+    draw(session, 0, 1)
+    session.export(["coco"])
+    content = (session.archive.parent / "coco.json").read_bytes()
+    assert load_upload(session.document, 0, zip_files({name: content})).frames == [0]
 
 
 def test_archive_of_yolo_labels_with_one_image_is_loaded(document):

@@ -55,6 +55,12 @@ def coco_segment(frame, object_id):
     return {"size": list(SIZE), "counts": encode_rle(draw_labels(frame) == object_id).tolist()}
 
 
+def test_masks_beside_a_file_named_like_a_record_are_read(tmp_path):
+    write_mask(tmp_path / "00000.png", draw_labels(0))
+    (tmp_path / "export.json").write_text("{}")
+    np.testing.assert_array_equal(read_annotations(tmp_path, VIDEO).mask(0), draw_labels(0))
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [("</task>", "</task><source>bear.mp4</source>"), ("</task>", "<source>bear.mp4</source></task>"),

@@ -1,8 +1,6 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
 from dataclasses import replace
-from fractions import Fraction
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,7 +13,6 @@ from pycocotools import mask as coco
 
 from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.files import ROOT
-from aotlab.jobs.outputs import OutputContext, StoredPrediction, TrackedFrame, find_output
 from aotlab.sdk import (
     Annotations,
     Region,
@@ -309,13 +306,3 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]
-
-
-def test_dropped_yolo_folder_keeps_foreign_images(tmp_path):
-    source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1, levels=None, file=lambda _: None)
-    output = find_output("yolo")(tmp_path / "yolo", OutputContext(source))
-    prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})
-    output.write("00000", TrackedFrame(0, np.zeros((*SIZE, 3), np.uint8), prediction, Fraction(0)))
-    (tmp_path / "yolo" / "images" / "mine.jpg").write_text("mine")
-    output.discard()
-    assert [path.name for path in (tmp_path / "yolo" / "images").iterdir()] == ["mine.jpg"]

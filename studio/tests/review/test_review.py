@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.internal import LostObjects
-from aotlab.sdk import JobRecord, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame, write_job_record
+from aotlab.sdk import ObjectClasses, OutputContext, Results, TrackedFrame
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database
@@ -40,8 +40,8 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
     for index, frame in enumerate(source):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
-        result = StoredPrediction(labels, {4: 0.9 if index < 3 else 0.0})
-        output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
+        confidence = {4: 0.9 if index < 3 else 0.0}
+        output.write(str(index), TrackedFrame(index, str(index), frame, labels, confidence))
     output.finish()
     review = json.loads((tmp_path / "out" / "review.json").read_text())
     assert review["objects"][0]["lost_on"] == [[3, 7]]
@@ -56,8 +56,8 @@ def test_review_names_cuts(source, tmp_path):
     context = OutputContext(source, frame_number=lambda index: index + 100)
     output = ReviewFile(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
-        result = StoredPrediction(np.ones((30, 40), np.uint8), {1: 0.9}, cut=index in (2, 5))
-        output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
+        labels = np.ones((30, 40), np.uint8)
+        output.write(str(index), TrackedFrame(index, str(index), frame, labels, {1: 0.9}, cut=index in (2, 5)))
     output.finish()
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
     assert "cuts before frames 102, 105" in output.summary()
@@ -171,11 +171,12 @@ def test_thin_lines_ignored_and_fragments_found():
     assert measure_fragment(mask) == 0.5
 
 
-def write_clip(folder, name, lost=(), check=(), label="", frames=20, status="done", error=None):
+def write_clip(folder, name, lost=(), check=(), label="", status="done", error=None):
     """Write record and review of a video with two objects."""
     objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
     checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
-    write_job_record(folder / name, JobRecord(name, "\udcff.mp4", frames=frames, status=status, error=error))
+    results = Results(folder=folder / name, inputs={}, name=name, video="\udcff.mp4", status=status, error=error)
+    results.start()
     write_json(folder / name / "review.json", VideoReview(objects, checks))
 
 
@@ -212,7 +213,7 @@ def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
     write_clip(tmp_path, "w", status="unfinished")
     write_clip(tmp_path, "f", status="failed", error="x < y")
-    assert [(clip.name, clip.job.error) for clip in find_clips(tmp_path) if clip.is_listed] == [("f", "x < y")]
+    assert [(clip.name, clip.results.error) for clip in find_clips(tmp_path) if clip.is_listed] == [("f", "x < y")]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

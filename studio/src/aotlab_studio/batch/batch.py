@@ -16,7 +16,6 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clip, find_clips, find_track_range
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
 from aotlab_studio.batch.open_clips import OpenClips
-from aotlab_studio.document.folder import read_levels
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.session import Session
@@ -46,7 +45,7 @@ class Batch:
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
-            clips[clip.name] = previous if previous.file_times == clip.file_times else clip
+            clips[clip.name] = previous if previous.file_states == clip.file_states else clip
         self._clips = clips
         rows = [self._describe(clip, person) for clip in clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
@@ -128,9 +127,9 @@ class Batch:
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
-            error = clip.job.problem or "" if row.status == "open" else ""
+            error = clip.results.problem or "" if row.status == "open" else ""
         except InputError as problem:
-            row, error = Clip(name, clip.job.frames, objects=0), str(problem)
+            row, error = Clip(name, len(clip.results.entries), objects=0), str(problem)
         holder = self.open_clips.find_holder(clip, person)
         exporting = ["waits for export"] if name in self._unexported else []
         sentences = exporting or self._describe_tracking(name) or row.sentences
@@ -145,7 +144,7 @@ class Batch:
         document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(Path(clip.job.video), levels=clip.job.levels or read_levels(clip.project))
+        frames = FrameStore(Path(clip.results.video), levels=clip.levels)
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None and (annotated := document.snapshot.annotated_frames):
             snapshot = document.snapshot

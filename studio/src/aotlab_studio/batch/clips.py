@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,11 +12,19 @@ import numpy as np
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
+from aotlab_studio.document.folder import (
+    PROJECT_SUFFIX,
+    digest_output,
+    find_project,
+    has_project,
+    read_levels,
+    read_results,
+)
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
-from aotlab_studio.utils.files import read_json
+from aotlab_studio.utils.files import describe_files, read_json
+from aotlab_studio.utils.video import Levels
 
 NO_RECORD = "no record of its tracking; track it"
 
@@ -29,32 +38,41 @@ class BatchClip:
         self.project = find_project(self.path)
 
     @property
-    def results(self) -> Path:
+    def export_folder(self) -> Path:
         """Folder of the corrected masks; for a video, the one in which ``aotlab track --jobs`` looks for masks."""
         name = self.path.name if self.path.is_dir() else self.path.stem
         return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
-    def file_times(self) -> list[int]:
-        """Modification times of the clip's files, to notice changes; 0 for a missing file."""
-        files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
-        return [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+    def file_states(self) -> tuple[tuple[int, ...], ...]:
+        """State of the clip's files, to notice changes."""
+        return describe_files([self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE])
 
     @cached_property
-    def job(self) -> sdk.JobRecord:
-        """Record of the clip's tracking; for a video, only its name and path."""
+    def results(self) -> sdk.Results:
+        """Results of the clip's tracking; without frames for a video, and for results that are damaged or missing."""
+        empty = sdk.Results(folder=self.path, inputs={}, name=self.name, error=NO_RECORD)
         if self.is_video:
-            return sdk.JobRecord(self.name, str(self.path))
-        return read_job(self.path) or sdk.JobRecord(self.name, status="unfinished", error=NO_RECORD)
+            return replace(empty, status="done", error=None, video=str(self.path))
+        try:
+            return read_results(self.path) or empty
+        except InputError as error:
+            return replace(empty, error=str(error))
+
+    @property
+    def levels(self) -> Levels:
+        """Levels of the clip's tracking, or of its project."""
+        return self.results.levels or read_levels(self.project)
 
     @property
     def is_listed(self) -> bool:
         """Whether the list shows the clip: a video, or results that are tracked or edited."""
-        return self.job.status != "unfinished" or (self.project / PROJECT_FILE).exists()
+        return self.results.status != "unfinished" or (self.project / PROJECT_FILE).exists()
 
     def video_is_in(self, folder: Path) -> bool:
         """Return whether the video of the clip is this folder, or is inside it."""
-        return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
+        video = self.results.video
+        return bool(video) and Path(video).resolve().is_relative_to(folder.resolve())
 
     @cached_property
     def row(self) -> Clip:
@@ -67,7 +85,7 @@ class BatchClip:
             check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in review.check
         ]
         digest = digest_values(digest_output(self.path))  # `Document.status_digest` of a new project
-        return Clip(self.name, self.job.frames, len(review.objects), digest=digest, sentences=sentences)
+        return Clip(self.name, len(self.results.entries), len(review.objects), digest=digest, sentences=sentences)
 
     def read_document(self) -> Document | None:
         """Read the project of the clip; None without one. Raises `InputError` if it is damaged."""
@@ -108,7 +126,7 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
 
     In a folder that holds videos and their results, the videos are the clips, or with ``prefer_results`` the results.
     """
-    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
+    if not folder.is_dir() or (folder / PROJECT_FILE).exists() or sdk.has_results(folder):
         return []
     results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]

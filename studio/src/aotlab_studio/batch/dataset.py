@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
-from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.formats.yolo import format_labels, format_settings
-from aotlab_studio.session.opening import load_job_masks
 from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
 
@@ -102,8 +100,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected" or clip.is_video:
         return status
-    exported = read_json(clip.path / internal.CORRECTED_FILE, ExportRecord)
-    folder, remedy = sdk.find_output("masks").file_name, f"run aotlab export-clips {clip.path.parent}"
+    exported = read_json(clip.path / internal.EXPORT_RECORD, ExportRecord)
+    folder, remedy = internal.MASKS, f"run aotlab export-clips {clip.path.parent}"
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
@@ -116,17 +114,17 @@ def read_status(clip: BatchClip) -> VideoStatus:
 
 def read_masks(clip: BatchClip) -> VideoMasks:
     """Return a clip's video with the masks of its results, or of its project if it is a video."""
-    job = clip.job
-    if job.problem:
-        raise InputError(job.problem)
-    video = internal.find_video(clip.path, job)
-    internal.require_same_video(clip.path, job, video)
-    source = open_frames(video, levels=job.levels or read_levels(clip.project))
+    results = clip.results
+    if results.problem:
+        raise InputError(results.problem)
+    video = results.find_video()
+    results.require_same_video(video)
+    source = open_frames(video, levels=clip.levels)
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
-    annotations.classes = load_job_masks(job, info).classes | annotations.classes
-    fingerprint = internal.compute_fingerprint(video) if clip.is_video else job.fingerprint
-    return VideoMasks(clip.name, source, annotations, fingerprint.get("samples", ""))
+    annotations.classes = results.classes.class_ids | annotations.classes
+    fingerprint = internal.digest_video(video) if clip.is_video else results.fingerprint
+    return VideoMasks(clip.name, source, annotations, fingerprint.get("sha256", ""))
 
 
 def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import read_job
+from aotlab_studio.document.folder import digest_output, read_results
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
-from aotlab_studio.utils.files import ExportRecord, find_roots, read_json, stage_files
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
+from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, stage_files
+from aotlab_studio.utils.video import FrameStore
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
@@ -35,20 +38,18 @@ class ClipExport:
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
     """Outputs to write; empty if the clip is left out."""
-    replaced: Set[str] = frozenset()
-    """Files of the tracked results that the outputs replace."""
     classes: Mapping[str, int | None] = field(default_factory=dict)
     """Class ids of the project by class name; None: any id."""
 
 
 def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[ClipExport]:
     """Return the exports of all clips that are tracked or edited."""
-    exports, folders = [], Counter(clip.results for clip in clips)
+    exports, folders = [], Counter(clip.export_folder for clip in clips)
     for clip in clips:
         try:
             if (document := clip.read_document()) is not None:
-                if folders[clip.results] > 1:
-                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
+                if folders[clip.export_folder] > 1:
+                    raise InputError(f"other videos are exported to {clip.export_folder.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs))
             elif clip.is_listed and not clip.is_video:
                 exports.append(ClipExport(clip, note="open"))
@@ -64,17 +65,21 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
         if document.unimported_digest and last_status is not None and last_status.status in FINAL_STATUSES:
             raise InputError(f"tracked again since it was {last_status.status}; set its status again")
         return ClipExport(clip, status, status)
-    corrected = find_roots(read_json(clip.results / internal.CORRECTED_FILE, ExportRecord).files)
-    files = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
-    tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
-    kept = [name for name in PROBABILITY_OUTPUTS if files[name] in tracked and name not in outputs]
-    replaced = tracked - {files[name] for name in kept}
-    names = [name for name, file in files.items() if name in outputs or file in corrected | replaced]
+    kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
+    exported = find_roots(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
+    current = {name for name, kind in kinds.items() if kind.file_name in exported}
+    if not clip.is_video:
+        current |= {internal.MASKS, *clip.results.outputs}
+    kept = [
+        name for name, kind in kinds.items()
+        if name in current and is_matte(kind) and kind.file_name not in exported and name not in outputs
+    ]  # fmt: skip
+    names = [name for name in kinds if name in {*current, *outputs} and name not in kept]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
-    return ClipExport(clip, status, "; ".join(f"{name}: as tracked" for name in kept), "", names, replaced, classes)
+    return ClipExport(clip, status, "; ".join(f"{name}: as tracked" for name in kept), "", names, classes)
 
 
 def withdraw_masks(export: ClipExport) -> None:
@@ -82,12 +87,12 @@ def withdraw_masks(export: ClipExport) -> None:
 
     Raises `InputError` if they cannot be renamed.
     """
-    results = export.clip.results
-    if export.clip.is_video and export.status == "rejected" and (results / internal.CORRECTED_FILE).is_file():
-        targets = (results.with_suffix(f".rejected{number or ''}.masks") for number in count())
+    folder = export.clip.export_folder
+    if export.clip.is_video and export.status == "rejected" and (folder / internal.EXPORT_RECORD).is_file():
+        targets = (folder.with_suffix(f".rejected{number or ''}.masks") for number in count())
         target = next(path for path in targets if not path.exists())
         with internal.writing(target):
-            results.rename(target)
+            folder.rename(target)
         export.note = f"rejected; its masks are in {target.name}"
 
 
@@ -102,23 +107,54 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
 
     Raises `InputError` if the clip was changed or tracked again during the export.
     """
-    clip, names, job, results = export.clip, export.outputs, export.clip.job, export.clip.results
+    clip, names, folder = export.clip, export.outputs, export.clip.export_folder
     snapshot, record = snapshot_for_export(document)
     if record.status not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
-    with ExitStack() as lock, stage_files(results, internal.CORRECTED_FILE) as staging:
-        export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
-        # side files of outputs, such as the scores of a review
-        replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
-        lock.enter_context(internal.locked(results / LOCK, LOCK_TIMEOUT, subject=results))
-        if not clip.is_video and read_job(results) != job:
-            raise InputError("tracked again during the export; look at it")
-        for name in export.replaced:
-            files = internal.list_output_files(results / name, job)
-            replaced.update(file.relative_to(results).as_posix() for file in files)
-        add_record(staging, internal.CORRECTED_FILE, record, replaced=replaced)
-        # before the masks: after a kill in between, the digest in the old record shows that they are not exported
+    cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]
+    with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
+        exported = export_masks(
+            document.frames, snapshot, staging, names, first=first, last=last, classes=classes, cuts=cuts
+        )
+        lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
+        replaced = set[str]()
         if not clip.is_video:
-            class_names, _ = snapshot.describe_objects()
-            sdk.write_job_record(results, replace(job, class_names=class_names, status="done", error=None))
+            if read_results(folder) != clip.results:
+                raise InputError("tracked again during the export; look at it")
+            record.source_digest = digest_output(folder)
+            replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
+            _correct_results(clip.results, snapshot, exported, classes).write(staging)
+            removed = {internal.SOFT, internal.STATE_FILE, *find_roots(replaced)}
+            record.removed = sorted(removed.difference(os.listdir(staging)))
+        add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
+
+
+def _correct_results(
+    results: sdk.Results, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int]
+) -> sdk.Results:
+    """Return tracked results with the frames and outputs of an export."""
+    class_names, attributes = snapshot.describe_objects()
+    outputs = {**results.outputs, **exported.outputs}
+    del outputs[internal.MASKS]  # which all results have
+    return replace(
+        results, entries=exported.entries, outputs=outputs, objects=sorted(snapshot.objects), soft=False,
+        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, status="done", error=None,
+    )  # fmt: skip
+
+
+def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameStore, written: Set[str]) -> set[str]:
+    """Return the files of tracked results that an export of these outputs replaces.
+
+    In a folder, these are the files named after a frame, and those that the export has ``written``.
+    """
+    frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
+    replaced = {internal.RECORD, results.journal}
+    for entry in (internal.MASKS, *(entry for name in names for entry in results.outputs.get(name, ()))):
+        path = results.folder / entry
+        if path.is_dir():
+            files = {f"{entry}/{file}" for file in list_files(path)}
+            replaced.update(file for file in files if Path(file).stem in frame_names or file in written)
+        else:
+            replaced.add(entry)
+    return replaced

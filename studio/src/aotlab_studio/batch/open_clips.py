@@ -114,7 +114,7 @@ class OpenClips:
 
     def _open(self, name: str) -> OpenClip:
         clip = find_clip(self._folder, name)
-        path = clip.path if clip.job.written else Path(clip.job.video)
+        path = clip.path if clip.results.entries else Path(clip.results.video)
         session = self._open_session(path, project=clip.project)
         session.document.shared = True
         return self._clips.setdefault(name, OpenClip(session))

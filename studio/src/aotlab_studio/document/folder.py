@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,13 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.lock import LOCK, OWNER
 from aotlab_studio.document.log import NonNegativeInt, digest_values
-from aotlab_studio.utils.files import encode_json
+from aotlab_studio.utils.files import COMPLETE, describe_files, encode_json, read_export
 from aotlab_studio.utils.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-EXPORT_RECORD = "export.json"
-"""File that describes an export, in its folder; see `snapshot_for_export`."""
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 
@@ -37,7 +36,7 @@ class StoredVideo(Struct, omit_defaults=True):
     size: tuple[NonNegativeInt, NonNegativeInt]
     """Height and width."""
     source: dict[str, Any]
-    """Fingerprint of its content, from `compute_fingerprint`."""
+    """Size and digest of its content, from `digest_video`."""
     levels: tuple[float, float] | None = None
     """Values that are shown as black and white; None if no values were given."""
 
@@ -87,7 +86,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         raise InputError(f"--project {project}: {path} is a project already; remove the option")
     stored_path = read_header(Database.open(path)).video.path
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
-        if os.path.exists(video) and read_job(video) is None:  # not the results, whose name is the same
+        if os.path.exists(video) and not sdk.has_results(video):  # not the results, whose name is the same
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open the video with --project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
@@ -98,20 +97,36 @@ def read_levels(folder: Path) -> tuple[float, float] | None:
     return read_header(Database.open(folder)).video.levels if has_project(folder) else None
 
 
-def read_job(folder: Path) -> sdk.JobRecord | None:
-    """Return the record of the job that wrote a folder; None for other paths, or if the record is damaged."""
-    return sdk.read_job_record(Path(os.path.realpath(folder)))
+def read_results(folder: Path) -> sdk.Results | None:
+    """Return the results of `aotlab track` in a folder; None for other paths; raise `InputError` for damaged ones."""
+    return sdk.Results.read(Path(os.path.realpath(folder)))
 
 
 def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run of `aotlab track` that wrote a folder.
+    """Return a digest of the results of `aotlab track` in a folder: of their inputs, and the number of their frames.
 
-    It is empty if the folder holds no output, or output for another video. An export of corrected masks keeps it.
+    It is empty if the folder holds no results, damaged ones, or those of another video. An export of corrected masks
+    keeps it.
     """
-    job = read_job(folder)
-    if job is None or not job.written or (video and job.fingerprint not in ({}, video.source)):
-        return ""
-    return digest_values(job.input_digests, job.frames, job.first_frame, job.last_frame, job.fingerprint)
+    folder = Path(os.path.realpath(folder))
+    names = (internal.RECORD, sdk.Results.journal, internal.EXPORT_RECORD, COMPLETE)
+    digest, sha256 = _digest_results(folder, describe_files([folder / name for name in names]))
+    is_other = video is not None and sha256 not in ("", video.source.get("sha256"))
+    return "" if is_other else digest
+
+
+@lru_cache(maxsize=1000)  # the journal of a long video is large
+def _digest_results(folder: Path, files: object) -> tuple[str, str]:
+    """Return digests of results and of their video, empty if unknown; ``files``: their state."""
+    results = None
+    with suppress(InputError):
+        results = read_results(folder)
+    if results is None or not results.entries:
+        return "", ""
+    digest = digest_values(results.inputs, len(results.entries))
+    if results.corrected:
+        digest = read_export(folder, internal.EXPORT_RECORD).source_digest or digest
+    return digest, results.fingerprint.get("sha256", "")
 
 
 def require_no_links(folder: Path) -> None:
@@ -126,7 +141,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
-    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, internal.compute_fingerprint(frames.path))
+    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, internal.digest_video(frames.path))
     levels = frames.source.levels
     if levels is not None and not levels.estimated:
         video.levels = (levels.low, levels.high)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -21,18 +22,45 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.utils.video import FrameStore
 
-PROBABILITY_OUTPUTS = ("mattes", "mattes16")
-"""Outputs of probabilities. A project does not store these, so the page does not offer them."""
 VIDEO_OUTPUTS = ("overlay", "prores", "vp9")
 """Outputs with every frame of the range, annotated or not."""
 
 
-def describe_masks(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
-    """Return the masks of a frame, with the objects that were drawn or tracked there."""
-    scores = snapshot.scores(index)
+class ExportedMasks(NamedTuple):
+    """Annotated frames and outputs of an export."""
+
+    entries: list[dict[str, Any]]
+    """A line for each annotated frame, as in `Results.entries`."""
+    outputs: dict[str, list[str]]
+    """Names of the files and folders of each output, the main one first."""
+
+
+def is_matte(output: type[sdk.Output]) -> bool:
+    """Return whether an output shows the probability of each object.
+
+    A project does not store probabilities, so the page does not offer mattes.
+    """
+    return output.needs_soft and output.per_object
+
+
+def describe_masks(
+    frames: FrameStore, snapshot: Snapshot, index: int, *, soft: bool = False, cuts: Collection[int] = ()
+) -> sdk.TrackedFrame:
+    """Return a frame with its masks, of the objects that were drawn or tracked there.
+
+    Args:
+        soft: add probabilities, 0 or 1.
+        cuts: frames after cuts.
+    """
+    scores, labels = snapshot.scores(index), snapshot.labels(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
-    disagreement = {key: item.disagreement for key, item in scores.items() if item.disagreement is not None}
-    return sdk.StoredPrediction(snapshot.labels(index), confidence, disagreement)
+    masks = labels == np.array([*confidence], labels.dtype)[:, None, None] if soft else None
+    return sdk.TrackedFrame(
+        index, frames.source.frame_name(index), frames.read(index, "export"), labels, confidence,
+        frames.source.time(index), frozenset(snapshot.drawn_masks(index)), index in cuts,
+        {key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
+        max(snapshot.objects, default=0), None if masks is None else masks * np.uint16(internal.SOFT_MAX),
+    )  # fmt: skip
 
 
 def export_masks(
@@ -44,49 +72,63 @@ def export_masks(
     first: int,
     last: int,
     classes: Mapping[str, int] | None = None,
+    cuts: Collection[int] = (),
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> int:
-    """Write the masks of a range of frames; return the number of annotated ones. Only `VIDEO_OUTPUTS` hold others.
+) -> ExportedMasks:
+    """Write the masks of a range of frames. Frames that are not annotated are only in `VIDEO_OUTPUTS`.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
+        cuts: frames after cuts.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
         raise InputError("export: choose an output, such as masks")
-    outputs: dict[str, sdk.Output] = {}
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
     indices = range(first, last + 1) if any(name in VIDEO_OUTPUTS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
-    class_ids = snapshot.state.classes if classes is None else classes
+    class_ids = {**(snapshot.state.classes if classes is None else classes)}
     context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
         "review": partial(ReviewFile, scores=scores),
         "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
     }
+    kinds = {name: sdk.find_output(name) for name in names}
+    soft = any(kind.needs_soft for kind in kinds.values())
+    outputs, entries = dict[str, sdk.Output](), list[dict[str, Any]]()
     with ExitStack() as incomplete:
-        for name in names:
-            kind = sdk.find_output(name)
-            outputs[name] = named_outputs.get(name, kind)(folder / kind.file_name, context)
+        for name, kind in kinds.items():
+            outputs[name] = named_outputs.get(name, kind)(folder / f".{name}" / kind.file_name, context)
             incomplete.callback(outputs[name].discard)
-        max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
-            image, prediction = frames.read(index, "export"), describe_masks(snapshot, index)
-            drawn_ids = frozenset(snapshot.drawn_masks(index))
-            tracked = sdk.TrackedFrame(index, image, prediction, frames.source.time(index), max_id, drawn_ids)
+            tracked = describe_masks(frames, snapshot, index, soft=soft, cuts=cuts)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEO_OUTPUTS:
-                    output.write(frames.source.frame_name(index), tracked)
+                    output.write(tracked.name, tracked)
+            if index in annotated:
+                entries.append(internal.describe_frame(tracked))
             on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()
         incomplete.pop_all()
-    return len(annotated)
+    return ExportedMasks(entries, {name: _move_output(output, folder) for name, output in outputs.items()})
+
+
+def _move_output(output: sdk.Output, folder: Path) -> list[str]:
+    """Move the files of an output from its own folder to ``folder``; return their names, the main one first."""
+    staging, main = output.path.parent, output.path.name
+    if not staging.exists():  # nothing to write
+        return []
+    names = sorted(os.listdir(staging), key=lambda name: (name != main, name))
+    for name in names:
+        (staging / name).replace(folder / name)
+    staging.rmdir()
+    return names
 
 
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:

@@ -32,46 +32,49 @@ def open_document(
     levels: Levels = None,
     same_video: bool = False,
 ) -> Document:
-    """Open the project of a video, which is created on first use. The results of a job are loaded into it.
+    """Open the project of a video, which is created on first use. The results of `aotlab track` are loaded into it.
 
     If the video was tracked again, a project without an edit gets the new results.
 
     Args:
-        path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
+        path: a video file, a folder of frames, a project, or results of `aotlab track` or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        levels: as in `open_frames`; None: those of the project. Results keep those of their job.
+        levels: as in `open_frames`; None: those of the project. Results keep their own.
         same_video: open the project although the video's content has changed.
     """
-    job = projects.read_job(path)
-    if job is None and (parent_job := projects.read_job(path.parent)) is not None and path.name in parent_job.written:
-        path, job = path.parent, parent_job
-    if job is None:
+    results, parent = projects.read_results(path), None
+    with suppress(InputError):  # a foreign file may have the name of the record
+        parent = projects.read_results(path.parent)
+    if results is None and parent is not None and path.name in {internal.MASKS, *parent.list_written()}:
+        path, results = path.parent, parent
+    if results is None:
         video, folder = projects.locate_project(path, project)
     else:
         output_folder = Path(os.path.realpath(path))
-        folder, levels = project or projects.find_project(path), job.levels
-        moved = not os.path.exists(job.video) and projects.has_project(folder)
-        video = projects.locate_project(folder)[0] if moved else internal.find_video(output_folder, job)
+        folder, levels = project or projects.find_project(path), results.levels
+        moved = not os.path.exists(results.video) and projects.has_project(folder)
+        video = projects.locate_project(folder)[0] if moved else results.find_video()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))
     projects.require_no_links(folder)
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
-        recover_export(folder / projects.EXPORT, projects.EXPORT_RECORD)
+        recover_export(folder / projects.EXPORT, internal.EXPORT_RECORD)
         projects.write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
-        if job is not None:
+        if results is not None:
             document.output_folder = output_folder
         elif folder == path and projects.digest_output(document.output_folder, document.header.video):
-            job = projects.read_job(document.output_folder)  # opened by the path of the project
-        if job is not None:
-            recover_export(document.output_folder, internal.CORRECTED_FILE)
+            results = projects.read_results(document.output_folder)  # opened by the path of the project
+        if results is not None:
+            recover_export(document.output_folder, internal.EXPORT_RECORD)
+            results = projects.read_results(document.output_folder) or results
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
-                    _import_output(document, job)
+                    _import_results(document, results)
             else:
-                _restore_output(document, job)
+                _restore_results(document, results)
         return document
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
@@ -83,30 +86,30 @@ def open_document(
         raise
 
 
-def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
-    """Return the masks that a job was tracked from. They are empty if a file is missing or cannot be read."""
+def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotations:
+    """Return the masks that a video was tracked from. They are empty if a file is missing or cannot be read."""
     try:
-        if job.masks:
-            return internal.load_masks(job.masks, video)
+        if results.masks:
+            return internal.load_masks(results.masks, video)
     except InputError as error:
         logger.warning("%s. The results are used without the masks that they were tracked from", error)
     return sdk.Annotations(video.size)
 
 
-def _import_output(document: Document, job: sdk.JobRecord) -> None:
-    """Replace the content of a project by the results of a job, in one edit; raise `InputError` for damaged masks."""
-    count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
-    results, inputs = _store_output(document, job, layer_id)
-    object_ids = sorted({*results.objects(), *inputs.objects()})
+def _import_results(document: Document, results: sdk.Results) -> None:
+    """Replace the content of a project by results, in one edit; raise `InputError` for damaged masks."""
+    count, first, layer_id = document.frames.count, results.first_frame, document.make_layer_id()
+    tracked, inputs = _store_results(document, results, layer_id)
+    object_ids = sorted({*tracked.objects(), *inputs.objects()})
     # a header may have stated more frames than the video has
-    last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
+    last = count - 1 if results.last_frame is None else min(results.last_frame, count - 1)
     drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in (index for index in inputs.frames if first <= index <= last):
         ids = inputs.mask(index)
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in np.setdiff1d(ids, 0).tolist()}
     digest = projects.digest_output(document.output_folder)
-    table = results.attribute_table() | inputs.attribute_table()
-    names, classes = list_names(table), results.class_names
+    table = inputs.attribute_table() | results.classes.attributes
+    names, classes = list_names(table), tracked.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
     values = State(
         objects={
@@ -116,36 +119,39 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
-        classes=internal.add_class_ids(results.classes, inputs.classes),
+        classes=internal.add_class_ids(tracked.classes, inputs.classes),
         attributes={key: varying for key, (_, varying) in attributes.items() if varying},
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
-def _restore_output(document: Document, job: sdk.JobRecord) -> None:
+def _restore_results(document: Document, results: sdk.Results) -> None:
     """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
     digest = projects.digest_output(document.output_folder)
     for layer_id, layer in document.snapshot.state.layers.items():
         is_same = layer.kind == "import" and layer.source_digest == digest
         if is_same and not document.tracked_masks.layer(layer_id).finished:
             with document.database.transaction(), suppress(InputError):
-                _store_output(document, job, layer_id)
+                _store_results(document, results, layer_id)
 
 
-def _store_output(document: Document, job: sdk.JobRecord, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store the masks of all frames that a job tracked as a layer; return these masks, and those it began with."""
-    folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
-    internal.require_same_video(folder, job, document.frames.path)
-    results = clean_classes(sdk.read_annotations(folder, video))
-    inputs = clean_classes(load_job_masks(job, video))
-    has_review = ReviewFile.file_name in job.written
-    scores = read_json(folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}
-    object_ids = sorted({*results.objects(), *inputs.objects()})
-    model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"
-    tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
-    for index in sorted({*tracked_frames, *results.frames}):
-        ids = results.mask(index)
-        result = LayerFrame(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
-        document.tracked_masks.put(layer_id, result, ids)
+def _store_results(document: Document, results: sdk.Results, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
+    """Store the masks of all tracked frames as a layer; return these masks, and those that tracking began with."""
+    video = sdk.VideoInfo.from_source(document.frames.source)
+    results.require_same_video(document.frames.path)
+    tracked = clean_classes(sdk.read_annotations(results.folder, video))
+    inputs = clean_classes(load_input_masks(results, video))
+    has_review = ReviewFile.file_name in results.list_written()
+    scores = read_json(results.folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}
+    object_ids = sorted({*tracked.objects(), *inputs.objects()})
+    model = f"unknown; from a job with inputs {digest_values(results.inputs)[:16]}"
+    entries = {entry["index"]: entry for entry in results.entries if entry["index"] < document.frames.count}
+    for index in sorted({*entries, *tracked.frames}):
+        ids, entry = tracked.mask(index), entries.get(index, {})
+        confidence, disagreement = (
+            {int(key): value for key, value in entry.get(name, {}).items()} for name in ("confidence", "disagreement")
+        )
+        known = scores.get(index) or measure_scores(ids, object_ids, confidence, disagreement)
+        document.tracked_masks.put(layer_id, LayerFrame(index, known, model=model), ids)
     document.tracked_masks.finish(layer_id)
-    return results, inputs
+    return tracked, inputs

@@ -18,13 +18,13 @@ from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
-from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
+from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.utils.files import stage_files
@@ -73,12 +73,14 @@ class Session:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
         frames, state = document.frames, msgspec.structs.asdict(document.describe_page_state())
-        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
+        kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
             size=frames.size, rate=float(frames.source.rate), shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
-            outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
+            outputs={
+                name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items() if not is_matte(kind)
+            },
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
             problems=[*filter(None, [document.tracked_again_warning])],
@@ -275,13 +277,15 @@ class Session:
             with document.lock:
                 self.require_current("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
-            with stage_files(folder, EXPORT_RECORD) as staging:
-                count = export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
-                add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
+            with stage_files(folder, internal.EXPORT_RECORD) as staging:
+                entries, _ = export_masks(
+                    document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
+                )
+                add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export_lock.release()
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return protocol.ExportResult(self.archive.name, len(frames) - count, unclassed)
+        return protocol.ExportResult(self.archive.name, len(frames) - len(entries), unclassed)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +21,6 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import EXPORT_RECORD
 from aotlab_studio.document.log import Changes
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
@@ -34,6 +34,7 @@ from aotlab_studio.document.objects import (
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
+from aotlab_studio.utils.files import ExportRecord, read_json
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
@@ -41,8 +42,6 @@ WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
-RECORDS = (sdk.JOB_RECORD, internal.CORRECTED_FILE)
-"""Hidden files that mark a folder of results."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", *internal.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
@@ -228,24 +227,29 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or its folder of masks."""
     errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, IndexError)  # of an empty name
     with sdk.reading("masks", "pack it again", *errors), zipfile.ZipFile(BytesIO(content)) as archive:
-        members = [
-            item
-            for item in archive.infolist()
-            if Path(item.filename).name in RECORDS or not (item.is_dir() or WITHOUT_MASKS.search(item.filename))
-        ]
+        members = [item for item in archive.infolist() if not (item.is_dir() or WITHOUT_MASKS.search(item.filename))]
         if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")
         paths = [Path(archive.extract(item, folder)) for item in members]  # extract keeps names inside
-    if (folder / EXPORT_RECORD) in paths:  # an archive of the page
+    results = {path.parent for path in paths if _is_record(path)}
+    if folder in results and not sdk.has_results(folder):  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     labels = (path for path in paths if path.suffix == ".txt")
     folders = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
-    folders.update(path.parent for path in paths if path.name in RECORDS)
-    if len(folders) == 1:
-        return folders.pop()
+    if len(folders | results) == 1:
+        return (folders | results).pop()
     mask_paths = [path for path in paths if not path.name.endswith(SIDE_FILES)]
     for suffixes in MASK_SUFFIXES:
         if masks := [path for path in mask_paths if path.suffix.lower() in suffixes]:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
+
+
+def _is_record(path: Path) -> bool:
+    """Return whether a file is the record of results or of an export, not one of others with this name."""
+    if path.name == internal.EXPORT_RECORD:
+        return bool(read_json(path, ExportRecord).files)
+    with suppress(InputError):
+        return path.name == internal.RECORD and sdk.has_results(path.parent)
+    return False

@@ -1,7 +1,8 @@
 """JSON files, and exports whose files replace those of the last export together.
 
-An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places,
-its record last. If it is killed before the renaming, `recover_export` removes the folder; after it, it moves the rest.
+An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places:
+first the record of results, which no run replaces from then on, and last the record of the export. If it is killed
+before the renaming, `recover_export` removes the folder; after it, it moves the rest.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from msgspec import Struct
 from aotlab import InputError, internal
 
 Content = TypeVar("Content")
-STAGED = ".aotlab-new"
-"""Name of the folder to which an export writes its files."""
+STAGED = ".aotlab-new.part"
+"""Name of the folder to which an export writes its files. It counts as a temporary file of aotlab."""
 COMPLETE = ".aotlab-complete"
 """Name of the folder with all files of an export, while they are moved to their places."""
 OLD = ".aotlab-old"
@@ -68,6 +69,28 @@ class ExportRecord(Struct):
     """`Snapshot.content_digest` of the exported masks and objects."""
     person: str = ""
     time: str = ""
+    removed: list[str] = []
+    """Names of further files and folders that the export removes."""
+    source_digest: str = ""
+    """`digest_output` of the results whose masks are corrected; empty for other exports."""
+
+
+def read_export(folder: Path, record_name: str) -> ExportRecord:
+    """Return the record of the last export to a folder, also of one that was killed while its files were moved."""
+    complete = folder / COMPLETE / record_name
+    return read_json(complete if complete.is_file() else folder / record_name, ExportRecord)
+
+
+def describe_files(paths: Iterable[Path]) -> tuple[tuple[int, ...], ...]:
+    """Return the state of files, to notice changes; empty for a missing one."""
+    states: list[tuple[int, ...]] = []
+    for path in paths:
+        try:
+            status = path.stat()
+            states.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        except OSError:
+            states.append(())
+    return tuple(states)
 
 
 def find_roots(files: Iterable[str]) -> set[str]:
@@ -110,26 +133,30 @@ def recover_export(folder: Path, record_name: str) -> None:
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
     if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
-        old, new = (find_roots(read_json(path / record_name, ExportRecord).files) for path in (folder, complete))
-        move_entries(complete, folder, removed=(old - new).intersection(os.listdir(folder)), last=record_name)
+        before, record = (read_json(path / record_name, ExportRecord) for path in (folder, complete))
+        removed = {*(find_roots(before.files) - find_roots(record.files)), *record.removed}
+        removed.intersection_update(os.listdir(folder))
+        move_entries(complete, folder, removed=removed, first=internal.RECORD, last=record_name)
     shutil.rmtree(complete, ignore_errors=True)
 
 
-def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:
-    """Move all files and folders of ``source`` to ``folder``; the one named ``last`` is moved last.
+def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), first: str = "", last: str = "") -> None:
+    """Move all files and folders of ``source`` to ``folder``, those named ``first`` and ``last`` in this order.
 
-    Files that they replace, and those named in ``removed``, are moved to ``source``. The call can be repeated after a
-    kill. Raises `InputError` if a file cannot be moved.
+    Folders that they replace, and entries named in ``removed``, are moved to ``source``. The call can be repeated after
+    a kill. Raises `InputError` if a file cannot be moved.
     """
     old = source / OLD
     old.mkdir(exist_ok=True)
-    names = sorted({*os.listdir(source)} - {OLD}, key=lambda name: name == last)
-    moves = [(folder / name, old / name) for name in removed]
-    for name in names:
-        moves += [(folder / name, old / name), (source / name, folder / name)]
+    names, moves = {*os.listdir(source)} - {OLD}, []
+    for name in sorted(names.union(removed), key=lambda name: ((name == last) - (name == first), name)):
+        if name not in names or (source / name).is_dir() or (folder / name).is_dir():
+            moves.append((folder / name, old / name))
+        if name in names:
+            moves.append((source / name, folder / name))
     for path, target in moves:
         try:
             if os.path.lexists(path):
-                path.rename(target)
+                path.replace(target)
         except OSError as error:
             raise InputError(f"{path}: cannot be moved ({error.strerror}); close programs that use it") from error
