@@ -1,0 +1,99 @@
+"""``aotlab render``: outputs of results that are finished, interrupted, corrected, or those of a list."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from aotlab.media.masks import write_mask
+from aotlab.media.results import Results
+from aotlab.media.video import open_frames
+from aotlab.tools.render import main
+from tests import read_files
+from tests.tools.track.runs import interrupt, track
+
+pytestmark = pytest.mark.usefixtures("repeater")
+
+
+@pytest.fixture
+def results(video, mask, tmp_path):
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    return tmp_path / "out"
+
+
+def test_outputs_equal_those_written_while_tracking(results, video, mask, tmp_path, repeater):
+    steps, line = repeater.steps, "overlay,coco,objects,cvat,label_studio,review"
+    assert main([str(results), "--write", line]) == 0
+    assert repeater.steps == steps
+    assert track(video, tmp_path / "whole", mask, args=["--write", line]) == 0
+    found, expected = (read_files(tmp_path / name) for name in ("out", "whole/out"))
+    assert found.keys() == expected.keys()
+    assert all(found[name] == content for name, content in expected.items() if name != "results.json")
+
+
+def test_output_is_replaced_unless_only_missing_ones_are_asked_for(results, capsys):
+    (results / "coco.json").write_text("")
+    assert main([str(results), "--write", "coco"]) == 2
+    assert "already contains coco.json, which aotlab did not write" in capsys.readouterr().err
+    (results / "coco.json").unlink()
+    for options, text in (([], "out: coco\n"), (["--missing"], "out: complete\n"), ([], "out: coco\n")):
+        assert main([str(results), "--write", "coco", *options]) == 0
+        assert capsys.readouterr().out.endswith(text)
+
+
+def test_corrected_masks_are_rendered(results):
+    labels = np.zeros((32, 48), np.uint8)
+    labels[0, 0] = 1
+    write_mask(results / "masks" / "00002.png", labels)
+    assert main([str(results), "--write", "coco"]) == 0
+    tree = json.loads((results / "coco.json").read_text())
+    assert [item["area"] for item in tree["annotations"]] == [256, 256, 1, 256]
+
+
+def test_interrupted_results_are_rendered_so_far(video, mask, tmp_path, monkeypatch):
+    interrupt(monkeypatch, video, tmp_path, mask, args=["--write", "masks"])
+    assert main([str(tmp_path / "out"), "--write", "overlay"]) == 0
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 3
+    assert track(video, tmp_path, mask, args=["--write", "overlay"]) == 0
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 4
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda out, video: (out / "masks" / "00001.png").unlink(), "out: 1 of 4 masks are missing; track the video again"),
+    (lambda out, video: shutil.rmtree(video), "out: its video is missing, at "),
+    (lambda out, video: (video / "00001.png").write_bytes((video / "00000.png").read_bytes()),
+     "has other content than the tracked one; restore it, or track it again"),
+    (lambda out, video: (out / "frames.jsonl").unlink(), "out: no frame is tracked; track the video first"),
+])  # fmt: skip
+def test_results_that_cannot_be_rendered(results, video, run_expecting_error, change, words):
+    change(results, video)
+    before = read_files(results)
+    assert words in run_expecting_error(main, results, "--write", "overlay,coco")
+    assert read_files(results) == before
+
+
+def test_soft_outputs_without_stored_edges_rejected(results, run_expecting_error):
+    for name in ("alpha", "mattes", "mattes16", "prores", "vp9"):
+        line = run_expecting_error(main, results, "--write", f"coco,{name}")
+        assert f"{name}: needs soft edges, which these results do not have; track again with --soft" in line
+        assert not (results / "coco.json").exists()
+
+
+def test_many_results_fail_one_by_one(results, tmp_path, capsys):
+    for name in ("a", "b"):
+        shutil.copytree(results, tmp_path / "list" / name)
+    stored = Results.read(tmp_path / "list" / "b")
+    stored.video = str(tmp_path / "gone.mp4")
+    stored.save()
+    assert main([str(tmp_path / "list"), "--write", "coco"]) == 1
+    output = capsys.readouterr()
+    assert f"{tmp_path}/list/a: coco\n1 of 2 videos done\n" in output.out
+    assert "list/b: its video is missing" in output.err
+
+
+def test_folder_without_results_rejected(tmp_path, run_expecting_error):
+    assert "contains no results of aotlab track; give its --output" in run_expecting_error(
+        main, tmp_path, "--write", "coco"
+    )
+    assert "--write: missing; give outputs such as overlay,coco" in run_expecting_error(main, tmp_path)
