@@ -22,10 +22,10 @@ from aotlab.media.matching import natural_sort
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
-from aotlab.utils.files import SYSTEM_FILES, atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.run_folder import RECORD, describe_program, read_record, write_record
+from aotlab.utils.run_folder import RECORD, describe_program, list_others, read_record, write_record
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
@@ -124,6 +124,7 @@ class Batch:
         with lock():
             earlier = self._require_own_folder()
             videos = sorted({*earlier, *(job.name for job in self._jobs)})
+            remove_leftovers(self._output, RECORD)
             write_record(self._output, KIND, {"videos": videos, "made_by": describe_program()})
         log.info("%s, results in %s", format_count(len(jobs), "video"), self._output)
         # before hours of tracking other videos
@@ -227,13 +228,11 @@ class Batch:
         output, record = self._output, read_record(self._output)
         if record is not None and record["kind"] != KIND:
             raise output_exists_error(output, f"results of a {record['kind']}")
-        if record is None:
-            names = {job.name for job in self._jobs}  # whose folders are checked one by one
-            others = {path.name for path in output.iterdir()} - {LOCK_SUFFIX, *SYSTEM_FILES, *names}
-            if others:
-                raise output_exists_error(output, f"{min(others)}, which aotlab did not write")
+        names = [job.name for job in self._jobs]  # whose folders are checked one by one
+        if record is None and (others := list_others(output, names)):
+            raise output_exists_error(output, f"{others[0]}, which aotlab did not write")
         earlier: list[str] = record["videos"] if record else []
-        if earlier and {*earlier}.isdisjoint(job.name for job in self._jobs):
+        if earlier and {*earlier}.isdisjoint(names):
             raise output_exists_error(output, f"results of another list ({join_truncated(earlier, 3)})")
         read_class_ids(output / CLASSES)
         folders: dict[str, str] = {}

@@ -42,7 +42,6 @@ from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.run_folder import remove_stale_files
 from aotlab.utils.signals import StopFlag, stop_flag
 from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
@@ -370,7 +369,6 @@ class _Tracking:
     def _start(self) -> None:
         """Begin the store, or continue it after the restored frames."""
         results = self.results
-        remove_stale_files([results.folder, results.folder / MASKS, results.folder / PROMPT_MASKS])
         results.start(self.num_restored)
         for index in self.prepared.prompts:
             name = self.prepared.source.frame_name(index)

@@ -23,6 +23,7 @@ from aotlab.media.regions import MAX_ID, ObjectClasses
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import atomic_path, is_file_name, remove
+from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.run_folder import RunFolder, read_record
 from aotlab.utils.text import shorten
 
@@ -242,6 +243,8 @@ class Results(RunFolder):
         for entry in [] if self.replaces else self.entries[count:]:
             remove(self.mask_path(entry["name"]))
             remove(self.soft_path(entry["name"]))
+        for name in (MASKS, SOFT, PROMPT_MASKS):
+            remove_leftovers(self.folder / name)
         super().start(count)
 
     def append(self, frame: TrackedFrame) -> None:

@@ -19,7 +19,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,12 +107,13 @@ class RunFolder:
     def open(self, *, force: bool = False) -> Self:
         """Return the run in the folder if its inputs are the same, else this run, which `start` begins.
 
-        The caller has locked the folder. Nothing is changed, except that contents which a killed run had set aside are
-        put back.
+        The caller has locked the folder. Only what a killed run has left is changed: temporary files are removed, and
+        contents that were set aside are put back.
 
         Raises:
             InputError: the folder holds results of other inputs, or anything else.
         """
+        remove_leftovers(self.folder)
         put_back(self.folder, self.journal)
         earlier, record = None, read_record(self.folder)
         if record is not None and record["kind"] == self.kind:
@@ -181,16 +182,20 @@ class RunFolder:
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
-        owned = {LOCK_SUFFIX, *SYSTEM_FILES}
-        if earlier is not None:  # a run writes its record first
-            owned |= {RECORD, self.journal, *self.owned, *earlier.list_written()}
-        for path in sorted(self.folder.iterdir()) if self.folder.exists() else ():
-            if path.name not in owned and ".part" not in path.suffixes:
-                yield f"{path.name}, which aotlab did not write"
+        # a run writes its record first: without one, the same names belong to somebody else
+        owned = [] if earlier is None else [self.journal, *self.owned, *earlier.list_written()]
+        return (f"{name}, which aotlab did not write" for name in list_others(self.folder, owned))
 
     def list_written(self) -> set[str]:
         """Return the names of files and folders in the folder that the run has written, besides `owned`."""
         return set()
+
+
+def list_others(folder: Path, owned: Collection[str]) -> list[str]:
+    """Return the names of files and folders that are neither ``owned`` nor the record, a lock or a temporary file."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    own = {RECORD, LOCK_SUFFIX, *SYSTEM_FILES, *owned}
+    return [name for name in names if name not in own and ".part" not in Path(name).suffixes]
 
 
 def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
@@ -328,10 +333,3 @@ def put_back(folder: Path, journal: str) -> None:
         for name in sorted(os.listdir(aside), key=lambda name: name != RECORD):
             os.replace(aside / name, folder / name)
         aside.rmdir()
-
-
-def remove_stale_files(folders: Sequence[Path]) -> None:
-    """Remove temporary files of killed programs from folders that the caller has locked."""
-    for folder in folders:
-        if folder.is_dir():
-            remove_leftovers(folder)
