@@ -14,9 +14,9 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.internal import locked
 from aotlab.jobs.batch import Batch as JobList
 from aotlab.jobs.job_list import find_masks_beside
-from aotlab.jobs.outputs import render
 from aotlab.jobs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
+from aotlab.tools.render import main as render
 from aotlab.utils.run_folder import write_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
@@ -417,15 +417,16 @@ def test_export_makes_complete_results(batch):
     assert (tracked[4].labels[28, 44], tracked[4].time) == (1, Fraction(4, 24))
 
 
-def test_outputs_of_corrected_results_are_rendered(batch):
+def test_outputs_of_corrected_results_are_rendered(batch, capsys):
     correct(batch)
     assert main([str(batch)]) == 0
-    results, video = Results.read(batch / "a"), open_frames(batch.parent / "clips" / "a")
-    render(results, video, ["objects"], progress=False)
-    with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
-        assert image.getpixel((44, 28)) == 255
-    with pytest.raises(InputError, match="mattes: needs soft edges, which these results do not have"):
-        render(results, video, ["mattes"], progress=False)
+    for _ in range(2):  # also after another export
+        assert render([str(batch / "a"), "--write", "objects,coco"]) == 0
+        with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
+            assert image.getpixel((44, 28)) == 255
+        assert main([str(batch)]) == 0
+    assert render([str(batch / "a"), "--write", "mattes"]) == 2
+    assert "mattes: needs soft edges, which these results do not have" in capsys.readouterr().err
 
 
 def test_job_list_keeps_corrected_results(batch):
