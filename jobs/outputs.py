@@ -333,12 +333,13 @@ class Outputs:
         entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
         for entry in entries:
             self._require_own(entry)
+        self.results.outputs[name] = entries[::-1]
+        self.results.save()  # before the files, which would otherwise belong to somebody else after a kill
         with writing(folder):
             for entry in entries:
                 remove(folder / entry)
                 os.replace(staging / entry, folder / entry)
             staging.rmdir()
-        self.results.outputs[name] = entries[::-1]
 
     def _require_own(self, entry: str) -> None:
         if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
@@ -371,8 +372,6 @@ def render(
             raise error
     finally:
         outputs.discard()
-    if names:
-        results.save()
     return outputs
 
 

@@ -183,7 +183,7 @@ class RunFolder:
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
         # a run writes its record first: without one, the same names belong to somebody else
-        owned = [] if earlier is None else [self.journal, *self.owned, *earlier.list_written()]
+        owned = [] if earlier is None else [RECORD, self.journal, *self.owned, *earlier.list_written()]
         return (f"{name}, which aotlab did not write" for name in list_others(self.folder, owned))
 
     def list_written(self) -> set[str]:
@@ -192,9 +192,9 @@ class RunFolder:
 
 
 def list_others(folder: Path, owned: Collection[str]) -> list[str]:
-    """Return the names of files and folders that are neither ``owned`` nor the record, a lock or a temporary file."""
+    """Return the names of files and folders that are not ``owned``, except locks and temporary files."""
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    own = {RECORD, LOCK_SUFFIX, *SYSTEM_FILES, *owned}
+    own = {LOCK_SUFFIX, *SYSTEM_FILES, *owned}
     return [name for name in names if name not in own and ".part" not in Path(name).suffixes]
 
 
@@ -204,7 +204,7 @@ def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in the folder of any run, with its ``kind``; None without one.
+    """Return the record in the folder of any run, with its ``kind``; None without one, or if it is another program's.
 
     Raises:
         InputError: the record is damaged, or of another version.
@@ -214,6 +214,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
     content = read_json(path, REMEDY)
+    if not isinstance(content, dict) or content.get("kind") != RECORD_FILE.name:
+        return None
     with reading(path, REMEDY):
         values = unwrap(RECORD_FILE, content)
     return {"kind": values.pop("of"), **values}

@@ -170,7 +170,15 @@ def test_torn_last_line_is_dropped(earlier):
     assert [line["number"] for line in read_lines(earlier / "lines.jsonl")] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"kind": 5, "version": 1}', '{"kind": "test", "version": 99}'])
+@pytest.mark.parametrize("content", ["[]", '{"kind": 5, "version": 1}', '{"kind": "test", "version": 99}'])
+def test_record_of_another_program_is_foreign(folder, content):
+    (folder / RECORD).write_text(content)
+    assert Run.read(folder) is None
+    with pytest.raises(InputError, match=f"already contains {RECORD}, which aotlab did not write"):
+        make_run(folder).open(force=True)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"kind": "results of aotlab", "version": 99}'])
 def test_damaged_record_rejected(folder, content):
     (folder / RECORD).write_text(content)
     with pytest.raises(InputError, match=rf"{RECORD}: not readable .*; move the folder away, or choose another"):
