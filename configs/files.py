@@ -49,4 +49,4 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: st
     presets, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
     available = f"presets are {', '.join(presets)}; recipes of aotlab train are {', '.join(recipes)}"
     remedy = suggest(Path(name).stem, [*presets, *recipes], available)
-    raise InputError(f"{subject} {name}: no such file or preset; {remedy}")
+    raise InputError("no such file or preset", subject=f"{subject} {name}", remedy=remedy)

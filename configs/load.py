@@ -50,7 +50,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     tree: dict[str, Any] = {}
     for file, settings in reversed(files):
         then = settings.pop("then", None) or []
-        require(isinstance(then, list), f"{file}: then: must be a list of phases, got {then}")
+        require(isinstance(then, list), f"then: must be a list of phases, got {then}", subject=file)
         tree = _merge(apply_overrides(tree, list_resets(settings)), settings)
         train = tree.get("train", {})
         phases = train.get("phases", []) if isinstance(train, Mapping) else None
@@ -91,7 +91,7 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not all(key.split(".")):
-            raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
+            raise InputError("an override is written key=value, for example memory.every=2", subject=override)
         settings = _replace(settings, key.split("."), _load_yaml(text, override), "")
     return settings
 
@@ -106,7 +106,7 @@ def parse_yaml(text: str, subject: str) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(f"{subject}: not a YAML mapping of settings (key: value)")
+        raise InputError("not a YAML mapping of settings (key: value)", subject=subject)
     return {str(key): value for key, value in content.items()}
 
 
@@ -170,7 +170,7 @@ def _load_yaml(text: str, subject: str) -> Any:
         reason = "nested too deeply"
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).splitlines()[0]
-    raise InputError(f"{subject}: not readable as YAML ({reason})")
+    raise InputError(f"not readable as YAML ({reason})", subject=subject)
 
 
 def _convert(kind: Any, value: Any, path: str) -> Any:
@@ -221,7 +221,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
             key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}
             similar = difflib.get_close_matches(str(key), key_paths, n=1)
             remedy = f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
-            raise InputError(f"unknown key {prefix}{key}; {remedy}")
+            raise InputError(f"unknown key {prefix}{key}", remedy=remedy)
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
             raise InputError(f"{prefix}{field.name} is missing")
@@ -253,7 +253,7 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
         mapping = node if isinstance(node, Mapping) else {}
         return {**mapping, name: _replace(mapping.get(name), rest, value, f"{path}{name}.")}
     if not name.isdecimal() or int(name) >= len(node):
-        raise InputError(f"{path}{name}: no such item; the list has {len(node)}, counted from 0")
+        raise InputError("no such item", subject=f"{path}{name}", remedy=f"the list has {len(node)}, counted from 0")
     index = int(name)
     return [*node[:index], _replace(node[index], rest, value, f"{path}{name}."), *node[index + 1 :]]
 
@@ -264,7 +264,7 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
     files: list[tuple[Path, dict[str, Any]]] = []
     while True:
         if any(path == file for file, _ in files):
-            raise InputError(f"{path}: base: refers back to this file")
+            raise InputError("base: refers back to this file", subject=path)
         settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
         base = settings.pop("base", None)
         files.append((path, settings))
@@ -274,5 +274,10 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         if preset is not None and base_path.parent == PRESETS != path.parent:
             base_path, preset = find_config(preset), None
         path = base_path
-    require(preset is None, f"base={preset}: {first_path} has no base to replace; load {preset} instead")
+    require(
+        preset is None,
+        f"{first_path} has no base to replace",
+        subject=f"base={preset}",
+        remedy=f"load {preset} instead",
+    )
     return files

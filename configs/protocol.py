@@ -29,8 +29,9 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
         config = replace(config, memory=bound_memory(config.memory))
     require(
         "frames" not in overridden or config.memory.policy in BOUNDED_POLICIES,
-        f"memory.frames: no effect with memory.policy {config.memory.policy}, which keeps all frames; set the policy "
-        f"to one of {', '.join(BOUNDED_POLICIES)}",
+        f"no effect with memory.policy {config.memory.policy}, which keeps all frames",
+        subject="memory.frames",
+        remedy=f"set the policy to one of {', '.join(BOUNDED_POLICIES)}",
     )
     return config
 

@@ -155,7 +155,7 @@ class ModelConfig:
         _check_method(self.method, self.stages)
         trained = self.stages[0].depth
         if self.depth is not None:
-            require(self.scalable, f"model.depth: {self.method} has no such setting; remove it")
+            require(self.scalable, f"{self.method} has no such setting", subject="model.depth", remedy="remove it")
             require(self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}")
 
 
@@ -164,16 +164,17 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     strides = [stage.stride for stage in stages]
     require(
         strides[:1] == [16] and strides == sorted(strides, reverse=True),
-        f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
+        f"strides must begin with 16 and go from coarse to fine, got {strides}",
+        subject="model.stages",
     )
     first_dim = stages[0].dim
     require(first_dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first_dim}")
     has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
-    require(has_blocks, "model.stages: only the last of several stages may have depth 0")
+    require(has_blocks, "only the last of several stages may have depth 0", subject="model.stages")
     for number, stage in enumerate(stages):
         name, dim = f"model.stages.{number}", stage.dim or model_dim
         for heads in (stage.heads, stage.self_heads or stage.heads):
-            require(dim % heads == 0, f"{name}: dim {dim} is not divisible by {heads} heads")
+            require(dim % heads == 0, f"dim {dim} is not divisible by {heads} heads", subject=name)
         patch = stage.identity_stride or stage.stride
         require(patch >= stage.stride, f"{name}.identity_stride must be at least {stage.stride}, got {patch}")
 
@@ -186,8 +187,9 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         for setting in fields(stage):
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it at "
-                f"{json.dumps(setting.default)}",
+                f"{name} has no such setting",
+                subject=f"model.stages.{number}.{setting.name}",
+                remedy=f"leave it at {json.dumps(setting.default)}",
             )
         allowed = "odd or 0" if method.window_optional else "odd"
         require(
@@ -197,9 +199,14 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
     strides = tuple(stage.stride for stage in stages)
     require(
         method.strides is None or strides == method.strides,
-        f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
+        f"{name} has stages at strides {method.strides}, got {strides}",
+        subject="model.stages",
     )
-    require(stages[-1].depth == 0 or not method.refines, f"model.stages: the last stage of {name} must have depth 0")
+    require(
+        stages[-1].depth == 0 or not method.refines,
+        f"the last stage of {name} must have depth 0",
+        subject="model.stages",
+    )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def plan_sequence(
     """
     ordered = natural_sort(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    require(scored, f"{sequence.name}: no annotated frame between the first and the last, which are not scored")
+    require(scored, "no annotated frame between the first and the last, which are not scored", subject=sequence.name)
     first = read_mask(ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
     void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
@@ -102,7 +102,12 @@ def score_labels(
     )
     for name, arrays in (("annotation", annotations[:-1]), ("prediction", prediction[1:-1])):
         for shape in map(np.shape, arrays):
-            require(len(shape) == 2, f"{name} of shape {shape}: expected object ids H×W on each frame; drop other axes")
+            require(
+                len(shape) == 2,
+                "expected object ids H×W on each frame",
+                subject=f"{name} of shape {shape}",
+                remedy="drop other axes",
+            )
     ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
@@ -114,5 +119,10 @@ def score_labels(
 def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:
     """Return the ids of the first annotation, H×W ids, in ascending order; ``name``: the annotation, for messages."""
     ids = tuple(sorted(list_ids(first)))
-    require(ids, f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)")
+    require(
+        ids,
+        "no object in the first annotation",
+        subject=name,
+        remedy="expected ids from 1 (255 is void in 8-bit masks)",
+    )
     return ids

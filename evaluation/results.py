@@ -82,7 +82,9 @@ class BenchmarkResults(SequenceResults):
             if force:
                 return None
             raise InputError(
-                f"{video.name}: {changes}, in {self.folder}; choose another output, or track it again with --force"
+                f"{changes}, in {self.folder}",
+                subject=video.name,
+                remedy="choose another output, or track it again with --force",
             )
         try:
             for stem in video.written_stems:
@@ -129,4 +131,4 @@ def require_outside_data(videos: Sequence[Video], output: Path) -> None:
             folder.parent.resolve() for folder in video.object_folders.values()
         }
         if (output / video.name).resolve() in sources:
-            raise InputError(f"{output}: is part of the data set; choose another folder")
+            raise InputError("is part of the data set", subject=output, remedy="choose another folder")

@@ -61,7 +61,9 @@ def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     folder = result if result.name not in ("", "..") else result.resolve()
     masks, record = find_masks_folder(folder), Results.read(folder)
     if record is not None and record.problem:
-        raise InputError(f"{result}: results of an unfinished run ({record.problem}); run the track command again")
+        raise InputError(
+            f"results of an unfinished run ({record.problem})", subject=result, remedy="run the track command again"
+        )
     video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = _select_tracked(video, masks)

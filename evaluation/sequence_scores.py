@@ -77,7 +77,7 @@ class LabelScorer:
         require_image_size(prediction, annotation.shape, name, "its annotation")
         size = (annotation.shape[0], annotation.shape[1])
         if self.merge_ids:
-            require(not is_soft(prediction), f"{name}: {SOFT_MASK}")
+            require(not is_soft(prediction), SOFT_MASK, subject=name)
             is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
@@ -165,7 +165,7 @@ def raise_if_unknown(unknown: Collection[int], ids: Iterable[int], file: object)
     """Raise `InputError` with the unknown ids of a file of labels, if there are any, and those of its objects."""
     if unknown:
         listed, known = (", ".join(map(str, values)) for values in (sorted(unknown), ids))
-        raise InputError(f"{file}: unknown ids {listed}; the objects are {known}")
+        raise InputError(f"unknown ids {listed}", subject=file, remedy=f"the objects are {known}")
 
 
 def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:

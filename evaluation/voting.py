@@ -40,7 +40,9 @@ def list_sequences(results: Path) -> list[str]:
     names += [f"{name}/{part}" for name in names for part in _list_folders(find_masks_folder(results / name))]
     sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))
     if not sequences:
-        raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
+        raise InputError(
+            "no results here", subject=results, remedy="expected <sequence>/<frame>.png as aotlab eval writes"
+        )
     return sequences
 
 
@@ -63,7 +65,9 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
         unmatched = sorted(set(present) ^ set(stems[0]))
         if unmatched:
             raise InputError(
-                f"{folder}: frame {unmatched[0]} is missing here or in {masks[0]}; vote on results of the same frames"
+                f"frame {unmatched[0]} is missing here or in {masks[0]}",
+                subject=folder,
+                remedy="vote on results of the same frames",
             )
     for stem in stems[0]:
         first = read_mask(masks[0] / f"{stem}.png")

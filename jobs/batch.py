@@ -243,7 +243,9 @@ class Batch:
                 owners = {folders[str(folder)] for folder in (path, *path.parents) if str(folder) in folders}
                 if owners := owners - {job.name}:
                     raise InputError(
-                        f"{job.name}: {path} belongs to the results of {', '.join(owners)}; copy it elsewhere"
+                        f"{path} belongs to the results of {', '.join(owners)}",
+                        subject=job.name,
+                        remedy="copy it elsewhere",
                     )
         return earlier
 

@@ -45,11 +45,13 @@ class FrameSelection:
         """Index of the last frame; None: that of a stream."""
         for name, number in (("start", start), ("end", end)):
             has_frame = number is None or self._find(number) in self
-            require(has_frame, f"{name} {number}: not in the video, which has frames {self._describe()}")
+            require(has_frame, f"not in the video, which has frames {self._describe()}", subject=f"{name} {number}")
         self._has_end = end is not None
         first = self.first if start is None else self._find(start)
         last = self.last if end is None else self._find(end)
-        require(last is None or first <= last, f"end {end}: before start {start}; give a later frame")
+        require(
+            last is None or first <= last, f"before start {start}", subject=f"end {end}", remedy="give a later frame"
+        )
         self.first, self.last = first, last
 
     def __contains__(self, index: int) -> bool:
@@ -96,7 +98,9 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     numbers = trailing_numbers(names)
     if len({*numbers}) < len(names):
         raise InputError(
-            f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
+            "not an image folder whose file names end in different numbers",
+            subject=video.name,
+            remedy="count frames from 0",
         )
     return numbers
 
@@ -130,13 +134,19 @@ def load_masks(
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
                 raise InputError(
-                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file per frame, or "
-                    f"one for each object, for example {FrameObjectValue(number, 2, text)}"
+                    f"frame {frames.number(index)} already has {files[index]}",
+                    subject=subject,
+                    remedy=(
+                        "give one file per frame, or one for each object, for example "
+                        f"{FrameObjectValue(number, 2, text)}"
+                    ),
                 )
             files[index] = Path(text)
         _merge(merged, annotations, subject)
     if values and not merged.frames:
-        raise InputError(f"mask {values[0]}: no mask is on a tracked frame; give one, or another start")
+        raise InputError(
+            "no mask is on a tracked frame", subject=f"mask {values[0]}", remedy="give one, or another start"
+        )
     return merged
 
 
@@ -173,8 +183,9 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         earlier = merged.class_names.setdefault(object_id, name)
         if earlier != name:
             raise InputError(
-                f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
-                "object ids (track_id), or one file for both"
+                f"object {object_id} is {name!r}, but {earlier!r} in an earlier file",
+                subject=subject,
+                remedy="give files with object ids (track_id), or one file for both",
             )
     merged.classes = added.classes | merged.classes
 
@@ -188,7 +199,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
         return FrameObjectValue(None, None, str(value))
     mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(value)
     if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
-        raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
+        raise InputError(f"object ids are 1 to {MAX_ID}", subject=f"mask {value}", remedy="give another")
     return mask
 
 
@@ -204,7 +215,7 @@ def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
     ids = annotations.objects()
-    require(len(ids) == 1, f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
+    require(len(ids) == 1, f"shows objects {', '.join(map(str, ids))}", subject=subject, remedy=f"remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()

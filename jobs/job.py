@@ -61,8 +61,9 @@ class RunOptions:
             find_output(name)
         if self.both_directions and self.realtime:
             raise InputError(
-                "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as "
-                "later frames are needed; give one of them"
+                "cannot be combined with realtime (--realtime), as later frames are needed",
+                subject="tracking in both directions (--both-directions)",
+                remedy="give one of them",
             )
 
     @property
@@ -189,7 +190,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):
-        raise InputError(f"{name}: expected a text or a list of texts, got {shorten(repr(values), 80)}")
+        raise InputError(f"expected a text or a list of texts, got {shorten(repr(values), 80)}", subject=name)
     return items
 
 

@@ -52,11 +52,12 @@ def read_jobs(path: Path) -> list[Job]:
         listed = f"; also invalid: line {join_truncated(others)}" if others else ""
         raise InputError(f"{errors[first]}{listed}")
     if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
-        raise InputError(f"{path}: {variants[0]}")
+        raise InputError(variants[0], subject=path)
     if not jobs:
         raise InputError(
-            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
-            "masks next to them"
+            "contains no videos",
+            subject=path,
+            remedy=("give a header such as video,masks and a line per video, or a folder with masks next to them"),
         )
     return jobs
 
@@ -146,7 +147,12 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     for path in (video, *(mask.value for mask in job.masks)):
-        require(not INVALID_PATH.search(path), f"{ascii(path)[:80]}: has characters that no path has; remove them")
+        require(
+            not INVALID_PATH.search(path),
+            "has characters that no path has",
+            subject=ascii(path)[:80],
+            remedy="remove them",
+        )
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 
@@ -155,7 +161,7 @@ def _parse_frame_number(column: str, value: object) -> int:
     """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
     match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
     if match is None:
-        raise InputError(f"{column} {shorten(value, 40)}: expected a frame number, for example 100")
+        raise InputError("expected a frame number, for example 100", subject=f"{column} {shorten(value, 40)}")
     return int(match[1])
 
 
@@ -174,7 +180,7 @@ def _require_different_names(jobs: Sequence[Job], prefix: str, remedy: str) -> N
     """Check that names differ, ignoring case and the form of accents, as some file systems do."""
     counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
     for name, count in counts.most_common(1):
-        require(count == 1, f"{prefix}{count} videos are named {name} (case is ignored); {remedy}")
+        require(count == 1, f"{prefix}{count} videos are named {name} (case is ignored)", remedy=remedy)
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:

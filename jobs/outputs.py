@@ -378,4 +378,4 @@ def render(
 def require_soft(results: Results, names: Iterable[str]) -> None:
     """Raise `InputError` if an output of these names needs soft edges that the results do not have."""
     for name in names:
-        require(results.soft or not find_output(name).needs_soft, f"{name}: {NO_SOFT}")
+        require(results.soft or not find_output(name).needs_soft, NO_SOFT, subject=name)

@@ -122,11 +122,15 @@ def prepare(
     if source is None:
         if problem := job.describe_missing_files():
             raise InputError(problem)
-        require(in_memory or job.has_objects or job.is_stored, f"{address}: nothing to track; give a mask")
+        require(
+            in_memory or job.has_objects or job.is_stored, "nothing to track", subject=address, remedy="give a mask"
+        )
         source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (in_memory or job.has_objects):
         names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(f"{job.video}: nothing to track; give a box, points or masks, or put {names} next to it")
+        raise InputError(
+            "nothing to track", subject=job.video, remedy=f"give a box, points or masks, or put {names} next to it"
+        )
     subject = job.label if job.source_line else source.name
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
@@ -136,7 +140,12 @@ def prepare(
         by_index[index] = {**by_index.get(index, {}), **by_object}
     for index, by_object in by_index.items():
         number = frames.number(index)
-        require(index not in masks, f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
+        require(
+            index not in masks,
+            "it has a mask",
+            subject=f"prompt of frame {number}",
+            remedy="draw the objects there, or remove it",
+        )
         by_index[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()
@@ -195,7 +204,7 @@ def _index_prompts(job: Job, source: FrameSource, frames: FrameSelection) -> dic
     """Return the prompts of a job by frame index and object id."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     problem = "prompts need a video file or a folder; give a mask"
-    require(source.path is not None or not by_number, f"{strip_credentials(job.video)}: {problem}")
+    require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
     return {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
 
 
@@ -219,7 +228,12 @@ def _check_objects(
     objects = set[int]().union(*ids_by_frame.values())
     for object_id, name in job.classes.items():
         has_object = object_id in objects
-        require(has_object, f"class {name}: no mask or prompt has object {object_id}; give its id, as in :2=NAME")
+        require(
+            has_object,
+            f"no mask or prompt has object {object_id}",
+            subject=f"class {name}",
+            remedy="give its id, as in :2=NAME",
+        )
     if (first := min(ids_by_frame)) > frames.first and not options.both_directions:
         message = "%s: no object before frame %d; track in both directions, or start there"
         log.warning(message, subject, frames.number(first))
@@ -258,7 +272,10 @@ def group_removals(
         for object_id in groups.get(index, ()):
             subject = f"remove {frames.number(index)}:{object_id}"
             require(
-                object_id in tracked, f"{subject}: object {object_id} is not tracked there; give another frame or id"
+                object_id in tracked,
+                f"object {object_id} is not tracked there",
+                subject=subject,
+                remedy="give another frame or id",
             )
             tracked.remove(object_id)
         tracked |= {*ids_by_frame.get(index, ())}

@@ -140,7 +140,9 @@ def run_job(
     tracker = tracker or TrackerOptions()
     if not isinstance(tracker, TrackerOptions):
         if job.overrides:
-            raise InputError(f"overrides {' '.join(job.overrides)}: need TrackerOptions in place of a loaded tracker")
+            raise InputError(
+                "need TrackerOptions in place of a loaded tracker", subject=f"overrides {' '.join(job.overrides)}"
+            )
         tracker = tracker.fresh()
     return run(prepare(job, Path(folder), TrackerLoader(tracker), options or RunOptions()), force=force)
 
@@ -177,8 +179,10 @@ def track(
     options, folder = options or RunOptions(), Path(folder)
     for name, value in (("masks", masks), ("prompts", prompts)):
         is_mapping = value is None or isinstance(value, Mapping)
-        require(is_mapping, f"{name}: expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}")
-    require(masks or prompts, "masks: none; pass {0: mask}")
+        require(
+            is_mapping, f"expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}", subject=name
+        )
+    require(masks or prompts, "none", subject="masks", remedy="pass {0: mask}")
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     job = Job(folder.name or "video", "-" if source.path is None else source.path, classes=classes)
@@ -291,8 +295,9 @@ class _Tracking:
         error = self._write_frames(stream(reader, partial(self._predict, stop), self._write), bar)
         if isinstance(error, StallError):
             error = InputError(
-                f"{prepared.source.name}: no frame for {options.timeout:g} seconds; check the source, or wait longer "
-                "(timeout)"
+                f"no frame for {options.timeout:g} seconds",
+                subject=prepared.source.name,
+                remedy="check the source, or wait longer (timeout)",
             )
         if error is not None and not (self.frames and isinstance(error, InputError)):
             raise error
@@ -349,7 +354,7 @@ class _Tracking:
             return self.results.read_frame(entry, frame)
         except InputError as error:
             remove_state(self.results.folder)
-            raise InputError(f"{error}; the next run starts from the first frame") from error
+            raise InputError(error, remedy="the next run starts from the first frame") from error
 
     def _write(self, item: tuple[TrackedFrame | Prediction, int, np.ndarray, dict[str, Any] | None]) -> None:
         """Store a frame that was tracked, and write it to the outputs."""
@@ -499,7 +504,7 @@ def restore_tracker(tracker: Tracker, results: Results) -> int:
                 raise ValueError(f"{count} frames, but {len(results.entries)} are stored")
         names = {entry["name"] for entry in results.entries[:count]}
         if missing := [name for name in results.list_missing() if name in names]:
-            raise InputError(f"{results.mask_path(missing[0])}: no such file; {CHECKPOINT.remedy}")
+            raise InputError("no such file", subject=results.mask_path(missing[0]), remedy=CHECKPOINT.remedy)
         tracker.load_state_dict(content["state"])
     except InputError as error:
         log.warning("%s", error)

@@ -20,7 +20,7 @@ class Shard:
     count: int
 
     def __post_init__(self) -> None:
-        require(self.index in range(self.count), f"{self}: {SHARD_SYNTAX}")
+        require(self.index in range(self.count), SHARD_SYNTAX, subject=self)
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
@@ -32,7 +32,7 @@ class Shard:
             return _read_scheduler()
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         if match is None:
-            raise InputError(f"{text[:40]}: {SHARD_SYNTAX}")
+            raise InputError(SHARD_SYNTAX, subject=text[:40])
         return cls(int(match[1]), int(match[2]))
 
 
@@ -43,13 +43,15 @@ def _read_scheduler() -> Shard:
         first, last, count = (read_count(f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "COUNT"))
         step = read_count("SLURM_ARRAY_TASK_STEP")
         if (last - first) // step + 1 != count:
-            raise InputError(f"array of {count} tasks from {first} to {last}: must be a range such as --array=0-15")
+            raise InputError(
+                "must be a range such as --array=0-15", subject=f"array of {count} tasks from {first} to {last}"
+            )
         shards.append(Shard((read_count("SLURM_ARRAY_TASK_ID") - first) // step, count))
     if "SLURM_STEP_NUM_TASKS" in os.environ:  # only srun sets it; outside, SLURM_PROCID is 0
         shards.append(Shard(read_count("SLURM_PROCID"), read_count("SLURM_STEP_NUM_TASKS")))
     if "JOB_COMPLETION_INDEX" in os.environ:
         shards.append(Shard(read_count("JOB_COMPLETION_INDEX"), read_count("JOB_COMPLETIONS")))
-    require(shards, f"auto: no variables of a scheduler; {SHARD_SYNTAX}")
+    require(shards, "no variables of a scheduler", subject="auto", remedy=SHARD_SYNTAX)
     shard = shards[0]
     for part in shards[1:]:
         shard = Shard(shard.index + part.index * shard.count, shard.count * part.count)

@@ -70,7 +70,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         log.warning("%s: results of an unfinished run (%s)", folder, results.problem)
     if results is not None or (folder / EXPORT_RECORD).is_file():
         outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        require(outputs or results is None, f"{folder}: results without masks; track the video again")
+        require(outputs or results is None, "results without masks", subject=folder, remedy="track the video again")
         # a record of results has class names; an export has them in other outputs than the folder of masks
         path = folder / min(outputs, key=lambda name: results is None and name == MASKS, default="")
     if not path.is_dir():
@@ -86,7 +86,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
             problem = f"belongs to video {annotations.video}, not {video.name}"
             if strict:
                 place = "" if results else " in the file"
-                raise InputError(f"{problem}; give masks of this video, or rename the video{place}")
+                raise InputError(problem, remedy=f"give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
             shown = sorted(index for index, regions in annotations.frames.items() if regions)
@@ -101,7 +101,9 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
     """Raise `InputError` about ``subject`` unless a name is one of those of the installed formats and outputs."""
     if name not in names and not list_plugins(MASK_WRITER_PLUGINS):
-        raise InputError(f"{subject} {name}: not one of {', '.join(names)}; any other {STUDIO_NEEDED}")
+        raise InputError(
+            f"not one of {', '.join(names)}", subject=f"{subject} {name}", remedy=f"any other {STUDIO_NEEDED}"
+        )
     require_choice(name, names, subject)
 
 
@@ -132,8 +134,11 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
-        "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, "
-        "COCO JSON, or a format of an installed plug-in"
+        "not masks in a known format",
+        remedy=(
+            "expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, COCO "
+            "JSON, or a format of an installed plug-in"
+        ),
     )
 
 

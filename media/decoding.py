@@ -122,17 +122,17 @@ def decode(
     except (av.FFmpegError, OSError) as error:
         failure = error
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
-        raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
+        raise InputError(f"cut off within frame {damaged[last]}", subject=path, remedy="copy it again")
     if index and (missing := count_missing_bytes(path, container)):
         problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing"
-        raise InputError(f"{path}: {problem}; copy it again") from failure
+        raise InputError(problem, subject=path, remedy="copy it again") from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
     # FFmpeg ends a Matroska file at damage between its frames, or where it is cut, as at its end.
     lost = read_duration(container) - end
     if index and lost > DURATION_TOLERANCE + 2 / read_rate(stream):
         problem = f"cut off or damaged after frame {index - 1}, {float(lost):.1f} s are missing"
-        raise InputError(f"{path}: {problem}; copy it again")
+        raise InputError(problem, subject=path, remedy="copy it again")
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
@@ -216,10 +216,12 @@ def require_decoder(container: av.container.InputContainer, subject: str, *, ima
         problem = "no decoder for its video; give H.264, for example"
     if problem:
         container.close()
-        raise InputError(f"{subject}: {problem}")
+        raise InputError(problem, subject=subject)
 
 
 def decode_error(path: Path, index: int, error: BaseException) -> InputError:
     return InputError(
-        f"{path}: frame {index} does not decode ({describe_error(error)}); repair the file or cut it before"
+        f"frame {index} does not decode ({describe_error(error)})",
+        subject=path,
+        remedy="repair the file or cut it before",
     )

@@ -88,7 +88,7 @@ class FrameSource(ABC):
 
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe. Raises `InputError` if it cannot be read."""
-        raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
+        raise InputError("can only be read sequentially", subject=self.name, remedy="save the stream to a file")
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image of each frame from ``first`` on; a video is decoded from the key frame before it."""
@@ -201,7 +201,7 @@ class ImageFrames(FrameSource):
         subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
-            raise InputError(f"{subject}: {problem}; convert all frames alike")
+            raise InputError(problem, subject=subject, remedy="convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
@@ -228,7 +228,7 @@ def parse_rate(rate: RateOption) -> Fraction:
     # video files store fractions of small integers
     parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
     if not 0 < parsed <= MAX_RATE:
-        raise InputError(f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
+        raise InputError("expected frames per second, for example 25 or 30000/1001", subject=f"fps {text:.40}")
     return parsed
 
 
@@ -253,4 +253,4 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
 
 
 def require_index(source: FrameSource, index: int, length: int) -> None:
-    require(0 <= index < length, f"{source.name}: no frame {index}; its last frame is {length - 1}")
+    require(0 <= index < length, f"no frame {index}", subject=source.name, remedy=f"its last frame is {length - 1}")

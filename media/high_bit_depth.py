@@ -52,7 +52,7 @@ def read_raw_image(path: Path) -> np.ndarray:
     if kind == "8 bits":
         return read_image(path)
     stack = TiffStack(path)
-    require(stack.count == 1, f"{path}: has {stack.count} images; give the file itself, not its folder")
+    require(stack.count == 1, f"has {stack.count} images", subject=path, remedy="give the file itself, not its folder")
     return stack.read(0)
 
 

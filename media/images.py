@@ -80,7 +80,7 @@ def read_image(path: Path) -> np.ndarray:
             if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
                 raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
-            raise InputError(f"{path}: has more than 8 bits a channel; convert all images with one range")
+            raise InputError("has more than 8 bits a channel", subject=path, remedy="convert all images with one range")
         warn_about_orientation(image, path.parent)
         return np.array(image.convert("RGB"))
 
@@ -100,7 +100,9 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
     """Return an image H×W or H×W×C; raise `InputError` unless it has the size (height, width) of ``other``."""
     height, width = image.shape[:2]
     if (height, width) != tuple(size):
-        raise InputError(f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size")
+        raise InputError(
+            f"{width}×{height}, but {other} is {size[1]}×{size[0]}", subject=subject, remedy="give one of that size"
+        )
     return image
 
 
@@ -110,15 +112,17 @@ def list_images(folder: Path) -> list[Path]:
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
         raise InputError(
-            f"{folder}: contains videos, not frames; give one, such as {videos[0]}, or track all with --jobs"
+            "contains videos, not frames",
+            subject=folder,
+            remedy=f"give one, such as {videos[0]}, or track all with --jobs",
         )
-    require(images, f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
+    require(images, "contains no frames", subject=folder, remedy=f"give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
     main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
     frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
-    require(count == 1, f"{folder}: {count} images are named {stem}; rename one")
+    require(count == 1, f"{count} images are named {stem}", subject=folder, remedy="rename one")
     return frames
 
 

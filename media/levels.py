@@ -66,7 +66,9 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
     except (ValueError, TypeError):
         low = high = math.nan
     valid = math.isfinite(low) and math.isfinite(high) and low < high
-    require(valid, f"levels {shorten(levels)}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
+    require(
+        valid, "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095", subject=f"levels {shorten(levels)}"
+    )
     return low, high
 
 

@@ -28,7 +28,7 @@ def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
     if images and folders:
-        raise InputError(f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two")
+        raise InputError(f"has PNGs and a folder {folders[0].name} of PNGs", subject=path, remedy="move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
     return _parse_masks({image: image for image in images}, size) if images else None
@@ -50,8 +50,12 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
         ids = np.unique(mask[mask > 0]).tolist()
         if len(ids) > MAX_OBJECTS or is_blurred(mask):
             raise InputError(
-                f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
-                "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
+                f"has {len(ids)} different ids, like a gray or smoothed image",
+                subject=path,
+                remedy=(
+                    "give one value for each object: threshold it (magick mask.png -threshold 50% "
+                    "mask.png), and save it without smoothing"
+                ),
             )
         masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
         regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
@@ -74,8 +78,12 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     values = {*np.unique(mask).tolist()}
     if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
         raise InputError(
-            f"{path}: has {len(values)} {'gray' if mode_allowed else 'palette'} values up to {max(values)}, but "
-            "OBJECT/FRAME.png is black and white; for object ids, give the folder that holds FRAME.png itself"
+            (
+                f"has {len(values)} {('gray' if mode_allowed else 'palette')} values up to "
+                f"{max(values)}, but OBJECT/FRAME.png is black and white"
+            ),
+            subject=path,
+            remedy="for object ids, give the folder that holds FRAME.png itself",
         )
     return mask > 0
 
@@ -85,7 +93,7 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))
-        raise InputError(f"two of the folders {names} have the same object id; merge or rename them")
+        raise InputError(f"two of the folders {names} have the same object id", remedy="merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
     # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds

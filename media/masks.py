@@ -89,13 +89,19 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     """
     path, labels = Path(path), np.asarray(labels)
     is_png = path.suffix.lower() == ".png"
-    require(is_png, f"{path}: masks are PNG files, as lossy formats change object ids; give a name that ends in .png")
+    require(
+        is_png,
+        "masks are PNG files, as lossy formats change object ids",
+        subject=path,
+        remedy="give a name that ends in .png",
+    )
     with np.errstate(invalid="ignore"):  # NaN and infinity
         ids = labels.astype(np.uint16) if labels.dtype.kind in "biuf" else np.empty(0)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
         raise InputError(
-            f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
-            f"{labels.shape}; threshold probabilities, or renumber the objects"
+            (f"expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape {labels.shape}"),
+            subject=path,
+            remedy="threshold probabilities, or renumber the objects",
         )
     if ids.max() > VOID or max_id >= VOID or (ids.max() == VOID and labels.dtype == np.uint16):
         image = Image.fromarray(ids)

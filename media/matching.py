@@ -115,7 +115,7 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     are_distinct = frames and len(set(map(image_stem, names))) == len(folders)
     if len(set(folders.values())) > 1 and not are_distinct:
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
-        raise InputError(f"its images are in the folders {listed}; expected a folder {video}, or one video")
+        raise InputError(f"its images are in the folders {listed}", remedy=f"expected a folder {video}, or one video")
     return [*names]
 
 
@@ -125,7 +125,7 @@ def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) 
     for index, name in numbered:
         text = name.name if isinstance(name, Path) else name
         if index is not None and owners.setdefault(index, text) != text:
-            raise InputError(f"{owners[index]!r} and {text!r} both belong to frame {index}; rename one")
+            raise InputError(f"{owners[index]!r} and {text!r} both belong to frame {index}", remedy="rename one")
 
 
 def require_different_images(names: Sequence[str]) -> None:
@@ -144,9 +144,9 @@ def _explain_missing(
     cause = ", which differ in letter case or Unicode form" if same_form else ""
     images = [name.name if isinstance(name, Path) else name for name in missing]
     return InputError(
-        f"{len(set(map(str, missing)))} of its {len(set(map(str, names)))} images are not frames of {video}: "
-        f"{_shorten(images)}, but the frames are {_shorten(frames)}{cause}; name them alike, or give one mask as "
-        "FRAME=FILE"
+        f"{_shorten(images)}, but the frames are {_shorten(frames)}{cause}",
+        subject=(f"{len(set(map(str, missing)))} of its {len(set(map(str, names)))} images are not frames of {video}"),
+        remedy="name them alike, or give one mask as FRAME=FILE",
     )
 
 
@@ -162,8 +162,8 @@ def _find_numbers(stems: Sequence[str], length: int | None) -> list[int]:
         order = natural_sort(stems)
         return [order.index(stem) for stem in stems]
     raise InputError(
-        f"its images {_shorten(stems)} do not end in different frame numbers; give the folder of frames as the video, "
-        "or name them like 00012"
+        f"its images {_shorten(stems)} do not end in different frame numbers",
+        remedy="give the folder of frames as the video, or name them like 00012",
     )
 
 

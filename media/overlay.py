@@ -32,8 +32,11 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise InputError(
-            "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
-            f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
+            (
+                f"expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of {frame.shape}"
+                f" {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
+            ),
+            subject="draw_overlay",
         )
     import cv2
 

@@ -80,7 +80,7 @@ class Prompt:
         self.exclude = None if exclude is None else np.asarray(exclude, bool)
         has_object = 1 in self.labels or self.scribble or self.box or (mask is not None and mask.any())
         remedy = "give a box, a mask that is not empty, or a point on the object; a negative point only excludes pixels"
-        require(has_object, f"prompt: nothing on the object; {remedy}")
+        require(has_object, "nothing on the object", subject="prompt", remedy=remedy)
 
     @classmethod
     def from_corners(cls, x1: float, y1: float, x2: float, y2: float) -> Prompt:
@@ -116,7 +116,12 @@ class Prompt:
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             shape = size if mask is None else mask.shape
-            require(shape == size, f"prompt: {name} of shape {shape} does not match the frame's {size}; resize it")
+            require(
+                shape == size,
+                f"{name} of shape {shape} does not match the frame's {size}",
+                subject="prompt",
+                remedy="resize it",
+            )
         if self.box is None:
             return self
         x, y, width, height = self.box
@@ -129,8 +134,9 @@ class Prompt:
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
             if 0 <= x <= width - 2 and 0 <= y <= height - 2 and width <= frame_width and height <= frame_height:
                 raise InputError(
-                    f"{text}: extends beyond the image of {frame_width}×{frame_height}, so it is probably two corners; "
-                    f"give left, top, width and height, here {x:g},{y:g},{width - x:g},{height - y:g}"
+                    (f"extends beyond the image of {frame_width}×{frame_height}, so it is probably two corners"),
+                    subject=text,
+                    remedy=f"give left, top, width and height, here {x:g},{y:g},{width - x:g},{height - y:g}",
                 )
             log.warning(
                 "%s%s of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, width, height",
@@ -185,8 +191,9 @@ def group_prompts(
                 arguments["labels"].append(int(kind == "point"))
             elif arguments.setdefault("box", values) is not values:
                 raise InputError(
-                    f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
-                    "already; give another object its id, as in :2=X,Y,W,H"
+                    f"object {object_id} has a box on frame {frame} already",
+                    subject=f"box {','.join(f'{value:g}' for value in values)}",
+                    remedy="give another object its id, as in :2=X,Y,W,H",
                 )
     grouped: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), arguments in sorted(options.items()):
@@ -260,8 +267,11 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text:.80}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example "
-            f"{example} or 40:2={example}"
+            (
+                f"expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example "
+                f"{example} or 40:2={example}"
+            ),
+            subject=f"{kind} {text:.80}",
         )
     values = tuple(float(value) for value in match.groups() if value is not None)
     require(not are_fractions(values), FRACTIONS.format(f"{kind} {text}"))

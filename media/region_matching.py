@@ -39,7 +39,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     require(visible, NO_OBJECT)
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
-    require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
+    require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects", remedy="split it")
     result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
     result.frames = {index: [] for index in sorted({index for index, _ in in_video})}
     for (index, region), key in zip(visible, keys, strict=True):
@@ -73,7 +73,7 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
     outside = [frame for frame in frames if frame < 0 or (video.length is not None and frame >= video.length)]
     if outside:
         end = "the end" if video.length is None else video.length - 1
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}; count from 0")
+        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}", remedy="count from 0")
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
@@ -84,8 +84,8 @@ def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     (frame, name), count = Counter(unnamed).most_common(1)[0]
     if count > 1:
         raise InputError(
-            f"frame {frame} has {count} regions {name!r} that cannot be matched with other frames; "
-            "export with track ids or groups, or give each object its own class"
+            f"frame {frame} has {count} regions {name!r} that cannot be matched with other frames",
+            remedy="export with track ids or groups, or give each object its own class",
         )
     return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
 

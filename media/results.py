@@ -76,7 +76,7 @@ class TrackedFrame:
     @property
     def probabilities(self) -> np.ndarray:
         """n×H×W float32, probability of each object of `ids`; raises `InputError` without soft edges."""
-        require(self.soft is not None, f"frame {self.name}: {NO_SOFT}")
+        require(self.soft is not None, NO_SOFT, subject=f"frame {self.name}")
         assert self.soft is not None
         return self.soft.astype(np.float32) / SOFT_MAX
 
@@ -287,14 +287,17 @@ class Results(RunFolder):
                 yield self.read_frame(entries[index], image)
             if index >= last:
                 return
-        require(not entries, f"{source.name}: ended before frame {last}; restore the video that was tracked")
+        require(
+            not entries, f"ended before frame {last}", subject=source.name, remedy="restore the video that was tracked"
+        )
 
     def find_video(self) -> Path:
         """Return the video; raise `InputError` if it is missing, or a stream."""
         if not os.path.exists(self.video):
             raise InputError(
-                f"{self.folder}: its video is missing, at {self.video} and next to the results; restore it, or put it "
-                "next to the results"
+                f"its video is missing, at {self.video} and next to the results",
+                subject=self.folder,
+                remedy="restore it, or put it next to the results",
             )
         return Path(self.video)
 
@@ -304,8 +307,9 @@ class Results(RunFolder):
 
         if self.fingerprint and self.fingerprint["sha256"] != digest_video(video)["sha256"]:
             raise InputError(
-                f"{self.folder}: its video {video} has other content than the tracked one; restore it, or track it "
-                "again"
+                f"its video {video} has other content than the tracked one",
+                subject=self.folder,
+                remedy="restore it, or track it again",
             )
 
     def require_tracked(self, frames: Collection[int]) -> None:
@@ -315,11 +319,12 @@ class Results(RunFolder):
             return
         if outside := sorted({*frames} - tracked):
             raise InputError(
-                f"has a mask of frame {outside[0]}, which was not tracked; remove it, or run the track command again"
+                f"has a mask of frame {outside[0]}, which was not tracked",
+                remedy="remove it, or run the track command again",
             )
         if (self.folder / MASKS).exists() and (missing := self.list_missing()):
             present = f"{len(tracked) - len(missing)} of {len(tracked)}"
-            raise InputError(f"has masks of {present} tracked frames; run the track command again")
+            raise InputError(f"has masks of {present} tracked frames", remedy="run the track command again")
 
     def record_failure(self, error: str) -> None:
         """Store the error of a run in a folder that the caller has locked, unless results of others are there."""

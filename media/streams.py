@@ -42,7 +42,7 @@ class StreamFrames(FrameSource):
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{subject}: {decoding.NO_FRAMES}")
+            raise InputError(decoding.NO_FRAMES, subject=subject)
         self._first: tuple[np.ndarray, Fraction | None] | None = first
         self.size = (first[0].shape[0], first[0].shape[1])
 
@@ -51,7 +51,7 @@ class StreamFrames(FrameSource):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._first is None:
-            raise InputError(f"{self.subject}: can be read only once; save the stream to a file")
+            raise InputError("can be read only once", subject=self.subject, remedy="save the stream to a file")
         first, self._first = self._first, None
         with closing(self._frames):
             for index, (image, time) in enumerate(chain([first], self._frames)):
@@ -82,7 +82,9 @@ class StreamFrames(FrameSource):
                         else:
                             yield decoding.to_rgb(frame), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
-                raise InputError(f"{self.subject}: interrupted ({describe_error(error)}); check the source") from error
+                raise InputError(
+                    f"interrupted ({describe_error(error)})", subject=self.subject, remedy="check the source"
+                ) from error
 
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
@@ -105,7 +107,9 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
 
     threading.Thread(target=work, name="opener", daemon=True).start()
     if not wait([result], timeout).done:
-        raise InputError(f"{subject}: no frame within {timeout:g} seconds; check the source or the timeout")
+        raise InputError(
+            f"no frame within {timeout:g} seconds", subject=subject, remedy="check the source or the timeout"
+        )
     with reading(subject, "check the source", av.FFmpegError):
         return result.result()
 

@@ -51,19 +51,23 @@ def open_frames(
         InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels`` or
             ``rate`` are invalid, or given for a video file or a stream.
     """
-    require(source != "", "source: empty; give a path, a URL, or a camera")  # else the working directory
+    require(
+        source != "", "empty", subject="source", remedy="give a path, a URL, or a camera"
+    )  # else the working directory
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     remedy = "give a video file or a folder of frames"
     with reading(path, remedy):  # or a name that is too long, or in a folder without permission
-        require(not is_stored or path.exists(), f"no such file or folder; {remedy}")
+        require(not is_stored or path.exists(), "no such file or folder", remedy=remedy)
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
         return ImageFrames(path, levels, rate)
     for name, value in (("levels", levels), ("fps", rate)):
         if value is not None:
             subject = path if is_stored else "a stream"
             raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {subject}; remove it"
+                f"only for folders of images and TIFF stacks, not for {subject}",
+                subject=f"{name} {value}",
+                remedy="remove it",
             )
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
@@ -95,7 +99,7 @@ class VideoFrames(FrameSource):
             self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
             first = next(decoding.decode(path, container), None)
             if first is None:
-                raise InputError(f"{path}: {decoding.NO_FRAMES}")
+                raise InputError(decoding.NO_FRAMES, subject=path)
             unordered = container.format.name in decoding.FORMATS_WITHOUT_ORDER
             self._has_times = not (unordered and stream.codec_context.has_b_frames)
             image = decoding.to_rgb(first)

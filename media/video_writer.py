@@ -123,7 +123,9 @@ class VideoWriter:
 
         codec, layout, options = ALPHA.get(self.path.suffix, H264)
         if codec not in av.codecs_available:
-            raise InputError(f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs")
+            raise InputError(
+                f"this PyAV has no encoder {codec}", subject=self.path, remedy="pip install av, or write PNGs"
+            )
         drop_messages()
         require_regular_file(self.path)
         self._temporary = make_folder(self.path.parent) / temporary_name(self.path)

@@ -199,7 +199,11 @@ def require_packages(provider: str | None, *, calibrate: bool) -> None:
 
     require_modules(*ONNX_PACKAGES)
     if calibrate or provider is not None:
-        require(find_spec("aotlab_runtime"), "aotlab_runtime must be installed; pip install ./runtime in a checkout")
+        require(
+            find_spec("aotlab_runtime"),
+            "aotlab_runtime must be installed",
+            remedy="pip install ./runtime in a checkout",
+        )
     if provider is not None:
         require_modules("cv2", "tqdm")
         from aotlab_runtime.graphs import require_provider

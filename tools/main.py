@@ -49,9 +49,9 @@ class AotlabGroup(CommandGroup):
             command = load_plugin(plugins[name])
             return command
         if name in STUDIO_COMMANDS:
-            raise InputError(f"aotlab {cmd_name}: {STUDIO_NEEDED}")
+            raise InputError(STUDIO_NEEDED, subject=f"aotlab {cmd_name}")
         names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
-        raise InputError(f"{cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}")
+        raise InputError("no such command", subject=cmd_name, remedy=suggest(name, names, "see aotlab --help"))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; none is imported."""

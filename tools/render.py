@@ -35,7 +35,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) ->
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
-        require(found, f"{path}: contains no results of aotlab track; give its --output")
+        require(found, "contains no results of aotlab track", subject=path, remedy="give its --output")
         folders += found
     failures = dict[str, str]()
     for folder in folders:
@@ -64,13 +64,15 @@ def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> lis
 
     with locked_output(folder):
         results = Results.read(folder)
-        require(results is not None and results.entries, "no frame is tracked; track the video first")
+        require(results is not None and results.entries, "no frame is tracked", remedy="track the video first")
         assert results is not None
         names = [name for name in dict.fromkeys(write) if name != MASKS]
         if missing:
             names = [name for name in names if not (folder / find_output(name).file_name).exists()]
         if absent := results.list_missing():
-            raise InputError(f"{len(absent)} of {len(results.entries)} masks are missing; track the video again")
+            raise InputError(
+                f"{len(absent)} of {len(results.entries)} masks are missing", remedy="track the video again"
+            )
         video = results.find_video()
         results.require_same_video(video)
         source = open_frames(video, levels=results.levels, rate=results.inputs.get("rate"))

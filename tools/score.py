@@ -61,7 +61,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
-    require(common, f"no sequence is scored in all {len(reports)} folders; complete them")
+    require(common, f"no sequence is scored in all {len(reports)} folders", remedy="complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
@@ -100,10 +100,11 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
             log.warning("not scored, without annotations: %s", ", ".join(names))
         return scorable
     if (remedy := benchmark.explain_no_score(results)) is not None:
-        raise InputError(f"--split {benchmark.split}: {remedy}")
+        raise InputError(remedy, subject=f"--split {benchmark.split}")
     raise InputError(
-        f"--dataset {benchmark.dataset} --split {benchmark.split}: only the first-frame masks are public; expected "
-        f"annotations of more frames in {DATASETS[benchmark.dataset].layout}"
+        "only the first-frame masks are public",
+        subject=f"--dataset {benchmark.dataset} --split {benchmark.split}",
+        remedy=f"expected annotations of more frames in {DATASETS[benchmark.dataset].layout}",
     )
 
 
@@ -140,8 +141,9 @@ def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int
     for folder in results:
         if not any((folder / video.name).is_dir() for video in videos):
             raise InputError(
-                f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; expected "
-                f"{folder / videos[0].name}/<frame>.png and so on"
+                f"contains no results of {format_count(len(videos), 'sequence')}",
+                subject=folder,
+                remedy=f"expected {folder / videos[0].name}/<frame>.png and so on",
             )
     return [score_videos(videos, folder, workers=workers) for folder in results]
 

@@ -83,7 +83,9 @@ class VideoOptions(PromptOptions):
         for mask in self.masks:
             match = re.fullmatch(r"(\d*:\d+|\d+):([^=]+)", mask)
             if match is not None and not os.path.lexists(mask):
-                raise InputError(f"--mask {mask}: no such file; did you mean {match[1]}={match[2]}?")
+                raise InputError(
+                    "no such file", subject=f"--mask {mask}", remedy=f"did you mean {match[1]}={match[2]}?"
+                )
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ class ResultOptions:
         output = self.output
         if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
             name = VIDEO_OUTPUTS.get(output.suffix.lower(), "overlay")
-            raise InputError(f"--output {output}: not a folder; give a folder, and --write {name} for a video in it")
+            raise InputError(
+                "not a folder",
+                subject=f"--output {output}",
+                remedy=f"give a folder, and --write {name} for a video in it",
+            )
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = FRAME_AND_OBJECT.fullmatch(text)
     if match is None or not match["frame"] or not int(match["object_id"] or 0):
-        raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
+        raise InputError("expected FRAME:ID, for example 30:2", subject=text[:40])
     return int(match["frame"]), int(match["object_id"])
 
 
@@ -174,15 +180,15 @@ def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
     if job_list and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    require(job_list or videos, "no video given; give a video file, a folder of frames, a URL or a camera")
+    require(job_list or videos, "no video given", remedy="give a video file, a folder of frames, a URL or a camera")
     for kind, text in map(locate_video, videos):
         if kind == "stored" and not os.path.exists(text):
             remedy = "check the spelling, and put a path with spaces in quotes"
             if FILE_PATTERN.search(Path(text).name) and Path(text).parent.is_dir():
                 remedy = f"give the folder {Path(text).parent}"
-            raise InputError(f"{text}: no such file or folder; {remedy}")
+            raise InputError("no such file or folder", subject=text, remedy=remedy)
         if len(videos) > 1 and Path(text).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise InputError(f"{text}: not a video; did you mean --mask {text}?")
+            raise InputError("not a video", subject=text, remedy=f"did you mean --mask {text}?")
 
 
 def default_output(source: str) -> Path:

@@ -44,7 +44,9 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if name.startswith("cuda") else ""
         devices = ", ".join(list_devices())
-        raise InputError(f"device {name}: not usable here{reason}; this machine has {devices}") from error
+        raise InputError(
+            f"not usable here{reason}", subject=f"device {name}", remedy=f"this machine has {devices}"
+        ) from error
     if device.type == "mps":
         # PyTorch warns about each one
         warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")

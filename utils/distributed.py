@@ -116,7 +116,8 @@ def _init_process_group(device: str, timeout: timedelta | None) -> torch.device:
     except (ValueError, RuntimeError) as error:
         address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))
         raise InputError(
-            f"{address}: the processes cannot join there ({_format_error(error)}); start them with torchrun, on a free "
-            "--master-port"
+            f"the processes cannot join there ({_format_error(error)})",
+            subject=address,
+            remedy="start them with torchrun, on a free --master-port",
         ) from error
     return local_device

@@ -27,5 +27,7 @@ def prepare_torch() -> None:
 def read_count(name: str) -> int:
     """Return a count that a scheduler sets; raises `InputError` if it is missing or not a whole number."""
     text = os.environ.get(name, "")
-    require(text.isdecimal(), f"environment variable {name}={text}: not a whole number; set or unset it")
+    require(
+        text.isdecimal(), "not a whole number", subject=f"environment variable {name}={text}", remedy="set or unset it"
+    )
     return int(text)

@@ -32,10 +32,25 @@ MAX_CHOICES = 30
 
 
 class InputError(ValueError):
-    """Bad input. The message is one sentence: file or option, problem, remedy.
+    """Bad input. The message is one sentence, ``SUBJECT: PROBLEM; REMEDY``.
 
     Command-line programs print it on stderr and exit with code 2; no traceback.
     """
+
+    def __init__(self, problem: object, *, subject: object = "", remedy: object = "") -> None:
+        """``subject``: file or option; ``remedy``: what would be right, if the problem does not say it."""
+        super().__init__(problem)
+        self.problem, self.subject, self.remedy = str(problem), str(subject), str(remedy)
+
+    def __str__(self) -> str:
+        """Return the message."""
+        prefix = f"{self.subject}: " if self.subject else ""
+        return f"{prefix}{self.problem}{f'; {self.remedy}' if self.remedy else ''}"
+
+    def add_subject(self, subject: object) -> None:
+        """Put a subject before that of the error, unless it is the same."""
+        if self.subject != str(subject):
+            self.subject = f"{subject}: {self.subject}" if self.subject else str(subject)
 
 
 class RunStopped(RuntimeError):  # noqa: N818
@@ -56,16 +71,18 @@ def suggest(word: str, names: Iterable[str], remedy: str = "") -> str:
     return f"did you mean {matches[0]}?" if matches else remedy
 
 
-def require(condition: object, message: str) -> None:
-    """Raise `InputError` with ``message`` unless ``condition`` holds."""
+def require(condition: object, problem: object, *, subject: object = "", remedy: object = "") -> None:
+    """Raise the `InputError` unless ``condition`` holds."""
     if not condition:
-        raise InputError(message)
+        raise InputError(problem, subject=subject, remedy=remedy)
 
 
 def output_exists_error(output: Path, content: str, *, suggest_force: bool = False) -> InputError:
     """Return the error about an output that must not be replaced; ``suggest_force``: suggest ``--force``."""
     remedy = ", or replace it with --force" if suggest_force else ""
-    return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
+    return InputError(
+        f"already contains {content}", subject=f"output {output}", remedy=f"choose another output{remedy}"
+    )
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:

@@ -88,7 +88,7 @@ def require_regular_file(path: Path) -> None:
     """Raise `InputError` if a path is a folder, device, pipe, or a link to a process's open file, as /dev/stdout is."""
     is_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
     if is_stream or (path.exists() and not path.is_file()):
-        raise InputError(f"{path}: exists and is not a regular file; give another name")
+        raise InputError("exists and is not a regular file", subject=path, remedy="give another name")
 
 
 def temporary_name(path: Path) -> str:
@@ -105,8 +105,9 @@ def require_file_name(name: object, source: str) -> str:
     """
     if not is_file_name(name):
         raise InputError(
-            f"{source}: {ascii(name)[:80]} is not a plain name; give at most 200 bytes without slashes, no dot first, "
-            "and no space first or last"
+            f"{ascii(name)[:80]} is not a plain name",
+            subject=source,
+            remedy="give at most 200 bytes without slashes, no dot first, and no space first or last",
         )
     return str(name)
 
@@ -137,17 +138,17 @@ def reading(subject: object, remedy: str = "export it again", *errors: type[Exce
     except caught as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(f"{subject}: not readable ({describe_error(error)}); {remedy}") from error
+        raise InputError(f"not readable ({describe_error(error)})", subject=subject, remedy=remedy) from error
 
 
 @contextmanager
 def prefix_errors(subject: object) -> Iterator[None]:
-    """Put the subject before the message of an `InputError` of the block, unless it is there."""
+    """Put the subject before that of an `InputError` of the block, unless it is the same or empty."""
     try:
         yield
     except InputError as error:
-        if not str(error).startswith(str(subject)):
-            error.args = (f"{subject}: {error}",)  # it keeps its type
+        if subject:
+            error.add_subject(subject)
         raise
 
 
@@ -172,14 +173,14 @@ def base_name(source: Path) -> str:
 
 def require_file(path: Path, remedy: str) -> None:
     """Raise `InputError` unless a path is a regular file."""
-    require(path.is_file(), f"{path}: {'not a regular' if path.exists() else 'no such'} file; {remedy}")
+    require(path.is_file(), f"{('not a regular' if path.exists() else 'no such')} file", subject=path, remedy=remedy)
 
 
 def require_none_missing(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
     if missing:
         others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}: no such file{others}; {reason}")
+        raise InputError(f"no such file{others}", subject=missing[0], remedy=reason)
 
 
 def read_text(path: Path, remedy: str) -> str:

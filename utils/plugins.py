@@ -40,4 +40,4 @@ def load_plugin(point: EntryPoint) -> Any:
         return point.load()
     except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
-        raise InputError(f"{point.name}: {package} does not load ({error}); reinstall it") from error
+        raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error

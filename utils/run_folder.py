@@ -297,7 +297,7 @@ def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:
         real = os.path.realpath(path)
         if real == target or real.startswith(f"{target}{os.sep}"):
             relation = "is" if real == target else "contains"
-            raise InputError(f"output {folder}: {relation} the input {path}; choose another folder")
+            raise InputError(f"{relation} the input {path}", subject=f"output {folder}", remedy="choose another folder")
 
 
 def set_aside(folder: Path) -> None:

@@ -128,7 +128,7 @@ def open_dataset(
     dataset = DATASETS[name]
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    require(folder.is_dir(), f"{folder}: no such folder; expected {name} as {dataset.layout}{source}")
+    require(folder.is_dir(), "no such folder", subject=folder, remedy=f"expected {name} as {dataset.layout}{source}")
     read, parameters = dataset.load_reader()
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}
@@ -137,7 +137,9 @@ def open_dataset(
         text = f"--{option.replace('_', '-')}: {name} has no such option; only {', '.join(supported)}"
         require(name in supported, text)
     has_splits = "split" in parameters
-    require(has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
+    require(
+        has_splits or split == "val", f"{name} has no splits", subject=f"--split {split}", remedy="leave the option out"
+    )
     return read(folder, split, **enabled) if has_splits else read(folder, **enabled)
 
 
@@ -153,5 +155,5 @@ def find_default_root(name: str) -> Path:
     """Return the folder of a data set for which no root is given: below AOTLAB_DATA, or ``datasets/`` if unset."""
     folder = DATASETS[name].folder
     if folder is None:
-        raise InputError(f"dataset {name}: no root; give one")
+        raise InputError("no root", subject=f"dataset {name}", remedy="give one")
     return Path(os.environ.get("AOTLAB_DATA") or "datasets") / folder

@@ -54,5 +54,5 @@ def _read(folder: Path, name: str) -> Video:
 def _parse_object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
     valid = re.fullmatch("[0-9]{3}", folder.name) and int(folder.name) + 1 < VOID
-    require(valid, f"{folder}: expected a folder 000, 001 and so on for each object, up to {VOID - 2}")
+    require(valid, f"expected a folder 000, 001 and so on for each object, up to {VOID - 2}", subject=folder)
     return int(folder.name) + 1

@@ -44,7 +44,7 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 def read_annotated_video(name: str, folder: Path) -> Video:
     """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
     masks = list_masks(folder)
-    require(masks, f"{folder}: no masks; expected 00000.png, 00001.png and so on")
+    require(masks, "no masks", subject=folder, remedy="expected 00000.png, 00001.png and so on")
     return Video(name, masks, {0: masks[0]}, masks, merge_ids=_is_binary(masks[0]), rules="folder")
 
 
@@ -75,11 +75,13 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
         try:
             video = read(name)
             if not video.reference_masks:
-                raise InputError(f"{source}: no frame of {name} has a mask; expected the first mask of each object")
+                raise InputError(
+                    f"no frame of {name} has a mask", subject=source, remedy="expected the first mask of each object"
+                )
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
-    require(videos, f"{source}: lists no video; expected at least one")
+    require(videos, "lists no video", subject=source, remedy="expected at least one")
     if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
@@ -109,7 +111,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     frames = list_frames(images)
     annotations = drop_earlier_masks(list_masks(masks), frames)
     first = masks / f"{frames[0].stem}.png"
-    require(annotations, f"{first}: no such mask; expected the mask of the first frame, {frames[0]}")
+    require(annotations, "no such mask", subject=first, remedy=f"expected the mask of the first frame, {frames[0]}")
     return Video(name, frames=frames, reference_masks={0: annotations[0]}, annotations=annotations)
 
 
@@ -121,7 +123,7 @@ def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[P
 
 def require_folder(folder: Path, expected: str) -> Path:
     """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
-    require(folder.is_dir(), f"{folder}: no such folder; expected {expected}")
+    require(folder.is_dir(), "no such folder", subject=folder, remedy=f"expected {expected}")
     return folder
 
 
@@ -129,7 +131,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     """Return the images of a folder in natural order."""
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
-    require(frames, f"{images}: no frames; expected 00000.jpg, 00001.jpg and so on")
+    require(frames, "no frames", subject=images, remedy="expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 
@@ -174,7 +176,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "give the folder of the data set as its root"
     path = next(filter(Path.is_file, files), files[0])
-    require(path.is_file(), f"{path}: no such file; {known}")
+    require(path.is_file(), "no such file", subject=path, remedy=known)
     return path
 
 
@@ -225,5 +227,5 @@ def read_objects(
             items.append(read(int(object_id), entry))
     items.sort(key=lambda item: item.object_id)
     objects_with_frames = tuple(item for item in items if item.frames)
-    require(objects_with_frames, f"{path}: lists no object of the video {name} with frames; complete it")
+    require(objects_with_frames, f"lists no object of the video {name} with frames", subject=path, remedy="complete it")
     return objects_with_frames

@@ -122,7 +122,9 @@ def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, in
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
     if not 0 < len(names) < VOID:
-        raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
+        raise InputError(
+            f"{len(names)} objects", subject=frames[0].name, remedy=f"expected 1 to {VOID - 1} with an outline"
+        )
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 

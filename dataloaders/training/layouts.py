@@ -44,7 +44,7 @@ def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -
         if not missing[-1]:
             return paths
     nearest = min(missing, key=lambda names: (len(names), len(names[0])))
-    raise InputError(f"{folder}: no {' and no '.join(sorted(nearest))} in it; expected {layout}")
+    raise InputError(f"no {' and no '.join(sorted(nearest))} in it", subject=folder, remedy=f"expected {layout}")
 
 
 def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:
@@ -104,7 +104,7 @@ def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
     if source.split is not None:
         problem = f"{source.kind} has no splits; remove it, or use kind static with a list of images"
-        raise InputError(f"train.phases.sources.split={source.split}: {problem}")
+        raise InputError(problem, subject=f"train.phases.sources.split={source.split}")
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -136,7 +136,7 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path, *, balance: float = 0.0) -> ImageSet:
     """Return a set of images; raise `InputError` if there is none."""
-    require(images, f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
+    require(images, f"no image with a mask in {masks}", subject=folder, remedy="expected pairs x.jpg and x.png")
     return ImageSet(tuple(images), balance)
 
 
@@ -184,8 +184,9 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
     if not videos:
         raise InputError(
-            f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-            "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
+            f"no video with {MIN_FRAMES} frames that have masks of the same name",
+            subject=folder,
+            remedy="expected JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
         )
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)

@@ -88,8 +88,9 @@ class Mixture:
             except (InputError, cv2.error) as error:
                 unreadable.append(" ".join(str(error).split()))
         raise InputError(
-            f"train.phases: {READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read; "
-            f"the last: {unreadable[-1]}"
+            f"{READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read",
+            subject="train.phases",
+            remedy=f"the last: {unreadable[-1]}",
         )
 
     def _make_clip(self, rng: Generator) -> Clip:
@@ -172,8 +173,9 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
     size, rest = divmod(phase.batch, ranks * micro_batches)
     require(
         not rest,
-        f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
-        f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}",
+        f"cannot be split evenly over train.accumulate={micro_batches} times {ranks} ranks",
+        subject=f"train.phases.batch={phase.batch} of {phase.name}",
+        remedy=f"give a multiple of {ranks * micro_batches}",
     )
     return size
 

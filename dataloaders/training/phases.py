@@ -51,7 +51,7 @@ def open_phases(config: Config) -> TrainingData:
     """Find the data of every phase to run, and the validation videos."""
     settings = config.train
     names = [phase.name for phase in settings.phases]
-    require(names, "train.phases: no phases; use a recipe such as finetune")
+    require(names, "no phases", subject="train.phases", remedy="use a recipe such as finetune")
     for name in settings.run:
         require_choice(name, names, "train.run")
     mixtures = {
@@ -76,15 +76,16 @@ def _require_objects(mixture: Mixture) -> None:
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)
     raise InputError(
-        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with aotlab "
-        "check-data"
+        f"the first {count} clips of phase {mixture.phase.name} show no object",
+        subject=paths,
+        remedy="check the masks with aotlab check-data",
     )
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
     """Find all sources of a phase; its clips have at most ``max_objects`` objects."""
     root = find_data_root(data)
-    require(phase.sources, f"train.phases: phase {phase.name} has no sources; add at least one")
+    require(phase.sources, f"phase {phase.name} has no sources", subject="train.phases", remedy="add at least one")
     sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
@@ -100,14 +101,18 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
         opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
         if not isinstance(opened, VideoSet):
             problem = f"{source.path} is of kind {source.kind}, which has no videos; validation needs videos"
-            raise InputError(f"data.validation: {problem}")
+            raise InputError(problem, subject="data.validation")
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             count = len(videos[-1].frames)
             if count < MIN_VALIDATION_FRAMES:
                 raise InputError(
-                    f"{video.frames[0].parent}: {count} labeled frames from the first object on, but a video of "
-                    f"data.validation needs {MIN_VALIDATION_FRAMES}; label more, or remove it from the split"
+                    (
+                        f"{count} labeled frames from the first object on, but a video of data.validation "
+                        f"needs {MIN_VALIDATION_FRAMES}"
+                    ),
+                    subject=video.frames[0].parent,
+                    remedy="label more, or remove it from the split",
                 )
     return videos
 
@@ -141,8 +146,9 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     }
     if not all(len(source) for mixture in remaining.values() for source in mixture.sources):
         raise InputError(
-            "data.validation_fraction: validates on all videos of a source; name the validation videos with "
-            "data.validation"
+            "validates on all videos of a source",
+            subject="data.validation_fraction",
+            remedy="name the validation videos with data.validation",
         )
     return TrainingData(remaining, validation)
 
@@ -166,5 +172,7 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
 def find_data_root(data: DataConfig) -> Path:
     """Return the folder of all sources."""
     if data.root is None:
-        raise InputError("data.root: not set; give the parent folder of the training sets, data.root=FOLDER")
+        raise InputError(
+            "not set", subject="data.root", remedy="give the parent folder of the training sets, data.root=FOLDER"
+        )
     return require_folder(resolve_path(data.root), "data.root, the parent folder of the training sets")

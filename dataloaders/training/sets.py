@@ -65,7 +65,7 @@ def read_ids(path: Path) -> np.ndarray:
     """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC."""
     mask = read_mask(path)
     if mask.max(initial=0) > VOID:
-        raise InputError(f"{path}: object id {mask.max()}; ids of training masks must be 1 to 254")
+        raise InputError(f"object id {mask.max()}", subject=path, remedy="ids of training masks must be 1 to 254")
     return mask.astype(np.uint8, copy=False)
 
 

@@ -102,7 +102,10 @@ class PaperTable:
                 require_choice(source, self.sources, "source")
                 subject, count = f"{row.model}, {row.benchmark}, {source}", len(self.columns)
                 require(
-                    len(values) == count, f"{subject}: {len(values)} figures; expected {count}, one for each column"
+                    len(values) == count,
+                    f"{len(values)} figures",
+                    subject=subject,
+                    remedy=f"expected {count}, one for each column",
                 )
 
 

@@ -104,4 +104,4 @@ def _read_reference_mask(video: Video, index: int, size: tuple[int, int], known:
         return labels
     if new is None and known:
         return None
-    raise InputError(f"{video.reference_masks[index]}: no object in the mask; expected ids 1 to 254")
+    raise InputError("no object in the mask", subject=video.reference_masks[index], remedy="expected ids 1 to 254")

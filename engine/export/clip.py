@@ -36,6 +36,6 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
             frame = np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
             mask = resize_labels(mask, size)
         clip.append((frame, mask))
-    require(len(clip) > 1, f"{masks}: expected masks for at least 2 frames of {images}")
-    require(clip[0][1].any(), f"{masks}: the first mask has no objects; start with one that has")
+    require(len(clip) > 1, f"expected masks for at least 2 frames of {images}", subject=masks)
+    require(clip[0][1].any(), "the first mask has no objects", subject=masks, remedy="start with one that has")
     return clip

@@ -49,11 +49,16 @@ def resolve_export_config(config: Config) -> Config:
     memory = bound_memory(config.memory)
     require(
         memory.policy in EXPORTED_POLICIES,
-        f"memory.policy {memory.policy}: cannot be exported; use memory.policy=bounded_fifo memory.frames=4",
+        "cannot be exported",
+        subject=f"memory.policy {memory.policy}",
+        remedy="use memory.policy=bounded_fifo memory.frames=4",
     )
-    require(memory.frames > 1, f"memory.frames {memory.frames}: cannot be exported; use at least 2")
+    require(memory.frames > 1, "cannot be exported", subject=f"memory.frames {memory.frames}", remedy="use at least 2")
     require(
-        memory.short_term_frames == 1, f"memory.short_term_frames {memory.short_term_frames}: cannot be exported; use 1"
+        memory.short_term_frames == 1,
+        "cannot be exported",
+        subject=f"memory.short_term_frames {memory.short_term_frames}",
+        remedy="use 1",
     )
     return replace(
         config,

@@ -69,7 +69,12 @@ def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
     later = clip[CALIBRATION_FRAMES:]
     clip = later if len(later) >= VERIFIED_FRAMES and later[0][1].any() else clip
     selected = clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
-    require(selected[0][1].any(), f"{size[1]}x{size[0]}: too small for the clip of --verify; give a larger --size")
+    require(
+        selected[0][1].any(),
+        "too small for the clip of --verify",
+        subject=f"{size[1]}x{size[0]}",
+        remedy="give a larger --size",
+    )
     return selected
 
 

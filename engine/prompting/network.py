@@ -93,7 +93,7 @@ class FrameSegmenter:
         """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
         network = model.prompts
         if network is None:
-            raise InputError("this model takes no prompts; use the bundled weights or give a mask")
+            raise InputError("this model takes no prompts", remedy="use the bundled weights or give a mask")
         require_modules("cv2")  # finds connected parts
         self.network = cast(PromptNetwork, network)
         self.align_corners = model.config.align_corners

@@ -56,7 +56,7 @@ class OnnxSegmenter(PromptSegmenter):
                 labels = np.where(mask, labels.dtype.type(object_id), labels)
             except Exception as error:  # onnxruntime's errors have no common class
                 raise InputError(
-                    f"segmenter: encoder and decoder do not run as segment-anything's export does ({error})"
+                    f"encoder and decoder do not run as segment-anything's export does ({error})", subject="segmenter"
                 ) from error
         return labels
 

@@ -71,7 +71,9 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: tuple[int, int]) 
     require(has_ids, EXPECTED_PROMPTS)
     require(
         all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),
-        "prompts: of another package; import Prompt from aotlab",
+        "of another package",
+        subject="prompts",
+        remedy="import Prompt from aotlab",
     )
     prompts_by_id = {
         int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
@@ -83,4 +85,4 @@ def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt | Point]) ->
     """Raise `InputError` unless each prompted object has a pixel in the ids H×W."""
     for object_id in prompts:
         if not (labels == object_id).any():
-            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+            raise InputError("no pixel found there", subject=f"object {object_id}", remedy="give another box or point")

@@ -28,15 +28,17 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     """
     array = _to_array("frame", frame)
     mode = frame.mode if isinstance(frame, Image.Image) else "RGB"
-    require(mode == "RGB", f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
+    require(mode == "RGB", f"expected RGB, got an image of mode {mode}", subject="frame", remedy="call convert('RGB')")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
-            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})"
+            (f"expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})"),
+            subject="frame",
         )
     if expected is not None and array.shape != expected:
         raise InputError(
-            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
-            "call reset() for a new video"
+            (f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}"),
+            subject="frame",
+            remedy="call reset() for a new video",
         )
     return array
 
@@ -54,12 +56,14 @@ def convert_mask(
     """
     array = _to_array("mask", mask)
     if array.dtype.kind not in "biu" or array.shape != size:
-        raise InputError(f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}")
+        raise InputError(
+            f"expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}", subject="mask"
+        )
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.min() < 0 or array.max() > max_id:
-        raise InputError(f"mask: object ids must be 0 to {max_id}, got {array.min()} to {array.max()}")
+        raise InputError(f"object ids must be 0 to {max_id}, got {array.min()} to {array.max()}", subject="mask")
     if required and not array.any():
-        raise InputError("mask: no objects; give ids above 0 where they are")
+        raise InputError("no objects", subject="mask", remedy="give ids above 0 where they are")
     return array if array.any() else None
 
 
@@ -68,7 +72,8 @@ def convert_output_size(size: Sequence[int]) -> ImageSize:
     sides = _to_array("size", size)
     require(
         sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size}",
+        f"expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size}",
+        subject="size",
     )
     return int(sides[0]), int(sides[1])
 
@@ -78,4 +83,6 @@ def _to_array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value)
     # ragged lists, tensors on a GPU, broken images
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(f"{name}: expected an array, got {type(value).__name__} ({shorten(error, 200)})") from error
+        raise InputError(
+            f"expected an array, got {type(value).__name__} ({shorten(error, 200)})", subject=name
+        ) from error

@@ -140,7 +140,9 @@ class Tracker:
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         is_count = isinstance(length, Integral) and length in COUNT
-        require(length is None or is_count, f"reset: length must be a number of frames, got {shorten(length)}")
+        require(
+            length is None or is_count, f"length must be a number of frames, got {shorten(length)}", subject="reset"
+        )
         length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
@@ -217,7 +219,9 @@ class Tracker:
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
         if not self.state.usable:
-            raise InputError("tracker: a step failed while updating memory; call reset() or load_state_dict()")
+            raise InputError(
+                "a step failed while updating memory", subject="tracker", remedy="call reset() or load_state_dict()"
+            )
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
@@ -278,7 +282,9 @@ class Tracker:
         self._require_usable()
         state, mask = predicted.state, predicted.mask
         if state is not self.state:
-            raise InputError("commit: the tracker changed since this prediction; use one tracker per thread")
+            raise InputError(
+                "the tracker changed since this prediction", subject="commit", remedy="use one tracker per thread"
+            )
         logits, indices = predicted.logits, predicted.indices
         annotated_ids: list[int] = []
         with self.autocast():
@@ -370,7 +376,7 @@ class Tracker:
             InputError: no such object is tracked.
         """
         is_id = isinstance(object_id, Integral) and object_id in POSITIVE_COUNT
-        require(is_id and object_id in self.ids, f"forget: object {shorten(repr(object_id))} is not tracked")
+        require(is_id and object_id in self.ids, f"object {shorten(repr(object_id))} is not tracked", subject="forget")
         self._require_usable()
         state = self.state
         groups = forget_object(state.groups, object_id)
@@ -397,7 +403,7 @@ class Tracker:
             content = unwrap(TRACKER_STATE, state)
         saved_fingerprint = content["fingerprint"]
         for name, value in self.fingerprint.items():  # precision first: it changes weights too
-            require(saved_fingerprint.get(name) == value, f"tracker state: saved with other {name}")
+            require(saved_fingerprint.get(name) == value, f"saved with other {name}", subject="tracker state")
         self.state = VideoState.from_state_dict(content, self.config, self.device)
 
     @property

@@ -55,7 +55,9 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
     subject = f"train.encoder_weights={source}"
     require(
         source != "torchvision" or encoder.torchvision_weights is not None,
-        f"{subject}: torchvision has no weights of this encoder; give a file of {name} weights, or null",
+        "torchvision has no weights of this encoder",
+        subject=subject,
+        remedy=f"give a file of {name} weights, or null",
     )
     weights = None if source == "torchvision" else read_weights(resolve_weights(source))
     with reading(subject, f"give a file of {name} weights, or null", RuntimeError):
@@ -71,7 +73,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
         key: tensor for key, tensor in read_weights(path).items() if key in state and state[key].shape == tensor.shape
     }
     if not shared:
-        raise InputError(f"train.warm_start={path}: no weight matches this model in name and shape")
+        raise InputError("no weight matches this model in name and shape", subject=f"train.warm_start={path}")
     model.load_state_dict(shared, strict=False)
     log.info("%d of %d weights loaded from %s", len(shared), len(state), path.name)
 

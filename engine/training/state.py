@@ -210,11 +210,13 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     for name, (value, _) in changes.items():
         is_fixed = name.endswith(FIXED_SETTINGS) or (name.startswith("model.") and not name.endswith(FREE_SETTINGS))
         if is_fixed:
-            raise InputError(f"{path}: was saved with {name}={value}; give another train.output")
+            raise InputError(f"was saved with {name}={value}", subject=path, remedy="give another train.output")
     if index not in phases:
         name = config.train.phases[index].name
         raise InputError(
-            f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
+            f"holds a state of phase {name}, which train.run leaves out",
+            subject=output,
+            remedy="give another train.output",
         )
     return SavedState(index, content, changes)
 

@@ -130,7 +130,9 @@ def resolve_training(config: Config) -> Config:
         InputError: two phases would write to the same files.
     """
     for name, count in Counter([BEST, *(phase.name for phase in config.train.phases)]).items():
-        require(count == 1, f"train.phases: {name}.safetensors would be written twice; rename a phase")
+        require(
+            count == 1, f"{name}.safetensors would be written twice", subject="train.phases", remedy="rename a phase"
+        )
     final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
     phases = [
         replace(
@@ -154,7 +156,9 @@ def remove_earlier_run(config: Config, output: Path, world: Distributed) -> None
     files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
     for start in filter(None, (config.train.start_from, config.train.warm_start)):
         is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
-        require(not is_removed, f"{start}: --restart would remove it; copy it, or give another train.output")
+        require(
+            not is_removed, "--restart would remove it", subject=start, remedy="copy it, or give another train.output"
+        )
     for path in files if world.is_main else ():
         remove(path)
     world.gather(None)

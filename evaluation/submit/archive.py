@@ -58,7 +58,9 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
             log.debug("%s", problem)
         if problems:  # nothing is written
             found = format_count(len(problems), "problem")
-            raise InputError(f"{results.folder}: {found}, which --verbose lists; the first: {problems[0]}")
+            raise InputError(
+                f"{found}, which --verbose lists", subject=results.folder, remedy=f"the first: {problems[0]}"
+            )
     return len(frames)
 
 
@@ -77,9 +79,9 @@ def standardize_mask(path: Path, size: Size, ids: Sequence[int]) -> bytes:
     content = path.read_bytes()
     with decode_image(io.BytesIO(content)) as image:
         mode, (width, height) = image.mode, image.size
-        require(mode in ("P", "L"), f"mode {mode}; expected an 8-bit palette PNG")
+        require(mode in ("P", "L"), f"mode {mode}", remedy="expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
-        require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")
+        require((height, width) == size, f"{width}×{height}", remedy=f"expected {size[1]}×{size[0]}")
         labels = np.array(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
     raise_if_unknown(find_unknown_ids(labels, ids), ids, path)

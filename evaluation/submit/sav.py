@@ -23,7 +23,9 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
     videos = results.videos
     sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
     is_input = output.resolve() in {results.folder.resolve(), *sources}
-    require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
+    require(
+        not is_input, "the folder of the annotations or the results", subject=output, remedy="choose another folder"
+    )
     count = 0
     with locked_output(output), staging_folder(output) as new:
         files = {path for path in output.rglob("*") if path.is_file()}

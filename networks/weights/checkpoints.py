@@ -40,7 +40,9 @@ def save_checkpoint(
     path: Path, model: VOSModel, config: Config, *, half: bool = False, card: str | None = None
 ) -> None:
     """Write weights, settings and the JSON of a model card as one safetensors file; ``half`` stores 16-bit floats."""
-    require(not model.fused, f"{path}: a tracker's model is fused; save the model that load_model returns")
+    require(
+        not model.fused, "a tracker's model is fused", subject=path, remedy="save the model that load_model returns"
+    )
     state = {}
     for key, tensor in model.state_dict().items():
         tensor = tensor.detach().cpu().contiguous()
@@ -152,8 +154,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     content = load_pickle(path)
     if isinstance(content, Mapping) and {"model", "ema", "optimizer"} <= content.keys():
         raise InputError(
-            f"{path}: the state of a training run, not its weights; give PHASE.safetensors or best.safetensors of "
-            f"{path.absolute().parents[1]}"
+            "the state of a training run, not its weights",
+            subject=path,
+            remedy=f"give PHASE.safetensors or best.safetensors of {path.absolute().parents[1]}",
         )
     if isinstance(content, Mapping):
         held = map(content.get, ("state_dict", "model"))
@@ -180,7 +183,7 @@ def load_pickle(path: Path) -> Any:
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     """Return the presets whose keys match; only the one of the file's name if it is a published file."""
     presets = guess_presets(state)
-    require(presets, f"{path}: its keys fit no preset; give a checkpoint of a tracking model")
+    require(presets, "its keys fit no preset", subject=path, remedy="give a checkpoint of a tracking model")
     published = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
     return [name for name in published if name in presets] or presets
 
@@ -201,7 +204,7 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
         key for key, x in state.items() if x.is_complex() or (x.is_floating_point() and not x.float().isfinite().all())
     ]
     problem = f"weights that are not finite real numbers ({', '.join(names[:5])})"
-    require(not names, f"{path}: {problem}; use another checkpoint")
+    require(not names, problem, subject=path, remedy="use another checkpoint")
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
@@ -214,4 +217,4 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
         problem = shorten(str(error).split("\n\t", 1)[-1], 120)
-        raise InputError(f"{path}: does not fit {name} ({problem}); its keys fit {fits}") from error
+        raise InputError(f"does not fit {name} ({problem})", subject=path, remedy=f"its keys fit {fits}") from error

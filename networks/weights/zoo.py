@@ -63,7 +63,7 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     if name in names and not os.path.exists(path):
         return find_weights(name) or download_weights(name)
     remedy = suggest(path.name, (BUNDLED, *names), "give a file, or a name of aotlab weights list")
-    raise InputError(f"{path}: no such checkpoint; {remedy}")
+    raise InputError("no such checkpoint", subject=path, remedy=remedy)
 
 
 def _is_file(path: Path) -> bool:
@@ -116,7 +116,7 @@ def verify_weights(name: str) -> Path | None:
     if path is not None:
         remedy = f"run aotlab weights get {name} --force"
         if read_text(_digest_record_path(path), remedy).split()[:1] != [sha256(path)]:
-            raise InputError(f"{path}: has changed since it was stored; {remedy}")
+            raise InputError("has changed since it was stored", subject=path, remedy=remedy)
     return path
 
 

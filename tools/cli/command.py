@@ -259,11 +259,11 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     if suffixes:
         if path.suffix.lower() not in suffixes:
             endings = " or ".join(filter(None, suffixes))
-            raise InputError(f"{path}: unsupported extension; give one that ends in {endings}")
+            raise InputError("unsupported extension", subject=path, remedy=f"give one that ends in {endings}")
         require_regular_file(path)
         require_writable(path.parent)
     elif path.is_file():
-        raise InputError(f"{path}: a file, but the output is a folder; choose another name")
+        raise InputError("a file, but the output is a folder", subject=path, remedy="choose another name")
     if path.exists() and (suffixes or any(path.iterdir())) and not force:
         raise output_exists_error(path, "data" if suffixes else "files", suggest_force=True)
 

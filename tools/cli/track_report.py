@@ -30,7 +30,7 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if num_bytes > free:
         problem = f"the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free"
-        raise InputError(f"{output}: {problem}; free space, write fewer outputs, or choose another folder")
+        raise InputError(problem, subject=output, remedy="free space, write fewer outputs, or choose another folder")
     rounded = format_bytes(int(float(f"{num_bytes:.0e}")))
     print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
