@@ -10,7 +10,7 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -262,6 +262,17 @@ def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
 
 
+class _Pending(NamedTuple):
+    """A frame on its way to the store and the outputs."""
+
+    index: int
+    image: np.ndarray
+    source: Prediction | TrackedFrame
+    """Its prediction, or the frame as an earlier run has stored it."""
+    state: dict[str, Any] | None = None
+    """State of the tracker after the frame, to be saved."""
+
+
 class _Tracking:
     """One pass over the frames of a run: some are restored from the store, the others tracked and stored."""
 
@@ -283,8 +294,8 @@ class _Tracking:
         results.classes = make_classes(self.masks, class_file)
         context = OutputContext(prepared.source, results.classes, prepared.frames.number)
         self.outputs = Outputs(prepared.options.outputs, results, context)
-        self.frames = 0
-        """Number of frames written to all outputs."""
+        self.num_predicted, self.frames = self.num_restored, 0
+        """Numbers of frames that the tracker has seen, and that are written to all outputs."""
         self.last_saved = time.monotonic()
 
     def run(self, stop: StopFlag) -> TrackResult:
@@ -325,9 +336,7 @@ class _Tracking:
             self._finish_record(result, reader.dropped)
         return replace(result, resumable=(results.folder / STATE_FILE).is_file())
 
-    def _predict(
-        self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]
-    ) -> Generator[tuple[TrackedFrame | Prediction, int, np.ndarray, dict[str, Any] | None], None, None]:
+    def _predict(self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
         from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
 
@@ -336,17 +345,18 @@ class _Tracking:
             index, frame = next(frames, (-1, None))
             if frame is None:
                 return
-            yield self._restore(entry, frame), index, frame, None
+            yield _Pending(index, frame, self._restore(entry, frame))
         if prepared.options.both_directions:
             tracked = track_both_directions(self.timed, frames, self.masks, prepared.removals, prepared.folder, stop)
         else:
             tracked = track_forward(self.timed, frames, self.masks, prepared.removals)
         with closing(tracked):
             for index, frame, prediction in tracked:
+                self.num_predicted += 1
                 state = None
                 if prepared.is_resumable and time.monotonic() - self.last_saved >= SAVE_SECONDS:
                     state, self.last_saved = self.tracker.state_dict(), time.monotonic()
-                yield prediction, index, frame, state
+                yield _Pending(index, frame, prediction, state)
 
     def _restore(self, entry: Mapping[str, Any], frame: np.ndarray) -> TrackedFrame:
         """Return a stored frame; the next run starts over if it is damaged."""
@@ -356,18 +366,17 @@ class _Tracking:
             remove_state(self.results.folder)
             raise InputError(error, remedy="the next run starts from the first frame") from error
 
-    def _write(self, item: tuple[TrackedFrame | Prediction, int, np.ndarray, dict[str, Any] | None]) -> None:
+    def _write(self, pending: _Pending) -> None:
         """Store a frame that was tracked, and write it to the outputs."""
-        prediction, index, frame, state = item
         if not self.frames:
             self._start()
-        if isinstance(prediction, TrackedFrame):
-            tracked = prediction
+        if isinstance(pending.source, TrackedFrame):
+            tracked = pending.source
         else:
-            tracked = self._make_frame(prediction, index, frame)
+            tracked = self._make_frame(pending.index, pending.image, pending.source)
             self.results.append(tracked)
-            if state is not None:
-                save_state(self.results, state)
+            if pending.state is not None:
+                save_state(self.results, pending.state)
         self.outputs.write(tracked)
         self.frames += 1
 
@@ -379,7 +388,7 @@ class _Tracking:
             name = self.prepared.source.frame_name(index)
             write_mask(results.folder / PROMPT_MASKS / f"{name}.png", self.masks[index])
 
-    def _make_frame(self, prediction: Prediction, index: int, frame: np.ndarray) -> TrackedFrame:
+    def _make_frame(self, index: int, image: np.ndarray, prediction: Prediction) -> TrackedFrame:
         """Return a predicted frame as it is stored."""
         source, annotated = self.prepared.source, frozenset[int]()
         if index in self.masks:
@@ -388,7 +397,7 @@ class _Tracking:
         if self.results.soft:
             soft = quantize_probabilities(prediction.probabilities[1:].float().cpu().numpy())
         return TrackedFrame(
-            index, source.frame_name(index), frame, np.asarray(prediction.labels),
+            index, source.frame_name(index), image, np.asarray(prediction.labels),
             {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
             annotated, bool(prediction.cut),
             {object_id: round(value, 6) for object_id, value in prediction.disagreement.items()},
@@ -432,7 +441,7 @@ class _Tracking:
         results = self.results
         if result.status == "done":
             remove_state(results.folder)
-        elif self.prepared.is_resumable and len(results.entries) == self.frames > self.num_restored:
+        elif self.prepared.is_resumable and len(results.entries) == self.num_predicted > self.num_restored:
             with suppress(InputError):
                 save_state(results, self.tracker.state_dict())
         if results.last_frame is None and result.status == "done":  # a stream, whose length is known now

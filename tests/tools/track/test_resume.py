@@ -14,6 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.results import STATE_FILE, Results
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests.processes import wait_until
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
@@ -127,6 +128,25 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
     assert len(Results.read(tmp_path / "out").entries) == 3
     assert count_steps(video, tmp_path, mask) == 3
     assert len(Results.read(tmp_path / "out").entries) == 4
+
+
+def test_state_ahead_of_the_masks_is_not_saved(video, mask, tmp_path, monkeypatch):
+    append, step, predicted = results.Results.append, Repeater.step, []
+
+    def fail_late(self, frame):
+        if frame.index == 1:
+            wait_until(lambda: len(predicted) == 4)  # the tracker is ahead of the writer
+            raise InputError("disk full")
+        append(self, frame)
+
+    monkeypatch.setattr(Repeater, "step", lambda *args: predicted.append(step(*args)) or predicted[-1])
+    with monkeypatch.context() as patch:
+        patch.setattr(results.Results, "append", fail_late)
+        assert track(video, tmp_path, mask) == 1
+    assert not (tmp_path / "out" / STATE_FILE).exists()
+    assert track(video, tmp_path, mask) == 0
+    assert len(predicted) == 8
+    assert set(read_largest_ids(tmp_path).values()) == {1}
 
 
 def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path):
