@@ -1,8 +1,13 @@
 """Commands killed between two files and run again: equal results, no temporary files."""
 
 import json
+import shutil
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from io import StringIO
+from random import Random
 
 import pytest
 import torch
@@ -13,7 +18,7 @@ from aotlab.tools import eval as evaluation
 from aotlab.tools import track
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
-from tests.processes import kill_at_call, survives_in_subprocess
+from tests.processes import kill_at_call, run_python, start_python, survives_in_subprocess
 from tests.tools.track.runs import read_results
 
 pytestmark = pytest.mark.slow
@@ -70,3 +75,29 @@ def test_killed_evaluation_is_the_same(tmp_path):
     expected_scores, killed_scores = (json.loads(files["scores.json"]) for files in (expected, killed))
     other = {"fps": None, "made_by": None}
     assert expected_scores | other == killed_scores | other
+
+
+@pytest.mark.parametrize("line", ["track clips/a --mask clips/a.png", "track --jobs clips", "eval"])
+def test_run_killed_at_random_moments_is_the_same(tmp_path, clips, line):
+    """Twenty kills by the system, at any moment of the run; a killed run goes on from what it has stored."""
+    make_mose(tmp_path / "mose")
+    mose = ["--dataset", "mose", "--root", str(tmp_path / "mose"), "--split", "valid"]
+    words = [word.replace("clips", str(clips)) for word in line.split()] + (mose if line == "eval" else ["--soft"])
+    command, random = ("-m", "aotlab", *words, "--output"), Random(0)
+    start = time.monotonic()
+    assert run_python(*command, tmp_path / "whole").returncode == 0
+    seconds, killed = time.monotonic() - start, 0
+    while killed < 20:
+        process = start_python(*command, tmp_path / "killed")
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=random.uniform(0.3, 1) * seconds)
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+        if process.returncode == 0:  # it was faster: begin again
+            shutil.rmtree(tmp_path / "killed")
+    assert run_python(*command, tmp_path / "killed").returncode == 0
+    found, expected = (read_results(tmp_path / name) for name in ("killed", "whole"))
+    timed = ("scores.json", "sequences.jsonl")
+    assert found.keys() == expected.keys()
+    assert all(found[name] == content for name, content in expected.items() if name not in timed)
