@@ -77,7 +77,8 @@ class PreparedRun:
         return Results(
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=[*self.mask_files],
             video=self.job.video_address, objects=self.objects,
-            first_frame=self.frames.first, last_frame=self.frames.last, soft=self.options.stores_soft,
+            first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
+            soft=self.options.stores_soft,
         )  # fmt: skip
 
     def estimate_bytes(self) -> int:

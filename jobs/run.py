@@ -313,17 +313,18 @@ class _Tracking:
         if error is not None and not (self.frames and isinstance(error, InputError)):
             raise error
         is_stopped = stop.is_set() and not error
+        num_frames = max(self.frames, self.num_restored) if self.frames else 0
         result = TrackResult(
-            self.frames,
+            num_frames,
             self.timed.seconds,
             _list_written(results, options) if self.frames else {},
             tuple(self.outputs.summaries),
-            restored_frames=min(self.num_restored, self.frames),
+            restored_frames=min(self.num_restored, num_frames),
             dropped_frames=reader.dropped,
             damaged_frames=tuple(prepared.source.damaged_frames),
             corrupt_packets=prepared.source.corrupt_packets,
             cuts=tuple(
-                prepared.frames.number(entry["index"]) for entry in results.entries[: self.frames] if entry.get("cut")
+                prepared.frames.number(entry["index"]) for entry in results.entries[:num_frames] if entry.get("cut")
             ),
             levels=prepared.source.levels,
             signal_number=stop.signal_number if stop.is_set() else None,
@@ -414,7 +415,9 @@ class _Tracking:
                         bar.update()
             except Exception as error:  # outputs are completed first
                 failure = error
-            unfinished = self.outputs.finish() if self.frames else None
+            # a run that stops while frames are restored keeps the outputs of the earlier one
+            has_new = self.frames > 0 and self.frames >= self.num_restored
+            unfinished = self.outputs.finish() if has_new else None
             self.incomplete = self.outputs.incomplete
         finally:
             self.outputs.discard()

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,7 +37,7 @@ SOFT_MAX = 65535
 """Value of probability 1 in soft masks."""
 MIN_SOFT = 1 / 1024
 """Smaller probabilities are stored as 0, and those that differ from 1 by less as 1."""
-NO_SOFT = "needs soft edges, which these results do not have; track again with --soft"
+NO_SOFT = "needs soft edges, which these results do not have; track again with --soft --force"
 
 
 @dataclass(frozen=True)
@@ -120,6 +119,8 @@ class Results(RunFolder):
     """Index of the first frame to track."""
     last_frame: int | None = None
     """Index of the last frame to track; None: unknown."""
+    by_name: bool = False
+    """Whether users number frames as in the names of their files, instead of from 0."""
     soft: bool = False
     """Whether probabilities at edges are stored."""
     corrected: bool = False
@@ -212,7 +213,7 @@ class Results(RunFolder):
         """Largest object id of the video."""
         return max(self.objects, default=0)
 
-    @cached_property
+    @property
     def fingerprint(self) -> dict[str, Any]:
         """Name, size and digest of the video; empty for a stream."""
         video = self.inputs.get("video", {})

@@ -48,7 +48,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
     if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
     names = sorted({name for folder in results for name in list_sequences(folder)})
-    sources = [{**describe_results(folder), "votes": count} for folder, count in zip(results, votes, strict=True)]
+    given = weights or (1.0,) * len(results)
+    sources = [{**describe_results(folder), "weight": weight} for folder, weight in zip(results, given, strict=True)]
     inputs = {str(number): item for number, item in enumerate(sources, start=1)}
     voted = VotedResults(folder=output, inputs=inputs, sequences=sorted({name.partition("/")[0] for name in names}))
     frames, failures = 0, {}

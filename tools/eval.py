@@ -108,8 +108,8 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     if result.fps is not None and len(result.resumed) < len(result.sequences):
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
-        remedy = benchmark.explain_no_score(result.output)
-        print(f"no score: {remedy or 'no ground truth for what was tracked'}")
+        reason = "no ground truth for what was tracked" if result.sequences else "no sequence was tracked"
+        print(f"no score: {benchmark.explain_no_score(result.output) or reason}")
     stored = BenchmarkResults.read(result.output)
     others = {entry["sequence"] for entry in stored.entries} - {video.name for video in videos} if stored else set()
     if others:

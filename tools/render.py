@@ -57,6 +57,7 @@ def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> lis
     Raises:
         InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
     """
+    from aotlab.jobs.inputs import FrameSelection
     from aotlab.jobs.outputs import find_output, render
     from aotlab.media.results import MASKS, Results
     from aotlab.media.video import open_frames
@@ -76,7 +77,8 @@ def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> lis
         video = results.find_video()
         results.require_same_video(video)
         source = open_frames(video, levels=results.levels, rate=results.inputs.get("rate"))
-        for summary in render(results, source, names).summaries:
+        number = FrameSelection(source, by_name=results.by_name).number
+        for summary in render(results, source, names, frame_number=number).summaries:
             print(summary)
     return names
 

@@ -147,12 +147,17 @@ def load_tracker(
         tracker = Tracker.from_pretrained(
             checkpoint, config=config, overrides=overrides, device=device, protocol="published"
         )
-        described.append({**TrackerLoader(tracker).describe(), **({"weight": weight} if feedback else {})})
+        described.append(TrackerLoader(tracker).describe() | ({} if weight == 1 else {"weight": weight}))
         if feedback is None:
             return tracker, described[0]
         branches += build_branches(
             tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
         )
-    inputs = {str(number): model for number, model in enumerate(described, start=1)}
-    views = {"flip": flip, "scales": list(scales), "feedback": feedback}
-    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": inputs, **views}
+    inputs = {
+        **described[0],
+        "averaged_with": described[1:],
+        "flip": flip,
+        "scales": list(scales),
+        "feedback": feedback,
+    }
+    return Ensemble(branches, fused_feedback=feedback == "fused"), inputs

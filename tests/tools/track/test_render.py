@@ -76,7 +76,7 @@ def test_results_that_cannot_be_rendered(results, video, run_expecting_error, ch
 def test_soft_outputs_without_stored_edges_rejected(results, run_expecting_error):
     for name in ("alpha", "mattes", "mattes16", "prores", "vp9"):
         line = run_expecting_error(main, results, "--write", f"coco,{name}")
-        assert f"{name}: needs soft edges, which these results do not have; track again with --soft" in line
+        assert f"{name}: needs soft edges, which these results do not have; track again with --soft --force" in line
         assert not (results / "coco.json").exists()
 
 

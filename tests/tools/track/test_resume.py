@@ -66,6 +66,24 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp
     assert not (interrupted_run / STATE_FILE).exists()
 
 
+def test_run_stopped_while_frames_are_restored_keeps_the_outputs(
+    interrupted_run, video, mask, tmp_path, monkeypatch, capsys
+):
+    before, read_frame = read_results(interrupted_run), Results.read_frame
+
+    def stop_on_second(self, entry, image):
+        if entry["index"] == 1:
+            signal.raise_signal(signal.SIGINT)
+        return read_frame(self, entry, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Results, "read_frame", stop_on_second)
+        assert track(video, tmp_path, mask, args=WRITE) == 128 + signal.SIGINT
+    assert "the results hold the first 3 frames; the same command resumes" in capsys.readouterr().err
+    assert read_results(interrupted_run) == before
+    assert count_steps(video, tmp_path, mask) == 1
+
+
 def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
     step, args = Repeater.step, [*WRITE, "--start", "1"]
 
