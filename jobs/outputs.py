@@ -18,7 +18,7 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, ObjectClasses, Region, VideoInfo
-from aotlab.media.results import MASKS, NO_SOFT, SOFT_MAX, Results, TrackedFrame
+from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require
@@ -130,7 +130,7 @@ class MatteFiles(FrameFiles):
 
 class Matte16Files(MatteFiles):
     file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
-    bytes_per_pixel, white = 0.3, SOFT_MAX
+    bytes_per_pixel, white = 0.3, 65535
 
 
 class AlphaFiles(FrameFiles):

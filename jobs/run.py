@@ -10,7 +10,7 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -262,7 +262,8 @@ def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
 
 
-class _Pending(NamedTuple):
+@dataclass(frozen=True)
+class _Pending:
     """A frame on its way to the store and the outputs."""
 
     index: int

@@ -33,10 +33,8 @@ MASKS, SOFT, PROMPT_MASKS = "masks", "soft", "prompt_masks"
 """Folders of the masks, of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
-SOFT_MAX = 65535
-"""Value of probability 1 in soft masks."""
-MIN_SOFT = 1 / 1024
-"""Smaller probabilities are stored as 0, and those that differ from 1 by less as 1."""
+SOFT_LEVELS, SOFT_STEP = 1023, 64
+"""Steps of stored probabilities from 0 to 1, and the distance of their values: 10 of 16 bits take half the space."""
 NO_SOFT = "needs soft edges, which these results do not have; track again with --soft --force"
 
 
@@ -65,7 +63,7 @@ class TrackedFrame:
     max_id: int = 0
     """Largest object id of the video, if known."""
     soft: np.ndarray | None = None
-    """n×H×W uint16, probability of each object of ``ids`` times `SOFT_MAX`; None: not stored."""
+    """n×H×W uint16 from `quantize_probabilities`, of each object of ``ids``; None: not stored."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -77,7 +75,7 @@ class TrackedFrame:
         """n×H×W float32, probability of each object of `ids`; raises `InputError` without soft edges."""
         require(self.soft is not None, NO_SOFT, subject=f"frame {self.name}")
         assert self.soft is not None
-        return self.soft.astype(np.float32) / SOFT_MAX
+        return self.soft.astype(np.float32) / (SOFT_LEVELS * SOFT_STEP)
 
     @property
     def alpha(self) -> np.ndarray:
@@ -86,9 +84,8 @@ class TrackedFrame:
 
 
 def quantize_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Return n×H×W probabilities of objects as `TrackedFrame.soft`, within `MIN_SOFT` of their values."""
-    values = np.where(probabilities < MIN_SOFT, 0, np.where(probabilities > 1 - MIN_SOFT, 1, probabilities))
-    return np.asarray((values * SOFT_MAX).round(), np.uint16)
+    """Return n×H×W probabilities as `TrackedFrame.soft`, rounded to one of `SOFT_LEVELS` steps."""
+    return np.asarray((probabilities * SOFT_LEVELS).round(), np.uint16) * np.uint16(SOFT_STEP)
 
 
 @dataclass(kw_only=True)

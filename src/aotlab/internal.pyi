@@ -4,9 +4,9 @@ from .media.frames import store_frame as store_frame
 from .media.results import (
     MASKS as MASKS,
     SOFT as SOFT,
-    SOFT_MAX as SOFT_MAX,
     STATE_FILE as STATE_FILE,
     describe_frame as describe_frame,
+    quantize_probabilities as quantize_probabilities,
 )
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images

@@ -16,7 +16,7 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import MIN_SOFT, Results, TrackedFrame, quantize_probabilities
+from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
@@ -79,7 +79,7 @@ def test_soft_edges_are_within_half_a_gray_level(models, source, report, out):
     for entry, tracked in zip(results.entries, results.read_frames(source), strict=True):
         prediction = tracker.step(tracked.frame, masks.get(entry["index"]))
         expected = prediction.probabilities[1:].numpy()
-        np.testing.assert_allclose(tracked.probabilities, expected, atol=MIN_SOFT)
+        np.testing.assert_allclose(tracked.probabilities, expected, atol=0.51 / SOFT_LEVELS)
         np.testing.assert_allclose(tracked.alpha, expected.sum(0), atol=1 / 255)
         np.testing.assert_array_equal(tracked.labels, prediction.labels)
 
@@ -118,7 +118,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
                 found[name, number] = (image.mode, np.array(image)[0].tolist())
     assert found["mattes", 1] == ("L", [128, 128, 255])
     assert found["mattes", 300] == ("L", [64, 0, 0])
-    assert found["mattes16", 300] == ("I;16", [16384, 0, 0])
+    assert found["mattes16", 300] == ("I;16", [16400, 0, 0])
 
 
 def test_lost_objects_are_flagged(tmp_path):

@@ -22,6 +22,8 @@ from tests.processes import kill_at_call, run_python, start_python, survives_in_
 from tests.tools.track.runs import read_results
 
 pytestmark = pytest.mark.slow
+KILLS = 4
+"""Number of kills at random moments; each takes as long as the start of the command."""
 TOOLS = {"track": track.main, "eval": evaluation.main}
 
 
@@ -79,7 +81,7 @@ def test_killed_evaluation_is_the_same(tmp_path):
 
 @pytest.mark.parametrize("line", ["track clips/a --mask clips/a.png", "track --jobs clips", "eval"])
 def test_run_killed_at_random_moments_is_the_same(tmp_path, clips, line):
-    """Twenty kills by the system, at any moment of the run; a killed run goes on from what it has stored."""
+    """Kills by the system at any moment of the run; the last run resumes from what the others have stored."""
     make_mose(tmp_path / "mose")
     mose = ["--dataset", "mose", "--root", str(tmp_path / "mose"), "--split", "valid"]
     words = [word.replace("clips", str(clips)) for word in line.split()] + (mose if line == "eval" else ["--soft"])
@@ -87,7 +89,7 @@ def test_run_killed_at_random_moments_is_the_same(tmp_path, clips, line):
     start = time.monotonic()
     assert run_python(*command, tmp_path / "whole").returncode == 0
     seconds, killed = time.monotonic() - start, 0
-    while killed < 20:
+    while killed < KILLS:
         process = start_python(*command, tmp_path / "killed")
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=random.uniform(0.3, 1) * seconds)

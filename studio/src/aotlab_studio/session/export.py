@@ -59,7 +59,7 @@ def describe_masks(
         index, frames.source.frame_name(index), frames.read(index, "export"), labels, confidence,
         frames.source.time(index), frozenset(snapshot.drawn_masks(index)), index in cuts,
         {key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
-        max(snapshot.objects, default=0), None if masks is None else masks * np.uint16(internal.SOFT_MAX),
+        max(snapshot.objects, default=0), None if masks is None else internal.quantize_probabilities(masks),
     )  # fmt: skip
 
 
