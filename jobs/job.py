@@ -19,8 +19,8 @@ from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.media.results import MASKS
-from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.errors import InputError
+from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object, parse_removal
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten, strip_credentials
 
@@ -48,8 +48,6 @@ class RunOptions:
     """Whether to drop frames to keep up with the source."""
     timeout: float = 30.0
     """Seconds without a frame after which tracking stops."""
-    removals: Sequence[tuple[int, int]] = ()
-    """Pairs of a frame number and the id of an object that is not tracked from this frame on."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     progress: bool = True
@@ -111,6 +109,8 @@ class Job:
     """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
     classes: dict[int, str]
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
+    removals: tuple[tuple[int, int], ...]
+    """Pairs of a frame number and the id of an object that is not tracked from this frame on, or ``FRAME:ID``."""
     rate: Fraction | None
     """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
     source_line: str = field(compare=False)
@@ -131,6 +131,7 @@ class Job:
         not_points: PromptOption = (),
         segmenter: tuple[str | Path, str | Path] | None = None,
         classes: ClassNames = (),
+        removals: Iterable[str | tuple[int, int]] = (),
         rate: RateOption = None,
         source_line: str = "",
     ) -> None:
@@ -145,7 +146,12 @@ class Job:
         self.boxes = parse_frame_prompts("box", boxes)
         self.points = parse_frame_prompts("point", points)
         self.not_points = parse_frame_prompts("not-point", not_points)
-        self.segmenter = None if segmenter is None else (Path(segmenter[0]), Path(segmenter[1]))
+        self.removals = tuple(map(parse_removal, [removals] if isinstance(removals, str) else removals))
+        self.segmenter = None
+        if segmenter is not None:
+            is_pair = not isinstance(segmenter, str | Path) and len(segmenter) == 2
+            require(is_pair, "expected two ONNX files (encoder, decoder)", subject=f"segmenter {segmenter}")
+            self.segmenter = (Path(segmenter[0]), Path(segmenter[1]))
         self.classes = parse_class_names(classes)
 
     @property

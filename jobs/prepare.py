@@ -225,7 +225,7 @@ def _check_objects(
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids_by_frame |= prompts
-    removals = group_removals(options.removals, ids_by_frame, frames)
+    removals = group_removals(job.removals, ids_by_frame, frames)
     objects = set[int]().union(*ids_by_frame.values())
     for object_id, name in job.classes.items():
         has_object = object_id in objects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +39,7 @@ from aotlab.media.results import (
 )
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import MALFORMED, reading, write_bytes
+from aotlab.utils.files import MALFORMED, is_file_name, reading, write_bytes
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import StopFlag, stop_flag
@@ -157,6 +157,7 @@ def track(
     prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
     frames: FrameSelection | None = None,
     classes: ClassNames = (),
+    removals: Iterable[str | tuple[int, int]] = (),
     force: bool = False,
 ) -> TrackResult:
     """Track a video from masks or prompts in memory; all else is as in `run_job`.
@@ -170,6 +171,7 @@ def track(
         prompts: prompts by frame index and object id, of frames without a mask.
         frames: frames to track; None: all.
         classes: class names by object id, for outputs that store them.
+        removals: as in `Job`.
         force: replace results of other inputs.
 
     Raises:
@@ -185,7 +187,8 @@ def track(
     require(masks or prompts, "none", subject="masks", remedy="pass {0: mask}")
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
-    job = Job(folder.name or "video", "-" if source.path is None else source.path, classes=classes)
+    name = folder.name if is_file_name(folder.name) else "video"
+    job = Job(name, "-" if source.path is None else source.path, classes=classes, removals=removals)
     loader = TrackerLoader(tracker)
     return run(
         prepare(job, folder, loader, options, source=source, frames=frames, arrays=masks, prompts=prompts), force=force

@@ -1,9 +1,11 @@
-"""Syntax of ``[FRAME][:ID]=VALUE``."""
+"""Syntax of ``[FRAME][:ID]=VALUE`` and ``FRAME:ID``."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from aotlab.utils.errors import InputError
 
 FRAME_AND_OBJECT = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
 
@@ -30,3 +32,11 @@ def parse_frame_object(text: str) -> FrameObjectValue:
         return FrameObjectValue(None, None, text)
     frame, object_id = (int(match[name]) if match[name] else None for name in ("frame", "object_id"))
     return FrameObjectValue(frame, object_id, value)
+
+
+def parse_removal(value: str | tuple[int, int]) -> tuple[int, int]:
+    """Return the frame and the object id of ``FRAME:ID``; raise `InputError` if these are not two whole numbers."""
+    match = FRAME_AND_OBJECT.fullmatch(value if isinstance(value, str) else ":".join(map(str, value)))
+    if match is None or not match["frame"] or not int(match["object_id"] or 0):
+        raise InputError("expected FRAME:ID, for example 30:2", subject=f"remove {value}"[:40])
+    return int(match["frame"]), int(match["object_id"])

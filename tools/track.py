@@ -16,7 +16,7 @@ from click import UsageError
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import FRAME_AND_OBJECT
+from aotlab.media.value_syntax import parse_removal
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
@@ -78,6 +78,7 @@ class VideoOptions(PromptOptions):
     end: int | None
     levels: str | None
     rate: str | None
+    removals: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
         for mask in self.masks:
@@ -155,7 +156,7 @@ class VideoArguments:
 
 
 def make_run_options(
-    write: tuple[str, ...], soft: bool, review: bool, both_directions: bool, remove: tuple[tuple[int, int], ...],
+    write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
     frame_numbers: str, realtime: bool, timeout: float,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
@@ -164,16 +165,8 @@ def make_run_options(
     outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
-        removals=remove, by_name=frame_numbers == "file",
+        by_name=frame_numbers == "file",
     )  # fmt: skip
-
-
-def parse_removal(text: str) -> tuple[int, int]:
-    """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
-    match = FRAME_AND_OBJECT.fullmatch(text)
-    if match is None or not match["frame"] or not int(match["object_id"] or 0):
-        raise InputError("expected FRAME:ID, for example 30:2", subject=text[:40])
-    return int(match["frame"]), int(match["object_id"])
 
 
 def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
@@ -283,6 +276,7 @@ def track_list(
         multiple=True,
         help="class name of an object, for annotation files; repeat it for each object (default: object 1)",
     ),
+    list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal, field="removals"),
     option("--start", type=NonNegativeInt, help="first frame to track (default: the first of the video)"),
     option("--end", type=NonNegativeInt, help="last frame to track (default: the last of the video)"),
     option(
@@ -321,7 +315,6 @@ def track_list(
 @option_group(
     "tracking",
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
-    list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal),
     option(
         "--frame-numbers",
         type=Choice(("index", "file")),

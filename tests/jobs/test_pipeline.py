@@ -283,6 +283,9 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
      "class: expected a text or a list of texts, got {1: 5}"),
     (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={7: "dog"}),
      "class dog: no mask or prompt has object 7"),
+    (lambda job, folder: replace(job, segmenter="encoder.onnx"),
+     "segmenter encoder.onnx: expected two ONNX files"),
+    (lambda job, folder: replace(job, removals="30"), "remove 30: expected FRAME:ID, for example 30:2"),
     (lambda job, folder: RunOptions(write=None), "^write: expected a text or a list of texts, got None$"),
 ])  # fmt: skip
 def test_unusable_arguments_rejected(tmp_path, run, words):
@@ -292,6 +295,12 @@ def test_unusable_arguments_rejected(tmp_path, run, words):
 
 def test_outputs_are_a_name_or_a_list():
     assert RunOptions(write="masks") == RunOptions(write=["masks"]) == RunOptions(write=("masks",))
+
+
+@pytest.mark.parametrize("name", [".out", "out ", "."])
+def test_folder_of_any_name_takes_results(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    assert track(Source(), {0: MASK}, tmp_path / "in" / name, RepeatingTracker(), QUIET).frames == 6
 
 
 def test_classes_are_names_by_object_id(tmp_path):
@@ -304,9 +313,8 @@ def test_classes_are_names_by_object_id(tmp_path):
 @pytest.mark.parametrize("removals", [((0, 1),), ((3, 5),), ((1, 2),), ((1, 1), (4, 1)), ((5, 1), (2, 1))])
 def test_removal_of_an_absent_object_rejected(tmp_path, removals):
     tracker, (frame, object_id) = RepeatingTracker(), max(removals)
-    options = RunOptions(progress=False, removals=removals)
     with pytest.raises(InputError, match=rf"remove {frame}:{object_id}: object {object_id} is not tracked there"):
-        track(Source(), {0: MASK, 2: MASK * 2}, tmp_path, tracker, options)
+        track(Source(), {0: MASK, 2: MASK * 2}, tmp_path, tracker, QUIET, removals=removals)
     assert tracker.annotated_ids == []
 
 
@@ -320,7 +328,7 @@ def test_object_with_a_later_mask_is_removed_again():
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(Source(), masks, tmp_path, RepeatingTracker(), RunOptions(progress=False, removals=removals))
+    result = track(Source(), masks, tmp_path, RepeatingTracker(), QUIET, removals=removals)
     assert result.frames == 6
     assert words in result.error
 

@@ -154,10 +154,12 @@ def flag(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, is_flag=True, help=help)
 
 
-def list_option(name: str, help: str, read: Callable[[str], Any] = str) -> Callable[[Any], Any]:
-    """Return an option of comma-separated values that is repeatable; its value is one tuple."""
+def list_option(
+    name: str, help: str, read: Callable[[str], Any] = str, *, field: str | None = None
+) -> Callable[[Any], Any]:
+    """Return an option of comma-separated values that is repeatable; its value is one tuple, named ``field``."""
     return option(
-        name,
+        *filter(None, (name, field)),
         metavar="LIST",
         multiple=True,
         type=ParsedType(partial(parse_list, read=read)),

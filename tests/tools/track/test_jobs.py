@@ -282,10 +282,15 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert repeater.steps == 18
 
 
-def test_finished_list_with_removals_is_not_repeated(clips, repeater):
-    assert track(clips, "--remove", "1:2") == 1  # only b has an object 2
+def test_removals_are_those_of_one_video(clips, out, repeater, read_error_line):
+    assert "--remove: applies to a single video; " in read_error_line(track(clips, "--remove", "1:2"))
+    jobs = write_jobs(clips, "video,masks,remove", "a,a.png,", "b,b.png,1:2;2:2")
+    assert track(jobs) == 1
+    jobs = write_jobs(clips, "video,masks,remove", "a,a.png,", "b,b.png,1:2")
+    assert track(jobs) == 0
+    assert [read_mask(out / name / "masks" / "00002.png").max() for name in "ab"] == [1, 0]
     steps = repeater.steps
-    assert track(clips, "--remove", "1:2") == 1
+    assert track(jobs) == 0
     assert repeater.steps == steps
 
 
