@@ -106,7 +106,7 @@ class BenchmarkResults(SequenceResults):
         return entry
 
 
-def describe_sequence(video: Video) -> dict[str, Any]:
+def fingerprint_sequence(video: Video) -> dict[str, Any]:
     """Return the frames, given masks and options of a sequence as inputs; raise `InputError` if one is missing."""
     masks: list[object] = []
     for index, mask in sorted(video.reference_masks.items()):

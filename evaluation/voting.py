@@ -15,7 +15,7 @@ from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError
 
 
-def describe_results(folder: Path) -> dict[str, str]:
+def fingerprint_results(folder: Path) -> dict[str, str]:
     """Return the name and the digest of all masks in a folder of results, as an input of a vote."""
     files = sorted(folder.rglob("*.png"))
     digest = digest_values((path.relative_to(folder).as_posix(), digest_file(path)) for path in files)

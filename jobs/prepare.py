@@ -7,7 +7,7 @@ import glob
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,8 @@ class PreparedRun:
     """Ids of the objects to remove, by frame index."""
     options: RunOptions
     loader: TrackerLoader
-    inputs: Mapping[str, Any]
-    """All that the masks depend on, as JSON values; see `RunFolder.inputs`."""
-    mask_files: Sequence[str]
-    """Mask files as in `Results.masks`."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """All that the masks depend on, from `fingerprint_inputs`."""
 
     @property
     def objects(self) -> list[int]:
@@ -74,8 +72,12 @@ class PreparedRun:
 
     def new_results(self) -> Results:
         """Return the results of this run before its first frame."""
+        masks = [
+            str(mask._replace(frame=find_frame(mask, self.frames), value=os.path.abspath(mask.value)))
+            for mask in self.job.masks
+        ]
         return Results(
-            folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=[*self.mask_files],
+            folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=masks,
             video=self.job.video_address, objects=self.objects,
             first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
             soft=self.options.stores_soft,
@@ -117,69 +119,31 @@ def prepare(
     Raises:
         InputError: a video, mask, prompt, class or removal cannot be used, or an input is in the folder of results.
     """
-    in_memory = bool(arrays or prompts)
-    job = job if in_memory else add_masks_beside(job)
-    address = strip_credentials(job.video)
+    job = job if arrays or prompts else add_masks_beside(job)
     if source is None:
-        if problem := job.describe_missing_files():
-            raise InputError(problem)
-        require(
-            in_memory or job.has_objects or job.is_stored, "nothing to track", subject=address, remedy="give a mask"
-        )
-        source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    if not (in_memory or job.has_objects):
-        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(
-            "nothing to track", subject=job.video, remedy=f"give a box, points or masks, or put {names} next to it"
-        )
+        source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
     subject = job.label if job.source_line else source.name
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
-    by_index = _index_prompts(job, source, frames)
-    for index, by_object in (prompts or {}).items():
-        frames.require(index, f"prompts: frame {index}")
-        by_index[index] = {**by_index.get(index, {}), **by_object}
-    for index, by_object in by_index.items():
-        number = frames.number(index)
-        require(
-            index not in masks,
-            "it has a mask",
-            subject=f"prompt of frame {number}",
-            remedy="draw the objects there, or remove it",
-        )
-        by_index[index] = {
-            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
-            for object_id, prompt in by_object.items()
-        }
+    by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
     removals = _check_objects(job, options, frames, masks, by_index, subject)
-    mask_files = [
-        mask._replace(frame=find_frame(mask, frames), value=os.path.abspath(mask.value)) for mask in job.masks
-    ]
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
-    repeatable = from_list or not (source.path is None or options.realtime)
-    inputs = {
-        **_describe_video(source, frames, address, repeatable=repeatable),
-        "levels": job.levels and (parse_levels(job.levels) or "auto"),
-        "rate": None if job.rate is None else str(job.rate),
-        "masks": [
-            {"frame": frame, "object": object_id, "sha256": _digest_files(Path(file), SIDECARS)}
-            for frame, object_id, file in mask_files
-        ] + [{"frame": index, "sha256": _digest_array(mask)} for index, mask in (arrays or {}).items()],
-        "prompts": {
-            frames.number(index): {key: _describe_prompt(prompt) for key, prompt in by_object.items()}
-            for index, by_object in by_index.items()
-        },
-        # weights may be in files named like the ONNX file
-        "segmenter": [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()],
-        "classes": dict(sorted(job.classes.items())),
-        "both_directions": options.both_directions,
-        "removals": [f"{frames.number(index)}:{key}" for index, ids in removals.items() for key in ids],
-        **loader.describe(job.overrides),  # loads PyTorch, so after all other checks
-    }  # fmt: skip
-    return PreparedRun(
-        folder, job, source, frames, masks, by_index, removals, options, loader,
-        {name: value for name, value in inputs.items() if value not in (None, False, [], {})}, [*map(str, mask_files)],
-    )  # fmt: skip
+    run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
+    return replace(run, inputs=fingerprint_inputs(run, arrays or {}, from_list=from_list))
+
+
+def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSource:
+    """Open the video of a job; raise `InputError` if nothing shows what to track in it."""
+    if problem := job.describe_missing_files():
+        raise InputError(problem)
+    if not (has_objects or job.is_stored):
+        raise InputError("nothing to track", subject=strip_credentials(job.video), remedy="give a mask")
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    if not has_objects:
+        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
+        remedy = f"give a box, points or masks, or put {names} next to it"
+        raise InputError("nothing to track", subject=job.video, remedy=remedy)
+    return source
 
 
 def _load_masks(
@@ -201,12 +165,27 @@ def _load_masks(
     return masks
 
 
-def _index_prompts(job: Job, source: FrameSource, frames: FrameSelection) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts of a job by frame index and object id."""
+def _load_prompts(
+    job: Job,
+    source: FrameSource,
+    frames: FrameSelection,
+    masks: Annotations,
+    prompts: Mapping[int, Mapping[int, Prompt]],
+    subject: str,
+) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     problem = "prompts need a video file or a folder; give a mask"
     require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
-    return {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+    by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+    for index, by_object in prompts.items():
+        frames.require(index, f"prompts: frame {index}")
+        by_index[index] = {**by_index.get(index, {}), **by_object}
+    for index, by_object in by_index.items():
+        name, remedy = f"prompt of frame {frames.number(index)}", "draw the objects there, or remove it"
+        require(index not in masks, "it has a mask", subject=name, remedy=remedy)
+        by_index[index] = {key: prompt.crop_box(source.size, key, f"{subject}: ") for key, prompt in by_object.items()}
+    return by_index
 
 
 def _check_objects(
@@ -241,20 +220,44 @@ def _check_objects(
     return removals
 
 
-def _describe_video(source: FrameSource, frames: FrameSelection, address: str, *, repeatable: bool) -> dict[str, Any]:
-    """Return the video and the frames to track as inputs of a run.
+def fingerprint_inputs(
+    run: PreparedRun, arrays: Mapping[int, np.ndarray], *, from_list: bool = False
+) -> dict[str, Any]:
+    """Return all that the masks of a run depend on, as `RunFolder.inputs`; ``arrays``: masks in memory.
 
-    Without ``repeatable``, or for a stream that is not in a list, no other run has the same frames.
+    A stream, or a run in real time, is another recording each time; in a list, it is tracked once.
     """
+    job, source, frames, options = run.job, run.source, run.frames, run.options
     video: dict[str, Any] = {"name": source.name}
-    if source.path is not None:
-        video |= digest_video(source.path)
-    else:
-        video["address"] = address
-    inputs: dict[str, Any] = {"video": video, "frames": {"first": frames.first, "last": frames.last}}
-    if not repeatable:
-        inputs["recording"] = datetime.datetime.now(datetime.timezone.utc).isoformat()
-    return inputs
+    video |= {"address": strip_credentials(job.video)} if source.path is None else digest_video(source.path)
+    is_repeatable = from_list or not (source.path is None or options.realtime)
+    masks = [
+        {
+            "frame": find_frame(mask, frames),
+            "object": mask.object_id,
+            "sha256": _digest_files(Path(mask.value), SIDECARS),
+        }
+        for mask in job.masks
+    ]
+    inputs = {
+        "video": video,
+        "frames": {"first": frames.first, "last": frames.last},
+        "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
+        "levels": job.levels and (parse_levels(job.levels) or "auto"),
+        "rate": None if job.rate is None else str(job.rate),
+        "masks": masks + [{"frame": index, "sha256": _digest_array(mask)} for index, mask in arrays.items()],
+        "prompts": {
+            frames.number(index): {key: _format_prompt(prompt) for key, prompt in by_object.items()}
+            for index, by_object in run.prompts.items()
+        },
+        # weights may be in files named like the ONNX file
+        "segmenter": [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()],
+        "classes": dict(sorted(job.classes.items())),
+        "both_directions": options.both_directions,
+        "removals": [f"{frames.number(index)}:{key}" for index, ids in run.removals.items() for key in ids],
+        **run.loader.fingerprint(job.overrides),  # loads PyTorch, so after all other checks
+    }
+    return {name: value for name, value in inputs.items() if value not in (None, False, [], {})}
 
 
 def group_removals(
@@ -283,7 +286,7 @@ def group_removals(
     return dict(sorted(groups.items()))
 
 
-def _describe_prompt(prompt: Prompt) -> str:
+def _format_prompt(prompt: Prompt) -> str:
     """Return a prompt as text, with a digest of its masks."""
     parts = [] if prompt.box is None else [f"box {_join(prompt.box)}"]
     parts += [

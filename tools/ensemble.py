@@ -42,14 +42,14 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
         weight_count = format_count(len(weights), "weight")
         raise UsageError(f"--weights: {weight_count} for {len(results)} folders; give one for each")
     from aotlab.evaluation.results import VotedResults
-    from aotlab.evaluation.voting import describe_results, list_sequences, vote_sequence
+    from aotlab.evaluation.voting import fingerprint_results, list_sequences, vote_sequence
 
     votes = [round(1000 * weight) for weight in weights] or [1] * len(results)  # ties of integers are exact
     if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
     names = sorted({name for folder in results for name in list_sequences(folder)})
     given = weights or (1.0,) * len(results)
-    sources = [{**describe_results(folder), "weight": weight} for folder, weight in zip(results, given, strict=True)]
+    sources = [{**fingerprint_results(folder), "weight": weight} for folder, weight in zip(results, given, strict=True)]
     inputs = {str(number): item for number, item in enumerate(sources, start=1)}
     voted = VotedResults(folder=output, inputs=inputs, sequences=sorted({name.partition("/")[0] for name in names}))
     frames, failures = 0, {}

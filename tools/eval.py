@@ -167,7 +167,7 @@ def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | No
     with join_process_group(models.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
         tracker, model = load_tracker(**vars(replace(models, device=str(world.device))))
-        inputs = {**benchmark.describe(), **model}
+        inputs = {**benchmark.fingerprint(), **model}
         result = evaluate(tracker, videos, output, inputs=inputs, force=force, stop=stop, world=world)
         if result.stopped:
             progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"

@@ -147,7 +147,7 @@ def load_tracker(
         tracker = Tracker.from_pretrained(
             checkpoint, config=config, overrides=overrides, device=device, protocol="published"
         )
-        described.append(TrackerLoader(tracker).describe() | ({} if weight == 1 else {"weight": weight}))
+        described.append(TrackerLoader(tracker).fingerprint() | ({} if weight == 1 else {"weight": weight}))
         if feedback is None:
             return tracker, described[0]
         branches += build_branches(

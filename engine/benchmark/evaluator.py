@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.run import track_benchmark_video
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.results import BenchmarkResults, describe_sequence, require_outside_data
+from aotlab.evaluation.results import BenchmarkResults, fingerprint_sequence, require_outside_data
 from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed
@@ -130,7 +130,7 @@ def _run_videos(
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
             with collect_failure(evaluation.failures, video.name, "skipped", MEMORY_REMEDY):
                 require_readable([video])
-                inputs = describe_sequence(video)
+                inputs = fingerprint_sequence(video)
                 entry = results.find_finished(video, inputs, force=force)
                 if entry is not None:
                     evaluation.resumed.append(video.name)

@@ -76,7 +76,7 @@ class TrackerLoader:
         self.load: Callable[[tuple[str, ...]], Tracker] = lru_cache(1)(load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
-    def describe(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    def fingerprint(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return the weights and the changed settings as inputs of a run, without building the model.
 
         Raises:

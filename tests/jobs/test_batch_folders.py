@@ -45,7 +45,7 @@ def track(job, output):
 def describe(job):
     """Return the inputs of a job; its tracker is not read."""
     loader = Mock(TrackerLoader(TrackerOptions()))
-    loader.describe.return_value = {}
+    loader.fingerprint.return_value = {}
     return dict(prepare(job, Path("nowhere"), loader, RunOptions()).inputs)
 
 

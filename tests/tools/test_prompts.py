@@ -136,7 +136,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    assert TrackerLoader(other).describe()["weights"]["sha256"] == str(other.fingerprint["weights"])
+    assert TrackerLoader(other).fingerprint()["weights"]["sha256"] == str(other.fingerprint["weights"])
     with pytest.raises(InputError, match=r"already contains results of other inputs \(weights: "):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()

@@ -174,7 +174,7 @@ class BenchmarkOptions:
         )
         return select_videos(videos, self.sequence)
 
-    def describe(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Return the data set and its options as inputs of a run; the folder and the chosen sequences are none."""
         flags = {"new_objects": self.new_objects, "all_frames": self.all_frames}
         return {"dataset": self.dataset, "split": self.split, **{name: True for name, value in flags.items() if value}}

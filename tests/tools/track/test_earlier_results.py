@@ -243,7 +243,7 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 
 def describe_job(job):
     loader = Mock(TrackerLoader(TrackerOptions()))
-    loader.describe.return_value = {}
+    loader.fingerprint.return_value = {}
     return dict(prepare(job, Path("nowhere"), loader, RunOptions()).inputs)
 
 
