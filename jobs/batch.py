@@ -19,13 +19,13 @@ from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.jobs.run import Action, find_action, run
 from aotlab.jobs.shards import Shard
 from aotlab.media.matching import natural_sort
-from aotlab.media.results import Results
+from aotlab.media.results import Results, has_results
 from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.run_folder import RECORD, describe_program, list_others, read_record, write_record
+from aotlab.utils.run_folder import RECORD, describe_program, list_unexpected, read_record, write_record
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
@@ -59,7 +59,7 @@ class Batch:
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is added to the outputs.
-        force: replace results of other inputs or settings.
+        force: replace results of a different run or settings.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Batch:
             earlier = self._require_own_folder()
             videos = sorted({*earlier, *(job.name for job in self._jobs)})
             remove_leftovers(self._output, RECORD)
-            write_record(self._output, KIND, {"videos": videos, "made_by": describe_program()})
+            write_record(self._output, KIND, {"videos": videos, "provenance": describe_program()})
         log.info("%s, results in %s", format_count(len(jobs), "video"), self._output)
         # before hours of tracking other videos
         for job in jobs:
@@ -229,7 +229,7 @@ class Batch:
         if record is not None and record["kind"] != KIND:
             raise output_exists_error(output, f"results of a {record['kind']}")
         names = [job.name for job in self._jobs]  # whose folders are checked one by one
-        if record is None and (others := list_others(output, names)):
+        if record is None and (others := list_unexpected(output, names)):
             raise output_exists_error(output, f"{others[0]}, which aotlab did not write")
         earlier: list[str] = record["videos"] if record else []
         if earlier and {*earlier}.isdisjoint(names):
@@ -251,8 +251,16 @@ class Batch:
 
 
 def list_job_folders(output: Path) -> list[Path]:
-    """Return the folders in a folder that hold the results of a video, in natural order."""
-    return [output / name for name in natural_sort(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))]
+    """Return the folders in a folder that hold the results of a video, or damaged ones, in natural order."""
+
+    def holds_results(folder: Path) -> bool:
+        try:
+            return has_results(folder)
+        except InputError:
+            return True
+
+    names = natural_sort(path.parent.name for path in output.glob(f"[!.]*/{RECORD}"))
+    return [output / name for name in names if holds_results(output / name)]
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:

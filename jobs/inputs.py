@@ -64,10 +64,10 @@ class FrameSelection:
 
     def index(self, number: int, subject: str, remedy: str = "") -> int:
         """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
-        self.require(index := self._find(number), f"{subject}: frame {number}", remedy)
+        self.require_frame(index := self._find(number), f"{subject}: frame {number}", remedy)
         return index
 
-    def require(self, index: int, subject: str, remedy: str = "") -> None:
+    def require_frame(self, index: int, subject: str, remedy: str = "") -> None:
         """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
             raise InputError(f"{subject} is not tracked ({self._describe()}){remedy}")

@@ -157,7 +157,7 @@ def _load_masks(
         from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
         for index, mask in arrays.items():
-            frames.require(index, f"masks: frame {index}")
+            frames.require_frame(index, f"masks: frame {index}")
             with prefix_errors(f"frame {index}"):
                 labels = convert_mask(mask, source.size, required=index == min(arrays), max_id=MAX_ID)
             masks.add_mask(index, np.zeros(source.size) if labels is None else labels)
@@ -179,7 +179,7 @@ def _load_prompts(
     require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
     by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
     for index, by_object in prompts.items():
-        frames.require(index, f"prompts: frame {index}")
+        frames.require_frame(index, f"prompts: frame {index}")
         by_index[index] = {**by_index.get(index, {}), **by_object}
     for index, by_object in by_index.items():
         name, remedy = f"prompt of frame {frames.number(index)}", "draw the objects there, or remove it"

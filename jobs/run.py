@@ -132,10 +132,10 @@ def run_job(
         folder: output folder, created if missing.
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
         options: outputs and how to track.
-        force: replace results of other inputs.
+        force: replace results of a different run.
 
     Raises:
-        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
+        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of a different run.
     """
     tracker = tracker or TrackerOptions()
     if not isinstance(tracker, TrackerOptions):
@@ -172,7 +172,7 @@ def track(
         frames: frames to track; None: all.
         classes: class names by object id, for outputs that store them.
         removals: as in `Job`.
-        force: replace results of other inputs.
+        force: replace results of a different run.
 
     Raises:
         InputError: as `run_job`; or there are neither masks nor prompts, or the first frame failed.
@@ -216,7 +216,7 @@ def run(
     """Track the video of a run, resume it, or return its finished results with outputs that are still missing.
 
     Args:
-        force: replace results of other inputs.
+        force: replace results of a different run.
         class_file: class ids of a list of videos, see `merge_class_ids`.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
 

@@ -27,10 +27,10 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-TRACKED_MASKS = (MASKS, "coco.json", "cvat.xml", "youtube_vis.json")
-"""Outputs of a run that contain the masks of all frames, in order of preference."""
 EXPORT_RECORD = "export.json"
 """File that describes an export of aotlab annotate, in its folder."""
+EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
+"""Outputs of an export that contain the masks of all frames; those with class names first."""
 MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
 """Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`.
 
@@ -68,11 +68,11 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
     folder, results = path, Results.read(path)
     if results is not None and results.problem:
         log.warning("%s: results of an unfinished run (%s)", folder, results.problem)
-    if results is not None or (folder / EXPORT_RECORD).is_file():
-        outputs = [name for name in TRACKED_MASKS if (folder / name).exists()]
-        require(outputs or results is None, "results without masks", subject=folder, remedy="track the video again")
-        # a record of results has class names; an export has them in other outputs than the folder of masks
-        path = folder / min(outputs, key=lambda name: results is None and name == MASKS, default="")
+    if results is not None:
+        path = folder / MASKS
+        require(path.exists(), "results without masks", subject=folder, remedy="track the video again")
+    elif (folder / EXPORT_RECORD).is_file():
+        path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):

@@ -98,6 +98,10 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames."""
 
+    def __bool__(self) -> bool:
+        """Return True, also for a stream, whose length is unknown."""
+        return True
+
     def __len__(self) -> int:
         """Return the number of frames that can be read. Raises `TypeError` for a stream."""
         if self.length is None:

@@ -320,7 +320,7 @@ class Results(RunFolder):
                 f"has a mask of frame {outside[0]}, which was not tracked",
                 remedy="remove it, or run the track command again",
             )
-        if (self.folder / MASKS).exists() and (missing := self.list_missing()):
+        if missing := self.list_missing():
             present = f"{len(tracked) - len(missing)} of {len(tracked)}"
             raise InputError(f"has masks of {present} tracked frames", remedy="run the track command again")
 

@@ -116,7 +116,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
         count = format_count(len(others), "other sequence")
         print(f"{SCORES_FILE} is unchanged: the folder has results of {count}; run without --sequence to write it")
     else:
-        made = {"inputs": stored.inputs, "made_by": stored.made_by} if stored else {}
+        made = {"inputs": stored.inputs, "provenance": stored.provenance} if stored else {}
         content = {**table, "fps": result.fps, "failures": result.failures, **made}
         write_json(result.output / SCORES_FILE, content, indent=2)
     return 1 if result.failures else 0

@@ -30,7 +30,11 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) ->
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
     from aotlab.jobs.batch import list_job_folders
+    from aotlab.jobs.outputs import find_output
     from aotlab.media.results import has_results
+
+    for name in write:
+        find_output(name)  # before the first of many videos
 
     folders = list[Path]()
     for path in results:

@@ -43,7 +43,7 @@ from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
-SET_ASIDE, REMOVED = ".replaced", ".removed"
+BACKUP, REMOVED = ".replaced", ".removed"
 """Folders of replaced contents, until the new run has stored an entry, and while they are removed."""
 REMEDY = "move the folder away, or choose another"
 RECORD_FILE = FileKind("results of aotlab", 1, REMEDY)
@@ -66,7 +66,7 @@ class RunFolder:
     folder: Path
     inputs: dict[str, Any]
     """All that the results depend on, as JSON values. Runs with equal inputs are the same."""
-    made_by: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
     """Versions, command and date, which do not count as inputs."""
     entries: list[dict[str, Any]] = field(default_factory=list)
     """Lines of the journal."""
@@ -102,7 +102,7 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """Return the values of the record, for `parse`."""
-        return {"inputs": self.inputs, "made_by": self.made_by}
+        return {"inputs": self.inputs, "provenance": self.provenance}
 
     def open(self, *, force: bool = False) -> Self:
         """Return the run in the folder if its inputs are the same, else this run, which `start` begins.
@@ -111,10 +111,10 @@ class RunFolder:
         contents that were set aside are put back.
 
         Raises:
-            InputError: the folder holds results of other inputs, or anything else.
+            InputError: the folder holds results of a different run, or anything else.
         """
         remove_leftovers(self.folder)
-        put_back(self.folder, self.journal)
+        restore_backup(self.folder, self.journal)
         earlier, record = None, read_record(self.folder)
         if record is not None and record["kind"] == self.kind:
             earlier = type(self).read(self.folder)
@@ -126,7 +126,7 @@ class RunFolder:
             if reason := foreign or earlier.find_protected():
                 raise output_exists_error(self.folder, reason)
             if not force:
-                raise output_exists_error(self.folder, f"results of other inputs ({changes})", suggest_force=True)
+                raise output_exists_error(self.folder, f"results of a different run ({changes})", suggest_force=True)
             self.replaces = True
         elif record is not None and earlier is None:
             raise output_exists_error(self.folder, f"results of a {record['kind']}")
@@ -143,14 +143,14 @@ class RunFolder:
     @property
     def is_new(self) -> bool:
         """Whether the run has not started yet, in any process."""
-        return not self.made_by
+        return not self.provenance
 
     def start(self, count: int = 0) -> None:
         """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
         if self.replaces:
-            set_aside(self.folder)
+            back_up(self.folder)
         self.entries = self.entries[:count]
-        self.made_by = self.made_by or describe_program()
+        self.provenance = self.provenance or describe_program()
         self.write(self.folder)
 
     def save(self, folder: Path | None = None) -> None:
@@ -173,25 +173,25 @@ class RunFolder:
             file.write(f"{json.dumps(entry)}\n".encode())
         self.entries.append(entry)
         if self.replaces:
-            remove_set_aside(self.folder)
+            remove_backup(self.folder)
             self.replaces = False
 
     def close(self) -> None:
         """Put replaced contents back if no process has added an entry."""
-        put_back(self.folder, self.journal)
+        restore_backup(self.folder, self.journal)
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
         # a run writes its record first: without one, the same names belong to somebody else
         owned = [] if earlier is None else [RECORD, self.journal, *self.owned, *earlier.list_written()]
-        return (f"{name}, which aotlab did not write" for name in list_others(self.folder, owned))
+        return (f"{name}, which aotlab did not write" for name in list_unexpected(self.folder, owned))
 
     def list_written(self) -> set[str]:
         """Return the names of files and folders in the folder that the run has written, besides `owned`."""
         return set()
 
 
-def list_others(folder: Path, owned: Collection[str]) -> list[str]:
+def list_unexpected(folder: Path, owned: Collection[str]) -> list[str]:
     """Return the names of files and folders that are not ``owned``, except locks and temporary files."""
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     own = {LOCK_SUFFIX, *SYSTEM_FILES, *owned}
@@ -300,37 +300,37 @@ def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:
             raise InputError(f"{relation} the input {path}", subject=f"output {folder}", remedy="choose another folder")
 
 
-def set_aside(folder: Path) -> None:
-    """Move the contents of a locked folder into `SET_ASIDE` in it, the record last."""
-    aside = folder / SET_ASIDE
+def back_up(folder: Path) -> None:
+    """Move the contents of a locked folder into `BACKUP` in it, the record last."""
+    aside = folder / BACKUP
     with writing(folder):
         aside.mkdir()
-        names = [name for name in os.listdir(folder) if name not in (SET_ASIDE, REMOVED, LOCK_SUFFIX)]
+        names = [name for name in os.listdir(folder) if name not in (BACKUP, REMOVED, LOCK_SUFFIX)]
         for name in sorted(names, key=lambda name: name == RECORD):
             os.replace(folder / name, aside / name)
 
 
-def remove_set_aside(folder: Path) -> None:
-    """Remove the contents that `set_aside` has moved."""
+def remove_backup(folder: Path) -> None:
+    """Remove the contents that `back_up` has moved."""
     with writing(folder), suppress(FileNotFoundError):
-        os.replace(folder / SET_ASIDE, folder / REMOVED)  # while it is removed, nobody puts a part of it back
+        os.replace(folder / BACKUP, folder / REMOVED)  # while it is removed, nobody puts a part of it back
     remove(folder / REMOVED)
 
 
-def put_back(folder: Path, journal: str) -> None:
-    """Undo `set_aside` in a locked folder, unless the new run has stored an entry; also after a kill at any point."""
+def restore_backup(folder: Path, journal: str) -> None:
+    """Undo `back_up` in a locked folder, unless the new run has stored an entry; also after a kill at any point."""
     remove(folder / REMOVED)
-    aside = folder / SET_ASIDE
+    aside = folder / BACKUP
     if not aside.is_dir():
         return
     is_complete = (aside / RECORD).exists()  # it is moved last, and back first
     if is_complete and next(read_lines(folder / journal), None) is not None:
-        remove_set_aside(folder)
+        remove_backup(folder)
         return
     with writing(folder):
         if is_complete:
             for name in os.listdir(folder):
-                if name not in (SET_ASIDE, LOCK_SUFFIX):
+                if name not in (BACKUP, LOCK_SUFFIX):
                     remove(folder / name)
         for name in sorted(os.listdir(aside), key=lambda name: name != RECORD):
             os.replace(aside / name, folder / name)

@@ -66,7 +66,7 @@ def evaluate(
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
         inputs: data set, models and settings as JSON values. Sequences finished with the same ones are skipped.
-        force: replace the results of other inputs.
+        force: replace the results of a different run.
         stop: flag that stops the run before the next frame; finished sequences are kept.
         world: ranks; None means only this process.
 
@@ -75,7 +75,7 @@ def evaluate(
 
     Raises:
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
-            holds results of other inputs.
+            holds results of a different run.
     """
     world = world or Distributed(torch.device("cpu"))
     require_outside_data(videos, output)

@@ -49,7 +49,7 @@ def run_job(
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
-        force: replace results of other inputs.
+        force: replace results of a different run.
 
     A bad input is returned as an error, so that a broken video does not stop the other jobs.
     """

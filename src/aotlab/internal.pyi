@@ -1,4 +1,4 @@
-from .media.annotations import EXPORT_RECORD as EXPORT_RECORD, TRACKED_MASKS as TRACKED_MASKS
+from .media.annotations import EXPORT_RECORD as EXPORT_RECORD
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco
 from .media.frames import store_frame as store_frame
 from .media.results import (

@@ -12,7 +12,7 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.batch import Batch
+from aotlab.jobs.batch import Batch, list_job_folders
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.prepare import prepare
 from aotlab.jobs.run import find_action, run
@@ -91,7 +91,7 @@ def test_job_of_another_process_keeps_its_record(output, job):
 def test_results_written_since_the_preparation_stay(output, job):
     prepared = prepare(job, output, LOADER, RunOptions(write="masks"))
     write_results(output)
-    with pytest.raises(InputError, match="results of other inputs"):
+    with pytest.raises(InputError, match="results of a different run"):
         run(prepared)
     results = Results.read(output)
     results.inputs = dict(prepared.inputs)
@@ -228,6 +228,14 @@ def test_folder_of_other_files_is_no_output_of_a_list(output, jobs, name):
     (output / name).write_text("mine")
     with pytest.raises(InputError, match=f"already contains {name}, which aotlab did not write"):
         Batch(jobs, output, *OPTIONS, force=True).track(StopFlag())
+
+
+def test_results_of_another_program_are_no_video(tmp_path):
+    write_results(tmp_path / "b")
+    for name, text in (("a", "[1]"), ("c", "{")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / RECORD).write_text(text)
+    assert [path.name for path in list_job_folders(tmp_path)] == ["b", "c"]  # c is damaged
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):

@@ -276,7 +276,7 @@ def test_frames_missing_from_the_header_are_read(tmp_path):
     assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]
     assert FrameSelection(video, 7).count == 3
     frames = FrameSelection(video)
-    frames.require(7, "mask")
+    frames.require_frame(7, "mask")
     assert (frames.count, 7 in frames, 10 in frames) == (10, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
     with pytest.raises(InputError, match="end 12: not in the video, which has frames 0 to 9"):

@@ -234,7 +234,7 @@ def test_results_of_track_are_reused_or_replaced_by_force(models, tmp_path):
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
     run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
-    with pytest.raises(InputError, match=r"results of other inputs \(frames.last: 5 before, 2 now; masks.0: "):
+    with pytest.raises(InputError, match=r"results of a different run \(frames.last: 5 before, 2 now; masks.0: "):
         run()
     assert len([*(out / "masks").glob("*.png")]) == 6
     assert run(force=True).frames == 3

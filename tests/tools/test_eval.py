@@ -51,7 +51,7 @@ def test_scores_equal_the_scoring_program(name, tmp_path, loaded):
     assert found.pop("fps") > 0
     assert expected.pop("fps") is None
     assert found.pop("inputs")["dataset"] == name
-    assert {"aotlab", "torch", "command", "date"} <= found.pop("made_by").keys()
+    assert {"aotlab", "torch", "command", "date"} <= found.pop("provenance").keys()
     assert found == expected
     assert "J" in found
 
@@ -66,7 +66,7 @@ def test_results_without_scores_name_the_next_command(tmp_path, capsys, loaded, 
     text = capsys.readouterr().out
     assert f"no score: {reason}" in text
     assert command.format(output) in text
-    assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps", "inputs", "made_by"]
+    assert sorted(json.loads((output / "scores.json").read_text())) == ["failures", "fps", "inputs", "provenance"]
 
 
 def test_options_reach_the_tracker(tmp_path, loaded):
@@ -219,7 +219,7 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert "frames per second" not in out
     assert read_files(tmp_path, "*.png") == before
     for args in ("--flip", "memory.every=2"):
-        assert "contains results of other inputs (" in run_expecting_error(tool.main, *arguments, args)
+        assert "contains results of a different run (" in run_expecting_error(tool.main, *arguments, args)
     assert read_files(tmp_path, "*.png") == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out
@@ -239,7 +239,7 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, loaded, run_expecti
     assert tool.main(line) == 0
     before = read_files(tmp_path / "out")
     other = [*make("vost", tmp_path / "other"), "--output", str(tmp_path / "out")]
-    assert "results of other inputs (dataset: folder before, vost now); choose" in run_expecting_error(
+    assert "results of a different run (dataset: folder before, vost now); choose" in run_expecting_error(
         tool.main, *other
     )
     assert read_files(tmp_path / "out") == before

@@ -75,7 +75,7 @@ def test_killed_evaluation_is_the_same(tmp_path):
     # records and scores hold the run's seconds
     assert all(killed[name] == content for name, content in expected.items() if not name.endswith(("json", "jsonl")))
     expected_scores, killed_scores = (json.loads(files["scores.json"]) for files in (expected, killed))
-    other = {"fps": None, "made_by": None}
+    other = {"fps": None, "provenance": None}
     assert expected_scores | other == killed_scores | other
 
 

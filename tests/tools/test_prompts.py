@@ -137,7 +137,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
     assert TrackerLoader(other).fingerprint()["weights"]["sha256"] == str(other.fingerprint["weights"])
-    with pytest.raises(InputError, match=r"already contains results of other inputs \(weights: "):
+    with pytest.raises(InputError, match=r"already contains results of a different run \(weights: "):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):

@@ -9,7 +9,7 @@ import pytest
 
 from aotlab.utils import run_folder
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import RECORD, SET_ASIDE, RunFolder, describe_changes, describe_program, read_lines
+from aotlab.utils.run_folder import BACKUP, RECORD, RunFolder, describe_changes, describe_program, read_lines
 from tests import read_files
 
 EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name": "b", "sha256": "2"}}
@@ -81,12 +81,12 @@ def test_table_of_contents_and_actions(folder, request, contents):
     }
     found = (open_run(folder, EARLIER), open_run(folder, OTHER), open_run(folder, OTHER, force=True))
     assert found == expected[contents]
-    assert not (folder / SET_ASIDE).exists()
+    assert not (folder / BACKUP).exists()
 
 
 def test_refusal_names_both_values(earlier):
     words = (
-        r"out: already contains results of other inputs \(weights: a before, b now\); choose another output, or repl"
+        r"out: already contains results of a different run \(weights: a before, b now\); choose another output, or repl"
     )
     with pytest.raises(InputError, match=words):
         make_run(earlier, OTHER).open()
@@ -108,9 +108,9 @@ def test_changes_name_the_values_that_differ(before, now, text):
 def test_replaced_contents_are_removed_with_the_first_entry(earlier):
     run = make_run(earlier, OTHER).open(force=True)
     run.start()
-    assert (earlier / SET_ASIDE / "data" / "0").exists()
+    assert (earlier / BACKUP / "data" / "0").exists()
     store(run, 0)
-    assert not (earlier / SET_ASIDE).exists()
+    assert not (earlier / BACKUP).exists()
     assert [*read_files(earlier / "data")] == ["0"]
 
 
@@ -204,4 +204,4 @@ def test_record_says_what_made_the_results(earlier, monkeypatch):
     program = describe_program()
     assert program["command"] == "aotlab track 'my clip.mp4'"
     assert {"aotlab", "torch", "date"} <= program.keys()
-    assert Run.read(earlier).made_by.keys() >= {"aotlab", "torch", "date", "command"}
+    assert Run.read(earlier).provenance.keys() >= {"aotlab", "torch", "date", "command"}

@@ -41,7 +41,7 @@ SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = "settings to change, such as {}; write ./KEY=VALUE for a file of such a name"
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
-force_results = flag("--force", "replace results made from other inputs")
+force_results = flag("--force", "overwrite results of a different run")
 force_file = flag("--force", "replace an existing output")
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))

@@ -78,7 +78,7 @@ def test_other_data_set_split_or_merging_is_refused(tmp_path, change):
     video, output, inputs = make_video(tmp_path, "a"), tmp_path / "out", {"dataset": "a", "split": "val"}
     run_videos([video], output, inputs=inputs)
     before = {name: (output / name).read_bytes() for name in names(output)}
-    with pytest.raises(InputError, match=r"already contains results of other inputs \(.* before, .* now\)"):
+    with pytest.raises(InputError, match=r"already contains results of a different run \(.* before, .* now\)"):
         run_videos([make_video(tmp_path, "b")], output, inputs=inputs | change)
     assert {name: (output / name).read_bytes() for name in names(output)} == before
     run_videos([video], output, inputs=inputs | change, force=True)

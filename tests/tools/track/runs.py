@@ -84,7 +84,7 @@ def read_results(folder):
     files = read_files(folder)
     for path in [path for path in files if path.endswith(RECORD)]:
         record = json.loads(files[path])
-        for name in ("digest", "made_by", "seconds", "location", "name"):
+        for name in ("digest", "provenance", "seconds", "location", "name"):
             record.pop(name, None)
         files[path] = record
     return files

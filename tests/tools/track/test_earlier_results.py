@@ -36,7 +36,7 @@ def test_results_of_other_inputs_are_named_and_kept(video, mask, tmp_path, capsy
         (["--class", "cat"], "classes.1: none before, cat now"),
     ):
         assert track(video, tmp_path, mask, args=other) == 2
-        assert f"already contains results of other inputs ({change}); choose" in capsys.readouterr().err
+        assert f"already contains results of a different run ({change}); choose" in capsys.readouterr().err
     own = tmp_path / "out" / "masks" / NAMES[2]
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"], ["--mask", f"2={own}"]):
         assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
@@ -116,7 +116,7 @@ def test_stream_is_another_recording_each_time(mask, tmp_path, capsys):
     for status in (0, 2):
         threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
         assert track(tmp_path / "pipe", tmp_path, mask) == status
-    assert "results of other inputs (recording: 20" in capsys.readouterr().err
+    assert "results of a different run (recording: 20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
@@ -229,7 +229,7 @@ def test_edited_frames_are_another_video(mask, tmp_path, capsys, change):
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as if nothing had happened
     assert track(tmp_path / "raw", tmp_path, mask) == 2
-    assert "already contains results of other inputs (video: raw (content " in capsys.readouterr().err
+    assert "already contains results of a different run (video: raw (content " in capsys.readouterr().err
 
 
 def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
@@ -238,7 +238,7 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
     assert track(video, tmp_path, mask, args=WRITE) == 0
     renamed = video.rename(tmp_path / "after.mp4")
     assert track(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
-    assert "results of other inputs (video.name: before before, after now);" in capsys.readouterr().err
+    assert "results of a different run (video.name: before before, after now);" in capsys.readouterr().err
 
 
 def describe_job(job):

@@ -215,7 +215,7 @@ def test_summary_keeps_rows_of_finished_results(clips, out, capsys):
         assert track(clips, *args) == 1
         output = capsys.readouterr()
         assert "2 of 3 videos done, earlier results of 1 video kept" in output.out
-        assert "b: already contains results of other inputs" in output.err
+        assert "b: already contains results of a different run" in output.err
         assert (out / "summary.csv").read_text() == before
 
 
@@ -274,7 +274,9 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
     output = capsys.readouterr()
-    assert output.err.count("already contains results of other inputs (settings.memory.every: none before, 9 now)") == 3
+    assert (
+        output.err.count("already contains results of a different run (settings.memory.every: none before, 9 now)") == 3
+    )
     assert output.out.startswith("earlier results of 3 videos kept: ")
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out

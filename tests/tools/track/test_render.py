@@ -92,6 +92,12 @@ def test_many_results_fail_one_by_one(results, tmp_path, capsys):
     assert "list/b: its video is missing" in output.err
 
 
+def test_unknown_output_is_one_error_before_the_first_video(results, run_expecting_error, capsys):
+    line = run_expecting_error(main, results, results.parent, "--write", "coco,nope")
+    assert "write nope: not one of masks, " in line
+    assert not (results / "coco.json").exists()
+
+
 def test_folder_without_results_rejected(tmp_path, run_expecting_error):
     assert "contains no results of aotlab track; give its --output" in run_expecting_error(
         main, tmp_path, "--write", "coco"

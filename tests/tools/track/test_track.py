@@ -198,7 +198,7 @@ def test_invalid_line_is_rejected_before_loading(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["memory.policy=every_nth", "memory.frames=4"], "memory.frames: no effect"),
-    (["--write", "masks"], "already contains results of other inputs (video: clip before, video now; "),
+    (["--write", "masks"], "already contains results of a different run (video: clip before, video now; "),
     (["--force", "--write", "mattes16"], "results take about 3.81 KB, but 3 KB are free"),
 ]  # fmt: skip
 
@@ -243,7 +243,7 @@ def test_dry_run_of_one_video_prints_what_a_run_does(video, mask, tmp_path, caps
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert dry_run().endswith("status: done\n")
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run"]) == 2
-    assert "results of other inputs (frames.last: 3 before, 2 now)" in capsys.readouterr().err
+    assert "results of a different run (frames.last: 3 before, 2 now)" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run", "--force"]) == 0
     assert len(Results.read(tmp_path / "out").entries) == 4
 

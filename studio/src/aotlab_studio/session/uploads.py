@@ -44,7 +44,8 @@ MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
-    "coco.json", *internal.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
+    "coco.json", internal.MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
+    "cvat_polygons.xml", "yolo",
 )  # fmt: skip
 """Outputs with masks in an archive of the page, the best first: only COCO says which objects are absent."""
 
