@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, measure_region_and_contour
 from aotlab.evaluation.rows import Row, Summary, mean_row
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.media.images import to_array
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
@@ -76,8 +78,8 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 
 
 def score_labels(
-    annotations: Sequence[np.ndarray],
-    prediction: Sequence[np.ndarray],
+    annotations: Sequence[ArrayLike],
+    prediction: Sequence[ArrayLike],
     *,
     ids: Sequence[int] | None = None,
 ) -> SequenceScores:
@@ -87,33 +89,36 @@ def score_labels(
     >>> scores.mean, scores.J, scores.F  # J&F, J and F from 0 to 1
 
     Args:
-        annotations: T arrays of H×W ids; 255 in uint8 is void.
+        annotations: T arrays, tensors on the CPU or lists of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: no object, different numbers or sizes of arrays, fewer than three, an array that is not H×W, or a
-            predicted id that is not scored.
+        InputError: no object, different numbers or sizes of arrays, fewer than three, an array that is not H×W
+            integers or bools from 0, or a predicted id that is not scored.
     """
     count = len(annotations)
     require(
         2 < count == len(prediction),
         f"{len(prediction)} predictions, {count} annotations: give equally many, 3 or more",
     )
-    for name, arrays in (("annotation", annotations[:-1]), ("prediction", prediction[1:-1])):
-        for shape in map(np.shape, arrays):
-            require(
-                len(shape) == 2,
-                "expected object ids H×W on each frame",
-                subject=f"{name} of shape {shape}",
-                remedy="drop other axes",
-            )
-    ids = range(1, find_first_ids(annotations[0], "frame 0")[-1] + 1) if ids is None else ids
+    truth = [_to_labels("annotation", labels) for labels in annotations[:-1]]
+    predicted = [_to_labels("prediction", labels) for labels in prediction[1:-1]]
+    ids = range(1, find_first_ids(truth[0], "frame 0")[-1] + 1) if ids is None else ids
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
-    middle = range(1, count - 1)
-    frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
-    return join_scores(plan, frames)
+    pairs = enumerate(zip(truth[1:], predicted, strict=True), start=1)
+    return join_scores(plan, [scorer.score_labels(f"frame {index}", *pair) for index, pair in pairs])
+
+
+def _to_labels(name: str, value: ArrayLike) -> np.ndarray:
+    """Return H×W object ids as an array; raise `InputError` for others."""
+    labels = to_array(name, value)
+    subject = f"{name} of shape {labels.shape}"
+    require(labels.ndim == 2, "expected object ids H×W on each frame", subject=subject, remedy="drop other axes")
+    require(labels.dtype.kind in "biu", f"object ids must be integers, got {labels.dtype}", subject=name)
+    require(labels.min(initial=0) >= 0, f"object ids must be at least 0, got {labels.min(initial=0)}", subject=name)
+    return labels
 
 
 def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:

@@ -158,7 +158,7 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     """Return the ids of H×W labels that are neither background nor in ``ids``."""
     if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
         return set()
-    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
+    return set(np.flatnonzero(np.bincount(labels.ravel().astype(np.intp))).tolist()) - {0, *ids}
 
 
 def raise_if_unknown(unknown: Collection[int], ids: Iterable[int], file: object) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +22,7 @@ from aotlab.media.matching import (
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, require_file
+from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,17 @@ def warn_about_orientation(image: Image.Image, folder: Path) -> None:
 @cache
 def _warn_once_of_orientation(folder: Path) -> None:
     log.warning("%s: EXIF orientation is not applied; masks must match the images as stored", folder)
+
+
+def to_array(name: str, value: Any) -> np.ndarray:
+    """Return an array, tensor on the CPU, image or list as an array; ``name``: the value, for messages."""
+    try:
+        return np.asarray(value)
+    # ragged lists, tensors on a GPU, broken images
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"expected an array, got {type(value).__name__} ({shorten(error, 200)})", subject=name
+        ) from error
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:

@@ -52,10 +52,8 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
             raise InputError(
                 f"has {len(ids)} different ids, like a gray or smoothed image",
                 subject=path,
-                remedy=(
-                    "give one value for each object: threshold it (magick mask.png -threshold 50% "
-                    "mask.png), and save it without smoothing"
-                ),
+                remedy="give one value for each object: threshold it (magick mask.png -threshold 50% mask.png), "
+                "and save it without smoothing",
             )
         masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
         regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
@@ -77,11 +75,9 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
     if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
+        kind = "gray" if mode_allowed else "palette"
         raise InputError(
-            (
-                f"has {len(values)} {('gray' if mode_allowed else 'palette')} values up to "
-                f"{max(values)}, but OBJECT/FRAME.png is black and white"
-            ),
+            f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white",
             subject=path,
             remedy="for object ids, give the folder that holds FRAME.png itself",
         )

@@ -88,9 +88,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
             written.
     """
     path, labels = Path(path), np.asarray(labels)
-    is_png = path.suffix.lower() == ".png"
     require(
-        is_png,
+        path.suffix.lower() == ".png",
         "masks are PNG files, as lossy formats change object ids",
         subject=path,
         remedy="give a name that ends in .png",
@@ -99,7 +98,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         ids = labels.astype(np.uint16) if labels.dtype.kind in "biuf" else np.empty(0)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
         raise InputError(
-            (f"expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape {labels.shape}"),
+            f"expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape {labels.shape}",
             subject=path,
             remedy="threshold probabilities, or renumber the objects",
         )

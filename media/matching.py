@@ -143,9 +143,10 @@ def _explain_missing(
     same_form = any(_normalize(image_stem(name)) in forms for name in missing)
     cause = ", which differ in letter case or Unicode form" if same_form else ""
     images = [name.name if isinstance(name, Path) else name for name in missing]
+    count, total = (len(set(map(str, paths))) for paths in (missing, names))
     return InputError(
-        f"{_shorten(images)}, but the frames are {_shorten(frames)}{cause}",
-        subject=(f"{len(set(map(str, missing)))} of its {len(set(map(str, names)))} images are not frames of {video}"),
+        f"{count} of its {total} images are not frames of {video}: {_shorten(images)}, "
+        f"but the frames are {_shorten(frames)}{cause}",
         remedy="name them alike, or give one mask as FRAME=FILE",
     )
 

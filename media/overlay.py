@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from aotlab.media.images import to_array
 from aotlab.media.masks import PALETTE, palette_index
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 
 FILL_OPACITY = 0.45
 HALO_OPACITY = 0.65
@@ -20,22 +22,24 @@ CONTOUR_COLORS = 255 * (0.7 * _COLORS / np.maximum(_COLORS.max(axis=1, keepdims=
 """Contour colors: the brightest of the same hue, mixed with white."""
 
 
-def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def draw_overlay(frame: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Draw every object in its palette color, with a bright contour inside its edge and a dark one outside.
 
     Args:
         frame: H×W×3 uint8 RGB, not modified.
-        labels: H×W object ids, 0 is background.
+        labels: H×W object ids, integers or bools, 0 is background. Both may be arrays, tensors on the CPU or lists.
 
     Raises:
         InputError: other shapes or types, or negative ids.
     """
+    frame, labels = to_array("draw_overlay: frame", frame), to_array("draw_overlay: labels", labels)
+    require(
+        labels.dtype.kind in "biu", f"object ids must be integers, got {labels.dtype}", subject="draw_overlay: labels"
+    )
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise InputError(
-            (
-                f"expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of {frame.shape}"
-                f" {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
-            ),
+            f"expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of {frame.shape} {frame.dtype} "
+            f"and ids of {labels.shape} from {labels.min(initial=0)}",
             subject="draw_overlay",
         )
     import cv2

@@ -134,7 +134,7 @@ class Prompt:
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
             if 0 <= x <= width - 2 and 0 <= y <= height - 2 and width <= frame_width and height <= frame_height:
                 raise InputError(
-                    (f"extends beyond the image of {frame_width}×{frame_height}, so it is probably two corners"),
+                    f"extends beyond the image of {frame_width}×{frame_height}, so it is probably two corners",
                     subject=text,
                     remedy=f"give left, top, width and height, here {x:g},{y:g},{width - x:g},{height - y:g}",
                 )
@@ -267,10 +267,8 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            (
-                f"expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example "
-                f"{example} or 40:2={example}"
-            ),
+            f"expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, "
+            f"for example {example} or 40:2={example}",
             subject=f"{kind} {text:.80}",
         )
     values = tuple(float(value) for value in match.groups() if value is not None)

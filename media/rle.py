@@ -43,14 +43,14 @@ def parse_rle(counts: object, size: Size) -> np.ndarray:
 def decompress_rle(text: str) -> list[int] | None:
     """Return the counts of COCO's compressed run lengths; None if the text is damaged.
 
-    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the fourth
-    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
+    A character holds five bits of a count, lowest first, and one bit that is set if more characters follow. From the
+    fourth count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
     """
     counts: list[int] = []
     count = shift = 0
-    for letter in text:
-        code = ord(letter) - 48
-        if not 0 <= code < 64 or shift == 60:  # at most 12 letters
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift == 60:  # at most 12 characters
             return None
         count |= (code & 31) << shift
         shift += 5

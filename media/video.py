@@ -51,9 +51,8 @@ def open_frames(
         InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels`` or
             ``rate`` are invalid, or given for a video file or a stream.
     """
-    require(
-        source != "", "empty", subject="source", remedy="give a path, a URL, or a camera"
-    )  # else the working directory
+    # "" would be the working directory
+    require(source != "", "empty", subject="source", remedy="give a path, a URL, or a camera")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     remedy = "give a video file or a folder of frames"

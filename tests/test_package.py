@@ -21,7 +21,7 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.utils.errors import EXTRAS, describe_missing_module, require_modules
+from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
 from tests.marks import slow
 from tests.processes import RUN_SECONDS
 
@@ -346,6 +346,8 @@ def test_missing_module_names_its_extra(monkeypatch):
     fail = Mock(side_effect=PackageNotFoundError("av"))
     monkeypatch.setattr("importlib.metadata.distribution", fail)
     require_modules("av", "scipy", "cv2")
+    with pytest.raises(InputError, match=r"^absent must be installed for this$"):
+        require_modules("absent")
     found = describe_missing_module("av.container")
     assert found == "av must be installed for this; pip install 'aotlab[video]'"
     assert describe_missing_module("aotlab.nowhere") is None

@@ -67,7 +67,8 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     info = VideoInfo.from_source(source)
     first_masks, second_masks = read_annotations(first, info), read_annotations(second, info)
     scores = {(frame, pair): score for frame, pair, score in measure_agreement(first_masks, second_masks)}
-    require(scores, f"{first}, {second}: no object on a frame that both annotate", remedy="compare others")
+    subject = f"{first}, {second}"
+    require(scores, "no object on a frame that both annotate", subject=subject, remedy="compare others")
     if table is not None:
         rows = [[frame, format_pair(pair), f"{score:.4f}"] for (frame, pair), score in scores.items()]
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

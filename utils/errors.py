@@ -116,9 +116,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def require_modules(*modules: str) -> None:
-    """Check that modules of `EXTRAS` are installed; raises `InputError` with the extra of the first missing one."""
+    """Check that modules are installed; raises `InputError` with the first missing one and its extra, if any."""
     for module in modules:
-        require(find_spec(module), f"{describe_missing_module(module)}")
+        require(find_spec(module), describe_missing_module(module) or f"{module} must be installed for this")
 
 
 def describe_missing_module(module: str) -> str | None:

@@ -27,8 +27,6 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeE
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
 NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
-NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
-"""Number and length of the blocks that `digest_samples` reads."""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
 """Unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces."""
 
@@ -62,9 +60,9 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except caught as error:
+        problem = f"cannot be written ({describe_error(error)})"
         remedy = "free space or " if getattr(error, "errno", None) in NO_SPACE_ERRNOS else ""
-        message = f"{path}: cannot be written ({describe_error(error)}); {remedy}choose another folder"
-        raise InputError(message) from error
+        raise InputError(problem, subject=path, remedy=f"{remedy}choose another folder") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -173,7 +171,8 @@ def base_name(source: Path) -> str:
 
 def require_file(path: Path, remedy: str) -> None:
     """Raise `InputError` unless a path is a regular file."""
-    require(path.is_file(), f"{('not a regular' if path.exists() else 'no such')} file", subject=path, remedy=remedy)
+    problem = "not a regular file" if path.exists() else "no such file"
+    require(path.is_file(), problem, subject=path, remedy=remedy)
 
 
 def require_none_missing(missing: Sequence[Path], reason: str) -> None:
@@ -215,23 +214,11 @@ def sha256(path: Path) -> str:
     return total.hexdigest()
 
 
-def digest_samples(path: Path) -> str:
-    """Return a digest of a file's size and of blocks from its start to its end; all of it up to 128 KiB."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        total = hashlib.sha256(str(size).encode())
-        if size <= NUM_SAMPLES * SAMPLE_BYTES:
-            file.seek(0)
-            total.update(file.read())
-        else:
-            for index in range(NUM_SAMPLES):
-                file.seek((size - SAMPLE_BYTES) * index // (NUM_SAMPLES - 1))
-                total.update(file.read(SAMPLE_BYTES))
-    return total.hexdigest()
-
-
 def cache_folder() -> Path:
-    """Return the folder of files that several runs share: ``$AOTLAB_HOME``, else ``~/.cache/aotlab``."""
+    """Return the folder of files that several runs share: ``$AOTLAB_HOME``, else the user's cache folder.
+
+    On Linux that is ``~/.cache/aotlab``.
+    """
     from platformdirs import user_cache_path
 
     home = os.environ.get("AOTLAB_HOME")

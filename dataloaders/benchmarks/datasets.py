@@ -134,8 +134,12 @@ def open_dataset(
     enabled = {option: True for option, value in options.items() if value}
     for option in enabled:
         supported = [other.name for other in _DATASETS if option in other.load_reader()[1]]
-        text = f"--{option.replace('_', '-')}: {name} has no such option; only {', '.join(supported)}"
-        require(name in supported, text)
+        require(
+            name in supported,
+            f"{name} has no such option",
+            subject=f"--{option.replace('_', '-')}",
+            remedy=f"only {', '.join(supported)}",
+        )
     has_splits = "split" in parameters
     require(
         has_splits or split == "val", f"{name} has no splits", subject=f"--split {split}", remedy="leave the option out"

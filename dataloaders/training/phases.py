@@ -107,10 +107,8 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
             count = len(videos[-1].frames)
             if count < MIN_VALIDATION_FRAMES:
                 raise InputError(
-                    (
-                        f"{count} labeled frames from the first object on, but a video of data.validation "
-                        f"needs {MIN_VALIDATION_FRAMES}"
-                    ),
+                    f"{count} labeled frames from the first object on, but a video of data.validation needs "
+                    f"{MIN_VALIDATION_FRAMES}",
                     subject=video.frames[0].parent,
                     remedy="label more, or remove it from the split",
                 )

@@ -175,8 +175,11 @@ def build_graphs(
         reference = Graph(model, type(model).propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results
         for state in states:
-            message = f"{type(state).__name__}: to be exported, the state of a block must be a NamedTuple of tensors"
-            require(hasattr(state, "_fields"), message)
+            require(
+                hasattr(state, "_fields"),
+                "to be exported, the state of a block must be a NamedTuple of tensors",
+                subject=type(state).__name__,
+            )
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
         memory, axes = _build_example_memory(memorize.results["memory"], settings.frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)

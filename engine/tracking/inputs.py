@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from aotlab.media.images import to_array
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
-from aotlab.utils.text import shorten
 
 ImageSize = tuple[int, int]
 """(height, width) in pixels."""
@@ -26,17 +25,17 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
         frame: array, RGB PIL image or tensor.
         expected: (H, W, 3) of earlier frames; None for the first frame.
     """
-    array = _to_array("frame", frame)
+    array = to_array("frame", frame)
     mode = frame.mode if isinstance(frame, Image.Image) else "RGB"
     require(mode == "RGB", f"expected RGB, got an image of mode {mode}", subject="frame", remedy="call convert('RGB')")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
-            (f"expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})"),
+            f"expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
             subject="frame",
         )
     if expected is not None and array.shape != expected:
         raise InputError(
-            (f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}"),
+            f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}",
             subject="frame",
             remedy="call reset() for a new video",
         )
@@ -54,7 +53,7 @@ def convert_mask(
         required: refuse a mask without objects.
         max_id: largest allowed object id.
     """
-    array = _to_array("mask", mask)
+    array = to_array("mask", mask)
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(
             f"expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}", subject="mask"
@@ -69,20 +68,10 @@ def convert_mask(
 
 def convert_output_size(size: Sequence[int]) -> ImageSize:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
-    sides = _to_array("size", size)
+    sides = to_array("size", size)
     require(
         sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
         f"expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size}",
         subject="size",
     )
     return int(sides[0]), int(sides[1])
-
-
-def _to_array(name: str, value: Any) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    # ragged lists, tensors on a GPU, broken images
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"expected an array, got {type(value).__name__} ({shorten(error, 200)})", subject=name
-        ) from error

@@ -5,6 +5,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import find_first_ids, score_labels
@@ -133,6 +134,28 @@ def test_error_names_the_shape_of_labels_with_other_axes(axis):
         score_labels(deep, deep)
     with pytest.raises(InputError, match=f"prediction of shape {shape}: expected object ids H×W"):
         score_labels(labels, deep)
+
+
+@pytest.mark.parametrize("convert", [torch.from_numpy, np.ndarray.tolist, lambda labels: labels.astype(np.uint64)])
+def test_tensors_and_lists_are_scored(convert):
+    truth = draw_moving_box() * 3
+    expected = score_labels(truth, truth, ids=[3])
+    found = score_labels(convert(truth), convert(truth), ids=[3])
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda labels: labels / 2, "object ids must be integers, got float64"),
+    (lambda labels: torch.from_numpy(labels).float(), "object ids must be integers, got float32"),
+    (lambda labels: -labels.astype(int), "object ids must be at least 0, got -1"),
+    (lambda labels: [[[1, 2], [3]]] * len(labels), "expected an array, got list"),
+])  # fmt: skip
+def test_labels_that_are_no_ids_rejected(change, message):
+    labels = draw_moving_box()
+    with pytest.raises(InputError, match=f"annotation: {message}"):
+        score_labels(change(labels), labels)
+    with pytest.raises(InputError, match=f"prediction: {message}"):
+        score_labels(labels, change(labels))
 
 
 @pytest.mark.parametrize("object_id", [2, 255])

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
 from aotlab.utils.errors import InputError
@@ -53,6 +54,26 @@ def test_labels_of_another_size_rejected():
         draw_overlay(draw_gray()[..., 0], square(1))
     with pytest.raises(InputError, match=r"object ids H×W from 0, got .* from -1"):
         draw_overlay(draw_gray(), -square(1).astype(int))
+
+
+@pytest.mark.parametrize("convert", [torch.from_numpy, np.ndarray.tolist])
+def test_tensors_and_lists_are_drawn(convert):
+    frame = draw_gray()
+    labels = square(1)
+    given = torch.from_numpy(frame) if convert is torch.from_numpy else frame
+    np.testing.assert_array_equal(draw_overlay(given, convert(labels)), draw_overlay(frame, labels))
+    np.testing.assert_array_equal(draw_overlay(frame, labels > 0), draw_overlay(frame, labels))
+
+
+@pytest.mark.parametrize(("labels", "message"), [
+    (np.full((60, 80), np.nan), "labels: object ids must be integers, got float64"),
+    (torch.full((60, 80), 0.5), "labels: object ids must be integers, got float32"),
+    ([[1, 2], [3]], r"labels: expected an array, got list \(.*inhomogeneous"),
+    ([["a"] * 80] * 60, "labels: object ids must be integers, got <U1"),
+])  # fmt: skip
+def test_labels_that_are_no_ids_rejected(labels, message):
+    with pytest.raises(InputError, match=f"draw_overlay: {message}"):
+        draw_overlay(draw_gray(), labels)
 
 
 def test_images_are_joined_with_white_gaps():

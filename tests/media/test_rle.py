@@ -27,8 +27,8 @@ def test_run_lengths_equal_those_of_pycocotools(density):
 
 @pytest.mark.parametrize("counts", [
     "", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30], [10**15],
-    [2**40, 2**40], [-5, 965], "~~~~~~~~~~~~", "ooooooooooooooo", "Pn" + "P" * 10 + "0",  # 960 in 13 letters
-    compress_rle(encode_rle(np.ones((24, 40), bool))) + "P",  # says that more letters follow
+    [2**40, 2**40], [-5, 965], "~~~~~~~~~~~~", "ooooooooooooooo", "Pn" + "P" * 10 + "0",  # 960 in 13 characters
+    compress_rle(encode_rle(np.ones((24, 40), bool))) + "P",  # says that more characters follow
 ])  # fmt: skip
 def test_incomplete_run_lengths_rejected(counts):
     with pytest.raises(ValueError, match="40×24"):

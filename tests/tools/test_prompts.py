@@ -97,7 +97,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"], "box or point: frame 1 is not tracked (3 to 5)"),
     (["--box", "99=3,3,14,14"], "box or point: frame 99 is not tracked"),
-    (["--negative-point", "3,3", "--not-point", "3,9"], "object 1 on frame 0: prompt: nothing on the object"),
+    (["--negative-point", "3,3", "--negative-point", "3,9"], "object 1 on frame 0: prompt: nothing on the object"),
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip

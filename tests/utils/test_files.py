@@ -12,7 +12,6 @@ from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import (
     MALFORMED,
     atomic_path,
-    digest_samples,
     is_file_name,
     make_folder,
     prefix_errors,
@@ -162,19 +161,6 @@ def test_text_in_another_encoding_rejected(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
     with pytest.raises(InputError, match=r"list\.txt: .* position 5: .*; one name a line"):
         read_text(tmp_path / "list.txt", "one name a line")
-
-
-@pytest.mark.parametrize(("size", "covers_middle"), [(5, True), (2**17, True), (2**20, False)])
-def test_samples_cover_both_ends_of_a_file(tmp_path, size, covers_middle):
-    def digest(content):
-        (tmp_path / "file").write_bytes(content)
-        return digest_samples(tmp_path / "file")
-
-    zeros = digest(bytes(size))
-    places = (0, size // 2, size - 1)
-    first, middle, last = (digest(bytes(place) + b"x" + bytes(size - place - 1)) for place in places)
-    assert len({zeros, first, last, digest(bytes(size + 1)), digest(b"")}) == 5
-    assert (middle != zeros) == covers_middle
 
 
 @pytest.mark.parametrize(("kinds", "errors", "are_bad_input"), [

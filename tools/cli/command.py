@@ -189,7 +189,7 @@ def exit_on_signals() -> Iterator[None]:
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
     """Run a command line; print an error of `describe_failure` in one line on stderr, and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
+        if isinstance(stream, TextIOWrapper):  # names of files may have characters that the terminal lacks
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
@@ -285,6 +285,6 @@ def _discard_unwritten_output() -> None:
 
 def _print_error(message: str) -> None:
     """Print a message on stderr, without control characters, which names from files may have."""
-    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
     with suppress(OSError):  # standard error is full or closed
         print(text, file=sys.stderr)

@@ -222,7 +222,7 @@ class PromptOptions:
 def prompt_options(*, frames: bool = True) -> list[Decorator]:
     """Return ``--box``, ``--point`` and ``--negative-point``; with ``frames`` they may name a frame."""
     prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
-    prompts = [
+    return [
         option(name, field, metavar=f"{prefix}{values}", multiple=True, help=text)
         for name, field, values, text in (
             ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
@@ -230,7 +230,6 @@ def prompt_options(*, frames: bool = True) -> list[Decorator]:
             ("--negative-point", "not_points", "X,Y", "point off the object"),
         )
     ]
-    return [*prompts, option("--not-point", "not_points", multiple=True, hidden=True, help="--negative-point")]
 
 
 def segmenter_option() -> Decorator:
