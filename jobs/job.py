@@ -103,7 +103,7 @@ class Job:
     """Boxes around objects that have no mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
     points: tuple[FramePrompt, ...]
     """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
-    not_points: tuple[FramePrompt, ...]
+    negative_points: tuple[FramePrompt, ...]
     """Points that are not on the objects."""
     segmenter: tuple[Path, Path] | None
     """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
@@ -128,7 +128,7 @@ class Job:
         end: int | None = None,
         boxes: PromptOption = (),
         points: PromptOption = (),
-        not_points: PromptOption = (),
+        negative_points: PromptOption = (),
         segmenter: tuple[str | Path, str | Path] | None = None,
         classes: ClassNames = (),
         removals: Iterable[str | tuple[int, int]] = (),
@@ -145,7 +145,7 @@ class Job:
         self.overrides = tuple(_list_texts("overrides", overrides))
         self.boxes = parse_frame_prompts("box", boxes)
         self.points = parse_frame_prompts("point", points)
-        self.not_points = parse_frame_prompts("not-point", not_points)
+        self.negative_points = parse_frame_prompts("negative-point", negative_points)
         self.removals = tuple(map(parse_removal, [removals] if isinstance(removals, str) else removals))
         self.segmenter = None
         if segmenter is not None:
@@ -162,7 +162,7 @@ class Job:
     @property
     def has_objects(self) -> bool:
         """Whether masks or prompts show what to track."""
-        return bool(self.masks or self.boxes or self.points or self.not_points)
+        return bool(self.masks or self.boxes or self.points or self.negative_points)
 
     @property
     def is_stored(self) -> bool:

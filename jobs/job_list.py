@@ -166,7 +166,7 @@ def _parse_frame_number(column: str, value: object) -> int:
 
 
 LIST_COLUMNS = {
-    "masks": "masks", "box": "boxes", "point": "points", "not_point": "not_points", "class": "classes",
+    "masks": "masks", "box": "boxes", "point": "points", "negative_point": "negative_points", "class": "classes",
     "remove": "removals",
 }  # fmt: skip
 """Columns whose cells hold several values, separated by ; in a CSV, with the field of `Job` that each sets."""

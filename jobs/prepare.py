@@ -174,7 +174,7 @@ def _load_prompts(
     subject: str,
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
-    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    by_number = group_prompts(job.boxes, job.points, job.negative_points, first_frame=frames.number(frames.first))
     problem = "prompts need a video file or a folder; give a mask"
     require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
     by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
@@ -290,7 +290,7 @@ def _format_prompt(prompt: Prompt) -> str:
     """Return a prompt as text, with a digest of its masks."""
     parts = [] if prompt.box is None else [f"box {_join(prompt.box)}"]
     parts += [
-        f"{'point' if label else 'not-point'} {_join(point)}"
+        f"{'point' if label else 'negative-point'} {_join(point)}"
         for point, label in zip(prompt.points, prompt.labels, strict=True)
     ]
     parts += [f"scribble {' '.join(map(_join, prompt.scribble))}"] if prompt.scribble else []

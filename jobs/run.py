@@ -135,7 +135,7 @@ def run_job(
         force: replace results of a different run.
 
     Raises:
-        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of a different run.
+        InputError: a bad video, mask or option; the folder is not writable, in use, or has results of another run.
     """
     tracker = tracker or TrackerOptions()
     if not isinstance(tracker, TrackerOptions):

@@ -158,7 +158,7 @@ class FramePrompt(NamedTuple):
 def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
     """Return the prompts of one or several texts like ``X,Y`` or ``40:2=X,Y``, or numbers for object 1.
 
-    ``kind``: box, point or not-point.
+    ``kind``: box, point or negative-point.
     """
     is_single = isinstance(value, str | FramePrompt) or not np.iterable(value)
     values: list[Any] = [value] if is_single else list(value)
@@ -182,7 +182,7 @@ def group_prompts(
     Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, prompts in (("box", boxes), ("point", points), ("not-point", negative_points)):
+    for kind, prompts in (("box", boxes), ("point", points), ("negative-point", negative_points)):
         for number, object_id, values in parse_frame_prompts(kind, prompts):
             frame = first_frame if number is None else number
             arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})

@@ -46,7 +46,7 @@ def main(source: Path, *, frame: int, prompts: PromptOptions, output: Path | Non
     from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = group_prompts(prompts.boxes, prompts.points, prompts.not_points, first_frame=frame)
+    by_frame = group_prompts(prompts.boxes, prompts.points, prompts.negative_points, first_frame=frame)
     if [*by_frame] != [frame]:
         raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
     by_id = by_frame[frame]

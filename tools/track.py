@@ -150,7 +150,7 @@ class VideoArguments:
         else:
             jobs = read_jobs(self.job_list) if self.job_list else list_video_jobs(self.video)
             jobs = [replace(job, segmenter=options.segmenter) for job in jobs]
-        if options.segmenter and not any(job.boxes or job.points or job.not_points for job in jobs):
+        if options.segmenter and not any(job.boxes or job.points or job.negative_points for job in jobs):
             raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
         return jobs
 

@@ -62,7 +62,7 @@ def test_lists_take_prompts_and_class_names(tmp_path):
 
 def test_json_lines_take_numbers(tmp_path):
     (tmp_path / "a.json").write_text(
-        '{"video": "a", "box": [1e-7, 2, 30.5, 40], "point": [[5, 6], [7, 8]], "not_point": []}'
+        '{"video": "a", "box": [1e-7, 2, 30.5, 40], "point": [[5, 6], [7, 8]], "negative_point": []}'
     )
     (job,) = read_jobs(tmp_path / "a.json")
     assert job == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))

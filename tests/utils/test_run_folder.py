@@ -85,9 +85,7 @@ def test_table_of_contents_and_actions(folder, request, contents):
 
 
 def test_refusal_names_both_values(earlier):
-    words = (
-        r"out: already contains results of a different run \(weights: a before, b now\); choose another output, or repl"
-    )
+    words = r"out: already contains results of a different run \(weights: a before, b now\); choose another"
     with pytest.raises(InputError, match=words):
         make_run(earlier, OTHER).open()
 

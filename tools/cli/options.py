@@ -215,7 +215,7 @@ class PromptOptions:
 
     boxes: tuple[str, ...]
     points: tuple[str, ...]
-    not_points: tuple[str, ...]
+    negative_points: tuple[str, ...]
     segmenter: tuple[Path, Path] | None
 
 
@@ -227,7 +227,7 @@ def prompt_options(*, frames: bool = True) -> list[Decorator]:
         for name, field, values, text in (
             ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
             ("--point", "points", "X,Y", "point on an object, in pixels; repeat it to refine the mask"),
-            ("--negative-point", "not_points", "X,Y", "point off the object"),
+            ("--negative-point", "negative_points", "X,Y", "point off the object"),
         )
     ]
 
