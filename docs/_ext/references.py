@@ -1,7 +1,7 @@
 """Reference pages generated from the code: commands, settings, public names.
 
 Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``. For readers of a
-checkout, ``python docs/_ext/references.py`` writes the settings into their page.
+checkout, ``python docs/_ext/references.py`` writes the settings and the table of public names into their pages.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -28,6 +29,14 @@ from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
+MEMBERS = {
+    "Prediction": ("labels", "probabilities", "confidence"),
+    "Prompt": ("from_corners",),
+    "Tracker": (
+        "from_pretrained", "step", "prompt", "fresh", "forget", "reset", "ids", "state_dict", "load_state_dict"
+    ),
+}  # fmt: skip
+"""Members of classes in the table of public names."""
 GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
@@ -182,12 +191,23 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
-def write_settings() -> None:
-    """Write the settings into their page, for readers of a checkout."""
-    path = ROOT / "docs" / "reference" / "settings.md"
-    part = f"<!-- generated: settings -->\n{settings('%s')}\n<!-- end -->"
-    page = path.read_text(encoding="utf-8")
-    path.write_text(GENERATED_PART.sub(lambda _: part, page), encoding="utf-8")
+def names() -> str:
+    """Return a table of the names of `aotlab`: name, with a link to its file, and first line of its docstring."""
+    rows = ["| name | purpose |", "|---|---|"]
+    for name in aotlab.__all__:
+        path = f"../../{getattr(aotlab, name).__module__.removeprefix('aotlab.').replace('.', '/')}.py"
+        for title in (name, *(f"{name}.{member}" for member in MEMBERS.get(name, ()))):
+            caption = (inspect.getdoc(attrgetter(title)(aotlab)) or "").partition("\n")[0]
+            rows.append(f"| [`{title}`]({path}) | {caption} |")
+    return "\n".join(rows)
+
+
+def write_pages() -> None:
+    """Write the settings and the public names into their pages, for readers of a checkout."""
+    for part, page, text in (("settings", "settings", settings("%s")), ("names", "api", names())):
+        path = ROOT / "docs" / "reference" / f"{page}.md"
+        found = re.compile(rf"(?<=^<!-- generated: {part} -->\n).*?(?=\n<!-- end -->$)", re.MULTILINE | re.DOTALL)
+        path.write_text(found.sub(lambda _, text=text: text, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def plain(text: str) -> str:
@@ -198,8 +218,8 @@ def plain(text: str) -> str:
     )
 
 
-GENERATED: dict[str, Callable[[], str]] = {"api": api, "commands": commands, "settings": settings}
+GENERATED: dict[str, Callable[[], str]] = {"api": api, "commands": commands, "names": names, "settings": settings}
 """Function that generates the part of each name."""
 
 if __name__ == "__main__":
-    write_settings()
+    write_pages()

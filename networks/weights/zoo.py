@@ -1,7 +1,7 @@
 """Weights by name: published checkpoints, downloaded and converted once.
 
-They are stored in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, with a
-``<name>.safetensors.sha256`` for `sha256sum --check`.
+They are stored in ``weights`` of `cache_folder`: ``<name>.safetensors``, with a ``<name>.safetensors.sha256`` for
+`sha256sum --check`.
 """
 
 from __future__ import annotations
