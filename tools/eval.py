@@ -148,7 +148,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     device,
     print_config,
     name="models",
-    into=make_model_options,
+    factory=make_model_options,
 )
 def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | None, force: bool) -> int:
     if not benchmark.dataset:

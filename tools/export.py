@@ -127,7 +127,7 @@ class VerificationOptions:
     ),
     flag("--no-prompts", "leave out the prompt network"),
     name="graphs",
-    into=GraphOptions,
+    factory=GraphOptions,
 )
 @option_group(
     "verification",
@@ -142,11 +142,11 @@ class VerificationOptions:
         help="maximum drop of J in points for --verify (default for int8: 1)",
     ),
     name="verification",
-    into=VerificationOptions,
+    factory=VerificationOptions,
 )
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group(
-    "model", checkpoint_option(untrained=True), config_option(), print_config, name="model", into=make_model_options
+    "model", checkpoint_option(untrained=True), config_option(), print_config, name="model", factory=make_model_options
 )
 def main(
     model: ModelOptions, *, graphs: GraphOptions, verification: VerificationOptions, output: Path | None, force: bool

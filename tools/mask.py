@@ -20,7 +20,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 )
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
-@option_group("prompts", *prompt_options(frames=False), segmenter_option(), name="prompts", into=PromptOptions)
+@option_group("prompts", *prompt_options(frames=False), segmenter_option(), name="prompts", factory=PromptOptions)
 @option(
     "--output",
     type=File,

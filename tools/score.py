@@ -186,7 +186,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder"),
     force_file,
     name="output",
-    into=ReportOptions,
+    factory=ReportOptions,
 )
 def main(
     results: tuple[Path, ...],

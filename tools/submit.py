@@ -32,7 +32,7 @@ def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> Benc
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
     name="benchmark",
-    into=choose_benchmark,
+    factory=choose_benchmark,
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")

@@ -292,7 +292,7 @@ def track_list(
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
     name="one_video",
-    into=VideoOptions,
+    factory=VideoOptions,
 )
 @option_group(
     "results",
@@ -310,7 +310,7 @@ def track_list(
     force_results,
     flag("--dry-run", "check all inputs and write nothing"),
     name="results",
-    into=ResultOptions,
+    factory=ResultOptions,
 )
 @option_group(
     "tracking",
@@ -324,7 +324,7 @@ def track_list(
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
     name="options",
-    into=make_run_options,
+    factory=make_run_options,
 )
 @option_group(
     "many videos",
@@ -342,7 +342,7 @@ def track_list(
         "Slurm or Kubernetes",
     ),
     name="videos",
-    into=VideoArguments,
+    factory=VideoArguments,
 )
 @tracker_options(segmenter_option())
 def main(

@@ -42,7 +42,7 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
     device,
     print_config,
     name="recipe",
-    into=read_recipe,
+    factory=read_recipe,
 )
 def main(recipe: Config, *, dry_run: bool, restart: bool, device: str) -> int:
     require_modules("scipy", "tensorboard", "cv2", "pycocotools", "tqdm")

@@ -99,9 +99,9 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Make the objects of `option_group`, those of the last group first, and call the function."""
-        for name, into in getattr(self.callback, "objects", {}).items():
-            options = [option for option in signature(into).parameters if option in ctx.params]
-            ctx.params[name] = into(**{option: ctx.params.pop(option) for option in options})
+        for name, factory in getattr(self.callback, "objects", {}).items():
+            options = [option for option in signature(factory).parameters if option in ctx.params]
+            ctx.params[name] = factory(**{option: ctx.params.pop(option) for option in options})
         return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -142,24 +142,24 @@ def command(
 
 
 def option_group(
-    title: str, *options: Callable[[Any], Any], name: str = "", into: Callable[..., Any] | None = None
+    title: str, *options: Callable[[Any], Any], name: str = "", factory: Callable[..., Any] | None = None
 ) -> Callable[[Any], Any]:
     """Return a decorator that adds options under a title of the help.
 
     Args:
         title: title of the group.
         options: decorators of the options.
-        name: parameter of the function for the object that ``into`` makes.
-        into: class or function whose parameters are options of the command, of this group or others; the function of
-            the command takes its result instead. An option that the command lacks keeps the default of ``into``.
+        name: parameter of the function for the object that ``factory`` makes.
+        factory: class or function whose parameters are options of the command, of this group or others; the function of
+            the command takes its result instead. An option that the command lacks keeps the default of ``factory``.
     """
 
     def decorate(main: Any) -> Any:
         for option in reversed(options):
             main = option(main)
             main.__click_params__[-1].group = title  # click has no groups of options
-        if into is not None:
-            vars(main).setdefault("objects", {})[name] = into
+        if factory is not None:
+            vars(main).setdefault("objects", {})[name] = factory
         return main
 
     return decorate

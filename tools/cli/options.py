@@ -130,7 +130,7 @@ def tracker_options(*others: Decorator, multiple: str | None = None) -> Decorato
     ``multiple``: as in `checkpoint_option`; the options are then passed one by one.
     """
     model = checkpoint_option(multiple=multiple), config_option(), device, print_config, *others
-    return option_group("model", *model, name="tracker", into=None if multiple else make_tracker_options)
+    return option_group("model", *model, name="tracker", factory=None if multiple else make_tracker_options)
 
 
 def make_tracker_options(
@@ -205,7 +205,7 @@ def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
         flag("--new-objects", "with --dataset folder: later masks add objects"),
         *others,
         name="benchmark",
-        into=BenchmarkOptions,
+        factory=BenchmarkOptions,
     )
 
 

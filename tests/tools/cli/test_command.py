@@ -91,7 +91,7 @@ class Sides:
 def test_group_of_options_is_passed_as_an_object(line, expected, first):
     @command("example", "")
     @option_group(
-        "sides", option("--width", type=int, default=3, help=""), flag("--flat", ""), name="sides", into=Sides
+        "sides", option("--width", type=int, default=3, help=""), flag("--flat", ""), name="sides", factory=Sides
     )
     @option("--name", default="x", help="")
     def run(sides, name, flat):
