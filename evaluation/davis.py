@@ -105,6 +105,7 @@ def score_labels(
     truth = [_to_labels("annotation", labels) for labels in annotations[:-1]]
     predicted = [_to_labels("prediction", labels) for labels in prediction[1:-1]]
     ids = range(1, find_first_ids(truth[0], "frame 0")[-1] + 1) if ids is None else ids
+    require(len(tuple(ids)), "none", subject="ids", remedy="give the ids of the objects to score")
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     pairs = enumerate(zip(truth[1:], predicted, strict=True), start=1)

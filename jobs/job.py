@@ -82,7 +82,7 @@ class Job:
     >>> Job("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
 
     Raises:
-        InputError: an invalid text, as on the command line. Values of wrong types raise other errors.
+        InputError: an invalid text, as on the command line.
     """
 
     name: str

@@ -134,7 +134,8 @@ def list_images(folder: Path) -> list[Path]:
     main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
     frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
-    require(count == 1, f"{count} images are named {stem}", subject=folder, remedy="rename one")
+    remedy = "move those that are no frames, such as masks, to another folder"
+    require(count == 1, f"{count} images are named {stem}", subject=folder, remedy=remedy)
     return frames
 
 

@@ -231,7 +231,7 @@ class Results(RunFolder):
         return self.folder / SOFT / f"{name}.png"
 
     def list_missing(self) -> list[str]:
-        """Return the names of frames without a mask, or without stored soft edges; a killed program empties files."""
+        """Return the names of frames without a mask or stored soft edges, also those that a crash has emptied."""
         paths = [self.mask_path, *([self.soft_path] if self.soft else [])]
         names = [entry["name"] for entry in self.entries]
         return [name for name in names if not all(has_content(path(name)) for path in paths)]
@@ -384,7 +384,7 @@ def remove_state(folder: Path) -> None:
 
 
 def has_content(path: Path) -> bool:
-    """Return whether a file exists and is not empty, as a killed program may leave it."""
+    """Return whether a file exists and is not empty, as a crash of the system may leave it."""
     with suppress(OSError):
         return path.stat().st_size > 0
     return False

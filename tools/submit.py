@@ -39,7 +39,7 @@ def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> Benc
 @force_file
 def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: bool) -> int:
     from aotlab.evaluation.submit import SUBMISSION_FORMATS
-    from aotlab.evaluation.submit.results import BenchmarkResults
+    from aotlab.evaluation.submit.results import SubmittedResults
 
     dataset, split = benchmark.dataset, benchmark.split
     data = DATASETS[dataset]
@@ -47,7 +47,7 @@ def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: boo
     require_new_output(output, *filter(None, [suffix]), force=force)
     videos = benchmark.open_videos()
     require_readable(videos)  # a server takes all sequences or none
-    masks = write(BenchmarkResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
+    masks = write(SubmittedResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {dataset} {split}")
     if split in data.server_splits:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, reading, write_json
+from aotlab.utils.files import write_json
 
 WRAPPER_KEYS = ("kind", "version", "digest")
-log = logging.getLogger(__name__)
-
-Content = TypeVar("Content")
 
 
 class FileKind(NamedTuple):
@@ -62,18 +57,3 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
     """Write a wrapped JSON file atomically; raises `InputError` if it cannot be written."""
     content = json.loads(json.dumps(content))  # keys become strings, as when read
     write_json(path, wrap(kind, content), indent=1)
-
-
-def read_versioned(
-    path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content], *, warn: bool = True
-) -> Content | None:
-    """Return ``make(content)`` for a file from `write_versioned`; None if missing, or damaged, with a warning."""
-    try:
-        if not path.exists():
-            return None
-        content = read_json(path, kind.remedy)
-        with reading(path, kind.remedy):
-            return make(unwrap(kind, content))
-    except (InputError, OSError) as error:
-        log.log(logging.WARNING if warn else logging.DEBUG, "%s", error)
-        return None

@@ -140,6 +140,7 @@ def draw_labels(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
 def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
     outlines = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
+    outlines = [points for points in outlines if len(points)]
     if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
         raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
     return tuple(points.astype(np.int32) for points in outlines)

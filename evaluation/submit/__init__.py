@@ -6,11 +6,11 @@ from pathlib import Path
 
 from aotlab.evaluation.submit.archive import write_archive
 from aotlab.evaluation.submit.burst import write_burst
-from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.results import SubmittedResults
 from aotlab.evaluation.submit.sav import write_object_folders
 from aotlab.evaluation.submit.visor import write_polygons
 
-SUBMISSION_FORMATS: dict[str, tuple[str, Callable[[BenchmarkResults, Path], int]]] = {
+SUBMISSION_FORMATS: dict[str, tuple[str, Callable[[SubmittedResults, Path], int]]] = {
     "archive": (".zip", write_archive),
     "annotations_archive": (".zip", partial(write_archive, folder="Annotations")),
     "burst": (".json", write_burst),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
-from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
+from aotlab.evaluation.submit.results import SubmittedResults, read_size_and_ids
 from aotlab.media.images import DECODER_ERRORS, decode_image
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
@@ -26,7 +26,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 """Time stamp of all entries, so that the same results give the same archive."""
 
 
-def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") -> int:
+def write_archive(results: SubmittedResults, output: Path, *, folder: str = "") -> int:
     """Pack the id PNGs, all with the standard palette; return the number of masks.
 
     ``folder``: folder of the sequences in the archive; "" for its root. Raises `InputError` if masks are missing, or

@@ -7,13 +7,13 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.burst import BurstSequence, find_annotation_file, parse_sequence
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
-from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.results import SubmittedResults
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
 from aotlab.utils.files import MALFORMED, read_json, reading, write_json
 
 
-def write_burst(results: BenchmarkResults, output: Path) -> int:
+def write_burst(results: SubmittedResults, output: Path) -> int:
     """Write the JSON of a split's results; return the number of masks."""
     annotations = find_annotation_file(results.root, results.split)
     return write_run_lengths(results.videos, results.folder, output, annotations=annotations)

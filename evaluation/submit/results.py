@@ -10,7 +10,7 @@ from aotlab.media.masks import list_ids
 from aotlab.media.rle import Size
 
 
-class BenchmarkResults(NamedTuple):
+class SubmittedResults(NamedTuple):
     """Results of all videos of a split."""
 
     folder: Path

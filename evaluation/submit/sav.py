@@ -7,14 +7,14 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sav import read_object_results
 from aotlab.evaluation.sequence_scores import raise_if_unknown
-from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.results import SubmittedResults
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
 from aotlab.utils.errors import output_exists_error, require
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, staging_folder
 
 
-def write_object_folders(results: BenchmarkResults, output: Path) -> int:
+def write_object_folders(results: SubmittedResults, output: Path) -> int:
     """Write a folder of 0/1 PNGs for each object, named like its annotations; return the number of files.
 
     For each video, the results are id PNGs, or one folder of binary PNGs per object. Raises `InputError` if the output

@@ -12,7 +12,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.evaluation.submit.archive import add_entry
-from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
+from aotlab.evaluation.submit.results import SubmittedResults, read_size_and_ids
 from aotlab.media.masks import read_mask
 from aotlab.utils.files import atomic_path, reading_json
 
@@ -26,7 +26,7 @@ INFO = {
 """Head of a submission."""
 
 
-def write_polygons(results: BenchmarkResults, output: Path) -> int:
+def write_polygons(results: SubmittedResults, output: Path) -> int:
     """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
 
     The objects are named as in ``<split>_data_mapping.json``, which the conversion writes.

@@ -90,7 +90,7 @@ MISSING_PATHS = [
     "eval --dataset davis2018 --output out",
     "eval --dataset folder --root . --output out --checkpoint gone.safetensors",
     "score --dataset davis2017 --root . gone",
-    "submit --dataset davis2017 --root . --check gone.zip",
+    "submit --dataset davis2017 --root . --results gone --output out.zip",
     "ensemble gone lost --output out",
     "train --config gone.yaml",
     "check_data gone",

@@ -14,7 +14,7 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.evaluation.submit import SUBMISSION_FORMATS
 from aotlab.evaluation.submit.archive import write_archive
-from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.results import SubmittedResults
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.media.results import Results
 from aotlab.tools.submit import main
@@ -51,7 +51,7 @@ class Run:
     def find_problems(self, caplog):
         caplog.set_level(logging.DEBUG, "aotlab")
         with pytest.raises(InputError):
-            write_archive(BenchmarkResults(self.results, self.videos, self.root, "valid"), self.archive)
+            write_archive(SubmittedResults(self.results, self.videos, self.root, "valid"), self.archive)
         return list(caplog.messages)
 
 

@@ -1,36 +1,45 @@
 """Versioned files with changed or corrupt content: rejected in one sentence."""
 
 import json
+from contextlib import suppress
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotlab.utils import versioned_files
-from aotlab.utils.versioned_files import FileKind, read_versioned, unwrap, wrap, write_versioned
+from aotlab.media.results import Results
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import read_json, reading
+from aotlab.utils.versioned_files import FileKind, unwrap, wrap, write_versioned
 from tests.mutations import mutate_tree
+from tests.stored_results import write_results
 
 KIND = FileKind("record", 3, "write it again")
 CONTENT = {"name": "a", "frames": 3, "seconds": 1.5, "error": None, "masks": ["a.png"], "inputs": {"video": {"x": [1]}}}
 
 
-def test_changed_field_rejected(tmp_path, caplog):
-    kind, content = KIND, CONTENT
+def read(path):
+    """Return the content of a file of `KIND`."""
+    with reading(path, KIND.remedy):
+        return unwrap(KIND, read_json(path, KIND.remedy))
+
+
+def test_changed_field_rejected(tmp_path):
     path, random = tmp_path / "file.json", Random(0)
-    write_versioned(path, kind, content)
-    assert read_versioned(path, kind, dict) == content
+    write_versioned(path, KIND, CONTENT)
+    assert read(path) == CONTENT
     tree = json.loads(path.read_text())
     for _ in range(60):
         changed = mutate_tree(tree, random)
         path.write_text(json.dumps(changed))
         if changed != tree:
-            caplog.clear()
-            assert read_versioned(path, kind, dict) is None
-            records = [record for record in caplog.records if record.name == versioned_files.log.name]
-            (message,) = [record.getMessage() for record in records]
-            assert message.endswith(kind.remedy)
+            with pytest.raises(InputError) as caught:
+                read(path)
+            message = str(caught.value)
+            assert message.endswith(KIND.remedy)
             assert "\n" not in message
             message.encode()  # no half of a surrogate pair
 
@@ -40,13 +49,25 @@ def test_changed_field_rejected(tmp_path, caplog):
     | st.sampled_from([b"", b"{", b"[]", b"5", b"null", b"[" * 100000, b"\xff\xfe", b'{"frames": 3}'])
     | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(lambda tree: json.dumps(tree).encode())
 )
-def test_corrupt_record_is_skipped(tmp_path, caplog, content):
-    caplog.clear()
+def test_corrupt_file_rejected(tmp_path, content):
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    assert read_versioned(path, KIND, dict) is None
-    assert "file.json: not " in caplog.text
-    assert KIND.remedy in caplog.text
+    with pytest.raises(InputError, match=r"file\.json: not readable .*; write it again"):
+        read(path)
+
+
+def test_changed_lines_of_results_are_refused_or_read(tmp_path):
+    lines = [json.dumps(entry) for entry in write_results(tmp_path, 2).entries]
+    path, random = tmp_path / "frames.jsonl", Random(0)
+    for _ in range(200):
+        changed = [json.dumps(mutate_tree(json.loads(line), random)) for line in lines]
+        path.write_text("".join(f"{line}\n" for line in changed))
+        with suppress(InputError):
+            results = Results.read(tmp_path)
+            image = np.zeros((32, 32, 3), np.uint8)
+            for entry in results.entries:
+                with suppress(InputError):  # of a mask that does not exist
+                    results.read_frame(entry, image)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool])
@@ -60,12 +81,7 @@ def test_changed_tensor_rejected(dtype, shape):
         unwrap(KIND, wrapped)
 
 
-def test_missing_record_is_silent(tmp_path, caplog):
-    assert read_versioned(tmp_path / "file.json", KIND, dict) is None
-    assert caplog.text == ""
-
-
-def test_record_of_another_version_is_logged(tmp_path, caplog):
+def test_file_of_another_version_rejected(tmp_path):
     write_versioned(tmp_path / "file.json", KIND._replace(version=KIND.version + 1), {})
-    assert read_versioned(tmp_path / "file.json", KIND, dict) is None
-    assert "written by another program or another version of this one" in caplog.text
+    with pytest.raises(InputError, match="written by another program or another version of this one"):
+        read(tmp_path / "file.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -182,15 +183,15 @@ class BenchmarkOptions:
     def explain_no_score(self, results: Path) -> str | None:
         """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
         dataset = DATASETS[self.dataset]
-        root = f" --root {self.root}" if self.root is not None else ""
-        options = f"--dataset {dataset.name}{root} --split {self.split}"
+        root = [] if self.root is None else ["--root", str(self.root)]
+        options = shlex.join(["--dataset", dataset.name, *root, "--split", self.split])
         if dataset.hota:
-            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {results}"
+            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {shlex.quote(str(results))}"
         if self.split not in dataset.server_splits:
             return None
         reason = f"the annotations of {dataset.name} {self.split} are not public"
         server = f"its scores come from the server linked from {dataset.source}"
-        files = f"--results {results} --output {results}.zip"
+        files = shlex.join(["--results", str(results), "--output", f"{results}.zip"])
         return f"{reason}, {server}; write the archive with: aotlab submit {options} {files}"
 
 
