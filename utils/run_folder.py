@@ -277,11 +277,12 @@ def describe_program() -> dict[str, str]:
     """Return the versions of aotlab and PyTorch, the commit of a checkout, the command and the date."""
     from aotlab import __version__
 
-    program = {"aotlab": __version__, "torch": importlib.metadata.version("torch")}
-    root = Path(__file__).resolve().parents[1]
-    if (root / ".git").exists():
+    program, root = {"aotlab": __version__}, os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    with suppress(importlib.metadata.PackageNotFoundError):  # its folder cannot be entered
+        program["torch"] = importlib.metadata.version("torch")
+    if os.path.exists(os.path.join(root, ".git")):
         with suppress(OSError, subprocess.SubprocessError):
-            command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+            command = ["git", "-C", root, "rev-parse", "HEAD"]
             found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
             program["commit"] = found.stdout.strip()
     name = Path(sys.argv[0]).name
