@@ -70,7 +70,7 @@ class BenchmarkResults(SequenceResults):
     kind = "benchmark"
 
     def find_finished(self, video: Video, inputs: Mapping[str, Any], *, force: bool = False) -> dict[str, Any] | None:
-        """Return the line of a finished sequence; None if it has none, or a result is missing or damaged.
+        """Return the line of a finished sequence; None without one, or if a result is missing or damaged.
 
         Raises:
             InputError: its frames or masks have changed since, unless ``force`` tracks it again.

@@ -222,7 +222,7 @@ class Batch:
         """Return the names of the videos of earlier runs.
 
         Raises:
-            InputError: the folder belongs to another list, which has none of these videos, to another program, or to
+            InputError: the folder belongs to another list, without any of these videos, to another program, or to
                 the inputs of a job.
         """
         output, record = self._output, read_record(self._output)

@@ -81,7 +81,7 @@ class FrameSelection:
         return islice(source.iterate_from(self.first), self.count if self._has_end else None)
 
     def _find(self, number: int) -> int:
-        """Return the frame index of a user's number, -1 if there is none."""
+        """Return the frame index of a user's number, -1 without such a frame."""
         if self._numbers is None:
             return number
         return self._numbers.index(number) if number in self._numbers else -1

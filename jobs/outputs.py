@@ -286,7 +286,7 @@ class Outputs:
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
         for output in classes.values() if not results.replaces else ():
-            self._require_own(output.file_name)
+            self._refuse_foreign_file(output.file_name)
         self._outputs = {
             name: output(results.folder / temporary_name(Path(name)) / output.file_name, context)
             for name, output in classes.items()
@@ -332,7 +332,7 @@ class Outputs:
             return
         entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
         for entry in entries:
-            self._require_own(entry)
+            self._refuse_foreign_file(entry)
         self.results.outputs[name] = entries[::-1]
         self.results.save()  # before the files, which would otherwise belong to somebody else after a kill
         with writing(folder):
@@ -341,7 +341,8 @@ class Outputs:
                 os.replace(staging / entry, folder / entry)
             staging.rmdir()
 
-    def _require_own(self, entry: str) -> None:
+    def _refuse_foreign_file(self, entry: str) -> None:
+        """Raise `InputError` if a file or folder of this name is there and no run has written it."""
         if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
             raise output_exists_error(self.results.folder, f"{entry}, which aotlab did not write")
 

@@ -1,7 +1,7 @@
 """Results of a tracked video: the store that a run fills, and from which every output is written.
 
-``results.json`` says what made the masks, and ``frames.jsonl`` has a line for each complete frame. Object ids are in
-``masks/`` and, if an output needs them, the probabilities at edges in ``soft/``.
+``results.json`` has the inputs that made the masks, and ``frames.jsonl`` a line for each complete frame. Object ids are
+in ``masks/`` and, if an output needs them, the probabilities at edges in ``soft/``.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Results(RunFolder):
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Return the results in a folder; None if it has none of a single video.
+        """Return the results in a folder; None if they are not of a single video.
 
         If the folder was moved, a video and masks that moved with it, or a video next to it, are found.
 

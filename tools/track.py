@@ -17,7 +17,7 @@ from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import parse_removal
-from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given, option_group
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
     force_results,
@@ -141,7 +141,7 @@ class VideoArguments:
         if self.is_single:
             name = folder.name if is_file_name(folder.name) else "video"
             jobs = [Job(name, self.video[0], **vars(options))]
-        elif (given := find_given(ONE_VIDEO)) is not None:
+        elif (given := find_given_option(ONE_VIDEO)) is not None:
             # the shell splits "1, 2" into two arguments
             remedy = "use a column of --jobs, or separate values by commas without spaces"
             if self.job_list is not None and self.job_list.is_dir():

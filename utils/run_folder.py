@@ -75,7 +75,7 @@ class RunFolder:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Return the run in a folder; None if the folder has none of this kind.
+        """Return the run in a folder; None without a run of this kind.
 
         Raises:
             InputError: its files are damaged, or of another version.
@@ -137,7 +137,7 @@ class RunFolder:
         return self
 
     def find_protected(self) -> str:
-        """Return a description of contents that no run replaces; empty if there are none."""
+        """Return a description of contents that no run replaces; empty without any."""
         return ""
 
     @property

@@ -135,7 +135,7 @@ def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path, *, balance: float = 0.0) -> ImageSet:
-    """Return a set of images; raise `InputError` if there is none."""
+    """Return a set of images; raise `InputError` if it is empty."""
     require(images, f"no image with a mask in {masks}", subject=folder, remedy="expected pairs x.jpg and x.png")
     return ImageSet(tuple(images), balance)
 

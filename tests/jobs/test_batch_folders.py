@@ -164,7 +164,7 @@ def test_circular_link_in_an_output_folder_rejected(output, job):
     assert "cannot be written" in track(job, output).error
 
 
-def test_failed_job_keeps_results_and_resumes_once_its_video_is_back(output, jobs):
+def test_failed_job_keeps_results_and_resumes_with_its_video(output, jobs):
     write_results(output / "run", status="unfinished")
     before = Results.read(output / "run")
     outcome = Batch(jobs, output, *OPTIONS).track(StopFlag())[0]

@@ -165,7 +165,7 @@ def option_group(
     return decorate
 
 
-def find_given(title: str) -> str | None:
+def find_given_option(title: str) -> str | None:
     """Return the first option of a group that is on the command line of the running command; None: no option is."""
     context = click.get_current_context()
     for option in context.command.params:

@@ -176,7 +176,7 @@ class BenchmarkOptions:
         return select_videos(videos, self.sequence)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the data set and its options as inputs of a run; the folder and the chosen sequences are none."""
+        """Return the data set and its options as inputs of a run; not the folder or the chosen sequences."""
         flags = {"new_objects": self.new_objects, "all_frames": self.all_frames}
         return {"dataset": self.dataset, "split": self.split, **{name: True for name, value in flags.items() if value}}
 

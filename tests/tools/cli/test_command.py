@@ -15,7 +15,7 @@ from PIL import Image
 
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
-from aotlab.tools.cli.command import command, find_given, option_group
+from aotlab.tools.cli.command import command, find_given_option, option_group
 from aotlab.tools.cli.options import config_option, is_setting, separate_settings, video_argument
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
@@ -95,7 +95,7 @@ def test_group_of_options_is_passed_as_an_object(line, expected, first):
     )
     @option("--name", default="x", help="")
     def run(sides, name, flat):
-        passed.append(((sides, name), find_given("sides")))
+        passed.append(((sides, name), find_given_option("sides")))
 
     passed = []
     assert run(line) == 0

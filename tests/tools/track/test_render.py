@@ -32,7 +32,7 @@ def test_outputs_equal_those_written_while_tracking(results, video, mask, tmp_pa
     assert all(found[name] == content for name, content in expected.items() if name != "results.json")
 
 
-def test_output_is_replaced_unless_only_missing_ones_are_asked_for(results, capsys):
+def test_output_is_replaced_except_with_missing(results, capsys):
     (results / "coco.json").write_text("")
     assert main([str(results), "--write", "coco"]) == 2
     assert "already contains coco.json, which aotlab did not write" in capsys.readouterr().err
