@@ -1,21 +1,64 @@
-"""Plug-ins: objects that other installed packages offer through entry points."""
+"""Plug-ins: objects that other installed packages offer through entry points, or that a Python file defines."""
 
 from __future__ import annotations
 
+import hashlib
 import sys
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, suggest
 
 COMMAND_PLUGINS = "aotlab.commands"
 """Group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's."""
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+METHOD_PLUGINS = "aotlab.methods"
+POLICY_PLUGINS = "aotlab.memory_policies"
+ENCODER_PLUGINS = "aotlab.encoders"
+LOSS_PLUGINS = "aotlab.losses"
+OPTIMIZER_PLUGINS = "aotlab.optimizers"
+SCHEDULE_PLUGINS = "aotlab.schedules"
+FILE_GROUPS = {
+    METHOD_PLUGINS: "method",
+    POLICY_PLUGINS: "memory policy",
+    ENCODER_PLUGINS: "encoder",
+    LOSS_PLUGINS: "loss",
+    OPTIMIZER_PLUGINS: "optimizer",
+    SCHEDULE_PLUGINS: "schedule",
+}
+"""Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """End of the message about a missing command or output."""
+
+_loaded_files: dict[Path, Mapping[str, Mapping[str, Any]]] = {}
+"""Objects by group and name of the files that `load_plugin_file` has loaded in this process, like `sys.modules`."""
+
+
+@dataclass(frozen=True)
+class PluginChoices(Collection[str]):
+    """Names that a setting accepts: the built-in ones and those of plug-ins, none of which is imported."""
+
+    group: str
+    built_in: tuple[str, ...]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.built_in or name in list_plugin_names(self.group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.built_in, *list_plugin_names(self.group)]))
+
+    def __len__(self) -> int:
+        return len([*self])
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
@@ -34,6 +77,33 @@ def list_mask_formats() -> list[str]:
     return ["coco", *list_plugins(MASK_WRITER_PLUGINS)]
 
 
+def list_plugin_names(group: str) -> list[str]:
+    """Return the names that loaded plug-in files and entry points offer; no entry point is imported."""
+    loaded = [name for offered in _loaded_files.values() for name in offered.get(group, {})]
+    return sorted({*loaded, *list_plugins(group)})
+
+
+def find_plugin(group: str, name: str) -> Any:
+    """Return the object of a plug-in: of a loaded file, else of an entry point, which is imported.
+
+    Raises:
+        InputError: no plug-in has this name, or its package is broken.
+    """
+    for offered in _loaded_files.values():
+        if name in offered.get(group, {}):
+            return offered[group][name]
+    points = list_plugins(group)
+    if name not in points:
+        names = list_plugin_names(group)
+        offered = f"; plug-ins offer {', '.join(names)}" if names else ""
+        raise InputError(
+            f"no plug-in offers it{offered}",
+            subject=f"{FILE_GROUPS[group]} {name}",
+            remedy=suggest(name, names, "install its package or give --plugin FILE"),
+        )
+    return load_plugin(points[name])
+
+
 def load_plugin(point: EntryPoint) -> Any:
     """Import what an entry point names; raises `InputError` if its package is broken."""
     try:
@@ -41,3 +111,63 @@ def load_plugin(point: EntryPoint) -> Any:
     except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
+
+
+def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = MappingProxyType({})) -> None:
+    """Run a Python file that the user named, and offer the objects in its dicts ``methods``, ``encoders``, …
+
+    A file that is already loaded in this process is not run again.
+
+    Args:
+        path: the file. Each of its dicts has the name of a group in `FILE_GROUPS` without ``aotlab.``.
+        built_in: names by group that plug-ins must not use.
+
+    Raises:
+        InputError: the file is missing, raises an error, offers nothing, or a name that is built in or loaded before.
+    """
+    path = path.expanduser().resolve()
+    if path in _loaded_files:
+        return
+    require(path.is_file(), "no such file", subject=path, remedy="give a Python file")
+    module = vars(_run_file(path))
+    offered = {group: module[_dict_name(group)] for group in FILE_GROUPS if _dict_name(group) in module}
+    require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
+    for group, objects in offered.items():
+        require(isinstance(objects, Mapping), f"{_dict_name(group)} must be a dict by name", subject=path)
+        others = {name: str(file) for file, contents in _loaded_files.items() for name in contents.get(group, {})}
+        for name in objects:
+            owner = "aotlab" if name in built_in.get(group, ()) else others.get(name)
+            problem = f"{_dict_name(group)}: {name} is already the name of one in {owner}"
+            require(owner is None, problem, subject=path, remedy="choose another name")
+    _loaded_files[path] = offered
+
+
+def find_plugin_origin(group: str, name: str) -> str:
+    """Return where a plug-in comes from: ``DISTRIBUTION==VERSION`` of its entry point, or the name of its file."""
+    for path, offered in _loaded_files.items():
+        if name in offered.get(group, {}):
+            return path.name
+    package = list_plugins(group)[name].dist
+    return f"{package.name}=={package.version}" if package is not None else list_plugins(group)[name].module
+
+
+def _dict_name(group: str) -> str:
+    """Return the name of a group's dict in a plug-in file."""
+    return group.removeprefix("aotlab.")
+
+
+def _run_file(path: Path) -> ModuleType:
+    """Run a file as a module under a name that no other file has; raise `InputError` with the line of an error."""
+    loader = SourceFileLoader(f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}", str(path))
+    module = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
+    sys.modules[loader.name] = module  # dataclasses look up their module by name
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[loader.name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        where = f"line {line}: " if line else ""
+        problem = f"does not load ({where}{type(error).__name__}: {getattr(error, 'msg', None) or error})"
+        raise InputError(problem, subject=path, remedy="correct it") from error
+    return module
