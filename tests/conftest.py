@@ -2,6 +2,8 @@
 
 import pytest
 
+from aotlab.utils import plugins
+
 
 @pytest.fixture(scope="module")
 def models():
@@ -17,3 +19,14 @@ def small_tracker(models):
     from aotlab.engine.tracking.tracker import Tracker
 
     return Tracker(*models["aott"])
+
+
+@pytest.fixture
+def unload(monkeypatch):
+    """A function that unloads plug-in files; those that a test loads are unloaded at its end."""
+
+    def forget():
+        monkeypatch.setattr(plugins, "_loaded_files", {})
+
+    forget()
+    return forget

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from aotlab.utils.errors import InputError, require, suggest
+from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.files import sha256
 
 COMMAND_PLUGINS = "aotlab.commands"
 """Group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's."""
@@ -37,11 +38,23 @@ FILE_GROUPS = {
     SCHEDULE_PLUGINS: "schedule",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
+PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """End of the message about a missing command or output."""
 
-_loaded_files: dict[Path, Mapping[str, Mapping[str, Any]]] = {}
-"""Objects by group and name of the files that `load_plugin_file` has loaded in this process, like `sys.modules`."""
+
+@dataclass(frozen=True)
+class PluginFile:
+    """A plug-in file that was run."""
+
+    digest: str
+    """SHA-256 of its content."""
+    offered: Mapping[str, Mapping[str, Any]]
+    """Objects by group and name."""
+
+
+_loaded_files: dict[Path, PluginFile] = {}
+"""Files that `load_plugin_file` has loaded in this process, like `sys.modules`."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,10 @@ class PluginChoices(Collection[str]):
     group: str
     built_in: tuple[str, ...]
 
+    def __call__(self, name: object, setting: str) -> None:
+        """Raise `InputError` unless a setting accepts the name."""
+        require_choice(name, self, setting, PLUGIN_REMEDY)
+
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in list_plugin_names(self.group)
 
@@ -58,7 +75,7 @@ class PluginChoices(Collection[str]):
         return iter(dict.fromkeys([*self.built_in, *list_plugin_names(self.group)]))
 
     def __len__(self) -> int:
-        return len([*self])
+        return sum(1 for _ in self)
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
@@ -79,8 +96,7 @@ def list_mask_formats() -> list[str]:
 
 def list_plugin_names(group: str) -> list[str]:
     """Return the names that loaded plug-in files and entry points offer; no entry point is imported."""
-    loaded = [name for offered in _loaded_files.values() for name in offered.get(group, {})]
-    return sorted({*loaded, *list_plugins(group)})
+    return sorted({*_list_file_names(group), *list_plugins(group)})
 
 
 def find_plugin(group: str, name: str) -> Any:
@@ -89,9 +105,8 @@ def find_plugin(group: str, name: str) -> Any:
     Raises:
         InputError: no plug-in has this name, or its package is broken.
     """
-    for offered in _loaded_files.values():
-        if name in offered.get(group, {}):
-            return offered[group][name]
+    if (path := _list_file_names(group).get(name)) is not None:
+        return _loaded_files[path].offered[group][name]
     points = list_plugins(group)
     if name not in points:
         names = list_plugin_names(group)
@@ -99,7 +114,7 @@ def find_plugin(group: str, name: str) -> Any:
         raise InputError(
             f"no plug-in offers it{offered}",
             subject=f"{FILE_GROUPS[group]} {name}",
-            remedy=suggest(name, names, "install its package or give --plugin FILE"),
+            remedy=suggest(name, names, PLUGIN_REMEDY),
         )
     return load_plugin(points[name])
 
@@ -128,27 +143,31 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
     path = path.expanduser().resolve()
     if path in _loaded_files:
         return
-    require(path.is_file(), "no such file", subject=path, remedy="give a Python file")
+    digest = sha256(path)
     module = vars(_run_file(path))
     offered = {group: module[_dict_name(group)] for group in FILE_GROUPS if _dict_name(group) in module}
     require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
     for group, objects in offered.items():
         require(isinstance(objects, Mapping), f"{_dict_name(group)} must be a dict by name", subject=path)
-        others = {name: str(file) for file, contents in _loaded_files.items() for name in contents.get(group, {})}
         for name in objects:
-            owner = "aotlab" if name in built_in.get(group, ()) else others.get(name)
+            owner = "aotlab" if name in built_in.get(group, ()) else _list_file_names(group).get(name)
             problem = f"{_dict_name(group)}: {name} is already the name of one in {owner}"
             require(owner is None, problem, subject=path, remedy="choose another name")
-    _loaded_files[path] = offered
+    _loaded_files[path] = PluginFile(digest, offered)
 
 
-def find_plugin_origin(group: str, name: str) -> str:
-    """Return where a plug-in comes from: ``DISTRIBUTION==VERSION`` of its entry point, or the name of its file."""
-    for path, offered in _loaded_files.items():
-        if name in offered.get(group, {}):
-            return path.name
+def find_plugin_origin(group: str, name: str) -> dict[str, str]:
+    """Return where a plug-in comes from: ``file`` and ``sha256`` of its file, or ``package`` and ``version``."""
+    if (path := _list_file_names(group).get(name)) is not None:
+        return {"file": path.name, "sha256": _loaded_files[path].digest}
     package = list_plugins(group)[name].dist
-    return f"{package.name}=={package.version}" if package is not None else list_plugins(group)[name].module
+    assert package is not None  # unset only in entry points that a program builds itself
+    return {"package": package.name, "version": package.version}
+
+
+def _list_file_names(group: str) -> dict[str, Path]:
+    """Return the names that loaded files offer, and the file of each."""
+    return {name: path for path, file in _loaded_files.items() for name in file.offered.get(group, ())}
 
 
 def _dict_name(group: str) -> str:

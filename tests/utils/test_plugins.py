@@ -1,5 +1,6 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
+import hashlib
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -88,12 +89,6 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
         find(name)
 
 
-@pytest.fixture
-def unload(monkeypatch):
-    """Unload the plug-in files of a test."""
-    monkeypatch.setattr(plugins, "_loaded_files", {})
-
-
 def write_plugin(folder, text):
     path = folder / "mine.py"
     path.write_text(text)
@@ -115,7 +110,8 @@ losses = {"focal": len}
     assert plugins.find_plugin(plugins.POLICY_PLUGINS, "spread")().every == 2
     assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is len
     assert plugins.list_plugin_names(plugins.POLICY_PLUGINS) == ["spread"]
-    assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == "mine.py"
+    origin = {"file": "mine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == origin
 
 
 def test_plugin_file_runs_once(tmp_path, unload, capsys):
@@ -144,7 +140,7 @@ def test_broken_plugin_file_is_named_with_the_cause(tmp_path, unload, text):
 
 
 def test_missing_plugin_file_rejected(tmp_path, unload):
-    with pytest.raises(aotlab.InputError, match=r"no\.py: no such file; give a Python file"):
+    with pytest.raises(aotlab.InputError, match=r"no\.py: no such file; give another file"):
         plugins.load_plugin_file(tmp_path / "no.py")
 
 
@@ -158,7 +154,7 @@ def test_name_in_two_plugin_files_rejected(tmp_path, unload):
 
 def test_unknown_plugin_rejected_with_similar_name(tmp_path, unload, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    with pytest.raises(aotlab.InputError, match=r"loss fcal: no plug-in offers it; install its package or give --pl"):
+    with pytest.raises(aotlab.InputError, match="loss fcal: no plug-in offers it; install the plug-in's package or"):
         plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")
     plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': 1}"))
     with pytest.raises(aotlab.InputError, match=r"fcal: no plug-in .*; plug-ins offer focal; did you mean focal\?"):
