@@ -108,7 +108,7 @@ function parseDescription(text) {
   const { memory } = description;
   if (!memory) throw new Error('export.json: damaged; export again');
   if (memory.policy !== 'bounded_fifo' || memory.max_stored !== null || memory.short_term_lag !== 1) {
-    throw new Error('memory.policy: the page supports only bounded_fifo, without max_stored and lag; export again');
+    throw new Error('memory.policy: the page supports only bounded_fifo, without max_stored, at a short_term_lag of 1; export again');
   }
   return description;
 }

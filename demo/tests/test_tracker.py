@@ -137,10 +137,10 @@ DAMAGED_MODELS = {
     "no description": (lambda export: (export / "export.json").write_text("{"), "export.json: damaged; export again"),
     "another policy": (lambda export: change_policy(export / "export.json"),
         "memory.policy: the page supports only bounded_fifo, without max_stored"),
-    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 14}'),
+    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 15}'),
         "export.json: damaged; export again"),
     "another version": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 14; export again"),
+        "export.json: version 6, expected 15; export again"),
 }  # fmt: skip
 
 
