@@ -7,7 +7,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from aotlab.configs.schema import ENCODERS, METHODS, POLICIES, Config
+from aotlab.configs.methods import METHODS
+from aotlab.configs.schema import ENCODERS, POLICIES, Config
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
     ENCODER_PLUGINS,
@@ -19,7 +20,7 @@ from aotlab.utils.plugins import (
     load_plugin_file,
 )
 
-BUILT_IN = {METHOD_PLUGINS: tuple(METHODS), ENCODER_PLUGINS: ENCODERS, POLICY_PLUGINS: POLICIES}
+BUILT_IN = {METHOD_PLUGINS: METHODS, ENCODER_PLUGINS: ENCODERS, POLICY_PLUGINS: POLICIES}
 """Built-in names by group."""
 SETTINGS = {"model.method": METHOD_PLUGINS, "model.encoder": ENCODER_PLUGINS, "memory.policy": POLICY_PLUGINS}
 """Group of each setting whose value may be the name of a plug-in."""

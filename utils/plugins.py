@@ -57,12 +57,11 @@ _loaded_files: dict[Path, PluginFile] = {}
 """Files that `load_plugin_file` has loaded in this process, like `sys.modules`."""
 
 
-@dataclass(frozen=True)
 class PluginChoices(Collection[str]):
     """Names that a setting accepts: the built-in ones and those of plug-ins, none of which is imported."""
 
-    group: str
-    built_in: tuple[str, ...]
+    def __init__(self, group: str, built_in: Collection[str]) -> None:
+        self.group, self.built_in = group, built_in
 
     def __call__(self, name: object, setting: str) -> None:
         """Raise `InputError` unless a setting accepts the name."""

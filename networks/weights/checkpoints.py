@@ -19,6 +19,7 @@ from aotlab.configs.load import apply_overrides, build_config, load_config, pars
 from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
@@ -191,7 +192,7 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
 
 def _parse_settings(path: Path, metadata: Mapping[str, str], overrides: Sequence[str]) -> Config:
     """Return the settings stored in a file, with overrides."""
-    tree = parse_yaml(metadata["config"], f"{path}: settings in the file")
+    tree = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}

@@ -1,3 +1,4 @@
+from .configs.methods import AOTStage as AOTStage, Method as Method, Stage as Stage
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
