@@ -54,7 +54,6 @@ SKIPPED = {
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch|kubectl": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
-    r"aotlab (train|export) .*gated": "needs the registered method; tests/engine/export/test_new_method.py does it all",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
