@@ -1,5 +1,7 @@
 """Models and trackers that the tests of the engine and of `aotlab.jobs` share."""
 
+from pathlib import Path
+
 import pytest
 
 from aotlab.utils import plugins
@@ -30,3 +32,13 @@ def unload(monkeypatch):
 
     forget()
     return forget
+
+
+@pytest.fixture
+def offer(unload):
+    """A function that offers objects by name in a group, as a plug-in file does."""
+
+    def add(group, **objects):
+        plugins._loaded_files[Path(f"{group}.py")] = plugins.PluginFile("", {group: objects})
+
+    return add

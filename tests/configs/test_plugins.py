@@ -102,6 +102,31 @@ def test_checkpoint_names_its_missing_package_and_version(checkpoint):
         load_checkpoint(checkpoint)
 
 
+PACKAGE = """
+from aotlab.sdk import AOT, AOTStage, Method
+gated, broken = Method(AOTStage, model=AOT), AOT
+"""
+ENTRY_POINTS = "[aotlab.methods]\ngated = lab:gated\nbroken = lab:broken\n"
+
+
+def test_checkpoint_records_package_of_its_method(tmp_path, monkeypatch):
+    info = tmp_path / "site" / "lab-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "site" / "lab.py").write_text(PACKAGE)
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(tmp_path / "site")
+        model, config = build("aott", "model.method=gated")
+        save_checkpoint(tmp_path / "gated.safetensors", model, config)
+        assert load_checkpoint(tmp_path / "gated.safetensors")[1] == config
+        assert describe_plugins(config)["model.method"] == {"name": "gated", "package": "lab", "version": "1.2"}
+        with pytest.raises(InputError, match="broken: its plug-in does not offer a Method with a model"):
+            load_config("aott", ["model.method=broken"])
+    with pytest.raises(InputError, match=r"needs the method gated of lab 1\.2; pip install lab==1\.2$"):
+        load_checkpoint(tmp_path / "gated.safetensors")
+
+
 def test_setting_may_replace_missing_policy(checkpoint):
     assert load_checkpoint(checkpoint, overrides=["memory.policy=every_nth"])[1].memory.policy == "every_nth"
     assert read_settings(checkpoint, overrides=["memory={policy: every_nth}"]).memory.policy == "every_nth"
