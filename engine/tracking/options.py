@@ -28,7 +28,7 @@ class TrackerOptions:
     overrides: tuple[str, ...] = ()
     """Settings as ``key=value``."""
     device: str = "cpu"
-    """Cpu, cuda, cuda:N or mps."""
+    """Device: cpu, cuda, cuda:N or mps."""
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
@@ -41,7 +41,7 @@ class TrackerOptions:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.rules.rules import drop_unavailable_rules
+        from aotlab.engine.hooks.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         path = self.resolve_checkpoint()
