@@ -109,6 +109,10 @@ class ComponentOwnership(Hook):
 
     NOTE = "reassignments"
     """Name of its note in a draft: the reassignments of `correct`."""
+    objects: dict[int, History]
+    """History of each object by id."""
+    main_labels: np.ndarray | None
+    """H×W object ids on the main component of each object, else 0."""
 
     def __init__(self) -> None:
         self.reset()
@@ -197,10 +201,7 @@ class ComponentOwnership(Hook):
 
     def reset(self) -> None:
         """Forget all objects."""
-        self.objects: dict[int, History] = {}
-        """History of each object by id."""
-        self.main_labels: np.ndarray | None = None
-        """H×W object ids on the main component of each object, else 0."""
+        self.objects, self.main_labels = {}, None
 
     def clear_positions(self) -> None:
         """Clear areas and positions, as after a cut; claims and colors are kept."""

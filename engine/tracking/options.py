@@ -83,14 +83,17 @@ class TrackerLoader:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.load import list_changes
+        from aotlab.engine.hooks.rules import build_hooks
 
-        tracker = self._tracker
+        tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):
             config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
             digest = digest_file(tracker.resolve_checkpoint())
         else:
             config = tracker.config
+            hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
         settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
-        return {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        inputs = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        return inputs | ({"hooks": hooks} if hooks else {})

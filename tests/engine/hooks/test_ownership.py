@@ -260,4 +260,6 @@ def test_tracker_with_ownership_forgets_the_history_of_an_object():
     tracker = Tracker(*build("aott", "model.max_objects=3", "rules.ownership=true"))
     tracker.step(draw_texture(1)[0], draw_stripes([4, 9]))
     tracker.forget(9)
-    assert [*tracker.hooks[0].objects] == [4]
+    (hook,) = tracker.hooks
+    assert isinstance(hook, ComponentOwnership)
+    assert [*hook.objects] == [4]
