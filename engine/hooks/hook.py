@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Hook:
     """Base of hooks; it changes nothing, and subclasses override what they need.
 
-    `Tracker.predict` calls `before` and `correct`, which must not change the hook's state: a predicted frame may never be
-    stored. `Tracker.commit` calls `stored`, where the state changes.
+    `Tracker.predict` calls `before` and `correct`, which must not change the hook's state, because not every predicted
+    frame is stored. `Tracker.commit` calls `stored`, where the state changes.
     """
 
     def before(self, frame: np.ndarray) -> bool:
