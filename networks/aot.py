@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import AOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -43,7 +44,7 @@ class LSTTState(NamedTuple):
 class LSTTBlock(Block):
     """Long Short-Term Transformer block: self-attention, long- and short-term attention, feed-forward (section 4.2)."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: AOTStage) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         # the paper's ablations (table 3) turn off positions here and short-term attention below

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aotlab.configs.methods import find_method
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOST
 from aotlab.networks.aot import AOT
@@ -25,6 +26,7 @@ MODEL_CLASSES: dict[str, type[VOSModel]] = {
 
 def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights, and its prompt network if it has one."""
-    model = MODEL_CLASSES[config.method](config)
-    model.prompts = PromptNetwork(config) if config.prompt_blocks else None
+    build = find_method(config.method).model or MODEL_CLASSES[config.method]
+    model: VOSModel = build(config)
+    model.prompts = PromptNetwork(config) if config.prompt_blocks else None  # type: ignore[arg-type]  # aot's stages
     return model

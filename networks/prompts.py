@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from aotlab.configs.methods import AOTStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
@@ -26,7 +27,7 @@ class PromptNetwork(nn.Module):
     Objects with masks do not need it.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[AOTStage]) -> None:
         super().__init__()
         dim, stage = config.dim, replace(config.stages[0], drop_path=0.0)
         self.encoder = build_encoder(config.encoder)

@@ -2,7 +2,7 @@
 
 AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
 temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies in `aotlab.engine.memory` decide
-which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
+which frames stay in memory: ``rmem`` is RMem's, ``ermu`` ERMU's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import RMemAOTStage, RMemDeAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
@@ -82,7 +83,7 @@ class RecurrentState(NamedTuple):
 class RecurrentLSTTBlock(Block):
     """LSTT block of AOT+: its short-term attention makes the short-term memory of the next frame."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: RMemAOTStage) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
@@ -136,7 +137,7 @@ class RMemAOT(AOT):
 
     block_class = RecurrentLSTTBlock
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[RMemAOTStage]) -> None:
         super().__init__(config)
         slots = config.stages[0].temporal_slots
         self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim)
@@ -145,7 +146,7 @@ class RMemAOT(AOT):
 class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[RMemDeAOTStage]) -> None:
         super().__init__(config)
         slots = config.stages[0].temporal_slots
         self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim // 2)

@@ -157,7 +157,7 @@ def build_graphs(
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
-    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``. ``fused``: see
+    ``settings``: ``frames`` bounds long-term memory; only ``rmem`` has the graph ``relevance``. ``fused``: see
     `ExportOptions`.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
@@ -191,7 +191,7 @@ def build_graphs(
             "memorize": memorize,
             "decode": decode,
         }
-        if settings.policy == "restricted":
+        if settings.policy == "rmem":
             graphs["relevance"] = Graph(
                 model,
                 _compute_relevance,

@@ -17,6 +17,7 @@ from torch import Tensor
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
@@ -190,7 +191,7 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
 
 def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
     """Return the settings stored in a file, with overrides."""
-    tree = parse_yaml(text, f"{path}: settings in the file")
+    tree = upgrade_settings(parse_yaml(text, f"{path}: settings in the file"))
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}

@@ -121,7 +121,7 @@ def test_tracker_masks_equal_reference(variant: str) -> None:
     config = load_config(
         meta["variant"],
         ["memory.policy=every_nth", f"memory.every={meta['long_term_gap']}",
-         f"memory.short_term_skip={meta['short_term_skip']}"],
+         f"memory.short_term_lag={meta['short_term_skip']}"],
     )  # fmt: skip
     tracker = ReferenceOnTies(golden_model(meta["variant"]), config)
     for index, (frame, reference) in enumerate(zip(frames, arrays["pred"], strict=True)):
