@@ -347,7 +347,7 @@ class Tracker:
         memories = []
         for group_masks in masks:
             id_embeddings = model.assign_identities(group_masks)
-            propagated = model.propagate_reference(features, id_embeddings)
+            propagated = model.propagate(features, id_embeddings=id_embeddings)
             memories.append(model.memorize(propagated, id_embeddings))
         indices = resize_indices(indices, draft.indices.shape)
         state.version = 0
