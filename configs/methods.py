@@ -14,7 +14,6 @@ from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, find_plugin
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, step=16)]
 """Width of embeddings."""
-Hidden = Annotated[int, Range(32, 2**20, step=32)]
 TemporalSlots = Annotated[int, Range(0, 2**16)]
 
 
@@ -46,16 +45,34 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class AOTStage(Stage):
-    """Stage of `aot`."""
+class HeadedStage(Stage):
+    """Stage of blocks with attention heads and feed-forward layers."""
 
     heads: Width = 8
     """Attention heads."""
+    feedforward: Annotated[int, Range(32, 2**20, step=32)] = 1024
+    """Hidden width of the feed-forward layers."""
+
+
+@dataclass(frozen=True)
+class PyramidStage(Stage):
+    """Stage of a model with stages of several strides."""
+
+    dim: Dim | None = None
+    """Width of the embeddings, or of each of two branches; null means model.dim."""
+    memory_stride: Width = 1
+    """Long-term memory keeps every n-th token along both axes."""
+    identity_stride: Annotated[int, STRIDES] | None = None
+    """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
+
+
+@dataclass(frozen=True)
+class AOTStage(HeadedStage):
+    """Stage of `aot`."""
+
     window: Annotated[int, require_odd_or_0] = 15
     """Side of the short-term attention window in tokens, odd, at most 1001; 0 turns short-term attention off (an
     ablation of AOT)."""
-    feedforward: Hidden = 1024
-    """Hidden width of the feed-forward layers."""
     sine_position: bool = True
     """Add a sine position embedding in self-attention."""
     relative_position: bool = True
@@ -63,13 +80,9 @@ class AOTStage(Stage):
 
 
 @dataclass(frozen=True)
-class RMemAOTStage(Stage):
+class RMemAOTStage(HeadedStage):
     """Stage of `aot_rmem`."""
 
-    heads: Width = 8
-    """Attention heads."""
-    feedforward: Hidden = 1024
-    """Hidden width of the feed-forward layers."""
     temporal_slots: TemporalSlots = 0
     """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means no temporal embedding."""
 
@@ -91,27 +104,16 @@ class RMemDeAOTStage(DeAOTStage):
 
 
 @dataclass(frozen=True)
-class MSDeAOTStage(DeAOTStage):
+class MSDeAOTStage(PyramidStage, DeAOTStage):
     """Stage of `msdeaot`."""
-
-    dim: Dim | None = None
-    """Width of the embeddings, or of each of two branches; null means model.dim."""
-    memory_stride: Width = 1
-    """Long-term memory keeps every n-th token along both axes."""
-    identity_stride: Annotated[int, STRIDES] | None = None
-    """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
 
 
 @dataclass(frozen=True)
-class ScaledKeysStage(Stage):
+class ScaledKeysStage(HeadedStage):
     """Stage of AOST's blocks, whose identities scale keys."""
 
-    heads: Width = 8
-    """Attention heads."""
     window: Annotated[int, require_odd] = 15
     """Side of the short-term attention window in tokens, odd, at most 1001."""
-    feedforward: Hidden = 1024
-    """Hidden width of the feed-forward layers."""
     self_heads: Width | None = None
     """Heads of self-attention; null means heads."""
     self_stride: Width = 1
@@ -127,15 +129,8 @@ class AOSTStage(ScaledKeysStage):
 
 
 @dataclass(frozen=True)
-class PAOTStage(ScaledKeysStage):
+class PAOTStage(PyramidStage, ScaledKeysStage):
     """Stage of `paot`."""
-
-    dim: Dim | None = None
-    """Width of the embeddings, or of each of two branches; null means model.dim."""
-    memory_stride: Width = 1
-    """Long-term memory keeps every n-th token along both axes."""
-    identity_stride: Annotated[int, STRIDES] | None = None
-    """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
 
 
 @dataclass(frozen=True)

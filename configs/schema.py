@@ -32,8 +32,6 @@ ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
-
-
 StageT = TypeVar("StageT", bound=Stage, default=Stage, covariant=True)
 """Settings of a stage of the model's method."""
 

@@ -28,5 +28,5 @@ def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights, and its prompt network if it has one."""
     build = find_method(config.method).model or MODEL_CLASSES[config.method]
     model: VOSModel = build(config)
-    model.prompts = PromptNetwork(config) if config.prompt_blocks else None
+    model.prompts = PromptNetwork(config) if config.prompt_blocks else None  # type: ignore[arg-type]  # aot's stages
     return model

@@ -20,6 +20,7 @@ class RepeatingTracker:
     device = torch.device("cpu")
     config = Config()
     checkpoint_digest = "none"
+    hooks = ()
     model = SimpleNamespace(prompts=object())
     segmenter = None
 

@@ -105,7 +105,7 @@ class ScoredPolicy(MemoryPolicy):
     running: dict[int, float] = field(default_factory=dict, init=False)
     """Running relevance of each stored frame."""
     updates: dict[int, int] = field(default_factory=dict, init=False)
-    """Number of times each frame was scored, counting the step that stored it only if it scored others, as published."""
+    """Number of times each frame was scored, counting the step that stored it if it scored others (as published)."""
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None

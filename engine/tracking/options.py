@@ -28,7 +28,7 @@ class TrackerOptions:
     overrides: tuple[str, ...] = ()
     """Settings as ``key=value``."""
     device: str = "cpu"
-    """Cpu, cuda, cuda:N or mps."""
+    """Device: cpu, cuda, cuda:N or mps."""
     plugins: tuple[str | Path, ...] = ()
     """Plug-in files, which every process that loads the tracker runs (`load_plugins`)."""
 
@@ -44,7 +44,7 @@ class TrackerOptions:
         """
         from aotlab.configs.plugins import load_plugins
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.rules.rules import drop_unavailable_rules
+        from aotlab.engine.hooks.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         load_plugins(self.plugins)
@@ -90,16 +90,18 @@ class TrackerLoader:
         """
         from aotlab.configs.load import list_changes
         from aotlab.configs.plugins import describe_plugins
+        from aotlab.engine.hooks.rules import build_hooks
 
-        tracker = self._tracker
+        tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):
             config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
             digest = digest_file(tracker.resolve_checkpoint())
         else:
             config = tracker.config
+            hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
         settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
-        made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
-        plugins = describe_plugins(config)
-        return made_by | ({"plugins": plugins} if plugins else {})
+        inputs = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        others = {"plugins": describe_plugins(config), "hooks": hooks}
+        return inputs | {name: value for name, value in others.items() if value}

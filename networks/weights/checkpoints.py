@@ -29,6 +29,7 @@ from aotlab.networks.weights.published_keys import (
     convert_published,
     guess_presets,
     is_published,
+    rename_old_keys,
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
@@ -141,8 +142,9 @@ def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[
         if not is_safetensors(path):
             return _read_pth(path) if weights else {}, {}
         with safe_open(path, framework="pt") as opened:
-            keys = opened.keys() if weights else ()
-            return {key: opened.get_tensor(key) for key in keys}, opened.metadata() or {}
+            keys, metadata = opened.keys() if weights else (), opened.metadata() or {}
+            state = {key: opened.get_tensor(key) for key in keys}
+    return state if is_published(state) else rename_old_keys(state), metadata
 
 
 def is_safetensors(path: Path) -> bool:

@@ -196,7 +196,7 @@ def devices(bank: MemoryBank):
 def run_track(tracker, frames):
     labels = LabelPipeline(CUDA)
     for index, frame in enumerate(frames):
-        labels.wait(tracker.step(frame, draw_stripes([1]) if index == 0 else None))
+        labels.push(tracker.step(frame, draw_stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
@@ -204,7 +204,7 @@ def run_layers(tracker, frames):
     layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
     layer_masks = {1: draw_stripes([1]) > 0, 2: draw_stripes([1]) > 0}
     for index, frame in enumerate(frames):
-        labels.wait(layers.step(frame, {} if index else layer_masks))
+        labels.push(layers.step(frame, {} if index else layer_masks))
     assert len(layers.layers) == 2
 
 

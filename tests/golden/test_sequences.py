@@ -19,7 +19,7 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_clip, golden_model, golden_recipe, planes
+from tests.golden.references import golden_clip, golden_model, golden_recipe, list_maps, planes
 from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
@@ -59,8 +59,8 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     propagated = add_reference_frame(model, bank, features, planes(masks[0]))
     blocks = int(depth or model.config.stages[0].depth)
     assert len(propagated.states) == blocks  # deeper blocks are not computed
-    # AOT hands on the stage's input before them; recorded at full depth
-    embeddings = [] if suffix else propagated.embeddings[-blocks:]
+    # AOT's embeddings begin with the blocks' input; recorded at full depth
+    embeddings = [] if suffix else list_maps(model, propagated)[-blocks:]
     for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
         step = embedding.shape[1] // 32
         assert_near_reference(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
@@ -87,11 +87,13 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
-    whole = model.propagate_reference(features, identities)
-    two = model.at_depth(2)
-    logits = two.decode(two.propagate_reference(features, identities), features)
-    first = whole._replace(embeddings=whole.embeddings[:3])
-    np.testing.assert_array_equal(logits, model.decode(first, features))
+    whole = model.propagate(features, id_embeddings=identities)
+    one, two = (
+        shallow.decode(shallow.propagate(features, id_embeddings=identities), features)
+        for shallow in map(model.at_depth, (1, 2))
+    )
+    for expected, found in zip((one, two), model.decode_depths(whole, features), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 class ReferenceOnTies(Tracker):

@@ -31,21 +31,23 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory):
-        x, state = super().forward(x, size, memory)
+    def forward(self, x, size, memory=None, id_embedding=None):
+        x, state = super().forward(x, size, memory, id_embedding)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        # LSTTBlock.forward memorizes a reference frame before it has a scale
-        scale = getattr(state, "scale", 0.0)
-        return super().memorize(state, id_embedding * (1 + scale))
+        return super().memorize(state, id_embedding * (1 + state.scale))
+
+    def own_memory(self, state, id_embedding):  # before it has a scale
+        return super().memorize(state, id_embedding)
 
 
 class ScaledAOT(AOT):
-    block_class = ScaledBlock
+    def __init__(self, config):
+        super().__init__(config, ScaledBlock)
 
 
 @pytest.fixture

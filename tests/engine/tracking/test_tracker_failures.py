@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from aotlab.engine import recurrence
+from aotlab.engine.hooks.ownership import ComponentOwnership
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -65,7 +65,7 @@ FAILURES = {
     "frame": (MemoryBank, "add", 2, 4, None),
     "relevance": (recurrence, "compute_relevance", 1, 4, None),
     "resized prediction": (Prediction, "resize", 1, 4, None),
-    "rules": (TrackerRules, "update", 1, 4, None),
+    "hook": (ComponentOwnership, "stored", 1, 4, None),
 }
 """Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 
@@ -135,7 +135,7 @@ def test_second_thread_in_one_tracker_rejected(rmem, monkeypatch):
             wait_for_event(inside)
         np.testing.assert_array_equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
         proceed.set()
-        with pytest.raises(InputError, match="one tracker per thread"):
+        with pytest.raises(InputError, match=r"out of date; .* another thread"):
             step.result()
     np.testing.assert_array_equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
 
@@ -145,6 +145,6 @@ def test_prediction_from_before_a_forgotten_object_is_not_stored(rmem):
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1])
     tracker.forget(1)
-    with pytest.raises(InputError, match="the tracker changed since"):
+    with pytest.raises(InputError, match="tracker: this prediction is out of date; call predict again"):
         tracker.commit(predicted)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
