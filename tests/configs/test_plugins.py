@@ -1,5 +1,7 @@
 """Plug-ins that settings name: files in YAML and on the command line, and those that a checkpoint needs."""
 
+import sys
+
 import pytest
 import yaml
 from safetensors import safe_open
@@ -106,7 +108,7 @@ PACKAGE = """
 from aotlab.sdk import AOT, AOTStage, Method
 gated, broken = Method(AOTStage, model=AOT), AOT
 """
-ENTRY_POINTS = "[aotlab.methods]\ngated = lab:gated\nbroken = lab:broken\n"
+ENTRY_POINTS = "[aotlab.methods]\ngated = lab:gated\nbroken = lab:broken\naot = missing:aot\n"
 
 
 def test_checkpoint_records_package_of_its_method(tmp_path, monkeypatch):
@@ -117,6 +119,8 @@ def test_checkpoint_records_package_of_its_method(tmp_path, monkeypatch):
     (tmp_path / "site" / "lab.py").write_text(PACKAGE)
     with monkeypatch.context() as installed:
         installed.syspath_prepend(tmp_path / "site")
+        assert load_config("aott").model.method == "aot"  # the built-in one, so nothing is imported
+        assert "lab" not in sys.modules
         model, config = build("aott", "model.method=gated")
         save_checkpoint(tmp_path / "gated.safetensors", model, config)
         assert load_checkpoint(tmp_path / "gated.safetensors")[1] == config
