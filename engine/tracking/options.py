@@ -102,6 +102,6 @@ class TrackerLoader:
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
         settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
-        inputs = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
-        others = {"plugins": describe_plugins(config), "hooks": hooks}
-        return inputs | {name: value for name, value in others.items() if value}
+        made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        extensions = {"plugins": describe_plugins(config), "hooks": hooks}
+        return made_by | {name: value for name, value in extensions.items() if value}

@@ -1,9 +1,9 @@
 from .configs.methods import AOTStage as AOTStage, Method as Method, Stage as Stage
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
+from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
-from .engine.hooks.hook import Hook as Hook
 from .engine.prompting.load import load_segmenter as load_segmenter
 from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from .media.annotations import (
