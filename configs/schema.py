@@ -125,8 +125,6 @@ class ModelConfig:
     """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
     depth: int | None = None
     """Blocks to use, from 1 to the trained depth (aost); null means all."""
-    prompt_blocks: Annotated[int, Range(0, 1000)] = 0
-    """Blocks of the prompt network, which makes masks from clicks, boxes and rough masks; 0 means no prompt network."""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """Stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one."""
 

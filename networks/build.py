@@ -9,7 +9,6 @@ from aotlab.networks.deaot import DeAOT
 from aotlab.networks.model import VOSModel
 from aotlab.networks.msdeaot import MSDeAOT
 from aotlab.networks.paot import PAOT
-from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
 MODEL_CLASSES: dict[str, type[VOSModel]] = {
@@ -24,7 +23,5 @@ MODEL_CLASSES: dict[str, type[VOSModel]] = {
 
 
 def build_model(config: ModelConfig) -> VOSModel:
-    """Return the model of a config with random weights, and its prompt network if it has one."""
-    model = MODEL_CLASSES[config.method](config)
-    model.prompts = PromptNetwork(config) if config.prompt_blocks else None
-    return model
+    """Return the model of a config with random weights."""
+    return MODEL_CLASSES[config.method](config)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.layers import ConvGN, init_xavier
 from aotlab.networks.model import Features
@@ -16,7 +17,7 @@ class FPNDecoder(nn.Module):
     """Feature pyramid that refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT)."""
 
     def __init__(
-        self, conv_in: nn.Module, skip_channels: Sequence[int], out_channels: int, config: ModelConfig
+        self, conv_in: nn.Module, skip_channels: Sequence[int], out_channels: int, config: ModelConfig | PromptConfig
     ) -> None:
         """Create the layers.
 

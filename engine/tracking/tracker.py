@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.network import NetworkSegmenter, prepare_network
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.rules.rules import TrackerRules, drop_unavailable_rules, swap_logits
@@ -51,6 +51,7 @@ from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
@@ -73,7 +74,13 @@ class Tracker:
     """
 
     def __init__(
-        self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu", optimize: bool = True
+        self,
+        model: VOSModel,
+        config: Config,
+        *,
+        device: str | torch.device = "cpu",
+        optimize: bool = True,
+        prompts: PromptNetwork | None = None,
     ) -> None:
         """Create a tracker without objects.
 
@@ -83,6 +90,7 @@ class Tracker:
                 more frames the longer the video is; `from_pretrained` bounds it.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
+            prompts: network that makes masks from prompts; None means the bundled one, loaded at the first prompt.
 
         Raises:
             InputError: no such device.
@@ -90,6 +98,9 @@ class Tracker:
         self.device = pick_device(str(device))
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
+        dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
+        prepare_prompts = partial(prepare_network, prompts, self.device, dtype, fuse=self.model.fused)
+        self._load_prompts = cache(prepare_prompts)  # shared by fresh trackers
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
@@ -145,8 +156,8 @@ class Tracker:
         )
         length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
-        self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """Segmenter of the model's prompt network; a call raises `InputError` for models without one."""
+        self.segmenter = NetworkSegmenter(self._load_prompts, self.autocast)
+        """Segmenter of the prompt network."""
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""

@@ -90,8 +90,6 @@ COMPUTED_BUFFER = "relative_position_index"
 
 ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.")
 """Fragments of the names of parameters that RMem adds to AOT or DeAOT."""
-PROMPT_PREFIX = "prompts."
-"""Prefix of the prompt network's keys, which have no published names."""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
 """Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 

@@ -116,7 +116,7 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     (path,) = list_states(config)
     content = torch.load(path, weights_only=True)
     model = content["config"]["model"]
-    del model["prompt_blocks"], model["stages"][0]["shared"]
+    del model["depth"], model["stages"][0]["shared"]
     torch.save(content, path)
     run_recipe(recipe("run", phase(steps=2)))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
