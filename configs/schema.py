@@ -62,7 +62,7 @@ METHODS = {
     "aost": Method(("heads", "feedforward", "window", "shared"), scalable=True),
     "paot": Method(("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"), strides=None),
 }
-ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
+ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)

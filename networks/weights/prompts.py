@@ -22,6 +22,11 @@ def save_prompt_network(path: Path, network: PromptNetwork, *, half: bool = Fals
     write_weights(path, network, {METADATA_KEY: to_yaml(network.config)}, half=half, card=card)
 
 
+def is_prompt_network(path: Path) -> bool:
+    """Return whether a checkpoint holds a prompt network; raises `InputError` if it cannot be read."""
+    return METADATA_KEY in read_checkpoint(path, weights=False)[1]
+
+
 def load_prompt_network(path: Path = BUNDLED_PROMPTS) -> PromptNetwork:
     """Return the prompt network of a file, in evaluation mode, float32.
 

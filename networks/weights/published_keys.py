@@ -90,6 +90,13 @@ COMPUTED_BUFFER = "relative_position_index"
 
 ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.")
 """Fragments of the names of parameters that RMem adds to AOT or DeAOT."""
+ENCODER_PREFIXES = {
+    "encoder.layers.": "swinb_",
+    "encoder.conv1.0.": "rs101_",
+    "encoder.layer3.22.": "r101_",
+    "encoder.layer1.": "r50_",
+}
+"""Prefixes of the presets by a part of a key that their encoders have, the first that matches."""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
 """Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 
@@ -171,7 +178,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
     def contains(part: str) -> bool:
         return any(part in name for name in names)
 
-    encoder = "swinb_" if contains("encoder.layers.") else "r50_" if contains("encoder.layer1.") else ""
+    encoder = next((prefix for part, prefix in ENCODER_PREFIXES.items() if contains(part)), "")
     depth = len({match[1] for name in names if (match := re.match(r"LSTT\.layers\.(\d+)\.", name))})
     sizes = {1: ["t"], 2: ["s"], 3: ["b", "l"]}.get(depth, [])
     if contains("MSLSTT."):

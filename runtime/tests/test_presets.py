@@ -20,7 +20,9 @@ from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_
 from tests import SAMPLE
 from tests.engine.small_model import draw_stripes, draw_texture
 
-PRESETS = ("aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl")
+PRESETS = (
+    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "rs101_aotl", "swinb_aotl",
+)  # fmt: skip
 """Presets with all methods and encoders, the quickest to export."""
 
 
