@@ -51,7 +51,7 @@ class Echo(nn.Module):
         return torch.stack(answers)[:, None]
 
 
-def segmenter_of(network):
+def build_segmenter(network):
     return NetworkSegmenter(lambda: network)
 
 
@@ -90,14 +90,14 @@ def test_largest_part_is_kept_without_prompted_part():
 def test_objects_are_segmented_together_at_two_resolutions():
     network = Echo()
     prompts = {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
-    labels = segmenter_of(network)(frame(), prompts)
+    labels = build_segmenter(network)(frame(), prompts)
     expected = np.where(frame()[..., 0] > 0, 3, np.where(frame()[..., 1] > 0, 300, 0))
     assert (labels == expected).mean() > 0.97  # outlines are resized from the grid of the network
     assert network.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
 
 def test_points_of_other_objects_are_negative_in_both_passes():
-    labels = segmenter_of(Echo())(frame(), {1: Prompt(points=[(27, 35)]), 2: Prompt(points=[(43, 35)])})
+    labels = build_segmenter(Echo())(frame(), {1: Prompt(points=[(27, 35)]), 2: Prompt(points=[(43, 35)])})
     assert (labels[35, 27], labels[35, 43]) == (1, 2)
 
 
@@ -130,7 +130,7 @@ def test_box_is_segmented_from_its_surroundings():
 
 def test_second_prompt_reuses_frame_encoding():
     network = Echo()
-    segmenter = segmenter_of(network)
+    segmenter = build_segmenter(network)
     segmenter(frame(), {1: Prompt(points=[(30, 30)])})
     segmenter(frame(), {1: Prompt(points=[(80, 50)])})
     whole, *crops = network.sizes
@@ -142,7 +142,7 @@ def test_second_prompt_reuses_frame_encoding():
 def test_oldest_crop_is_encoded_again(monkeypatch):
     monkeypatch.setattr("aotlab.engine.prompting.network.MAX_CACHED_CROPS", 2)
     network = Echo()
-    segmenter = segmenter_of(network)
+    segmenter = build_segmenter(network)
     counts = []
     for x in (0, 40, 0, 80, 40, 0):
         segmenter(frame(), {1: Prompt(box=(x, 20, 30, 30))})
@@ -164,7 +164,7 @@ def test_file_of_a_prompt_network_is_loaded_at_the_first_prompt(tmp_path):
     save_prompt_network(path, network)
     prompts = {1: Prompt(points=[(30, 30)])}
     fast = prepare_network(network, torch.device("cpu"), "auto")
-    np.testing.assert_array_equal(segmenter(frame(), prompts), segmenter_of(fast)(frame(), prompts))
+    np.testing.assert_array_equal(segmenter(frame(), prompts), build_segmenter(fast)(frame(), prompts))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_prompts_have_the_precision_of_the_tracker(precision):
     network, prompts = build_prompts(), {1: Prompt(points=[(30, 30)])}
     logits = Tracker(model, config, prompts=network).segmenter.logits(frame(), prompts)
     fast = prepare_network(network, torch.device("cpu"), precision)
-    np.testing.assert_array_equal(logits, segmenter_of(fast).logits(frame(), prompts))
+    np.testing.assert_array_equal(logits, build_segmenter(fast).logits(frame(), prompts))
 
 
 def test_fresh_trackers_share_the_bundled_network(monkeypatch):
