@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from aotlab.configs import schema
-from aotlab.configs.schema import Dim, StageConfig
+from aotlab.configs.methods import AOTStage, Dim, require_odd
 from aotlab.configs.training import Width
 from aotlab.utils.numbers import Range
 
@@ -23,14 +23,14 @@ class PromptConfig:
     """Number of blocks."""
     heads: Width = 8
     """Attention heads."""
-    window: Annotated[int, Range(1, 1001)] = 15
-    """Side of the short-term attention window in tokens, odd."""
+    window: Annotated[int, require_odd] = 15
+    """Side of the short-term attention window in tokens, odd, at most 1001."""
     feedforward: Annotated[int, Range(32, 2**20, step=32)] = 1024
     """Hidden width of the feed-forward layers."""
     align_corners: bool = True
     """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
 
     @property
-    def stage(self) -> StageConfig:
+    def stage(self) -> AOTStage:
         """Settings of its blocks."""
-        return StageConfig(heads=self.heads, window=self.window, feedforward=self.feedforward, drop_path=0.0)
+        return AOTStage(heads=self.heads, window=self.window, feedforward=self.feedforward, drop_path=0.0)

@@ -49,9 +49,9 @@ from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.jobs.directions import TimedTracker
 
 log = logging.getLogger(__name__)
 
@@ -282,7 +282,7 @@ class _Tracking:
 
     def __init__(self, prepared: PreparedRun, results: Results, class_file: Path | None) -> None:
         """Load the tracker, with its state if the run resumes, and prepare the outputs."""
-        from aotlab.engine.tracking.directions import TimedTracker
+        from aotlab.jobs.directions import TimedTracker
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
         leave_cores_free(HELPER_THREADS)
@@ -345,7 +345,7 @@ class _Tracking:
 
     def _predict(self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
-        from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
+        from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
         prepared, restored = self.prepared, self.results.entries[: self.num_restored]
         for entry in restored:

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import AOSTStage, ScaledKeysStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 
 
 class AOSTState(NamedTuple):
@@ -31,10 +32,10 @@ class AOSTState(NamedTuple):
     """B×L×C, to which identities are added."""
 
 
-class AOSTBlock(Block):
+class AOSTBlock(Block[Tensor, AOSTState]):
     """LSTT block whose identities scale each head's keys by 1 + tanh of a gain, and are added to the values."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: ScaledKeysStage) -> None:
         super().__init__()
         self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -49,14 +50,14 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
-        state = AOSTState(query, value)
-        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
-            memory = self.memorize(state, memory)
-        long, short = memory
+        key, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
+        query, state = key, AOSTState(key, value)
+        long, short = memory or self.own_memory(state, id_embedding)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
@@ -76,9 +77,7 @@ class AOST(VOSModel):
     memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
-    decoder: FPNDecoder
-
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[AOSTStage]) -> None:
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
         self.shared = stage.shared
@@ -86,8 +85,9 @@ class AOST(VOSModel):
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
-        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
+        self.conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
+        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        init_xavier(self.conv_in, self.decoder)
         self.identity_norm = nn.LayerNorm(dim)
 
     @property
@@ -101,25 +101,37 @@ class AOST(VOSModel):
         """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
-        """Run the blocks.
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the blocks; embeddings are B×(1+depth)·C×h×w, or B×C×h×w of a shared block.
 
         The norm of a shared block is applied to the last output only, as in the published code. Hence training decodes
         shallower depths without it, but tracking at such a depth uses it.
         """
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory)
+        outputs, states = self.run_blocks(0, map_to_tokens(x), size, memory, id_embeddings)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used
             outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
-        embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
-        return PropagatedFrame(embeddings, states, [size] * len(states))
+        maps = [x, *(tokens_to_map(output, size) for output in outputs)]
+        return PropagatedFrame(self._join(maps), states, [size] * len(states), maps)
+
+    def _join(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the embeddings of the frame's map and one or more outputs."""
+        return maps[-1] if self.shared else torch.cat(list(maps), dim=1)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
-        """Return logits B×(1+M)×H/4×W/4 at the depth of the embeddings: 1 + depth maps, the first the blocks' input."""
-        embeddings = propagated.embeddings
-        x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
-        x = F.relu(self.decoder.conv_in[len(embeddings) - 2](x))  # type: ignore[index]
-        return self.decoder.refine(x, features)
+        """Return logits B×(1+M)×H/4×W/4."""
+        conv_in = self.conv_in[len(self.active_blocks) - 1]
+        return self.decoder(F.relu(conv_in(propagated.embeddings)), features)
+
+    def decode_depths(self, propagated: PropagatedFrame, features: Features) -> list[Tensor]:
+        """Return the logits B×(1+M)×H/4×W/4 at each depth below the one in use."""
+        logits = []
+        for depth in range(1, len(self.active_blocks)):
+            embeddings = self._join(propagated.maps[: 1 + depth])
+            logits.append(self.at_depth(depth).decode(propagated._replace(embeddings=embeddings), features))
+        return logits

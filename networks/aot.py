@@ -16,19 +16,21 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import AOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 
 
 class LSTTState(NamedTuple):
@@ -40,10 +42,10 @@ class LSTTState(NamedTuple):
     """B×L×C, which become values once the identity embedding is added."""
 
 
-class LSTTBlock(Block):
+class LSTTBlock(Block[Tensor, LSTTState]):
     """Long Short-Term Transformer block: self-attention, long- and short-term attention, feed-forward (section 4.2)."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: AOTStage) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         # the paper's ablations (table 3) turn off positions here and short-term attention below
@@ -64,16 +66,16 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, LSTTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, LSTTState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        query = self.query(tokens)
-        state = LSTTState(query, tokens)
-        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
-            memory = self.memorize(state, memory)
-        long, short = memory
+        query = key = self.query(tokens)
+        state = LSTTState(key, tokens)
+        long, short = memory or self.own_memory(state, id_embedding)
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
@@ -92,29 +94,36 @@ class LSTTBlock(Block):
 class AOT(VOSModel):
     """Encoder, identity bank, LSTT blocks, and an FPN decoder of the frame's tokens and all blocks' outputs."""
 
-    block_class: type[Block] = LSTTBlock
-
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, block_class: Callable[[int, Any], Block] = LSTTBlock) -> None:
+        """``block_class``: called with the width and the settings of each block."""
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
-        self.blocks = nn.ModuleList(self.block_class(dim, stage) for _ in range(stage.depth))
+        self.blocks = nn.ModuleList(block_class(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
-        conv_in = ConvGN((1 + stage.depth) * dim, dim, 1)
-        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
+        self.conv_in = ConvGN((1 + stage.depth) * dim, dim, 1)
+        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        init_xavier(self.conv_in, self.decoder)
+
+    @property
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks."""
         return [self.identity_bank(masks)]
 
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the blocks; embeddings are the frame's map and those of all outputs, B×(1+depth)·C×h×w."""
         x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory)
+        outputs, states = self.run_blocks(0, map_to_tokens(x), size, memory, id_embeddings)
         maps = [tokens_to_map(norm(output), size) for norm, output in zip(self.norms, outputs, strict=True)]
-        return PropagatedFrame([x, *maps], states, [size] * len(states))
+        return PropagatedFrame(torch.cat([x, *maps], dim=1), states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        embeddings = torch.cat(propagated.embeddings, dim=1)
-        return self.decoder(embeddings, features)
+        return self.decoder(F.relu(self.conv_in(propagated.embeddings)), features)

@@ -61,7 +61,7 @@ class LocalAttention(nn.Module):
         self.heads, self.window = heads, window
         self.relative_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads) if relative_key else None
         self.relative_value: nn.Parameter | None = None
-        if relative_value:
+        if relative_value:  # the block's `init_xavier` overwrites these zeros
             self.relative_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aotlab.configs.methods import find_method
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOST
 from aotlab.networks.aot import AOT
@@ -24,4 +25,6 @@ MODEL_CLASSES: dict[str, type[VOSModel]] = {
 
 def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights."""
-    return MODEL_CLASSES[config.method](config)
+    build = find_method(config.method).model or MODEL_CLASSES[config.method]
+    model: VOSModel = build(config)
+    return model

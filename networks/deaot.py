@@ -13,20 +13,21 @@ branches share keys of C/2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import DeAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 
 
 class GatedOutput(nn.Module):
@@ -76,10 +77,10 @@ class GPMState(NamedTuple):
     """B×L×C, normalized identity branch; None in the model's first block."""
 
 
-class GPMBlock(Block):
+class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
 
-    def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
+    def __init__(self, dim: int, config: DeAOTStage, *, first: bool) -> None:
         """``first``: whether it is the model's first block, whose input has no identity branch."""
         super().__init__()
         self.key_dim, self.value_dim = dim // 2, 2 * dim
@@ -97,7 +98,11 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: tuple[Tensor, Tensor | None], size: MapSize, memory: BlockMemory | Tensor
+        self,
+        x: tuple[Tensor, Tensor | None],
+        size: MapSize,
+        memory: BlockMemory | None = None,
+        id_embedding: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Map visual and identity tokens, B×L×C each, to tokens of the same shape and the frame's state; see `Block`.
 
@@ -106,18 +111,17 @@ class GPMBlock(Block):
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
+        query = key  # of one projection
         normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
         # the first block has no identity branch; the published code gates it with ones
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
         gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         state = GPMState(key, F.silu(value), normed_id)
-        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
-            memory = self.memorize(state, memory)
-        long, short = memory
-        long_values = self.long_attention(key, long.key, long.value)  # B×L×4C
+        long, short = memory or self.own_memory(state, id_embedding)
+        long_values = self.long_attention(query, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_values, gate, size)  # B×L×2C
-        short_values = self.short_attention(key, short.key, short.value, size)
+        short_values = self.short_attention(query, short.key, short.value, size)
         short_output = self.short_output(short_values, gate, size)  # B×L×2C
         visual_update, id_update = (long_output + short_output).chunk(2, 2)
         visual = visual + visual_update
@@ -137,32 +141,41 @@ class GPMBlock(Block):
 class DeAOT(VOSModel):
     """Encoder, identity bank, GPM blocks, and an FPN decoder of the last block's output."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[DeAOTStage], block_class: Callable[..., GPMBlock] = GPMBlock) -> None:
+        """``block_class``: called with the arguments of `GPMBlock` for each block."""
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
+        self.blocks = nn.ModuleList(block_class(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
-        conv_in = ConvGN(2 * dim, dim, 1)
-        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
+        self.conv_in = ConvGN(2 * dim, dim, 1)
+        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        init_xavier(self.conv_in, self.decoder)
+
+    @property
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the blocks; embeddings are the last output, B×2C×h×w, visual branch first."""
         x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory)
-        embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
-        return PropagatedFrame([embedding], states, [size] * len(states))
+        outputs, states = self.run_blocks(0, tokens, size, memory, id_embeddings)
+        embeddings = self.norm(merge_branches(outputs[-1], size))
+        return PropagatedFrame(embeddings, states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        [embedding] = propagated.embeddings
-        return self.decoder(embedding, features)
+        return self.decoder(F.relu(self.conv_in(propagated.embeddings)), features)
 
 
 def merge_branches(branches: tuple[Tensor, Tensor], size: MapSize) -> Tensor:

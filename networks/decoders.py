@@ -14,22 +14,22 @@ from aotlab.networks.model import Features
 
 
 class FPNDecoder(nn.Module):
-    """Feature pyramid that refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT)."""
+    """Feature pyramid that refines a map at stride 16 with the encoder's maps down to stride 4 (AOT).
 
-    def __init__(
-        self, conv_in: nn.Module, skip_channels: Sequence[int], out_channels: int, config: ModelConfig | PromptConfig
-    ) -> None:
+
+    The model projects its embeddings to that map, and initializes the decoder together with this projection.
+    """
+
+    def __init__(self, skip_channels: Sequence[int], out_channels: int, config: ModelConfig | PromptConfig) -> None:
         """Create the layers.
 
         Args:
-            conv_in: input layer, from the channels of all embeddings to the model's width ``dim``.
             skip_channels: channels of the encoder's maps, the first three at strides 4, 8 and 16.
             out_channels: channels of the logits, 1 + M for background and identities.
             config: its ``dim`` and ``align_corners`` are used.
         """
         super().__init__()
         dim, self.align_corners = config.dim, config.align_corners
-        self.conv_in = conv_in
         self.conv_16x = ConvGN(dim, dim, 3)
         self.conv_8x = ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
@@ -37,13 +37,8 @@ class FPNDecoder(nn.Module):
         self.adapter_8x = nn.Conv2d(skip_channels[1], dim, 1)
         self.adapter_4x = nn.Conv2d(skip_channels[0], dim // 2, 1)
         self.conv_out = nn.Conv2d(dim // 2, out_channels, 1)
-        init_xavier(self)
 
     def forward(self, x: Tensor, features: Features) -> Tensor:
-        """Map embeddings B×C×H/16×W/16 and the encoder's maps to logits; see `refine`."""
-        return self.refine(F.relu(self.conv_in(x)), features)
-
-    def refine(self, x: Tensor, features: Features) -> Tensor:
         """Map B×dim×H/16×W/16 and the encoder's maps to logits B×out_channels×H/4×W/4."""
         f4, f8, f16, _ = features
         x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))  # B×dim×H/16×W/16

@@ -44,7 +44,7 @@ def count_flops(model: VOSModel, height: int, width: int) -> dict[str, int]:
     """
     image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
     features, identities = model.encode(image), model.assign_identities(masks)
-    memory = model.memorize(model.propagate_reference(features, identities), identities)
+    memory = model.memorize(model.propagate(features, id_embeddings=identities), identities)
     propagated = model.propagate(features, memory)
     flops = {}
     for part, compute in {

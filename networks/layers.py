@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from aotlab.networks.attention import Attention, MapSize
 
 
-def init_xavier(module: nn.Module) -> None:
+def init_xavier(*modules: nn.Module) -> None:
     """Initialize all parameters with more than one axis from Xavier's uniform distribution."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.xavier_uniform_(parameter)
+    for module in modules:
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
 
 
 class SelfAttention(nn.Module):

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -58,47 +58,64 @@ class BlockMemory(NamedTuple):
 
 Memory = Sequence[BlockMemory]
 """Memory of each block, in the order in which blocks run."""
-Tokens = Any
-"""Tokens B×L×C of a frame between blocks; both branches in DeAOT (`aotlab.networks.deaot.GPMBlock`)."""
-BlockState = Any
-"""A frame in a block before its identities are known: a NamedTuple of tensors, such as `LSTTState`, one of them its
-``key`` B×L×K, which is also the query."""
 
 
-class Block(nn.Module, ABC):
-    """Base of propagation blocks."""
+class BlockState(Protocol):
+    """A frame in a block before its identities are known: a NamedTuple of tensors, such as `LSTTState`."""
+
+    @property
+    def key(self) -> Tensor:
+        """B×L×K, also the frame's query: queries and keys have one projection."""
+
+
+Tokens = TypeVar("Tokens")
+"""Tokens of a frame between blocks: B×L×C, or both branches in DeAOT (`aotlab.networks.deaot.GPMBlock`)."""
+State = TypeVar("State", bound=BlockState)
+
+
+class Block(nn.Module, ABC, Generic[Tokens, State]):
+    """Base of propagation blocks, such as ``Block[Tensor, LSTTState]``."""
 
     long_attention: Attention
     """Attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D."""
 
     @abstractmethod
-    def forward(self, x: Tokens, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tokens, BlockState]:
+    def forward(
+        self, x: Tokens, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tokens, State]:
         """Propagate identities to the current frame.
 
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory that the block reads; on a reference frame its identity embedding B×L×C, from which
-                `memorize` builds that memory.
+            memory: memory that the block reads; None on a reference frame, which reads `own_memory`.
+            id_embedding: identity embedding B×L×C of a reference frame; other frames have none yet.
 
         Returns:
             The input of the next block, and the state of the frame, for `memorize`.
         """
 
     @abstractmethod
-    def memorize(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
+    def memorize(self, state: State, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from its state and the identity embedding B×L×C."""
+
+    def own_memory(self, state: State, id_embedding: Tensor | None) -> BlockMemory:
+        """Build the memory that a reference frame reads, its own; by default that of `memorize`."""
+        assert id_embedding is not None
+        return self.memorize(state, id_embedding)
 
 
 class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
-    embeddings: list[Tensor]
-    """Maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT."""
+    embeddings: Tensor
+    """B×D×h×w, the input of `VOSModel.decode`; D depends on the method."""
     states: Sequence[BlockState]
     """State of each block, for `memorize` of the same model."""
     sizes: list[MapSize]
     """(h, w) of each block's map in tokens."""
+    maps: Sequence[Tensor] = ()
+    """B×C×h×w of the frame and of each block's output, for `decode_depths`; empty unless the model is scalable."""
 
 
 class VOSModel(nn.Module, ABC):
@@ -108,7 +125,6 @@ class VOSModel(nn.Module, ABC):
     or pixels of a map, L = h·w tokens.
     """
 
-    blocks: nn.ModuleList
     decoder: nn.Module
     fused = False
     """Whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved."""
@@ -121,9 +137,9 @@ class VOSModel(nn.Module, ABC):
         nn.init.xavier_uniform_(self.projector.weight)
 
     @property
+    @abstractmethod
     def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run; all ``blocks`` by default."""
-        return cast(list[Block], list(self.blocks))
+        """Blocks in use, in the order in which they run."""
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -153,18 +169,35 @@ class VOSModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
-        """Propagate identities from memory to a frame.
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Propagate identities to a frame.
 
-        ``memory``: memory of each block, or on a reference frame its identity embedding B×L×C (`propagate_reference`).
+        Args:
+            memory: memory of each block; None on a reference frame, which attends to itself.
+            id_embeddings: identity embeddings of a reference frame's masks, by `assign_identities`.
         """
 
-    def propagate_reference(self, features: Features, id_embeddings: Sequence[Tensor]) -> PropagatedFrame:
-        """Propagate a reference frame's own identities, by attention to itself.
+    def run_blocks(
+        self, stage: int, x: Any, size: MapSize, memory: Memory | None, id_embeddings: Sequence[Tensor] | None
+    ) -> tuple[list[Any], list[BlockState]]:
+        """Run the blocks of a stage one after another; return the output and the state of each.
 
-        ``id_embeddings``: identity embeddings of its masks, by `assign_identities`.
+        Args:
+            stage: its index.
+            x: input of the first block.
+            size: (h, w) of its map.
+            memory, id_embeddings: of all blocks and stages, see `propagate`.
         """
-        return self.propagate(features, [id_embeddings[stage] for stage in self.config.block_stages])
+        stages, outputs, states = self.config.block_stages, [], []
+        memories = [None] * len(stages) if memory is None else memory
+        for block, block_stage, block_memory in zip(self.active_blocks, stages, memories, strict=True):
+            if block_stage == stage:
+                x, state = block(x, size, block_memory, id_embeddings and id_embeddings[stage])
+                outputs.append(x)
+                states.append(state)
+        return outputs, states
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
@@ -181,23 +214,9 @@ class VOSModel(nn.Module, ABC):
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
 
-
-def run_blocks(
-    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Sequence[BlockMemory | Tensor]
-) -> tuple[list[Tokens], list[BlockState]]:
-    """Run the blocks of a stage one after another; return the output and the state of each.
-
-    Args:
-        x: input of the first block.
-        size: (h, w) of its map.
-        memory: memory of each block, or identity embeddings, as `Block.forward`.
-    """
-    outputs, states = [], []
-    for block, block_memory in zip(blocks, memory, strict=True):
-        x, state = block(x, size, block_memory)
-        outputs.append(x)
-        states.append(state)
-    return outputs, states
+    def decode_depths(self, propagated: PropagatedFrame, features: Features) -> list[Tensor]:
+        """Return the logits of `decode` at each depth below the one in use, for training; empty unless scalable."""
+        return []
 
 
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:

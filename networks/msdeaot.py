@@ -13,22 +13,20 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from aotlab.configs.methods import MSDeAOTStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
-from aotlab.networks.model import Block, BlockMemory, Features, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.multiscale import Transition
 
 
 class MSDeAOT(VOSModel):
-    """Encoder, GPM blocks at strides 16 and 8, each with its identity bank, and a decoder at stride 4.
+    """Encoder, GPM blocks at strides 16 and 8, each with its identity bank, and a decoder at stride 4."""
 
-    Embeddings are maps B×2C×h×w, visual branch first.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[MSDeAOTStage]) -> None:
         super().__init__(config)
         stage16, stage8, stage4 = config.stages
         dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
@@ -59,22 +57,23 @@ class MSDeAOT(VOSModel):
         """Return the normalized identity embeddings at strides 16 and 8."""
         return [self.identity_norm16(self.identity_bank16(masks)), self.identity_norm8(self.identity_bank8(masks))]
 
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
-        x, count16 = features.projected, len(self.blocks16)
-        blocks16, blocks8 = self.active_blocks[:count16], self.active_blocks[count16:]
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the stages; embeddings are the refined map B×2C×H/4×W/4, visual branch first."""
+        x = features.projected
         size16 = (x.shape[2], x.shape[3])
         tokens16 = map_to_tokens(x), None
-        outputs16, states16 = run_blocks(blocks16, tokens16, size16, memory[:count16])
+        outputs16, states16 = self.run_blocks(0, tokens16, size16, memory, id_embeddings)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         tokens8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(blocks8, tokens8, size8, memory[count16:])
+        outputs8, states8 = self.run_blocks(1, tokens8, size8, memory, id_embeddings)
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
-        embedding = self.norm(self.transition4(embeddings8, features.f4))
+        embeddings = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)
-        return PropagatedFrame([embedding], states16 + states8, sizes)
+        return PropagatedFrame(embeddings, states16 + states8, sizes)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        [embedding] = propagated.embeddings
-        return self.decoder(embedding)
+        return self.decoder(propagated.embeddings)

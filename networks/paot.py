@@ -12,13 +12,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import PAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, BlockState, Features, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, BlockState, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
@@ -28,20 +29,22 @@ ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 class PyramidBlock(AOSTBlock):
     """AOST block with a norm of its output."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: PAOTStage) -> None:
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Run the AOST block, and normalize its output."""
-        x, state = super().forward(x, size, memory)
+        x, state = super().forward(x, size, memory, id_embedding)
         return self.output_norm(x), state
 
 
 class Stage(nn.Module):
     """Blocks at one stride with their identity bank; the last stage may only refine and has neither."""
 
-    def __init__(self, config: ModelConfig, settings: StageConfig, transition: Transition | None) -> None:
+    def __init__(self, config: ModelConfig, settings: PAOTStage, transition: Transition | None) -> None:
         """``transition``: layers from the coarser stage; None for the first."""
         super().__init__()
         dim, stride = settings.dim or config.dim, settings.stride
@@ -62,7 +65,7 @@ class PAOT(VOSModel):
 
     stages: Sequence[Stage]
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[PAOTStage]) -> None:
         super().__init__(config)
         stages: list[Stage] = []
         for settings in config.stages:
@@ -88,22 +91,24 @@ class PAOT(VOSModel):
         """Return the normalized identity embedding of each stage with blocks."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
 
-    def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
+    def propagate(
+        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+    ) -> PropagatedFrame:
+        """Run the stages; embeddings are those of the last one: its input and all outputs, side by side."""
         x = features.projected
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[MapSize] = []
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            tokens, part = map_to_tokens(x), slice(len(states), len(states) + len(stage.blocks))
-            outputs, stage_states = run_blocks(self.active_blocks[part], tokens, size, memory[part])
+            outputs, stage_states = self.run_blocks(index, map_to_tokens(x), size, memory, id_embeddings)
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)
-        return PropagatedFrame(embeddings, states, sizes)
+        return PropagatedFrame(torch.cat(embeddings, dim=1), states, sizes)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w at the stride of the last stage."""
-        return self.decoder(torch.cat(propagated.embeddings, dim=1))
+        return self.decoder(propagated.embeddings)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.prompts import PromptConfig
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import ConvGN, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
 from aotlab.networks.model import Features, build_encoder
 
 PLANES = ("positive", "negative", "box", "mask")
@@ -33,8 +34,9 @@ class PromptNetwork(nn.Module):
         self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, config.stage) for _ in range(config.blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.blocks))
-        conv_in = ConvGN((1 + config.blocks) * dim, dim, 1)
-        self.decoder = FPNDecoder(conv_in, channels, 1, config)
+        self.conv_in = ConvGN((1 + config.blocks) * dim, dim, 1)
+        self.decoder = FPNDecoder(channels, 1, config)
+        init_xavier(self.conv_in, self.decoder)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)
         self.bank8 = nn.Conv2d(len(PLANES), channels[1], 9, 8, padding=4)
         for bank in (self.bank4, self.bank8):  # zero at first: no effect before training
@@ -60,7 +62,7 @@ class PromptNetwork(nn.Module):
         size = (x.shape[2], x.shape[3])
         tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, id_embedding)
+            tokens, _ = block(tokens, size, id_embedding=id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
         prompted = features._replace(f4=features.f4 + self.bank4(planes), f8=features.f8 + self.bank8(planes))
-        return self.decoder(torch.cat(embeddings, dim=1), prompted)
+        return self.decoder(F.relu(self.conv_in(torch.cat(embeddings, dim=1))), prompted)

@@ -2,22 +2,23 @@
 
 AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
 temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies in `aotlab.engine.memory` decide
-which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
+which frames stay in memory: ``rmem`` is RMem's, ``ermu`` ERMU's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import RMemAOTStage, RMemDeAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
-from aotlab.networks.deaot import DeAOT
+from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import Block, BlockMemory, KeyValue
 
@@ -45,16 +46,17 @@ def assign_temporal_slots(num_frames: int, slots: int, device: torch.device) -> 
 
     Each frame has its own slot if there are enough; otherwise neighboring frames share slots, newest first.
     """
-    count: Any = torch.sym_max(num_frames, slots)  # max, also of a symbolic number in exported graphs
-    return slots - 1 - (count - 1 - torch.arange(num_frames, device=device)) * slots // count
+    frame = torch.arange(num_frames, device=device)
+    shared = slots - 1 - (num_frames - 1 - frame) * slots // num_frames  # not below the frame if there are enough
+    return frame.minimum(shared)
 
 
 class TemporalAttention(Attention):
     """Long-term attention of queries and keys with the temporal embedding added."""
 
-    def __init__(self, attention: Attention, embedding: TemporalEmbedding) -> None:
-        super().__init__(attention.heads)
-        self.attention = attention
+    def __init__(self, heads: int, embedding: TemporalEmbedding) -> None:
+        super().__init__(heads)
+        self.attention = Attention(heads)
         self.embedding = (embedding,)  # in a tuple, as all blocks share it and the model registers it
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -75,77 +77,86 @@ class RecurrentState(NamedTuple):
     """B×L×C, also the query."""
     tokens: Tensor
     """B×L×C, which become long-term values once the identity embedding is added."""
-    short_read: Tensor
-    """B×L×C, output of short-term attention, from which short-term keys and values are made."""
+    short_read: Tensor | None = None
+    """B×L×C, output of short-term attention, from which short-term keys and values are made; None before it."""
 
 
-class RecurrentLSTTBlock(Block):
+class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
     """LSTT block of AOT+: its short-term attention makes the short-term memory of the next frame."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: RMemAOTStage, temporal: TemporalEmbedding | None = None) -> None:
+        """``temporal``: embedding shared by all blocks."""
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_key, self.short_value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_norm = nn.LayerNorm(dim)
-        self.long_attention, self.short_attention = Attention(config.heads), Attention(config.heads)
+        self.long_attention = TemporalAttention(config.heads, temporal) if temporal else Attention(config.heads)
+        self.short_attention = Attention(config.heads)
         self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, RecurrentState]:
-        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`.
-
-        A reference frame's own memory is AOT's, as its short-term attention has not run yet.
-        """
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        query = self.query(tokens)
-        if isinstance(memory, Tensor):  # identities of a reference frame, which reads its own memory
-            key_value = KeyValue(query, self.value(tokens + memory))
-            memory = BlockMemory(key_value, key_value)
-        long, short = memory
+        query = key = self.query(tokens)
+        state = RecurrentState(key, tokens)
+        long, short = memory or self.own_memory(state, id_embedding)
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
-        key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
-        short_output = self.short_projection(self.short_attention(query, key, value))
+        short_key, short_value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
+        short_output = self.short_projection(self.short_attention(query, short_key, short_value))
         x = x + long_output + short_output
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
-        return x, RecurrentState(query, tokens, short_output)
+        return x, state._replace(short_read=short_output)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
+        assert state.short_read is not None
         long = KeyValue(state.key, self.value(state.tokens + id_embedding))
         short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)
 
+    def own_memory(self, state: RecurrentState, id_embedding: Tensor | None) -> BlockMemory:
+        """Return the memory that a reference frame reads: AOT's, as its short-term attention has not run yet."""
+        assert id_embedding is not None
+        memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        return BlockMemory(memory, memory)
 
-def add_temporal_embedding(blocks: Sequence[Block], slots: int, dim: int) -> TemporalEmbedding | None:
-    """Give blocks, whose keys have ``dim`` channels, a shared temporal embedding, and return it; None without slots."""
-    if not slots:
-        return None
-    embedding = TemporalEmbedding(slots, dim)
-    for block in blocks:
-        block.long_attention = TemporalAttention(block.long_attention, embedding)
-    return embedding
+
+class TemporalGPMBlock(GPMBlock):
+    """GPM block with a temporal embedding."""
+
+    def __init__(self, dim: int, config: RMemDeAOTStage, temporal: TemporalEmbedding | None, *, first: bool) -> None:
+        """``temporal``: embedding shared by all blocks. ``first``: see `GPMBlock`."""
+        super().__init__(dim, config, first=first)
+        if temporal:
+            self.long_attention = TemporalAttention(1, temporal)
+
+
+def build_temporal_embedding(slots: int, dim: int) -> TemporalEmbedding | None:
+    """Return the embedding of keys of ``dim`` channels; None without slots."""
+    return TemporalEmbedding(slots, dim) if slots else None
 
 
 class RMemAOT(AOT):
     """AOT+: recurrent blocks and a temporal embedding."""
 
-    block_class = RecurrentLSTTBlock
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        slots = config.stages[0].temporal_slots
-        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim)
+    def __init__(self, config: ModelConfig[RMemAOTStage]) -> None:
+        temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim)
+        super().__init__(config, partial(RecurrentLSTTBlock, temporal=temporal))
+        self.temporal = temporal
 
 
 class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        slots = config.stages[0].temporal_slots
-        self.temporal = add_temporal_embedding(self.active_blocks, slots, config.dim // 2)
+    def __init__(self, config: ModelConfig[RMemDeAOTStage]) -> None:
+        temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim // 2)
+        super().__init__(config, partial(TemporalGPMBlock, temporal=temporal))
+        self.temporal = temporal

@@ -18,6 +18,7 @@ class RepeatingTracker:
     device = torch.device("cpu")
     config = Config()
     checkpoint_digest = "none"
+    hooks = ()
     segmenter = None
 
     def __init__(self, before_step=lambda frame: None):

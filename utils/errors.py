@@ -101,7 +101,7 @@ def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
     return f"{shorten(value, 80)}: not one of {expected}{remedy and f'; {remedy}'}"
 
 
-MEMORY_REMEDY = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
+MEMORY_REMEDY = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=rmem"
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
 """Parts of the messages of allocators, and of the loader of shared libraries, about a lack of memory."""
 

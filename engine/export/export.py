@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
 """Computed constants with more elements are not stored, but computed when a graph is loaded."""
-EXPORT = FileKind("export", 14, "export again")
-EXPORTED_POLICIES = ("bounded_fifo", "restricted")
+EXPORT = FileKind("export", 15, "export again")
+EXPORTED_POLICIES = ("bounded_fifo", "rmem")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 """Packages that write ONNX files."""
 
@@ -157,15 +157,15 @@ def _write_graphs(
 
 def describe_memory(memory: MemoryConfig) -> dict[str, Any]:
     """Return the settings of ``MemorySettings`` in ``aotlab-runtime``."""
-    has_limit = memory.policy == "bounded_fifo" and memory.newest is not None
+    has_limit = memory.policy == "bounded_fifo" and memory.max_tracked is not None
     return {
         "policy": memory.policy,
         "frames": memory.frames,
         "every": memory.every,
-        "newest": memory.newest if has_limit else memory.frames,
-        "insertions": memory.insertions,
+        "max_tracked": memory.max_tracked if has_limit else memory.frames,
+        "max_stored": memory.max_stored,
         "score_early": memory.score_early,
-        "short_term_skip": memory.short_term_skip,
+        "short_term_lag": memory.short_term_lag,
     }
 
 

@@ -9,7 +9,6 @@ be exported if the states of their blocks are NamedTuples of tensors.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
@@ -62,8 +61,12 @@ GraphFunction = Callable[..., Any]
 
 def name_tensors(values: Any) -> dict[str, Tensor]:
     """Name the tensors in nested dicts, lists and NamedTuples by their place: ``memory_1_long_key``."""
-    tensors: dict[str, Tensor] = {}
-    map_tensors(tensors.setdefault, values)
+    tensors = {}
+
+    def add(name: str, tensor: Tensor) -> None:
+        tensors[name] = tensor
+
+    map_tensors(add, values)
     return tensors
 
 
@@ -90,23 +93,38 @@ def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
     return {"id_embeddings": model.assign_identities(masks)}
 
 
+def _propagate(
+    model: VOSModel, features: Features, memory: Memory | None = None, id_embeddings: list[Tensor] | None = None
+) -> PropagatedFrame:
+    """Propagate without what only training reads."""
+    return model.propagate(features, memory, id_embeddings)._replace(maps=())
+
+
 def _memorize(
     model: VOSModel, states: list[Any], id_embeddings: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
     """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
-    return {"memory": model.memorize(PropagatedFrame([], states, sizes), id_embeddings)}
+    return {"memory": model.memorize(PropagatedFrame(torch.empty(0), states, sizes), id_embeddings)}
 
 
-def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> dict[str, Any]:
+def _decode(model: VOSModel, embeddings: Tensor, features: Features) -> dict[str, Any]:
     return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
 def _compute_relevance(
-    model: VOSModel, states: list[Any], memory_0_long_key: Tensor, logits: Tensor, sizes: list[tuple[int, int]]
+    model: VOSModel,
+    states: list[Any],
+    memory_0_long_key: Tensor,
+    logits: Tensor,
+    sizes: list[tuple[int, int]],
+    frame_tokens: int,
 ) -> dict[str, Any]:
-    """Compute each stored frame's share of the foreground's attention, T; the key is named as in memory."""
-    frames = memory_0_long_key.shape[1] // math.prod(sizes[0])
-    propagated = PropagatedFrame([], states, sizes)
+    """Compute each stored frame's share of the foreground's attention, T; the key is named as in memory.
+
+    ``frame_tokens``: tokens that long-term memory keeps of a frame.
+    """
+    frames = memory_0_long_key.shape[1] // frame_tokens
+    propagated = PropagatedFrame(torch.empty(0), states, sizes)
     frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
     return {"relevance": frame_relevance.shares}
 
@@ -156,7 +174,7 @@ def build_graphs(
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
-    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``. ``fused``: see
+    ``settings``: ``frames`` bounds long-term memory; only ``rmem`` has the graph ``relevance``. ``fused``: see
     `ExportOptions`.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
@@ -170,8 +188,8 @@ def build_graphs(
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
         assign = Graph(model, _assign_identities, masks=masks)
         id_embeddings = assign.results["id_embeddings"]
-        reference = Graph(model, type(model).propagate_reference, features=features, id_embeddings=id_embeddings)
-        embeddings, states, sizes = reference.results
+        reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
+        embeddings, states, sizes, _ = reference.results
         for state in states:
             require(
                 hasattr(state, "_fields"),
@@ -185,11 +203,11 @@ def build_graphs(
             "encode": encode,
             "assign_identities": assign,
             "reference": reference,
-            "propagate": Graph(model, type(model).propagate, axes, features=features, memory=memory),
+            "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
             "memorize": memorize,
             "decode": decode,
         }
-        if settings.policy == "restricted":
+        if settings.policy == "rmem":
             graphs["relevance"] = Graph(
                 model,
                 _compute_relevance,
@@ -198,6 +216,7 @@ def build_graphs(
                 memory_0_long_key=memory[0].long.key,
                 logits=decode.results["logits"],
                 sizes=sizes,
+                frame_tokens=memorize.results["memory"][0].long.key.shape[1],
             )
         return graphs
 

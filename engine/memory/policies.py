@@ -104,7 +104,7 @@ class ScoredPolicy(MemoryPolicy):
     running: dict[int, float] = field(default_factory=dict, init=False)
     """Running relevance of each stored frame."""
     updates: dict[int, int] = field(default_factory=dict, init=False)
-    """Number of times each frame was scored, counting its insertion."""
+    """Number of times each frame was scored, counting the step that stored it if it scored others (as published)."""
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
@@ -202,18 +202,18 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     In training every bounded policy evicts the oldest frame. ``length``: number of frames of the video, if known.
     """
     every = config.every_in_training if training else config.every
-    if not training and length is not None and config.insertions is not None:
-        every = max(round(length / config.insertions), every)
+    if not training and length is not None and config.max_stored is not None:
+        every = max(round(length / config.max_stored), every)
     match "bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy:
         case "first_frame":
             return FIFO(math.inf)
         case "every_nth":
             return FIFO(every)
         case "bounded_fifo":
-            return FIFO(every, config.frames, config.newest)
-        case "restricted":
+            return FIFO(every, config.frames, config.max_tracked)
+        case "rmem":
             return RMem(every, config.frames, config.score_early)
-        case "relevance_redundancy":
+        case "ermu":
             return ERMU(
                 every,
                 config.frames,

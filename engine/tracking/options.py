@@ -28,7 +28,7 @@ class TrackerOptions:
     overrides: tuple[str, ...] = ()
     """Settings as ``key=value``."""
     device: str = "cpu"
-    """Cpu, cuda, cuda:N or mps."""
+    """Device: cpu, cuda, cuda:N or mps."""
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
@@ -41,7 +41,7 @@ class TrackerOptions:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.rules.rules import drop_unavailable_rules
+        from aotlab.engine.hooks.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         path = self.resolve_checkpoint()
@@ -83,14 +83,17 @@ class TrackerLoader:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.load import list_changes
+        from aotlab.engine.hooks.rules import build_hooks
 
-        tracker = self._tracker
+        tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):
             config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
             digest = digest_file(tracker.resolve_checkpoint())
         else:
             config = tracker.config
+            hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
         settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
-        return {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        inputs = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        return inputs | ({"hooks": hooks} if hooks else {})

@@ -116,7 +116,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     batch_features = model.encode(clip.images.flatten(0, 1))
     features = [Features(*parts) for parts in zip(*(x.split(batch) for x in batch_features), strict=True)]
     id_embeddings = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated = model.propagate_reference(features[0], id_embeddings)
+    propagated = model.propagate(features[0], id_embeddings=id_embeddings)
     bank.add_reference(model.memorize(propagated, id_embeddings))
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
@@ -162,12 +162,9 @@ def frame_losses(
 
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
-    propagated, embeddings = decoded.propagated, decoded.propagated.embeddings
-    depths = range(1, len(embeddings) - 1) if model.config.scalable else []
-    shallower = [model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths]
     samples_by_depth = [
         split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
-        for logits in (*shallower, decoded.logits)
+        for logits in (*model.decode_depths(decoded.propagated, features), decoded.logits)
     ]
     losses = [
         torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)])

@@ -22,7 +22,7 @@ class FusedConv2d(nn.Conv2d):
     """Convolution, then the sum with a residual, then an activation; on a CPU in one pass by oneDNN."""
 
     activation: str | None = None
-    """Relu, relu6 or None."""
+    """Name of the activation: relu, relu6 or None."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
@@ -25,6 +26,7 @@ from aotlab.networks.weights.published_keys import (
     convert_published,
     guess_presets,
     is_published,
+    rename_old_keys,
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, write_bytes
@@ -33,8 +35,6 @@ from aotlab.utils.text import shorten
 log = logging.getLogger(__name__)
 
 TRAIN_SETTINGS = {setting.name for setting in fields(TrainConfig)}
-OLD_PROMPTS = "prompts."
-"""Prefix of the keys of a prompt network, which checkpoints of 0.3.0's development versions contain."""
 
 
 def save_checkpoint(
@@ -143,8 +143,9 @@ def read_checkpoint(path: Path, *, weights: bool = True) -> tuple[dict[str, Tens
         if not is_safetensors(path):
             return _read_pth(path) if weights else {}, {}
         with safe_open(path, framework="pt") as opened:
-            keys = [key for key in opened.keys() if weights and not key.startswith(OLD_PROMPTS)]  # noqa: SIM118
-            return {key: opened.get_tensor(key) for key in keys}, opened.metadata() or {}
+            keys, metadata = opened.keys() if weights else (), opened.metadata() or {}
+            state = {key: opened.get_tensor(key) for key in keys}
+    return state if is_published(state) else rename_old_keys(state), metadata
 
 
 def is_safetensors(path: Path) -> bool:
@@ -194,10 +195,8 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
 
 def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
     """Return the settings stored in a file, with overrides."""
-    tree = parse_yaml(text, f"{path}: settings in the file")
-    model, train = tree.get("model"), tree.get("train")
-    if isinstance(model, dict):  # a setting of 0.3.0's development versions
-        model.pop("prompt_blocks", None)
+    tree = upgrade_settings(parse_yaml(text, f"{path}: settings in the file"))
+    train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
     config = build_config(tree, str(path))

@@ -50,6 +50,7 @@ RULES = [
     (r"^identity_norm\.", "id_norm."),
     (r"^norms\.", "LSTT.decoder_norms."),
     (r"^norm\.", "LSTT.decoder_norms.0.gn."),
+    (r"^conv_in\.", "decoder.conv_in."),
     (r"^blocks\.", "LSTT.layers."),
     (r"^temporal\.query", "cur_pos_emb"),
     (r"^temporal\.memory", "mem_pos_emb"),
@@ -101,6 +102,18 @@ DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_
 """Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 
 
+def rename_old_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a file of ours under their present names.
+
+    In 0.3, the input layer was part of the decoder, and checkpoints contained a prompt network, which is dropped.
+    """
+    return {
+        re.sub(r"^decoder\.conv_in\.", "conv_in.", key): tensor
+        for key, tensor in state.items()
+        if not key.startswith("prompts.")
+    }
+
+
 def to_published_name(key: str) -> str:
     """Return the published name of a state-dict key of a model with one stage."""
     return _apply_rules(key, RULES)
@@ -134,7 +147,7 @@ def _multiscale_rules(keys: Collection[str]) -> list[tuple[str, str]]:
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
     """Return the rules of an AOST with one shared block; none for other models."""
     keys = set(keys)
-    if "decoder.conv_in.1.conv.weight" not in keys or any(key.startswith("blocks.1.") for key in keys):
+    if "conv_in.1.conv.weight" not in keys or any(key.startswith("blocks.1.") for key in keys):
         return []
     return [(r"^blocks\.0\.", "LSTT.layer."), (r"^norms\.0\.", "LSTT.decoder_norm.")]
 

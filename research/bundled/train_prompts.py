@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.configs.load import to_yaml
+from aotlab.configs.methods import AOTStage
 from aotlab.configs.prompts import PromptConfig
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.schema import ModelConfig
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.fast.optimize import resolve_precision
@@ -253,7 +254,8 @@ class PromptTrainer:
 def build_prompt_network(model: Any, blocks: int) -> PromptNetwork:
     """Return a new network with a tracking model's encoder; of an AOT also its first block, decoder and identities."""
     config: ModelConfig = model.config
-    stage = config.stages[0] if config.method == "aot" else StageConfig()
+    stage = config.stages[0]
+    stage = stage if isinstance(stage, AOTStage) else AOTStage()
     network = PromptNetwork(
         PromptConfig(
             config.encoder, config.dim, blocks, stage.heads, stage.window, stage.feedforward, config.align_corners
@@ -267,7 +269,7 @@ def build_prompt_network(model: Any, blocks: int) -> PromptNetwork:
         block.load_state_dict(model.blocks[0].state_dict())
         norm.load_state_dict(model.norms[0].state_dict())
     _init_bank(network.identity_bank, model.identity_bank)
-    _init_decoder(network, model.decoder.state_dict())
+    _init_decoder(network, model)
     return network
 
 
@@ -281,15 +283,13 @@ def _init_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def _init_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
+def _init_decoder(network: PromptNetwork, model: Any) -> None:
     """The last embedding is shared by all blocks; the logit is that of identity 1 against background."""
-    name, state = "conv_in.conv.weight", dict(state)
-    weight, tracking = network.decoder.state_dict()[name].clone(), state[name]
+    projection, state = dict(model.conv_in.state_dict()), dict(model.decoder.state_dict())
     dim, blocks = network.projector.out_channels, len(network.blocks)
-    weight[:, :dim] = tracking[:, :dim]
-    for block in range(blocks):
-        weight[:, (1 + block) * dim : (2 + block) * dim] = tracking[:, dim : 2 * dim] / blocks
-    state[name] = weight
+    tokens, embedding = projection["conv.weight"][:, : 2 * dim].split(dim, 1)
+    projection["conv.weight"] = torch.cat([tokens, *[embedding / blocks] * blocks], 1)
+    network.conv_in.load_state_dict(projection)
     for key in ("conv_out.weight", "conv_out.bias"):
         state[key] = state[key][1:2] - state[key][0:1]
     network.decoder.load_state_dict(state)
@@ -301,7 +301,10 @@ def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) ->
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)
-    others = (network.identity_bank, network.blocks, network.norms, network.decoder, network.bank4, network.bank8)
+    others = (
+        network.identity_bank, network.blocks, network.norms, network.conv_in, network.decoder,
+        network.bank4, network.bank8,
+    )  # fmt: skip
     rest = [x for module in others for x in module.parameters()]
     decay, peak = training.weight_decay, training.lr
     matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]

@@ -13,10 +13,10 @@ from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
-RESTRICTED = (*FIFO, "memory.policy=restricted")
+RMEM = (*FIFO, "memory.policy=rmem")
 STORED = Path(__file__).parent / "export"
 """Export of a small model. After a change of the format, ``python -m runtime.tests.exports`` renews it."""
-STORED_MODEL = ("aott", "model.dim=16", *RESTRICTED)
+STORED_MODEL = ("aott", "model.dim=16", *RMEM)
 STORED_WEIGHTS = STORED / "blocks.npz"
 """Parameters of its blocks."""
 MASKS = {0: draw_stripes([1, 2]), 4: draw_stripes([9, 2, 1])}

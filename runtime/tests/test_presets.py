@@ -114,7 +114,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     from itself with weights changed by a millionth.
     """
     policy = load_config(preset).memory.policy
-    exported = policy != "relevance_redundancy"
+    exported = policy != "ermu"
     changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
     runtime, pytorch_tracker = export_pair(tmp_path / "export", preset, *changes, tiny=False, frame_size=(129, 161))
     share_masks(monkeypatch, pytorch_tracker.model, runtime.graphs)

@@ -1,3 +1,4 @@
+from .engine.hooks.hook import Hook as Hook
 from .engine.prompting.load import load_segmenter as load_segmenter
 from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from .media.annotations import (

@@ -16,7 +16,7 @@ FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
 def add_reference_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
     id_embeddings = model.assign_identities(masks)
-    propagated = model.propagate_reference(features, id_embeddings)
+    propagated = model.propagate(features, id_embeddings=id_embeddings)
     bank.add_reference(model.memorize(propagated, id_embeddings))
     return propagated
 

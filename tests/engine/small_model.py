@@ -10,8 +10,9 @@ from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
+from aotlab.configs.methods import find_method
 from aotlab.configs.prompts import PromptConfig
-from aotlab.configs.schema import Config, MemoryConfig, ModelConfig, StageConfig
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.tracker import Tracker
@@ -73,8 +74,8 @@ DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 @cache
 def list_stage_settings(preset):
     """Return overrides that make the first stage of a preset small, for the settings that its method has."""
-    settings = schema.METHODS[load_config(preset).model.method].settings
-    return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
+    stage = load_config(preset).model.stages[0]
+    return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if hasattr(stage, name)]
 
 
 def tiny_settings(preset):
@@ -121,8 +122,9 @@ def build_case(name, **overrides):
     """Build a small model of one of `CASES`; return it and its settings, which store every second frame."""
     register_tiny_encoder()
     method, entries, others = CASES[name]
-    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
-    stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
+    stage = find_method(method).stage
+    small = {key: value for key, value in SMALL.items() if hasattr(stage, key)}
+    stages = [stage(stride, depth, **small, **settings) for stride, depth, settings in entries]
     settings = {"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides}
     torch.manual_seed(0)
     model = amplify(build_model(ModelConfig(method, **settings))).eval()

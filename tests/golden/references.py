@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +15,10 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
+from aotlab.networks.deaot import DeAOT
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.identity_bank import one_hot
+from aotlab.networks.model import PropagatedFrame, VOSModel
 from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import synthetic
 
@@ -105,6 +108,12 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
 def planes(labels: np.ndarray) -> torch.Tensor:
     """Return labels H×W as one-hot planes 1×11×H×W."""
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
+
+
+def list_maps(model: VOSModel, propagated: PropagatedFrame) -> Sequence[torch.Tensor]:
+    """The maps of a frame that were joined to its embeddings; DeAOT has one, of two branches."""
+    width = (2 if isinstance(model, DeAOT) else 1) * model.config.dim
+    return propagated.maps or propagated.embeddings.split(width, 1)
 
 
 def tokens(x: torch.Tensor) -> torch.Tensor:

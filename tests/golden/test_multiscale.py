@@ -51,7 +51,7 @@ def replay(
         features = model.encode(images[index : index + 1])
         recorded.clear()
         last = model.propagate(features, bank.read()).embeddings
-        matched.append([*recorded, *last])
+        matched.append([*recorded, last])
         logits.append(propagate_frame(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
             bank.evict(1)

@@ -19,7 +19,7 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_clip, golden_model, golden_recipe, planes
+from tests.golden.references import golden_clip, golden_model, golden_recipe, list_maps, planes
 from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
@@ -60,8 +60,8 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     if "pos_emb" in arrays:
         assert_near_reference(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
         assert_near_reference(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
-        # AOT hands on the stage's input before them; recorded at full depth
-        embeddings = [] if suffix else propagated.embeddings[-blocks:]
+        # AOT's embeddings begin with the blocks' input; recorded at full depth
+        embeddings = [] if suffix else list_maps(model, propagated)[-blocks:]
         for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
             step = embedding.shape[1] // 32
             assert_near_reference(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
@@ -88,11 +88,13 @@ def test_fewer_blocks_equal_first_blocks_exactly() -> None:
     model, image = golden_model("aost"), torch.zeros(1, 3, 33, 49)
     masks = planes(np.eye(33, 49))
     features, identities = model.encode(image), model.assign_identities(masks)
-    whole = model.propagate_reference(features, identities)
-    two = model.at_depth(2)
-    logits = two.decode(two.propagate_reference(features, identities), features)
-    first = whole._replace(embeddings=whole.embeddings[:3])
-    np.testing.assert_array_equal(logits, model.decode(first, features))
+    whole = model.propagate(features, id_embeddings=identities)
+    one, two = (
+        shallow.decode(shallow.propagate(features, id_embeddings=identities), features)
+        for shallow in map(model.at_depth, (1, 2))
+    )
+    for expected, found in zip((one, two), model.decode_depths(whole, features), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 class ReferenceOnTies(Tracker):
@@ -122,7 +124,7 @@ def test_tracker_masks_equal_reference(variant: str) -> None:
     config = load_config(
         meta["variant"],
         ["memory.policy=every_nth", f"memory.every={meta['long_term_gap']}",
-         f"memory.short_term_skip={meta['short_term_skip']}"],
+         f"memory.short_term_lag={meta['short_term_skip']}"],
     )  # fmt: skip
     tracker = ReferenceOnTies(golden_model(meta["variant"]), config)
     for index, (frame, reference) in enumerate(zip(frames, arrays["pred"], strict=True)):

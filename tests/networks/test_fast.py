@@ -127,7 +127,7 @@ def test_training_keeps_names_results_and_gradients(preset):
     gradients = []
     for tested in (model, faster):
         identities, features = tested.assign_identities(object_masks), tested.encode(image)
-        logits = tested.decode(tested.propagate_reference(features, identities), features)
+        logits = tested.decode(tested.propagate(features, id_embeddings=identities), features)
         (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).mean().backward()
         gradients.append({name: x.grad for name, x in tested.named_parameters() if x.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aotlab.configs import schema
 from aotlab.configs.load import load_config
+from aotlab.configs.methods import METHODS, Method, PAOTStage
 from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.export.verify import TOLERANCE, verify_export
@@ -31,26 +31,28 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory):
-        x, state = super().forward(x, size, memory)
+    def forward(self, x, size, memory=None, id_embedding=None):
+        x, state = super().forward(x, size, memory, id_embedding)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        # LSTTBlock.forward memorizes a reference frame before it has a scale
-        scale = getattr(state, "scale", 0.0)
-        return super().memorize(state, id_embedding * (1 + scale))
+        return super().memorize(state, id_embedding * (1 + state.scale))
+
+    def own_memory(self, state, id_embedding):  # before it has a scale
+        return super().memorize(state, id_embedding)
 
 
 class ScaledAOT(AOT):
-    block_class = ScaledBlock
+    def __init__(self, config):
+        super().__init__(config, ScaledBlock)
 
 
 @pytest.fixture
 def scaled(monkeypatch):
-    monkeypatch.setitem(schema.METHODS, "scaled", schema.METHODS["aot"])
+    monkeypatch.setitem(METHODS, "scaled", METHODS["aot"])
     monkeypatch.setitem(MODEL_CLASSES, "scaled", ScaledAOT)
     return build("aott", *OVERRIDES)
 
@@ -71,9 +73,8 @@ TWO_STAGES = f"model.stages=[{{stride: 16, {STAGE}}}, {{stride: 8, {STAGE}}}]"
 
 
 def test_method_of_two_stages_tracks(monkeypatch):
-    method = schema.Method(schema.METHODS["paot"].settings, strides=(16, 8), augmentation="deaot")
-    monkeypatch.setitem(schema.METHODS, "mine", method)
-    monkeypatch.setitem(MODEL_CLASSES, "mine", PAOT)
+    method = Method(PAOTStage, strides=(16, 8), augmentation="deaot", model=PAOT)
+    monkeypatch.setitem(METHODS, "mine", method)
     model, config = build("aott", "model.method=mine", TWO_STAGES)
     predictions = run_tracker(Tracker(model, config), draw_texture(3), {0: draw_stripes([1, 2])})
     assert predictions[-1].ids == (1, 2)

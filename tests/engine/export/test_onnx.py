@@ -110,7 +110,7 @@ def test_every_nth_is_exported_as_trackers_bound_it():
 
 
 @pytest.mark.parametrize(("preset", "overrides", "message"), [
-    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: .*; use memory.policy=bounded_fifo memory.frames=4"),
+    ("r50_aotl_ermu", (), "memory.policy ermu: .*; use memory.policy=bounded_fifo memory.frames=4"),
     ("aott", ("memory.frames=1",), "memory.frames 1: cannot be exported; use at least 2"),
     ("aott", ("memory.short_term_frames=2",), "memory.short_term_frames 2: cannot be exported; use 1"),
 ])  # fmt: skip
@@ -218,7 +218,7 @@ def test_version_and_graphs_agree_with_the_ports():
     port = (ROOT / "demo/src/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
     assert export.EXPORT.version == aotlab_runtime.files.EXPORT_VERSION
-    model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
+    model, config = build("aott", "memory.policy=rmem", "memory.frames=2")
     names = {*graphs.build_graphs(model, FRAME_SIZE, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
     runtime = (ROOT / "runtime/src/aotlab_runtime/graphs.py").read_text("utf-8")

@@ -65,7 +65,7 @@ def logits(model):
     generator = torch.Generator().manual_seed(0)
     features = model.encode(torch.randn(1, 3, 33, 49, generator=generator))
     identities = model.assign_identities(torch.rand(1, 3, 33, 49, generator=generator))
-    return model.decode(model.propagate_reference(features, identities), features)
+    return model.decode(model.propagate(features, id_embeddings=identities), features)
 
 
 def test_checkpoint_is_loaded_as_saved(tmp_path, model, config):

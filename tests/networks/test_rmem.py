@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import build_config
-from aotlab.configs.schema import StageConfig
+from aotlab.configs.methods import RMemAOTStage
 from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.attention import split_heads
 from aotlab.networks.build import build_model
@@ -61,7 +61,7 @@ def test_no_foreground_has_zero_relevance():
 
 @torch.no_grad()
 def test_identities_are_added_to_both_values():
-    block, state = RecurrentLSTTBlock(DIM, StageConfig(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
+    block, state = RecurrentLSTTBlock(DIM, RMemAOTStage(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
     identities = draw_normal(1, TOKENS, DIM, seed=1)
     long, short = block.memorize(state, identities)
     assert torch.equal(long.value, block.value(state.tokens + identities))
@@ -83,7 +83,7 @@ def test_temporal_embedding_changes_attention(method):
     with torch.no_grad():
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
-        memory = model.memorize(model.propagate_reference(reference, identities), identities)
+        memory = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
         twice = [BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory]
         features = model.encode(image[1:])
         outputs = []
