@@ -20,6 +20,7 @@ from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.methods import find_method
+from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import Config, ModelConfig, list_resets
 from aotlab.configs.upgrade import require_new_name
 from aotlab.utils.errors import InputError, require, require_choice
@@ -40,6 +41,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
     ``base:`` names a preset, a recipe, or a file by its path relative to this one.
+    ``plugins:`` lists plug-in files by their paths relative to this one; they are run (`load_plugins`).
     ``then:`` in a file adds phases after the base's phases. ``base=NAME`` replaces the preset under a recipe. A file
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
@@ -284,7 +286,11 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         if any(path == file for file, _ in files):
             raise InputError("base: refers back to this file", subject=path)
         settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
-        base = settings.pop("base", None)
+        base, plugins = settings.pop("base", None), settings.pop("plugins", None) or []
+        with prefix_errors(path):
+            is_list = isinstance(plugins, list) and all(isinstance(name, str) for name in plugins)
+            require(is_list, f"plugins: must be a list of Python files, got {plugins}")
+            load_plugins(path.parent / name for name in plugins)
         files.append((path, settings))
         if base is None:
             break

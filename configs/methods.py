@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from aotlab.configs.training import Width
-from aotlab.utils.errors import require, require_choice
+from aotlab.utils.errors import require
 from aotlab.utils.numbers import Range
+from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, find_plugin
 
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, step=16)]
@@ -149,7 +150,8 @@ class Method:
     augmentation: str = "aot"
     """Training augmentation in its authors' code, one of `AUGMENTATIONS`."""
     model: Callable[[Any], Any] | None = None
-    """Builds its `VOSModel` from a `ModelConfig`; None: its class is in `networks/build.py:MODEL_CLASSES`."""
+    """Class or function that makes its `VOSModel` from a `ModelConfig`; None only for methods of aotlab, whose classes
+    are in `networks/build.py:MODEL_CLASSES`."""
 
 
 METHODS = {
@@ -164,11 +166,20 @@ METHODS = {
 
 
 def list_methods() -> list[str]:
-    """Return the names of all methods."""
-    return list(METHODS)
+    """Return the names of the methods of aotlab and of plug-ins."""
+    return [*PluginChoices(METHOD_PLUGINS, METHODS)]
 
 
 def find_method(name: str, path: str = "model.method") -> Method:
-    """Return a method by its name; raises InputError for an unknown one, with ``path`` as the setting."""
-    require_choice(name, list_methods(), path)
-    return METHODS[name]
+    """Return a method by its name, that of a plug-in if it is not built in; ``path`` names the setting in messages.
+
+    Raises:
+        InputError: unknown method, or a plug-in's that is not a `Method` with a model.
+    """
+    PluginChoices(METHOD_PLUGINS, METHODS)(name, path)
+    if name in METHODS:
+        return METHODS[name]
+    method = find_plugin(METHOD_PLUGINS, name)
+    usable = isinstance(method, Method) and method.model is not None
+    require(usable, "its plug-in does not offer a Method with a model", subject=f"{path} {name}")
+    return cast(Method, method)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from aotlab.configs import schema
 from aotlab.configs.methods import AOTStage, Dim, require_odd
+from aotlab.configs.schema import EncoderName
 from aotlab.configs.training import Width
 from aotlab.utils.numbers import Range
 
@@ -15,7 +15,7 @@ from aotlab.utils.numbers import Range
 class PromptConfig:
     """The network that makes masks from clicks, boxes and rough masks."""
 
-    encoder: Annotated[str, schema.ENCODERS] = "mobilenet_v2"
+    encoder: EncoderName = "mobilenet_v2"
     """Image encoder."""
     dim: Dim = 256
     """Width of the embeddings."""

@@ -28,7 +28,7 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
     if protocol == "bounded" and "policy" not in overridden:
         config = replace(config, memory=bound_memory(config.memory))
     require(
-        "frames" not in overridden or config.memory.policy in BOUNDED_POLICIES,
+        "frames" not in overridden or config.memory.is_bounded,
         f"no effect with memory.policy {config.memory.policy}, which keeps all frames",
         subject="memory.frames",
         remedy=f"set the policy to one of {', '.join(BOUNDED_POLICIES)}",

@@ -26,8 +26,10 @@ from aotlab.configs.training import (
 from aotlab.utils.errors import require
 from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import Range
+from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
 ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
+EncoderName = Annotated[str, PluginChoices(ENCODER_PLUGINS, ENCODERS)]
 BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
@@ -41,7 +43,7 @@ class ModelConfig(Generic[StageT]):
 
     method: Annotated[str, find_method] = "aot"
     """Method of a paper."""
-    encoder: Annotated[str, ENCODERS] = "mobilenet_v2"
+    encoder: EncoderName = "mobilenet_v2"
     """Image encoder."""
     dim: Dim = 256
     """Width of the propagated embeddings."""
@@ -124,7 +126,7 @@ def _check_stages(stages: Sequence[Stage], model_dim: int) -> None:
 class MemoryConfig:
     """Memory of tracking and training."""
 
-    policy: Annotated[str, POLICIES] = "first_frame"
+    policy: Annotated[str, PluginChoices(POLICY_PLUGINS, POLICIES)] = "first_frame"
     """Frames that long-term memory keeps. first_frame keeps only reference frames. every_nth also keeps every n-th
     frame. The others keep at most `frames`: bounded_fifo the newest, rmem (RMem) the most relevant and least often
     scored, ermu (ERMU) the most relevant and least redundant."""
@@ -152,6 +154,13 @@ class MemoryConfig:
     """Steps from the current frame back to the newest frame in short-term memory."""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """Number of consecutive frames in short-term memory."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the policy keeps at most `frames` frames; that of a plug-in is imported and asked."""
+        if self.policy in POLICIES:
+            return self.policy in BOUNDED_POLICIES
+        return find_plugin(POLICY_PLUGINS, self.policy)(self).capacity is not None
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
     force_file,
+    plugin_files,
     print_config,
     print_settings,
     settings,
@@ -146,7 +147,13 @@ class VerificationOptions:
 )
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group(
-    "model", checkpoint_option(untrained=True), config_option(), print_config, name="model", factory=make_model_options
+    "model",
+    checkpoint_option(untrained=True),
+    config_option(),
+    plugin_files,
+    print_config,
+    name="model",
+    factory=make_model_options,
 )
 def main(
     model: ModelOptions, *, graphs: GraphOptions, verification: VerificationOptions, output: Path | None, force: bool

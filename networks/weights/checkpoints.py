@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.load import apply_overrides, build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
 from aotlab.configs.upgrade import upgrade_settings
@@ -29,7 +31,7 @@ from aotlab.networks.weights.published_keys import (
     rename_old_keys,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, write_bytes
+from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,10 @@ def save_checkpoint(
     require(
         not model.fused, "a tracker's model is fused", subject=path, remedy="save the model that load_model returns"
     )
-    write_weights(path, model, {"config": to_yaml(config)}, half=half, card=card)
+    metadata = {"config": to_yaml(config)}
+    if plugins := describe_plugins(config):
+        metadata["plugins"] = json.dumps(plugins)
+    write_weights(path, model, metadata, half=half, card=card)
 
 
 def write_weights(path: Path, model: nn.Module, metadata: dict[str, str], *, half: bool, card: str | None) -> None:
@@ -79,10 +84,7 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
         config, *others = _guess_presets(path, state)
         if others:
             log.warning("%s: loaded as %s; its keys also fit %s (config=)", path, config, " or ".join(others))
-    if config is not None:
-        settings = load_config(config, overrides)
-    else:
-        settings = _parse_settings(path, metadata["config"], overrides)
+    settings = load_config(config, overrides) if config is not None else _parse_settings(path, metadata, overrides)
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
@@ -121,7 +123,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
         return load_config(config or "aott", overrides)
     _, metadata = read_checkpoint(path, weights=False)
     if "config" in metadata:
-        return _parse_settings(path, metadata["config"], overrides)
+        return _parse_settings(path, metadata, overrides)
     return load_config(_guess_presets(path, read_checkpoint(path)[0])[0], overrides)
 
 
@@ -193,12 +195,15 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     return [name for name in published if name in presets] or presets
 
 
-def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
+def _parse_settings(path: Path, metadata: Mapping[str, str], overrides: Sequence[str]) -> Config:
     """Return the settings stored in a file, with overrides."""
-    tree = upgrade_settings(parse_yaml(text, f"{path}: settings in the file"))
+    tree = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
+    if "plugins" in metadata:
+        with reading(path, "download or train it again", *MALFORMED):
+            tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))
     config = build_config(tree, str(path))
     return build_config(tree, f"settings for {path}", overrides=overrides) if overrides else config
 

@@ -1,16 +1,15 @@
 """Small models of every method, and clips for them. Weights are random: tests compare outputs with each other."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
-from aotlab.configs import schema
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import find_method
+from aotlab.configs.plugins import load_plugins
 from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank
@@ -18,7 +17,6 @@ from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
-from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.published_keys import (
@@ -33,39 +31,9 @@ ROUNDING = 1e-4
 """Tolerance for float32 sums in another order."""
 
 
-class TinyEncoder(Encoder):
-    """Five convolutions, which are built and saved in a hundredth of the time of MobileNetV2."""
-
-    channels = (8, 12, 16, 32)
-
-    def __init__(self):
-        super().__init__()
-        widths, strides = (3, 8, *self.channels), (2, 2, 2, 2, 1)
-        self.layers = nn.ModuleList(
-            Conv2dNormActivation(first, second, stride=stride, norm_layer=FrozenBatchNorm2d, activation_layer=nn.ReLU6)
-            for first, second, stride in zip(widths, widths[1:], strides, strict=False)
-        )
-
-    @property
-    def freezable_parts(self):
-        return list(self.layers)
-
-    @property
-    def recomputable_blocks(self):
-        return list(self.layers)
-
-    def forward(self, image):
-        maps = [image]
-        for layer in self.layers:
-            maps.append(layer(maps[-1]))
-        return maps[2:]
-
-
 def register_tiny_encoder():
     """Let settings of this process name the encoder ``tiny``."""
-    if "tiny" not in ENCODER_CLASSES:
-        ENCODER_CLASSES["tiny"] = TinyEncoder
-        schema.ENCODERS += ("tiny",)
+    load_plugins([Path(__file__).with_name("tiny_encoder.py")])
 
 
 DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}

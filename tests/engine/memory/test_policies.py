@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
@@ -134,3 +135,19 @@ def test_only_frames_that_are_kept_are_allocated(policy, frames):
     bank = fill_bank(policy, 12)
     assert len(bank) == frames
     assert count_memory_bytes(bank) == frames * FRAME_BYTES
+
+
+def test_policy_of_a_plugin_is_used(tmp_path, unload):
+    (tmp_path / "mine.py").write_text("""
+from aotlab.engine.memory.policies import FIFO
+memory_policies = {
+    "recent": lambda memory: FIFO(memory.every, memory.frames, max_tracked=2), "all": lambda memory: FIFO(memory.every)
+}
+""")
+    load_plugins([tmp_path / "mine.py"])
+    bounded, unbounded = MemoryConfig("recent", **LIMITED), MemoryConfig("all", **LIMITED)
+    assert build_policy(bounded) == FIFO(5, 9, 2)
+    assert build_policy(bounded, length=3000) == FIFO(100, 9, 2)
+    assert build_policy(bounded, training=True) == FIFO(4, 9)
+    assert build_policy(unbounded, training=True) == FIFO(4)
+    assert (bounded.is_bounded, unbounded.is_bounded) == (True, False)
