@@ -28,7 +28,8 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import Range
 from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
-ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
+ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
+EncoderName = Annotated[str, PluginChoices(ENCODER_PLUGINS, ENCODERS)]
 BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
@@ -42,7 +43,7 @@ class ModelConfig(Generic[StageT]):
 
     method: Annotated[str, find_method] = "aot"
     """Method of a paper."""
-    encoder: Annotated[str, PluginChoices(ENCODER_PLUGINS, ENCODERS)] = "mobilenet_v2"
+    encoder: EncoderName = "mobilenet_v2"
     """Image encoder."""
     dim: Dim = 256
     """Width of the propagated embeddings."""
@@ -54,8 +55,6 @@ class ModelConfig(Generic[StageT]):
     """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
     depth: int | None = None
     """Blocks to use, from 1 to the trained depth (aost); null means all."""
-    prompt_blocks: Annotated[int, Range(0, 1000)] = 0
-    """Blocks of the prompt network, which makes masks from clicks, boxes and rough masks; 0 means no prompt network."""
     stages: list[StageT] = field(default_factory=list)
     """Stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one. Without any, the
     model has one stage with the defaults of its method."""

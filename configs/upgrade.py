@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from aotlab.configs.methods import METHODS, Stage
-from aotlab.configs.schema import ModelConfig
 from aotlab.utils.errors import require
 
 RENAMED = {
@@ -42,8 +41,7 @@ def upgrade_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(memory, Mapping):
         settings["memory"] = dict(_rename(f"memory.{name}", value) for name, value in memory.items())
     if isinstance(model, Mapping):
-        present = {field.name for field in fields(ModelConfig)}
-        settings["model"] = {name: x for name, x in model.items() if name != "prompt_blocks" or name in present}
+        settings["model"] = {name: x for name, x in model.items() if name != "prompt_blocks"}
         method, stages = METHODS.get(str(model.get("method"))), model.get("stages")
         if method and isinstance(stages, list):
             settings["model"]["stages"] = [_drop_defaults(stage, method.stage) for stage in stages]

@@ -294,7 +294,9 @@ class _Tracking:
             self.tracker.reset(prepared.frames.count)
         self.masks = prepared.masks
         if prepared.prompts:
-            self.masks = add_prompt_masks(prepared, open_segmenter(prepared.job.segmenter, self.tracker))
+            files = prepared.job.segmenter
+            segmenter = load_segmenter(files) if files else self.tracker.segmenter
+            self.masks = add_prompt_masks(prepared, segmenter)
         results.classes = make_classes(self.masks, class_file)
         context = OutputContext(prepared.source, results.classes, prepared.frames.number)
         self.outputs = Outputs(prepared.options.outputs, results, context)
@@ -478,13 +480,6 @@ def pace_frames(frames: Iterator[tuple[int, np.ndarray]], source: FrameSource) -
         start = time.monotonic() - due if start is None else start
         time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
-
-
-def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
-    if segmenter is None and tracker.model.prompts is not None:
-        return tracker.segmenter
-    return load_segmenter(segmenter, device=str(tracker.device))
 
 
 def add_prompt_masks(prepared: PreparedRun, segmenter: PromptSegmenter) -> Annotations:

@@ -136,8 +136,6 @@ class VOSModel(nn.Module, ABC):
         self.encoder = build_encoder(config.encoder)
         self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        self.prompts: nn.Module | None = None
-        """Network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it."""
 
     @property
     @abstractmethod

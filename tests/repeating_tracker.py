@@ -1,7 +1,5 @@
 """A tracker without a network."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
@@ -21,7 +19,6 @@ class RepeatingTracker:
     config = Config()
     checkpoint_digest = "none"
     hooks = ()
-    model = SimpleNamespace(prompts=object())
     segmenter = None
 
     def __init__(self, before_step=lambda frame: None):

@@ -104,7 +104,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
         make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
     ]
     _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
-    segmenter = NetworkSegmenter(load_stored()[1].model)
+    segmenter = NetworkSegmenter(load_stored()[1].segmenter.load)
     for prompt, found in zip(prompts, segmented, strict=True):
         points = [*prompt["positive"], *prompt["negative"]]
         same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.hooks.rules import build_hooks, drop_unavailable_rules
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.network import NetworkSegmenter, prepare_network
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.tracking.groups import (
@@ -53,6 +53,7 @@ from aotlab.networks.fast.logits import find_indices
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
@@ -82,6 +83,7 @@ class Tracker:
         *,
         device: str | torch.device = "cpu",
         optimize: bool = True,
+        prompts: PromptNetwork | None = None,
     ) -> None:
         """Create a tracker without objects.
 
@@ -92,6 +94,7 @@ class Tracker:
             hooks: corrections of predictions; they run after those of ``config.rules``.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast, for comparisons.
+            prompts: network that makes masks from prompts; None means the bundled one, loaded at the first prompt.
 
         Raises:
             InputError: no such device.
@@ -99,6 +102,9 @@ class Tracker:
         self.device = pick_device(str(device))
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
+        dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
+        prepare_prompts = partial(prepare_network, prompts, self.device, dtype, fuse=self.model.fused)
+        self._load_prompts = cache(prepare_prompts)  # shared by fresh trackers
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
@@ -159,8 +165,8 @@ class Tracker:
         self.state = VideoState(length)
         for hook in self.hooks:
             hook.reset()
-        self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """Segmenter of the model's prompt network; a call raises `InputError` for models without one."""
+        self.segmenter = NetworkSegmenter(self._load_prompts, self.autocast)
+        """Segmenter of the prompt network."""
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""

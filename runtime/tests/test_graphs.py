@@ -35,7 +35,7 @@ GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "
 
 def build_graph(name, tracker):
     if name == "prompt":
-        return build_prompt_graph(tracker.model)
+        return build_prompt_graph(tracker.segmenter.load())
     return build_graphs(tracker.model, (HEIGHT, WIDTH), tracker.config.memory)[name]
 
 
@@ -98,7 +98,7 @@ def test_converted_graphs_equal_pytorch(exported, name):
 
 @pytest.mark.slow
 def test_converted_prompt_network_equals_pytorch(exported):
-    graph = build_prompt_graph(exported[2].model)
+    graph = build_prompt_graph(exported[2].segmenter.load())
     graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
     assert_converted_graph_equals(graph)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import find_method
 from aotlab.configs.plugins import load_plugins
+from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
@@ -17,9 +18,9 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.published_keys import (
     COMPUTED_BUFFER,
-    PROMPT_PREFIX,
     map_published_names,
     to_published_name,
 )
@@ -59,6 +60,14 @@ def build(preset="aott", *overrides, tiny=True):
     return amplify(build_model(config.model)), config
 
 
+def build_prompts(blocks=1, dim=DIM):
+    """Build a tiny prompt network with random weights; after `build`, always the same ones."""
+    register_tiny_encoder()
+    network = PromptNetwork(PromptConfig("tiny", dim, blocks, **TINY_STAGE))
+    amplify_identities(network)
+    return network.eval()
+
+
 SMALL = {"heads": 2, "window": 3, "feedforward": 64}
 CASES: dict[str, tuple] = {
     "aot": ("aot", [(16, 2, {})], {}),
@@ -92,13 +101,18 @@ def build_case(name, **overrides):
 
 def amplify(model):
     """Enlarge weights so that the given masks decide the logits, on which random weights have little effect."""
+    amplify_identities(model)
     with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, IdentityBank):
-                module.weight *= 300
         model.decoder.conv_out.weight *= 10
         model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
     return model
+
+
+@torch.no_grad()
+def amplify_identities(network):
+    for module in network.modules():
+        if isinstance(module, IdentityBank):
+            module.weight *= 300
 
 
 def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
@@ -192,8 +206,8 @@ def clip_batch(frames, masks, objects):
 
 
 def to_published(model):
-    """Return the state dict under the names of the published code, without the prompt network."""
-    weights = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
+    """Return the state dict under the names of the published code."""
+    weights = model.state_dict()
     state = {name: weights[key].contiguous() for key, name in map_published_names(weights).items()}
     buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]
     computed = {to_published_name(key): tensor for key, tensor in buffers}

@@ -1,5 +1,6 @@
 """Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
 
+import json
 import math
 import os
 import re
@@ -37,6 +38,7 @@ from tests.engine.small_model import (
     assert_same,
     assert_same_weights,
     build,
+    build_prompts,
     draw_stripes,
     draw_texture,
     run_tracker,
@@ -132,6 +134,15 @@ def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, qu
     options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
     export_model(*build("aott"), tmp_path / "export", options, frame_size=FRAME_SIZE)
     assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
+
+
+def test_export_describes_the_grid_of_its_prompt_network(empty_graphs, tmp_path):
+    model, config = build("aott", "model.align_corners=false")
+    for prompts in (None, build_prompts()):
+        export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, prompts=prompts, force=True)
+        description = json.loads((tmp_path / "export" / "export.json").read_text())
+        assert not description["align_corners"]
+        assert (description["prompting"] or {}).get("align_corners") == (None if prompts is None else True)
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
