@@ -55,7 +55,7 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
  */
 async function segmentCrop(graphs, frame, prompt, rough, crop, edge) {
   const [{ height, width }, { click_radius, excluded_logit, align_corners }] = [crop, graphs.promptSettings];
-  const [extra, scale] = [Number(align_corners ?? graphs.alignCorners), edge / Math.max(height, width)];
+  const [extra, scale] = [Number(align_corners), edge / Math.max(height, width)];
   /** @param {number} side */
   const fit = (side) => graphs.tokenSize * Math.max(2, round((side * scale - extra) / graphs.tokenSize)) + extra;
   /** @type {Size} */

@@ -67,15 +67,15 @@ def track(graphs, w, frames, mask, run_blocks, memorize, every=5):
 def run_aot(w, blocks, features, memory, id_embedding=None):
     """Run the blocks of AOT on a frame; a reference frame, whose objects are known, has an ``id_embedding``.
 
-    Returns the embeddings that ``decode`` reads, 1×C×h×w each, and the arguments of `memorize_aot` for each block.
+    Returns the embeddings that ``decode`` reads, 1×(1+N)C×h×w, and the arguments of `memorize_aot` for each block.
     """
-    embeddings, states = {"embeddings_0": features["features_projected"]}, []
+    maps, states = [features["features_projected"]], []
     x, size = to_tokens(features["features_projected"])
     for index, (block, block_memory) in enumerate(zip(blocks, memory, strict=True)):
         x, *state = propagate_aot(block, x, size, block_memory, id_embedding)
-        embeddings[f"embeddings_{index + 1}"] = to_map(norm(w, f"norms.{index}", x), size)
+        maps.append(to_map(norm(w, f"norms.{index}", x), size))
         states.append(state)
-    return embeddings, states
+    return {"embeddings": np.concatenate(maps, axis=1)}, states
 
 
 def run_deaot(w, blocks, features, memory, id_embedding=None):
@@ -86,7 +86,7 @@ def run_deaot(w, blocks, features, memory, id_embedding=None):
         visual, identity, *state = propagate_deaot(block, visual, identity, size, block_memory, id_embedding)
         states.append(state)
     branches = normalize(np.stack([visual, identity], axis=1), (0, 2)).reshape(len(visual), -1)  # a group per branch
-    return {"embeddings_0": to_map(branches * w["norm.weight"] + w["norm.bias"], size)}, states
+    return {"embeddings": to_map(branches * w["norm.weight"] + w["norm.bias"], size)}, states
 
 
 def embed_objects(graphs, labels, ids):

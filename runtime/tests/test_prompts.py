@@ -210,7 +210,7 @@ def test_passes_segment_crops_around_the_object(prompt, coarse):
         is_object = np.abs(image[..., :2] - [49.5, 69.5]).max(2) < 10
         return dict.fromkeys(("logits", "refined_logits"), np.where(is_object, 1, -1))
 
-    settings = PROMPTING | {"min_crop": 8}
+    settings = PROMPTING | {"min_crop": 8, "align_corners": True}
     graphs = Mock(prompt_settings=settings, align_corners=True, token_size=16, temperature=1, segment_prompt=run)
     prompts = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (120, 160))
     labels = segment.segment_prompts(graphs, frame, prompts, np.zeros((120, 160), int)).labels
@@ -218,10 +218,11 @@ def test_passes_segment_crops_around_the_object(prompt, coarse):
     np.testing.assert_array_equal(np.pad(np.ones((20, 20)), ((40, 60), (60, 80))), labels)
 
 
-@pytest.mark.parametrize(("settings", "extra"), [({}, 0), ({"align_corners": True}, 1)])
-def test_crops_have_sizes_of_the_prompt_network(settings, extra):
-    """Its grid may differ from that of the tracking model; older exports have one for both."""
-    graphs, sizes = Mock(prompt_settings=PROMPTING | settings, align_corners=False, token_size=16, temperature=1), []
+@pytest.mark.parametrize(("align_corners", "extra"), [(False, 0), (True, 1)])
+def test_crops_have_sizes_of_the_prompt_network(align_corners, extra):
+    """Its grid may differ from that of the tracking model."""
+    settings, sizes = PROMPTING | {"align_corners": align_corners}, []
+    graphs = Mock(prompt_settings=settings, align_corners=False, token_size=16, temperature=1)
 
     def run(image, planes, rough_mask):
         sizes.extend(planes.shape[2:])
@@ -235,7 +236,7 @@ def test_crops_have_sizes_of_the_prompt_network(settings, extra):
 
 def test_parts_behind_another_object_are_far():
     outputs = dict.fromkeys(("logits", "refined_logits"), np.ones((40, 60), np.float32))
-    graphs = Mock(prompt_settings=PROMPTING, align_corners=True, token_size=16, temperature=1)
+    graphs = Mock(prompt_settings={**PROMPTING, "align_corners": True}, token_size=16, temperature=1)
     graphs.segment_prompt.return_value = outputs
     mask = np.zeros((40, 60), int)
     mask[:, 10:50] = 7

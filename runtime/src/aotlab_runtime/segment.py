@@ -59,9 +59,9 @@ def segment_crop(
     graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
 ) -> Tensors:
     """Return the outputs, padded to H×W, for a crop whose longer edge becomes about ``edge`` pixels."""
-    align_corners = bool(graphs.prompt_settings.get("align_corners", graphs.align_corners))
-    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, align_corners)
-    planes = draw_prompt_planes(prompt, crop, size, graphs.prompt_settings["click_radius"])
+    settings = graphs.prompt_settings
+    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, settings["align_corners"])
+    planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
     outputs = graphs.segment_prompt(frame[crop], planes[None], rough_mask[crop])
     margins = [(side.start, length - side.stop) for side, length in zip(crop, rough_mask.shape, strict=True)]
     excluded_logit = graphs.prompt_settings["excluded_logit"]
