@@ -123,6 +123,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
 
     def own_memory(self, state: RecurrentState, id_embedding: Tensor | None) -> BlockMemory:
         """Return the memory that a reference frame reads: AOT's, as its short-term attention has not run yet."""
+        assert id_embedding is not None
         memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
         return BlockMemory(memory, memory)
 
