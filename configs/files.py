@@ -14,6 +14,8 @@ BUNDLED = "bundled"
 """Value of a setting that selects the weights in the package."""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
 """Checkpoint in the package."""
+BUNDLED_PROMPTS = BUNDLED_CHECKPOINT.with_name("prompts.safetensors")
+"""Prompt network in the package."""
 PRESETS = ROOT / "configs" / "presets"
 RECIPES = ROOT / "configs" / "recipes"
 

@@ -19,7 +19,10 @@ import yaml
 from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
-from aotlab.configs.schema import Config, list_resets
+from aotlab.configs.methods import find_method
+from aotlab.configs.plugins import load_plugins
+from aotlab.configs.schema import Config, ModelConfig, list_resets
+from aotlab.configs.upgrade import require_new_name
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text
 from aotlab.utils.numbers import Range
@@ -38,6 +41,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
     ``base:`` names a preset, a recipe, or a file by its path relative to this one.
+    ``plugins:`` lists plug-in files by their paths relative to this one; they are run (`load_plugins`).
     ``then:`` in a file adds phases after the base's phases. ``base=NAME`` replaces the preset under a recipe. A file
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
@@ -76,7 +80,10 @@ def build_config(
     """
     with prefix_errors(subject):
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
-            tree = _merge(asdict(schema()), tree)  # type: ignore[call-overload]
+            defaults = asdict(schema())  # type: ignore[call-overload]
+            if schema is Config:
+                defaults["model"]["stages"] = [{}]  # of the tree's method
+            tree = _merge(defaults, tree)
             tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
         return _convert(schema, tree, "")
 
@@ -115,8 +122,8 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
-def list_changes(config: Any) -> dict[str, Any]:
-    """Return the settings of a dataclass that differ from its defaults, by their path such as ``memory.every``."""
+def list_changes(config: Config) -> dict[str, Any]:
+    """Return the settings that differ from their defaults, by their path such as ``memory.every``."""
 
     def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict | list) and value:
@@ -126,7 +133,9 @@ def list_changes(config: Any) -> dict[str, Any]:
         else:
             yield path, value
 
-    defaults = dict(flatten(asdict(type(config)()), ""))
+    tree = asdict(Config())
+    tree["model"]["stages"] = [asdict(type(config.model.stages[0])())]
+    defaults = dict(flatten(tree, ""))
     return {path: value for path, value in flatten(asdict(config), "") if defaults.get(path, ...) != value}
 
 
@@ -215,9 +224,11 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
 def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
     names = [field.name for field in fields(schema)]
-    for key in tree:
+    kinds = _list_types(schema, tree)
+    for key, value in tree.items():
+        require_new_name(f"{prefix}{key}", value)
         if key not in names:
-            nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
+            nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix, tree)}
             key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}
             similar = difflib.get_close_matches(str(key), key_paths, n=1)
             remedy = f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
@@ -225,16 +236,25 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
             raise InputError(f"{prefix}{field.name} is missing")
-    kinds = get_type_hints(schema, include_extras=True)
     return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
 
 
-def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
-    """Yield the paths of all settings of a dataclass; for lists, those of the first item."""
-    for name, kind in get_type_hints(schema).items():
+def _list_types(schema: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the type of each setting of a dataclass; the model's method in ``tree`` has that of stages."""
+    kinds = get_type_hints(schema, include_extras=True)
+    if schema is ModelConfig:
+        kinds["stages"] = list[find_method(tree.get("method", ModelConfig.method)).stage]  # type: ignore[misc]
+    return kinds
+
+
+def _list_keys(schema: Any, prefix: str, tree: Any) -> Iterator[str]:
+    """Yield the paths of all settings of a dataclass with the values ``tree``; for lists, those of the first item."""
+    tree = tree if isinstance(tree, Mapping) else {}
+    for name, kind in _list_types(schema, tree).items():
         yield f"{prefix}{name}"
         for nested in filter(is_dataclass, (kind, *get_args(kind))):
-            yield from _list_keys(nested, f"{prefix}{name}.0." if get_origin(kind) is list else f"{prefix}{name}.")
+            item = "0." if get_origin(kind) is list else ""
+            yield from _list_keys(nested, f"{prefix}{name}.{item}", tree.get(name))
 
 
 def _merge(base: Any, override: Any) -> Any:
@@ -266,7 +286,11 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         if any(path == file for file, _ in files):
             raise InputError("base: refers back to this file", subject=path)
         settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
-        base = settings.pop("base", None)
+        base, plugins = settings.pop("base", None), settings.pop("plugins", None) or []
+        with prefix_errors(path):
+            is_list = isinstance(plugins, list) and all(isinstance(name, str) for name in plugins)
+            require(is_list, f"plugins: must be a list of Python files, got {plugins}")
+            load_plugins(path.parent / name for name in plugins)
         files.append((path, settings))
         if base is None:
             break

@@ -17,8 +17,8 @@ MemoryProtocol = Literal["bounded", "published"]
 def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
-    ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
-    frames only, unless ``overrides`` set a policy; a policy in a file of settings is replaced, as those of checkpoints.
+    ``bounded`` replaces `every_nth` with `rmem`, and `first_frame` with a `bounded_fifo` of reference frames only,
+    unless ``overrides`` set a policy; a policy in a file of settings is replaced, as those of checkpoints.
 
     Raises:
         InputError: unknown protocol, or ``overrides`` set ``memory.frames`` for a policy that keeps all frames.
@@ -28,7 +28,7 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
     if protocol == "bounded" and "policy" not in overridden:
         config = replace(config, memory=bound_memory(config.memory))
     require(
-        "frames" not in overridden or config.memory.policy in BOUNDED_POLICIES,
+        "frames" not in overridden or config.memory.is_bounded,
         f"no effect with memory.policy {config.memory.policy}, which keeps all frames",
         subject="memory.frames",
         remedy=f"set the policy to one of {', '.join(BOUNDED_POLICIES)}",
@@ -39,5 +39,5 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:
     """Return the settings of a memory of at most ``memory.frames`` frames; until it is full, masks are the same."""
     if memory.policy == "every_nth":
-        return replace(memory, policy="restricted")
-    return replace(memory, policy="bounded_fifo", newest=0) if memory.policy == "first_frame" else memory
+        return replace(memory, policy="rmem")
+    return replace(memory, policy="bounded_fifo", max_tracked=0) if memory.policy == "first_frame" else memory

@@ -1,4 +1,4 @@
-"""Recurrence over frames, the same in training and tracking: segment a frame, memorize it, store its memory."""
+"""Recurrence over frames, the same in training and tracking: segment a frame, store its memory."""
 
 from __future__ import annotations
 

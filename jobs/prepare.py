@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
@@ -251,7 +252,9 @@ def fingerprint_inputs(
             for index, by_object in run.prompts.items()
         },
         # weights may be in files named like the ONNX file
-        "segmenter": [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()],
+        "segmenter": [
+            _digest_files(path, ["{stem}.*"]) for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
+        ],
         "classes": dict(sorted(job.classes.items())),
         "both_directions": options.both_directions,
         "removals": [f"{frames.number(index)}:{key}" for index, ids in run.removals.items() for key in ids],

@@ -49,9 +49,9 @@ from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.jobs.directions import TimedTracker
 
 log = logging.getLogger(__name__)
 
@@ -282,7 +282,7 @@ class _Tracking:
 
     def __init__(self, prepared: PreparedRun, results: Results, class_file: Path | None) -> None:
         """Load the tracker, with its state if the run resumes, and prepare the outputs."""
-        from aotlab.engine.tracking.directions import TimedTracker
+        from aotlab.jobs.directions import TimedTracker
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
         leave_cores_free(HELPER_THREADS)
@@ -294,7 +294,9 @@ class _Tracking:
             self.tracker.reset(prepared.frames.count)
         self.masks = prepared.masks
         if prepared.prompts:
-            self.masks = add_prompt_masks(prepared, open_segmenter(prepared.job.segmenter, self.tracker))
+            files = prepared.job.segmenter
+            segmenter = load_segmenter(files) if files else self.tracker.segmenter
+            self.masks = add_prompt_masks(prepared, segmenter)
         results.classes = make_classes(self.masks, class_file)
         context = OutputContext(prepared.source, results.classes, prepared.frames.number)
         self.outputs = Outputs(prepared.options.outputs, results, context)
@@ -343,7 +345,7 @@ class _Tracking:
 
     def _predict(self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
-        from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
+        from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
         prepared, restored = self.prepared, self.results.entries[: self.num_restored]
         for entry in restored:
@@ -478,13 +480,6 @@ def pace_frames(frames: Iterator[tuple[int, np.ndarray]], source: FrameSource) -
         start = time.monotonic() - due if start is None else start
         time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
-
-
-def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
-    if segmenter is None and tracker.model.prompts is not None:
-        return tracker.segmenter
-    return load_segmenter(segmenter, device=str(tracker.device))
 
 
 def add_prompt_masks(prepared: PreparedRun, segmenter: PromptSegmenter) -> Annotations:

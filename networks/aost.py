@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import AOSTStage, ScaledKeysStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -34,7 +35,7 @@ class AOSTState(NamedTuple):
 class AOSTBlock(Block[Tensor, AOSTState]):
     """LSTT block whose identities scale each head's keys by 1 + tanh of a gain, and are added to the values."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: ScaledKeysStage) -> None:
         super().__init__()
         self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -76,7 +77,7 @@ class AOST(VOSModel):
     memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[AOSTStage]) -> None:
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
         self.shared = stage.shared

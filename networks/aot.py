@@ -17,14 +17,15 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import AOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -44,7 +45,7 @@ class LSTTState(NamedTuple):
 class LSTTBlock(Block[Tensor, LSTTState]):
     """Long Short-Term Transformer block: self-attention, long- and short-term attention, feed-forward (section 4.2)."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: AOTStage) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         # the paper's ablations (table 3) turn off positions here and short-term attention below
@@ -93,7 +94,7 @@ class LSTTBlock(Block[Tensor, LSTTState]):
 class AOT(VOSModel):
     """Encoder, identity bank, LSTT blocks, and an FPN decoder of the frame's tokens and all blocks' outputs."""
 
-    def __init__(self, config: ModelConfig, block_class: Callable[[int, StageConfig], Block] = LSTTBlock) -> None:
+    def __init__(self, config: ModelConfig, block_class: Callable[[int, Any], Block] = LSTTBlock) -> None:
         """``block_class``: called with the width and the settings of each block."""
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]

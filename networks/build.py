@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aotlab.configs.methods import find_method
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOST
 from aotlab.networks.aot import AOT
@@ -9,7 +10,6 @@ from aotlab.networks.deaot import DeAOT
 from aotlab.networks.model import VOSModel
 from aotlab.networks.msdeaot import MSDeAOT
 from aotlab.networks.paot import PAOT
-from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
 MODEL_CLASSES: dict[str, type[VOSModel]] = {
@@ -24,7 +24,7 @@ MODEL_CLASSES: dict[str, type[VOSModel]] = {
 
 
 def build_model(config: ModelConfig) -> VOSModel:
-    """Return the model of a config with random weights, and its prompt network if it has one."""
-    model = MODEL_CLASSES[config.method](config)
-    model.prompts = PromptNetwork(config) if config.prompt_blocks else None
+    """Return the model of a config with random weights."""
+    build = find_method(config.method).model or MODEL_CLASSES[config.method]
+    model: VOSModel = build(config)
     return model

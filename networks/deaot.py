@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import DeAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -79,7 +80,7 @@ class GPMState(NamedTuple):
 class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
 
-    def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
+    def __init__(self, dim: int, config: DeAOTStage, *, first: bool) -> None:
         """``first``: whether it is the model's first block, whose input has no identity branch."""
         super().__init__()
         self.key_dim, self.value_dim = dim // 2, 2 * dim
@@ -140,7 +141,7 @@ class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
 class DeAOT(VOSModel):
     """Encoder, identity bank, GPM blocks, and an FPN decoder of the last block's output."""
 
-    def __init__(self, config: ModelConfig, block_class: Callable[..., GPMBlock] = GPMBlock) -> None:
+    def __init__(self, config: ModelConfig[DeAOTStage], block_class: Callable[..., GPMBlock] = GPMBlock) -> None:
         """``block_class``: called with the arguments of `GPMBlock` for each block."""
         super().__init__(config)
         stage, dim = config.stages[0], config.dim

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.layers import ConvGN, init_xavier
 from aotlab.networks.model import Features
@@ -15,10 +16,11 @@ from aotlab.networks.model import Features
 class FPNDecoder(nn.Module):
     """Feature pyramid that refines a map at stride 16 with the encoder's maps down to stride 4 (AOT).
 
+
     The model projects its embeddings to that map, and initializes the decoder together with this projection.
     """
 
-    def __init__(self, skip_channels: Sequence[int], out_channels: int, config: ModelConfig) -> None:
+    def __init__(self, skip_channels: Sequence[int], out_channels: int, config: ModelConfig | PromptConfig) -> None:
         """Create the layers.
 
         Args:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v2, resnet50
+from torchvision.models import (
+    MobileNet_V2_Weights,
+    ResNet50_Weights,
+    ResNet101_Weights,
+    WeightsEnum,
+    mobilenet_v2,
+    resnet50,
+    resnet101,
+)
 from torchvision.ops import FrozenBatchNorm2d
 
 
@@ -69,10 +77,11 @@ class ResNet50(Encoder):
 
     channels = (256, 512, 1024, 1024)
     torchvision_weights = ResNet50_Weights.IMAGENET1K_V1
+    build = staticmethod(resnet50)
 
     def __init__(self) -> None:
         super().__init__()
-        net = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+        net = self.build(weights=None, norm_layer=FrozenBatchNorm2d)
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
         self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
 
@@ -93,5 +102,36 @@ class ResNet50(Encoder):
         return [f4, f8, f16, f16]
 
 
-ENCODER_CLASSES: dict[str, type[Encoder]] = {"mobilenet_v2": MobileNetV2, "resnet50": ResNet50}
+class ResNet101(ResNet50):
+    """ResNet-101 up to stride 16; the last map is returned twice."""
+
+    torchvision_weights = ResNet101_Weights.IMAGENET1K_V1
+    build = staticmethod(resnet101)
+
+
+class ResNeSt101(ResNet50):
+    """ResNeSt-101 up to stride 16, from timm's parts; the last map is returned twice (Zhang et al. 2020)."""
+
+    torchvision_weights = None
+
+    @staticmethod
+    def build(weights: None, norm_layer: type[FrozenBatchNorm2d]) -> nn.Module:
+        """Build the layers, without the fourth stage and classifier."""
+        from timm.models.resnest import resnest101e  # slow to import
+
+        def norm(channels: int, **_: None) -> nn.Module:  # timm also gives a device and a type
+            return norm_layer(channels)
+
+        stages = {"layers": (3, 4, 23), "channels": (64, 128, 256)}
+        net = resnest101e(num_classes=0, norm_layer=norm, zero_init_last=False, **stages)
+        net.relu = net.act1
+        return net
+
+
+ENCODER_CLASSES: dict[str, type[Encoder]] = {
+    "mobilenet_v2": MobileNetV2,
+    "resnet50": ResNet50,
+    "resnet101": ResNet101,
+    "resnest101": ResNeSt101,
+}
 """Encoders by name, without `aotlab.networks.swin`."""

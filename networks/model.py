@@ -17,6 +17,7 @@ from typing_extensions import Self
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
+from aotlab.utils.plugins import ENCODER_PLUGINS, find_plugin
 
 
 class Features(NamedTuple):
@@ -135,8 +136,6 @@ class VOSModel(nn.Module, ABC):
         self.encoder = build_encoder(config.encoder)
         self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        self.prompts: nn.Module | None = None
-        """Network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it."""
 
     @property
     @abstractmethod
@@ -233,4 +232,7 @@ def build_encoder(name: str) -> Encoder:
         from aotlab.networks.swin import SwinBase
 
         return SwinBase()
-    return ENCODER_CLASSES[name]()
+    if name in ENCODER_CLASSES:
+        return ENCODER_CLASSES[name]()
+    encoder: Encoder = find_plugin(ENCODER_PLUGINS, name)()
+    return encoder

@@ -13,6 +13,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from aotlab.configs.methods import MSDeAOTStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
@@ -25,7 +26,7 @@ from aotlab.networks.multiscale import Transition
 class MSDeAOT(VOSModel):
     """Encoder, GPM blocks at strides 16 and 8, each with its identity bank, and a decoder at stride 4."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[MSDeAOTStage]) -> None:
         super().__init__(config)
         stage16, stage8, stage4 = config.stages
         dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim

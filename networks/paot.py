@@ -12,7 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import PAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
@@ -28,7 +29,7 @@ ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 class PyramidBlock(AOSTBlock):
     """AOST block with a norm of its output."""
 
-    def __init__(self, dim: int, config: StageConfig) -> None:
+    def __init__(self, dim: int, config: PAOTStage) -> None:
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
@@ -43,7 +44,7 @@ class PyramidBlock(AOSTBlock):
 class Stage(nn.Module):
     """Blocks at one stride with their identity bank; the last stage may only refine and has neither."""
 
-    def __init__(self, config: ModelConfig, settings: StageConfig, transition: Transition | None) -> None:
+    def __init__(self, config: ModelConfig, settings: PAOTStage, transition: Transition | None) -> None:
         """``transition``: layers from the coarser stage; None for the first."""
         super().__init__()
         dim, stride = settings.dim or config.dim, settings.stride
@@ -64,7 +65,7 @@ class PAOT(VOSModel):
 
     stages: Sequence[Stage]
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[PAOTStage]) -> None:
         super().__init__(config)
         stages: list[Stage] = []
         for settings in config.stages:

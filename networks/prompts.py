@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.schema import ModelConfig
+from aotlab.configs.prompts import PromptConfig
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
@@ -24,19 +22,19 @@ class PromptNetwork(nn.Module):
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.
-    Objects with masks do not need it.
+    It shares no weights with tracking models.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: PromptConfig) -> None:
         super().__init__()
-        dim, stage = config.dim, replace(config.stages[0], drop_path=0.0)
+        self.config, dim = config, config.dim
         self.encoder = build_encoder(config.encoder)
         channels = self.encoder.channels
         self.projector = nn.Conv2d(channels[3], dim, 1)
         self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
-        self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.prompt_blocks))
-        self.conv_in = ConvGN((1 + config.prompt_blocks) * dim, dim, 1)
+        self.blocks = nn.ModuleList(LSTTBlock(dim, config.stage) for _ in range(config.blocks))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.blocks))
+        self.conv_in = ConvGN((1 + config.blocks) * dim, dim, 1)
         self.decoder = FPNDecoder(channels, 1, config)
         init_xavier(self.conv_in, self.decoder)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)

@@ -2,7 +2,7 @@
 
 AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
 temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies in `aotlab.engine.memory` decide
-which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
+which frames stay in memory: ``rmem`` is RMem's, ``ermu`` ERMU's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import RMemAOTStage, RMemDeAOTStage
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT, GPMBlock
@@ -83,7 +84,7 @@ class RecurrentState(NamedTuple):
 class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
     """LSTT block of AOT+: its short-term attention makes the short-term memory of the next frame."""
 
-    def __init__(self, dim: int, config: StageConfig, temporal: TemporalEmbedding | None = None) -> None:
+    def __init__(self, dim: int, config: RMemAOTStage, temporal: TemporalEmbedding | None = None) -> None:
         """``temporal``: embedding shared by all blocks."""
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -131,7 +132,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
 class TemporalGPMBlock(GPMBlock):
     """GPM block with a temporal embedding."""
 
-    def __init__(self, dim: int, config: StageConfig, temporal: TemporalEmbedding | None, *, first: bool) -> None:
+    def __init__(self, dim: int, config: RMemDeAOTStage, temporal: TemporalEmbedding | None, *, first: bool) -> None:
         """``temporal``: embedding shared by all blocks. ``first``: see `GPMBlock`."""
         super().__init__(dim, config, first=first)
         if temporal:
@@ -146,7 +147,7 @@ def build_temporal_embedding(slots: int, dim: int) -> TemporalEmbedding | None:
 class RMemAOT(AOT):
     """AOT+: recurrent blocks and a temporal embedding."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[RMemAOTStage]) -> None:
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim)
         super().__init__(config, partial(RecurrentLSTTBlock, temporal=temporal))
         self.temporal = temporal
@@ -155,7 +156,7 @@ class RMemAOT(AOT):
 class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig[RMemDeAOTStage]) -> None:
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim // 2)
         super().__init__(config, partial(TemporalGPMBlock, temporal=temporal))
         self.temporal = temporal

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
+from aotlab.networks.cache import cache_table
 from aotlab.networks.encoders import Encoder
 
 WINDOW = 7
@@ -19,7 +18,7 @@ HEADS = (4, 8, 16)
 DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2, device="cpu").tolist()
 
 
-@lru_cache(maxsize=32)
+@cache_table
 def _shift_mask(height: int, width: int, shift: int, device: torch.device) -> Tensor:
     """Return windows×49×49: 0 for pairs of tokens from one region of the map, -100 for others."""
     regions = torch.zeros(1, height, width, 1, dtype=torch.float32, device=device)

@@ -1,6 +1,10 @@
 """Models and trackers that the tests of the engine and of `aotlab.jobs` share."""
 
+from pathlib import Path
+
 import pytest
+
+from aotlab.utils import plugins
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +21,24 @@ def small_tracker(models):
     from aotlab.engine.tracking.tracker import Tracker
 
     return Tracker(*models["aott"])
+
+
+@pytest.fixture
+def unload(monkeypatch):
+    """A function that unloads plug-in files; those that a test loads are unloaded at its end."""
+
+    def forget():
+        monkeypatch.setattr(plugins, "_loaded_files", {})
+
+    forget()
+    return forget
+
+
+@pytest.fixture
+def offer(unload):
+    """A function that offers objects by name in a group, as a plug-in file does."""
+
+    def add(group, **objects):
+        plugins._loaded_files[Path(f"{group}.py")] = plugins.PluginFile("", {group: objects})
+
+    return add

@@ -93,6 +93,7 @@ def check_options(words):
                 (ExistingFolder, "exists", False),
             ):
                 unchecked.enter_context(patch.object(kind, name, value))
+            unchecked.enter_context(patch("aotlab.tools.cli.options.load_plugin_files"))
             given = found.make_context(command, arguments).params
         check_settings(given)
 

@@ -1,7 +1,5 @@
 """A tracker without a network."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
@@ -20,7 +18,7 @@ class RepeatingTracker:
     device = torch.device("cpu")
     config = Config()
     checkpoint_digest = "none"
-    model = SimpleNamespace(prompts=object())
+    hooks = ()
     segmenter = None
 
     def __init__(self, before_step=lambda frame: None):

@@ -36,7 +36,7 @@ def blocks(*languages):
     ]
 
 
-REGISTERED = {"memory.policy=spread": "memory.policy=restricted", "model.method=gated": "model.method=aot"}
+REGISTERED = {"memory.policy=spread": "memory.policy=rmem", "model.method=gated": "model.method=aot"}
 """What tutorials register, and what stands in its place here."""
 
 

@@ -5,12 +5,15 @@ are called in this process with a small network input. `SKIPPED` lists what cann
 what runs in a smaller form.
 """
 
+import importlib
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 from contextlib import closing
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -26,6 +29,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
+from aotlab.utils import plugins
 from aotlab.utils.errors import EXTRAS
 from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
@@ -43,12 +47,13 @@ SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_obje
 
 RUN = ("sh", "bash", "python")
 """Languages of blocks that are run."""
+FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|toml|yaml))\n")
+"""First line of a block that is the content of a file."""
 SKIPPED = {
-    r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
+    r"pip install (?!\./(spread|gated))|uv pip|python3? -m venv|source ": "test_installed_extras_exist reads it",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch|kubectl": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
-    r"aotlab (train|export) .*gated": "needs the registered method; tests/engine/export/test_new_method.py does it all",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
@@ -67,7 +72,6 @@ CHANGED = {
     r" --device cuda(:\d)?": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
-    r"memory.policy=spread": "memory.policy=bounded_fifo",  # the policy of the tutorial, which is not registered here
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
     r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",
     r"steps=20": "steps=2",
@@ -99,8 +103,12 @@ def run_command(line, capfd):
         assert run_command(inner, capfd) == 0, inner
         line = line.replace(f"$({inner})", capfd.readouterr().out.strip())
     program, command, *words = shlex.split(line)
+    if program == "python":
+        return subprocess.run([sys.executable, command, *words], timeout=WAIT_SECONDS).returncode
     if program in ("mkdir", "cp"):
         return subprocess.run(shlex.split(line), timeout=WAIT_SECONDS).returncode
+    if program == "pip":
+        return install_package(words[-1])
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
     if not command.startswith("-") and any(
         "KEY=VALUE" in (parameter.metavar or "") for parameter in main.get_command(Context(main), command).params
@@ -109,19 +117,35 @@ def run_command(line, capfd):
     return main([command, *words])
 
 
+def install_package(folder):
+    """Install a package into the folder ``site``, without downloads; plug-in files that were loaded are unloaded."""
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", "site"]
+    command = [sys.executable, "-m", "pip", "install", *options, folder]
+    code = subprocess.run(command, timeout=WAIT_SECONDS).returncode
+    plugins._loaded_files.clear()
+    plugins._read_entry_points.cache_clear()
+    importlib.invalidate_caches()
+    return code
+
+
 def run_page(page, capfd):
     """Run the blocks of a page in order in the working directory; return the names that its Python blocks define."""
     names: dict[str, object] = {}
-    for place, language, text in split_blocks(page, *RUN):
-        if language == "python":
+    for place, language, text in split_blocks(page, *RUN, "toml", "yaml"):
+        if name := FILE_NAME.match(text):
+            Path(name[1]).parent.mkdir(exist_ok=True)
+            Path(name[1]).write_text(text)
+        elif language in ("toml", "yaml"):
+            continue
+        elif language == "python":
             if find_reason(text) is None:
                 exec(compile(shrink(text), f"{page}:{place}", "exec"), names)
-            continue
-        for line in split_commands(text):
-            if find_reason(line) is None:
-                code = run_command(line, capfd)
-                expected = int(line.startswith("aotlab table "))  # data sets of some rows are missing here
-                assert code == expected, f"{page.name}:{place}: {line}: exit {code}\n{capfd.readouterr().err}"
+        else:
+            for line in split_commands(text):
+                if find_reason(line) is None:
+                    code = run_command(line, capfd)
+                    expected = int(line.startswith("aotlab table "))  # data sets of some rows are missing here
+                    assert code == expected, f"{page.name}:{place}: {line}: exit {code}\n{capfd.readouterr().err}"
     return names
 
 
@@ -195,12 +219,13 @@ def test_readme_runs(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
-def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd):
+def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd, unload):
     folder = tmp_path / "page"
     shutil.copytree(inputs, folder, symlinks=True)
     monkeypatch.setenv("AOTLAB_HOME", str(published_weights))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for commands that start others
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder / "site")  # of packages that the page installs
     run_page(page, capfd)
 
 

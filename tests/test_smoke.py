@@ -13,23 +13,24 @@ from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
 from tests import SAMPLE, miniatures, read_files
 from tests.drawn_clips import write_images
-from tests.engine.small_model import build, draw_stripes, draw_texture
+from tests.engine.small_model import build, build_prompts, draw_stripes, draw_texture
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
-
-
-def build_with_prompts(*overrides):
-    """A tiny network whose prompts always give a mask, and its settings."""
-    model, config = build("aott", "model.prompt_blocks=1", "memory.every=1", *overrides)
-    torch.nn.init.constant_(model.prompts.decoder.conv_out.bias, 10)
-    return model, config
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A file of the tiny network."""
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, *build_with_prompts())
+    save_checkpoint(path, *build("aott", "memory.every=1"))
     return path
+
+
+@pytest.fixture
+def prompts(monkeypatch):
+    """A tiny prompt network that always gives a mask, in place of the bundled one."""
+    network = build_prompts()
+    torch.nn.init.constant_(network.decoder.conv_out.bias, 10)
+    monkeypatch.setattr("aotlab.engine.prompting.network.load_prompt_network", lambda: network)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,9 @@ def aotlab(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_tracker_takes_masks_prompts_and_saved_states(policy):
-    model, config = build_with_prompts(f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2")
+def test_tracker_takes_masks_prompts_and_saved_states(policy, prompts):
+    settings = "memory.every=1", f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2"
+    model, config = build("aott", *settings)
     frames, tracker = draw_texture(7), Tracker(model, config)
     np.testing.assert_array_equal(tracker.step(frames[0], draw_stripes([4, 9])).labels, draw_stripes([4, 9]))
     tracker.step(frames[1], prompts={5: Prompt(box=(3, 3, 20, 20))})
@@ -82,7 +84,7 @@ def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} >= {"coco.json", "overlay.mp4"}
 
 
-def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
+def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path, prompts):
     box = ("--box", "3,3,20,20")
     aotlab("track", video, *box, "--checkpoint", checkpoint, "--write", "masks", "--output", "out")
     masks = [read_mask(path) for path in (tmp_path / "out" / "masks").iterdir()]

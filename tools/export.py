@@ -22,6 +22,7 @@ from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
     force_file,
+    plugin_files,
     print_config,
     print_settings,
     settings,
@@ -146,7 +147,13 @@ class VerificationOptions:
 )
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group(
-    "model", checkpoint_option(untrained=True), config_option(), print_config, name="model", factory=make_model_options
+    "model",
+    checkpoint_option(untrained=True),
+    config_option(),
+    plugin_files,
+    print_config,
+    name="model",
+    factory=make_model_options,
 )
 def main(
     model: ModelOptions, *, graphs: GraphOptions, verification: VerificationOptions, output: Path | None, force: bool
@@ -155,6 +162,7 @@ def main(
     from aotlab.engine.export.export import ExportOptions, export_model
     from aotlab.engine.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load
+    from aotlab.networks.weights.prompts import load_prompt_network
 
     if output is None:
         raise UsageError("--output: missing; give a folder")
@@ -178,12 +186,15 @@ def main(
 
     options = ExportOptions(
         half=graphs.half,
-        prompts=not graphs.no_prompts,
         calibration=clip if is_int8 else (),
         fused=graphs.fused or is_int8,
         quantize_encoder=graphs.quantize_encoder,
     )
-    export_model(network, config, output, options, frame_size=frame_size, force=force, check=check if verify else None)
+    prompts = None if graphs.no_prompts else load_prompt_network()
+    export_model(
+        network, config, output, options, frame_size=frame_size, prompts=prompts, force=force,
+        check=check if verify else None,
+    )  # fmt: skip
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {config.name} as ONNX graphs of {megabytes:.1f} MB for {width}x{height}, "

@@ -13,7 +13,7 @@ import click
 from click.exceptions import Exit
 
 from aotlab.tools.cli.command import command, option_group
-from aotlab.tools.cli.options import config_option, device, print_config, print_settings, settings
+from aotlab.tools.cli.options import config_option, device, plugin_files, print_config, print_settings, settings
 from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_modules
 from aotlab.utils.text import format_count
@@ -39,6 +39,7 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
 @option_group(
     "model",
     config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", required=True),
+    plugin_files,
     device,
     print_config,
     name="recipe",

@@ -20,11 +20,17 @@ def describe_weights(name: str) -> str:
     from aotlab.networks.describe import describe_model
     from aotlab.networks.weights import zoo
     from aotlab.networks.weights.checkpoints import read_settings
+    from aotlab.networks.weights.prompts import is_prompt_network, load_prompt_network
 
     file = zoo.find_weights(name) if name in zoo.list_published_weights() else None
     path = file or (None if name in list_presets() else zoo.resolve_checkpoint(name))
     card = None if path is None else load_card(path)
-    text = describe_model(read_settings(path, config=name if path is None or file else None))
+    if path is not None and is_prompt_network(path):
+        network = load_prompt_network(path)
+        parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
+        text = f"prompt network: encoder {network.config.encoder}, {parameters:.2f} M parameters"
+    else:
+        text = describe_model(read_settings(path, config=name if path is None or file else None))
     return f"{text}\n\n{describe_card(card)}" if card else f"{text}\n"
 
 

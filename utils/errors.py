@@ -85,23 +85,24 @@ def output_exists_error(output: Path, content: str, *, suggest_force: bool = Fal
     )
 
 
-def require_choice(value: object, choices: Collection[object], name: str) -> None:
+def require_choice(value: object, choices: Collection[object], name: str, remedy: str = "") -> None:
     """Raise `InputError`, ``NAME VALUE: not one of …; did you mean …?``, unless the value is one of the choices.
 
     ``name`` is that of the argument or setting, as Python callers write it; options with dashes are `Choice`.
+    ``remedy``: used if no choice is similar.
     """
     if value not in choices:  # the similar choice takes milliseconds to find
-        raise InputError(f"{name} {describe_wrong_choice(value, choices)}")
+        raise InputError(f"{name} {describe_wrong_choice(value, choices, remedy)}")
 
 
-def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
+def describe_wrong_choice(value: object, choices: Collection[object], remedy: str = "") -> str:
     """Return a message about a value that is not one of the choices: the first ones, and the most similar one."""
-    remedy = suggest(str(value), map(str, choices))
+    remedy = suggest(str(value), map(str, choices), remedy)
     expected = join_truncated([*choices], MAX_CHOICES)
     return f"{shorten(value, 80)}: not one of {expected}{remedy and f'; {remedy}'}"
 
 
-MEMORY_REMEDY = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
+MEMORY_REMEDY = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=rmem"
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
 """Parts of the messages of allocators, and of the loader of shared libraries, about a lack of memory."""
 

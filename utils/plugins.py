@@ -1,21 +1,80 @@
-"""Plug-ins: objects that other installed packages offer through entry points."""
+"""Plug-ins: objects that other installed packages offer through entry points, or that a Python file defines."""
 
 from __future__ import annotations
 
+import hashlib
 import sys
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.files import sha256
 
 COMMAND_PLUGINS = "aotlab.commands"
 """Group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's."""
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+METHOD_PLUGINS = "aotlab.methods"
+POLICY_PLUGINS = "aotlab.memory_policies"
+ENCODER_PLUGINS = "aotlab.encoders"
+LOSS_PLUGINS = "aotlab.losses"
+OPTIMIZER_PLUGINS = "aotlab.optimizers"
+SCHEDULE_PLUGINS = "aotlab.schedules"
+FILE_GROUPS = {
+    METHOD_PLUGINS: "method",
+    POLICY_PLUGINS: "memory policy",
+    ENCODER_PLUGINS: "encoder",
+    LOSS_PLUGINS: "loss",
+    OPTIMIZER_PLUGINS: "optimizer",
+    SCHEDULE_PLUGINS: "schedule",
+}
+"""Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
+PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """End of the message about a missing command or output."""
+
+
+@dataclass(frozen=True)
+class PluginFile:
+    """A plug-in file that was run."""
+
+    digest: str
+    """SHA-256 of its content."""
+    offered: Mapping[str, Mapping[str, Any]]
+    """Objects by group and name."""
+
+
+_loaded_files: dict[Path, PluginFile] = {}
+"""Files that `load_plugin_file` has loaded in this process, like `sys.modules`."""
+
+
+class PluginChoices(Collection[str]):
+    """Names that a setting accepts: the built-in ones and those of plug-ins, none of which is imported."""
+
+    def __init__(self, group: str, built_in: Collection[str]) -> None:
+        self.group, self.built_in = group, built_in
+
+    def __call__(self, name: object, setting: str) -> None:
+        """Raise `InputError` unless a setting accepts the name."""
+        require_choice(name, self, setting, PLUGIN_REMEDY)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.built_in or name in list_plugin_names(self.group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.built_in, *list_plugin_names(self.group)]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
@@ -34,6 +93,31 @@ def list_mask_formats() -> list[str]:
     return ["coco", *list_plugins(MASK_WRITER_PLUGINS)]
 
 
+def list_plugin_names(group: str) -> list[str]:
+    """Return the names that loaded plug-in files and entry points offer; no entry point is imported."""
+    return sorted({*_list_file_names(group), *list_plugins(group)})
+
+
+def find_plugin(group: str, name: str) -> Any:
+    """Return the object of a plug-in: of a loaded file, else of an entry point, which is imported.
+
+    Raises:
+        InputError: no plug-in has this name, or its package is broken.
+    """
+    if (path := _list_file_names(group).get(name)) is not None:
+        return _loaded_files[path].offered[group][name]
+    points = list_plugins(group)
+    if name not in points:
+        names = list_plugin_names(group)
+        offered = f"; plug-ins offer {', '.join(names)}" if names else ""
+        raise InputError(
+            f"no plug-in offers it{offered}",
+            subject=f"{FILE_GROUPS[group]} {name}",
+            remedy=suggest(name, names, PLUGIN_REMEDY),
+        )
+    return load_plugin(points[name])
+
+
 def load_plugin(point: EntryPoint) -> Any:
     """Import what an entry point names; raises `InputError` if its package is broken."""
     try:
@@ -41,3 +125,67 @@ def load_plugin(point: EntryPoint) -> Any:
     except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
+
+
+def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = MappingProxyType({})) -> None:
+    """Run a Python file that the user named, and offer the objects in its dicts ``methods``, ``encoders``, …
+
+    A file that is already loaded in this process is not run again.
+
+    Args:
+        path: the file. Each of its dicts has the name of a group in `FILE_GROUPS` without ``aotlab.``.
+        built_in: names by group that plug-ins must not use.
+
+    Raises:
+        InputError: the file is missing, raises an error, offers nothing, or a name that is built in or loaded before.
+    """
+    path = path.expanduser().resolve()
+    if path in _loaded_files:
+        return
+    digest = sha256(path)
+    module = vars(_run_file(path))
+    offered = {group: module[_dict_name(group)] for group in FILE_GROUPS if _dict_name(group) in module}
+    require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
+    for group, objects in offered.items():
+        require(isinstance(objects, Mapping), f"{_dict_name(group)} must be a dict by name", subject=path)
+        for name in objects:
+            owner = "aotlab" if name in built_in.get(group, ()) else _list_file_names(group).get(name)
+            problem = f"{_dict_name(group)}: {name} is already the name of one in {owner}"
+            require(owner is None, problem, subject=path, remedy="choose another name")
+    _loaded_files[path] = PluginFile(digest, offered)
+
+
+def find_plugin_origin(group: str, name: str) -> dict[str, str]:
+    """Return where a plug-in comes from: ``file`` and ``sha256`` of its file, or ``package`` and ``version``."""
+    if (path := _list_file_names(group).get(name)) is not None:
+        return {"file": path.name, "sha256": _loaded_files[path].digest}
+    package = list_plugins(group)[name].dist
+    assert package is not None  # unset only in entry points that a program builds itself
+    return {"package": package.name, "version": package.version}
+
+
+def _list_file_names(group: str) -> dict[str, Path]:
+    """Return the names that loaded files offer, and the file of each."""
+    return {name: path for path, file in _loaded_files.items() for name in file.offered.get(group, ())}
+
+
+def _dict_name(group: str) -> str:
+    """Return the name of a group's dict in a plug-in file."""
+    return group.removeprefix("aotlab.")
+
+
+def _run_file(path: Path) -> ModuleType:
+    """Run a file as a module under a name that no other file has; raise `InputError` with the line of an error."""
+    loader = SourceFileLoader(f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}", str(path))
+    module = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
+    sys.modules[loader.name] = module  # dataclasses look up their module by name
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[loader.name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        where = f"line {line}: " if line else ""
+        problem = f"does not load ({where}{type(error).__name__}: {getattr(error, 'msg', None) or error})"
+        raise InputError(problem, subject=path, remedy="correct it") from error
+    return module

@@ -54,8 +54,8 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
  * @returns {Promise<Record<string, Float32Array>>}
  */
 async function segmentCrop(graphs, frame, prompt, rough, crop, edge) {
-  const [{ height, width }, { click_radius, excluded_logit }] = [crop, graphs.promptSettings];
-  const [extra, scale] = [Number(graphs.alignCorners), edge / Math.max(height, width)];
+  const [{ height, width }, { click_radius, excluded_logit, align_corners }] = [crop, graphs.promptSettings];
+  const [extra, scale] = [Number(align_corners ?? graphs.alignCorners), edge / Math.max(height, width)];
   /** @param {number} side */
   const fit = (side) => graphs.tokenSize * Math.max(2, round((side * scale - extra) / graphs.tokenSize)) + extra;
   /** @type {Size} */

@@ -10,10 +10,10 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
 /** Settings of an export that this port uses, see `runtime/src/aotlab_runtime/memory.py`. */
-/** @typedef {{every: number, frames: number, newest: number}} MemorySettings */
+/** @typedef {{every: number, frames: number, max_tracked: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const EXPORT_VERSION = 14;
+const EXPORT_VERSION = 15;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -107,8 +107,8 @@ function parseDescription(text) {
   }
   const { memory } = description;
   if (!memory) throw new Error('export.json: damaged; export again');
-  if (memory.policy !== 'bounded_fifo' || memory.insertions !== null || memory.short_term_skip !== 1) {
-    throw new Error('memory.policy: the page supports only bounded_fifo, without insertions or skips; export again');
+  if (memory.policy !== 'bounded_fifo' || memory.max_stored !== null || memory.short_term_lag !== 1) {
+    throw new Error('memory.policy: the page supports only bounded_fifo, without max_stored, at a short_term_lag of 1; export again');
   }
   return description;
 }
@@ -203,7 +203,7 @@ export class Tracker {
  * Keys and values of stored frames, of all blocks: `bounded_fifo`.
  *
  * Long-term memory holds the first frame and one frame in `every`, at most `frames`, and evicts the oldest after the
- * first; short-term memory is the frame before. `newest` 0 keeps the first frame only.
+ * first; short-term memory is the frame before. `max_tracked` 0 keeps the first frame only.
  */
 class MemoryBank {
   /** @param {Graphs} graphs */
@@ -220,9 +220,9 @@ class MemoryBank {
   /** Store a tracked frame. @param {Tensors} memory of `memorize` */
   add(memory) {
     this.trackedFrames += 1;
-    const { every, frames, newest } = this.graphs.memorySettings;
+    const { every, frames, max_tracked: maxTracked } = this.graphs.memorySettings;
     const long = this.trackedFrames % every === 0;
-    const capacity = Math.min(frames, 1 + newest);
+    const capacity = Math.min(frames, 1 + maxTracked);
     if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
     this.store(memory, long && capacity > 1);
   }

@@ -104,7 +104,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
         make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
     ]
     _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
-    segmenter = NetworkSegmenter(load_stored()[1].model)
+    segmenter = NetworkSegmenter(load_stored()[1].segmenter.load)
     for prompt, found in zip(prompts, segmented, strict=True):
         points = [*prompt["positive"], *prompt["negative"]]
         same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)
@@ -115,7 +115,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
 
 def change_policy(path):
     description = json.loads(path.read_text())
-    description["memory"]["policy"] = "restricted"
+    description["memory"]["policy"] = "rmem"
     path.write_text(json.dumps(description))
 
 
@@ -136,11 +136,11 @@ DAMAGED_MODELS = {
         "decode.onnx: onnxruntime cannot load it ("),
     "no description": (lambda export: (export / "export.json").write_text("{"), "export.json: damaged; export again"),
     "another policy": (lambda export: change_policy(export / "export.json"),
-        "memory.policy: the page supports only bounded_fifo, without insertions"),
-    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 14}'),
+        "memory.policy: the page supports only bounded_fifo, without max_stored"),
+    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 15}'),
         "export.json: damaged; export again"),
     "another version": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 14; export again"),
+        "export.json: version 6, expected 15; export again"),
 }  # fmt: skip
 
 

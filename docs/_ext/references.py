@@ -24,7 +24,8 @@ from sphinx.application import Sphinx
 
 import aotlab.sdk
 from aotlab.configs.files import ROOT
-from aotlab.configs.schema import METHODS, Config, StageConfig
+from aotlab.configs.methods import Stage, find_method, list_methods
+from aotlab.configs.schema import Config, ModelConfig
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -126,22 +127,31 @@ def _sections(kind: type, prefix: str) -> Iterator[tuple[type, str]]:
 
 def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
     hints = typing.get_type_hints(kind)
+    if kind is ModelConfig:
+        hints["stages"] = list[Stage]
     return [(field, hints[field.name]) for field in dataclasses.fields(kind)]
 
 
 def _section(kind: type, prefix: str, style: str) -> str:
+    kinds = {name: find_method(name).stage for name in list_methods()} if kind is Stage else {"": kind}
+    rows: dict[str, list[str]] = {}  # row to the methods that have the setting
+    for method, part in kinds.items():
+        for row in _rows(part, prefix):
+            rows.setdefault(row, []).append(method)
+    lines = ["| setting | values | default | meaning |", "|---|---|---|---|"]
+    for row, methods in rows.items():
+        lines.append(f"{row} |" if len(methods) == len(kinds) else f"{row} ({', '.join(methods)}) |")
+    about, table = plain(inspect.getdoc(kind) or ""), "\n".join(lines)
+    return f"{about}\n\n{style % table}" if rows else about
+
+
+def _rows(kind: type, prefix: str) -> Iterator[str]:
+    """Yield the rows of a table of settings, without nested ones and without the last bar."""
     captions, kinds = _captions(kind), typing.get_type_hints(kind, include_extras=True)
-    rows = ["| setting | values | default | meaning |", "|---|---|---|---|"]
     for field, hint in _hints(kind):
-        nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
-        if not nested:
+        if not any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))):
             caption = plain(captions.get(field.name, "")).replace("|", "\\|")
-            methods = [name for name, method in METHODS.items() if field.name in method.settings]
-            if kind is StageConfig and methods:
-                caption += f" ({', '.join(methods)})"
-            rows.append(f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |")
-    about, table = plain(inspect.getdoc(kind) or ""), "\n".join(rows)
-    return about if len(rows) == 2 else f"{about}\n\n{style % table}"
+            yield f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption}"
 
 
 def _allowed(hint: object) -> str:
@@ -150,6 +160,8 @@ def _allowed(hint: object) -> str:
         (allowed,) = getattr(part, "__metadata__", (None,))
         if isinstance(allowed, Range):
             return str(replace(allowed, high=math.inf) if allowed.high >= MAX_COUNT else allowed)
+        if allowed is find_method:
+            allowed = list_methods()
         if isinstance(allowed, Iterable):
             return ", ".join(f"`{choice}`" for choice in allowed)
     return ""
@@ -164,14 +176,15 @@ def _default(field: dataclasses.Field) -> str:
 
 
 def _captions(kind: type) -> dict[str, str]:
-    """Return the strings under the fields of a dataclass."""
-    (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind))).body
-    assert isinstance(tree, ast.ClassDef)
+    """Return the strings under the fields of a dataclass, also of those that it inherits."""
     found = {}
-    for statement, below in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
-            assert isinstance(statement.target, ast.Name)
-            found[statement.target.id] = inspect.cleandoc(ast.literal_eval(below.value)).replace("\n", " ")
+    for part in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+        (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(part))).body
+        assert isinstance(tree, ast.ClassDef)
+        for statement, below in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
+                assert isinstance(statement.target, ast.Name)
+                found[statement.target.id] = inspect.cleandoc(ast.literal_eval(below.value)).replace("\n", " ")
     return found
 
 

@@ -16,8 +16,9 @@ from aotlab.configs.schema import Config
 from aotlab.engine.tracking.groups import mask_to_indices, one_hot_logits, overwrite_with_mask
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
+from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.fast.logits import find_indices
 from aotlab.networks.model import VOSModel
 
 WeightedModel = tuple[Path, str | None, float]
@@ -36,11 +37,13 @@ class Branch:
     weight: float = 1.0
     """Weight of its probabilities in the mean, above 0."""
 
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3, mirrored if the branch mirrors; ``mask``: its object ids H×W."""
-        if self.flip:
-            frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
-        return self.tracker.predict(frame, mask, size=size)
+    def predict(self, frame: np.ndarray, size: ImageSize) -> Draft:
+        """Predict the masks of a frame H×W×3, mirrored if the branch mirrors."""
+        return self.tracker.predict(frame[:, ::-1] if self.flip else frame, size)
+
+    def commit(self, draft: Draft, mask: np.ndarray | None) -> Prediction:
+        """Store a predicted frame; ``mask``: its object ids H×W, not mirrored."""
+        return self.tracker.commit(draft, mask[:, ::-1] if self.flip and mask is not None else mask)
 
     def mirror(self, maps: Tensor) -> Tensor:
         """Mirror maps ...×W if the branch mirrors."""
@@ -87,20 +90,20 @@ class Ensemble:
         """
         first = self.branches[0].tracker
         frame, mask, size = first.prepare(frame, mask, size)
-        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        drafts = [branch.predict(frame, size) for branch in self.branches]
         mean = torch.zeros((), device=self.device)
-        for branch, predicted in zip(self.branches, by_branch, strict=True):
-            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
-        logits, indices = mean.clamp(min=1e-30).log(), mean.max(0).indices
-        for branch, predicted in zip(self.branches, by_branch, strict=True):
+        for branch, draft in zip(self.branches, drafts, strict=True):
+            mean = mean + (branch.mirror(draft.logits).softmax(0) * branch.weight).to(self.device)
+        logits, indices = mean.clamp(min=1e-30).log(), find_indices(mean)
+        for branch, draft in zip(self.branches, drafts, strict=True):
             if self.fused_feedback:
-                predicted = predicted._replace(indices=branch.mirror(indices.to(predicted.indices.device)))
-            branch.tracker.commit(predicted)
+                draft = draft._replace(indices=branch.mirror(indices.to(draft.indices.device)))
+            branch.commit(draft, mask)
         if mask is not None:
             mask_indices = mask_to_indices(mask, self.ids).to(self.device)
             indices = overwrite_with_mask(indices, mask_indices, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
-        cut = any(predicted.cut for predicted in by_branch)
+        cut = not all(draft.short_term for draft in drafts)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
         return prediction.resize(size, align_corners=first.model.config.align_corners)
 

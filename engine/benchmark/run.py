@@ -77,7 +77,7 @@ def _track_frames(
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
         )
-        pipeline.wait(prediction)
+        pipeline.push(prediction)
         if index in (0, len(video.frames) - 1):  # its time ends here, not during the next frame
             pipeline.flush()
         seconds = time.perf_counter() - start

@@ -24,6 +24,7 @@ from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inp
 from aotlab.engine.export.resize import resize_antialiased
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.utils.errors import require
 from aotlab.utils.files import sha256
 from aotlab.utils.versioned_files import FileKind, wrap
@@ -35,8 +36,8 @@ log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
 """Computed constants with more elements are not stored, but computed when a graph is loaded."""
-EXPORT = FileKind("export", 14, "export again")
-EXPORTED_POLICIES = ("bounded_fifo", "restricted")
+EXPORT = FileKind("export", 15, "export again")
+EXPORTED_POLICIES = ("bounded_fifo", "rmem")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 """Packages that write ONNX files."""
 
@@ -75,8 +76,6 @@ class ExportOptions:
 
     half: bool = False
     """Store weights in float16; the graphs compute in float32."""
-    prompts: bool = True
-    """Write the prompt network too, if the model has one."""
     calibration: Clip = ()
     """Clip that gives the ranges of int8, see `quantize`; empty for float32."""
     fused: bool = False
@@ -92,6 +91,7 @@ def export_model(
     options: ExportOptions = ExportOptions(),
     *,
     frame_size: tuple[int, int],
+    prompts: PromptNetwork | None = None,
     force: bool = False,
     check: Callable[[Path], None] | None = None,
 ) -> None:
@@ -101,6 +101,7 @@ def export_model(
         config: ``memory.frames`` bounds long-term memory.
         folder: folder to create, or an empty one.
         frame_size: (height, width) of the frames in pixels, from which the network's input size follows.
+        prompts: network to export too, which makes masks from prompts.
         force: replace an earlier export in ``folder``.
         check: called with the complete export before it is moved to ``folder``; an error keeps it from being moved.
     """
@@ -108,8 +109,8 @@ def export_model(
     size = network_size(frame_size, config.input, align_corners=config.model.align_corners)
     with new_export_folder(folder.resolve(), force=force) as temporary:
         graphs = build_graphs(model, size, config.memory, fused=options.fused)
-        if options.prompts and model.prompts is not None:
-            graphs["prompt"] = build_prompt_graph(model)
+        if prompts is not None:
+            graphs["prompt"] = build_prompt_graph(prompts)
         protos: dict[str, onnx.ModelProto] = {}
         for name, graph in graphs.items():
             log.info("converting %s.onnx, graph %d of %d", name, len(protos) + 1, len(graphs))
@@ -117,16 +118,22 @@ def export_model(
         if options.calibration:
             names = (*QUANTIZED_GRAPHS, "encode") if options.quantize_encoder else QUANTIZED_GRAPHS
             with tempfile.TemporaryDirectory() as float32_export:
-                _write_graphs(Path(float32_export), deepcopy(protos), size, config, half=False)
+                _write_graphs(Path(float32_export), deepcopy(protos), size, config, prompts, half=False)
                 inputs = record_inputs(Path(float32_export), names, options.calibration)
             protos |= {name: quantize(protos[name], inputs[name]) for name in names}
-        _write_graphs(temporary, protos, size, config, half=options.half)
+        _write_graphs(temporary, protos, size, config, prompts, half=options.half)
         if check is not None:
             check(temporary)
 
 
 def _write_graphs(
-    folder: Path, protos: dict[str, onnx.ModelProto], size: tuple[int, int], config: Config, *, half: bool
+    folder: Path,
+    protos: dict[str, onnx.ModelProto],
+    size: tuple[int, int],
+    config: Config,
+    prompts: PromptNetwork | None,
+    *,
+    half: bool,
 ) -> None:
     """Write graphs, whose weights are moved, and ``export.json``."""
     with (folder / WEIGHTS_FILE).open("wb") as weights:
@@ -142,7 +149,7 @@ def _write_graphs(
         "align_corners": config.model.align_corners,
         "confidence_temperature": config.confidence_temperature,
         "memory": describe_memory(config.memory),
-        "prompting": PROMPTING if "prompt" in protos else None,
+        "prompting": None if prompts is None else {**PROMPTING, "align_corners": prompts.config.align_corners},
         "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
     }
     (folder / DESCRIPTION_FILE).write_text(json.dumps(wrap(EXPORT, content), indent=1), encoding="utf-8")
@@ -150,15 +157,15 @@ def _write_graphs(
 
 def describe_memory(memory: MemoryConfig) -> dict[str, Any]:
     """Return the settings of ``MemorySettings`` in ``aotlab-runtime``."""
-    has_limit = memory.policy == "bounded_fifo" and memory.newest is not None
+    has_limit = memory.policy == "bounded_fifo" and memory.max_tracked is not None
     return {
         "policy": memory.policy,
         "frames": memory.frames,
         "every": memory.every,
-        "newest": memory.newest if has_limit else memory.frames,
-        "insertions": memory.insertions,
+        "max_tracked": memory.max_tracked if has_limit else memory.frames,
+        "max_stored": memory.max_stored,
         "score_early": memory.score_early,
-        "short_term_skip": memory.short_term_skip,
+        "short_term_lag": memory.short_term_lag,
     }
 
 

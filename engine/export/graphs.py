@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +24,12 @@ from aotlab.engine.prompting import network
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
 from aotlab.networks.attention import Attention
-from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
+from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
-from aotlab.networks.prompts import PLANES
+from aotlab.networks.prompts import PLANES, PromptNetwork
 from aotlab.utils.errors import require
 
 PROMPTING = {
@@ -51,6 +51,7 @@ RELEVANCE_ROWS = 256
 EXAMPLE_SIDE = 40
 """Height in pixels of the frame that encode is traced with."""
 
+Network = TypeVar("Network", bound=nn.Module)
 FreeAxes = Mapping[str, dict[int, Any]]
 """Dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one."""
 FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
@@ -128,16 +129,14 @@ def _compute_relevance(
     return {"relevance": frame_relevance.shares}
 
 
-def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
+def _segment_prompts(prompts: PromptNetwork, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
     """Segment an object of a crop; ``planes`` are the first three of `PLANES`, and ``rough_mask`` becomes the last."""
-    assert model.prompts is not None
     size, pixels = planes.shape[2:], image.permute(2, 0, 1).float()
     resized, rough = (
         F.interpolate(maps[None], size, mode="bilinear", antialias=True) for maps in (pixels / 255, rough_mask[None])
     )
-    features = model.prompts.encode(normalize(resized))  # type: ignore[operator]
-    logits = model.prompts(features, torch.cat([planes, rough.clamp(0, 1)], 1))
-    align_corners = model.config.align_corners
+    logits = prompts(prompts.encode(normalize(resized)), torch.cat([planes, rough.clamp(0, 1)], 1))
+    align_corners = prompts.config.align_corners
     logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
     filter_size = size[0] // 2, size[1] // 2
     return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, network.FILTER_RADIUS)}
@@ -146,7 +145,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
 class Graph(nn.Module):
     """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
-    def __init__(self, model: VOSModel, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any) -> None:
+    def __init__(self, model: nn.Module, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any) -> None:
         """Run the method on example arguments; those without tensors become constants of the graph.
 
         ``axes``: axes of any length, by the name of the input; all others have the length of the example.
@@ -175,11 +174,10 @@ def build_graphs(
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
-    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``. ``fused``: see
+    ``settings``: ``frames`` bounds long-term memory; only ``rmem`` has the graph ``relevance``. ``fused``: see
     `ExportOptions`.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
-    model.prompts = None  # each conversion takes time for all weights of its model
     for module in model.modules():
         if fused and type(module) is Attention:
             module.__class__ = FusedAttention
@@ -209,7 +207,7 @@ def build_graphs(
             "memorize": memorize,
             "decode": decode,
         }
-        if settings.policy == "restricted":
+        if settings.policy == "rmem":
             graphs["relevance"] = Graph(
                 model,
                 _compute_relevance,
@@ -235,14 +233,15 @@ def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[B
     return memory, axes
 
 
-def build_prompt_graph(model: VOSModel) -> Graph:
-    """Build the graph of a model's prompt network for a crop of any size, the runtime's ``Graphs.segment_prompt``."""
-    model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
+def build_prompt_graph(prompts: PromptNetwork) -> Graph:
+    """Build the graph of a prompt network for a crop of any size, the runtime's ``Graphs.segment_prompt``."""
+    prompts = _copy_exportable(prompts, DenseLocalAttention)  # its maps have any size
+    align_corners, generator = prompts.config.align_corners, torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
-    size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=model.config.align_corners)
+    size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=align_corners)
     planes = torch.rand(1, len(PLANES) - 1, *size, generator=generator)
     rows, columns = (torch.export.Dim(name, min=2, max=network.FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
-    extra = int(model.config.align_corners)
+    extra = int(align_corners)
     axes = {
         "image": FRAME_AXES,
         "planes": {2: STRIDE * rows + extra, 3: STRIDE * columns + extra},
@@ -250,14 +249,12 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     }
     rough_mask = image[..., 0].float() / 255
     with torch.no_grad():
-        return Graph(model, _segment_prompts, axes, image=image, planes=planes, rough_mask=rough_mask)
+        return Graph(prompts, _segment_prompts, axes, image=image, planes=planes, rough_mask=rough_mask)
 
 
-def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with fused encoders, and local attention by tiles."""
+def _copy_exportable(model: Network, local_attention: type[DenseLocalAttention] = TiledLocalAttention) -> Network:
+    """Copy a model for inference, with fused encoders."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    if model.prompts is not None:
-        replace_local_attention(model.prompts, DenseLocalAttention)  # its maps have any size
-    replace_local_attention(model)
+    replace_local_attention(model, local_attention)
     fuse_encoders(model)
     return model

@@ -61,7 +61,9 @@ def translate_errors() -> Iterator[None]:
 
 
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Return the frames after the calibration's, in a short clip the first ones, or synthetic ones of (height, width).
+    """Return the frames after those used for calibration.
+
+    If too few remain, these are the first frames; without a clip, a drawn one of (height, width).
 
     Raises:
         InputError: the synthetic frames are too small to show an object.

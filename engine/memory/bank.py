@@ -92,7 +92,7 @@ class MemoryBank:
     """
 
     def __init__(
-        self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1, *, training: bool = False
+        self, policy: MemoryPolicy, short_term_lag: int = 1, short_term_frames: int = 1, *, training: bool = False
     ) -> None:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy
@@ -102,11 +102,11 @@ class MemoryBank:
         """Indices of the reference frames among them."""
         self.last_index = -1
         """Index of the last frame, stored or not."""
-        self._skip = short_term_skip
+        self._lag = short_term_lag
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
-        self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
+        self._short: deque[list[KeyValue]] = deque(maxlen=short_term_lag + short_term_frames - 1)  # by block
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -121,8 +121,8 @@ class MemoryBank:
 
         ``short_term``: False returns zeros instead of short-term memory.
         """
-        # skip the newest short_term_skip − 1 frames
-        count = max(1, len(self._short) - self._skip + 1)
+        # skip the newest short_term_lag − 1 frames
+        count = max(1, len(self._short) - self._lag + 1)
         blocks = []
         for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
             short = concat_frames(frames)
@@ -237,4 +237,4 @@ class MemoryBank:
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
     """Return an empty bank; arguments as `build_policy`."""
     policy = build_policy(config, training=training, length=length)
-    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)
+    return MemoryBank(policy, config.short_term_lag, config.short_term_frames, training=training)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
+from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
+from aotlab.utils.plugins import POLICY_PLUGINS, find_plugin
 
 MOMENTUM = 0.8
 """Weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)."""
@@ -104,7 +105,7 @@ class ScoredPolicy(MemoryPolicy):
     running: dict[int, float] = field(default_factory=dict, init=False)
     """Running relevance of each stored frame."""
     updates: dict[int, int] = field(default_factory=dict, init=False)
-    """Number of times each frame was scored, counting its insertion."""
+    """Number of times each frame was scored, counting the step that stored it if it scored others (as published)."""
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
@@ -199,21 +200,22 @@ def compute_redundancy(keys: Tensor) -> Tensor:
 def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:
     """Return a policy with its own state for one bank.
 
-    In training every bounded policy evicts the oldest frame. ``length``: number of frames of the video, if known.
+    In training every bounded policy evicts the oldest frame. ``length``: number of frames of the video, if known. A
+    plug-in's policy is made by calling it with the settings, whose ``every`` is the interval to use.
     """
     every = config.every_in_training if training else config.every
-    if not training and length is not None and config.insertions is not None:
-        every = max(round(length / config.insertions), every)
-    match "bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy:
+    if not training and length is not None and config.max_stored is not None:
+        every = max(round(length / config.max_stored), every)
+    match "bounded_fifo" if training and config.is_bounded else config.policy:
         case "first_frame":
             return FIFO(math.inf)
         case "every_nth":
             return FIFO(every)
         case "bounded_fifo":
-            return FIFO(every, config.frames, config.newest)
-        case "restricted":
+            return FIFO(every, config.frames, config.max_tracked)
+        case "rmem":
             return RMem(every, config.frames, config.score_early)
-        case "relevance_redundancy":
+        case "ermu":
             return ERMU(
                 every,
                 config.frames,
@@ -222,4 +224,5 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    raise AssertionError(f"memory.policy {config.policy} has no class")
+    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(replace(config, every=every))
+    return policy

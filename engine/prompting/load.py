@@ -1,4 +1,4 @@
-"""Loading of segmenters: a model's prompt network or ONNX files."""
+"""Loading of segmenters: a prompt network or ONNX files."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 
 
 def load_segmenter(
-    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_CHECKPOINT, device: str = "cpu"
+    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "cpu"
 ) -> PromptSegmenter:
-    """Return the segmenter of two ONNX files, or else of a checkpoint.
+    """Return the segmenter of two ONNX files, or else of a prompt network.
 
     Args:
         onnx: encoder and decoder of a SAM-like model.
-        checkpoint: file whose prompt network is used, loaded at the first prompt; the bundled one if it has none.
+        checkpoint: file of a prompt network, loaded at the first prompt.
         device: device of the prompt network.
 
     Raises:
@@ -34,10 +34,7 @@ def load_segmenter(
 
 
 class CheckpointSegmenter(PromptSegmenter):
-    """Prompt network of a checkpoint, or of the bundled model if it has none. Thread-safe.
-
-    PyTorch and the model are loaded at the first prompt.
-    """
+    """Segmenter of a file of a prompt network, which is loaded at the first prompt, with PyTorch. Thread-safe."""
 
     def __init__(self, checkpoint: Path, device: str) -> None:
         self._checkpoint, self._device = checkpoint, device
@@ -45,7 +42,7 @@ class CheckpointSegmenter(PromptSegmenter):
         self._segmenter: PromptSegmenter | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the checkpoint cannot be read."""
+        """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the file cannot be read."""
         with self._lock:
             if self._segmenter is None:
                 from aotlab.engine.prompting.network import load_network_segmenter

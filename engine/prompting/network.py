@@ -1,4 +1,4 @@
-"""Segmenter of a model's prompt network: a coarse pass, then a refining pass over a crop around each object."""
+"""Segmenter of a prompt network: a coarse pass, then a refining pass over a crop around each object."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
-from aotlab.networks.fast.optimize import optimize
-from aotlab.networks.model import Features, VOSModel
+from aotlab.networks.fast.optimize import optimize_network
+from aotlab.networks.model import Features
 from aotlab.networks.preprocess import normalize, round_to_grid
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.weights.checkpoints import is_safetensors, load_checkpoint
-from aotlab.networks.weights.zoo import resolve_checkpoint
+from aotlab.networks.weights.prompts import load_prompt_network
 from aotlab.utils.devices import copy_to_device, pick_device
-from aotlab.utils.errors import InputError, require_modules
+from aotlab.utils.errors import require_modules
 
 # Margins, radii and distances below were set by hand; their sensitivity was not measured.
 FRAME_EDGE = 321
@@ -49,21 +47,23 @@ MAX_CACHED_CROPS = 8
 
 
 class NetworkSegmenter(PromptSegmenter):
-    """A model's prompt network; objects of one call exclude each other.
+    """Segmenter of a prompt network; objects of one call exclude each other.
 
     The encoding of the last frame is kept, so that further prompts on it are cheap.
 
     Args:
-        model: a model for tracking.
+        load: returns the network, in evaluation mode; called at the first prompt on each frame.
         autocast: returns the context of each call.
     """
 
-    def __init__(self, model: VOSModel, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
-        self._model, self._autocast = model, autocast
+    def __init__(
+        self, load: Callable[[], PromptNetwork], autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
+        self.load, self._autocast = load, autocast
         self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the model takes no prompts."""
+        """Segment objects, as `PromptSegmenter.segment`."""
         ids = np.array([0, *prompts], np.min_scalar_type(max(prompts)))
         return ids[self.logits(frame, prompts).max(0).indices.cpu().numpy()]
 
@@ -71,32 +71,37 @@ class NetworkSegmenter(PromptSegmenter):
         """Return logits (1+N)×H×W with background first, objects in the order of the prompts; as `segment`."""
         with self._autocast():
             if self._cached is None or not np.array_equal(self._cached[0], frame):
-                self._cached = frame.copy(), FrameSegmenter(self._model, frame)
+                self._cached = frame.copy(), FrameSegmenter(self.load(), frame)
             logits = self._cached[1].logits(list(prompts.values()))
         return torch.cat([-logits.max(0, keepdim=True).values, logits])
 
 
+def prepare_network(
+    network: PromptNetwork | None, device: torch.device, precision: str, *, fuse: bool = True
+) -> PromptNetwork:
+    """Return a prompt network on a device; None means the bundled one.
+
+    Args:
+        precision: as `optimize`; that of the copy.
+        fuse: whether to return an optimized copy instead of the network itself.
+    """
+    network = load_prompt_network() if network is None else network
+    return optimize_network(network, device, precision) if fuse else network.to(device)
+
+
 def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
-    """Return the segmenter of a checkpoint, or of the bundled model if it has no prompt network."""
-    path = resolve_checkpoint(checkpoint)
-    # published files have no settings and no prompt network
-    model, config = load_checkpoint(path if is_safetensors(path) else BUNDLED_CHECKPOINT)
-    if model.prompts is None:
-        model, config = load_checkpoint(BUNDLED_CHECKPOINT)
-    return NetworkSegmenter(optimize(model, device=pick_device(device), precision=config.compute.precision))
+    """Return the segmenter of a file of a prompt network."""
+    network = prepare_network(load_prompt_network(checkpoint), pick_device(device), "auto")
+    return NetworkSegmenter(lambda: network)
 
 
 class FrameSegmenter:
     """Segmentation of one frame from prompts; each crop is encoded once."""
 
-    def __init__(self, model: VOSModel, frame: np.ndarray) -> None:
-        """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
-        network = model.prompts
-        if network is None:
-            raise InputError("this model takes no prompts", remedy="use the bundled weights or give a mask")
+    def __init__(self, network: PromptNetwork, frame: np.ndarray) -> None:
+        """``frame``: H×W×3 uint8 RGB."""
         require_modules("cv2")  # finds connected parts
-        self.network = cast(PromptNetwork, network)
-        self.align_corners = model.config.align_corners
+        self.network, self.align_corners = network, network.config.align_corners
         self.weight = self.network.projector.weight
         self.image = copy_to_device(frame, self.weight.device).permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])

@@ -34,7 +34,7 @@ class LabelPipeline:
         self._delay = 1 if device.type == "cuda" else 0
         self._queue: deque[Any] = deque()
 
-    def wait(self, current: Any) -> None:
+    def push(self, current: Any) -> None:
         """Queue ``current``, a `Prediction` or `LayeredPrediction`, and wait for the labels that are due."""
         if self._delay:
             current.start_host_copy()

@@ -28,7 +28,9 @@ class TrackerOptions:
     overrides: tuple[str, ...] = ()
     """Settings as ``key=value``."""
     device: str = "cpu"
-    """Cpu, cuda, cuda:N or mps."""
+    """Device: cpu, cuda, cuda:N or mps."""
+    plugins: tuple[str | Path, ...] = ()
+    """Plug-in files, which every process that loads the tracker runs (`load_plugins`)."""
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
@@ -40,10 +42,12 @@ class TrackerOptions:
         Raises:
             InputError: the checkpoint or settings cannot be read.
         """
+        from aotlab.configs.plugins import load_plugins
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.rules.rules import drop_unavailable_rules
+        from aotlab.engine.hooks.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
+        load_plugins(self.plugins)
         path = self.resolve_checkpoint()
         config = read_settings(path, config=self.config, overrides=self.overrides)
         config = apply_protocol(config, "bounded", self.overrides)
@@ -58,9 +62,11 @@ class TrackerOptions:
 
     def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
         """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
+        from aotlab.configs.plugins import load_plugins
         from aotlab.engine.tracking.tracker import Tracker
         from aotlab.utils.devices import pick_device
 
+        load_plugins(self.plugins)
         pick_device(self.device)  # before the model is read
         return Tracker.from_pretrained(
             self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
@@ -77,20 +83,25 @@ class TrackerLoader:
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
     def fingerprint(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return the weights and the changed settings as inputs of a run, without building the model.
+        """Return the weights, the changed settings and their plug-ins as inputs of a run, without building the model.
 
         Raises:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.load import list_changes
+        from aotlab.configs.plugins import describe_plugins
+        from aotlab.engine.hooks.rules import build_hooks
 
-        tracker = self._tracker
+        tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):
             config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
             digest = digest_file(tracker.resolve_checkpoint())
         else:
             config = tracker.config
+            hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
         settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
-        return {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+        extensions = {"plugins": describe_plugins(config), "hooks": hooks}
+        return made_by | {name: value for name, value in extensions.items() if value}

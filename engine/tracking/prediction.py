@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aotlab.engine.tracking.groups import list_tracked_ids
 from aotlab.engine.tracking.host_copy import HostCopy
+from aotlab.networks.fast.logits import find_indices
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
-    from aotlab.engine.rules.ownership import Reassignment
     from aotlab.engine.tracking.inputs import ImageSize
     from aotlab.engine.tracking.state import VideoState
     from aotlab.networks.model import Features
@@ -33,7 +34,7 @@ class Prediction:
     indices: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel: 0 is background, k + 1 is object ``ids[k]``."""
     cut: bool = field(default=False, kw_only=True)
-    """Whether the frame follows a cut, see ``rules.cuts``."""
+    """Whether the frame did not read short-term memory because it follows a cut, see ``rules.cuts``."""
     temperature: float = field(default=1.0, kw_only=True)
     """Divisor of the logits for `confidence`."""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
@@ -46,7 +47,7 @@ class Prediction:
         if self.indices.shape == size:
             return self
         logits = F.interpolate(self.logits[None], size, mode="bilinear", align_corners=align_corners)[0]
-        return replace(self, logits=logits, indices=logits.max(0).indices)
+        return replace(self, logits=logits, indices=find_indices(logits))
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's indices, and of `confidence`, to pinned memory; reading them waits only for this."""
@@ -73,6 +74,7 @@ class Prediction:
     def probabilities(self) -> Tensor:
         """(1+n)×H×W that sum to 1 in every pixel: channel 0 is background, channel k + 1 is object ``ids[k]``.
 
+        They are those of the network; `confidence` is calibrated (divided by ``temperature`` before), and so differs.
         A tensor on the tracker's device; ``probabilities.numpy(force=True)`` is an array.
         """
         return self.logits.softmax(0)
@@ -94,25 +96,19 @@ class Prediction:
         return (sums / counts.clamp(min=1))[1:]
 
 
-class PredictedFrame(NamedTuple):
-    """Prediction of a frame that is not stored yet."""
+class Draft(NamedTuple):
+    """A predicted frame that is not stored yet; hooks correct it before `Tracker.commit`."""
 
     state: VideoState
     """State of the video from which it was predicted."""
+    version: int
+    """Version of that state; `Tracker.commit` refuses a draft of an earlier one."""
     frame: np.ndarray
     """H×W×3 uint8."""
-    mask: np.ndarray | None
-    """Object ids H×W with which `Tracker.commit` corrects the prediction."""
     size: ImageSize
     """(height, width) asked for; ``logits`` have the frame's size if that is larger."""
-    cut: bool
-    """Whether the frame follows a cut."""
-    thumbnail: np.ndarray | None
-    """For the next frame's `TrackerRules.detect_cut`."""
-    reassignments: list[Reassignment]
-    """Pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show."""
-    input_size: ImageSize
-    """(height, width) of the frame in the network."""
+    short_term: bool
+    """Whether the frame read short-term memory; not after a cut."""
     features: Features | None
     """None if no object is tracked yet."""
     decoded_frames: list[DecodedFrame]
@@ -121,3 +117,10 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W."""
     indices: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel."""
+    notes: Mapping[str, Any]
+    """Values that a hook passes from `correct` to `stored`, by a name that it chooses."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Object id of each channel of ``logits`` from 1 on, until the frame is stored."""
+        return list_tracked_ids(self.state.groups)

@@ -10,29 +10,27 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
 from aotlab.utils.versioned_files import FileKind
 
-TRACKER_STATE = FileKind("tracker state", 15, "save it again")
+TRACKER_STATE = FileKind("tracker state", 16, "save it again")
 
 
 @dataclass
 class VideoState:
-    """Everything a tracker stores of a video; storing a frame or forgetting an object replaces it with a new one."""
+    """Everything that a tracker stores of a video, except the states of its hooks."""
 
     length: int | None
     """Number of frames, if known."""
-    rules: TrackerRules
     groups: list[Group] = field(default_factory=list)
     frame_shape: tuple[int, ...] | None = None
     """(H, W, 3) of its frames; None before the first frame."""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask."""
-    usable: bool = True
-    """False from the first change of memory until the frame is stored; it remains False if that fails."""
+    version: int = 1
+    """Number of the last change; 0 from the first change of memory until the frame is stored, and if that fails."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""
@@ -40,16 +38,13 @@ class VideoState:
             "length": self.length,
             "frame_shape": self.frame_shape,
             "input_size": self.input_size,
-            "rules": self.rules.state_dict(),
             "groups": [{"ids": [*group.ids], "memory": group.memory.state_dict()} for group in self.groups],
         }
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any], config: Config, device: torch.device) -> VideoState:
         """Return the state of a `state_dict` on a device; raises an exception if it does not fit ``config``."""
-        video = cls(state["length"], TrackerRules(config.rules))
-        video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
-        video.rules.load_state_dict(state["rules"])
+        video = cls(state["length"], frame_shape=state["frame_shape"], input_size=state["input_size"])
         for group in state["groups"]:
             memory = build_bank(config.memory, length=video.length)
             memory.load_state_dict(group["memory"], device)

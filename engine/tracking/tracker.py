@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
+from aotlab.engine.hooks.hook import Hook
+from aotlab.engine.hooks.rules import build_hooks, drop_unavailable_rules
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.engine.prompting.network import NetworkSegmenter, prepare_network
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
-from aotlab.engine.rules.rules import TrackerRules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
@@ -45,12 +46,14 @@ from aotlab.engine.tracking.inputs import (
     convert_mask,
     convert_output_size,
 )
-from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
+from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
 from aotlab.media.prompt import Point, Prompt
+from aotlab.networks.fast.logits import find_indices
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
@@ -73,7 +76,14 @@ class Tracker:
     """
 
     def __init__(
-        self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu", optimize: bool = True
+        self,
+        model: VOSModel,
+        config: Config,
+        hooks: Sequence[Hook] = (),
+        *,
+        device: str | torch.device = "cpu",
+        optimize: bool = True,
+        prompts: PromptNetwork | None = None,
     ) -> None:
         """Create a tracker without objects.
 
@@ -81,8 +91,10 @@ class Tracker:
             model: is copied; an optimized model runs as it is.
             config: settings; ``config.model`` is replaced by the model's. Memory follows its policy, which may keep
                 more frames the longer the video is; `from_pretrained` bounds it.
+            hooks: corrections of predictions; they run after those of ``config.rules``.
             device: device of the copy, or of an optimized model.
-            optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
+            optimize: False runs the model itself, moved to ``device``, under autocast, for comparisons.
+            prompts: network that makes masks from prompts; None means the bundled one, loaded at the first prompt.
 
         Raises:
             InputError: no such device.
@@ -90,12 +102,16 @@ class Tracker:
         self.device = pick_device(str(device))
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
+        dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
+        prepare_prompts = partial(prepare_network, prompts, self.device, dtype, fuse=self.model.fused)
+        self._load_prompts = cache(prepare_prompts)  # shared by fresh trackers
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        self._optimize, self._checksum = optimize, dict[int | None, int]()
-        """Checksum of the weights by depth of the model; not cached without ``optimize``, as weights may change."""
+        self.hooks = [*build_hooks(rules), *hooks]
+        self._optimize, self._checksum = optimize, 0
+        """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file."""
         self.reset()
@@ -107,6 +123,7 @@ class Tracker:
         *,
         config: str | None = None,
         overrides: Sequence[str] = (),
+        hooks: Sequence[Hook] = (),
         device: str | torch.device = "cpu",
         optimize: bool = True,
         protocol: MemoryProtocol = "bounded",
@@ -118,6 +135,7 @@ class Tracker:
                 the bundled model.
             config: preset or file of settings; None means the checkpoint's.
             overrides: settings as ``key=value``; a single string is accepted.
+            hooks: see `Tracker`.
             device: see `Tracker`.
             optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: replaces memory policies without a bound, as
@@ -133,7 +151,7 @@ class Tracker:
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
         log.debug("%s on %s with settings %s", file, device, bounded)
-        tracker = cls(model, bounded, device=device, optimize=optimize)
+        tracker = cls(model, bounded, hooks, device=device, optimize=optimize)
         tracker.checkpoint_digest = sha256(file)
         return tracker
 
@@ -144,13 +162,16 @@ class Tracker:
             length is None or is_count, f"length must be a number of frames, got {shorten(length)}", subject="reset"
         )
         length = None if length is None else int(length)
-        self.state = VideoState(length, TrackerRules(self.config.rules))
-        self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """Segmenter of the model's prompt network; a call raises `InputError` for models without one."""
+        self.state = VideoState(length)
+        for hook in self.hooks:
+            hook.reset()
+        self.segmenter = NetworkSegmenter(self._load_prompts, self.autocast)
+        """Segmenter of the prompt network."""
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
         other = copy(self)
+        other.hooks = [hook.fresh() for hook in self.hooks]
         other.reset()
         return other
 
@@ -193,13 +214,14 @@ class Tracker:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
                 and `load_state_dict` make it usable again.
         """
-        return self.commit(self.predict(frame, mask, size=size, prompts=prompts))
+        frame, mask, size = self.prepare(frame, mask, size, prompts)
+        return self.commit(self.predict(frame, size), mask)
 
     def prepare(
         self,
         frame: FrameLike,
-        mask: MaskLike | None,
-        size: ImageSize | None,
+        mask: MaskLike | None = None,
+        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
@@ -214,132 +236,127 @@ class Tracker:
         return frame, mask, size
 
     def _require_usable(self) -> None:
-        """Raise `InputError` if storing a frame has failed, or is not complete yet.
-
-        A step that fails before its first change of memory changes nothing, and can be repeated.
-        """
-        if not self.state.usable:
+        """Raise `InputError` if storing a frame has failed, or is not complete yet."""
+        if not self.state.version:
             raise InputError(
                 "a step failed while updating memory", subject="tracker", remedy="call reset() or load_state_dict()"
             )
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.state.rules.detect_cut(convert_frame(frame, self.state.frame_shape))[0]
+        return not self._reads_short_term(convert_frame(frame, self.state.frame_shape))
+
+    def _reads_short_term(self, frame: np.ndarray) -> bool:
+        return all([hook.before(frame) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
 
     @torch.inference_mode()
-    def predict(
-        self,
-        frame: FrameLike,
-        mask: MaskLike | None = None,
-        *,
-        size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt | Point] | None = None,
-    ) -> PredictedFrame:
-        """Predict the masks of a frame for `commit`; arguments and errors as `step`. Nothing changes.
+    def predict(self, frame: np.ndarray, size: ImageSize | None = None) -> Draft:
+        """Predict the masks of a frame, for `commit`; nothing changes.
 
-        The first mask of a video decides the network's input size.
+        Args:
+            frame: H×W×3 uint8, as `prepare` returns it.
+            size: (height, width) of the prediction; None means the frame's.
         """
-        frame, mask, size = self.prepare(frame, mask, size, prompts)
         state, frame_size = self.state, (frame.shape[0], frame.shape[1])
-        align_corners = self.model.config.align_corners
+        size = size or frame_size
         is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
         logits_size = frame_size if is_smaller else size
-        input_size = state.input_size or network_size(
-            frame_size,
-            self.config.input,
-            align_corners=align_corners,
-            min_object_area=None if mask is None else find_smallest_area(mask),
-        )
-        has_objects = bool(state.groups) or mask is not None
-        cut, thumbnail = state.rules.detect_cut(frame) if has_objects else (False, None)
+        version, short_term = state.version, not state.groups or self._reads_short_term(frame)
+        features, decoded_frames = None, []
         with self.autocast():
-            features, decoded_frames = None, []
             logits = torch.zeros(1, *logits_size, device=self.device)
-            if state.groups:
-                features = self._encode(frame, input_size)
+            if state.input_size is not None:
+                features = self._encode(frame, state.input_size)
                 decoded_frames = [
-                    segment_frame(self.model, group.memory, features, short_term=not cut) for group in state.groups
+                    segment_frame(self.model, group.memory, features, short_term=short_term) for group in state.groups
                 ]
                 group_logits = [decoded.logits for decoded in decoded_frames]
+                align_corners = self.model.config.align_corners
                 logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
-            indices = logits.max(0).indices  # faster than argmax on CPUs
-            reassignments = [] if cut else state.rules.find_reassignments(frame, indices, self.ids)
-            if reassignments:
-                logits, indices = swap_logits(logits, indices, reassignments, self.ids)
-        return PredictedFrame(
-            state, frame, mask, size, cut, thumbnail, reassignments, input_size, features, decoded_frames,
-            logits, indices,
-        )  # fmt: skip
+        draft = Draft(
+            state, version, frame, size, short_term, features, decoded_frames, logits, find_indices(logits), notes={}
+        )
+        for hook in self.hooks if decoded_frames else ():
+            draft = hook.correct(draft)
+        return draft
 
     @torch.inference_mode()
-    def commit(self, predicted: PredictedFrame) -> Prediction:
+    def commit(self, draft: Draft, mask: np.ndarray | None = None) -> Prediction:
         """Store a predicted frame, corrected by its mask; return its final prediction.
+
+        Args:
+            draft: from `predict`; its ``logits`` and ``indices`` may be replaced.
+            mask: H×W object ids, as `prepare` returns it. The first mask of a video decides the network's input size.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self._require_usable()
-        state, mask = predicted.state, predicted.mask
-        if state is not self.state:
+        state = self.state
+        if draft.state is not state or draft.version != state.version:
             raise InputError(
-                "the tracker changed since this prediction", subject="commit", remedy="use one tracker per thread"
+                "this prediction is out of date",
+                subject="tracker",
+                remedy="call predict again; another thread needs another tracker, as fresh() returns",
             )
-        logits, indices = predicted.logits, predicted.indices
-        annotated_ids: list[int] = []
+        logits, indices = draft.logits, draft.indices
         with self.autocast():
             if mask is None:
-                self._store_tracked(predicted)
+                self._store_tracked(draft)
             else:
-                annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
-                indices = self._store_reference(predicted, mask, annotated_ids)
+                indices = self._store_reference(draft, mask)
                 logits = one_hot_logits(indices, len(self.ids))
-        if self.ids:
-            state.rules.update(
-                predicted.frame, indices, self.ids, annotated_ids,
-                cut=predicted.cut, thumbnail=predicted.thumbnail, reassignments=predicted.reassignments,
-            )  # fmt: skip
-        prediction = Prediction(
-            self.ids, logits, indices, temperature=self.config.confidence_temperature, cut=predicted.cut
-        ).resize(predicted.size, align_corners=self.model.config.align_corners)
-        # a new object, by which `commit` refuses predictions of earlier states
-        self.state = replace(state, frame_shape=predicted.frame.shape, usable=True)
+        temperature = self.config.confidence_temperature
+        prediction = Prediction(self.ids, logits, indices, temperature=temperature, cut=not draft.short_term)
+        for hook in self.hooks if self.ids else ():
+            hook.stored(draft, prediction, mask)
+        prediction = prediction.resize(draft.size, align_corners=self.model.config.align_corners)
+        state.frame_shape, state.version = draft.frame.shape, draft.version + 1
         return prediction
 
-    def _store_tracked(self, predicted: PredictedFrame) -> None:
+    def _store_tracked(self, draft: Draft) -> None:
         """Store a frame with its predicted masks."""
-        model, groups, frames = self.model, self.state.groups, predicted.decoded_frames
-        masks = split_by_group(groups, predicted.indices, predicted.input_size, model.config.max_objects)
-        memories = [
-            model.memorize(decoded.propagated, model.assign_identities(group_masks))
-            for decoded, group_masks in zip(frames, masks, strict=True)
-        ]
-        self.state.usable = False
-        for group, decoded, memory in zip(groups, frames, memories, strict=True):
-            if predicted.cut:
+        model, state, frames = self.model, self.state, draft.decoded_frames
+        memories = []
+        if state.input_size is not None:
+            masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
+            memories = [
+                model.memorize(decoded.propagated, model.assign_identities(group_masks))
+                for decoded, group_masks in zip(frames, masks, strict=True)
+            ]
+        state.version = 0
+        for group, decoded, memory in zip(state.groups, frames, memories, strict=True):
+            if not draft.short_term:
                 group.memory.clear_short_term()
             store_memory(model, group.memory, decoded, memory)
 
-    def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]) -> Tensor:
-        """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
-        model, state, size = self.model, self.state, predicted.input_size
+    def _store_reference(self, draft: Draft, mask: np.ndarray) -> Tensor:
+        """Store a frame with a mask, some of whose objects may be new; return its indices H×W."""
+        model, state, ids_before = self.model, self.state, self.ids
+        annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
+        size = state.input_size or network_size(
+            (draft.frame.shape[0], draft.frame.shape[1]),
+            self.config.input,
+            align_corners=model.config.align_corners,
+            min_object_area=find_smallest_area(mask),
+        )
         build = partial(build_bank, self.config.memory, length=state.length)
         groups = add_objects(state.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
-        for object_id in find_vanished_ids(mask, {*annotated_ids}.difference(self.ids), size):
+        for object_id in find_vanished_ids(mask, {*annotated_ids}.difference(ids_before), size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
         if state.groups:
-            indices = overwrite_with_mask(predicted.indices, indices, len(ids))
+            indices = overwrite_with_mask(draft.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, model.config.max_objects)
-        features = predicted.features or self._encode(predicted.frame, size)
+        features = draft.features or self._encode(draft.frame, size)
         memories = []
         for group_masks in masks:
             id_embeddings = model.assign_identities(group_masks)
             propagated = model.propagate(features, id_embeddings=id_embeddings)
             memories.append(model.memorize(propagated, id_embeddings))
-        indices = resize_indices(indices, predicted.indices.shape)
-        state.usable = False
+        indices = resize_indices(indices, draft.indices.shape)
+        state.version = 0
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
         state.groups, state.input_size = groups, size
@@ -361,7 +378,7 @@ class Tracker:
         checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, checked_prompts)
         return Prediction(
-            tuple(checked_prompts), logits, logits.max(0).indices, temperature=self.config.confidence_temperature
+            tuple(checked_prompts), logits, find_indices(logits), temperature=self.config.confidence_temperature
         )
 
     def forget(self, object_id: int) -> None:
@@ -379,25 +396,25 @@ class Tracker:
         require(is_id and object_id in self.ids, f"object {shorten(repr(object_id))} is not tracked", subject="forget")
         self._require_usable()
         state = self.state
-        groups = forget_object(state.groups, object_id)
-        if groups:
-            state.rules.forget(object_id)
-            self.state = replace(state, groups=groups)
-        else:  # the next mask begins like the first one
-            rules = TrackerRules(self.config.rules)
-            self.state = VideoState(state.length, rules, frame_shape=state.frame_shape)
+        for hook in self.hooks:
+            hook.forget(object_id)
+        state.groups, state.version = forget_object(state.groups, object_id), state.version + 1
+        if not state.groups:  # the next mask begins like the first one
+            self.reset(state.length)
+            self.state.frame_shape = state.frame_shape
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
         self._require_usable()
-        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.state.state_dict()})
+        hooks = [hook.state_dict() for hook in self.hooks]
+        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.state.state_dict(), "hooks": hooks})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
 
         Raises:
-            InputError: a state of another precision, other weights, settings or ``optimize``, or damaged; the tracker
-                is unchanged.
+            InputError: a state of another precision, other weights, settings, hooks or ``optimize``, or damaged; the
+                tracker is unchanged.
         """
         with reading("tracker state", TRACKER_STATE.remedy, RuntimeError, *MALFORMED):
             content = unwrap(TRACKER_STATE, state)
@@ -405,12 +422,15 @@ class Tracker:
         for name, value in self.fingerprint.items():  # precision first: it changes weights too
             require(saved_fingerprint.get(name) == value, f"saved with other {name}", subject="tracker state")
         self.state = VideoState.from_state_dict(content, self.config, self.device)
+        for hook, hook_state in zip(self.hooks, content["hooks"], strict=True):
+            hook.load_state_dict(hook_state)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Precision and checksum of the weights, and the settings, that states depend on."""
+        """Precision and checksum of the weights, the settings, and the hooks, that states depend on."""
+        if not self._optimize or not self._checksum:
+            self._checksum = checksum_weights(self.model)
         settings = {name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")}
-        precision, depth = str(self.model.projector.weight.dtype), self.model.config.depth
-        if not self._optimize or depth not in self._checksum:
-            self._checksum[depth] = checksum_weights(self.model)
-        return {"precision": precision, "weights": self._checksum[depth], **settings}
+        hooks = [type(hook).__name__ for hook in self.hooks]
+        precision = str(self.model.projector.weight.dtype)
+        return {"precision": precision, "weights": self._checksum, **settings, "hooks": hooks}

@@ -79,10 +79,8 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 
 def prepare_model(model: VOSModel, settings: TrainConfig) -> None:
-    """Optimize for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
+    """Optimize for training, freeze the encoder as set; checkpoint activations and compile, if set."""
     optimize_training(model)
-    if model.prompts is not None:  # trained by research/bundled/train_prompts.py
-        model.prompts.requires_grad_(False)
     for part in model.encoder.freezable_parts[: settings.freeze_encoder_stages]:
         part.requires_grad_(False)
     if settings.checkpoint_activations:

@@ -15,6 +15,7 @@ import torch
 
 from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
+from aotlab.configs.upgrade import upgrade_settings
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture, describe_source
 from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
@@ -200,7 +201,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     with reading(path, "delete it to resume from the one before it", *MALFORMED):
         content: dict[str, Any] = load_pickle(path)
         settings, index = content["config"], content["phase"]
-    saved_settings = flatten_settings(build_config(settings, f"{path}: its settings"), index)
+    saved_settings = flatten_settings(build_config(upgrade_settings(settings), f"{path}: its settings"), index)
     current_settings = flatten_settings(config, index)
     changes = {
         name: (saved_settings.get(name), current_settings.get(name))

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from aotlab.configs.files import resolve_path
-from aotlab.configs.schema import METHODS, Config
+from aotlab.configs.methods import find_method
+from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
 from aotlab.dataloaders.training.phases import open_phases
@@ -138,7 +139,7 @@ def resolve_training(config: Config) -> Config:
         replace(
             phase,
             final_lr=final_lr if phase.final_lr is None else phase.final_lr,
-            augmentation=phase.augmentation or METHODS[config.model.method].augmentation,
+            augmentation=phase.augmentation or find_method(config.model.method).augmentation,
             crop=round_to_grid(phase.crop, align_corners=config.model.align_corners),
         )
         for phase in config.train.phases

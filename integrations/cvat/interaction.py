@@ -16,8 +16,8 @@ class InteractionFunction:
 
     spec = cvataa.InteractionFunctionSpec(min_pos_points=0, min_neg_points=0, min_bounding_boxes=0)
 
-    def __init__(self, checkpoint: str) -> None:
-        self._segment = load_segmenter(checkpoint=Path(checkpoint))
+    def __init__(self, checkpoint: str | None) -> None:
+        self._segment = load_segmenter() if checkpoint is None else load_segmenter(checkpoint=Path(checkpoint))
 
     def preprocess_image(self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image) -> np.ndarray:
         """Return the frame H×W×3 uint8; the segmenter keeps the encoding of the last one."""
@@ -41,6 +41,6 @@ class InteractionFunction:
         return [cvataa.InteractionResultShape(type="mask", points=encode_mask(mask))]
 
 
-def create(checkpoint: str = "bundled") -> InteractionFunction:
-    """Return the function for an agent; ``checkpoint``: file or name of weights with a prompt network."""
+def create(checkpoint: str | None = None) -> InteractionFunction:
+    """Return the function for an agent; ``checkpoint``: file of a prompt network, None for the bundled one."""
     return InteractionFunction(checkpoint)

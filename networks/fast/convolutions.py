@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
-from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.encoders import MobileNetV2, ResNet50
+from aotlab.networks.encoders import MobileNetV2, ResNeSt101, ResNet50, ResNet101
 
 ONEDNN_ACTIVATIONS = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
 """Activations as oneDNN names them, with their bounds."""
@@ -22,7 +22,7 @@ class FusedConv2d(nn.Conv2d):
     """Convolution, then the sum with a residual, then an activation; on a CPU in one pass by oneDNN."""
 
     activation: str | None = None
-    """Relu, relu6 or None."""
+    """Name of the activation: relu, relu6 or None."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
@@ -53,14 +53,18 @@ def _is_fast(dtype: torch.dtype) -> bool:
 
 
 class FusedBottleneck(nn.Module):
-    """Block of ResNet with norms, ReLU and residual sum fused into its convolutions."""
+    """Block of ResNet or ResNeSt with norms, ReLU and residual sum fused into its convolutions."""
 
-    def __init__(self, block: Bottleneck) -> None:
+    def __init__(self, block: Any, conv2: nn.Module) -> None:
+        """``conv2``: all between the first and the last convolution, fused."""
         super().__init__()
         self.conv1 = fuse_norm(block.conv1, block.bn1, "relu")
-        self.conv2 = fuse_norm(block.conv2, block.bn2, "relu")
+        self.conv2 = conv2
         self.conv3 = fuse_norm(block.conv3, block.bn3, "relu")
-        self.downsample = None if block.downsample is None else fuse_norm(*block.downsample)
+        self.downsample: nn.Module | None = None
+        if block.downsample is not None:
+            *pool, conv, norm = block.downsample
+            self.downsample = nn.Sequential(*pool, fuse_norm(conv, norm))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'."""
@@ -89,7 +93,21 @@ def fuse_resnet(encoder: ResNet50) -> None:
     encoder.bn1, encoder.relu = nn.Identity(), nn.Identity()
     for layer in (encoder.layer1, encoder.layer2, encoder.layer3):
         for index, block in enumerate(layer):
-            layer[index] = FusedBottleneck(block)
+            layer[index] = FusedBottleneck(block, fuse_norm(block.conv2, block.bn2, "relu"))
+
+
+def fuse_resnest(encoder: ResNeSt101) -> None:
+    """Fuse the stem and the blocks of every layer, in place."""
+    conv1, norm1, _, conv2, norm2, _, conv3 = encoder.conv1
+    stem = (conv1, norm1), (conv2, norm2), (conv3, encoder.bn1)
+    encoder.conv1 = nn.Sequential(*(fuse_norm(conv, norm, "relu") for conv, norm in stem))
+    encoder.bn1, encoder.relu = nn.Identity(), nn.Identity()
+    for layer in (encoder.layer1, encoder.layer2, encoder.layer3):
+        for index, block in enumerate(layer):
+            split = block.conv2
+            split.conv, split.fc1 = fuse_norm(split.conv, split.bn0, "relu"), fuse_norm(split.fc1, split.bn1, "relu")
+            split.bn0, split.act0, split.bn1, split.act1 = (nn.Identity() for _ in range(4))
+            layer[index] = FusedBottleneck(block, nn.Sequential(split, block.avd_last or nn.Identity()))
 
 
 def fuse_mobilenet(encoder: MobileNetV2) -> None:
@@ -101,7 +119,12 @@ def fuse_mobilenet(encoder: MobileNetV2) -> None:
             encoder.features[index] = fuse_norm(block[0], block[1], "relu6")
 
 
-FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: fuse_mobilenet}
+FUSIONS: dict[type[nn.Module], Callable] = {
+    ResNet50: fuse_resnet,
+    ResNet101: fuse_resnet,
+    ResNeSt101: fuse_resnest,
+    MobileNetV2: fuse_mobilenet,
+}
 """Encoders whose order of layers is known; others are not changed."""
 
 
@@ -117,7 +140,8 @@ def fuse_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None =
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     fused = to_onednn(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)
-    fused.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach(), requires_grad=False)
+    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+    fused.bias = nn.Parameter((norm.bias - mean * scale).detach(), requires_grad=False)
     fused.activation = activation
     return fused
 
@@ -158,7 +182,7 @@ def fold_training_norms(encoder: nn.Module) -> None:
     """Make the convolutions of one of `FUSIONS` apply the frozen norms after them, in place."""
     for parent in encoder.modules() if type(encoder) in FUSIONS else ():
         for conv, norm in pairwise(parent.children()):
-            if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d:
+            if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d and conv.bias is None:
                 # keeps parameters and their names, which are saved
                 conv.__class__, norm.__class__ = NormScaledConv2d, FoldedNorm
                 conv.norm = (norm,)  # type: ignore[assignment]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +16,8 @@ from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders
 from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def optimize(
@@ -31,16 +34,21 @@ def optimize(
     """
     if model.fused:
         raise ValueError("the model is fused already")
-    device = torch.device(device)
-    dtype = getattr(torch, resolve_precision(precision, device))
-    model = deepcopy(model).eval().requires_grad_(False)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
-    fuse_encoders(model)
-    replace_modules(model, device, dtype)
+    model = optimize_network(model, torch.device(device), precision)
     if compile:
         compile_parts(model)
     model.fused = True
-    return model.to(device, dtype)
+    return model
+
+
+def optimize_network(network: Network, device: torch.device, precision: str) -> Network:
+    """Return a copy of any network with the modules of `optimize`."""
+    dtype = getattr(torch, resolve_precision(precision, device))
+    network = deepcopy(network).eval().requires_grad_(False)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
+    fuse_encoders(network)
+    replace_modules(network, device, dtype)
+    return network.to(device, dtype)
 
 
 def prepare_for_tracking(

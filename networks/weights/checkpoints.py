@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,16 +13,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.load import apply_overrides, build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.published_keys import (
-    PROMPT_PREFIX,
     add_missing_weights,
     convert_published,
     guess_presets,
@@ -29,7 +31,7 @@ from aotlab.networks.weights.published_keys import (
     rename_old_keys,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, write_bytes
+from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
@@ -44,11 +46,19 @@ def save_checkpoint(
     require(
         not model.fused, "a tracker's model is fused", subject=path, remedy="save the model that load_model returns"
     )
+    metadata = {"config": to_yaml(config)}
+    if plugins := describe_plugins(config):
+        metadata["plugins"] = json.dumps(plugins)
+    write_weights(path, model, metadata, half=half, card=card)
+
+
+def write_weights(path: Path, model: nn.Module, metadata: dict[str, str], *, half: bool, card: str | None) -> None:
+    """Write weights, metadata and the JSON of a model card as one safetensors file."""
     state = {}
     for key, tensor in model.state_dict().items():
         tensor = tensor.detach().cpu().contiguous()
         state[key] = tensor.half() if half and tensor.is_floating_point() else tensor
-    metadata = {"format": "pt", "config": to_yaml(config)}
+    metadata = {"format": "pt", **metadata}
     if card is not None:
         metadata["card"] = card
     write_bytes(path, save(state, metadata=metadata))
@@ -69,15 +79,12 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
     Raises:
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
-    state, metadata = _read(path)
+    state, metadata = read_checkpoint(path)
     if config is None and "config" not in metadata:
         config, *others = _guess_presets(path, state)
         if others:
             log.warning("%s: loaded as %s; its keys also fit %s (config=)", path, config, " or ".join(others))
-    if config is not None:
-        settings = load_config(config, overrides)
-    else:
-        settings = _parse_settings(path, metadata["config"], overrides)
+    settings = load_config(config, overrides) if config is not None else _parse_settings(path, metadata, overrides)
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
@@ -100,15 +107,13 @@ def build_or_load(
 def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into an existing model, strictly, to start training from.
 
-    RMem's model may start from the AOT or DeAOT that it extends; see `add_missing_weights`. A prompt network that the
-    checkpoint lacks keeps its initial weights. ``name`` is the model's in messages.
+    RMem's model may start from the AOT or DeAOT that it extends; see `add_missing_weights`. ``name`` is the model's in
+    messages.
     """
-    state, _ = _read(path)
+    state, _ = read_checkpoint(path)
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)
-    if not any(key.startswith(PROMPT_PREFIX) for key in state):
-        state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
     _load_strictly(model, state, path, name)
 
 
@@ -116,25 +121,25 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     """Return the settings of `build_or_load` without building a model; with ``config`` the file is not read."""
     if path is None or config is not None:
         return load_config(config or "aott", overrides)
-    _, metadata = _read(path, weights=False)
+    _, metadata = read_checkpoint(path, weights=False)
     if "config" in metadata:
-        return _parse_settings(path, metadata["config"], overrides)
-    return load_config(_guess_presets(path, _read(path)[0])[0], overrides)
+        return _parse_settings(path, metadata, overrides)
+    return load_config(_guess_presets(path, read_checkpoint(path)[0])[0], overrides)
 
 
 def read_card(path: Path) -> str | None:
     """Return the JSON of a checkpoint's model card; None for published files."""
-    return _read(path, weights=False)[1].get("card")
+    return read_checkpoint(path, weights=False)[1].get("card")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file under their names in it."""
-    state = _read(path)[0]
+    state = read_checkpoint(path)[0]
     require_finite(state, path)
     return state
 
 
-def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_checkpoint(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights, if asked for, and the metadata of a file: settings and model card of ours, else nothing."""
     with reading(path, "download or train it again", SafetensorError):
         if not is_safetensors(path):
@@ -190,12 +195,15 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     return [name for name in published if name in presets] or presets
 
 
-def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
+def _parse_settings(path: Path, metadata: Mapping[str, str], overrides: Sequence[str]) -> Config:
     """Return the settings stored in a file, with overrides."""
-    tree = parse_yaml(text, f"{path}: settings in the file")
+    tree = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
+    if "plugins" in metadata:
+        with reading(path, "download or train it again", *MALFORMED):
+            tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))
     config = build_config(tree, str(path))
     return build_config(tree, f"settings for {path}", overrides=overrides) if overrides else config
 
@@ -210,9 +218,7 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Load all keys, but those of a prompt network that the model lacks; ``name`` is the model's in messages."""
-    if model.prompts is None:
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPT_PREFIX)}
+    """Load all keys; ``name`` is the model's in messages."""
     try:
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})

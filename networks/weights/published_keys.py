@@ -91,15 +91,27 @@ COMPUTED_BUFFER = "relative_position_index"
 
 ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.")
 """Fragments of the names of parameters that RMem adds to AOT or DeAOT."""
-PROMPT_PREFIX = "prompts."
-"""Prefix of the prompt network's keys, which have no published names."""
+ENCODER_PREFIXES = {
+    "encoder.layers.": "swinb_",
+    "encoder.conv1.0.": "rs101_",
+    "encoder.layer3.22.": "r101_",
+    "encoder.layer1.": "r50_",
+}
+"""Prefixes of the presets by a part of a key that their encoders have, the first that matches."""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
 """Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 
 
 def rename_old_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the keys of checkpoints of ours from when the input layer was part of the decoder."""
-    return {re.sub(r"^(prompts\.|)decoder\.conv_in\.", r"\1conv_in.", key): tensor for key, tensor in state.items()}
+    """Return the weights of a file of ours under their present names.
+
+    In 0.3, the input layer was part of the decoder, and checkpoints contained a prompt network, which is dropped.
+    """
+    return {
+        re.sub(r"^decoder\.conv_in\.", "conv_in.", key): tensor
+        for key, tensor in state.items()
+        if not key.startswith("prompts.")
+    }
 
 
 def to_published_name(key: str) -> str:
@@ -179,7 +191,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
     def contains(part: str) -> bool:
         return any(part in name for name in names)
 
-    encoder = "swinb_" if contains("encoder.layers.") else "r50_" if contains("encoder.layer1.") else ""
+    encoder = next((prefix for part, prefix in ENCODER_PREFIXES.items() if contains(part)), "")
     depth = len({match[1] for name in names if (match := re.match(r"LSTT\.layers\.(\d+)\.", name))})
     sizes = {1: ["t"], 2: ["s"], 3: ["b", "l"]}.get(depth, [])
     if contains("MSLSTT."):

@@ -15,13 +15,11 @@ from statistics import mean
 import click
 import numpy as np
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.configs.files import BUNDLED_PROMPTS
+from aotlab.engine.prompting.load import load_segmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.prompt import Point, Prompt, find_box
-from aotlab.networks.fast.optimize import optimize
-from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, PositiveInt, option
 from aotlab.utils.progress import progress_bar
@@ -123,12 +121,11 @@ def format_table(results: Sequence[Result]) -> str:
 @command("python -m research.bundled.benchmark_prompts")
 @click.argument("data", type=Folder, help="folder of the training sets")
 @option("--objects", type=PositiveInt, default=80, help="objects of images held out by recipes/prompts.yaml")
-@option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="model with a prompt network")
+@option("--checkpoint", type=File, default=BUNDLED_PROMPTS, help="prompt network")
 def main(*, data: Path, objects: int, checkpoint: Path) -> int:
     """Measure masks from a box and from simulated clicks."""
     cases = list(read_held_out_cases(data, load_prompt_training().sources, objects))
-    model, config = load_checkpoint(checkpoint)
-    segmenter = NetworkSegmenter(optimize(model, precision=config.compute.precision))
+    segmenter = load_segmenter(checkpoint=checkpoint)
     results: list[Result] = []
     with progress_bar(len(cases), unit="object") as bar:
         for case in cases:

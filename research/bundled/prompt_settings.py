@@ -45,7 +45,7 @@ class PromptTraining:
     size: CropEdge = 193
     """Side of a sample in pixels, 16k+1."""
     blocks: Count = 2
-    """Blocks of the prompt network."""
+    """Blocks of a new prompt network."""
     lr: Positive = 4e-4
     """Learning rate of everything except the encoder."""
     encoder_lr: NonNegative = 1e-4

@@ -1,4 +1,4 @@
-"""Training of the prompt network; the tracking model of the checkpoint is unchanged.
+"""Training of the prompt network.
 
 ``python -m research.bundled.train_prompts data.root=DATA train.output=FOLDER``; started again, it resumes.
 """
@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.configs.load import to_yaml
-from aotlab.configs.schema import Config
+from aotlab.configs.methods import AOTStage
+from aotlab.configs.prompts import PromptConfig
+from aotlab.configs.schema import ModelConfig
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
-from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.weights.checkpoints import load_checkpoint, load_pickle, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, load_pickle
+from aotlab.networks.weights.prompts import is_prompt_network, load_prompt_network, save_prompt_network
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
@@ -45,7 +48,7 @@ log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """Interval between saved states in seconds."""
-DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
+DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": str(BUNDLED_PROMPTS)}
 """Paths that are set as in ``aotlab train``, with their defaults."""
 LOG_EVERY = 25
 """Interval between log lines in steps."""
@@ -110,10 +113,10 @@ def learning_rate_factor(training: PromptTraining, step: int, *, start: int = 0,
 
 
 class PromptTrainer:
-    """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
+    """Trains a prompt network.
 
     Args:
-        checkpoint: tracking model to start from. If it has a prompt network, that is trained further.
+        checkpoint: prompt network to train further, or tracking model whose weights a new one starts from.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
         command: command line, for the model card.
@@ -122,17 +125,14 @@ class PromptTrainer:
     def __init__(
         self, checkpoint: Path, data: Path, output: Path, training: PromptTraining, *, command: str = ""
     ) -> None:
-        tracking, config = load_checkpoint(checkpoint)
-        settings = replace(config.model, prompt_blocks=training.blocks)
-        self.config: Config = replace(config, model=settings)
         torch.manual_seed(training.seed)
-        self.model = build_model(settings).eval().to(memory_format=torch.channels_last)
-        self.model.load_state_dict(tracking.state_dict(), strict=False)
-        network = self.model.prompts
-        assert isinstance(network, PromptNetwork)
-        if tracking.prompts is None:
-            init_prompt_network(network, tracking)
-        self.network: PromptNetwork = network
+        self.earlier_phases: list[PhaseRecord] = []
+        if is_prompt_network(checkpoint):
+            network, card = load_prompt_network(checkpoint), load_card(checkpoint)
+            self.earlier_phases += card.phases if card else []
+        else:
+            network = build_prompt_network(load_checkpoint(checkpoint)[0], training.blocks)
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.checkpoint, self.output, self.training, self.command = checkpoint, output, training, command
         self.images = list_images(data, training.sources)
         self.optimizer = torch.optim.AdamW(_build_parameter_groups(network, training), betas=(0.9, 0.99))
@@ -231,16 +231,16 @@ class PromptTrainer:
             self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]
 
     def write(self) -> Path:
-        """Write the tracking model and the averaged prompt network as one checkpoint with its model card."""
+        """Write the averaged network with its model card."""
         trained = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
-        path = self.output / f"{self.config.name}.safetensors"
-        save_checkpoint(path, self.model, self.config, half=True, card=self._build_card().to_json())
+        path = self.output / BUNDLED_PROMPTS.name
+        save_prompt_network(path, self.network, half=True, card=self._build_card().to_json())
         self.network.load_state_dict(trained)
         return path
 
     def _build_card(self) -> ModelCard:
-        before, training = load_card(self.checkpoint), self.training
+        training = self.training
         groups = sorted({image.group for image in self.images})
         record = PhaseRecord(
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
@@ -248,20 +248,29 @@ class PromptTrainer:
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
             command=self.command,
         )  # fmt: skip
-        return ModelCard([*(before.phases if before else []), record])
+        return ModelCard([*self.earlier_phases, record])
 
 
-def init_prompt_network(network: PromptNetwork, model: Any) -> None:
-    """Copy a tracking model's encoder; of an AOT also its first block, decoder and identities."""
+def build_prompt_network(model: Any, blocks: int) -> PromptNetwork:
+    """Return a new network with a tracking model's encoder; of an AOT also its first block, decoder and identities."""
+    config: ModelConfig = model.config
+    stage = config.stages[0]
+    stage = stage if isinstance(stage, AOTStage) else AOTStage()
+    network = PromptNetwork(
+        PromptConfig(
+            config.encoder, config.dim, blocks, stage.heads, stage.window, stage.feedforward, config.align_corners
+        )
+    )
     network.encoder.load_state_dict(model.encoder.state_dict())
     network.projector.load_state_dict(model.projector.state_dict())
-    if model.config.method != "aot":
-        return
+    if config.method != "aot":
+        return network
     for block, norm in zip(network.blocks, network.norms, strict=True):
         block.load_state_dict(model.blocks[0].state_dict())
         norm.load_state_dict(model.norms[0].state_dict())
     _init_bank(network.identity_bank, model.identity_bank)
-    _init_decoder(network, model.decoder.state_dict())
+    _init_decoder(network, model)
+    return network
 
 
 @torch.no_grad()
@@ -274,15 +283,13 @@ def _init_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def _init_decoder(network: PromptNetwork, state: dict[str, Tensor]) -> None:
+def _init_decoder(network: PromptNetwork, model: Any) -> None:
     """The last embedding is shared by all blocks; the logit is that of identity 1 against background."""
-    name, state = "conv_in.conv.weight", dict(state)
-    weight, tracking = network.decoder.state_dict()[name].clone(), state[name]
+    projection, state = dict(model.conv_in.state_dict()), dict(model.decoder.state_dict())
     dim, blocks = network.projector.out_channels, len(network.blocks)
-    weight[:, :dim] = tracking[:, :dim]
-    for block in range(blocks):
-        weight[:, (1 + block) * dim : (2 + block) * dim] = tracking[:, dim : 2 * dim] / blocks
-    state[name] = weight
+    tokens, embedding = projection["conv.weight"][:, : 2 * dim].split(dim, 1)
+    projection["conv.weight"] = torch.cat([tokens, *[embedding / blocks] * blocks], 1)
+    network.conv_in.load_state_dict(projection)
     for key in ("conv_out.weight", "conv_out.bias"):
         state[key] = state[key][1:2] - state[key][0:1]
     network.decoder.load_state_dict(state)
@@ -294,7 +301,10 @@ def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) ->
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)
-    others = (network.identity_bank, network.blocks, network.norms, network.decoder, network.bank4, network.bank8)
+    others = (
+        network.identity_bank, network.blocks, network.norms, network.conv_in, network.decoder,
+        network.bank4, network.bank8,
+    )  # fmt: skip
     rest = [x for module in others for x in module.parameters()]
     decay, peak = training.weight_decay, training.lr
     matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]
@@ -330,7 +340,7 @@ def _mean_iou(predictions: Tensor, truth: Tensor) -> float:
 @option("--config", metavar="FILE", help="YAML file with the settings (default: recipes/prompts.yaml)")
 @print_config
 def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
-    """Train the prompt network of a tracking model."""
+    """Train the prompt network."""
     prefixes = tuple(f"{key}=" for key in DEFAULT_PATHS)
     paths = DEFAULT_PATHS | dict(text.split("=", 1) for text in overrides if text.startswith(prefixes))
     data, output, start = paths.values()

@@ -29,7 +29,7 @@ from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory."""
-POLICIES = ("first_frame", "bounded_fifo", "restricted", "relevance_redundancy")
+POLICIES = ("first_frame", "bounded_fifo", "rmem", "ermu")
 """Policies with bounded memory."""
 CLIP_FRAMES = 250
 """Largest number of frames of the video; they are held in memory."""

@@ -218,7 +218,7 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @tracker_options()
 def main(video: str, tracker: TrackerOptions) -> int:
     """Measure the latency of the studio."""
-    session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint()))
+    session = open_session(video, TrackerLoader(tracker), load_segmenter())
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()

@@ -41,7 +41,7 @@ def track(graphs, w, frames, mask, run_blocks, memorize, every=5):
     ``mask``: H×W object ids of the first frame. ``run_blocks``, ``memorize``: `run_aot` and `memorize_aot`, or
     `run_deaot` and `memorize_deaot`. Long-term memory holds the first frame and then one frame in ``every``. It is not
     bounded here. With ``every`` 5, exports of the bundled model give other masks from frame 11 on: their `MemoryBank`
-    holds only the last of the stored frames besides the first (``memory.newest`` 1).
+    holds only the last of the stored frames besides the first (``memory.max_tracked`` 1).
     """
     ids = tuple(np.unique(mask[mask > 0]).tolist())
     depth = len({name.split(".")[1] for name in w if name.startswith("blocks.")})

@@ -10,36 +10,40 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
+from tests.engine.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
-RESTRICTED = (*FIFO, "memory.policy=restricted")
+RMEM = (*FIFO, "memory.policy=rmem")
 STORED = Path(__file__).parent / "export"
 """Export of a small model. After a change of the format, ``python -m runtime.tests.exports`` renews it."""
-STORED_MODEL = ("aott", "model.prompt_blocks=1", "model.dim=16", *RESTRICTED)
+STORED_MODEL = ("aott", "model.dim=16", *RMEM)
 STORED_WEIGHTS = STORED / "blocks.npz"
 """Parameters of its blocks."""
 MASKS = {0: draw_stripes([1, 2]), 4: draw_stripes([9, 2, 1])}
 """Two objects, and on a later frame a third one."""
 
 
-def export_pair(folder, preset, *overrides, tiny=True, frame_size=(HEIGHT, WIDTH), **options):
-    """Export a model of random weights; return trackers of the runtime and of PyTorch."""
-    model, config = build_untrained(preset, *overrides, tiny=tiny)
-    export_model(model, config, folder, ExportOptions(**options), frame_size=frame_size)
-    return load_pair(folder, model, config)
+def export_pair(folder, preset, *overrides, tiny=True, frame_size=(HEIGHT, WIDTH), prompts=False, **options):
+    """Export a model, perhaps with a prompt network, of random weights; return trackers of runtime and PyTorch."""
+    model, config, network = build_untrained(preset, *overrides, tiny=tiny)
+    network = network if prompts else None
+    export_model(model, config, folder, ExportOptions(**options), frame_size=frame_size, prompts=network)
+    return load_pair(folder, model, config, network)
 
 
 def build_untrained(*settings, tiny=True):
+    """Return a model, its settings and a tiny prompt network."""
     model, config = build(*settings, tiny=tiny)
-    for name, parameter in model.named_parameters():
+    network = build_prompts(dim=config.model.dim if tiny else DIM)
+    for name, parameter in (*model.named_parameters(), *network.named_parameters()):
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
-    return model, config
+    return model, config, network
 
 
-def load_pair(folder, model, config):
-    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, resolve_export_config(config))
+def load_pair(folder, model, config, prompts=None):
+    pytorch_tracker = Tracker(model, resolve_export_config(config), prompts=prompts)
+    return aotlab_runtime.Tracker.from_export(folder, threads=1), pytorch_tracker
 
 
 def load_stored():
@@ -51,7 +55,7 @@ def load_stored():
 
 def renew_stored():
     shutil.rmtree(STORED, ignore_errors=True)
-    _, pytorch_tracker = export_pair(STORED, *STORED_MODEL)
+    _, pytorch_tracker = export_pair(STORED, *STORED_MODEL, prompts=True)
     weights = pytorch_tracker.model.state_dict()
     np.savez(STORED_WEIGHTS, **{name: x for name, x in weights.items() if name.startswith(("blocks.", "norms."))})
 

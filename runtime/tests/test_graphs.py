@@ -35,7 +35,7 @@ GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "
 
 def build_graph(name, tracker):
     if name == "prompt":
-        return build_prompt_graph(tracker.model)
+        return build_prompt_graph(tracker.segmenter.load())
     return build_graphs(tracker.model, (HEIGHT, WIDTH), tracker.config.memory)[name]
 
 
@@ -98,7 +98,7 @@ def test_converted_graphs_equal_pytorch(exported, name):
 
 @pytest.mark.slow
 def test_converted_prompt_network_equals_pytorch(exported):
-    graph = build_prompt_graph(exported[2].model)
+    graph = build_prompt_graph(exported[2].segmenter.load())
     graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
     assert_converted_graph_equals(graph)
 
@@ -128,14 +128,14 @@ def damage_graph(folder, content=b"0"):
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
     "another version": (lambda export: rewrite(export, version=9),
-        r"version 9, this runtime reads 14\); run aotlab export"),
+        r"version 9, this runtime reads 15\); run aotlab export"),
     "no description": (lambda export: (export / "export.json").unlink(),
         r"export .export.json: [^/]*.; run aotlab export"),
     "text": (lambda export: (export / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda export: (export / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 14"),
+    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 15"),
     "missing version": (lambda export: (export / "export.json").write_text("{}"), "missing 'version'"),
-    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 14}'), "missing 'sha256'"),
+    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 15}'), "missing 'sha256'"),
     "changed settings": (lambda export: rewrite(export, network_size=[1, 1]),
         "changed or damaged since it was written"),
     "outside": (lambda export: rewrite(export, sha256={"../x": ""}), "not a usable export"),

@@ -22,14 +22,14 @@ def build_memory(config, length=None):
 
 @pytest.mark.parametrize("settings", [
     {"policy": "bounded_fifo", "frames": 4, "every": 2},
-    {"policy": "bounded_fifo", "frames": 3, "newest": 0},
+    {"policy": "bounded_fifo", "frames": 3, "max_tracked": 0},
     {"policy": "first_frame", "frames": 5},
-    {"policy": "bounded_fifo", "frames": 5, "every": 1, "newest": 2, "short_term_skip": 3},
-    {"policy": "restricted", "frames": 4, "every": 2},
-    {"policy": "restricted", "frames": 3, "every": 1, "score_early": True},
-    {"policy": "restricted", "frames": 2, "insertions": 10},
-    {"policy": "restricted", "frames": 9, "every": 1},
-    {"policy": "restricted", "frames": 9, "every": 1, "score_early": True},
+    {"policy": "bounded_fifo", "frames": 5, "every": 1, "max_tracked": 2, "short_term_lag": 3},
+    {"policy": "rmem", "frames": 4, "every": 2},
+    {"policy": "rmem", "frames": 3, "every": 1, "score_early": True},
+    {"policy": "rmem", "frames": 2, "max_stored": 10},
+    {"policy": "rmem", "frames": 9, "every": 1},
+    {"policy": "rmem", "frames": 9, "every": 1, "score_early": True},
 ])  # fmt: skip
 @pytest.mark.parametrize("seed", [0, *slow(1, 2)])
 @pytest.mark.parametrize("references", [(0, 7, 30), (0, 7, 8, 9, 30)])

@@ -14,18 +14,21 @@ from aotlab.configs.load import load_config
 from aotlab.engine.export.clip import read_clip
 from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.weights.prompts import load_prompt_network
 from aotlab.networks.weights.zoo import load_model
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
 from tests import SAMPLE
 from tests.engine.small_model import draw_stripes, draw_texture
 
-PRESETS = ("aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl")
+PRESETS = (
+    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "rs101_aotl", "swinb_aotl",
+)  # fmt: skip
 """Presets with all methods and encoders, the quickest to export."""
 
 
 @pytest.mark.slow  # converts the prompt graph
 def test_exported_graphs_are_valid_and_portable(tmp_path):
-    assert_equal_prompted_masks(export_pair(tmp_path / "export", "aott", "model.prompt_blocks=1", *FIFO))
+    assert_equal_prompted_masks(export_pair(tmp_path / "export", "aott", *FIFO, prompts=True))
     axes = set()
     for path in (tmp_path / "export").glob("*.onnx"):
         onnx.checker.check_model(path)
@@ -43,7 +46,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
 def test_bundled_model_on_sample_equals_pytorch(tmp_path):
     """The figures of docs/howto/export.md: ``pytest runtime/tests -m slow -k bundled -s``."""
     model, config = load_model("bundled")
-    export_model(model, config, tmp_path / "export", frame_size=(480, 854))
+    export_model(model, config, tmp_path / "export", frame_size=(480, 854), prompts=load_prompt_network())
     runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
     pytorch_tracker = Tracker(model, resolve_export_config(config))
     frames = read_clip(SAMPLE / "JPEGImages/480p/pond", SAMPLE / "Annotations/480p/pond", 20)
@@ -111,7 +114,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     from itself with weights changed by a millionth.
     """
     policy = load_config(preset).memory.policy
-    exported = policy != "relevance_redundancy"
+    exported = policy != "ermu"
     changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
     runtime, pytorch_tracker = export_pair(tmp_path / "export", preset, *changes, tiny=False, frame_size=(129, 161))
     share_masks(monkeypatch, pytorch_tracker.model, runtime.graphs)

@@ -218,6 +218,21 @@ def test_passes_segment_crops_around_the_object(prompt, coarse):
     np.testing.assert_array_equal(np.pad(np.ones((20, 20)), ((40, 60), (60, 80))), labels)
 
 
+@pytest.mark.parametrize(("settings", "extra"), [({}, 0), ({"align_corners": True}, 1)])
+def test_crops_have_sizes_of_the_prompt_network(settings, extra):
+    """Its grid may differ from that of the tracking model; older exports have one for both."""
+    graphs, sizes = Mock(prompt_settings=PROMPTING | settings, align_corners=False, token_size=16, temperature=1), []
+
+    def run(image, planes, rough_mask):
+        sizes.extend(planes.shape[2:])
+        return dict.fromkeys(("logits", "refined_logits"), np.ones(image.shape[:2], np.float32))
+
+    graphs.segment_prompt = run
+    prompts = check_prompts({1: aotlab_runtime.Prompt(box=(5, 5, 20, 20))}, (40, 60))
+    segment.segment_prompts(graphs, np.zeros((40, 60, 3), np.uint8), prompts, np.zeros((40, 60), int))
+    assert {side % 16 for side in sizes} == {extra}
+
+
 def test_parts_behind_another_object_are_far():
     outputs = dict.fromkeys(("logits", "refined_logits"), np.ones((40, 60), np.float32))
     graphs = Mock(prompt_settings=PROMPTING, align_corners=True, token_size=16, temperature=1)

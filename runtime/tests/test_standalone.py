@@ -225,10 +225,10 @@ def build_memory(length=None, **changes):
         policy="bounded_fifo",
         frames=3,
         every=1,
-        newest=3,
-        insertions=None,
+        max_tracked=3,
+        max_stored=None,
         score_early=False,
-        short_term_skip=1,
+        short_term_lag=1,
     )
     return MemoryBank(settings | changes, length)
 
@@ -258,16 +258,16 @@ def test_restricted_memory_evicts_the_lowest_score():
         [0.445, 0.275, 0.28],  # R of frame 3 is 0.8·0.275 + 0.2·0.4 = 0.30, n = 3; of frame 4 0.28, n = 2
         [0, 0, 0],  # no object: the oldest
     ]
-    stored = store_frames(build_memory(policy="restricted"), 7, relevance=relevance)
+    stored = store_frames(build_memory(policy="rmem"), 7, relevance=relevance)
     assert [long for long, _ in stored[2:]] == [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5], [0, 5, 6]]
 
 
 @pytest.mark.parametrize(("settings", "expected"), [
     ({}, [[0], [0, 1], [0, 1, 2], [0, 2, 3], [0, 3, 4]]),
     ({"every": 2}, [[0], [0], [0, 2], [0, 2], [0, 2, 4]]),
-    ({"insertions": 2, "length": 9}, [[0], [0], [0], [0], [0, 4]]),  # 9 / 2 is rounded to even
-    ({"newest": 0}, [[0]] * 5),
-    ({"newest": 1}, [[0], [0, 1], [0, 2], [0, 3], [0, 4]]),
+    ({"max_stored": 2, "length": 9}, [[0], [0], [0], [0], [0, 4]]),  # 9 / 2 is rounded to even
+    ({"max_tracked": 0}, [[0]] * 5),
+    ({"max_tracked": 1}, [[0], [0, 1], [0, 2], [0, 3], [0, 4]]),
 ])  # fmt: skip
 def test_bounded_memory_evicts_the_oldest_tracked_frame(settings, expected):
     assert [long for long, _ in store_frames(build_memory(**settings), 5)] == expected
@@ -280,5 +280,5 @@ def test_reference_frames_stay_as_long_as_possible():
 
 
 def test_short_term_memory_skips_frames():
-    stored = store_frames(build_memory(short_term_skip=3), 7, references=(0, 5))
+    stored = store_frames(build_memory(short_term_lag=3), 7, references=(0, 5))
     assert [short for _, short in stored] == [0, 0, 0, 1, 2, 5, 5]

@@ -37,7 +37,7 @@ from .utils.run_folder import RECORD as RECORD
 from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks
 from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
-from .engine.tracking.merging import (
+from .jobs.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,

@@ -1,3 +1,9 @@
+from .configs.methods import AOTStage as AOTStage, Method as Method, Stage as Stage
+from .configs.plugins import load_plugins as load_plugins
+from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
+from .engine.hooks.hook import Hook as Hook
+from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
+from .engine.memory.relevance import FrameRelevance as FrameRelevance
 from .engine.prompting.load import load_segmenter as load_segmenter
 from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from .media.annotations import (
@@ -26,6 +32,16 @@ from .media.rle import (
     require_size as require_size,
 )
 from .media.region_matching import match_regions as match_regions
+from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
+from .networks.encoders import Encoder as Encoder
+from .networks.model import (
+    Block as Block,
+    BlockMemory as BlockMemory,
+    Features as Features,
+    KeyValue as KeyValue,
+    PropagatedFrame as PropagatedFrame,
+    VOSModel as VOSModel,
+)
 from .tools.cli.command import command as command
 from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats

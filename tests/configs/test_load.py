@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.schema import METHODS, Config, StageConfig
+from aotlab.configs.methods import METHODS, AOTStage, DeAOTStage
+from aotlab.configs.schema import Config
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
 from tests.marks import METHOD_PRESETS, one_of_each_method
@@ -34,6 +35,11 @@ FILES = {
 }
 OVERRIDES = {
     "memory.evry=2": "unknown key memory.evry; did you mean memory.every?",
+    "memory.newest=2": "aott: memory.newest is now memory.max_tracked",
+    "memory={insertions: 3}": "aott: memory.insertions is now memory.max_stored",
+    "memory.short_term_skip=4": "aott: memory.short_term_skip is now memory.short_term_lag",
+    "memory.policy=restricted": "aott: memory.policy=restricted is now memory.policy=rmem",
+    "memory.policy=relevance_redundancy": "memory.policy=relevance_redundancy is now memory.policy=ermu",
     "model.stages.0.windw=7": "unknown key model.stages.0.windw; did you mean model.stages.0.window?",
     "lr=1": "unknown key lr; did you mean train.phases.0.lr?",
     "train.policy=first_frame": "unknown key train.policy; valid keys are output, run",
@@ -42,7 +48,7 @@ OVERRIDES = {
     "model.align_corners=maybe": "model.align_corners must be true or false, got 'maybe'",
     "model.stages.0.window.x=3": "aott: model.stages.0.window must be an integer, got {'x': 3}",
     "memory=5": "memory must be settings (key: value), got 5",
-    "model.stages.0.window=8": "aott: model.stages.0.window must be odd or 0, got 8",
+    "model.stages.0.window=8": "aott: model.stages.0.window must be odd or 0, up to 1001, got 8",
     "model.method=deott": "deott: not one of aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot; did you",
     "=1": "is written key=value",
     "name={": "name={: not readable as YAML (line 1: ",
@@ -82,9 +88,9 @@ def test_preset_and_file_inherit_from_their_base(tmp_path):
 
 def test_file_with_other_memory_resets_what_depends_on_it(tmp_path):
     config = load_config(write(tmp_path / "mine.yaml", "base: aott_mini\nmemory:\n  frames: 4\n"))
-    assert (config.memory.frames, config.memory.newest) == (4, None)
+    assert (config.memory.frames, config.memory.max_tracked) == (4, None)
     config = load_config(write(tmp_path / "mine.yaml", "base: aott_mini\nmemory:\n  every: 4\n"))
-    assert (config.memory.every, config.memory.newest) == (4, 1)
+    assert (config.memory.every, config.memory.max_tracked) == (4, 1)
 
 
 def test_base_is_found_beside_its_file(tmp_path, monkeypatch):
@@ -116,7 +122,9 @@ def test_base_override_without_preset_rejected(tmp_path):
 def test_default_list_items_can_be_overridden(tmp_path):
     (tmp_path / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
     config = load_config(tmp_path / "mine.yaml", ["model.stages.0.window=7", "model.stages.0.heads=4"])
-    assert config.model.stages == [StageConfig(window=7, heads=4)]
+    assert config.model.stages == [AOTStage(window=7, heads=4)]
+    config = load_config(tmp_path / "mine.yaml", ["model.method=deaot", "model.stages.0.window=7"])
+    assert config.model.stages == [DeAOTStage(window=7)]
 
 
 def test_unknown_name_names_the_nearest_or_all():
@@ -192,8 +200,8 @@ def test_override_of_a_phase(tmp_path, override, value):
 
 
 def test_override_merges_mappings():
-    memory = load_config("aott", ["memory={every: 3}", "memory.frames=4", "memory={insertions: 2}"]).memory
-    assert (memory.every, memory.frames, memory.insertions, memory.policy) == (3, 4, 2, "first_frame")
+    memory = load_config("aott", ["memory={every: 3}", "memory.frames=4", "memory={max_stored: 2}"]).memory
+    assert (memory.every, memory.frames, memory.max_stored, memory.policy) == (3, 4, 2, "first_frame")
 
 
 @pytest.mark.parametrize("override", OVERRIDES)

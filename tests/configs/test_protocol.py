@@ -16,13 +16,13 @@ from tests.engine.small_model import build, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize(("preset", "protocol", "overrides", "policy"), [
-    ("aotl", "bounded", [], "restricted"),
+    ("aotl", "bounded", [], "rmem"),
     ("aotl", "published", [], "every_nth"),
     ("aotl", "bounded", ["memory.policy=every_nth"], "every_nth"),
     ("aotl", "bounded", ["memory={policy: every_nth, every: 3}"], "every_nth"),
     ("msdeaotl_hq", "bounded", [], "bounded_fifo"),
-    ("r50_aotl_ermu", "bounded", [], "relevance_redundancy"),
-    ("r50_deaotl_rmem", "bounded", [], "restricted"),
+    ("r50_aotl_ermu", "bounded", [], "ermu"),
+    ("r50_deaotl_rmem", "bounded", [], "rmem"),
 ])  # fmt: skip
 def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
     config = load_config(preset, overrides)
@@ -35,8 +35,8 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
     loaded = build_model(config.model), config
     monkeypatch.setattr("aotlab.engine.tracking.tracker.load_model", lambda *_, **__: loaded)
-    assert Tracker.from_pretrained().config.memory.policy == "restricted"
-    assert "aott: memory.policy restricted keeps at most 9 frames; the paper keeps all" in caplog.text
+    assert Tracker.from_pretrained().config.memory.policy == "rmem"
+    assert "aott: memory.policy rmem keeps at most 9 frames; the paper keeps all" in caplog.text
     caplog.clear()
     assert Tracker.from_pretrained(protocol="published").config == config
     assert caplog.text == ""
@@ -56,9 +56,9 @@ def test_unknown_protocol_rejected():
         apply_protocol(load_config("aotl"), "paper")
 
 
-@pytest.mark.parametrize(("overrides", "newest"), [
+@pytest.mark.parametrize(("overrides", "max_tracked"), [
     (["memory.every=2"], 1), (["memory.frames=9"], None), (["memory.policy=bounded_fifo"], None),
-    (["memory={frames: 9}"], None), (["memory.newest=2", "memory.frames=9"], 2),
+    (["memory={frames: 9}"], None), (["memory.max_tracked=2", "memory.frames=9"], 2),
 ])  # fmt: skip
-def test_new_memory_size_resets_newest(overrides, newest):
-    assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.newest == newest
+def test_new_memory_size_resets_max_tracked(overrides, max_tracked):
+    assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.max_tracked == max_tracked

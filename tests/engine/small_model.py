@@ -1,26 +1,26 @@
 """Small models of every method, and clips for them. Weights are random: tests compare outputs with each other."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
-from aotlab.configs import schema
 from aotlab.configs.load import load_config
-from aotlab.configs.schema import Config, MemoryConfig, ModelConfig, StageConfig
+from aotlab.configs.methods import find_method
+from aotlab.configs.plugins import load_plugins
+from aotlab.configs.prompts import PromptConfig
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
-from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.published_keys import (
     COMPUTED_BUFFER,
-    PROMPT_PREFIX,
     map_published_names,
     to_published_name,
 )
@@ -31,39 +31,9 @@ ROUNDING = 1e-4
 """Tolerance for float32 sums in another order."""
 
 
-class TinyEncoder(Encoder):
-    """Five convolutions, which are built and saved in a hundredth of the time of MobileNetV2."""
-
-    channels = (8, 12, 16, 32)
-
-    def __init__(self):
-        super().__init__()
-        widths, strides = (3, 8, *self.channels), (2, 2, 2, 2, 1)
-        self.layers = nn.ModuleList(
-            Conv2dNormActivation(first, second, stride=stride, norm_layer=FrozenBatchNorm2d, activation_layer=nn.ReLU6)
-            for first, second, stride in zip(widths, widths[1:], strides, strict=False)
-        )
-
-    @property
-    def freezable_parts(self):
-        return list(self.layers)
-
-    @property
-    def recomputable_blocks(self):
-        return list(self.layers)
-
-    def forward(self, image):
-        maps = [image]
-        for layer in self.layers:
-            maps.append(layer(maps[-1]))
-        return maps[2:]
-
-
 def register_tiny_encoder():
     """Let settings of this process name the encoder ``tiny``."""
-    if "tiny" not in ENCODER_CLASSES:
-        ENCODER_CLASSES["tiny"] = TinyEncoder
-        schema.ENCODERS += ("tiny",)
+    load_plugins([Path(__file__).with_name("tiny_encoder.py")])
 
 
 DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
@@ -72,8 +42,8 @@ DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 @cache
 def list_stage_settings(preset):
     """Return overrides that make the first stage of a preset small, for the settings that its method has."""
-    settings = schema.METHODS[load_config(preset).model.method].settings
-    return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
+    stage = load_config(preset).model.stages[0]
+    return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if hasattr(stage, name)]
 
 
 def tiny_settings(preset):
@@ -88,6 +58,14 @@ def build(preset="aott", *overrides, tiny=True):
     config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
+
+
+def build_prompts(blocks=1, dim=DIM):
+    """Build a tiny prompt network with random weights; after `build`, always the same ones."""
+    register_tiny_encoder()
+    network = PromptNetwork(PromptConfig("tiny", dim, blocks, **TINY_STAGE))
+    amplify_identities(network)
+    return network.eval()
 
 
 SMALL = {"heads": 2, "window": 3, "feedforward": 64}
@@ -112,8 +90,9 @@ def build_case(name, **overrides):
     """Build a small model of one of `CASES`; return it and its settings, which store every second frame."""
     register_tiny_encoder()
     method, entries, others = CASES[name]
-    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
-    stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
+    stage = find_method(method).stage
+    small = {key: value for key, value in SMALL.items() if hasattr(stage, key)}
+    stages = [stage(stride, depth, **small, **settings) for stride, depth, settings in entries]
     settings = {"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides}
     torch.manual_seed(0)
     model = amplify(build_model(ModelConfig(method, **settings))).eval()
@@ -122,13 +101,18 @@ def build_case(name, **overrides):
 
 def amplify(model):
     """Enlarge weights so that the given masks decide the logits, on which random weights have little effect."""
+    amplify_identities(model)
     with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, IdentityBank):
-                module.weight *= 300
         model.decoder.conv_out.weight *= 10
         model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
     return model
+
+
+@torch.no_grad()
+def amplify_identities(network):
+    for module in network.modules():
+        if isinstance(module, IdentityBank):
+            module.weight *= 300
 
 
 def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
@@ -222,8 +206,8 @@ def clip_batch(frames, masks, objects):
 
 
 def to_published(model):
-    """Return the state dict under the names of the published code, without the prompt network."""
-    weights = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
+    """Return the state dict under the names of the published code."""
+    weights = model.state_dict()
     state = {name: weights[key].contiguous() for key, name in map_published_names(weights).items()}
     buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]
     computed = {to_published_name(key): tensor for key, tensor in buffers}

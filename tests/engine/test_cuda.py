@@ -118,10 +118,10 @@ def test_memory_has_the_precision_of_the_model(precision):
         assert prediction.logits.shape == (15, *frames.shape[1:3])
 
 
-FETCHES = {"restricted": 1, "bounded_fifo": 0, "relevance_redundancy": 2}
+FETCHES = {"rmem": 1, "bounded_fifo": 0, "ermu": 2}
 
 
-@pytest.mark.parametrize("policy", ["restricted", *slow("bounded_fifo", "relevance_redundancy")])
+@pytest.mark.parametrize("policy", ["rmem", *slow("bounded_fifo", "ermu")])
 def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2", "memory.every=1", SHALLOW]
@@ -196,7 +196,7 @@ def devices(bank: MemoryBank):
 def run_track(tracker, frames):
     labels = LabelPipeline(CUDA)
     for index, frame in enumerate(frames):
-        labels.wait(tracker.step(frame, draw_stripes([1]) if index == 0 else None))
+        labels.push(tracker.step(frame, draw_stripes([1]) if index == 0 else None))
 
 
 def run_layers(tracker, frames):
@@ -204,7 +204,7 @@ def run_layers(tracker, frames):
     layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
     layer_masks = {1: draw_stripes([1]) > 0, 2: draw_stripes([1]) > 0}
     for index, frame in enumerate(frames):
-        labels.wait(layers.step(frame, {} if index else layer_masks))
+        labels.push(layers.step(frame, {} if index else layer_masks))
     assert len(layers.layers) == 2
 
 

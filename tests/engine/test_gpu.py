@@ -39,7 +39,7 @@ def track_pond(*overrides, device="cpu"):
     labels, predictions = LabelPipeline(tracker.device), []
     for index, frame in enumerate(frames):
         predictions.append(tracker.step(frame, None if index else mask))
-        labels.wait(predictions[-1])
+        labels.push(predictions[-1])
     return np.stack([prediction.labels for prediction in predictions])
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from timm import create_model
 
 from aotlab.networks.model import build_encoder
-from aotlab.networks.swin import SwinBase
+from aotlab.networks.swin import SwinBase, _shift_mask
+from aotlab.networks.weights.published_keys import load_encoder_weights
 from tests.engine.small_model import assert_same_weights, draw_normal
 from tests.marks import slow
 
@@ -15,13 +17,27 @@ def swin():
     return SwinBase().eval()
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "resnest101"])
 def test_norms_are_frozen_and_hold_no_parameters(name):
     encoder = build_encoder(name)
     assert not any("norm" in key or ".bn" in key for key, _ in encoder.named_parameters())
     before = {key: tensor.clone() for key, tensor in encoder.named_buffers()}
     encoder.train()(draw_normal(1, 3, 33, 33))
     assert_same_weights(dict(encoder.named_buffers()), before)
+
+
+@torch.inference_mode()
+def test_resnest_equals_timm_up_to_stride_16():
+    torch.manual_seed(0)
+    network = create_model("resnest101e", features_only=True, out_indices=(1, 2, 3)).eval()
+    for tensor in network.state_dict().values():  # biases and norms that matter
+        if tensor.is_floating_point() and tensor.dim() == 1:
+            tensor.uniform_(0.5, 1.5)
+    encoder = build_encoder("resnest101").eval()
+    load_encoder_weights(encoder, network.state_dict())
+    image = draw_normal(1, 3, 49, 65)
+    for found, expected in zip(encoder(image), network(image), strict=False):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("size", [(29, 113), *slow(((50, 70),), ((1, 1),))])
@@ -31,6 +47,13 @@ def test_swin_pads_sizes_to_patches_and_windows(swin, size):
     expected = [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16)]
     assert [tuple(x.shape[2:]) for x in maps[:3]] == expected
     assert all(torch.isfinite(x).all() for x in maps)
+
+
+def test_masks_of_swin_cached_in_tracking_can_be_trained_with():
+    with torch.inference_mode():
+        SwinBase._block(32, 4, 1, 0.0)(torch.ones(1, 9, 23, 32))
+    mask = _shift_mask(14, 28, 3, torch.device("cpu"))
+    (mask * torch.ones(1, requires_grad=True)).sum().backward()
 
 
 def test_shifted_windows_of_swin_take_bfloat16():

@@ -40,7 +40,7 @@ def randomize_norms(encoder):
     return encoder.eval()
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "resnest101", *slow("resnet101")])
 @torch.no_grad()
 def test_fused_encoder_equals_the_plain_one(name):
     encoder = randomize_norms(build_encoder(name))

@@ -8,7 +8,7 @@ from torch import nn
 
 from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
-from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.configs.methods import METHODS, AOSTStage, AOTStage
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
@@ -17,7 +17,6 @@ from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import CASES, DIM, build_case, draw_images, draw_normal, draw_planes, match_second_frame
 from tests.marks import slow
 from tests.mutations import raises_one_sentence
@@ -99,7 +98,7 @@ def test_relative_positions_start_xavier_uniform(preset):
 
 def build_block(**options) -> LSTTBlock:
     torch.manual_seed(0)
-    return LSTTBlock(DIM, StageConfig(heads=2, feedforward=32, **options)).eval()
+    return LSTTBlock(DIM, AOTStage(heads=2, feedforward=32, **options)).eval()
 
 
 def draw_memory(*, short: bool = True) -> BlockMemory:
@@ -130,7 +129,7 @@ def test_no_relative_positions_uses_keys_only():
 
 @torch.no_grad()
 def test_aost_identities_scale_keys_and_shift_values():
-    tested = AOSTBlock(DIM, StageConfig(heads=2, feedforward=32))
+    tested = AOSTBlock(DIM, AOSTStage(heads=2, feedforward=32))
     tested.id_key_value.weight.zero_()
     tested.id_key_value.bias.copy_(torch.cat([torch.tensor([0.5, -0.5]).atanh(), torch.full((DIM,), 3.0)]))
     x = torch.ones(1, 1, DIM)
@@ -170,22 +169,32 @@ def test_sine_positions_distinguish_tokens(sine):
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 
+PAOT, MSDEAOT = {"method": "paot"}, {"method": "msdeaot"}
+
+
 @pytest.mark.parametrize(("stages", "others", "words"), [
-    ([], {}, ["strides must begin with 16", "[]"]),
     ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
     ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
     ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride 12: not one of 16, 8, 4"]),
     ([{"depth": 0}, {"stride": 8}], {}, ["only the last of several stages may have depth 0"]),
-    ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
-    ([{"dim": 128}], {}, ["model.stages.0.dim must be model.dim, 256, got 128"]),
-    ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1: dim 64 is not divisible by 3 heads"]),
+    ([{}, {"stride": 8, "dim": 100}], PAOT, ["model.stages.1.dim", "multiple of 16", "100"]),
+    ([{"dim": 128}], PAOT, ["model.stages.0.dim must be model.dim, 256, got 128"]),
+    ([{}, {"stride": 8, "dim": 64, "heads": 3}], PAOT, ["model.stages.1: dim 64 is not divisible by 3 heads"]),
     ([{"heads": 0}], {}, ["model.stages.0.heads must be 1 to", "got 0"]),
-    ([{}, {"stride": 8, "memory_stride": 0}], {}, ["model.stages.1.memory_stride must be 1 to", "got 0"]),
-    ([{}, {"stride": 8, "self_stride": -2}], {}, ["model.stages.1.self_stride", "-2"]),
-    ([{}, {"stride": 8, "identity_stride": 4}], {}, ["model.stages.1.identity_stride must be at least 8, got 4"]),
-    ([{}, {"stride": 8, "identity_stride": 12}], {}, ["identity_stride", "16, 8, 4", "12"]),
+    ([{}, {"stride": 8, "memory_stride": 0}], PAOT, ["model.stages.1.memory_stride must be 1 to", "got 0"]),
+    ([{}, {"stride": 8, "self_stride": -2}], PAOT, ["model.stages.1.self_stride", "-2"]),
+    ([{}, {"stride": 8, "identity_stride": 4}], PAOT, ["model.stages.1.identity_stride must be at least 8, got 4"]),
+    ([{}, {"stride": 8, "identity_stride": 12}], PAOT, ["identity_stride", "16, 8, 4", "12"]),
     ([{"feedforward": 100}], {}, ["model.stages.0.feedforward", "multiple of 32", "100"]),
     ([{}], {"dim": 24}, ["model.dim", "multiple of 16", "24"]),
+    ([{"temporal_slots": 4}], {}, ["unknown key model.stages.0.temporal_slots; valid keys are stride, depth"]),
+    ([{"heads": 8}], {"method": "deaot"}, ["unknown key model.stages.0.heads; valid keys are stride, depth"]),
+    ([{"widow": 7}], {"method": "deaot"}, ["unknown key model.stages.0.widow; did you mean model.stages.0.window?"]),
+    ([{"window": 0}], {"method": "deaot"}, ["model.stages.0.window must be odd, 1 to 1001, got 0"]),
+    ([{}, {"stride": 8}], {}, ["model.stages: aot has stages at strides (16,), got (16, 8)"]),
+    ([{}, {"stride": 8}], MSDEAOT, ["model.stages: msdeaot has stages at strides (16, 8, 4), got (16, 8)"]),
+    ([{}, {"stride": 8}, {"stride": 4}], MSDEAOT, ["the last stage of msdeaot must have depth 0"]),
+    ([{}, {"stride": 8, "depth": 0}, {"stride": 4}], PAOT, ["only the last of several stages"]),
 ])  # fmt: skip
 def test_invalid_stages_rejected(stages, others, words):
     with raises_one_sentence() as error:
@@ -196,23 +205,5 @@ def test_invalid_stages_rejected(stages, others, words):
 
 
 def test_schema_lists_all_methods_and_encoders():
-    assert schema.METHODS.keys() == MODEL_CLASSES.keys()
+    assert METHODS.keys() == MODEL_CLASSES.keys()
     assert {*ENCODER_CLASSES, "swin_base"} == {*schema.ENCODERS}
-
-
-@pytest.mark.parametrize(("method", "stages", "message"), [
-    ("aot", [StageConfig(temporal_slots=4)], "temporal_slots: aot has no such setting; leave it at 0"),
-    ("deaot", [StageConfig(memory_stride=2)], "memory_stride: deaot has no such setting; leave it at 1"),
-    ("msdeaot", [StageConfig(self_stride=2)], "self_stride: msdeaot has no such setting; leave it at 1"),
-    ("aot", [StageConfig(shared=True)], "shared: aot has no such setting; leave it at false"),
-    ("deaot", [StageConfig(heads=4)], "heads: deaot has no such setting; leave it at 8"),
-    ("aot_rmem", [StageConfig(window=7)], "window: aot_rmem has no such setting; leave it at 15"),
-    ("deaot", [StageConfig(window=0)], "window must be odd, got 0"),
-    ("aot", [StageConfig(16, 1), StageConfig(8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
-    ("msdeaot", [StageConfig(16, 1), StageConfig(8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
-    ("msdeaot", [StageConfig(stride, 1) for stride in (16, 8, 4)], "the last stage of msdeaot must have depth 0"),
-    ("paot", [StageConfig(16, 1), StageConfig(8, 0), StageConfig(4, 1)], "only the last of several stages"),
-])  # fmt: skip
-def test_stages_that_a_method_does_not_have_rejected(method, stages, message):
-    with pytest.raises(InputError, match=message):
-        ModelConfig(method, stages=stages)

@@ -77,8 +77,8 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     assert tool.main([*base, *args]) == 0
     call = {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
     assert loaded == [call]
-    assert tool.main([*base, "--force", "memory.policy=restricted", "memory.frames=4"]) == 0
-    assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4"]
+    assert tool.main([*base, "--force", "memory.policy=rmem", "memory.frames=4"]) == 0
+    assert loaded[1]["overrides"] == ["memory.policy=rmem", "memory.frames=4"]
 
 
 def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog):

@@ -4,12 +4,10 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from aotlab import open_frames
@@ -17,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.run import open_segmenter, run_job
+from aotlab.jobs.run import run_job
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
@@ -162,23 +160,14 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
-def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
-    devices = []
-    monkeypatch.setattr(
-        "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
-    )
-    tracker = SimpleNamespace(model=SimpleNamespace(prompts=None), device=torch.device("cuda", 1))
-    open_segmenter(None, tracker)
-    assert devices == ["cuda:1"]
-
-
-def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
-    loaded = []
-    monkeypatch.setattr("aotlab.jobs.run.load_segmenter", lambda *files, **options: loaded.append((files, options)))
-    files = Path("a.onnx"), Path("b.onnx")
-    tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
-    open_segmenter(files, tracker)
-    assert loaded == [((files,), {"device": "cpu"})]
+def test_chosen_segmenter_replaces_that_of_the_tracker(track, tmp_path, monkeypatch):
+    monkeypatch.setattr(Repeater, "segmenter", None)
+    monkeypatch.setattr("aotlab.engine.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
+    files = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    for file in files:
+        file.touch()
+    assert track(*BOXES, "--segmenter", *map(str, files)) == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
 
 
 def test_segmenter_needs_prompts(track, video, tmp_path, read_error_line):

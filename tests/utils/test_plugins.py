@@ -1,5 +1,6 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
+import hashlib
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -86,3 +87,75 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     needed = "any other needs the package aotlab-studio; pip install ./studio"
     with pytest.raises(aotlab.InputError, match=f"{name}: not one of .*coco; {needed}"):
         find(name)
+
+
+def write_plugin(folder, text):
+    path = folder / "mine.py"
+    path.write_text(text)
+    return path
+
+
+def test_loaded_file_offers_its_objects(tmp_path, unload):
+    text = """
+from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class Spread:
+    every: int = 2
+memory_policies = {"spread": Spread}
+losses = {"focal": len}
+"""
+    path = write_plugin(tmp_path, text)
+    plugins.load_plugin_file(path)
+    assert plugins.find_plugin(plugins.POLICY_PLUGINS, "spread")().every == 2
+    assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is len
+    assert plugins.list_plugin_names(plugins.POLICY_PLUGINS) == ["spread"]
+    origin = {"file": "mine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == origin
+
+
+def test_plugin_file_runs_once(tmp_path, unload, capsys):
+    path = write_plugin(tmp_path, "print('run')\nlosses = {}")
+    for name in (path, tmp_path / ".." / tmp_path.name / "mine.py"):
+        plugins.load_plugin_file(name)
+    assert capsys.readouterr().out == "run\n"
+
+
+BROKEN = {
+    "import missing_module": r"does not load \(line 1: ModuleNotFoundError: No module named 'missing_module'",
+    "\nx = (": r"does not load \(line 2: SyntaxError: '\(' was never closed\)",
+    "\n\nraise SystemExit('bye')": r"does not load \(line 3: SystemExit: bye\); correct it",
+    "x = 1": "offers nothing; define one of the dicts methods, memory_policies, encoders, losses",
+    "losses = [1]": "losses must be a dict by name",
+    "losses = {'bce': 1}": "losses: bce is already the name of one in aotlab; choose another name",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_broken_plugin_file_is_named_with_the_cause(tmp_path, unload, text):
+    path = write_plugin(tmp_path, text)
+    with pytest.raises(aotlab.InputError, match=f"mine.py: {BROKEN[text]}"):
+        plugins.load_plugin_file(path, {plugins.LOSS_PLUGINS: ["bce"]})
+    assert not plugins._loaded_files
+
+
+def test_missing_plugin_file_rejected(tmp_path, unload):
+    with pytest.raises(aotlab.InputError, match=r"no\.py: no such file; give another file"):
+        plugins.load_plugin_file(tmp_path / "no.py")
+
+
+def test_name_in_two_plugin_files_rejected(tmp_path, unload):
+    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': 1}"))
+    other = tmp_path / "other.py"
+    other.write_text("losses = {'focal': 2}")
+    with pytest.raises(aotlab.InputError, match=r"other\.py: losses: focal is already the name of one in .*mine\.py"):
+        plugins.load_plugin_file(other)
+
+
+def test_unknown_plugin_rejected_with_similar_name(tmp_path, unload, monkeypatch):
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
+    with pytest.raises(aotlab.InputError, match="loss fcal: no plug-in offers it; install the plug-in's package or"):
+        plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")
+    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': 1}"))
+    with pytest.raises(aotlab.InputError, match=r"fcal: no plug-in .*; plug-ins offer focal; did you mean focal\?"):
+        plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")

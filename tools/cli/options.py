@@ -44,6 +44,16 @@ SETTINGS_HELP = "settings to change, such as {}; write ./KEY=VALUE for a file of
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "overwrite results of a different run")
 force_file = flag("--force", "replace an existing output")
+plugin_files = option(
+    "--plugin",
+    metavar="FILE",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda ctx, param, paths: load_plugin_files(ctx, paths),
+    help="Python file with your methods, memory policies, encoders, ...; it is run; repeatable",
+)
+"""Option of commands that load a model or settings; the names in its files exist before other options are read."""
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")
@@ -100,6 +110,14 @@ def is_setting(text: str) -> bool:
     return not ("/" in text or text.lower().endswith(VIDEO_SUFFIXES) or os.path.lexists(text))
 
 
+def load_plugin_files(ctx: click.Context, paths: Sequence[str]) -> None:
+    """Run the files of `plugin_files`, but not while a shell completes a command line."""
+    if paths and not ctx.resilient_parsing:
+        from aotlab.configs.plugins import load_plugins
+
+        load_plugins(paths)
+
+
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
@@ -130,7 +148,7 @@ def tracker_options(*others: Decorator, multiple: str | None = None) -> Decorato
 
     ``multiple``: as in `checkpoint_option`; the options are then passed one by one.
     """
-    model = checkpoint_option(multiple=multiple), config_option(), device, print_config, *others
+    model = checkpoint_option(multiple=multiple), config_option(), plugin_files, device, print_config, *others
     return option_group("model", *model, name="tracker", factory=None if multiple else make_tracker_options)
 
 

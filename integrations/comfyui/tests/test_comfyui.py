@@ -55,7 +55,7 @@ def test_masks_match_tracker_both_ways(nodes, clip):
 
 def test_frames_in_memory_set_the_bound(nodes):
     (tracker,) = nodes["AotlabLoadTracker"]().load("bundled", "cpu", frames_in_memory=5)
-    assert (tracker.config.memory.frames, tracker.config.memory.newest) == (5, None)
+    assert (tracker.config.memory.frames, tracker.config.memory.max_tracked) == (5, None)
 
 
 def test_workflow_runs_with_types_of_its_inputs(nodes, clip):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
 from research.bundled.benchmark_prompts import Case, Result, evaluate_case, format_table, main, read_held_out_cases
 from research.bundled.clicks import jaccard, next_click
@@ -62,10 +61,8 @@ def test_rows_are_means_by_size():
 
 def test_command_prints_a_table(held_out, monkeypatch, capsys):
     module = "research.bundled.benchmark_prompts"
-    monkeypatch.setattr(f"{module}.load_checkpoint", lambda path: (None, load_config("aott")))
     monkeypatch.setattr(f"{module}.load_prompt_training", lambda: PromptTraining(held_out[1]))
-    monkeypatch.setattr(f"{module}.optimize", lambda model, precision: model)
-    monkeypatch.setattr(f"{module}.NetworkSegmenter", lambda model: segment_by_color)
+    monkeypatch.setattr(f"{module}.load_segmenter", lambda checkpoint: segment_by_color)
     assert main([str(held_out[0]), "--objects", "2"]) == 0
     assert "| all | 2 | 100.0 | 100.0 |" in capsys.readouterr().out
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, BUNDLED_PROMPTS
 from aotlab.configs.load import load_config
 from aotlab.engine.training.model_card import load_card
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab.networks.weights.prompts import load_prompt_network
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_samples import (
@@ -162,7 +163,7 @@ def test_prompt_loss_ignores_void_pixels():
 
 
 @pytest.mark.slow
-def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
+def test_run_is_resumed_and_its_network_trained_further(data, checkpoint, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     whole = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=1))
     whole.run()
@@ -170,10 +171,12 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     assert resumed.step == 1
     path = resumed.run()
     assert resumed.step == 2
-    before, (after, config) = load_checkpoint(checkpoint)[0].state_dict(), load_checkpoint(path)
-    assert config.model.prompt_blocks == 1
-    assert_same_weights(after.state_dict(), before)
-    assert not torch.equal(after.prompts.identity_bank.weight, whole.model.identity_bank.weight)
+    trained = load_prompt_network(path)
+    assert (trained.config.encoder, trained.config.blocks) == ("tiny", 1)
+    assert not torch.equal(trained.identity_bank.weight, whole.network.identity_bank.weight)
+    further = PromptTrainer(path, data, tmp_path / "further", TRAINING)
+    assert_same_weights(further.network.state_dict(), trained.state_dict())
+    assert [phase.steps for phase in further.earlier_phases] == [2]
     (tmp_path / "state.pt").write_bytes(b"damaged")
     with pytest.raises(InputError, match="not readable"):
         PromptTrainer(checkpoint, data, tmp_path, TRAINING)
@@ -187,7 +190,7 @@ def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     settings = [f"{key}={value}" for key, value in places.items()]
     assert main(["--config", str(recipe), *settings, "precision=bfloat16"]) == 0
     path = capsys.readouterr().out.strip()
-    assert path.endswith("aott.safetensors")
+    assert path.endswith("prompts.safetensors")
     phase = load_card(Path(path)).phases[-1]
     assert phase.precision == "bfloat16"
     program, config, *typed = shlex.split(phase.command)[2:]
@@ -201,7 +204,7 @@ def test_bare_word_is_no_setting(capsys):
 
 
 def test_commands_of_the_bundled_card_exist():
-    for phase in load_card(BUNDLED_CHECKPOINT).phases:
+    for phase in [*load_card(BUNDLED_CHECKPOINT).phases, *load_card(BUNDLED_PROMPTS).phases]:
         python, flag, module, *arguments = shlex.split(phase.command)
         assert (python, flag) == ("python", "-m")
         command = importlib.import_module(module).main

@@ -22,7 +22,7 @@ def sample(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("policy", ["first_frame", "relevance_redundancy"])
+@pytest.mark.parametrize("policy", ["first_frame", "ermu"])
 def test_bounded_memory_is_flat_after_it_has_filled(sample, policy):
     samples = sample(policy)
     assert len(samples) == 17

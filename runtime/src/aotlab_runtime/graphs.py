@@ -129,7 +129,7 @@ class Graphs:
             f[p] = 1 - softmax(resize(logits, h×w))[0, p]     probability of an object on token p
             r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])        0 without objects
 
-        Only in exports with the policy ``restricted``.
+        Only in exports with the policy ``rmem``.
         """
         return self.run("relevance", {"logits": logits, **propagated, **memory})["relevance"]
 

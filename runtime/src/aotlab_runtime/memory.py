@@ -17,13 +17,13 @@ Tensors = dict[str, np.ndarray]  # inputs and outputs of graphs, by name
 class MemorySettings(TypedDict):
     """Settings of a `MemoryBank`, chosen at export."""
 
-    policy: str  # bounded_fifo or restricted
+    policy: str  # bounded_fifo or rmem
     frames: int  # maximum number of frames in long-term memory
     every: int  # interval in frames between tracked frames that may be stored
-    newest: int  # maximum number of tracked frames in long-term memory
-    insertions: int | None  # number of frames to store of a video, if its length is known
+    max_tracked: int  # maximum number of tracked frames in long-term memory
+    max_stored: int | None  # number of frames to store of a video, if its length is known
     score_early: bool  # score frames before memory is full
-    short_term_skip: int  # steps back to the frame in short-term memory
+    short_term_lag: int  # steps back to the frame in short-term memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ class MemoryBank:
     Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
-    * ``bounded_fifo``: the oldest. If ``newest`` is 0, as in exports of ``first_frame``, none is ever stored.
-    * ``restricted`` (RMem): the one with the lowest score; the oldest if the newest frame has no objects.
+    * ``bounded_fifo``: the oldest. If ``max_tracked`` is 0, as in exports of ``first_frame``, none is ever stored.
+    * ``rmem`` (RMem): the one with the lowest score; the oldest if the newest frame has no objects.
 
     Nothing is changed in place, so a ``copy`` is independent.
     """
@@ -59,7 +59,7 @@ class MemoryBank:
     object_ids: Sequence[int] = ()  # by identity, from 1 on; 0 if forgotten
     frames_since_decision: int = 0  # number of tracked frames since the policy last decided about one
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
-    short: Sequence[Tensors] = ()  # the last ``short_term_skip`` frames, oldest first; the oldest is read
+    short: Sequence[Tensors] = ()  # the last ``short_term_lag`` frames, oldest first; the oldest is read
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "MemoryBank":
@@ -73,9 +73,9 @@ class MemoryBank:
 
     @property
     def is_due(self) -> bool:
-        """Whether the policy decides about the next tracked frame; in long videos ``insertions`` makes this rarer."""
-        every, insertions = self.settings["every"], self.settings["insertions"]
-        interval = max(round(self.length / insertions), every) if self.length and insertions else every
+        """Whether the policy decides about the next tracked frame; in long videos ``max_stored`` makes this rarer."""
+        every, max_stored = self.settings["every"], self.settings["max_stored"]
+        interval = max(round(self.length / max_stored), every) if self.length and max_stored else every
         return self.frames_since_decision + 1 >= interval
 
     @property
@@ -87,7 +87,7 @@ class MemoryBank:
     def needs_relevance(self) -> bool:
         """Whether `add` needs the relevance of long-term memory to the next tracked frame."""
         is_scored = self.is_full or self.settings["score_early"]
-        return is_scored and self.is_due and self.settings["policy"] == "restricted"
+        return is_scored and self.is_due and self.settings["policy"] == "rmem"
 
     @property
     def evictable(self) -> list[int]:
@@ -110,7 +110,7 @@ class MemoryBank:
 
     def add(self, long: Tensors, short: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the T frames in long-term memory to it, if `needs_relevance`."""
-        self.short = [*self.short, short][-self.settings["short_term_skip"] :]
+        self.short = [*self.short, short][-self.settings["short_term_lag"] :]
         if not self.is_due:
             self.frames_since_decision += 1
             return
@@ -119,7 +119,7 @@ class MemoryBank:
         if relevance is not None:
             shares = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
             self.long = list(map(StoredFrame.update_relevance, self.long, shares.tolist()))
-        if self.is_full or len(self.evictable) >= self.settings["newest"]:
+        if self.is_full or len(self.evictable) >= self.settings["max_tracked"]:
             if not self.evictable:  # reference frames are not replaced
                 return
             scores = score_frames(self.long) if has_objects else np.zeros(len(self.long))

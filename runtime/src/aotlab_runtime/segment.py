@@ -59,7 +59,8 @@ def segment_crop(
     graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
 ) -> Tensors:
     """Return the outputs, padded to H×W, for a crop whose longer edge becomes about ``edge`` pixels."""
-    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, graphs.align_corners)
+    align_corners = bool(graphs.prompt_settings.get("align_corners", graphs.align_corners))
+    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, align_corners)
     planes = draw_prompt_planes(prompt, crop, size, graphs.prompt_settings["click_radius"])
     outputs = graphs.segment_prompt(frame[crop], planes[None], rough_mask[crop])
     margins = [(side.start, length - side.stop) for side, length in zip(crop, rough_mask.shape, strict=True)]

@@ -126,7 +126,7 @@ def main(
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)
-    prompter = sdk.load_segmenter(segmenter, checkpoint=options.resolve_checkpoint(), device=options.device)
+    prompter = sdk.load_segmenter(segmenter, device=options.device)
     open_video = partial(
         open_session, loader=loader, segmenter=prompter, cache_bytes=cache, levels=levels, same_video=same_video
     )

@@ -61,7 +61,7 @@ def test_invalid_options_rejected(video, options, words, capsys):
 
 def test_settings_are_shown_with_memory_bounded(capsys):
     assert cli.main(["--print-config", "--config", "aotl"]) == 0
-    assert "policy: restricted" in capsys.readouterr().out
+    assert "policy: rmem" in capsys.readouterr().out
 
 
 def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, never_served):

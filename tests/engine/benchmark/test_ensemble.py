@@ -68,19 +68,16 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
     for index, frame in enumerate(draw_texture(6)):
         mask = masks.get(index)
         view_masks = [None if mask is None else flip_array(mask, flip) for _, flip in views]
-        predictions = [
-            tracker.predict(flip_array(frame, flip), view_mask)
-            for (tracker, flip), view_mask in zip(views, view_masks, strict=True)
-        ]
+        predictions = [tracker.predict(flip_array(frame, flip)) for tracker, flip in views]
         probabilities = [
             flip_maps(prediction.logits.softmax(0), flip)
             for prediction, (_, flip) in zip(predictions, views, strict=True)
         ]
         mean = torch.stack(probabilities).mean(0)
         labels = mean.max(0).indices  # ids are 1, 2, 3, as the channels
-        for (tracker, flip), prediction in zip(views, predictions, strict=True):
+        for (tracker, flip), prediction, view_mask in zip(views, predictions, view_masks, strict=True):
             indices = flip_maps(labels, flip) if fused else prediction.indices
-            tracker.commit(prediction._replace(indices=indices))
+            tracker.commit(prediction._replace(indices=indices), view_mask)
         step = together.step(frame, mask)
         expected = labels.numpy() if mask is None else np.where(mask, mask, labels)
         np.testing.assert_array_equal(step.labels, expected)

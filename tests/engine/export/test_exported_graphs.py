@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from aotlab.engine.export.export import ExportOptions, export_model
+from aotlab.engine.export.export import export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
 
@@ -17,7 +17,7 @@ def exported(tmp_path_factory):
     """Folder of an export without a prompt network."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
-    export_model(model, config, folder, ExportOptions(prompts=False), frame_size=(HEIGHT, WIDTH))
+    export_model(model, config, folder, frame_size=(HEIGHT, WIDTH))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A custom method, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
+"""The method of a plug-in: it tracks, trains a step and is exported."""
 
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aotlab.configs import schema
 from aotlab.configs.load import load_config
+from aotlab.configs.methods import AOTStage, Method, PAOTStage
 from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.export.verify import TOLERANCE, verify_export
@@ -16,9 +16,9 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.aot import AOT, LSTTBlock
-from aotlab.networks.build import MODEL_CLASSES
 from aotlab.networks.paot import PAOT
 from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import METHOD_PLUGINS
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip_batch, draw_stripes, draw_texture, run_tracker
 
 OVERRIDES = ("model.method=scaled", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -51,9 +51,8 @@ class ScaledAOT(AOT):
 
 
 @pytest.fixture
-def scaled(monkeypatch):
-    monkeypatch.setitem(schema.METHODS, "scaled", schema.METHODS["aot"])
-    monkeypatch.setitem(MODEL_CLASSES, "scaled", ScaledAOT)
+def scaled(offer):
+    offer(METHOD_PLUGINS, scaled=Method(AOTStage, model=ScaledAOT))
     return build("aott", *OVERRIDES)
 
 
@@ -72,10 +71,8 @@ STAGE = "window: 7, feedforward: 64"
 TWO_STAGES = f"model.stages=[{{stride: 16, {STAGE}}}, {{stride: 8, {STAGE}}}]"
 
 
-def test_method_of_two_stages_tracks(monkeypatch):
-    method = schema.Method(schema.METHODS["paot"].settings, strides=(16, 8), augmentation="deaot")
-    monkeypatch.setitem(schema.METHODS, "mine", method)
-    monkeypatch.setitem(MODEL_CLASSES, "mine", PAOT)
+def test_method_of_two_stages_tracks(offer):
+    offer(METHOD_PLUGINS, mine=Method(PAOTStage, strides=(16, 8), augmentation="deaot", model=PAOT))
     model, config = build("aott", "model.method=mine", TWO_STAGES)
     predictions = run_tracker(Tracker(model, config), draw_texture(3), {0: draw_stripes([1, 2])})
     assert predictions[-1].ids == (1, 2)

@@ -1,5 +1,6 @@
 """Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
 
+import json
 import math
 import os
 import re
@@ -37,6 +38,7 @@ from tests.engine.small_model import (
     assert_same,
     assert_same_weights,
     build,
+    build_prompts,
     draw_stripes,
     draw_texture,
     run_tracker,
@@ -108,7 +110,7 @@ def test_every_nth_is_exported_as_trackers_bound_it():
 
 
 @pytest.mark.parametrize(("preset", "overrides", "message"), [
-    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: .*; use memory.policy=bounded_fifo memory.frames=4"),
+    ("r50_aotl_ermu", (), "memory.policy ermu: .*; use memory.policy=bounded_fifo memory.frames=4"),
     ("aott", ("memory.frames=1",), "memory.frames 1: cannot be exported; use at least 2"),
     ("aott", ("memory.short_term_frames=2",), "memory.short_term_frames 2: cannot be exported; use 1"),
 ])  # fmt: skip
@@ -132,6 +134,15 @@ def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, qu
     options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
     export_model(*build("aott"), tmp_path / "export", options, frame_size=FRAME_SIZE)
     assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
+
+
+def test_export_describes_the_grid_of_its_prompt_network(empty_graphs, tmp_path):
+    model, config = build("aott", "model.align_corners=false")
+    for prompts in (None, build_prompts()):
+        export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, prompts=prompts, force=True)
+        description = json.loads((tmp_path / "export" / "export.json").read_text())
+        assert not description["align_corners"]
+        assert (description["prompting"] or {}).get("align_corners") == (None if prompts is None else True)
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
@@ -207,7 +218,7 @@ def test_version_and_graphs_agree_with_the_ports():
     port = (ROOT / "demo/src/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
     assert export.EXPORT.version == aotlab_runtime.files.EXPORT_VERSION
-    model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
+    model, config = build("aott", "memory.policy=rmem", "memory.frames=2")
     names = {*graphs.build_graphs(model, FRAME_SIZE, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
     runtime = (ROOT / "runtime/src/aotlab_runtime/graphs.py").read_text("utf-8")

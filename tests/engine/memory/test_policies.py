@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
 from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, fill_bank, list_long_frames
 
-BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
+BOUNDED = {"bounded_fifo": FIFO, "rmem": RMem, "ermu": ERMU}
 
 
 def fake_relevance(shares, counted=None):
@@ -40,7 +41,7 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
-LIMITED = {"every": 5, "every_in_training": 4, "frames": 9, "insertions": 30}
+LIMITED = {"every": 5, "every_in_training": 4, "frames": 9, "max_stored": 30}
 
 
 @pytest.mark.parametrize(("config", "options", "policy"), [
@@ -63,7 +64,7 @@ def test_fifo_evicts_oldest_frame():
 
 
 def test_newest_frames_are_kept_beside_references():
-    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, newest=1, every=2))
+    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, max_tracked=1, every=2))
     assert fill_bank(policy, 9).frames == [0, 8]
     assert fill_bank(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
     assert fill_bank(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
@@ -104,7 +105,7 @@ def test_relevance_is_computed_on_eviction_or_from_start(policy, expected):
     assert counted == expected
 
 
-@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
+@pytest.mark.parametrize("policy", ["rmem", "ermu"])
 def test_no_foreground_evicts_oldest_frame(policy):
     scored = BOUNDED[policy](1, 3)
     scored.load_state_dict({"running": {1: 1.0}, "updates": {}})
@@ -134,3 +135,19 @@ def test_only_frames_that_are_kept_are_allocated(policy, frames):
     bank = fill_bank(policy, 12)
     assert len(bank) == frames
     assert count_memory_bytes(bank) == frames * FRAME_BYTES
+
+
+def test_policy_of_a_plugin_is_used(tmp_path, unload):
+    (tmp_path / "mine.py").write_text("""
+from aotlab.engine.memory.policies import FIFO
+memory_policies = {
+    "recent": lambda memory: FIFO(memory.every, memory.frames, max_tracked=2), "all": lambda memory: FIFO(memory.every)
+}
+""")
+    load_plugins([tmp_path / "mine.py"])
+    bounded, unbounded = MemoryConfig("recent", **LIMITED), MemoryConfig("all", **LIMITED)
+    assert build_policy(bounded) == FIFO(5, 9, 2)
+    assert build_policy(bounded, length=3000) == FIFO(100, 9, 2)
+    assert build_policy(bounded, training=True) == FIFO(4, 9)
+    assert build_policy(unbounded, training=True) == FIFO(4)
+    assert (bounded.is_bounded, unbounded.is_bounded) == (True, False)

@@ -16,7 +16,7 @@ from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
 from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
-BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
+BOUNDED = ("bounded_fifo", "rmem", "ermu")
 
 
 def test_bounded_policies_below_capacity_equal_every_nth():

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.load import load_config
-from aotlab.configs.schema import ModelConfig
+from aotlab.configs.prompts import PromptConfig
+from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.network import (
     EXCLUDED,
     FrameSegmenter,
@@ -17,19 +16,20 @@ from aotlab.engine.prompting.network import (
     crop_input_size,
     find_pixels_far_from_box,
     find_pixels_far_from_points,
-    load_network_segmenter,
+    prepare_network,
     suppress_overlaps,
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
-from aotlab.networks.build import build_model
-from aotlab.networks.fast.optimize import optimize
+from aotlab.networks.weights.prompts import load_prompt_network, save_prompt_network
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build
+from tests.engine.small_model import build, build_prompts, draw_texture
 
 
 class Echo(nn.Module):
     """Answers with the pixels that are like those under the clicks, near a box, or in the mask."""
+
+    config = PromptConfig()
 
     def __init__(self):
         super().__init__()
@@ -51,9 +51,8 @@ class Echo(nn.Module):
         return torch.stack(answers)[:, None]
 
 
-class Model:
-    def __init__(self):
-        self.prompts, self.config = Echo(), ModelConfig()
+def build_segmenter(network):
+    return NetworkSegmenter(lambda: network)
 
 
 def frame():
@@ -89,16 +88,16 @@ def test_largest_part_is_kept_without_prompted_part():
 
 
 def test_objects_are_segmented_together_at_two_resolutions():
-    model = Model()
+    network = Echo()
     prompts = {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
-    labels = NetworkSegmenter(model)(frame(), prompts)
+    labels = build_segmenter(network)(frame(), prompts)
     expected = np.where(frame()[..., 0] > 0, 3, np.where(frame()[..., 1] > 0, 300, 0))
     assert (labels == expected).mean() > 0.97  # outlines are resized from the grid of the network
-    assert model.prompts.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
+    assert network.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
 
 def test_points_of_other_objects_are_negative_in_both_passes():
-    labels = NetworkSegmenter(Model())(frame(), {1: Prompt(points=[(27, 35)]), 2: Prompt(points=[(43, 35)])})
+    labels = build_segmenter(Echo())(frame(), {1: Prompt(points=[(27, 35)]), 2: Prompt(points=[(43, 35)])})
     assert (labels[35, 27], labels[35, 43]) == (1, 2)
 
 
@@ -107,12 +106,12 @@ def test_excluded_pixels_are_left_out_of_every_pass():
     pixels[20:50, 20:80] = (255, 0, 0)
     exclude[20:50, 50:80] = True
     for prompt in (Prompt(points=[(30, 30)], exclude=exclude), Prompt(box=(15, 15, 70, 40), exclude=exclude)):
-        model = Model()
-        logits = FrameSegmenter(model, pixels).logits([prompt])[0]
+        network = Echo()
+        logits = FrameSegmenter(network, pixels).logits([prompt])[0]
         np.testing.assert_array_equal(logits[exclude], EXCLUDED)
         assert (logits[22:48, 22:48] > 0).all()
-        assert model.prompts.masks[-1].max() > 0.9
-        assert model.prompts.masks[-1].mean() < 0.7, "refining starts without the excluded half"
+        assert network.masks[-1].max() > 0.9
+        assert network.masks[-1].mean() < 0.7, "refining starts without the excluded half"
 
 
 def test_strongest_object_keeps_a_contested_pixel():
@@ -124,38 +123,31 @@ def test_strongest_object_keeps_a_contested_pixel():
 
 
 def test_box_is_segmented_from_its_surroundings():
-    model = Model()
-    FrameSegmenter(model, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
-    assert model.prompts.sizes == [(257, 257)] * 2, "never the whole frame"
+    network = Echo()
+    FrameSegmenter(network, np.zeros((900, 1200, 3), np.uint8)).logits([Prompt(box=(200, 200, 400, 300))])
+    assert network.sizes == [(257, 257)] * 2, "never the whole frame"
 
 
 def test_second_prompt_reuses_frame_encoding():
-    model = Model()
-    segmenter = NetworkSegmenter(model)
+    network = Echo()
+    segmenter = build_segmenter(network)
     segmenter(frame(), {1: Prompt(points=[(30, 30)])})
     segmenter(frame(), {1: Prompt(points=[(80, 50)])})
-    whole, *crops = model.prompts.sizes
+    whole, *crops = network.sizes
     assert whole not in crops
     segmenter(frame()[::-1].copy(), {1: Prompt(points=[(80, 50)])})
-    assert model.prompts.sizes[-2] == whole, "another frame is encoded"
+    assert network.sizes[-2] == whole, "another frame is encoded"
 
 
 def test_oldest_crop_is_encoded_again(monkeypatch):
     monkeypatch.setattr("aotlab.engine.prompting.network.MAX_CACHED_CROPS", 2)
-    model = Model()
-    segmenter = NetworkSegmenter(model)
+    network = Echo()
+    segmenter = build_segmenter(network)
     counts = []
     for x in (0, 40, 0, 80, 40, 0):
         segmenter(frame(), {1: Prompt(box=(x, 20, 30, 30))})
-        counts.append(len(model.prompts.sizes))
+        counts.append(len(network.sizes))
     assert counts == [1, 2, 2, 3, 3, 4]
-
-
-def test_model_without_prompt_network_rejected():
-    model = Model()
-    model.prompts = None
-    with pytest.raises(InputError, match="takes no prompts"):
-        NetworkSegmenter(model)(frame(), {1: Prompt(points=[(30, 30)])})
 
 
 @pytest.mark.parametrize(
@@ -165,37 +157,55 @@ def test_crop_sizes_are_whole_tokens(size, expected):
     assert crop_input_size(size, 401, align_corners=True) == expected
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precision):
-    model, config = build("aott", "model.prompt_blocks=1", f"compute.precision={precision}")
-    monkeypatch.setattr("aotlab.engine.prompting.network.load_checkpoint", lambda path: (model, config))
-    segmenter = load_network_segmenter(BUNDLED_CHECKPOINT, "cpu")
-    logits = segmenter.logits(frame(), {1: Prompt(points=[(30, 30)])})
-    plain = NetworkSegmenter(optimize(model, precision=precision))
-    expected = plain.logits(frame(), {1: Prompt(points=[(30, 30)])})
-    np.testing.assert_array_equal(logits, expected)
-
-
-def test_checkpoint_without_prompts_uses_the_bundled_model(monkeypatch, tmp_path):
-    bare, own, bundled = (
-        build("aott", f"model.prompt_blocks={blocks}", "model.max_objects=3")[0] for blocks in (0, 1, 2)
-    )
-    contents = {"bare.safetensors": bare, "bare.bin": bare, "own.bin": own, "published.pth": None}
-    models = {tmp_path / name: model for name, model in contents.items()} | {BUNDLED_CHECKPOINT: bundled}
-    monkeypatch.setattr(
-        "aotlab.engine.prompting.network.load_checkpoint", lambda path: (models[path], load_config("aott"))
-    )
-    for name in contents:
-        (tmp_path / name).write_bytes(b"PK" if name == "published.pth" else bytes(8) + b"{")
-        loaded = load_network_segmenter(tmp_path / name, "cpu")._model
-        assert loaded.config == (own if name == "own.bin" else bundled).config
+def test_file_of_a_prompt_network_is_loaded_at_the_first_prompt(tmp_path):
+    torch.manual_seed(0)
+    network, path = build_prompts(), tmp_path / "prompts.safetensors"
+    segmenter = load_segmenter(checkpoint=path)
+    save_prompt_network(path, network)
+    prompts = {1: Prompt(points=[(30, 30)])}
+    fast = prepare_network(network, torch.device("cpu"), "auto")
+    np.testing.assert_array_equal(segmenter(frame(), prompts), build_segmenter(fast)(frame(), prompts))
 
 
 @pytest.fixture(scope="module")
 def tracker():
-    model, config = build("aott", "model.prompt_blocks=1")
-    model.prompts.decoder.conv_out.bias.data.fill_(10.0)  # an untrained network finds something
-    return Tracker(model, replace(config, confidence_temperature=2.0))
+    model, config = build("aott")
+    network = build_prompts()
+    network.decoder.conv_out.bias.data.fill_(10.0)  # an untrained network finds something
+    return Tracker(model, replace(config, confidence_temperature=2.0), prompts=network)
+
+
+@pytest.mark.parametrize("preset", ["aott", "deaott", "swinb_aotl"])
+def test_any_model_uses_the_bundled_prompt_network(preset):
+    box = {1: Prompt(box=(9, 9, 20, 20))}
+    trackers = [Tracker(*build(preset), prompts=prompts) for prompts in (None, load_prompt_network())]
+    found, expected = (tracker.prompt(draw_texture(1)[0], box).logits for tracker in trackers)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_prompts_have_the_precision_of_the_tracker(precision):
+    model, config = build("aott", f"compute.precision={precision}")
+    network, prompts = build_prompts(), {1: Prompt(points=[(30, 30)])}
+    logits = Tracker(model, config, prompts=network).segmenter.logits(frame(), prompts)
+    fast = prepare_network(network, torch.device("cpu"), precision)
+    np.testing.assert_array_equal(logits, build_segmenter(fast).logits(frame(), prompts))
+
+
+def test_fresh_trackers_share_the_bundled_network(monkeypatch):
+    loaded = []
+
+    def load():
+        loaded.append(build_prompts())
+        return loaded[-1]
+
+    monkeypatch.setattr("aotlab.engine.prompting.network.load_prompt_network", load)
+    tracker = Tracker(*build("aott"))
+    tracker.step(frame(), frame()[..., 0] > 0)
+    assert loaded == []
+    for other in (tracker.fresh(), tracker, tracker.fresh()):
+        other.prompt(frame(), {4: Prompt(points=[(30, 30)])})
+    assert len(loaded) == 1
 
 
 def test_prompts_do_not_change_memory(tracker):
@@ -208,7 +218,7 @@ def test_prompts_do_not_change_memory(tracker):
 
 
 def test_second_prompt_of_tracker_reuses_frame_encoding(tracker, monkeypatch):
-    network, sizes = tracker.model.prompts, []
+    network, sizes = tracker.segmenter.load(), []
     encode = network.encode
     monkeypatch.setattr(network, "encode", lambda image: [sizes.append(image.shape), encode(image)][1])
     tracker.reset()
@@ -252,16 +262,3 @@ def test_prompt_keeps_pixels_drawn_for_others(tracker):
     with pytest.raises(InputError, match="object 4: no pixel found"):
         tracker.step(frame(), np.full((90, 120), 7), prompts=prompts)
     assert tracker.ids == ()
-
-
-def test_tracking_is_independent_of_prompt_network(tracker):
-    model, bare = build("aott")
-    full = build_model(tracker.config.model)
-    model.load_state_dict({key: full.state_dict()[key] for key in model.state_dict()})
-    mask = (frame()[..., 0] > 0).astype(np.uint8)
-    answers = []
-    for network, config in ((model, bare), (full, tracker.config)):
-        other = Tracker(network, config)
-        other.step(frame(), mask)
-        answers.append(other.step(frame()[:, ::-1].copy()).logits)
-    np.testing.assert_array_equal(*answers)

@@ -21,7 +21,7 @@ def bounded_models():
     settings = ["memory.frames=2", "memory.every=2", "memory.short_term_frames=2", "model.stages.0.depth=2"]
     return {
         policy: build("aotl", "model.max_objects=3", f"memory.policy={policy}", *settings)
-        for policy in ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
+        for policy in ("every_nth", "bounded_fifo", "rmem", "ermu")
     } | {"first_frame": build("aott", "model.max_objects=3")}
 
 
@@ -36,9 +36,7 @@ def resume(model, state):
     return tracker
 
 
-@pytest.mark.parametrize(
-    "policy", ["every_nth", "restricted", *slow("bounded_fifo", "relevance_redundancy", "first_frame")]
-)
+@pytest.mark.parametrize("policy", ["every_nth", "rmem", *slow("bounded_fifo", "ermu", "first_frame")])
 def test_resumed_run_equals_whole_run_exactly(bounded_models, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
         assert_resumes(bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
@@ -52,13 +50,13 @@ def test_length_of_the_video_is_stored(bounded_models, tmp_path):
 
 
 def test_pickled_tracker_continues_equally(bounded_models):
-    frames, tracker = draw_texture(5), Tracker(*bounded_models["restricted"])
+    frames, tracker = draw_texture(5), Tracker(*bounded_models["rmem"])
     run_tracker(tracker, frames[:3], {0: draw_stripes([4, 9])})
     other = pickle.loads(pickle.dumps(tracker))
     assert_same(run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {}))
 
 
-@pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
+@pytest.mark.parametrize("policy", ["bounded_fifo", "rmem"])
 def test_saved_state_is_independent_of_tracker(bounded_models, policy):
     frames, tracker = draw_texture(8), Tracker(*bounded_models[policy])
     run_tracker(tracker, frames[:4], {0: draw_stripes([4, 9])})
@@ -83,7 +81,7 @@ def test_states_without_mask_or_with_forgotten_objects_resume(bounded_models, tm
 def test_state_of_other_settings_rejected(bounded_models):
     tracker = Tracker(*bounded_models["every_nth"])
     with pytest.raises(InputError, match="saved with other memory"):
-        tracker.load_state_dict(Tracker(*bounded_models["restricted"]).state_dict())
+        tracker.load_state_dict(Tracker(*bounded_models["rmem"]).state_dict())
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -106,7 +104,7 @@ def test_state_of_other_precision_rejected():
 
 def test_rejected_state_does_not_change_the_tracker(bounded_models):
     frames = draw_texture(5)
-    tracker, other = (Tracker(*bounded_models["restricted"]) for _ in range(2))
+    tracker, other = (Tracker(*bounded_models["rmem"]) for _ in range(2))
     for each in (tracker, other):
         run_tracker(each, frames[:3], {0: draw_stripes([4, 9])})
     state = other.state_dict()

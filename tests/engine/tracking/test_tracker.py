@@ -38,7 +38,7 @@ def test_frames_are_resized_by_bicubic_interpolation(models):
     tracker.step(frames[0], np.ones((50, 70), np.uint8))
     predicted = tracker.predict(frames[1])
     pixels = torch.from_numpy(frames[1]).permute(2, 0, 1)[None] / 255
-    image = F.interpolate(pixels, predicted.input_size, mode="bicubic")
+    image = F.interpolate(pixels, tracker.state.input_size, mode="bicubic")
     for found, expected in zip(predicted.features, tracker.model.encode(normalize(image)), strict=True):
         torch.testing.assert_close(found, expected)
 

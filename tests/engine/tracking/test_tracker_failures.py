@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from aotlab.engine import recurrence
+from aotlab.engine.hooks.ownership import ComponentOwnership
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -22,8 +22,8 @@ FIRST, LATER, NEWEST = draw_stripes([1, 2]), draw_stripes([0, 0, 0, 0, 3, 4, 5, 
 
 
 @pytest.fixture(scope="module")
-def restricted():
-    memory = ("memory.every=1", "memory.frames=3", "memory.policy=restricted", "rules.ownership=true")
+def rmem():
+    memory = ("memory.every=1", "memory.frames=3", "memory.policy=rmem", "rules.ownership=true")
     return build("aotl", "model.max_objects=3", *memory)
 
 
@@ -49,8 +49,8 @@ def fail_call(monkeypatch, owner, name, call, error):
 
 
 @pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
-def test_failed_first_step_does_not_start_a_video(restricted, monkeypatch, name):
-    frames, tracker = draw_texture(2), Tracker(*restricted)
+def test_failed_first_step_does_not_start_a_video(rmem, monkeypatch, name):
+    frames, tracker = draw_texture(2), Tracker(*rmem)
     with monkeypatch.context() as patch:
         fail_call(patch, tracker.model, name, 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -65,17 +65,17 @@ FAILURES = {
     "frame": (MemoryBank, "add", 2, 4, None),
     "relevance": (recurrence, "compute_relevance", 1, 4, None),
     "resized prediction": (Prediction, "resize", 1, 4, None),
-    "rules": (TrackerRules, "update", 1, 4, None),
+    "hook": (ComponentOwnership, "stored", 1, 4, None),
 }
 """Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 
 
 @pytest.mark.parametrize("remedy", ["reset", "load_state_dict"])
 @pytest.mark.parametrize("case", FAILURES)
-def test_failed_update_of_memory_requires_reset(restricted, monkeypatch, case, remedy):
+def test_failed_update_of_memory_requires_reset(rmem, monkeypatch, case, remedy):
     owner, name, call, count, mask = FAILURES[case]
     frames = draw_texture(6)
-    tracker, other = (start_tracking(restricted, frames[:count]) for _ in range(2))
+    tracker, other = (start_tracking(rmem, frames[:count]) for _ in range(2))
     with monkeypatch.context() as patch:
         fail_call(patch, owner, name, call, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -97,20 +97,20 @@ def test_failed_update_of_memory_requires_reset(restricted, monkeypatch, case, r
     assert_same(run_tracker(tracker, frames[4:], {0: mask}), run_tracker(other, frames[4:], {0: mask}))
 
 
-def test_fresh_trackers_in_threads_are_independent(restricted):
-    frames, first = draw_texture(5), Tracker(*restricted)
+def test_fresh_trackers_in_threads_are_independent(rmem):
+    frames, first = draw_texture(5), Tracker(*rmem)
 
     def track(tracker):
         return run_tracker(tracker, frames, {0: FIRST})
 
-    expected = track(Tracker(*restricted))
+    expected = track(Tracker(*rmem))
     with ThreadPoolExecutor(3) as threads:
         for found in threads.map(track, [first.fresh() for _ in range(3)]):
             assert_same(found, expected)
 
 
-def test_trackers_do_not_change_the_autocast_of_other_threads(restricted):
-    first = Tracker(*restricted, optimize=False)
+def test_trackers_do_not_change_the_autocast_of_other_threads(rmem):
+    first = Tracker(*rmem, optimize=False)
     second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):
         with first.autocast(), ThreadPoolExecutor(1) as threads:
@@ -118,9 +118,9 @@ def test_trackers_do_not_change_the_autocast_of_other_threads(restricted):
         assert torch.is_autocast_enabled("cpu")
 
 
-def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
+def test_second_thread_in_one_tracker_rejected(rmem, monkeypatch):
     frames = draw_texture(6)
-    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
+    tracker, other = start_tracking(rmem, frames), start_tracking(rmem, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
 
     def wait(*args):
@@ -135,16 +135,16 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
             wait_for_event(inside)
         np.testing.assert_array_equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
         proceed.set()
-        with pytest.raises(InputError, match="one tracker per thread"):
+        with pytest.raises(InputError, match=r"out of date; .* another thread"):
             step.result()
     np.testing.assert_array_equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
 
 
-def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
-    frames, tracker = draw_texture(3), Tracker(*restricted)
+def test_prediction_from_before_a_forgotten_object_is_not_stored(rmem):
+    frames, tracker = draw_texture(3), Tracker(*rmem)
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1])
     tracker.forget(1)
-    with pytest.raises(InputError, match="the tracker changed since"):
+    with pytest.raises(InputError, match="tracker: this prediction is out of date; call predict again"):
         tracker.commit(predicted)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}

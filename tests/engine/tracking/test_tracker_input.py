@@ -80,17 +80,17 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
     np.testing.assert_array_equal(plain.step(frames[1]).logits, other.step(make_frame(frames[1])).logits)
 
 
-def test_predict_and_is_cut_check_frames_as_step(models):
+def test_prepare_and_is_cut_check_frames_as_step(models):
     frames, mask, (model, config) = draw_texture(2), draw_stripes([1]), models["aott"]
     tracker = Tracker(model, replace(config, rules=RulesConfig(cuts=True)))
-    predicted = tracker.predict(Image.fromarray(frames[0]), torch.from_numpy(mask))
-    np.testing.assert_array_equal(tracker.commit(predicted).labels, mask)
+    frame, ids, size = tracker.prepare(Image.fromarray(frames[0]), torch.from_numpy(mask))
+    np.testing.assert_array_equal(tracker.commit(tracker.predict(frame, size), ids).labels, mask)
     assert not tracker.is_cut(Image.fromarray(frames[1]))
-    for call in (tracker.predict, tracker.is_cut):
+    for call in (tracker.prepare, tracker.is_cut):
         with pytest.raises(InputError, match="but the video began with"):
             call(frames[1][:20])
     with pytest.raises(InputError, match="mask: expected"):
-        tracker.predict(frames[1], mask[:20])
+        tracker.prepare(frames[1], mask[:20])
 
 
 IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])

@@ -115,8 +115,21 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     run_recipe(config)
     (path,) = list_states(config)
     content = torch.load(path, weights_only=True)
-    model = content["config"]["model"]
-    del model["prompt_blocks"], model["stages"][0]["shared"]
+    del content["config"]["model"]["ignore_plane"], content["config"]["model"]["stages"][0]["heads"]
+    torch.save(content, path)
+    run_recipe(recipe("run", phase(steps=2)))
+    assert [line["step"] for line in log_lines(config)] == [1, 2]
+
+
+def test_state_with_settings_of_0_3_is_resumed(recipe):
+    config = recipe("run", phase(steps=1))
+    run_recipe(config)
+    (path,) = list_states(config)
+    content = torch.load(path, weights_only=True)
+    memory, (stage,) = content["config"]["memory"], content["config"]["model"]["stages"]
+    for new, old in (("max_tracked", "newest"), ("max_stored", "insertions"), ("short_term_lag", "short_term_skip")):
+        memory[old] = memory.pop(new)
+    stage |= {"shared": False, "self_stride": 1, "dim": None}
     torch.save(content, path)
     run_recipe(recipe("run", phase(steps=2)))
     assert [line["step"] for line in log_lines(config)] == [1, 2]

@@ -99,7 +99,7 @@ EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out
     *((f"ensemble 0 1 2 --output {folder}", "choose another folder") for folder in ("1", "1/voted")),
     ("ensemble 0 1 2 empty --output out", "empty: no results here"),
     ("export --config aott --size 49x33 model.stages.0.window=7", "--output: missing"),
-    (f"{EXPORT} memory.policy=relevance_redundancy", "use memory.policy=bounded_fifo memory.frames=4"),
+    (f"{EXPORT} memory.policy=ermu", "use memory.policy=bounded_fifo memory.frames=4"),
     ("export --output out --checkpoint none.safetensors", "none.safetensors: no such checkpoint"),
     (f"{EXPORT} --provider foo --verify", "provider foo: unknown; choose one of cpu, cuda"),
     (f"{EXPORT} --precision int8", "--precision int8: needs --calibrate FRAMES MASKS"),

@@ -281,7 +281,7 @@ def test_settings_reach_the_tracker(video, mask, tmp_path, repeater, args):
     assert repeater.length == 4
 
 
-@pytest.mark.parametrize(("args", "policy"), [([], "restricted"), (["memory.policy=every_nth"], "every_nth")])
+@pytest.mark.parametrize(("args", "policy"), [([], "rmem"), (["memory.policy=every_nth"], "every_nth")])
 def test_printed_settings_equal_the_trackers(capsys, args, policy):
     assert main(["--config", "aotl", "--print-config", *args]) == 0
     assert f"policy: {policy}" in capsys.readouterr().out

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracking.directions import TimedTracker, track_both_directions, weigh_directions
-from aotlab.engine.tracking.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.directions import TimedTracker, track_both_directions, weigh_directions
+from aotlab.jobs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.limits import limit_file_size

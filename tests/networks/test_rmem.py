@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import build_config
-from aotlab.configs.schema import StageConfig
+from aotlab.configs.methods import RMemAOTStage
 from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.attention import split_heads
 from aotlab.networks.build import build_model
@@ -61,7 +61,7 @@ def test_no_foreground_has_zero_relevance():
 
 @torch.no_grad()
 def test_identities_are_added_to_both_values():
-    block, state = RecurrentLSTTBlock(DIM, StageConfig(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
+    block, state = RecurrentLSTTBlock(DIM, RMemAOTStage(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
     identities = draw_normal(1, TOKENS, DIM, seed=1)
     long, short = block.memorize(state, identities)
     assert torch.equal(long.value, block.value(state.tokens + identities))

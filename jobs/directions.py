@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from aotlab.engine.tracking.host_copy import LabelPipeline
-from aotlab.engine.tracking.merging import PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictions
 
-FrameResult = tuple[int, np.ndarray, Prediction]
+TrackedImage = tuple[int, np.ndarray, Prediction]
 """Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
 
 
@@ -58,7 +58,7 @@ class TimedTracker:
         for object_id in removed:
             tracker.forget(object_id)
         prediction = tracker.step(frame, mask)
-        self._labels.wait(prediction)
+        self._labels.push(prediction)
         self.seconds += time.perf_counter() - start
         return prediction
 
@@ -68,7 +68,7 @@ def track_forward(
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-) -> Generator[FrameResult, None, None]:
+) -> Generator[TrackedImage, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
         yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
@@ -81,7 +81,7 @@ def track_both_directions(
     removals: Mapping[int, Sequence[int]],
     folder: Path,
     stop: threading.Event,
-) -> Generator[FrameResult, None, None]:
+) -> Generator[TrackedImage, None, None]:
     """Yield every frame with the merged prediction from the annotated frames on either side.
 
     Frames after the last annotated one are tracked forward. The frames between two masks are stored in ``folder``.
@@ -136,7 +136,7 @@ def _track_gap_forward(
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
-) -> Iterator[FrameResult]:
+) -> Iterator[TrackedImage]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     _start_gap(timed, before, len(gap))
     for position, index in enumerate(indices):
@@ -154,7 +154,7 @@ def _track_gap(
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
-) -> Generator[FrameResult, None, bool]:
+) -> Generator[TrackedImage, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before

@@ -1,12 +1,20 @@
-"""Detection of cuts between frames.
+"""Detection of cuts: the first frame after a cut reads zeros instead of short-term memory.
 
 The two limits were set by hand; the sensitivity of detection to them was not measured.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import torch
 from PIL import Image
+
+from aotlab.engine.hooks.hook import Hook
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.prediction import Draft, Prediction
 
 SIZE = (96, 54)
 """Width and height of the thumbnails that are compared."""
@@ -14,6 +22,41 @@ MAX_HISTOGRAM_OVERLAP = 0.55
 """Largest intersection of both color histograms (8 bins per channel) at a cut."""
 MAX_CORRELATION = 0.5
 """Largest correlation of both thumbnails at a cut."""
+
+
+class CutDetection(Hook):
+    """Compares each frame with the last stored one."""
+
+    thumbnail: np.ndarray | None
+    """Thumbnail of the last stored frame; None before it."""
+    _newest: tuple[np.ndarray, np.ndarray] | None
+    """The last frame of `before` and its thumbnail."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def before(self, frame: np.ndarray) -> bool:
+        """Return False if a frame H×W×3 uint8 follows a cut."""
+        thumbnail = make_thumbnail(frame)
+        self._newest = frame, thumbnail
+        return self.thumbnail is None or not is_cut(self.thumbnail, thumbnail)
+
+    def stored(self, draft: Draft, prediction: Prediction, mask: np.ndarray | None) -> None:
+        """Keep the frame's thumbnail."""
+        frame, thumbnail = self._newest or (None, None)
+        self.thumbnail = thumbnail if frame is draft.frame else make_thumbnail(draft.frame)
+
+    def reset(self) -> None:
+        """Forget the thumbnail."""
+        self.thumbnail = self._newest = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the thumbnail."""
+        return {"thumbnail": None if self.thumbnail is None else torch.from_numpy(self.thumbnail.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a thumbnail."""
+        self.thumbnail = None if state["thumbnail"] is None else state["thumbnail"].numpy().copy()
 
 
 def is_cut(previous: np.ndarray, thumbnail: np.ndarray) -> bool:

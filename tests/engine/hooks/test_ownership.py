@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.schema import RulesConfig
-from aotlab.engine.rules.ownership import (
+from aotlab.engine.hooks.ownership import (
     AREA_HISTORY,
     MAX_CLAIMS,
     UNDO_FRAMES,
     ComponentOwnership,
     Reassignment,
     measure_colors,
+    swap_logits,
 )
-from aotlab.engine.rules.rules import TrackerRules, swap_logits
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import FIFO
+from aotlab.engine.tracking.groups import Group
+from aotlab.engine.tracking.prediction import Draft, Prediction
+from aotlab.engine.tracking.state import VideoState
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, draw_stripes, draw_texture
@@ -172,16 +176,23 @@ def test_unstored_reassignment_is_not_a_claim():
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
-def test_prediction_of_another_frame_keeps_claims():
-    rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = start_rule(*TWO_RED)
-    claimed, other = draw_squares((1, 20, 10, RED), (1, 20, 44, RED)), draw_squares(*TWO_RED)
-    indices = torch.from_numpy(claimed[0]).long()
-    reassignments = rules.find_reassignments(claimed[1], indices, (1, 2))
-    rules.find_reassignments(other[1], torch.from_numpy(other[0]).long(), (1, 2))
-    _, corrected = swap_logits(torch.zeros(3, *SIZE), indices, reassignments, (1, 2))
-    rules.update(claimed[1], corrected, (1, 2), (), cut=False, thumbnail=None, reassignments=reassignments)
-    assert rules.ownership.objects[2].claim_streak == 1
+def make_draft(*squares, short_term=True):
+    """A draft of a frame whose objects 1 and 2 are predicted as the squares."""
+    labels, frame = draw_squares(*squares)
+    indices, state = torch.from_numpy(labels).long(), VideoState(None, groups=[Group([1, 2], MemoryBank(FIFO(1)))])
+    return Draft(state, 1, frame, SIZE, short_term, None, [], torch.zeros(3, *SIZE), indices, {})
+
+
+def store_draft(rule, draft):
+    rule.stored(draft, Prediction(draft.ids, draft.logits, draft.indices), None)
+
+
+def test_draft_of_another_frame_keeps_claims():
+    rule = start_rule(*TWO_RED)
+    draft = rule.correct(make_draft((1, 20, 10, RED), (1, 20, 44, RED)))
+    rule.correct(make_draft(*TWO_RED))
+    store_draft(rule, draft)
+    assert rule.objects[2].claim_streak == 1
 
 
 def test_nothing_is_claimed_after_a_cut():
@@ -189,12 +200,11 @@ def test_nothing_is_claimed_after_a_cut():
     rule.clear_positions()
     squares = (1, 20, 10, RED), (1, 20, 44, RED)
     assert apply_rule(rule, *squares) == []
-    rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = start_rule(*TWO_RED)
-    labels, frame = draw_squares(*squares)
-    indices = torch.from_numpy(labels).long()
-    rules.update(frame, indices, (1, 2), (), cut=True, thumbnail=None, reassignments=[])
-    assert apply_rule(rules.ownership, *squares) == []
+    rule = start_rule(*TWO_RED)
+    draft = make_draft(*squares, short_term=False)
+    assert rule.correct(draft) is draft
+    store_draft(rule, draft)
+    assert apply_rule(rule, *squares) == []
 
 
 def test_prediction_of_another_size_clears_positions():
@@ -250,4 +260,6 @@ def test_tracker_with_ownership_forgets_the_history_of_an_object():
     tracker = Tracker(*build("aott", "model.max_objects=3", "rules.ownership=true"))
     tracker.step(draw_texture(1)[0], draw_stripes([4, 9]))
     tracker.forget(9)
-    assert [*tracker.state.rules.ownership.objects] == [4]
+    (hook,) = tracker.hooks
+    assert isinstance(hook, ComponentOwnership)
+    assert [*hook.objects] == [4]

@@ -10,10 +10,16 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from aotlab.engine.hooks.hook import Hook
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.prediction import Draft, Prediction
 
 MIN_AREA = 200 / (480 * 854)
 """Smallest area of a component, relative to the frame: 200 pixels at 480p."""
@@ -30,7 +36,7 @@ MAX_COLOR_RATIO = 1.2
 MAX_CLAIM_COLOR_RATIO = 1.5
 """Largest color distance of a claimed component from the lost object, relative to that from the most similar object."""
 UNDO_FRAMES = 25
-"""Number of frames in which a claim may be undone, and then of frames without another claim."""
+"""Number of frames in which a claim can be undone. After that, the object may not claim again for as many."""
 MAX_CLAIMS = 30
 """Largest number of frames in a row on which an object claims components."""
 
@@ -91,9 +97,8 @@ class Reassignment(NamedTuple):
     """Id of the object that they belong to."""
 
 
-@dataclass
-class ComponentOwnership:
-    """Gives components that split off an object to a lost object; `find_reassignments`, then `update` run per frame.
+class ComponentOwnership(Hook):
+    """Gives components that split off an object to a lost object.
 
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
        another object, if size, position and color fit.
@@ -102,10 +107,34 @@ class ComponentOwnership:
     3. A claim is undone if within `UNDO_FRAMES` the object shows up elsewhere with more similar colors.
     """
 
-    objects: dict[int, History] = field(default_factory=dict)
+    NOTE = "reassignments"
+    """Name of its note in a draft: the reassignments of `correct`."""
+    objects: dict[int, History]
     """History of each object by id."""
-    main_labels: np.ndarray | None = None
+    main_labels: np.ndarray | None
     """H×W object ids on the main component of each object, else 0."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def correct(self, draft: Draft) -> Draft:
+        """Swap the logits of both objects in reassigned components; with two or more objects it waits for a GPU."""
+        if not draft.short_term or len(draft.ids) < 2:
+            return draft
+        reassignments = self.find_reassignments(to_labels(draft.indices, draft.ids), draft.frame)
+        if not reassignments:
+            return draft
+        logits, indices = swap_logits(draft.logits, draft.indices, reassignments, draft.ids)
+        return draft._replace(logits=logits, indices=indices, notes={**draft.notes, self.NOTE: reassignments})
+
+    def stored(self, draft: Draft, prediction: Prediction, mask: np.ndarray | None) -> None:
+        """Update the histories of all objects; those in the mask begin a new one."""
+        if not draft.short_term:
+            self.clear_positions()
+        annotated_ids = [] if mask is None else [object_id for object_id in np.unique(mask).tolist() if object_id]
+        if annotated_ids or len(prediction.ids) > 1:
+            labels = to_labels(prediction.indices, prediction.ids)
+            self.update(labels, draft.frame, annotated_ids, draft.notes.get(self.NOTE, ()))
 
     def find_reassignments(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
@@ -169,6 +198,10 @@ class ComponentOwnership:
                 history.areas = [*history.areas, area][-AREA_HISTORY:]
                 history.center = main.center
         self.main_labels = main_labels
+
+    def reset(self) -> None:
+        """Forget all objects."""
+        self.objects, self.main_labels = {}, None
 
     def clear_positions(self) -> None:
         """Clear areas and positions, as after a cut; claims and colors are kept."""
@@ -264,3 +297,22 @@ def measure_colors(pixels: np.ndarray, frame: np.ndarray) -> list[float]:
         pixels = cv2.resize(pixels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     mean, deviation = cv2.meanStdDev(np.ascontiguousarray(frame), mask=pixels.astype(np.uint8))
     return [*mean.ravel().tolist(), *deviation.ravel().tolist()]
+
+
+def to_labels(indices: Tensor, ids: Sequence[int]) -> np.ndarray:
+    """Convert indices H×W to object ids int32; waits for a GPU."""
+    return np.array([0, *ids], np.int32)[indices.cpu().numpy()]
+
+
+def swap_logits(
+    logits: Tensor, indices: Tensor, reassignments: Sequence[Reassignment], ids: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (1+n)×H×W and indices H×W with both objects of each reassignment swapped in its pixels."""
+    logits = logits.clone()
+    for move in reassignments:
+        pixels = torch.from_numpy(move.pixels).to(indices.device)
+        source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
+        pair = logits[[target, source]]
+        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
+        indices = torch.where(pixels, target, indices)
+    return logits, indices

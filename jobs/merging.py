@@ -106,6 +106,7 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
             if one direction decides. An object without a mask in one direction has probability 0 there.
     """
     from aotlab.engine.tracking.prediction import Prediction
+    from aotlab.networks.fast.logits import find_indices
 
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
     total = forward.probabilities.new_zeros(1 + len(ids), *forward.probabilities.shape[1:])
@@ -118,7 +119,7 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
     disagreement = _measure_disagreement(both, forward.labels, backward.labels)
-    logits, indices = total.clamp(min=1e-30).log(), total.max(0).indices
+    logits, indices = total.clamp(min=1e-30).log(), find_indices(total)
     return Prediction(ids, logits, indices, temperature=forward.temperature, disagreement=disagreement)
 
 

@@ -1,11 +1,14 @@
 """Cuts: detected by colors and places; the next frame ignores short-term memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.rules.cuts import is_cut, make_thumbnail
-from aotlab.engine.rules.rules import TrackerRules
+from aotlab.configs.schema import RulesConfig
+from aotlab.engine.hooks.cuts import CutDetection, is_cut, make_thumbnail
+from aotlab.engine.hooks.ownership import ComponentOwnership
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
@@ -77,10 +80,22 @@ def test_frames_after_cut_ignore_short_term_memory(model):
 
 
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
-    frames, searched = shots(), []
-    monkeypatch.setattr(TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or [])
-    run_tracker(Tracker(*model), frames, {0: draw_stripes([1, 2])})
-    np.testing.assert_array_equal(searched, frames[[0, 1, 2, 4, 5]])
+    network, config = model
+    config, frames, searched = replace(config, rules=RulesConfig(cuts=True, ownership=True)), shots(), []
+    monkeypatch.setattr(ComponentOwnership, "find_reassignments", lambda _, __, frame: searched.append(frame) or [])
+    run_tracker(Tracker(network, config), frames, {0: draw_stripes([1, 2])})
+    np.testing.assert_array_equal(searched, frames[[1, 2, 4, 5]])
+
+
+def test_thumbnail_is_of_the_stored_frame(model):
+    tracker, frames = Tracker(*model), shots()
+    tracker.step(frames[0], draw_stripes([1]))
+    draft = tracker.predict(frames[1])
+    tracker.predict(frames[4])
+    tracker.commit(draft)
+    (hook,) = tracker.hooks
+    assert isinstance(hook, CutDetection)
+    np.testing.assert_array_equal(hook.thumbnail, make_thumbnail(frames[1]))
 
 
 def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):

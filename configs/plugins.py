@@ -1,0 +1,79 @@
+"""Settings that name plug-ins: files that offer them, their origins, and plug-ins that a checkpoint needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from aotlab.configs.methods import METHODS
+from aotlab.configs.schema import ENCODERS, POLICIES, Config
+from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import (
+    ENCODER_PLUGINS,
+    FILE_GROUPS,
+    METHOD_PLUGINS,
+    POLICY_PLUGINS,
+    find_plugin_origin,
+    list_plugin_names,
+    load_plugin_file,
+)
+
+BUILT_IN = {METHOD_PLUGINS: METHODS, ENCODER_PLUGINS: ENCODERS, POLICY_PLUGINS: POLICIES}
+"""Built-in names by group."""
+SETTINGS = {"model.method": METHOD_PLUGINS, "model.encoder": ENCODER_PLUGINS, "memory.policy": POLICY_PLUGINS}
+"""Group of each setting whose value may be the name of a plug-in."""
+
+
+def load_plugins(paths: Iterable[str | Path]) -> None:
+    """Run plug-in files that the user named, once in each process; settings may then use the names that they offer.
+
+    Raises:
+        InputError: a file is missing, raises an error, offers nothing, or a name that exists already.
+    """
+    for path in paths:
+        load_plugin_file(Path(path), BUILT_IN)
+
+
+def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
+    """Return name and origin (`find_plugin_origin`) of each plug-in that the settings use, by setting."""
+    used = {setting: (group, attrgetter(setting)(config)) for setting, group in SETTINGS.items()}
+    return {
+        setting: {"name": name, **find_plugin_origin(group, name)}
+        for setting, (group, name) in used.items()
+        if name not in BUILT_IN[group]
+    }
+
+
+def replace_missing_plugins(
+    settings: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]], overridden: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return stored settings without the missing plug-ins of ``overridden`` settings and of training.
+
+    Args:
+        settings: sections of `Config` as mappings.
+        origins: plug-ins that the settings use, by `describe_plugins`.
+        overridden: settings that replace them, in sections too.
+
+    Raises:
+        InputError: another plug-in is missing; the message names its package and version, or its file.
+    """
+    sections = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
+    for setting, origin in origins.items():
+        section, _, key = setting.partition(".")
+        name, group = origin["name"], SETTINGS[setting]
+        if sections.get(section, {}).get(key) != name or name in (*BUILT_IN[group], *list_plugin_names(group)):
+            continue
+        if section != "train" and key not in overridden.get(section, {}):
+            raise missing_plugin_error(f"{FILE_GROUPS[group]} {name}", origin)
+        del sections[section][key]
+    return sections
+
+
+def missing_plugin_error(plugin: str, origin: Mapping[str, str]) -> InputError:
+    """Return the error about a plug-in that is not installed, or whose file is not loaded."""
+    if "file" in origin:
+        return InputError(f"needs the {plugin} of {origin['file']}", remedy=f"give --plugin {origin['file']}")
+    package, version = origin["package"], origin["version"]
+    return InputError(f"needs the {plugin} of {package} {version}", remedy=f"pip install {package}=={version}")

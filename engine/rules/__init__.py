@@ -1,1 +1,0 @@
-"""Rules that correct a tracker's predictions."""

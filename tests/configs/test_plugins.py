@@ -1,0 +1,160 @@
+"""Plug-ins that settings name: files in YAML and on the command line, and those that a checkpoint needs."""
+
+import sys
+
+import pytest
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from aotlab.configs.load import load_config
+from aotlab.configs.plugins import describe_plugins, load_plugins
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
+from aotlab.tools.train import main as train
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import build
+
+PLUGIN = """
+from aotlab.engine.memory.policies import FIFO
+def make_recent(memory):
+    return FIFO(memory.every, memory.frames)
+memory_policies = {"recent": make_recent}
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, unload):
+    path = tmp_path / "recent.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+@pytest.fixture
+def checkpoint(plugin, unload):
+    """A checkpoint of a model with a plug-in's policy, in a process without it."""
+    load_plugins([plugin])
+    model, config = build("aott", "memory.policy=recent")
+    path = plugin.with_name("recent.safetensors")
+    save_checkpoint(path, model, config)
+    unload()
+    build()  # loads the tiny encoder again
+    return path
+
+
+def test_yaml_file_names_plugins_beside_it(plugin, tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: aott\nplugins: [recent.py]\nmemory: {policy: recent, frames: 3}\n")
+    (tmp_path / "second.yaml").write_text("base: mine.yaml\nmemory: {every: 2}\n")
+    config = load_config(tmp_path / "second.yaml")
+    assert (config.memory.policy, config.memory.every, config.memory.is_bounded) == ("recent", 2, True)
+    assert describe_plugins(config)["memory.policy"]["file"] == "recent.py"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("plugins: recent.py", "mine.yaml: plugins: must be a list of Python files, got recent.py"),
+    ("plugins: [3]", "must be a list"),
+    ("plugins: [no.py]", "mine.yaml: .*no.py: no such file"),
+    ("memory: {policy: recent}", r"memory.policy recent: not one of .*; install the plug-in's package or give"),
+])  # fmt: skip
+def test_bad_plugins_in_yaml_rejected(plugin, tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(f"base: aott\n{text}\n")
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(("group", "name"), [
+    ("methods", "aot"), ("memory_policies", "first_frame"), ("encoders", "resnet50"),
+])  # fmt: skip
+def test_built_in_names_rejected_in_plugin_files(tmp_path, unload, group, name):
+    (tmp_path / "mine.py").write_text(f"{group} = {{'{name}': None}}")
+    with pytest.raises(InputError, match=rf"mine\.py: {group}: {name} is already the name of one in aotlab"):
+        load_plugins([tmp_path / "mine.py"])
+
+
+def test_options_on_the_command_line_name_plugins(plugin, capsys):
+    args = ["--config", "mini", "--print-config", "memory.policy=recent"]
+    assert train(args) == 2
+    assert "not one of" in capsys.readouterr().err
+    assert train([*args, "--plugin", str(plugin)]) == 0
+    assert "policy: recent" in capsys.readouterr().out
+    assert train([*args, "--plugin", "no.py"]) == 2
+    assert "no.py: no such file" in capsys.readouterr().err
+
+
+def test_options_of_a_tracker_carry_plugins_to_other_processes(checkpoint, plugin):
+    options = TrackerOptions(checkpoint, plugins=(plugin,))
+    origin = {"name": "recent", "file": "recent.py"}
+    assert origin.items() <= TrackerLoader(options).fingerprint()["plugins"]["memory.policy"].items()
+    assert options.load().config.memory.policy == "recent"
+
+
+def test_checkpoint_names_its_missing_plugin_file(checkpoint):
+    message = rf"^{checkpoint}: needs the memory policy recent of recent.py; give --plugin recent.py$"
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(checkpoint)
+
+
+def test_checkpoint_names_its_missing_package_and_version(checkpoint):
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata()
+    origin = '{"model.encoder": {"name": "vit", "package": "lab-vit", "version": "1.2"}}'
+    metadata |= {"plugins": origin, "config": metadata["config"].replace("encoder: tiny", "encoder: vit")}
+    save_file(load_file(checkpoint), checkpoint, metadata)
+    with pytest.raises(InputError, match=r"needs the encoder vit of lab-vit 1\.2; pip install lab-vit==1\.2$"):
+        load_checkpoint(checkpoint)
+
+
+PACKAGE = """
+from aotlab.sdk import AOT, AOTStage, Method
+gated, broken = Method(AOTStage, model=AOT), AOT
+"""
+ENTRY_POINTS = "[aotlab.methods]\ngated = lab:gated\nbroken = lab:broken\naot = missing:aot\n"
+
+
+def test_checkpoint_records_package_of_its_method(tmp_path, monkeypatch):
+    info = tmp_path / "site" / "lab-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "site" / "lab.py").write_text(PACKAGE)
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(tmp_path / "site")
+        assert load_config("aott").model.method == "aot"  # the built-in one, so nothing is imported
+        assert "lab" not in sys.modules
+        model, config = build("aott", "model.method=gated")
+        save_checkpoint(tmp_path / "gated.safetensors", model, config)
+        assert load_checkpoint(tmp_path / "gated.safetensors")[1] == config
+        assert describe_plugins(config)["model.method"] == {"name": "gated", "package": "lab", "version": "1.2"}
+        with pytest.raises(InputError, match="broken: its plug-in does not offer a Method with a model"):
+            load_config("aott", ["model.method=broken"])
+    with pytest.raises(InputError, match=r"needs the method gated of lab 1\.2; pip install lab==1\.2$"):
+        load_checkpoint(tmp_path / "gated.safetensors")
+
+
+def test_setting_may_replace_missing_policy(checkpoint):
+    assert load_checkpoint(checkpoint, overrides=["memory.policy=every_nth"])[1].memory.policy == "every_nth"
+    assert read_settings(checkpoint, overrides=["memory={policy: every_nth}"]).memory.policy == "every_nth"
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"memory.policy": 1}', '{"other": {"name": "recent"}}'])
+def test_damaged_record_of_plugins_rejected(checkpoint, damage):
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata() | {"plugins": damage}
+    save_file(load_file(checkpoint), checkpoint, metadata)
+    with pytest.raises(InputError, match=f"{checkpoint}: "):
+        load_checkpoint(checkpoint)
+
+
+def test_plugins_in_a_checkpoint_are_not_run(checkpoint, tmp_path):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nencoders = {{}}")
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata()
+    settings = yaml.safe_load(metadata["config"]) | {"plugins": [str(tmp_path / "evil.py")]}
+    save_file(load_file(checkpoint), checkpoint, metadata | {"config": yaml.safe_dump(settings)})
+    with pytest.raises(InputError, match="memory policy recent"):
+        load_checkpoint(checkpoint)
+    with pytest.raises(InputError, match="unknown key plugins"):
+        load_checkpoint(checkpoint, overrides=["memory.policy=first_frame"])
+    with pytest.raises(InputError, match="unknown key plugins"):
+        load_config("aott", [f"plugins=[{tmp_path / 'evil.py'}]"])
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,122 @@
+"""Hooks of a user: what they see, what they change, and their states."""
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.engine.hooks.hook import Hook
+from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
+
+
+class Recorder(Hook):
+    """Records its calls, and keeps objects out of the left half."""
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self):
+        self.calls = []
+
+    def before(self, frame):
+        self.calls.append("before")
+        return True
+
+    def correct(self, draft):
+        logits = draft.logits.clone()
+        logits[1:, :, : logits.shape[2] // 2] = -1e10
+        return draft._replace(logits=logits, indices=logits.max(0).indices, notes={**draft.notes, "left": True})
+
+    def stored(self, draft, prediction, mask):
+        self.calls.append((draft.notes.get("left"), prediction.ids, mask is not None))
+
+    def forget(self, object_id):
+        self.calls.append(object_id)
+
+    def state_dict(self):
+        return {"calls": [*self.calls]}
+
+    def load_state_dict(self, state):
+        self.calls = [*state["calls"]]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("aott", "model.max_objects=3")
+
+
+def test_hook_sees_and_corrects_each_frame(model):
+    hook, frames = Recorder(), draw_texture(3)
+    tracker = Tracker(*model, [hook])
+    predictions = run_tracker(tracker, frames, {0: draw_stripes([1, 2])})
+    assert hook.calls == [(None, (1, 2), True), *["before", (True, (1, 2), False)] * 2]
+    assert not any(prediction.labels[:, : prediction.labels.shape[1] // 2].any() for prediction in predictions[1:])
+    tracker.forget(2)
+    assert hook.calls[-1] == 2
+    tracker.reset()
+    assert hook.calls == []
+
+
+def test_memory_stores_the_corrected_masks(model):
+    frames, mask = draw_texture(3), {0: draw_stripes([1, 2])}
+    plain, corrected = (
+        run_tracker(Tracker(*model), frames, mask),
+        run_tracker(Tracker(*model, [Recorder()]), frames, mask),
+    )
+    half = frames.shape[2] // 2
+    assert torch.equal(plain[1].logits[..., half:], corrected[1].logits[..., half:])
+    assert not torch.equal(plain[2].logits[..., half:], corrected[2].logits[..., half:])
+
+
+def test_frame_without_short_term_memory_ignores_it(model, monkeypatch):
+    frames, mask = draw_texture(4), {0: draw_stripes([1, 2])}
+    hook = Recorder()
+    monkeypatch.setattr(hook, "before", lambda frame: not np.array_equal(frame, frames[2]))
+    monkeypatch.setattr(hook, "correct", lambda draft: draft)
+    changed = frames.copy()
+    changed[1] = 0
+    for clip in (frames, changed):
+        predictions = run_tracker(Tracker(*model, [hook]), clip, mask)
+        assert [prediction.cut for prediction in predictions] == [False, False, True, False]
+    first, second = (run_tracker(Tracker(*model, [hook]), clip, mask)[2] for clip in (frames, changed))
+    assert torch.equal(first.logits, second.logits)
+
+
+def test_fresh_tracker_has_fresh_hooks(model):
+    hook = Recorder()
+    tracker = Tracker(*model, [hook])
+    tracker.step(draw_texture(1)[0], draw_stripes([1]))
+    other = tracker.fresh()
+    assert other.hooks[0] is not hook
+    other.step(draw_texture(1)[0], draw_stripes([4]))
+    (copied,) = other.hooks
+    assert isinstance(copied, Recorder)
+    assert [calls[0][1] for calls in (hook.calls, copied.calls)] == [(1,), (4,)]
+
+
+def test_state_holds_those_of_hooks(model):
+    frames, tracker = draw_texture(2), Tracker(*model, [Recorder()])
+    tracker.step(frames[0], draw_stripes([1]))
+    state, hook = tracker.state_dict(), Recorder()
+    other = Tracker(*model, [hook])
+    other.load_state_dict(state)
+    assert hook.calls == [(None, (1,), True)]
+    np.testing.assert_array_equal(other.step(frames[1]).logits, tracker.step(frames[1]).logits)
+    with pytest.raises(InputError, match="tracker state: saved with other hooks"):
+        Tracker(*model).load_state_dict(state)
+
+
+def test_run_records_hooks_of_a_user(model):
+    network, config = model
+    inputs = [TrackerLoader(Tracker(network, config, hooks)).fingerprint() for hooks in ([], [Recorder()])]
+    assert inputs[1] == {**inputs[0], "hooks": ["Recorder"]}
+
+
+def test_draft_of_another_tracker_rejected(model):
+    first, second = Tracker(*model), Tracker(*model)
+    for tracker in (first, second):
+        tracker.step(draw_texture(1)[0], draw_stripes([1]))
+    with pytest.raises(InputError, match="out of date"):
+        second.commit(first.predict(draw_texture(1)[0]))
