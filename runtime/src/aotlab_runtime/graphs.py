@@ -9,10 +9,11 @@ long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, flo
     masks            1×(1+M)×H'×W', one-hot, background first
     id_embeddings    id_embeddings_0: E, 1×L×C
     memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
-    propagated       embeddings_0: before the blocks, embeddings_(N+1): after block N, 1×C×h×w; and states
+    propagated       embeddings: the maps before the blocks and after each, side by side, 1×(B+1)·C×h×w for B blocks;
+                     and states
     states           states_N_key, states_N_tokens: 1×L×C, from which `memorize` computes memory
 
-In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
+In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings`` is the last block's output with 2C.
 ``states_N_value`` and, after the first block, ``states_N_id_tokens`` replace ``states_N_tokens``. Models of several
 scales have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
@@ -111,7 +112,7 @@ class Graphs:
     def decode(self, propagated: Tensors, features: Tensors) -> np.ndarray:
         """Return logits by a feature pyramid (section 4.1)::
 
-            x = relu(groupnorm(conv(concatenate(embeddings_0, embeddings_1, …))))
+            x = relu(groupnorm(conv(embeddings)))
             for f in (features_f16, features_f8, features_f4):
                 x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
             logits = conv(x)
