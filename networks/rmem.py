@@ -28,8 +28,11 @@ class TemporalEmbedding(nn.Module):
 
     def __init__(self, slots: int, dim: int) -> None:
         super().__init__()
-        self.query = nn.Parameter(torch.empty(1, dim))
-        self.memory = nn.Parameter(torch.empty(slots, dim))
+        self.query = nn.Parameter(torch.zeros(1, dim))
+        self.memory = nn.Parameter(torch.zeros(slots, dim))
+
+    def initialize(self) -> None:
+        """Draw the vectors, after the weights of the blocks that share them."""
         for parameter in self.parameters():
             nn.init.trunc_normal_(parameter, std=0.05)
 
@@ -151,6 +154,8 @@ class RMemAOT(AOT):
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim)
         super().__init__(config, partial(RecurrentLSTTBlock, temporal=temporal))
         self.temporal = temporal
+        if temporal:
+            temporal.initialize()
 
 
 class RMemDeAOT(DeAOT):
@@ -160,3 +165,5 @@ class RMemDeAOT(DeAOT):
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim // 2)
         super().__init__(config, partial(TemporalGPMBlock, temporal=temporal))
         self.temporal = temporal
+        if temporal:
+            temporal.initialize()

@@ -24,6 +24,7 @@ from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_pickle
+from aotlab.networks.weights.published_keys import rename_old_keys
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import MALFORMED, reading, write_bytes
@@ -201,6 +202,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     with reading(path, "delete it to resume from the one before it", *MALFORMED):
         content: dict[str, Any] = load_pickle(path)
         settings, index = content["config"], content["phase"]
+        content |= {name: rename_old_keys(content[name]) for name in ("model", "ema")}
     saved_settings = flatten_settings(build_config(upgrade_settings(settings), f"{path}: its settings"), index)
     current_settings = flatten_settings(config, index)
     changes = {

@@ -28,6 +28,7 @@ def test_frames_share_the_temporal_embeddings(frames, indices):
 
 def test_temporal_embedding_is_added_per_frame():
     temporal = TemporalEmbedding(4, DIM)
+    temporal.initialize()
     query, key = temporal(torch.zeros(2, TOKENS, DIM), torch.zeros(2, 5 * TOKENS, DIM))
     assert torch.equal(query, temporal.query.expand(2, TOKENS, DIM))
     expected = temporal.memory[[0, 1, 2, 3, 3]].repeat_interleave(TOKENS, 0)

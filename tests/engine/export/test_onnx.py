@@ -225,6 +225,13 @@ def test_version_and_graphs_agree_with_the_ports():
     assert names == {*re.findall(r'self\.run\("(\w+)"', runtime)}
 
 
+def test_relevance_of_subsampled_memory_is_exported():
+    model, config = build("msdeaott", "memory.policy=rmem", "model.stages.0.memory_stride=2")
+    relevance = graphs.build_graphs(model, FRAME_SIZE, config.memory)["relevance"]
+    assert relevance.inputs["memory_0_long_key"].shape[1] == graphs.EXAMPLE_FRAMES * 2 * 2  # of 3×4 tokens
+    torch.testing.assert_close(relevance.outputs["relevance"], torch.full((graphs.EXAMPLE_FRAMES,), 0.5))
+
+
 def test_folder_of_a_similar_name_is_kept(empty_graphs, tmp_path):
     (tmp_path / ".export.old").mkdir()
     export_model(*build("aott"), tmp_path / "export", frame_size=FRAME_SIZE)

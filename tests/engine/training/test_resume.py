@@ -130,6 +130,8 @@ def test_state_with_settings_of_0_3_is_resumed(recipe):
     for new, old in (("max_tracked", "newest"), ("max_stored", "insertions"), ("short_term_lag", "short_term_skip")):
         memory[old] = memory.pop(new)
     stage |= {"shared": False, "self_stride": 1, "dim": None}
+    for name in ("model", "ema"):
+        content[name] = {key.replace("conv_in.", "decoder.conv_in."): x for key, x in content[name].items()}
     torch.save(content, path)
     run_recipe(recipe("run", phase(steps=2)))
     assert [line["step"] for line in log_lines(config)] == [1, 2]

@@ -69,7 +69,8 @@ def checkpoint(tmp_path):
 
     def write(*change):
         text = SETTINGS.replace(*change) if change else SETTINGS
-        save_file(model.state_dict(), tmp_path / "old.safetensors", metadata={"config": text})
+        state = {key.replace("conv_in.", "decoder.conv_in."): x for key, x in model.state_dict().items()}
+        save_file(state, tmp_path / "old.safetensors", metadata={"config": text})
         return tmp_path / "old.safetensors"
 
     return write
