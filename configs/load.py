@@ -117,17 +117,17 @@ def to_yaml(config: Any) -> str:
 
 def list_changes(config: Any) -> dict[str, Any]:
     """Return the settings of a dataclass that differ from its defaults, by their path such as ``memory.every``."""
+    defaults = dict(flatten_settings(asdict(type(config)())))
+    return {path: value for path, value in flatten_settings(asdict(config)) if defaults.get(path, ...) != value}
 
-    def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, dict | list) and value:
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, item in items:
-                yield from flatten(item, f"{path}.{key}" if path else str(key))
-        else:
-            yield path, value
 
-    defaults = dict(flatten(asdict(type(config)()), ""))
-    return {path: value for path, value in flatten(asdict(config), "") if defaults.get(path, ...) != value}
+def flatten_settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dicts and lists with their paths such as ``memory.every``."""
+    if isinstance(value, dict | list) and value:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flatten_settings(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 class SettingsLoader(yaml.SafeLoader):

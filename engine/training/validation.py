@@ -1,4 +1,4 @@
-"""Validation during training; nothing is written."""
+"""Validation during training, which keeps the best weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.build import BEST
+from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.saved_states import save_weights
+from aotlab.engine.training.state import PhaseState
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
@@ -18,6 +23,38 @@ from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.streaming import ReadAhead
+
+
+class Validation(TrainingListener):
+    """Scores the averaged weights every ``train.validate_every`` steps and after each phase, and keeps the best ones.
+
+    Args:
+        videos: validation videos; empty: nothing is done.
+        journal: log of the scores.
+    """
+
+    def __init__(self, videos: list[Video], journal: Journal) -> None:
+        self.videos, self.journal = videos, journal
+
+    def phase_begins(self, state: PhaseState) -> None:
+        """Validate if the run was stopped before a validation that was due."""
+        self._validate_if_due(state)
+
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Validate if it is due."""
+        self._validate_if_due(state)
+
+    def _validate_if_due(self, state: PhaseState) -> None:
+        is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
+        if not self.videos or not is_due:
+            return
+        with state.ema.applied(state.model):
+            state.scores = validate(state.model, state.config, self.videos, state.world)
+            state.validated = state.step
+            self.journal.log_scores(state.step, state.scores)
+            if state.scores["J&F"] > state.best:
+                state.best = state.scores["J&F"]
+                save_weights(state, BEST)
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:

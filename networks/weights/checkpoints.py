@@ -29,7 +29,7 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, write_bytes
-from aotlab.utils.text import shorten
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into an existing model, strictly, to start training from.
 
     RMem's model may start from the AOT or DeAOT that it extends; see `add_missing_weights`. A prompt network that the
-    checkpoint lacks keeps its initial weights. ``name`` is the model's in messages.
+    checkpoint lacks keeps its initial weights. ``name`` is the model's in messages, which name ``train.warm_start``.
     """
     state, _ = _read(path)
     if is_published(state):
@@ -108,7 +108,7 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     state = add_missing_weights(state, model)
     if not any(key.startswith(PROMPT_PREFIX) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
-    _load_strictly(model, state, path, name)
+    _load_strictly(model, state, path, name, "; train.warm_start loads only the weights that fit")
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -207,8 +207,11 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     require(not names, problem, subject=path, remedy="use another checkpoint")
 
 
-def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Load all keys, but those of a prompt network that the model lacks; ``name`` is the model's in messages."""
+def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str, remedy: str = "") -> None:
+    """Load all keys, but those of a prompt network that the model lacks.
+
+    ``name``: the model's in messages; ``remedy``: end of the message about keys that do not fit.
+    """
     if model.prompts is None:
         state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPT_PREFIX)}
     try:
@@ -216,5 +219,15 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
-        problem = shorten(str(error).split("\n\t", 1)[-1], 120)
-        raise InputError(f"does not fit {name} ({problem})", subject=path, remedy=f"its keys fit {fits}") from error
+        problem = f"does not fit {name} ({_describe_misfit(model.state_dict(), state)})"
+        raise InputError(problem, subject=path, remedy=f"its keys fit {fits}{remedy}") from error
+
+
+def _describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Return the first keys of each kind that keep weights from being loaded."""
+    kinds = {
+        "missing keys": [key for key in expected if key not in state],
+        "unexpected keys": [key for key in state if key not in expected],
+        "size mismatch of": [key for key in expected if key in state and state[key].shape != expected[key].shape],
+    }
+    return ", ".join(f"{kind} {join_truncated(keys, 2)}" for kind, keys in kinds.items() if keys)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aotlab.engine.training.state import list_saved_states
+from aotlab.engine.training.saved_states import list_saved_states
 from aotlab.tools import train
 from tests.engine.training.tiny_recipes import (
     WITHOUT_DROP_PATH,
@@ -54,10 +54,18 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     done = run_ranks("--config", recipe_file("two", steps=2, batch=4, clip_length=2), *settings)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
-    assert "deprecated" not in output
+    assert "warning" not in output.lower()
     assert output.count("trained weights") == 1  # the main rank speaks for all
     assert train.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings]) == 0
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
+
+
+@needs_posix
+def test_bad_batch_on_two_ranks_is_one_sentence(recipe_file):
+    done = run_ranks("--config", recipe_file("run", batch=3))
+    assert done.returncode == 2
+    message = "error: train.phases.batch=3 of video: cannot be split evenly over train.accumulate=1 times 2 ranks"
+    assert done.stderr.splitlines() == [f"{message}; give a multiple of 2"]
 
 
 @needs_posix

@@ -14,10 +14,9 @@ from safetensors.torch import load_file
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, resolve_training
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
-from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks, select_clip_options
-from aotlab.engine.training.trainer import resolve_training
+from aotlab.engine.training.trainer import begin_step, count_unreadable, mean_over_ranks, select_clip_options
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.distributed import Distributed
@@ -194,7 +193,7 @@ def test_each_step_draws_other_identities(state):
     draws = []
     for step in (0, 1, 0):
         state.step = step
-        draws.append(select_clip_options(state, clip, 0).permutations.tolist())
+        draws.append(select_clip_options(state, clip, 0, 1.0).permutations.tolist())
     assert draws[0] == draws[2] != draws[1]
 
 
@@ -216,7 +215,7 @@ def test_periodic_work_is_also_done_after_the_last_step(state, every, steps):
     due = []
     for step in range(1, 8):
         state.step = step
-        due += [step] * trainer.is_due(state, every)
+        due += [step] * state.is_due(every)
     assert due == steps
 
 
