@@ -1,4 +1,4 @@
-"""Saved states of a run, from which it resumes, and the weights that it writes; also when it fails."""
+"""Saved states of a run, from which it resumes, also after a failure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from aotlab.configs.schema import Config
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
-from aotlab.engine.training.model_card import PhaseRecord
 from aotlab.engine.training.state import PhaseState
-from aotlab.networks.weights.checkpoints import load_pickle, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.locks import remove_leftovers
@@ -67,18 +66,15 @@ class SignalListener(TrainingListener):
 
 
 class StateWriter(TrainingListener):
-    """Saves states every ``train.save_every`` steps, after each phase and on failures, and the weights of each phase.
+    """Saves states every ``train.save_every`` steps, after the last step of a phase, and on failures.
 
     Args:
         journal: log of failures.
         listeners: those to inform of each saved state.
-        trained_phases: phases of the checkpoint that the run starts from; each phase adds its own.
     """
 
-    def __init__(
-        self, journal: Journal, listeners: Sequence[TrainingListener], trained_phases: list[PhaseRecord]
-    ) -> None:
-        self.journal, self.listeners, self.trained_phases = journal, listeners, trained_phases
+    def __init__(self, journal: Journal, listeners: Sequence[TrainingListener]) -> None:
+        self.journal, self.listeners = journal, listeners
 
     def phase_begins(self, state: PhaseState) -> None:
         """Remove temporary files of a killed run."""
@@ -89,11 +85,6 @@ class StateWriter(TrainingListener):
         """Save the state on the main rank if it is due."""
         if state.world.is_main and state.is_due(state.config.train.save_every):
             self._save(state)
-
-    def phase_ends(self, state: PhaseState) -> None:
-        """Write ``PHASE.safetensors``."""
-        save_weights(state, state.phase.name, half=state.config.train.half_weights)
-        self.trained_phases = state.card().phases
 
     def _save(self, state: PhaseState) -> None:
         path = save_state(state)
@@ -139,16 +130,6 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     if is_out_of_memory(error):
         return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
     return None
-
-
-def save_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the current model with its card to ``name.safetensors`` on the main rank.
-
-    ``half``: as 16-bit floats. Raises `InputError` if that fails.
-    """
-    if state.world.is_main:
-        path = state.output / f"{name}.safetensors"
-        save_checkpoint(path, state.model, state.config, half=half, card=state.card().to_json())
 
 
 def save_state(state: PhaseState) -> Path:

@@ -33,7 +33,7 @@ from aotlab.engine.training.listener import NonFiniteError, StepResult, Training
 from aotlab.engine.training.optimization import group_rate, reference_loss_weight
 from aotlab.engine.training.saved_states import SignalListener, StateWriter, list_earlier_files, load_state
 from aotlab.engine.training.state import PhaseState
-from aotlab.engine.training.validation import Validation
+from aotlab.engine.training.validation import WeightsWriter
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
@@ -67,7 +67,7 @@ def train(
     Args:
         restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
-        listeners: called at each moment of the run, after logs, validation and saved states.
+        listeners: called at each moment of the run, after logs, validation and weights.
 
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
@@ -91,14 +91,14 @@ def train(
         fingerprints = world.gather(fingerprints)[0]
         state: PhaseState | None = None
         with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
-            states = StateWriter(journal, listeners, start_phases)
-            every_listener = [journal, SignalListener(stop), Validation(data.validation, journal), states, *listeners]
+            weights, states = WeightsWriter(data.validation, journal, start_phases), StateWriter(journal, listeners)
+            every_listener = [journal, SignalListener(stop), weights, *listeners, states]
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
                     config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
-                    earlier_phases=states.trained_phases,
+                    earlier_phases=weights.trained_phases,
                 )  # fmt: skip
                 if saved is not None:
                     state.load_state_dict(saved.content, saved.changes)

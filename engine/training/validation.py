@@ -1,4 +1,4 @@
-"""Validation during training, which keeps the best weights."""
+"""Validation during training, and the weights that it writes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
-from aotlab.engine.training.saved_states import save_weights
+from aotlab.engine.training.model_card import PhaseRecord
 from aotlab.engine.training.state import PhaseState
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.streaming import ReadAhead
 
 
-class Validation(TrainingListener):
-    """Scores the averaged weights every ``train.validate_every`` steps and after each phase, and keeps the best ones.
+class WeightsWriter(TrainingListener):
+    """Writes averaged weights with model cards: those of each phase, and those with the best validation score.
 
     Args:
-        videos: validation videos; empty: nothing is done.
+        videos: validation videos, scored every ``train.validate_every`` steps and after the last step of a phase.
         journal: log of the scores.
+        trained_phases: phases of the checkpoint that the run starts from; each phase adds its own.
     """
 
-    def __init__(self, videos: list[Video], journal: Journal) -> None:
-        self.videos, self.journal = videos, journal
+    def __init__(self, videos: list[Video], journal: Journal, trained_phases: list[PhaseRecord]) -> None:
+        self.videos, self.journal, self.trained_phases = videos, journal, trained_phases
 
     def phase_begins(self, state: PhaseState) -> None:
         """Validate if the run was stopped before a validation that was due."""
@@ -54,7 +56,18 @@ class Validation(TrainingListener):
             self.journal.log_scores(state.step, state.scores)
             if state.scores["J&F"] > state.best:
                 state.best = state.scores["J&F"]
-                save_weights(state, BEST)
+                self._write(state, BEST)
+
+    def phase_ends(self, state: PhaseState) -> None:
+        """Write the weights of the phase."""
+        self._write(state, state.phase.name, half=state.config.train.half_weights)
+        self.trained_phases = state.card().phases
+
+    def _write(self, state: PhaseState, name: str, *, half: bool = False) -> None:
+        """Write the current weights to ``name.safetensors`` on the main rank; raises `InputError` if that fails."""
+        if state.world.is_main:
+            path = state.output / f"{name}.safetensors"
+            save_checkpoint(path, state.model, state.config, half=half, card=state.card().to_json())
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:

@@ -228,6 +228,6 @@ def _describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]
     kinds = {
         "missing keys": [key for key in expected if key not in state],
         "unexpected keys": [key for key in state if key not in expected],
-        "size mismatch of": [key for key in expected if key in state and state[key].shape != expected[key].shape],
+        "size mismatch for": [key for key in expected if key in state and state[key].shape != expected[key].shape],
     }
     return ", ".join(f"{kind} {join_truncated(keys, 2)}" for kind, keys in kinds.items() if keys)

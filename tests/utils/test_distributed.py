@@ -89,7 +89,9 @@ def test_death_of_a_rank_stops_the_others():
 
 def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(Distributed, "gather", lambda world, _: calls.append((tmp_path / ".lock").is_file()))
+    monkeypatch.setattr(
+        Distributed, "gather", lambda world, item: calls.append((tmp_path / ".lock").is_file()) or [item]
+    )
     for rank, expected in ((0, [True]), (1, [True, False])):
         with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
             assert calls == expected

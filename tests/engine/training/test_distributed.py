@@ -49,8 +49,9 @@ def run_ranks(*words, kill_before=0):
 
 
 @needs_posix
-def test_two_ranks_equal_one_process(recipe_file, tmp_path):
-    settings = [WITHOUT_DROP_PATH, "train.accumulate=2"]
+@pytest.mark.parametrize("fed_after", [1.0, 0.5])  # DDP is wrapped again when memory stores predictions
+def test_two_ranks_equal_one_process(recipe_file, tmp_path, fed_after):
+    settings = [WITHOUT_DROP_PATH, "train.accumulate=2", f"train.phases.0.feed_predictions_after={fed_after}"]
     done = run_ranks("--config", recipe_file("two", steps=2, batch=4, clip_length=2), *settings)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import journal, saved_states, trainer, validation
+from aotlab.engine.training import journal, trainer, validation
 from aotlab.engine.training.optimization import EMA
 from aotlab.engine.training.saved_states import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
@@ -142,7 +142,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
             save_checkpoint(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved_states, "save_checkpoint", save)
+        patch.setattr(validation, "save_checkpoint", save)
         with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run_recipe(config)
     assert len(list_states(config)) == 1

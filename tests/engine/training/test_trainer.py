@@ -153,6 +153,11 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     config = recipe("third", phase(), overrides=[before, "model.stages.0.window=9"])
     with pytest.raises(InputError, match=r"does not fit .*size mismatch"):
         run_recipe(config)
+    config = recipe("fourth", phase(), overrides=[before, "model.stages.0.depth=2"])
+    key = r"(blocks|decoder)[\w.]+"
+    misfit = rf"does not fit tiny \(missing keys {key}, {key}, …(, size mismatch for {key})?\)"
+    with raises_one_sentence(rf"{misfit}; its keys fit .*; train\.warm_start loads only the weights that fit$"):
+        run_recipe(config)
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
