@@ -1,4 +1,4 @@
-"""What a run needs before its first step: settings, data, and the model with its initial weights."""
+"""Settings, data and model of a run, with its initial weights."""
 
 from __future__ import annotations
 
@@ -86,11 +86,13 @@ def build_training_model(config: Config, device: torch.device = CPU, *, is_resum
     """
     model = build_model(config.model)
     settings = config.train
-    if not is_resumed and settings.start_from is not None:
+    if is_resumed:
+        settings = replace(settings, start_from=None, encoder_weights=None, warm_start=None)
+    if settings.start_from is not None:
         load_weights(model, resolve_weights(settings.start_from), config.name)
-    elif not is_resumed and settings.encoder_weights is not None:
+    elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
-    if not is_resumed and settings.warm_start is not None:
+    if settings.warm_start is not None:
         warm_start(model, resolve_weights(settings.warm_start))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare_model(model, settings)

@@ -90,13 +90,8 @@ class Journal(TrainingListener):
 
     def phase_ends(self, state: PhaseState) -> None:
         """Log the means of the last steps, and close the bar."""
-        self._close_phase()
-
-    def _close_phase(self) -> None:
-        if self.bar is not None:
-            self._log_means()
-            self.bar.close()
-            self.bar = None
+        self._log_means()
+        self.bar.close()
 
     def log_scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, and print them above the bar."""
@@ -119,8 +114,10 @@ class Journal(TrainingListener):
             log.warning("%s: a line is missing (%s)", self.log, error.strerror)
 
     def close(self) -> None:
-        """Log the means of the last steps, also of an interrupted phase, and flush TensorBoard."""
-        self._close_phase()
+        """Log the means of the last steps of an interrupted phase, close its bar, and flush TensorBoard."""
+        self._log_means()
+        if self.bar is not None:
+            self.bar.close()
         self._write_tensorboard(lambda board: board.close())
 
     def _log_means(self) -> None:

@@ -20,14 +20,14 @@ from aotlab.utils.plugins import (
 )
 
 OptimizerMaker = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
-"""Called with `parameter_groups`, which hold their weight decay, and the learning rate after warm-up."""
+"""Maker of an optimizer of `parameter_groups`, which hold their weight decay; second, the rate after warm-up."""
 
 
 class Schedule(Protocol):
-    """Learning rate of the next step; arguments of the recipe that a schedule does not use are ignored."""
+    """Learning rate over the steps of a phase, as `learning_rate`; a schedule may ignore arguments."""
 
     def __call__(self, step: int, total: int, *, peak: float, final: float, warmup: float, power: float) -> float:
-        """Return the rate of the step after ``step`` of ``total`` ones; the others are those of `learning_rate`."""
+        """Return the rate of the next step after ``step`` of ``total`` ones."""
 
 
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
