@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
 from aotlab.engine.training.clip import frame_loss
 from aotlab.utils.errors import require_choice
-from aotlab.utils.plugins import (
-    LOSS_PLUGINS,
-    OPTIMIZER_PLUGINS,
-    SCHEDULE_PLUGINS,
-    find_plugin,
-    list_plugin_names,
-)
+from aotlab.utils.plugins import LOSS_PLUGINS, OPTIMIZER_PLUGINS, SCHEDULE_PLUGINS, find_plugin, list_plugin_names
 
 OptimizerMaker = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
 """Maker of an optimizer of `parameter_groups`, which hold their weight decay; second, the rate after warm-up."""
 
-
-class Schedule(Protocol):
-    """Learning rate over the steps of a phase, as `learning_rate`; a schedule may ignore arguments."""
-
-    def __call__(self, step: int, total: int, *, peak: float, final: float, warmup: float, power: float) -> float:
-        """Return the rate of the next step after ``step`` of ``total`` ones."""
-
-
+Schedule = Callable[..., float]
+"""Learning rate after ``step`` of ``total`` steps, with the arguments of `learning_rate`."""
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """Name fragments of matrices without weight decay."""
 

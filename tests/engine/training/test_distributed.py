@@ -62,8 +62,9 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path, fed_after):
 
 
 @needs_posix
-def test_bad_batch_on_two_ranks_is_one_sentence(recipe_file):
-    done = run_ranks("--config", recipe_file("run", batch=3))
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_bad_batch_on_two_ranks_is_one_sentence(recipe_file, options):
+    done = run_ranks("--config", recipe_file("run", batch=3), *options)
     assert done.returncode == 2
     message = "error: train.phases.batch=3 of video: cannot be split evenly over train.accumulate=1 times 2 ranks"
     assert done.stderr.splitlines() == [f"{message}; give a multiple of 2"]
