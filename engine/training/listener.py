@@ -40,7 +40,7 @@ class TrainingListener:
         """Called after a step, which ``state.step`` counts; ``result``: an error if the step was skipped."""
 
     def state_saved(self, state: PhaseState, path: Path) -> None:
-        """Called when a state has been written, on the main rank only."""
+        """Called on a rank that has written a state: the main one or, after a lost rank, all."""
 
     def phase_ends(self, state: PhaseState) -> None:
         """Called after the last step of a phase; the model has its averaged weights."""

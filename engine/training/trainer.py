@@ -128,7 +128,7 @@ def train_phase(state: PhaseState, listeners: Sequence[TrainingListener]) -> Non
         listener.phase_begins(state)
     clip_module = None
     while state.step < state.phase.steps:
-        if clip_module is None or state.step == state.first_fed_step:
+        if clip_module is None or state.step == state.first_fed_step:  # other weights get gradients from there
             clip_module = wrap_ddp(state)
         result = train_step(state, clip_module, batches)
         for listener in listeners:
