@@ -124,19 +124,19 @@ def to_yaml(config: Any) -> str:
 
 def list_changes(config: Config) -> dict[str, Any]:
     """Return the settings that differ from their defaults, by their path such as ``memory.every``."""
-
-    def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, dict | list) and value:
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, item in items:
-                yield from flatten(item, f"{path}.{key}" if path else str(key))
-        else:
-            yield path, value
-
     tree = asdict(Config())
     tree["model"]["stages"] = [asdict(type(config.model.stages[0])())]
-    defaults = dict(flatten(tree, ""))
-    return {path: value for path, value in flatten(asdict(config), "") if defaults.get(path, ...) != value}
+    defaults = dict(flatten_settings(tree))
+    return {path: value for path, value in flatten_settings(asdict(config)) if defaults.get(path, ...) != value}
+
+
+def flatten_settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dicts and lists with their paths such as ``memory.every``."""
+    if isinstance(value, dict | list) and value:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flatten_settings(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 class SettingsLoader(yaml.SafeLoader):

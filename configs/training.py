@@ -9,6 +9,8 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITIVE_COUNT, SEED, Range
 
 AUGMENTATIONS = ("aot", "deaot")
+LOSSES, OPTIMIZERS, SCHEDULES = ("aot",), ("adamw",), ("poly",)
+"""Those that are not plug-ins; `engine/training/optimization.py:PARTS` has their functions."""
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """Auto means bfloat16 if the processor supports it, else float32."""
 
@@ -97,8 +99,8 @@ class PhaseConfig:
     final_lr: Rate | None = None
     """Learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, else 1e-5."""
     weight_decay: Rate = 0.07
-    """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term
-    attention and the decoder's output layers."""
+    """Weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term attention
+    and the decoder's output layers."""
     reference_loss_until: NonNegative = 1.0
     """Fraction of the steps over which the loss on reference frames fades out."""
     feed_predictions_after: NonNegative = 0.5
@@ -123,6 +125,12 @@ class TrainConfig:
     warm_start: str | None = None
     """Checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights."""
+    loss: str = "aot"
+    """Loss of a frame: aot, the mean of bootstrapped cross-entropy and soft Jaccard, or the name of a plug-in."""
+    optimizer: str = "adamw"
+    """Optimizer: adamw, or the name of a plug-in."""
+    schedule: str = "poly"
+    """Learning rate over the steps of a phase: poly, linear warm-up and polynomial decay, or the name of a plug-in."""
     precision: Precision = "float32"
     """Precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
     float32."""

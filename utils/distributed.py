@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,10 @@ from aotlab.utils.locks import locked_output
 
 class RankFailure(RunStopped):
     """Another rank has ended or cannot be reached."""
+
+
+class SharedInputError(InputError):
+    """Bad input that all ranks of a job raise, so that none waits for another."""
 
 
 @contextmanager
@@ -65,10 +69,30 @@ class Distributed:
 
     @contextmanager
     def lock_output(self, folder: Path) -> Iterator[None]:
-        """Lock an output folder as `locked_output` does, on the main rank, for which the others wait."""
-        with locked_output(folder) if self.is_main else nullcontext():
-            self.gather(None)
+        """Lock an output folder as `locked_output` does, on the main rank; the others wait, and raise its error."""
+        with ExitStack() as lock:
+            with self.share_errors():
+                if self.is_main:
+                    lock.enter_context(locked_output(folder))
             yield
+
+    @contextmanager
+    def share_errors(self) -> Iterator[None]:
+        """Raise the first `InputError` of any rank in the block on all ranks; the block must not exchange anything."""
+        error = None
+        try:
+            yield
+        except InputError as caught:
+            error = caught
+        first = next(filter(None, self.gather(error)), None)
+        if first is not None and self.ranks > 1:
+            raise SharedInputError(first.problem, subject=first.subject, remedy=first.remedy) from error
+        if error is not None:
+            raise error
+
+    def barrier(self) -> None:
+        """Wait until every rank calls this."""
+        self.gather(None)
 
     def gather(self, item: Any, remedy: str = "") -> list[Any]:
         """Return the items of all ranks in order of rank; every rank must call it. ``remedy``: end of an error."""
@@ -90,6 +114,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
     Raises:
         InputError: the device is not usable, or torchrun's variables are incomplete.
+        SharedInputError: raised by the block, on all ranks.
         RunStopped: the processes cannot join, or the block of one of several ranks raised `InputError`.
     """
     ranks = read_count("WORLD_SIZE") if "WORLD_SIZE" in os.environ else 1
@@ -99,6 +124,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     try:
         local_device = _init_process_group(device, timeout)
         yield Distributed(local_device, dist.get_rank(), ranks)
+    except SharedInputError:
+        raise
     except InputError as error:
         raise RunStopped(str(error)) from error  # other ranks may not see it
     finally:

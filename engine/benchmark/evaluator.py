@@ -87,7 +87,7 @@ def evaluate(
             results = results.open(force=force)
             if results.is_new:
                 results.start()
-        world.gather(None)  # no rank writes before the main one has started
+        world.barrier()  # no rank writes before the main one has started
         results = results if world.is_main else BenchmarkResults.read(output) or results
         try:
             costs = [len(video.frames) for video in videos]

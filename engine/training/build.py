@@ -1,8 +1,10 @@
-"""Construction of the model to train: initial weights, frozen parts, compilation."""
+"""Settings, data and model of a run, with its initial weights."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,30 +12,83 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from aotlab.configs.files import resolve_path
+from aotlab.configs.methods import find_method
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.dataloaders.training.mixture import split_batch
+from aotlab.dataloaders.training.phases import TrainingData, open_phases
 from aotlab.engine.training.model_card import PhaseRecord, load_card
+from aotlab.engine.training.optimization import PARTS, find_part
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.fast.optimize import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
+from aotlab.networks.preprocess import round_to_grid
 from aotlab.networks.weights.checkpoints import load_weights, read_weights
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
 
 CPU = torch.device("cpu")
+BEST = "best"
+"""Name of the weights with the best validation score; a phase's weights have its name."""
+FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
+"""Final learning rate by encoder; 1e-5 for all others."""
 log = logging.getLogger(__name__)
 
 
-def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel:
+def resolve_training(config: Config) -> Config:
+    """Fill in defaults that depend on method and encoder, and round crops to the model's grid.
+
+    Raises:
+        InputError: two phases would write to the same files.
+    """
+    settings = config.train
+    for name, count in Counter([BEST, *(phase.name for phase in settings.phases)]).items():
+        require(
+            count == 1, f"{name}.safetensors would be written twice", subject="train.phases", remedy="rename a phase"
+        )
+    final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
+    phases = [
+        replace(
+            phase,
+            final_lr=final_lr if phase.final_lr is None else phase.final_lr,
+            augmentation=phase.augmentation or find_method(config.model.method).augmentation,
+            crop=round_to_grid(phase.crop, align_corners=config.model.align_corners),
+        )
+        for phase in settings.phases
+    ]
+    output = settings.output or f"runs/{config.name}"
+    return replace(config, train=replace(settings, phases=phases, output=output))
+
+
+def open_data(config: Config, world: Distributed) -> TrainingData:
+    """Find the data of all phases.
+
+    Raises:
+        InputError: missing data, a batch that cannot be split over ranks, or an unknown loss, optimizer or schedule.
+    """
+    data = open_phases(config)
+    for mixture in data.mixtures.values():
+        split_batch(mixture.phase, world.ranks, config.train.accumulate)
+    for part in PARTS:
+        find_part(part, getattr(config.train, part))
+    return data
+
+
+def build_training_model(config: Config, device: torch.device = CPU, *, is_resumed: bool = False) -> VOSModel:
     """Build the model with its initial weights; frozen encoder stages do not require gradients.
 
-    ``device``: device that trains it.
+    Args:
+        device: device that trains it.
+        is_resumed: skip loading initial weights, as a saved state replaces them.
     """
     model = build_model(config.model)
     settings = config.train
+    if is_resumed:
+        settings = replace(settings, start_from=None, encoder_weights=None, warm_start=None)
     if settings.start_from is not None:
         load_weights(model, resolve_weights(settings.start_from), config.name)
     elif settings.encoder_weights is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
+
+FrameLoss = Callable[[Tensor, Tensor, int], Tensor]
+"""Loss of one frame of a sample, with the arguments and result of `frame_loss`."""
 
 
 def count_hard_pixels(pixels: int, step: int, total: int, *, fraction: float, reached_after: float) -> int:
@@ -108,6 +111,7 @@ class ClipOptions:
     """Feed memory with predictions instead of labels, and do not train identity banks."""
     reference_weight: float = 1.0
     """Weight of the loss on the reference frame; 0 skips its gradient."""
+    loss: FrameLoss = frame_loss
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
@@ -167,7 +171,7 @@ def frame_losses(
         for logits in (*model.decode_depths(decoded.propagated, features), decoded.logits)
     ]
     losses = [
-        torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
+        torch.stack([options.loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
         for samples in samples_by_depth
     ]
     masks = torch.stack([sample.detach().max(0).indices for sample in samples_by_depth[-1]])

@@ -10,13 +10,11 @@ from pathlib import Path
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
-from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_training_model
-from aotlab.engine.training.clip import ClipModule
+from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
+from aotlab.engine.training.build import build_training_model, open_data, resolve_training
+from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
 from aotlab.engine.training.state import PhaseState
-from aotlab.engine.training.step import train_step
-from aotlab.engine.training.trainer import resolve_training, wrap_ddp
+from aotlab.engine.training.trainer import train_phase
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
@@ -29,20 +27,35 @@ STEPS = 2
 """Number of steps of each phase; the last one is timed."""
 
 
+class StepTimer(TrainingListener):
+    """Metrics of the last step."""
+
+    metrics: dict[str, float]
+
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Keep the metrics, with the times."""
+        if isinstance(result, NonFiniteError):
+            raise result
+        self.metrics = result.metrics
+
+
 def dry_run(config: Config, world: Distributed) -> str:
     """Run two steps of each phase and return a forecast of the whole run; arguments and errors as `train`."""
-    config = resolve_training(config)
-    output = require_writable(Path(str(config.train.output)))
-    data = open_phases(config)
-    model = build_training_model(config, world.device)
+    with world.share_errors():
+        config = resolve_training(config)
+        output = require_writable(Path(str(config.train.output)))
+        data = open_data(config, world)
+        model = build_training_model(config, world.device)
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
-    total = 0.0
-    state: PhaseState | None = None
+    total, timer = 0.0, StepTimer()
     for mixture in data.mixtures.values():
-        state = PhaseState(config, world, model, mixture)
-        phase, (metrics, rate) = mixture.phase, _trial_steps(state, mixture)
+        phase = mixture.phase
+        rate = measure_clip_rate(mixture)
+        state = PhaseState(config, world, model, replace(mixture, phase=replace(phase, steps=STEPS)))
+        train_phase(state, [timer])
+        metrics = timer.metrics
         seconds = metrics["step_seconds"]
         total += phase.steps * seconds
         steps = f"{format_count(phase.steps, 'step')} of {format_count(phase.batch, 'clip')}"
@@ -53,7 +66,6 @@ def dry_run(config: Config, world: Distributed) -> str:
             f"{phase.name}: each rank needs {phase.batch / world.ranks / seconds:.1f} clips/s; "
             f"one worker produces {rate:.1f}, data.workers is {mixture.data.workers}",
         ]
-    assert state is not None
     validation_frames = format_count(sum(len(video.frames) for video in data.validation), "frame")
     on_gpu = world.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else _peak_resident_bytes()
@@ -73,21 +85,12 @@ def _format_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
-def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:
-    """Return the metrics of the last of a few steps, and the clips per second of one worker process."""
-    world = state.world
-    mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
-    clip_module = wrap_ddp(ClipModule(state.model, state.config.memory), world)
-    batches = build_clip_loader(
-        mixture, 0, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate
-    )
+def measure_clip_rate(mixture: Mixture) -> float:
+    """Return the clips per second that one worker process produces."""
     begin = time.perf_counter()
     for index in range(CLIPS):
         mixture[index]
-    rate = CLIPS / (time.perf_counter() - begin)
-    for _ in range(STEPS):
-        metrics = train_step(state, clip_module, batches).metrics
-    return metrics, rate
+    return CLIPS / (time.perf_counter() - begin)
 
 
 def _model_line(config: Config, model: VOSModel, world: Distributed) -> str:

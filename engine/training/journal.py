@@ -7,8 +7,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from aotlab.configs.training import PhaseConfig
+from aotlab.configs.training import TrainConfig
 from aotlab.engine.training.clip import ClipBatch
+from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.state import PhaseState
 from aotlab.media.overlay import draw_overlay
 from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import write_text
@@ -32,63 +34,64 @@ MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 """Largest number of clips and frames in a sample image, and largest height of a frame in pixels."""
 
 
-class Journal:
-    """``log.jsonl`` and ``tensorboard/`` of a run. Training continues if there is no space left for them.
+class Journal(TrainingListener):
+    """``log.jsonl``, ``tensorboard/`` and progress bar of a run. Training continues if there is no space left for them.
 
     Args:
         output: existing folder of the run.
-        phases: all phases of the recipe; TensorBoard counts steps over all of them.
+        settings: all phases, over which TensorBoard counts steps, and the intervals of log lines, which hold means, and
+            of images.
         is_main: whether this process writes; the journal of any other does nothing.
-        log_every: interval between log lines in steps; a line holds means.
     """
 
-    def __init__(self, output: Path, phases: list[PhaseConfig], *, is_main: bool, log_every: int) -> None:
+    def __init__(self, output: Path, settings: TrainConfig, *, is_main: bool) -> None:
         self.log, self.tensorboard = output / "log.jsonl", output / "tensorboard"
-        self.is_main, self.log_every = is_main, log_every
-        self.lengths = {phase.name: phase.steps for phase in phases}
+        self.settings, self.is_main = settings, is_main
         self.pending: list[dict[str, float]] = []
         """Metrics of the steps since the last log line."""
         self.board: Any = None
         """TensorBoard's writer."""
+        self.bar: Any = None
+        """Progress bar of the phase."""
 
-    @contextmanager
-    def phase(self, name: str, done: int) -> Iterator[None]:
-        """Show the progress bar of a phase that has done ``done`` steps; remove log lines of later steps."""
-        names, steps = list(self.lengths), self.lengths[name]
-        self.name, self.done = name, done
-        self.first = sum(list(self.lengths.values())[: names.index(name)])
+    def phase_begins(self, state: PhaseState) -> None:
+        """Show the progress bar; remove log lines of later steps."""
+        names = [phase.name for phase in self.settings.phases]
+        self.name, self.done = state.phase.name, state.step
+        self.first = sum(phase.steps for phase in self.settings.phases[: names.index(self.name)])
         if self.is_main:
-            drop_later_lines(self.log, names, name, done)
+            drop_later_lines(self.log, names, self.name, state.step)
             if self.board is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + done + 1)
-        with progress_bar(steps, title=name, initial=done, enabled=self.is_main) as self.bar:
-            try:
-                yield
-            finally:
-                self._log_means()
+                self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + state.step + 1)
+        self.bar = progress_bar(state.phase.steps, title=self.name, initial=state.step, enabled=self.is_main)
 
-    def log_step(self, step: int, metrics: dict[str, float]) -> None:
-        """Update the bar; log the means of the metrics every ``log_every`` steps."""
-        self.pending.append(metrics)
-        self.bar.set_postfix_str(
-            f"loss {metrics['loss']:.3f}  iou {metrics['iou']:.3f}  lr {metrics['lr']:.1e}  "
-            f"data {metrics['data_seconds']:.2f} s of {metrics['step_seconds']:.2f} s",
-            refresh=False,
-        )
-        self._advance(step)
-
-    def log_skipped(self, step: int, reason: str) -> None:
-        """Log a skipped step, and update the bar."""
-        self.log_line({"event": "skipped", "phase": self.name, "step": step, "reason": reason})
-        self._advance(step)
-
-    def _advance(self, step: int) -> None:
-        self.done = step
-        if step % self.log_every == 0 or step == self.lengths[self.name]:
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Update the bar; log the means of the metrics, an image of the clips, or that the step was skipped."""
+        self.done = state.step
+        if isinstance(result, NonFiniteError):
+            self.log_line({"event": "skipped", "phase": self.name, "step": state.step, "reason": str(result)})
+        else:
+            metrics = result.metrics
+            self.pending.append(metrics)
+            self.bar.set_postfix_str(
+                f"loss {metrics['loss']:.3f}  iou {metrics['iou']:.3f}  lr {metrics['lr']:.1e}  "
+                f"data {metrics['data_seconds']:.2f} s of {metrics['step_seconds']:.2f} s",
+                refresh=False,
+            )
+        if state.is_due(self.settings.log_every):
             self._log_means()
         self.bar.update()
+        is_drawn = self.is_main and self.settings.image_every and state.is_due(self.settings.image_every)
+        if is_drawn and isinstance(result, StepResult):
+            image = draw_clips(result.clip, result.predictions)
+            self._write_tensorboard(lambda board: board.add_image("clips", image, self.first + state.step))
+
+    def phase_ends(self, state: PhaseState) -> None:
+        """Log the means of the last steps, and close the bar."""
+        self._log_means()
+        self.bar.close()
 
     def log_scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, and print them above the bar."""
@@ -96,12 +99,6 @@ class Journal:
             self._log_values("validation", step, scores)
             values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
             tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
-
-    def log_images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Write clips with labels and ``predictions``, B×H×W per frame, to TensorBoard."""
-        if self.is_main:
-            image = draw_clips(clip, predictions)
-            self._write_tensorboard(lambda board: board.add_image("clips", image, self.first + step))
 
     def log_line(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
@@ -117,7 +114,10 @@ class Journal:
             log.warning("%s: a line is missing (%s)", self.log, error.strerror)
 
     def close(self) -> None:
-        """Flush TensorBoard."""
+        """Log the means of the last steps of an interrupted phase, close its bar, and flush TensorBoard."""
+        self._log_means()
+        if self.bar is not None:
+            self.bar.close()
         self._write_tensorboard(lambda board: board.close())
 
     def _log_means(self) -> None:

@@ -1,52 +1,47 @@
-"""Training: the phases of a recipe in order, each a loop of steps that is saved, validated and resumed."""
+"""Training: the phases of a recipe in order, each a loop of steps. Everything around the loop listens to it."""
 
 from __future__ import annotations
 
 import logging
+import math
+import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from aotlab.configs.files import resolve_path
-from aotlab.configs.methods import find_method
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
-from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_training_model, read_start_phases
-from aotlab.engine.training.clip import ClipModule
-from aotlab.engine.training.failures import save_on_failure, stop_if_interrupted
-from aotlab.engine.training.journal import Journal
-from aotlab.engine.training.state import (
-    NonFiniteError,
-    PhaseState,
-    list_saved_states,
-    load_state,
-    save_state,
-    states_folder,
+from aotlab.dataloaders.training.mixture import ClipTensors, build_clip_loader
+from aotlab.engine.training.build import build_training_model, open_data, read_start_phases, resolve_training
+from aotlab.engine.training.clip import (
+    ClipBatch,
+    ClipLosses,
+    ClipModule,
+    ClipOptions,
+    count_hard_pixels,
+    draw_permutations,
+    mean_iou,
 )
-from aotlab.engine.training.step import train_step
-from aotlab.engine.training.validation import validate
-from aotlab.networks.preprocess import round_to_grid
-from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.optimization import group_rate, reference_loss_weight
+from aotlab.engine.training.saved_states import SignalListener, StateWriter, list_earlier_files, load_state
+from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.validation import WeightsWriter
+from aotlab.networks.fast.optimize import resolve_precision
+from aotlab.networks.preprocess import normalize
+from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
-from aotlab.utils.errors import require
 from aotlab.utils.files import remove
-from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.signals import StopFlag, stop_flag
+from aotlab.utils.signals import stop_flag
 
 log = logging.getLogger(__name__)
-
-BEST = "best"
-"""Name of the weights with the best validation score; a phase's weights have its name."""
-FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
-"""Final learning rate by encoder; 1e-5 for all others."""
 
 
 @dataclass(frozen=True)
@@ -59,204 +54,265 @@ class TrainResult:
     """Unreadable items: one sentence each, with the number of draws."""
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """State shared by all phases of a run."""
-
-    output: Path
-    videos: list[Video]
-    """Validation videos."""
-    journal: Journal
-    stop: StopFlag
-    """Flag that stops the run."""
-
-
-def train(config: Config, world: Distributed, *, restart: bool = False, command: str = "") -> TrainResult:
+def train(
+    config: Config,
+    world: Distributed,
+    *,
+    restart: bool = False,
+    command: str = "",
+    listeners: Sequence[TrainingListener] = (),
+) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
         restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
+        listeners: called at each moment of the run, after logs, validation and weights.
 
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
         RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space for a state.
     """
-    config = resolve_training(config)
+    with world.share_errors():
+        config = resolve_training(config)
     output = Path(str(config.train.output))
     with world.lock_output(output):
-        if world.is_main:
-            for folder in (output, states_folder(output)):
-                remove_leftovers(folder)
-        data = open_phases(config)
-        for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
-            split_batch(mixture.phase, world.ranks, config.train.accumulate)
-        saved = None if restart else load_state(output, config, data.mixtures)
-        fingerprints = data.fingerprints(saved.phase if saved is not None else 0) if world.is_main else {}
+        with world.share_errors():
+            data = open_data(config, world)
+            saved = None if restart else load_state(output, config, data.mixtures)
+            fingerprints = data.fingerprints(saved.phase if saved is not None else 0) if world.is_main else {}
+            torch.manual_seed(config.train.seed)
+            model = build_training_model(config, world.device, is_resumed=saved is not None)
+            start_phases = read_start_phases(config) if saved is None else []
+            earlier_files = list_earlier_files(config, output) if restart else []
+        for path in earlier_files if world.is_main else ():  # after everything that may be wrong with the new run
+            remove(path)
         fingerprints = world.gather(fingerprints)[0]
-        torch.manual_seed(config.train.seed)
-        initial = config
-        if saved is not None:  # its weights replace those that the settings name
-            settings = replace(config.train, start_from=None, encoder_weights=None, warm_start=None)
-            initial = replace(config, train=settings)
-        model, start_phases = build_training_model(initial, world.device), read_start_phases(initial)
-        if restart:  # after everything that may be wrong with the new run
-            remove_earlier_run(config, output, world)
         state: PhaseState | None = None
-        journal = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
-        with stop_flag() as stop, closing(journal):
-            run = TrainingRun(output, data.validation, journal, stop)
+        with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
+            weights, states = WeightsWriter(data.validation, journal, start_phases), StateWriter(journal, listeners)
+            every_listener = [journal, SignalListener(stop), weights, *listeners, states]
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
                     config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
-                    start_phases=start_phases,
+                    earlier_phases=weights.trained_phases,
                 )  # fmt: skip
                 if saved is not None:
-                    state.resume(saved)
+                    state.load_state_dict(saved.content, saved.changes)
                     saved = None  # frees its tensors
                     if state.step >= mixture.phase.steps and index == max(data.mixtures):
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
-                train_phase(run, state, mixture)
+                with states.save_on_failure(state):
+                    train_phase(state, every_listener)
+                for listener in every_listener:
+                    listener.phase_ends(state)
         assert state is not None
         return TrainResult(output / f"{state.phase.name}.safetensors", state.unreadable)
 
 
-def resolve_training(config: Config) -> Config:
-    """Fill in defaults that depend on method and encoder, and round crops to the model's grid.
-
-    Raises:
-        InputError: two phases would write to the same files.
-    """
-    for name, count in Counter([BEST, *(phase.name for phase in config.train.phases)]).items():
-        require(
-            count == 1, f"{name}.safetensors would be written twice", subject="train.phases", remedy="rename a phase"
-        )
-    final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
-    phases = [
-        replace(
-            phase,
-            final_lr=final_lr if phase.final_lr is None else phase.final_lr,
-            augmentation=phase.augmentation or find_method(config.model.method).augmentation,
-            crop=round_to_grid(phase.crop, align_corners=config.model.align_corners),
-        )
-        for phase in config.train.phases
-    ]
-    output = config.train.output or f"runs/{config.name}"
-    return replace(config, train=replace(config.train, phases=phases, output=output))
-
-
-def remove_earlier_run(config: Config, output: Path, world: Distributed) -> None:
-    """Remove the states, logs and best weights of an earlier run; the other ranks wait for the main one.
-
-    Other files in their folders are kept. Raises `InputError` if the new run starts from one of these files.
-    """
-    logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
-    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
-    for start in filter(None, (config.train.start_from, config.train.warm_start)):
-        is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
-        require(
-            not is_removed, "--restart would remove it", subject=start, remedy="copy it, or give another train.output"
-        )
-    for path in files if world.is_main else ():
-        remove(path)
-    world.gather(None)
-
-
-def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
-    """Train one phase from ``state.step`` to its end; the model then holds its averaged weights.
+def train_phase(state: PhaseState, listeners: Sequence[TrainingListener]) -> None:
+    """Train a phase from ``state.step`` to its end, after which the model has its averaged weights.
 
     Raises:
         RunStopped: see `train`.
     """
-    world, settings, steps = state.world, state.config.train, state.phase.steps
-    with detect_lost_ranks():
-        clip_module = wrap_ddp(ClipModule(state.model, state.config.memory), world)
+    world = state.world
     batches = build_clip_loader(
-        mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
+        state.mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
-    with run.journal.phase(state.phase.name, state.step):
-        with save_on_failure(state, run.journal, run.output):
-            validate_if_due(run, state)
-        while state.step < steps:
-            with save_on_failure(state, run.journal, run.output):
-                run_step(run, state, clip_module, batches)
-                stop_if_interrupted(run.stop, world)
-                validate_if_due(run, state)
-            if world.is_main and is_due(state, settings.save_every):
-                save_state(state, run.output)
-    state.ema.copy_to(state.model)
-    if world.is_main:
-        save_weights(run, state, state.phase.name, half=settings.half_weights)
-
-
-def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> None:
-    """Train one step and log it; a non-finite step is skipped, up to ``train.max_nonfinite_steps`` in a row.
-
-    Raises:
-        NonFiniteError: one more step is non-finite.
-    """
-    settings = state.config.train
-    try:
+    for listener in listeners:
+        listener.phase_begins(state)
+    clip_module = None
+    while state.step < state.phase.steps:
+        if clip_module is None or state.step == state.first_fed_step:  # other weights get gradients from there
+            clip_module = wrap_ddp(state)
         result = train_step(state, clip_module, batches)
-    except NonFiniteError as error:
-        state.skipped += 1
-        if state.skipped > settings.max_nonfinite_steps:
-            raise
-        state.step += 1
-        log.warning("%s; step skipped, weights unchanged", error)
-        run.journal.log_skipped(state.step, str(error))
-        return
-    state.skipped = 0
-    state.seconds += result.metrics["step_seconds"]
-    run.journal.log_step(state.step, result.metrics)
-    if settings.image_every and is_due(state, settings.image_every):
-        run.journal.log_images(state.step, result.clip, result.predictions)
+        for listener in listeners:
+            listener.step_done(state, result)
+    state.ema.copy_to(state.model)
 
 
-def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether an action is due that is done every N steps and after the last step; 0: only after the last."""
-    return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
-
-
-def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
-    """Return the module, wrapped in DDP if there are several ranks."""
+def wrap_ddp(state: PhaseState) -> nn.Module:
+    """Return the pass over clips, in DDP if there are several ranks, for steps before or from `first_fed_step`."""
+    clip_module, world = ClipModule(state.model, state.config.memory), state.world
     if world.ranks == 1:
         return clip_module
     # 1×1 kernels are contiguous in both layouts; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    ddp = nn.parallel.DistributedDataParallel(
-        clip_module,
-        device_ids=[world.device.index] if world.device.type == "cuda" else None,
-        # identity banks are not trained while predictions are fed, and a reference frame's loss may need no gradient
-        find_unused_parameters=True,
-    )
+    with detect_lost_ranks():
+        ddp = nn.parallel.DistributedDataParallel(
+            clip_module,
+            device_ids=[world.device.index] if world.device.type == "cuda" else None,
+            # identity banks while predictions are fed, and blocks beyond model.depth; DDP warns if there are none
+            find_unused_parameters=state.step >= state.first_fed_step or state.model.config.depth is not None,
+        )
     ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13
     return ddp
 
 
-def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
-    """Score the averaged weights on the validation videos, and keep the best weights.
+def train_step(
+    state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
+) -> StepResult | NonFiniteError:
+    """Run one optimizer step on the next ``train.accumulate`` micro-batches.
 
-    Runs a missed validation on resume.
+    Args:
+        state: phase whose model, optimizer, average and step number are updated.
+        clip_module: its `ClipModule`, from `wrap_ddp`.
+        batches: micro-batches of this rank.
+
+    Returns:
+        The result, or the error of a skipped step, which leaves the weights unchanged.
+
+    Raises:
+        NonFiniteError: more than ``train.max_nonfinite_steps`` steps in a row are not finite; raised on all ranks.
+            Weights and step number are unchanged.
     """
-    due = state.step > state.validated and is_due(state, state.config.train.validate_every)
-    if not run.videos or not due:
-        return
-    with state.ema.applied(state.model):
-        state.scores = validate(state.model, state.config, run.videos, state.world)
-        state.validated = state.step
-        run.journal.log_scores(state.step, state.scores)
-        if state.scores["J&F"] > state.best:
-            state.best = state.scores["J&F"]
-            if state.world.is_main:
-                save_weights(run, state, BEST)
+    start = time.perf_counter()
+    rates, reference_weight = begin_step(state)
+    losses_by_batch: list[Tensor] = []  # 3 each: total, of reference frames, of tracked frames
+    ious: list[Tensor] = []
+    clip_names: list[str] = []
+    unreadable: list[str] = []
+    data_seconds = 0.0
+    for index in range(state.config.train.accumulate):
+        wait_start = time.perf_counter()
+        batch = next(batches)
+        data_seconds += time.perf_counter() - wait_start
+        clip_names += [name for names in batch.names for name in names]
+        unreadable += batch.unreadable
+        clip = to_device(batch, state.world.device)
+        loss, losses = run_micro_batch(state, clip_module, clip, index, reference_weight)
+        with torch.no_grad():
+            losses_by_batch.append(torch.stack([loss, losses.reference.mean(), losses.tracked.mean()]))
+            ious += [
+                mean_iou(mask, labels, clip.object_counts)
+                for mask, labels in zip(losses.predictions[1:], clip.labels[1:], strict=True)
+            ]
+    values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
+    names = ("loss", "reference_loss", "tracked_loss", "iou")
+    means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
+    mean_loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
+    if any_unreadable:
+        count_unreadable(state, unreadable)
+    if not math.isfinite(mean_loss):
+        return skip_step(state, "loss", [] if math.isfinite(means["loss"]) else clip_names)
+    norm = update_weights(state)
+    if norm is None:
+        return skip_step(state, "gradient", clip_names)
+    seconds = {"data_seconds": data_seconds, "step_seconds": time.perf_counter() - start}
+    metrics = mean_over_ranks({**means, **rates, "gradient_norm": norm, **seconds}, state.world)
+    state.step, state.skipped = state.step + 1, 0
+    state.seconds += metrics["step_seconds"]
+    state.ema.update(state.model, state.step)
+    return StepResult(metrics, clip, losses.predictions)
 
 
-def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the current model with its card to ``name.safetensors``; raises `InputError` if that fails."""
-    path = run.output / f"{name}.safetensors"
-    save_checkpoint(path, state.model, state.config, half=half, card=state.card().to_json())
+def begin_step(state: PhaseState) -> tuple[dict[str, float], float]:
+    """Seed dropout, set learning rates and training mode, and clear gradients.
+
+    Returns:
+        The learning rates, and the weight of the loss on reference frames.
+    """
+    phase, settings = state.phase, state.config.train
+    # From seed, phase, step and rank, so that a resumed run draws the same.
+    key = np.random.SeedSequence([settings.seed, state.index, state.step, state.world.rank])
+    torch.manual_seed(int(key.generate_state(1)[0]))
+    state.model.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    assert phase.final_lr is not None  # resolve_training
+    rate = state.schedule(
+        state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
+        power=settings.power,
+    )  # fmt: skip
+    for group in state.optimizer.param_groups:
+        group["lr"] = group_rate(rate, final=phase.final_lr, lr_ratio=group["lr_ratio"])
+    encoder_rate = group_rate(rate, final=phase.final_lr, lr_ratio=settings.encoder_lr_ratio)
+    reference_weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
+    return {"lr": rate, "encoder_lr": encoder_rate}, reference_weight
+
+
+def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
+    """Move a batch to ``device`` and normalize its images."""
+    frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
+    images = normalize(frames.float() / 255)
+    return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.num_objects)
+
+
+def run_micro_batch(
+    state: PhaseState, clip_module: nn.Module, clip: ClipBatch, index: int, reference_weight: float
+) -> tuple[Tensor, ClipLosses]:
+    """Add the gradients of micro-batch ``index`` of a step; return the minimized loss, a scalar, and its parts."""
+    settings, world = state.config.train, state.world
+    options = select_clip_options(state, clip, index, reference_weight)
+    is_last = index == settings.accumulate - 1
+    accumulating = isinstance(clip_module, nn.parallel.DistributedDataParallel) and not is_last
+    with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
+        with autocast(world.device, resolve_precision(settings.precision, world.device)):
+            loss, losses = clip_module(clip, options)
+        # DDP exchanges gradients here
+        with detect_lost_ranks() if world.ranks > 1 else nullcontext():
+            state.scaler.scale(loss / settings.accumulate).backward()
+    return loss.detach(), losses
+
+
+def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int, reference_weight: float) -> ClipOptions:
+    """Return the options of micro-batch ``micro_batch`` of a step."""
+    phase, settings, world = state.phase, state.config.train, state.world
+    hard_pixel_count = count_hard_pixels(
+        clip.labels[0, 0].numel(), state.step, phase.steps,
+        fraction=settings.hardest_pixels, reached_after=settings.hardest_pixels_after,
+    )  # fmt: skip
+    # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
+    key = np.random.SeedSequence([settings.seed, state.index, state.step])
+    generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
+    batch_permutations = draw_permutations(phase.batch, state.config.model.max_objects, generator)
+    permutations = batch_permutations.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
+    is_fed = state.step >= state.first_fed_step
+    return ClipOptions(permutations.to(world.device), hard_pixel_count, is_fed, reference_weight, state.loss)
+
+
+def update_weights(state: PhaseState) -> float | None:
+    """Clip gradients and update the weights; return the norm before clipping.
+
+    None: the norm is not finite, for another reason than float16 scaling; weights are unchanged.
+    """
+    scaler = state.scaler
+    scaler.unscale_(state.optimizer)
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), state.config.train.clip_gradients))
+    # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
+    is_usable = math.isfinite(norm) or (scaler.is_enabled() and scaler.get_scale() > 1)
+    if is_usable:
+        scaler.step(state.optimizer)
+    scaler.update()
+    return norm if is_usable else None
+
+
+def skip_step(state: PhaseState, part: str, clip_names: list[str]) -> NonFiniteError:
+    """Count a step whose ``part`` is not finite on these clips of this rank; return its error, or raise it."""
+    names = ", ".join(sorted({name for rank in state.world.gather(clip_names) for name in rank}))
+    error = NonFiniteError(f"the {part} of step {state.step + 1} is not finite on clips of {names}")
+    state.skipped += 1
+    if state.skipped > state.config.train.max_nonfinite_steps:
+        raise error
+    state.step += 1
+    log.warning("%s; step skipped, weights unchanged", error)
+    return error
+
+
+def count_unreadable(state: PhaseState, messages: list[str]) -> None:
+    """Count the unreadable items of a step on all ranks, each of which saves them."""
+    for rank_messages in state.world.gather(messages):
+        state.unreadable.update(rank_messages)
+
+
+def mean_over_ranks(metrics: dict[str, float], world: Distributed) -> dict[str, float]:
+    """Return the means of the metrics of all ranks; IoU over the ranks that have one."""
+    has_iou = not math.isnan(metrics["iou"])
+    values = {**metrics, "iou": metrics["iou"] if has_iou else 0.0}.values()
+    *means, iou_share = world.mean([*values, float(has_iou)])
+    rank_means = dict(zip(metrics, means, strict=True))
+    return {**rank_means, "iou": rank_means["iou"] / iou_share if iou_share else math.nan}

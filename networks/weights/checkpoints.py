@@ -32,7 +32,7 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
-from aotlab.utils.text import shorten
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,13 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into an existing model, strictly, to start training from.
 
     RMem's model may start from the AOT or DeAOT that it extends; see `add_missing_weights`. ``name`` is the model's in
-    messages.
+    messages, which name ``train.warm_start``.
     """
     state, _ = read_checkpoint(path)
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)
-    _load_strictly(model, state, path, name)
+    _load_strictly(model, state, path, name, "; train.warm_start loads only the weights that fit")
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -217,12 +217,22 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     require(not names, problem, subject=path, remedy="use another checkpoint")
 
 
-def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Load all keys; ``name`` is the model's in messages."""
+def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str, remedy: str = "") -> None:
+    """Load all keys; ``name`` is the model's in messages, ``remedy`` the end of the one about keys that do not fit."""
     try:
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
-        problem = shorten(str(error).split("\n\t", 1)[-1], 120)
-        raise InputError(f"does not fit {name} ({problem})", subject=path, remedy=f"its keys fit {fits}") from error
+        problem = f"does not fit {name} ({_describe_misfit(model.state_dict(), state)})"
+        raise InputError(problem, subject=path, remedy=f"its keys fit {fits}{remedy}") from error
+
+
+def _describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Return the first keys of each kind that keep weights from being loaded."""
+    kinds = {
+        "missing keys": [key for key in expected if key not in state],
+        "unexpected keys": [key for key in state if key not in expected],
+        "size mismatch for": [key for key in expected if key in state and state[key].shape != expected[key].shape],
+    }
+    return ", ".join(f"{kind} {join_truncated(keys, 2)}" for kind, keys in kinds.items() if keys)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
+import huggingface_hub
+from huggingface_hub import ModelHubMixin, hf_hub_download
 from typing_extensions import Self
 
 from aotlab.configs.schema import Config
@@ -34,9 +35,9 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
         # otherwise the mixin writes all settings, and passes them to `_from_pretrained`
         write_json(save_directory / "config.json", asdict(self.settings.model), indent=2)
 
-    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+    def generate_model_card(self, *_: Any, **__: Any) -> huggingface_hub.ModelCard:
         """Return the card of this model."""
-        card: ModelCard = ModelCard.from_template(
+        card: huggingface_hub.ModelCard = huggingface_hub.ModelCard.from_template(
             self._hub_mixin_info.model_card_data, template_path=str(CARD_TEMPLATE), name=self.settings.name,
             method=self.settings.model.method, encoder=self.settings.model.encoder,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
-from aotlab.engine.training.schedule import EMA
+from aotlab.engine.training.optimization import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker, tiny_settings

@@ -22,7 +22,7 @@ from aotlab.engine.training.clip import (
     mean_iou,
     soft_jaccard,
 )
-from aotlab.engine.training.schedule import EMA, group_rate, learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.optimization import EMA, group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name

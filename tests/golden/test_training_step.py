@@ -11,7 +11,7 @@ from aotlab.configs.training import TrainConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
-from aotlab.engine.training.schedule import group_rate, learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.optimization import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import synthetic

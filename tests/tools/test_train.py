@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.engine.training.trainer import resolve_training
+from aotlab.engine.training.build import resolve_training
 from aotlab.tools.train import main
 from tests.engine.small_model import assert_same_weights, tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets

@@ -61,27 +61,52 @@ def test_bad_input_of_a_single_rank_is_unchanged():
 RANKS = """
 import os, signal, sys
 from aotlab.tools.cli.command import command
-from aotlab.utils.distributed import Distributed, join_process_group
+from aotlab.utils.distributed import join_process_group
+from aotlab.utils.errors import InputError
 
 @command("program", "")
 def main():
     with join_process_group("cpu") as world:
+        {act}
+    return 0
+
+second = os.fork()
+os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if second else "1"
+status = main()
+if second:
+    print(status, os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]))
+sys.exit(status)
+"""
+"""Two ranks that import once; the first prints both exit codes."""
+DIE = """
         world.gather(world.rank)
         if world.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         world.mean([1.0])
-    return 0
-
-os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if os.fork() else "1"
-sys.exit(main())
 """
-"""Two ranks that import once; the second dies."""
+REFUSE = """
+        with world.share_errors():
+            if world.rank == {rank}:
+                raise InputError("damaged", subject="a.png", remedy="repair it")
+"""
+
+
+def run_ranks(act):
+    with reserve_port() as port:
+        return run_python("-c", RANKS.replace("{act}", act.strip()), env={**TWO, "MASTER_PORT": str(port)})
+
+
+@needs_posix
+@pytest.mark.parametrize("rank", [0, 1])
+def test_shared_error_is_one_sentence_of_all_ranks(rank):
+    done = run_ranks(REFUSE.format(rank=rank))
+    assert done.stderr == "error: a.png: damaged; repair it\n"
+    assert done.stdout.split() == ["2", "2"]
 
 
 @needs_posix
 def test_death_of_a_rank_stops_the_others():
-    with reserve_port() as port:
-        done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": str(port)})
+    done = run_ranks(DIE)
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr
@@ -89,7 +114,9 @@ def test_death_of_a_rank_stops_the_others():
 
 def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(Distributed, "gather", lambda world, _: calls.append((tmp_path / ".lock").is_file()))
+    monkeypatch.setattr(
+        Distributed, "gather", lambda world, item: calls.append((tmp_path / ".lock").is_file()) or [item]
+    )
     for rank, expected in ((0, [True]), (1, [True, False])):
         with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
             assert calls == expected

@@ -60,7 +60,7 @@ def segment_crop(
 ) -> Tensors:
     """Return the outputs, padded to H×W, for a crop whose longer edge becomes about ``edge`` pixels."""
     settings = graphs.prompt_settings
-    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, settings["align_corners"])
+    size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, bool(settings["align_corners"]))
     planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
     outputs = graphs.segment_prompt(frame[crop], planes[None], rough_mask[crop])
     margins = [(side.start, length - side.stop) for side, length in zip(crop, rough_mask.shape, strict=True)]

@@ -13,8 +13,8 @@ from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.build import resolve_training
 from aotlab.engine.training.clip import ClipModule, ClipOptions
-from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.paot import PAOT
 from aotlab.utils.errors import InputError

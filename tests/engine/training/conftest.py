@@ -3,9 +3,8 @@
 import pytest
 
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, resolve_training
 from aotlab.engine.training.state import PhaseState
-from aotlab.engine.training.trainer import resolve_training
 from tests.engine.training.tiny_recipes import ALONE, draw_sets, phase, tiny_recipe
 
 

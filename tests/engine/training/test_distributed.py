@@ -2,7 +2,7 @@
 
 import pytest
 
-from aotlab.engine.training.state import list_saved_states
+from aotlab.engine.training.saved_states import list_saved_states
 from aotlab.tools import train
 from tests.engine.training.tiny_recipes import (
     WITHOUT_DROP_PATH,
@@ -49,15 +49,25 @@ def run_ranks(*words, kill_before=0):
 
 
 @needs_posix
-def test_two_ranks_equal_one_process(recipe_file, tmp_path):
-    settings = [WITHOUT_DROP_PATH, "train.accumulate=2"]
+@pytest.mark.parametrize("fed_after", [1.0, 0.5])  # DDP is wrapped again when memory stores predictions
+def test_two_ranks_equal_one_process(recipe_file, tmp_path, fed_after):
+    settings = [WITHOUT_DROP_PATH, "train.accumulate=2", f"train.phases.0.feed_predictions_after={fed_after}"]
     done = run_ranks("--config", recipe_file("two", steps=2, batch=4, clip_length=2), *settings)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
-    assert "deprecated" not in output
+    assert "warning" not in output.lower()
     assert output.count("trained weights") == 1  # the main rank speaks for all
     assert train.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings]) == 0
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
+
+
+@needs_posix
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_bad_batch_on_two_ranks_is_one_sentence(recipe_file, options):
+    done = run_ranks("--config", recipe_file("run", batch=3), *options)
+    assert done.returncode == 2
+    message = "error: train.phases.batch=3 of video: cannot be split evenly over train.accumulate=1 times 2 ranks"
+    assert done.stderr.splitlines() == [f"{message}; give a multiple of 2"]
 
 
 @needs_posix

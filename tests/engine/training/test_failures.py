@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import journal, trainer
-from aotlab.engine.training.failures import describe_failure
-from aotlab.engine.training.schedule import EMA
+from aotlab.engine.training import journal, trainer, validation
+from aotlab.engine.training.optimization import EMA
+from aotlab.engine.training.saved_states import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights, register_tiny_encoder
@@ -142,7 +142,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
             save_checkpoint(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "save_checkpoint", save)
+        patch.setattr(validation, "save_checkpoint", save)
         with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run_recipe(config)
     assert len(list_states(config)) == 1
@@ -172,7 +172,7 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
     settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
     config = recipe("run", phase(steps=3), overrides=settings)
     if function == "validate":
-        monkeypatch.setattr(trainer, "validate", Mock(side_effect=error))
+        monkeypatch.setattr(validation, "validate", Mock(side_effect=error))
     else:
         before_step(monkeypatch, 3, Mock(side_effect=error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):

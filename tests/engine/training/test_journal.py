@@ -3,18 +3,22 @@
 import itertools
 import json
 import math
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from aotlab.configs.training import PhaseConfig
+from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.training import journal as journal_module
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.engine.training.journal import Journal, draw_clips, drop_later_lines
+from aotlab.engine.training.listener import StepResult
+from aotlab.engine.training.state import PhaseState
 
 PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
+SETTINGS = TrainConfig(phases=PHASES, log_every=2, image_every=0)
 MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"]
 
 
@@ -23,8 +27,8 @@ def journal(tmp_path):
     """Makes a journal; TensorBoard's threads end before the folder does."""
     made = []
 
-    def make(**options):
-        made.append(Journal(tmp_path, PHASES, **{"is_main": True, "log_every": 2, **options}))
+    def make(*, is_main=True, **changes):
+        made.append(Journal(tmp_path, replace(SETTINGS, **changes), is_main=is_main))
         return made[-1]
 
     yield make
@@ -32,10 +36,24 @@ def journal(tmp_path):
         journal.close()
 
 
+class Phase:
+    """A phase as the journal sees it."""
+
+    def __init__(self, name, step=0):
+        (self.phase,) = [phase for phase in PHASES if phase.name == name]
+        self.step = step
+
+    is_due = PhaseState.is_due
+
+
 def train(journal, name, first, last, **values):
-    with journal.phase(name, first - 1):
-        for step in range(first, last + 1):
-            journal.log_step(step, {name: float(step + i) for i, name in enumerate(MEASURES)} | values)
+    state = Phase(name, first - 1)
+    journal.phase_begins(state)
+    for step in range(first, last + 1):
+        state.step = step
+        metrics = {name: float(step + i) for i, name in enumerate(MEASURES)} | values
+        journal.step_done(state, StepResult(metrics, clip(), list(clip().labels)))
+    journal.phase_ends(state)
 
 
 def read_strict_log(folder):
@@ -73,10 +91,11 @@ def test_log_lines_hold_means(journal, tmp_path):
 
 
 def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
-    interrupted = journal(log_every=20)
-    with suppress(KeyboardInterrupt), interrupted.phase("main", 0):
-        for step in (1, 2, 3):
-            interrupted.log_step(step, dict.fromkeys(MEASURES, float(step)))
+    with suppress(KeyboardInterrupt), closing(journal(log_every=20)) as interrupted:
+        state = Phase("main")
+        interrupted.phase_begins(state)
+        for state.step in (1, 2, 3):
+            interrupted.step_done(state, StepResult(dict.fromkeys(MEASURES, float(state.step)), clip(), []))
         raise KeyboardInterrupt
     assert [(line["step"], line["loss"]) for line in read_strict_log(tmp_path)] == [(3, 2.0)]
 
@@ -134,17 +153,16 @@ def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, tmp_path, mo
 
 def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     writer = journal()
-    with writer.phase("main", 0):
-        writer.log_scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
+    writer.phase_begins(Phase("main"))
+    writer.log_scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
     assert "main, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
     (line,) = read_strict_log(tmp_path)
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
 
 
 def test_only_main_rank_writes(journal, tmp_path, capsys):
-    follower = journal(is_main=False)
+    follower = journal(is_main=False, image_every=1)
     train(follower, "late", 1, 2)
-    follower.log_images(1, clip(), list(clip().labels))
     follower.log_scores(1, {"J&F": 50.0})
     follower.close()
     assert list(tmp_path.iterdir()) == []

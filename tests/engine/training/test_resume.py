@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import trainer
+from aotlab.engine.training import validation
 from aotlab.engine.training.model_card import describe_card, load_card
-from aotlab.engine.training.state import list_saved_states, states_folder
+from aotlab.engine.training.saved_states import STATES, list_saved_states
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
@@ -77,9 +77,9 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
 
 def test_states_of_a_later_phase_are_newer(tmp_path):
     names = ["1_b_000010.pt", "1_b_000002.pt", "0_a_000100.pt"]
-    states_folder(tmp_path).mkdir()
+    (tmp_path / STATES).mkdir()
     for name in (*names, "best.pt"):
-        (states_folder(tmp_path) / name).touch()
+        (tmp_path / STATES / name).touch()
     assert [path.name for path in list_saved_states(tmp_path)] == names
 
 
@@ -171,7 +171,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     scores = iter([9.0, 5.0])
-    monkeypatch.setattr(trainer, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
+    monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
     for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
@@ -217,7 +217,7 @@ def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, cha
 @pytest.mark.parametrize("file", ["JPEGImages/one/00002.png", "Annotations/one/00002.png"])
 def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch, caplog, file):
     scores = iter([9.0, 5.0])
-    monkeypatch.setattr(trainer, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
+    monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
     (own_data / "drawn").rename(own_data / "held")
     draw_sets(own_data)
     config = recipe("run", phase(steps=1), overrides=[f"data.root={own_data}", "data.validation=[{path: held}]"])
@@ -259,6 +259,6 @@ def test_best_validation_keeps_its_weights(recipe, monkeypatch):
         kept.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
         return dict.fromkeys(("J&F", "J", "F"), next(scores))
 
-    monkeypatch.setattr(trainer, "validate", validate)
+    monkeypatch.setattr(validation, "validate", validate)
     run_recipe(config)
     assert_same_weights(load_file(f"{config.train.output}/best.safetensors"), kept[1])

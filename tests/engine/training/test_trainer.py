@@ -14,10 +14,9 @@ from safetensors.torch import load_file
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, resolve_training
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
-from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks, select_clip_options
-from aotlab.engine.training.trainer import resolve_training
+from aotlab.engine.training.trainer import begin_step, count_unreadable, mean_over_ranks, select_clip_options
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.distributed import Distributed
@@ -154,6 +153,11 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     config = recipe("third", phase(), overrides=[before, "model.stages.0.window=9"])
     with pytest.raises(InputError, match=r"does not fit .*size mismatch"):
         run_recipe(config)
+    config = recipe("fourth", phase(), overrides=[before, "model.stages.0.depth=2"])
+    key = r"(blocks|conv_in|decoder)[\w.]+"
+    misfit = rf"does not fit tiny \(missing keys {key}, {key}, …(, size mismatch for {key})?\)"
+    with raises_one_sentence(rf"{misfit}; its keys fit .*; train\.warm_start loads only the weights that fit$"):
+        run_recipe(config)
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
@@ -194,7 +198,7 @@ def test_each_step_draws_other_identities(state):
     draws = []
     for step in (0, 1, 0):
         state.step = step
-        draws.append(select_clip_options(state, clip, 0).permutations.tolist())
+        draws.append(select_clip_options(state, clip, 0, 1.0).permutations.tolist())
     assert draws[0] == draws[2] != draws[1]
 
 
@@ -216,7 +220,7 @@ def test_periodic_work_is_also_done_after_the_last_step(state, every, steps):
     due = []
     for step in range(1, 8):
         state.step = step
-        due += [step] * trainer.is_due(state, every)
+        due += [step] * state.is_due(every)
     assert due == steps
 
 

@@ -11,7 +11,7 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training import trainer
-from aotlab.engine.training.state import list_saved_states
+from aotlab.engine.training.saved_states import list_saved_states
 from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.utils.distributed import Distributed
 from tests.dataloaders.training.in_memory import write_videos

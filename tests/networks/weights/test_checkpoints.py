@@ -150,7 +150,7 @@ def test_keys_of_a_published_file_name_its_variant(tmp_path, caplog, name, warni
 PUBLISHED = {
     "unknown keys": (lambda state: {"a": torch.zeros(1)}, {}, r"it\.pth: its keys fit no preset; give a checkpoint"),
     "a missing key": (lambda state: {key: x for key, x in state.items() if key != "patch_wise_id_bank.bias"},
-                      {"config": "aott"}, r"does not fit aott \(.*Missing key.*identity_bank.bias.*its keys fit aott$"),
+                      {"config": "aott"}, r"does not fit aott \(.*missing keys identity_bank.bias.*its keys fit aott$"),
     "another shape": (dict, {"config": "aott", "overrides": ["model.stages.0.window=7"]},
                       r"size mismatch for .*relative_"),
     "another variant": (lambda state: to_published(build_model(load_config("aots").model)), {"config": "aott"},
@@ -184,7 +184,7 @@ def test_settings_that_misfit_own_weights_rejected(tmp_path, model, config):
 def test_own_file_with_a_missing_key_rejected(tmp_path, model, config):
     state = {key: tensor for key, tensor in model.state_dict().items() if key != "projector.bias"}
     save_file(state, tmp_path / "own.safetensors", metadata={"config": to_yaml(config)})
-    with pytest.raises(InputError, match=r"does not fit small \(.*Missing key.*projector\.bias") as error:
+    with pytest.raises(InputError, match=r"does not fit small \(.*missing keys .*projector\.bias") as error:
         load_checkpoint(tmp_path / "own.safetensors")
     assert "config" not in str(error.value)
 

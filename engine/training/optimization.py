@@ -1,13 +1,23 @@
-"""Learning rate, loss weight and parameter groups (AOT, Training Details)."""
+"""Losses, optimizers and schedules by name, parameter groups and averaged weights (AOT, Training Details)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
+from aotlab.engine.training.clip import frame_loss
+from aotlab.utils.errors import require_choice
+from aotlab.utils.plugins import LOSS_PLUGINS, OPTIMIZER_PLUGINS, SCHEDULE_PLUGINS, find_plugin, list_plugin_names
+
+OptimizerMaker = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
+"""Maker of an optimizer of `parameter_groups`, which hold their weight decay; second, the rate after warm-up."""
+
+Schedule = Callable[..., float]
+"""Learning rate after ``step`` of ``total`` steps, with the arguments of `learning_rate`."""
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """Name fragments of matrices without weight decay."""
 
@@ -19,6 +29,21 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
         return final + (peak - final) * step / warmup_steps
     progress = (step - warmup_steps) / (total - warmup_steps + 1)
     return final + (peak - final) * (1 - progress) ** power
+
+
+PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "loss": ({"aot": frame_loss}, LOSS_PLUGINS),
+    "optimizer": ({"adamw": torch.optim.AdamW}, OPTIMIZER_PLUGINS),
+    "schedule": ({"poly": learning_rate}, SCHEDULE_PLUGINS),
+}
+"""Built-in values by name, and the group of plug-ins, of each setting: `FrameLoss`, `OptimizerMaker`, `Schedule`."""
+
+
+def find_part(setting: str, name: str) -> Any:
+    """Return the loss, optimizer or schedule of a name; raises `InputError` if it is unknown."""
+    built_in, group = PARTS[setting]
+    require_choice(name, [*built_in, *list_plugin_names(group)], f"train.{setting}")
+    return built_in[name] if name in built_in else find_plugin(group, name)
 
 
 def group_rate(rate: float, *, final: float, lr_ratio: float) -> float:

@@ -1,0 +1,217 @@
+"""Saved states of a run, from which it resumes, also after a failure."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from aotlab.configs.files import resolve_path
+from aotlab.configs.load import build_config, flatten_settings
+from aotlab.configs.schema import Config
+from aotlab.configs.upgrade import upgrade_settings
+from aotlab.engine.training.build import BEST
+from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.state import PhaseState
+from aotlab.networks.weights.checkpoints import load_pickle
+from aotlab.networks.weights.published_keys import rename_old_keys
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
+from aotlab.utils.files import MALFORMED, reading, write_bytes
+from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.signals import StopFlag
+
+STATES = "states"
+"""Name of the folder of saved states in that of the run."""
+STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
+"""Pattern of a state's name: index and name of its phase, and step."""
+FREE_SETTINGS = ("model.depth", ".drop_path")
+"""Ends of the names of model settings that may change when a run is resumed."""
+FIXED_SETTINGS = (".optimizer", ".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
+"""Ends of the names of training settings that may not change, as the optimizer depends on them."""
+
+
+class Interrupted(RunStopped):
+    """Ctrl-C or a signal, detected by all ranks after the same step."""
+
+
+class UnsavedStateError(RunStopped):
+    """A state cannot be written."""
+
+
+class SavedState(NamedTuple):
+    """A state of `PhaseState.state_dict` that fits the settings of a run."""
+
+    phase: int
+    """Index of its phase."""
+    content: dict[str, Any]
+    changes: dict[str, tuple[Any, Any]]
+    """Saved and current value of each setting that has changed."""
+
+
+class SignalListener(TrainingListener):
+    """Stops all ranks after a step if one of them has received a signal."""
+
+    def __init__(self, stop: StopFlag) -> None:
+        self.stop = stop
+
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Raise `Interrupted` on all ranks if one of them has a signal."""
+        if state.world.mean([float(self.stop.is_set())])[0] > 0:
+            raise Interrupted("interrupted", signal_number=self.stop.signal_number)
+
+
+class StateWriter(TrainingListener):
+    """Saves states every ``train.save_every`` steps, after the last step of a phase, and on failures.
+
+    Args:
+        journal: log of failures.
+        listeners: those to inform of each saved state.
+    """
+
+    def __init__(self, journal: Journal, listeners: Sequence[TrainingListener]) -> None:
+        self.journal, self.listeners = journal, listeners
+
+    def phase_begins(self, state: PhaseState) -> None:
+        """Remove temporary files of a killed run."""
+        for folder in (state.output, state.output / STATES) if state.world.is_main else ():
+            remove_leftovers(folder)
+
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Save the state on the main rank if it is due."""
+        if state.world.is_main and state.is_due(state.config.train.save_every):
+            self._save(state)
+
+    def _save(self, state: PhaseState) -> None:
+        path = save_state(state)
+        for listener in self.listeners:
+            listener.state_saved(state, path)
+
+    @contextmanager
+    def save_on_failure(self, state: PhaseState) -> Iterator[None]:
+        """On an error in the block, save the state and raise `RunStopped`; bad input before the first step is kept."""
+        try:
+            yield
+        except UnsavedStateError:
+            raise
+        except (InputError, MemoryError, RuntimeError) as error:
+            reason = describe_failure(error, state)
+            if reason is None:
+                raise
+            line = {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
+            self.journal.log_line(line)
+            number = error.signal_number if isinstance(error, Interrupted) else None
+            if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
+                # the main rank saves; otherwise it may be lost, and every rank saves
+                raise RunStopped(reason, signal_number=number) from error
+            try:
+                self._save(state)
+                outcome = (
+                    f"the state after step {state.step} of {state.phase.name} is saved in {state.output}, "
+                    "the same command resumes from it"
+                )
+            except UnsavedStateError as failure:
+                outcome = str(failure)
+            raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
+
+
+def describe_failure(error: BaseException, state: PhaseState) -> str | None:
+    """Return why a run stops, or None for bad input before the first step and for internal errors."""
+    if isinstance(error, NonFiniteError):
+        return f"{error}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row"
+    if isinstance(error, InputError) and state.step == 0 and state.index == 0:
+        return None
+    if isinstance(error, InputError | RunStopped):
+        return str(error)
+    if is_out_of_memory(error):
+        return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
+    return None
+
+
+def save_state(state: PhaseState) -> Path:
+    """Save the state, and delete all but the ``train.keep`` newest states; return its file.
+
+    Raises:
+        UnsavedStateError: the state cannot be written; earlier states are kept.
+    """
+    path = state.output / STATES / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
+    torch.save(state.state_dict(), buffer)
+    try:
+        write_bytes(path, buffer.getbuffer())
+    except InputError as error:
+        newest = next(iter(list_saved_states(state.output)), "the beginning, as no state was saved")
+        raise UnsavedStateError(f"{error}; the same command resumes from {newest}") from error
+    for old in list_saved_states(state.output)[state.config.train.keep :]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_state(output: Path, config: Config, phases: Container[int]) -> SavedState | None:
+    """Return the newest state in ``output``, or None. ``phases``: indices of the phases to run.
+
+    Raises:
+        InputError: the state is damaged, of another phase, or was saved with other settings.
+    """
+    path = next(iter(list_saved_states(output)), None)
+    if path is None:
+        return None
+    with reading(path, "delete it to resume from the one before it", *MALFORMED):
+        content: dict[str, Any] = load_pickle(path)
+        settings, index = content["config"], content["phase"]
+        content |= {name: rename_old_keys(content[name]) for name in ("model", "ema")}
+    saved_settings = list_run_settings(build_config(upgrade_settings(settings), f"{path}: its settings"), index)
+    current_settings = list_run_settings(config, index)
+    changes = {
+        name: (saved_settings.get(name), current_settings.get(name))
+        for name in saved_settings | current_settings
+        if saved_settings.get(name) != current_settings.get(name)
+    }
+    for name, (value, _) in changes.items():
+        is_fixed = name.endswith(FIXED_SETTINGS) or (name.startswith("model.") and not name.endswith(FREE_SETTINGS))
+        if is_fixed:
+            raise InputError(f"was saved with {name}={value}", subject=path, remedy="give another train.output")
+    if index not in phases:
+        name = config.train.phases[index].name
+        raise InputError(
+            f"holds a state of phase {name}, which train.run leaves out",
+            subject=output,
+            remedy="give another train.output",
+        )
+    return SavedState(index, content, changes)
+
+
+def list_run_settings(config: Config, index: int) -> dict[str, Any]:
+    """Return the settings of model, memory and training by name, ``a.b``; of the phases only phase ``index``."""
+    train = asdict(config.train)
+    train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
+    settings = {"model": asdict(config.model), "memory": asdict(config.memory), "train": train}
+    return dict(flatten_settings(settings))
+
+
+def list_saved_states(output: Path) -> list[Path]:
+    """Return the saved states of a run, newest first; other files are ignored."""
+    matches = [(STATE_NAME.fullmatch(path.name), path) for path in (output / STATES).glob("*.pt")]
+    states = [(int(name[1]), int(name[2]), path) for name, path in matches if name is not None]
+    return [path for *_, path in sorted(states, reverse=True)]
+
+
+def list_earlier_files(config: Config, output: Path) -> list[Path]:
+    """Return the states, logs and best weights of an earlier run; other files in their folders are kept.
+
+    Raises `InputError` if the new run starts from one of them.
+    """
+    logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
+    for start in filter(None, (config.train.start_from, config.train.warm_start)):
+        is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
+        require(
+            not is_removed, "--restart would remove it", subject=start, remedy="copy it, or give another train.output"
+        )
+    return files

@@ -1,0 +1,136 @@
+"""Losses, optimizers and schedules of plug-ins, and listeners of a run."""
+
+import pytest
+import torch
+
+from aotlab.configs.load import load_config
+from aotlab.engine.training.clip import ClipModule, ClipOptions
+from aotlab.engine.training.listener import StepResult, TrainingListener
+from aotlab.engine.training.trainer import train
+from aotlab.utils.errors import InputError
+from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture
+from tests.engine.training.tiny_recipes import ALONE, list_states, log_lines, phase, run_recipe
+from tests.marks import METHOD_PRESETS
+
+PACKAGE = """
+import torch
+from torch.nn import functional as F
+
+def squared_error(logits, labels, hard_pixel_count):
+    truth = F.one_hot(labels.clamp(max=len(logits) - 1), len(logits)).movedim(-1, 0)
+    return (logits.softmax(0) - truth).square().mean()
+
+def make_sgd(groups, lr):
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9)
+
+def constant(step, total, *, peak, final, warmup, power):
+    return peak
+"""
+ENTRY_POINTS = """
+[aotlab.losses]
+squared = parts:squared_error
+[aotlab.optimizers]
+sgd = parts:make_sgd
+[aotlab.schedules]
+constant = parts:constant
+"""
+SETTINGS = ["train.loss=squared", "train.optimizer=sgd", "train.schedule=constant"]
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package whose plug-ins the settings name."""
+    info = tmp_path / "site" / "parts-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parts\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "site" / "parts.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+def test_loss_optimizer_and_schedule_of_a_plugin_train(package, recipe):
+    config = recipe("run", phase(steps=2), overrides=SETTINGS)
+    run_recipe(config)
+    first, second = log_lines(config)
+    assert first["lr"] == second["lr"] == pytest.approx(4e-4)
+    assert 0 < first["tracked_loss"] < 1  # cross-entropy of random weights is above 1
+    buffers = torch.load(list_states(config)[0], weights_only=True)["optimizer"]["state"].values()
+    assert all(buffer.keys() == {"momentum_buffer"} for buffer in buffers)
+
+
+@pytest.mark.parametrize(("setting", "choices"), [("loss", "aot"), ("optimizer", "adamw"), ("schedule", "poly")])
+def test_unknown_part_is_an_error_with_valid_names(recipe, setting, choices):
+    config = recipe("run", phase(), overrides=[f"train.{setting}=mine"])
+    with pytest.raises(InputError, match=f"^train.{setting} mine: not one of {choices}"):
+        run_recipe(config)
+
+
+def test_choices_include_those_of_plugins(package, recipe):
+    with pytest.raises(InputError, match=r"^train.loss square: not one of aot, squared; did you mean squared\?"):
+        run_recipe(recipe("run", phase(), overrides=["train.loss=square"]))
+
+
+def test_resumed_run_keeps_its_optimizer(package, recipe):
+    run_recipe(recipe("run", phase(steps=1)))
+    with pytest.raises(InputError, match=r"was saved with train\.optimizer=adamw; give another train\.output"):
+        run_recipe(recipe("run", phase(steps=2), overrides=SETTINGS))
+
+
+class Recorder(TrainingListener):
+    """The moments of a run."""
+
+    def __init__(self):
+        self.moments = []
+
+    def phase_begins(self, state):
+        self.moments.append(("begins", state.phase.name, state.step))
+
+    def step_done(self, state, result):
+        assert isinstance(result, StepResult)
+        self.moments.append(("step", state.step, round(result.metrics["loss"], 6)))
+
+    def state_saved(self, state, path):
+        self.moments.append(("saved", path.name))
+
+    def phase_ends(self, state):
+        ended = all(
+            torch.equal(state.ema.shadow[name], x) for name, x in state.model.named_parameters() if x.requires_grad
+        )
+        self.moments.append(("ends", state.phase.name, ended))
+
+
+def test_listener_is_called_at_every_moment(recipe):
+    config, recorder = recipe("run", phase("one", steps=2), phase("two", steps=1)), Recorder()
+    train(config, ALONE, listeners=[recorder])
+    losses = [round(line["loss"], 6) for line in log_lines(config)]
+    assert recorder.moments == [
+        ("begins", "one", 0), ("step", 1, losses[0]), ("step", 2, losses[1]), ("saved", "0_one_000002.pt"),
+        ("ends", "one", True), ("begins", "two", 0), ("step", 1, losses[2]), ("saved", "1_two_000001.pt"),
+        ("ends", "two", True),
+    ]  # fmt: skip
+
+
+def list_unused_weights(preset, *, overrides=(), **options):
+    """Names of the weights without a gradient after a pass over a clip of two objects."""
+    model, config = build(preset, *overrides)
+    labels = draw_stripes([1, 2])
+    clip = clip_batch(draw_texture(3), [labels] * 3, 2)
+    permutations = torch.arange(config.model.max_objects + 1)[None]
+    loss, _ = ClipModule(model.train(), config.memory)(clip, ClipOptions(permutations, labels.size, **options))
+    loss.backward()
+    return {name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
+
+
+@pytest.mark.parametrize("preset", METHOD_PRESETS)
+def test_only_identities_lack_gradients_while_fed(preset):
+    # DDP looks for weights without a gradient only while predictions are fed
+    assert list_unused_weights(preset, feed_predictions=False) == set()
+    assert list_unused_weights(preset, feed_predictions=False, reference_weight=0.0) == set()
+    unused = list_unused_weights(preset, feed_predictions=True)
+    assert unused
+    assert all("identity" in name for name in unused)
+
+
+def test_blocks_beyond_the_depth_lack_gradients():
+    assert load_config("aost").model.stages[0].depth > 1
+    assert list_unused_weights("aost", overrides=["model.depth=1"], feed_predictions=False)
