@@ -45,7 +45,7 @@ from .networks.model import (
 from .tools.cli.command import command as command
 from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
-from .engine.training.listener import TrainingListener as TrainingListener
+from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .jobs.inputs import FrameSelection as FrameSelection
 from .jobs.outputs import (
     Output as Output,
