@@ -25,10 +25,17 @@ def small_tracker(models):
 
 @pytest.fixture
 def unload(monkeypatch):
-    """A function that unloads plug-in files; those that a test loads are unloaded at its end."""
+    """A function that unloads plug-in files, but not the tests' encoder, whose class must remain the same.
+
+    Files that a test loads are unloaded at its end.
+    """
+    from tests.engine.small_model import register_tiny_encoder  # imports PyTorch
+
+    register_tiny_encoder()
+    kept = {path: file for path, file in plugins._loaded_files.items() if path.name == "tiny_encoder.py"}
 
     def forget():
-        monkeypatch.setattr(plugins, "_loaded_files", {})
+        monkeypatch.setattr(plugins, "_loaded_files", {**kept})
 
     forget()
     return forget
