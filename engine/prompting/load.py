@@ -45,7 +45,10 @@ class CheckpointSegmenter(PromptSegmenter):
         """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the file cannot be read."""
         with self._lock:
             if self._segmenter is None:
-                from aotlab.engine.prompting.network import load_network_segmenter
+                from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
+                from aotlab.networks.weights.prompts import load_prompt_network
+                from aotlab.utils.devices import pick_device
 
-                self._segmenter = load_network_segmenter(self._checkpoint, self._device)
+                device = pick_device(self._device)
+                self._segmenter = NetworkSegmenter(NetworkLoader(load_prompt_network(self._checkpoint), device))
             return self._segmenter.segment(frame, prompts)

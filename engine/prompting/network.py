@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from aotlab.networks.model import Features
 from aotlab.networks.preprocess import normalize, round_to_grid
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.prompts import load_prompt_network
-from aotlab.utils.devices import copy_to_device, pick_device
+from aotlab.utils.devices import copy_to_device
 from aotlab.utils.errors import require_modules
 
 # Margins, radii and distances below were set by hand; their sensitivity was not measured.
@@ -76,23 +75,30 @@ class NetworkSegmenter(PromptSegmenter):
         return torch.cat([-logits.max(0, keepdim=True).values, logits])
 
 
-def prepare_network(
-    network: PromptNetwork | None, device: torch.device, precision: str, *, fuse: bool = True
-) -> PromptNetwork:
-    """Return a prompt network on a device; None means the bundled one.
+class NetworkLoader:
+    """A prompt network on a device, prepared at the first call; a tracker and those of its `fresh` share it."""
 
-    Args:
-        precision: as `optimize`; that of the copy.
-        fuse: whether to return an optimized copy instead of the network itself.
-    """
-    network = load_prompt_network() if network is None else network
-    return optimize_network(network, device, precision) if fuse else network.to(device)
+    def __init__(
+        self, network: PromptNetwork | None, device: torch.device, precision: str = "auto", *, fuse: bool = True
+    ) -> None:
+        """Keep the arguments.
 
+        Args:
+            network: None means the bundled one, loaded at the first call.
+            device: device of the network.
+            precision: precision of an optimized copy, as `optimize`.
+            fuse: whether to optimize a copy instead of moving the network itself.
+        """
+        self._network, self._device, self._precision, self._fuse = network, device, precision, fuse
+        self._prepared: PromptNetwork | None = None
 
-def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
-    """Return the segmenter of a file of a prompt network."""
-    network = prepare_network(load_prompt_network(checkpoint), pick_device(device), "auto")
-    return NetworkSegmenter(lambda: network)
+    def __call__(self) -> PromptNetwork:
+        """Return the network."""
+        if self._prepared is None:
+            network = load_prompt_network() if self._network is None else self._network
+            is_fused, device = self._fuse, self._device
+            self._prepared = optimize_network(network, device, self._precision) if is_fused else network.to(device)
+        return self._prepared
 
 
 class FrameSegmenter:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.hooks.rules import build_hooks, drop_unavailable_rules
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.prompting.network import NetworkSegmenter, prepare_network
+from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.tracking.groups import (
@@ -103,8 +103,7 @@ class Tracker:
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
-        prepare_prompts = partial(prepare_network, prompts, self.device, dtype, fuse=self.model.fused)
-        self._load_prompts = cache(prepare_prompts)  # shared by fresh trackers
+        self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=self.model.fused)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")

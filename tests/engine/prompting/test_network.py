@@ -12,11 +12,11 @@ from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.network import (
     EXCLUDED,
     FrameSegmenter,
+    NetworkLoader,
     NetworkSegmenter,
     crop_input_size,
     find_pixels_far_from_box,
     find_pixels_far_from_points,
-    prepare_network,
     suppress_overlaps,
 )
 from aotlab.engine.tracking.tracker import Tracker
@@ -163,7 +163,7 @@ def test_file_of_a_prompt_network_is_loaded_at_the_first_prompt(tmp_path):
     segmenter = load_segmenter(checkpoint=path)
     save_prompt_network(path, network)
     prompts = {1: Prompt(points=[(30, 30)])}
-    fast = prepare_network(network, torch.device("cpu"), "auto")
+    fast = NetworkLoader(network, torch.device("cpu"), "auto")()
     np.testing.assert_array_equal(segmenter(frame(), prompts), build_segmenter(fast)(frame(), prompts))
 
 
@@ -188,7 +188,7 @@ def test_prompts_have_the_precision_of_the_tracker(precision):
     model, config = build("aott", f"compute.precision={precision}")
     network, prompts = build_prompts(), {1: Prompt(points=[(30, 30)])}
     logits = Tracker(model, config, prompts=network).segmenter.logits(frame(), prompts)
-    fast = prepare_network(network, torch.device("cpu"), precision)
+    fast = NetworkLoader(network, torch.device("cpu"), precision)()
     np.testing.assert_array_equal(logits, build_segmenter(fast).logits(frame(), prompts))
 
 

@@ -72,12 +72,10 @@ def test_missing_checkpoint_of_a_segmenter_rejected(tmp_path):
 
 def test_checkpoint_is_loaded_on_its_device_at_the_first_prompt(monkeypatch, tmp_path):
     loads = []
-
-    def load(checkpoint, device):
-        loads.append((checkpoint, device))
-        return BoxSegmenter()
-
-    monkeypatch.setattr("aotlab.engine.prompting.network.load_network_segmenter", load)
+    monkeypatch.setattr("aotlab.networks.weights.prompts.load_prompt_network", lambda path: path)
+    monkeypatch.setattr("aotlab.utils.devices.pick_device", lambda device: device)
+    monkeypatch.setattr("aotlab.engine.prompting.network.NetworkLoader", lambda *loaded: loads.append(loaded))
+    monkeypatch.setattr("aotlab.engine.prompting.network.NetworkSegmenter", lambda _: BoxSegmenter())
     segmenter = load_segmenter(checkpoint=tmp_path / "model.safetensors", device="cuda:1")
     assert isinstance(segmenter, CheckpointSegmenter)
     assert loads == []
