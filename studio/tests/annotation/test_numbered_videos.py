@@ -21,7 +21,7 @@ LENGTH = 40
 class NumberTracker:
     """A tracker whose mask is as many pixels wide as the number that the frame shows, plus one."""
 
-    device, ids = "cpu", (1,)
+    device, ids, hooks = "cpu", (1,), ()
     config, checkpoint_digest, fingerprint = Config(name="counter"), None, MappingProxyType({})
 
     def reset(self, length=None):

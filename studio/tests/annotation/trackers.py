@@ -23,6 +23,7 @@ class TruthTracker:
     device = torch.device("cpu")
     config = Config(name="truth")
     fingerprint: ClassVar = {}
+    hooks = ()
 
     def __init__(self, *, lose=(), fail_at=None, digest="0"):
         self.lose, self.fail_at, self.checkpoint_digest = lose, fail_at, digest * 64
