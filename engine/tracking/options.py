@@ -74,7 +74,7 @@ class TrackerOptions:
 
 
 class TrackerLoader:
-    """Tracker of one or several jobs, loaded when a job needs it and when its overrides are not those of the last."""
+    """Tracker of one or several jobs, loaded on demand and reloaded if the overrides change."""
 
     def __init__(self, tracker: TrackerOptions | Tracker) -> None:
         self._tracker = tracker

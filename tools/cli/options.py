@@ -138,8 +138,8 @@ def config_option(
     *, multiple: bool = False, required: bool = False, name: str = "preset (aott, aotl, r50_aotl, ...)"
 ) -> Decorator:
     """Return ``--config``, by default the checkpoint's settings unless it is required; ``name``: names for the help."""
-    default = "[required]" if required else "(default: the checkpoint's)"
-    text = f"{name} or YAML file with the settings {default}"
+    default = "" if required else " (default: the checkpoint's)"
+    text = f"{name} or YAML file with the settings{default}"
     return option("--config", type=ConfigFile, multiple=multiple, required=required, help=text)
 
 

@@ -50,6 +50,18 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, st
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
 
+def test_weights_of_a_finished_run_remain(recipe, caplog):
+    path = run_recipe(recipe("run", phase(steps=1))).checkpoint
+    before = path.read_bytes()
+    changed = recipe("run", phase(steps=1), overrides=["train.phases.0.lr=0.5", "train.half_weights=true"])
+    assert run_recipe(changed).checkpoint == path
+    assert path.read_bytes() == before
+    assert "already finished, nothing to train" in caplog.text
+    path.unlink()  # as if the run had been killed before it wrote them
+    run_recipe(changed)
+    assert path.exists()
+
+
 def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     config = recipe("run", phase(steps=1))
     first = load_file(run_recipe(config).checkpoint)
