@@ -33,7 +33,7 @@ TABLES = {
 }
 MIN_STEPS = 1_000_000
 STEPS_PER_BYTE = 10
-"""Largest number of SQLite's steps of a query: `MIN_STEPS`, and these for each byte of the file; no scan needs as many."""
+"""SQLite's steps that a query may take: `MIN_STEPS`, and these for each byte of the file; no scan needs as many."""
 
 
 class Database:
