@@ -129,6 +129,14 @@ def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, ca
     assert "is not tracked (1001 to 1004)" in capsys.readouterr().err
 
 
+def test_gap_in_file_names_is_warned_of(numbered_video, mask, tmp_path, caplog):
+    (numbered_video / "shot.1003.png").rename(numbered_video / "shot.1005.png")
+    assert track(numbered_video, tmp_path, mask, args=["--write", "masks", "--frame-numbers", "file"]) == 0
+    assert "missing" not in caplog.text
+    assert track(numbered_video, tmp_path, mask, args=["--dry-run", "--force"]) == 0
+    assert f"{numbered_video}: 1 frame missing, the first after shot.1002, so shot.1004 is frame 2" in caplog.text
+
+
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
     assert track(video, tmp_path, mask, args=["--remove", "2:1", "--write", "masks"]) == 0
     assert [*read_largest_ids(tmp_path).values()] == [1, 1, 0, 0]
