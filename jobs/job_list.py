@@ -122,8 +122,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with reading(path, remedy, csv.Error):
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
     _require_columns(reader.fieldnames, f"{path}, line {reader.line_num}")
-    with reading(path, remedy, csv.Error):
-        for row in reader:
+    with reading(path, remedy):
+        for row in _name_lines(reader):
             values = chain.from_iterable(value if isinstance(value, list) else [value or ""] for value in row.values())
             line = reader.line_num - sum(value.count("\n") for value in values)
             if None in row or None in row.values():
@@ -133,6 +133,19 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for column in cells.keys() & LIST_COLUMNS.keys():
                 cells[column] = [part.strip() for part in cells[column].split(";") if part.strip()]
             yield line, cells
+
+
+def _name_lines(reader: Any) -> Iterator[dict[Any, Any]]:
+    """Yield the rows of a `csv.DictReader`; raise `ValueError` with the line at which an unreadable row begins."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"line {line}: {error}") from error
+        if row is None:
+            return
+        yield row
 
 
 def _require_columns(columns: Sequence[str], subject: str) -> None:
