@@ -82,7 +82,8 @@ def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsy
 
 def test_cuts_are_printed(capsys):
     report_result(TrackResult(30, 1.0, cuts=(10, 20)), Path(), realtime=False)
-    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
+    expected = "2 cuts, before frames 10, 20; remove objects there with --remove 10:ID, or start there with --start 10"
+    assert capsys.readouterr().out.splitlines()[1:] == [expected]
     report_result(TrackResult(30, 1.0), Path(), realtime=False)
     assert "cut" not in capsys.readouterr().out
 
