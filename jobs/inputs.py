@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,15 @@ from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
+
+NUMBERED = re.compile("(.*?)([0-9]{1,9})", re.DOTALL)
+CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
+"""End of a prefix with hours and minutes, whose seconds begin again with each minute."""
+MIN_NUMBERED = 3
+"""Smallest number of frames whose numbers have a usual step."""
 
 
 class FrameSelection:
@@ -89,6 +97,35 @@ class FrameSelection:
     def _describe(self) -> str:
         """Return the user's numbers of the first and last frame, as text."""
         return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
+
+
+def find_numbering_problem(names: Sequence[str]) -> InputError | None:
+    """Return an error without subject if the names of frames in order have gaps, or are of several sequences.
+
+    Names that do not all end in a number, and numbers without a usual step, such as times, have neither.
+    """
+    parts = [NUMBERED.fullmatch(name) for name in names]
+    if not all(parts) or len(names) < MIN_NUMBERED:
+        return None
+    frames = [(part[1], int(part[2])) for part in parts if part]
+    counts = Counter(prefix for prefix, _ in frames)
+    if len({number for _, number in frames}) < len(frames) and not any(map(CLOCK_TIME.search, counts)):
+        first, second, *_ = (next(name for name in names if name.startswith(prefix)) for prefix in counts)
+        if min(counts.values()) > 1 or not any(prefix[-1:].isalnum() for prefix in counts):
+            remedy = "move each to its own folder"
+            return InputError(f"frames of {len(counts)} sequences, such as {first} and {second}", remedy=remedy)
+        return None
+    steps = [second - first for (_, first), (_, second) in pairwise(frames)]
+    step, count = Counter(steps).most_common(1)[0]
+    gaps = [index for index, length in enumerate(steps) if length > step > 0 and length % step == 0]
+    if not gaps or len(counts) > 1 or 2 * count < len(steps):
+        return None
+    missing = sum(steps[index] // step - 1 for index in gaps)
+    before, after = names[gaps[0]], names[gaps[0] + 1]
+    return InputError(
+        f"{format_count(missing, 'frame')} missing, the first after {before}, so {after} is frame {gaps[0] + 1}",
+        remedy="add them, or use the numbers of the file names with --frame-numbers file",
+    )
 
 
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
+from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.annotations import EXPORT_RECORD
@@ -124,6 +124,7 @@ def prepare(
     if source is None:
         source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
     subject = job.label if job.source_line else source.name
+    _check_frame_names(source, options, strict=from_list)
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
@@ -145,6 +146,18 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
         remedy = f"give a box, points or masks, or put {names} next to it"
         raise InputError("nothing to track", subject=job.video, remedy=remedy)
     return source
+
+
+def _check_frame_names(source: FrameSource, options: RunOptions, *, strict: bool) -> None:
+    """Warn about missing frames in a folder of images, or raise ``strict`` errors, unless file names number them."""
+    if source.has_names and not options.by_name:
+        error = find_numbering_problem([source.frame_name(index) for index in range(len(source))])
+        if error is None:
+            return
+        error.add_subject(source.path)
+        if strict:
+            raise error
+        log.warning("%s", error)
 
 
 def _load_masks(

@@ -111,8 +111,9 @@ class Prompt:
             InputError: points, the box or a mask do not fit the frame, or the box fits only as two corners.
         """
         frame_height, frame_width = size
+        # from -0.5, as pixels may be counted by their centers
         for x, y in (*self.points, *self.scribble):
-            inside = -1 <= x <= frame_width and -1 <= y <= frame_height
+            inside = -0.5 <= x <= frame_width and -0.5 <= y <= frame_height
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             shape = size if mask is None else mask.shape

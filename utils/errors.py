@@ -25,6 +25,7 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "trackeval": "hota",
+    "sklearn": "agreement",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.jobs.inputs import FrameSelection, load_masks, parse_mask
+from aotlab.jobs.inputs import FrameSelection, find_numbering_problem, load_masks, parse_mask
 from aotlab.jobs.job import Job
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
@@ -54,6 +54,24 @@ def write_coco(path, name, frame=0):
     image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
     tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": name}]}
     path.write_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize(("names", "problem"), [
+    ("0001 0002 0005", "2 frames missing, the first after 0002, so 0005 is frame 2"),
+    ("x_000 x_005 x_010 x_020", "1 frame missing, the first after x_010, so x_020 is frame 3"),
+    ("a.0001 a.0002 b.0001 b.0002", "frames of 2 sequences, such as a.0001 and b.0001"),
+    ("a.1 b.1 c.1", "frames of 3 sequences, such as a.1 and b.1"),
+])  # fmt: skip
+def test_gaps_and_sequences_are_found_in_names(names, problem):
+    assert find_numbering_problem(names.split()).problem == problem
+
+
+@pytest.mark.parametrize("names", [
+    "0001 0002 0003", "00000 00005 00010", "0001 0005", "12-00-58 12-00-59 12-01-00 12-01-01", "x1 y2 z1 q7",
+    "1699999999123456789 1699999999133456789 1699999999143456799", "000001 000120 000400 000401", "a b c",
+])  # fmt: skip
+def test_names_of_one_sequence_have_no_problem(names):
+    assert find_numbering_problem(names.split()) is None
 
 
 def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):

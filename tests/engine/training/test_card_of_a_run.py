@@ -50,7 +50,7 @@ def test_card_names_the_weights_that_training_begins_with(recipe):
 
 
 def test_card_has_last_scores(recipe):
-    config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
+    config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: held}]"])
     (record,) = load_card(run_recipe(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
     assert load_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores

@@ -184,7 +184,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     scores = iter([9.0, 5.0])
     monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
-    for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
+    for steps, videos in ((1, "{path: held}"), (2, "{path: held}, {path: held}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
     assert "resumed at step 1 with other images or masks in validation: 6 files, " in caplog.text
@@ -226,12 +226,10 @@ def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, cha
     assert sentence in caplog.messages
 
 
-@pytest.mark.parametrize("file", ["JPEGImages/one/00002.png", "Annotations/one/00002.png"])
+@pytest.mark.parametrize("file", ["JPEGImages/three/00002.png", "Annotations/three/00002.png"])
 def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch, caplog, file):
     scores = iter([9.0, 5.0])
     monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
-    (own_data / "drawn").rename(own_data / "held")
-    draw_sets(own_data)
     config = recipe("run", phase(steps=1), overrides=[f"data.root={own_data}", "data.validation=[{path: held}]"])
     for found in (9.0, 9.0, 5.0):
         if found == 5.0:
@@ -244,7 +242,7 @@ def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch,
 
 
 def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
-    config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
+    config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: held}]"])
     with monkeypatch.context() as patch:
         before_step(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
@@ -263,7 +261,7 @@ def test_state_of_a_skipped_phase_rejected(recipe):
 
 
 def test_best_validation_keeps_its_weights(recipe, monkeypatch):
-    settings = ["data.validation=[{path: drawn}]", "train.validate_every=1"]
+    settings = ["data.validation=[{path: held}]", "train.validate_every=1"]
     config = recipe("run", phase(steps=3), overrides=settings)
     scores, kept = iter([5.0, 9.0, 7.0]), []
 
