@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -73,6 +73,8 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         require(path.exists(), "results without masks", subject=folder, remedy="track the video again")
     elif (folder / EXPORT_RECORD).is_file():
         path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
+    if path != folder:  # written by aotlab
+        video = replace(video, start_number=0)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):

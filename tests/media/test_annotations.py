@@ -11,7 +11,7 @@ from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
-from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
+from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
@@ -243,6 +243,39 @@ def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(ParsedFile(regions), VIDEO)
+
+
+def make_regions(*places):
+    """Regions of a frame, a key and a class."""
+    rles = [encode_rle(draw_labels(2) == number) for number in (3, 7)]
+    return [ParsedRegion(frame, rles[at % 2], name, key) for at, (frame, key, name) in enumerate(places)]
+
+
+def match_objects(*places):
+    found = match_regions(ParsedFile(make_regions(*places)), VIDEO)
+    return {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()}
+
+
+def test_group_of_one_image_is_a_region_of_its_class():
+    first, second, third = map(GroupKey, (5, 6, 7))
+    parts = [(0, first, "car"), (0, first, "car"), (2, second, "car"), (2, second, "car")]
+    assert match_objects(*parts) == {0: [1], 2: [1]}
+    assert match_objects(*parts[:2], (0, second, "car")) == {0: [5, 6]}
+    with pytest.raises(InputError, match="frame 2 has 2 regions 'car' that cannot be matched"):
+        match_objects(*parts, (2, third, "car"))
+
+
+def test_groups_of_several_images_are_objects():
+    first, second = map(GroupKey, (5, 6))
+    places = [(0, first, "car"), (0, second, "car"), (2, first, "car"), (2, second, "car")]
+    assert match_objects(*places) == {0: [5, 6], 2: [5, 6]}
+
+
+def test_object_of_two_classes_is_named(caplog):
+    assert match_objects((0, 4, "dog"), (2, 4, "wolf")) == {0: [4], 2: [4]}
+    assert "object 4 is 'dog' and on other frames 'wolf', and gets the class 'dog'" in caplog.text
+    with pytest.raises(InputError, match="frame 2 has one object 4 of the classes 'dog' and 'wolf'; give"):
+        match_objects((2, 4, "dog"), (2, 4, "wolf"))
 
 
 def test_parts_of_an_object_are_joined_with_their_attributes():

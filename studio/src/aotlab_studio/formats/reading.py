@@ -44,7 +44,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
-        return parse_cvat(root, size)
+        return parse_cvat(root, video)
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
