@@ -182,6 +182,39 @@ def test_yolo_labels_in_folders_are_read(read):
     assert [*read(files, folder=True).frames] == [0]
 
 
+POINTS = "0 .1 .1 .5 .1 .5 .5"
+
+
+@pytest.mark.parametrize(("lines", "objects"), [  # of two frames, as save_txt of Ultralytics writes them
+    ([[f"{POINTS} 0.9"], [f"{POINTS} 1"]], {0: [1], 1: [1]}),
+    ([[f"{POINTS} 7", f"{POINTS} 4"], [f"{POINTS} 7"]], {0: [7, 4], 1: [7]}),
+    ([[f"{POINTS} 0.9 7", f"{POINTS} 0.8 4"], [f"{POINTS} 0.9 4"]], {0: [7, 4], 1: [4]}),
+    ([[f"{POINTS} 0.9 1", f"{POINTS} 0.8 2"], [f"{POINTS} 0.9"]], {0: [1, 2], 1: [3]}),
+    ([[f"{POINTS} 0.9 1"], [f"{POINTS} 0.9"]], {0: [1], 1: [2]}),
+    ([["0 .1 .1 .5 .1 .5 1"], ["0 .1 .1 .5 .1 .5 .9"]], {0: [1], 1: [1]}),
+    ([["0 .1 .1 .5 .1 .5 1", "1 .1 .1 .5 .1 .5 1"], []], {0: [1, 2], 1: []}),
+    ([["0 .1 .1 .5 .1 .5 1.0"], []], {0: [1], 1: []}),
+])  # fmt: skip
+def test_yolo_confidence_and_track_id_are_no_points(read, lines, objects):
+    files = {f"labels/0000{frame}.txt": "".join(f"{line}\n" for line in found) for frame, found in enumerate(lines)}
+    found = read(files, folder=True)
+    assert {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()} == objects
+    if POINTS in lines[0][0]:
+        triangle = read({"labels/00000.txt": POINTS, "labels/00001.txt": ""}, folder=True).mask(0) > 0
+        np.testing.assert_array_equal(found.mask(0) > 0, triangle)
+
+
+def test_yolo_last_point_or_track_id_is_asked_about(read):
+    with pytest.raises(InputError, match=r"all of its lines end with 1, a coordinate or a track id .*save_conf"):
+        read({"labels/00000.txt": f"{POINTS} 0.9 1"}, folder=True)
+
+
+@pytest.mark.parametrize("folder", ["", "labels/"])
+def test_yolo_list_of_classes_has_no_regions(read, folder):
+    found = read({"labels/00000.txt": POINTS, f"{folder}classes.txt": "car\nperson\n"}, folder=True)
+    assert (found.class_names, found.classes) == ({1: "car"}, {"car": 1, "person": 2})
+
+
 def test_cvat_for_images_is_drawn_in_z_order(read):
     text = """<annotations><image id="1" name="00001.png" width="40" height="24">
     <polygon label="top" points="2,2;12,2;12,12;2,12" z_order="1"/>
