@@ -109,7 +109,7 @@ def test_unknown_format_rejected(tmp_path, monkeypatch):
 
 def test_colors_of_classes_rejected_without_the_studio(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
+    Image.new("RGB", SIZE[::-1], "red").save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_annotations(tmp_path / "mask.png", VIDEO)
 
@@ -188,6 +188,50 @@ def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog)
     save_binary(tmp_path / "sharp.png", soft > 127)
     assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]
     assert "255 is treated as object 1" in caplog.text
+
+
+@pytest.mark.parametrize("white", [65535, 65280])
+@pytest.mark.parametrize("name", ["00002.png", "1/00002.png"])
+def test_white_of_16_bits_is_object_1(tmp_path, caplog, white, name):
+    matte = np.where(draw_labels(2) == 3, white, 0).astype(np.uint16)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    Image.fromarray(matte).save(tmp_path / name)
+    found = read_annotations(tmp_path, VIDEO)
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2) == 3)
+    if name == "00002.png":
+        assert f"{white} is treated as object 1" in caplog.text
+        write_mask(tmp_path / "00003.png", np.where(draw_labels(3), 300, 0))
+        assert read_annotations(tmp_path, VIDEO).objects() == [300, white]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_black_and_white_colors_are_object_1(tmp_path, folder, mode):
+    Image.fromarray(np.uint8(255) * (draw_labels(2) == 3)).convert(mode).save(tmp_path / "00002.png")
+    if folder:
+        Image.new(mode, SIZE[::-1], "black").save(tmp_path / "00003.png")
+    found = read_annotations(tmp_path if folder else tmp_path / "00002.png", VIDEO, frame=None if folder else 2)
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2) == 3)
+    assert [*found.frames] == [2, 3][: 1 + folder]
+
+
+def test_lines_of_some_ids_are_reported_for_a_folder(tmp_path, caplog):
+    video = VideoInfo("clip", (40, 40), 3)
+    mask = np.zeros(video.size, np.uint8)
+    mask[10:30, 10:30] = 3
+    mask[10, 10] = 2
+    write_mask(tmp_path / "00000.png", mask)
+    assert read_annotations(tmp_path, video).objects() == [2, 3]
+    assert "object ids 2 exist only as lines between others" in caplog.text
+    caplog.clear()
+    mask[10:30, 10] = 2
+    mask[10, 10:30] = mask[29, 10:30] = 2
+    write_mask(tmp_path / "00000.png", mask)
+    with pytest.raises(InputError, match=r"00000\.png: has 2 different ids, like a gray or smoothed image"):
+        read_annotations(tmp_path, video)
+    write_mask(tmp_path / "00001.png", np.full(video.size, 2))  # it is an object on another frame
+    assert read_annotations(tmp_path, video).objects() == [2, 3]
+    assert "lines" not in caplog.text
 
 
 def test_many_small_objects_are_read(tmp_path):

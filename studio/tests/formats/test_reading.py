@@ -446,6 +446,15 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
+@pytest.mark.parametrize("name", ["", "SegmentationClass"])
+def test_cvat_label_map_is_above_the_masks(colored, name):
+    root = colored.parent
+    (root / "SegmentationClass").mkdir()
+    colored.rename(root / "SegmentationClass" / "00002.png")
+    (root / "labelmap.txt").write_text("background:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n")
+    assert read_annotations(root / name, VIDEO).class_names == {1: "ball", 2: "person"}
+
+
 @pytest.mark.parametrize("background", ["Background", 0])
 def test_legend_can_name_the_background(colored, background):
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": background, "0,128,255": "ball"}))
