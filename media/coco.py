@@ -45,7 +45,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     absent = [image for image_id, image in images.items() if image_id not in annotated]
     regions += [ParsedRegion(frame, None, image=name) for frame, name in absent]
     video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
-    return ParsedFile(regions, classes, video_name)
+    counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
+    return ParsedFile(regions, classes, video_name, counts_from_zero)
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
@@ -97,7 +98,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     frames = sorted(annotations.frames)
     files = {frame: video.image_name(frame, annotations.frame_name(frame)) for frame in frames}
     return {
-        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
+        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate, "first_frame": 0},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],
         "videos": [{"id": 1, "name": video.name, "height": height, "width": width, "length": length}],
         "images": [

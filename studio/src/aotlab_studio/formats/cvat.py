@@ -25,12 +25,14 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """Values of one track's shape, and the object's attributes, by frame."""
 
 
-def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
+def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
-    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes masks as
-    tracks of one frame, so masks of one label are one object. Class ids count the labels from 1.
+    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes shapes as
+    tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
     """
+    size = video.size
+    _select_tasks(root, video.name)
     original_size = root.find(".//original_size")
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
@@ -40,11 +42,65 @@ def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
     formats.require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
-    video = PurePosixPath(file or "").stem
-    if not video and task is not None and task.find("id") is None:  # written by aotlab
-        video = task.findtext("name", "")
-    return sdk.ParsedFile(regions, classes, video)
+    file = root.findtext(".//meta//source")  # of a task, or of a job
+    name = PurePosixPath(file or "").stem
+    if not name and _is_own(root):
+        name = root.findtext(".//meta/task/name", "")
+    has_images = root.find("image") is not None  # their ids count images
+    return sdk.ParsedFile(regions, classes, name, counts_from_zero=_is_own(root) or not has_images)
+
+
+def _select_tasks(root: Element, video: str) -> None:
+    """Remove the tracks and images of other videos from the export of a project, whose tasks all count from 0.
+
+    Raises `ValueError` if several tasks, none with this name or source, are in it.
+    """
+    tasks = {task.findtext("id", ""): task for task in root.iterfind(".//meta/project/tasks/task")}
+    if len(tasks) <= 1:
+        return
+    names = {
+        task_id: (task.findtext("name", ""), PurePosixPath(task.findtext("source") or "").stem)
+        for task_id, task in tasks.items()
+    }
+    selected = {
+        task_id for task_id, (name, source) in names.items() if video in (name, PurePosixPath(name).stem, source)
+    }
+    if not selected:
+        listed = ", ".join(repr(name or source) for name, source in names.values())[:200]
+        raise ValueError(f"a project of the tasks {listed}, none with the name or the source {video!r}")
+    if len(selected) > 1:
+        raise ValueError(f"a project with {len(selected)} tasks of {video!r}; export one of them")
+    for element in [*root.iterfind("track"), *root.iterfind("image")]:
+        if element.get("task_id") not in selected:
+            root.remove(element)
+    parent = root.find(".//meta/project/tasks")
+    for task_id, task in tasks.items() if parent is not None else ():
+        if task_id not in selected and parent is not None:
+            parent.remove(task)
+
+
+def _is_own(root: Element) -> bool:
+    """Return whether aotlab wrote the file: CVAT's tasks have ids."""
+    task = root.find(".//meta/task")
+    return task is not None and task.find("id") is None
+
+
+def _find_group(element: Element, root: Element) -> Hashable:
+    """Return the key of the group of a track or shape; None without a group."""
+    group = int(element.get("group_id", 0))
+    return (group if _is_own(root) else sdk.GroupKey(group)) if group else None
+
+
+def _is_shape(track: Element, root: Element) -> bool:
+    """Return whether a track has one frame, like a shape: it ends on the next frame, or the video does."""
+    visible = [shape for shape in track if shape.tag not in ("attribute", "tag") and shape.get("outside") != "1"]
+    if len(visible) != 1:
+        return False
+    step = re.search(r"step=(\d+)", root.findtext(".//meta//frame_filter") or "")
+    frame = int(visible[0].attrib["frame"])
+    following = {int(shape.attrib["frame"]) for shape in track if shape.get("outside") == "1"}
+    is_last = str(frame) == root.findtext(".//meta//stop_frame") or str(frame + 1) == root.findtext(".//meta//size")
+    return visible[0].tag == "mask" or is_last or frame + int(step[1] if step else 1) in following
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
@@ -151,9 +207,9 @@ def _parse_tracks(root: Element, size: Size) -> list[sdk.ParsedRegion]:
             for shape in track
             if shape.tag in AREA_SHAPES and shape.get("outside") != "1" and shape.get("keyframe", "1") == "1"
         ]
-        key: Hashable = int(track.get("group_id", 0)) or None
-        if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
-            key = ("track", track.get("id", index))
+        key = _find_group(track, root)
+        if not _is_shape(track, root):
+            key = key.value if isinstance(key, sdk.GroupKey) else key or ("track", track.get("id", index))
         label, constant = track.get("label", ""), _parse_attributes(track)
         for shape in shapes:
             rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape)
@@ -172,7 +228,7 @@ def _parse_images(root: Element, size: Size) -> Iterator[sdk.ParsedRegion]:
         if all(element.tag == "tag" for element in image):
             yield sdk.ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
-            key = int(shape.get("group_id", 0)) or None
+            key = _find_group(shape, root)
             rle, attributes = _parse_shape(shape, size), _parse_attributes(shape)
             yield sdk.ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
 

@@ -36,7 +36,7 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
                 others.add(kind)
                 continue
             label, group = str(shape.get("label", "")), shape.get("group_id")
-            key = None if group is None else (label, str(group))
+            key = None if group is None else sdk.GroupKey((label, str(group)))
             regions.append(sdk.ParsedRegion(None, rle, label, key, name))
     require_masks(regions, others)
     return sdk.ParsedFile(regions)

@@ -49,7 +49,8 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
             image = images.get(frame, str(frame)) if images else ""
             class_name = names.setdefault(class_id, f"class {class_id}")
             regions.append(sdk.ParsedRegion(frame, rle, class_name, key, image))
-    return sdk.ParsedFile(regions, {name: class_id for class_id, name in names.items()})
+    class_ids = {name: class_id for class_id, name in names.items()}
+    return sdk.ParsedFile(regions, class_ids, counts_from_zero=file.is_file())  # aotlab wrote the file of classes
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
