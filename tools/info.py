@@ -12,7 +12,7 @@ from aotlab.tools.cli.command import command
 from aotlab.utils import plugins
 from aotlab.utils.errors import EXTRAS
 from aotlab.utils.files import cache_folder
-from aotlab.utils.run_folder import describe_program
+from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.text import align_columns
 
 REQUIRED = ("torch", "torchvision", "timm", "numpy", "PIL", "safetensors", "huggingface_hub")
@@ -24,9 +24,9 @@ PLUGIN_GROUPS = (
 )  # fmt: skip
 
 
-def describe_versions() -> Iterator[tuple[str, str]]:
+def describe_libraries() -> Iterator[tuple[str, str]]:
     """Yield the versions of aotlab, Python, the system and the libraries; "missing" without a library."""
-    program = describe_program()
+    program = describe_versions()
     yield (
         "aotlab",
         " ".join([program["aotlab"], *([f"commit {program['commit'][:12]}"] if "commit" in program else [])]),
@@ -79,7 +79,7 @@ def describe_plugins() -> Iterator[tuple[str, str]]:
 
 
 SECTIONS = {
-    "Versions": describe_versions,
+    "Versions": describe_libraries,
     "Devices": describe_devices,
     "Codecs": describe_codecs,
     "Plug-ins": describe_plugins,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 import warnings
 from collections import Counter
@@ -28,7 +29,7 @@ from aotlab.engine.training.clip import (
     draw_permutations,
     mean_iou,
 )
-from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.journal import Journal, StepPrinter
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
 from aotlab.engine.training.optimization import group_rate, reference_loss_weight
 from aotlab.engine.training.saved_states import SignalListener, StateWriter, list_earlier_files, load_state
@@ -39,6 +40,7 @@ from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.files import remove
+from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.signals import stop_flag
 
 log = logging.getLogger(__name__)
@@ -88,17 +90,18 @@ def train(
             earlier_files = list_earlier_files(config, output) if restart else []
         for path in earlier_files if world.is_main else ():  # after everything that may be wrong with the new run
             remove(path)
-        fingerprints = world.gather(fingerprints)[0]
+        fingerprints, program = world.gather(fingerprints)[0], describe_versions()
         state: PhaseState | None = None
         with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
             weights, states = WeightsWriter(data.validation, journal, start_phases), StateWriter(journal, listeners)
-            every_listener = [journal, SignalListener(stop), weights, *listeners, states]
+            printers = [] if sys.stderr.isatty() or not world.is_main else [StepPrinter(config.train.print_every)]
+            every_listener = [journal, *printers, SignalListener(stop), weights, *listeners, states]
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
-                    config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
-                    earlier_phases=weights.trained_phases,
+                    config, world, model, mixture, fingerprints=fingerprints, command=command, program=program,
+                    previous=state, earlier_phases=weights.trained_phases,
                 )  # fmt: skip
                 if saved is not None:
                     state.load_state_dict(saved.content, saved.changes)

@@ -159,7 +159,7 @@ def test_missing_published_file_names_its_download(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [path.stem for path in TABLES])
 def test_tables_print_commands_that_train_their_models(name):
     table = load_table(name)
-    missing = {line.split(": ", 1)[0]: line.split(": ", 1)[1] for row in table.rows for line in list_missing(table, row)}
+    missing = dict(line.split(": ", 1) for row in table.rows for line in list_missing(table, row))
     for model in table.models.values():
         for file in filter(lambda file: file.startswith("runs/"), model.checkpoints):
             ((program, *words),) = split_words(missing[file])
