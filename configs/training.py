@@ -171,6 +171,9 @@ class TrainConfig:
     """Interval in steps between validations; 0 means only at the end of each phase."""
     log_every: Count = 20
     """Interval in steps between log lines."""
+    print_every: CountOrZero = 100
+    """Interval in steps between lines on standard error if it is not a terminal; also at the last step of a phase; 0
+    means no other line."""
     image_every: CountOrZero = 500
     """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means no image."""
     phases: list[PhaseConfig] = field(default_factory=list)

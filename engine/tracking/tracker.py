@@ -123,7 +123,7 @@ class Tracker:
         config: str | None = None,
         overrides: Sequence[str] = (),
         hooks: Sequence[Hook] = (),
-        device: str | torch.device = "cpu",
+        device: str | torch.device = "auto",
         optimize: bool = True,
         protocol: MemoryProtocol = "bounded",
     ) -> Tracker:
@@ -135,7 +135,7 @@ class Tracker:
             config: preset or file of settings; None means the checkpoint's.
             overrides: settings as ``key=value``; a single string is accepted.
             hooks: see `Tracker`.
-            device: see `Tracker`.
+            device: see `Tracker`; auto means CUDA if available, else the CPU.
             optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: replaces memory policies without a bound, as
                 `apply_protocol`. ``published``: the memory of the paper's benchmarks.

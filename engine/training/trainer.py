@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 import warnings
 from collections import Counter
@@ -29,7 +30,7 @@ from aotlab.engine.training.clip import (
     draw_permutations,
     mean_iou,
 )
-from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.journal import Journal, StepPrinter
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
 from aotlab.engine.training.optimization import group_rate, reference_loss_weight
 from aotlab.engine.training.saved_states import (
@@ -48,6 +49,7 @@ from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.files import remove
 from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.signals import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
@@ -99,7 +101,9 @@ def train(
             remove(path)
         for folder in (output, output / STATES) if world.is_main else ():
             remove_leftovers(folder)
-        fingerprints = world.gather(fingerprints)[0]
+        fingerprints, program = world.gather(fingerprints)[0], describe_versions()
+        if world.is_main and not sys.stderr.isatty():
+            listeners = [StepPrinter(config.train.print_every), *listeners]
         state: PhaseState | None = None
         with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
             for index, mixture in data.mixtures.items():
@@ -107,8 +111,8 @@ def train(
                     continue
                 earlier_phases = start_phases if state is None else state.card().phases
                 state = PhaseState(
-                    config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
-                    earlier_phases=earlier_phases,
+                    config, world, model, mixture, fingerprints=fingerprints, command=command, program=program,
+                    previous=state, earlier_phases=earlier_phases,
                 )  # fmt: skip
                 if saved is not None:
                     state.load_state_dict(saved.content, saved.changes)

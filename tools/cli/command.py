@@ -50,6 +50,7 @@ OTHER_COMMANDS = {
     "ensemble": "Combine several sets of results by voting.",
     "agreement": "Compare two annotations of a video.",
     "table": "Run a table of a paper and compare.",
+    "info": "Print versions, devices, codecs and plug-ins, for bug reports.",
     "vot": "Track for the VOT toolkit.",
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }

@@ -42,7 +42,9 @@ SETTING = re.compile(r"([a-z_][a-z0-9_]*)(\.[a-z0-9_]+)*=.*", re.DOTALL)
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = "settings to change, such as {}; write ./KEY=VALUE for a file of such a name"
 
-device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
+device = option(
+    "--device", type=Device, default="auto", help="cpu, cuda, cuda:N, mps, or auto: CUDA if available, else the CPU"
+)
 force_results = flag("--force", "overwrite results of a different run")
 force_file = flag("--force", "replace an existing output")
 plugin_files = option(

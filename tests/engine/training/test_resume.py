@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import aotlab
 from aotlab.engine.training import validation
 from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.saved_states import STATES, list_saved_states
@@ -167,8 +168,9 @@ def test_hours_of_a_resumed_run_include_those_before(recipe):
     assert 2 < trained.hours < 3
 
 
-def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
+def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypatch):
     run_recipe(recipe("run", phase(steps=1)))
+    monkeypatch.setattr(aotlab, "__version__", "0.0.1")
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
     changed += ["memory.every_in_training=7"]
     run_recipe(recipe("run", phase(steps=2), overrides=changed))
@@ -176,6 +178,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
     assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
     assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
     assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
+    assert "resumed at step 1 with aotlab 0.0.1 (was " in caplog.text
     assert "resumed at step 1 with train.phases.0.steps=2 (was 1)" in caplog.text
     assert "resumed at step 1 with train.precision=float16 (was float32)" in caplog.text
     assert "resumed at step 1 with memory.every_in_training=7 (was 2)" in caplog.text
