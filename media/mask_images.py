@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import numpy as np
 from aotlab.media.images import open_image, read_mode, require_image_size
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import ParsedRegion
+from aotlab.media.regions import VOID_NAME, ParsedRegion
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
+
+MOTS_IGNORED = 10000
+"""Id of undecided pixels in PNGs of MOTS, whose other ids are 1000 times the class plus the object."""
 
 
 def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
@@ -58,11 +62,18 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
         masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
         regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
     binary = not any(regions.values())
-    if voids:
-        meaning = "object 1" if binary else "void, not an object"
-        log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
-    for path in voids if binary else ():
-        regions[path] = [ParsedRegion(None, voids[path], key="white", image=names[path])]
+    if voids and binary:
+        log.warning("%s: 255 is treated as object 1 (masks with it: %d)", next(iter(voids)), len(voids))
+    for path, rle in voids.items():
+        region = ParsedRegion(None, rle, image=names[path])
+        regions[path].append(replace(region, key="white") if binary else replace(region, class_name=VOID_NAME))
+    others = {region.key for found in regions.values() for region in found if region.key} - {MOTS_IGNORED}
+    if others and all(isinstance(key, int) and 1000 <= key < MOTS_IGNORED for key in others):  # PNGs of MOTS
+        for path, found in regions.items():
+            regions[path] = [
+                replace(region, key=None, class_name=VOID_NAME) if region.key == MOTS_IGNORED else region
+                for region in found
+            ]
     empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
     return [*chain.from_iterable(regions.values()), *empty]
 

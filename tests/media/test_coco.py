@@ -163,6 +163,8 @@ def test_single_frame_is_read(tree, read):
     ({"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]}, "run lengths"),
     ({"annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "zz"}}]}, "segmentation"),
     ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
+    ({"annotations": [{"id": 8, "image_id": 1, "segmentation": [1, 1, 9, 3, 4, 4]}]}, "jpg, annotation 8: .*list"),
+    ({"annotations": [{"id": 8, "image_id": 1, "segmentation": [[1, 1]]}]}, "only 1 region without pixels"),
     ({"annotations": []}, "contains no object"),
 ])  # fmt: skip
 def test_invalid_coco_rejected(tree, read, change, words):
@@ -170,11 +172,14 @@ def test_invalid_coco_rejected(tree, read, change, words):
         read(tree | change)
 
 
-@pytest.mark.parametrize("segmentation", [None, [[1, 1, 5, 5]]])
-def test_annotations_with_only_a_box_are_reported(tree, read, caplog, segmentation):
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [(None, "left out: 1 box without a mask"), ([[1, 1, 5, 5]], r"left out: 1 region without pixels (clip/00003.jpg")],
+)
+def test_annotations_without_a_mask_are_reported(tree, read, caplog, segmentation, words):
     tree["annotations"][-1]["segmentation"] = segmentation
     np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
-    assert "1 annotations have a box and no polygon of three points; they are left out" in caplog.text
+    assert words in caplog.text
 
 
 def test_undeclared_category_keeps_its_id(tree, read):
