@@ -94,6 +94,45 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     found = read_annotations(tmp_path, VIDEO)
     np.testing.assert_array_equal(found.mask(0), first)
     assert not found.mask(1).any()
+    np.testing.assert_array_equal(found.void_mask(1), hidden > 0)
+
+
+@pytest.mark.parametrize(("others", "is_void"), [((1001, 2003), True), ((1001, 7), False), ((), False)])
+def test_10000_is_void_in_masks_of_mots(tmp_path, others, is_void):
+    labels = np.zeros(SIZE, np.uint16)
+    labels[0, : len(others)] = others
+    labels[5:9] = 10000
+    write_mask(tmp_path / "00000.png", labels)
+    found = read_annotations(tmp_path / "00000.png", VIDEO)
+    assert found.objects() == sorted(others if is_void else (*others, 10000))
+    assert found.void_mask(0).any() == is_void
+
+
+def rectangle(rows, columns, name="", key=None, frame=0):
+    mask = np.zeros(SIZE, bool)
+    mask[slice(*rows), slice(*columns)] = True
+    return ParsedRegion(frame, encode_rle(mask), name, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_void"),
+    [("_background_", False), ("__background__", False), ("Background", False), ("__ignore__", True), ("void", True)],
+)
+def test_negative_region_cuts_those_before_it(name, is_void):
+    regions = [rectangle((2, 12), (2, 20), "a", 1), rectangle((4, 8), (4, 10), name)]
+    found = match_regions(ParsedFile([*regions, rectangle((5, 6), (5, 6), "b", 2)]), VIDEO)
+    expected = np.zeros(SIZE, int)
+    expected[2:12, 2:20], expected[4:8, 4:10], expected[5, 5] = 1, 0, 2
+    np.testing.assert_array_equal(found.mask(0), expected)
+    assert found.void_mask(0).sum() == (23 if is_void else 0)
+    assert found.class_names == {1: "a", 2: "b"}
+    (warning,) = found.warnings
+    assert warning.startswith("1 region of")
+
+
+def test_file_of_negatives_only_has_no_object():
+    with pytest.raises(InputError, match="contains no object"):
+        match_regions(ParsedFile([rectangle((2, 12), (2, 20), "__ignore__")]), VIDEO)
 
 
 def test_unknown_format_rejected(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import encode_rle, read_annotations
+from aotlab.sdk import encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
@@ -87,6 +87,56 @@ def test_cvat_key_frames_inside_the_image_are_read(read):
     assert found.class_names == {1: "person"}
 
 
+def test_cvat_object_is_absent_outside(read):
+    text = TRACK.format(more="").replace("<task>", "<task><id>1</id>")
+    found = read({"clip.xml": text})
+    assert [(frame, region.area > 0) for frame, region in found.regions()] == [(0, True), (2, True), (3, False)]
+
+
+def test_cvat_masks_end_without_a_statement(read):
+    mask = '<mask frame="{}" outside="{}" rle="0, 100" left="2" top="2" width="10" height="10"/>'
+    tracks = "".join(
+        f'<track id="{n}" label="a" group_id="1">{mask.format(n, 0)}{mask.format(n + 1, 1)}</track>' for n in (0, 2)
+    )
+    assert [*read({"clip.xml": f"<annotations>{tracks}</annotations>"}).frames] == [0, 2]
+
+
+def test_label_studio_bitmask_is_a_mask(read):
+    alpha = np.zeros((*SIZE, 4), np.uint8)
+    alpha[4:9, 5:20, 3] = 255
+    value = {"imageDataURL": f"data:image/png;base64,{png(alpha)}", "bitmasklabels": ["car"]}
+    found = read({"a.json": [task(0, result("a", [], type="bitmasklabels") | {"value": value})]})
+    np.testing.assert_array_equal(found.mask(0) > 0, alpha[..., 3] > 0)
+    assert found.class_names == {1: "car"}
+
+
+BOX_FILES = {
+    "coco.json": {
+        "images": [{"id": 1, "file_name": "00001.jpg", "height": 24, "width": 40}],
+        "annotations": [{"id": 5, "image_id": 1, "bbox": [10, 6, 20, 12], "segmentation": []}],
+    },
+    "labelme.json": labelme(1, shape("a", [[30, 18], [10, 6]], kind="rectangle")),
+    "cvat.xml": '<annotations><track id="0"><box frame="1" xtl="10" ytl="6" xbr="30" ybr="18"/></track></annotations>',
+    "label_studio.json": [task(1, BOX)],
+    "labels/00001.txt": "0 .5 .5 .5 .5",
+}
+
+
+@pytest.mark.parametrize("name", BOX_FILES)
+def test_boxes_are_read_where_a_video_is_tracked(read, name):
+    found = read({name: BOX_FILES[name]}, folder=name.startswith("labels"), boxes=True)
+    assert (found.frames, found.boxes) == ({}, {1: {1: (10, 6, 20, 12)}})
+    with pytest.raises(InputError, match="only 1 box without a mask; give it to aotlab track --mask"):
+        read({name: BOX_FILES[name]}, folder=name.startswith("labels"))
+
+
+def test_box_outside_the_image_is_left_out(read, caplog):
+    outside = shape("b", [[50, 6], [60, 9]], kind="rectangle")
+    found = read({"a.json": labelme(0, shape("a", [[30, 18], [99, 6]], kind="rectangle"), outside)}, boxes=True)
+    assert found.boxes == {0: {1: (30, 6, 10, 12)}}
+    assert "left out: 1 region without pixels (00000.jpg, shape 2)" in caplog.text
+
+
 def test_cvat_tracks_of_one_label_are_separate_objects(read):
     second = '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
     assert read({"clip.xml": TRACK.format(more=second)}).objects() == [1, 2]
@@ -103,10 +153,15 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
     np.testing.assert_array_equal(found.mask(0)[3:11, 3:11], top)
 
 
-def test_mots_ignored_region_is_not_an_object(read):
-    line = "0 {} {} 24 40 " + compress_rle(encode_rle(draw_labels(0) == 3))
-    found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
+def test_mots_ignored_region_is_void(read, tmp_path):
+    line = "0 {} {} 24 40 {}"
+    parts = [compress_rle(encode_rle(part)) for part in (draw_labels(0) == 3, draw_labels(0) == 0)]
+    text = f"{line.format(2003, 2, parts[0])}\n{line.format(10000, 10, parts[1])}\n"
+    found = read({"mots.txt": text})
     assert found.objects() == [3]
+    np.testing.assert_array_equal(found.void_mask(0), draw_labels(0) == 0)
+    find_mask_writer("mots").write(tmp_path / "new.txt", found, VIDEO)
+    assert [row.split()[1] for row in (tmp_path / "new.txt").read_text().splitlines()] == ["2003", "10000"]
 
 
 def test_mots_ids_of_two_classes_are_separate_objects(read):
