@@ -164,7 +164,7 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
 
 def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
     with reading(path):
-        regions = parse_images(path, video.size)
+        regions = parse_images(path, video.size, video.length)
     return None if regions is None else ParsedFile(regions)
 
 

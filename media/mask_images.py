@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.images import open_image, read_mode, require_image_size
+from aotlab.media.mask_pages import count_pages, require_page_count
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import list_image_files
 from aotlab.media.regions import VOID_NAME, ParsedRegion
@@ -22,12 +23,18 @@ MOTS_IGNORED = 10000
 """Id of undecided pixels in PNGs of MOTS, whose other ids are 1000 times the class plus the object."""
 
 
-def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
-    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
+def parse_images(path: Path, size: Size, length: int | None = None) -> list[ParsedRegion] | None:
+    """Return the objects of a mask image or of a folder of them; None for colored images and other files.
+
+    Pages of an image are frames; ``length``: number of frames of the video, if known.
+    """
     if not path.is_dir():
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        return _parse_masks({path: ""}, size)
+        if (count := count_pages(path)) == 1:
+            return _parse_masks({path: ""}, size)
+        require_page_count(path, count, length)
+        return _parse_masks({(path, page): page for page in range(count)}, size)
     images = list_image_files(path, (".png",))
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
@@ -38,43 +45,49 @@ def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     return _parse_masks({image: image for image in images}, size) if images else None
 
 
-def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path with the names of their frames.
+def _parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path (and page) with the names or numbers of their frames.
 
     255 in 8 bits is object 1 if the only other value of all images is 0; otherwise it is void.
     """
-    regions: dict[Path, list[ParsedRegion]] = {}
-    voids: dict[Path, np.ndarray] = {}
-    for path, image in names.items():
-        mask = read_mask(path, size=size)
+    regions: dict[Path | tuple[Path, int], list[ParsedRegion]] = {}
+    voids: dict[Path | tuple[Path, int], np.ndarray] = {}
+    frames = {
+        key: ParsedRegion(name, None) if isinstance(name, int) else ParsedRegion(None, None, image=name)
+        for key, name in names.items()
+    }
+    for key, frame in frames.items():
+        path, page = key if isinstance(key, tuple) else (key, None)
+        mask = read_mask(path, size=size, page=page)
         void = is_void(mask)
         if void.any():
-            voids[path] = encode_rle(void)
+            voids[key] = encode_rle(void)
             mask[void] = 0
         ids = np.unique(mask[mask > 0]).tolist()
         if len(ids) > MAX_OBJECTS or is_blurred(mask):
             raise InputError(
                 f"has {len(ids)} different ids, like a gray or smoothed image",
-                subject=path,
+                subject=path if page is None else f"{path}, page {page}",
                 remedy="give one value for each object: threshold it (magick mask.png -threshold 50% mask.png), "
                 "and save it without smoothing",
             )
-        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
-        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
+        regions[key] = [replace(frame, rle=encode_rle(mask == object_id), key=object_id) for object_id in ids]
     binary = not any(regions.values())
     if voids and binary:
-        log.warning("%s: 255 is treated as object 1 (masks with it: %d)", next(iter(voids)), len(voids))
-    for path, rle in voids.items():
-        region = ParsedRegion(None, rle, image=names[path])
-        regions[path].append(replace(region, key="white") if binary else replace(region, class_name=VOID_NAME))
+        first = next(iter(voids))
+        path = first[0] if isinstance(first, tuple) else first
+        log.warning("%s: 255 is treated as object 1 (masks with it: %d)", path, len(voids))
+    for key, rle in voids.items():
+        region = replace(frames[key], rle=rle)
+        regions[key].append(replace(region, key="white") if binary else replace(region, class_name=VOID_NAME))
     others = {region.key for found in regions.values() for region in found if region.key} - {MOTS_IGNORED}
     if others and all(isinstance(key, int) and 1000 <= key < MOTS_IGNORED for key in others):  # PNGs of MOTS
-        for path, found in regions.items():
-            regions[path] = [
+        for key, found in regions.items():
+            regions[key] = [
                 replace(region, key=None, class_name=VOID_NAME) if region.key == MOTS_IGNORED else region
                 for region in found
             ]
-    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
+    empty = [frame for key, frame in frames.items() if not regions[key]]
     return [*chain.from_iterable(regions.values()), *empty]
 
 

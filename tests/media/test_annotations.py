@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import PALETTE, read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
@@ -106,6 +107,27 @@ def test_10000_is_void_in_masks_of_mots(tmp_path, others, is_void):
     found = read_annotations(tmp_path / "00000.png", VIDEO)
     assert found.objects() == sorted(others if is_void else (*others, 10000))
     assert found.void_mask(0).any() == is_void
+
+
+@pytest.mark.parametrize("kind", ["tiff", "imagej", "palette.tif", "gif", "png"])
+def test_pages_of_an_image_are_frames(tmp_path, kind):
+    stack = np.stack([draw_labels(frame) for frame in range(LENGTH)]).astype(np.uint8)
+    path = tmp_path / f"labels.{kind.rpartition('.')[2].replace('imagej', 'tif')}"
+    if kind in ("tiff", "imagej"):
+        tifffile.imwrite(path, stack.astype(np.uint16), imagej=kind == "imagej", photometric="minisblack")
+    else:
+        first, *others = (Image.fromarray(labels, mode="P") for labels in stack)
+        for image in (first, *others):
+            image.putpalette(PALETTE.tobytes())
+        first.save(path, save_all=True, append_images=others, optimize=False)
+    found = read_annotations(path, VIDEO)
+    assert sorted(found.frames) == list(range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(found.mask(frame), stack[frame])
+    with pytest.raises(InputError, match="has 4 pages, but the video has 5 frames"):
+        read_annotations(path, replace(VIDEO, length=5))
+    with pytest.raises(InputError, match="has 4 pages"):
+        read_mask(path)
 
 
 def rectangle(rows, columns, name="", key=None, frame=0):

@@ -462,6 +462,18 @@ def test_legend_names_objects_of_a_colored_folder(colored):
         read_annotations(colored.parent, VIDEO)
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".png"])
+def test_pages_of_a_colored_image_are_frames(colored, suffix):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": 3, "0,128,255": 7}))
+    image = Image.open(colored).convert("RGB")
+    pages = [image, Image.new("RGB", image.size), image, Image.new("RGB", image.size)]
+    path = colored.with_name(f"pages{suffix}")
+    pages[0].save(path, save_all=True, append_images=pages[1:], **({"lossless": True} if suffix == ".webp" else {}))
+    found = read_annotations(path, VIDEO)
+    assert [bool(found.frames[frame]) for frame in range(4)] == [True, False, True, False]
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2))
+
+
 def test_cvat_label_map_is_a_legend(colored):
     text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
     (colored.parent / "labelmap.txt").write_text(text)

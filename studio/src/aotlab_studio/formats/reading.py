@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,7 +57,18 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path, size)
-    return None if image is None else sdk.ParsedFile(parse_colors(image, read_legend(path.parent)))
+    if image is None:
+        return None
+    legend = read_legend(path.parent)
+    if (count := internal.count_pages(path)) == 1:
+        return sdk.ParsedFile(parse_colors(image, legend))
+    internal.require_page_count(path, count, video.length)
+    regions = list[sdk.ParsedRegion]()
+    for page in range(count):
+        if (image := read_colors(path, size, page)) is None:
+            raise ValueError(f"page {page} is not in colors")
+        regions += [replace(region, frame=page) for region in parse_colors(image, legend)]
+    return sdk.ParsedFile(regions)
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
