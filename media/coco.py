@@ -9,7 +9,7 @@ import numpy as np
 
 from aotlab.media.matching import image_stem, require_different_images, select_images
 from aotlab.media.region_parser import RegionParser
-from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, VideoInfo
+from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
 from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
@@ -47,9 +47,18 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
             else:
                 rle = parse_segmentation(segmentation, video.size)
                 parser.add_absent(replace(region, rle=rle))  # without pixels, the object is absent
-    absent = [image for image_id, image in images.items() if image_id not in annotated]
-    for frame, name in absent:
-        parser.add_absent(ParsedRegion(frame, None, image=name))
+    empty = np.array([video.size[0] * video.size[1]])
+    for image in tree["images"]:
+        if image["id"] not in images:
+            continue
+        frame, name = images[image["id"]]
+        absent = image.get("absent") or ()
+        with parser.locate(f"{name or 'image'}, absent"):
+            keys = [_find_key(record) for record in absent]
+        for key in keys:
+            parser.add_absent(ParsedRegion(frame, empty, key=key, image=name))
+        if image["id"] not in annotated and not keys:
+            parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
     return parser.finish(classes, video_name)
 
@@ -95,12 +104,14 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     """Return COCO JSON: an image for each annotated frame, an annotation with ``track_id`` for each object on it.
 
     Frames that are not annotated are left out; annotated ones may be without objects. ``score`` is the tracker's
-    confidence; ``lost`` is true while the object is occluded or out of frame.
+    confidence; ``lost`` is true while the object is occluded or out of frame. Objects without a pixel on a frame are in
+    the list ``absent`` of its image, as readers of COCO refuse or count annotations without pixels.
     """
     height, width = annotations.size
     classes = annotations.class_ids()
     length = max(annotations.frames, default=-1) + 1 if video.length is None else video.length
     frames = sorted(annotations.frames)
+    visible = [(frame, region) for frame, region in annotations.regions() if region.area]
     files = {frame: video.image_name(frame, annotations.frame_name(frame)) for frame in frames}
     return {
         "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
@@ -108,6 +119,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
         "videos": [{"id": 1, "name": video.name, "height": height, "width": width, "length": length}],
         "images": [
             {"id": frame + 1, "video_id": 1, "frame_id": frame, "file_name": file, "height": height, "width": width}
+            | _describe_absent(annotations.frames[frame])
             for frame, file in files.items()
         ],
         "annotations": [
@@ -124,9 +136,15 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
                 "attributes": {**region.attributes, "track_id": region.object_id},  # for CVAT and datumaro
                 "category_id": classes[annotations.class_name(region.object_id)],
             }
-            for count, (frame, region) in enumerate(annotations.regions(), start=1)
+            for count, (frame, region) in enumerate(visible, start=1)
         ],
     }  # fmt: skip
+
+
+def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
+    """Return the field ``absent`` of an image, if any object is known to be absent."""
+    absent = [{"track_id": region.object_id, "lost": region.lost} for region in regions if not region.area]
+    return {"absent": absent} if absent else {}
 
 
 def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:

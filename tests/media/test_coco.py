@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 
 from aotlab import InputError
 from aotlab.internal import format_coco
-from aotlab.sdk import VideoInfo, encode_rle, read_annotations
+from aotlab.sdk import Region, VideoInfo, encode_rle, read_annotations
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 
@@ -193,6 +193,18 @@ def test_first_of_two_categories_of_a_name_is_its_class(tree, read):
     classes = read(tree).classes
     tree["categories"].append({"id": 9, "name": "person"})
     assert read(tree).classes == classes
+
+
+def test_absent_objects_are_not_annotations(read):
+    annotations = sample_annotations()
+    annotations.frames[1].append(Region(7, encode_rle(np.zeros(SIZE, bool))))
+    tree = format_coco(annotations, VIDEO)
+    assert all(record["area"] and record["bbox"][2] for record in tree["annotations"])
+    assert [image.get("absent") for image in tree["images"][:2]] == [None, [{"track_id": 7, "lost": False}]]
+    assert [(region.object_id, region.area > 0) for region in read(tree).frames[1]] == [(3, True), (7, False)]
+    segmentation = {"size": list(SIZE), "counts": [SIZE[0] * SIZE[1]]}  # as aotlab 0.2 wrote them
+    old = tree | {"annotations": [*tree["annotations"], {"image_id": 1, "track_id": 7, "segmentation": segmentation}]}
+    assert [(region.object_id, region.area > 0) for region in read(old).frames[0]] == [(3, True), (7, False)]
 
 
 def test_image_without_objects_is_kept(tree, read):

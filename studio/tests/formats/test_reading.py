@@ -400,7 +400,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
     video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
     annotations = [{"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)]
     found = read({"a.json": {"videos": [video], "annotations": annotations}})
-    assert {frame: len(regions) for frame, regions in found.frames.items() if regions} == {1: 2}
+    assert [(frame, region.area > 0) for frame, region in found.regions()] == [(0, False)] * 2 + [(1, True)] * 2
     assert found.objects() == [1, 2]
 
 

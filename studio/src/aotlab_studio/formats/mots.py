@@ -68,11 +68,10 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
         raise InputError(f"MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}")
     lines = []
     for record in internal.format_coco(annotations, video)["annotations"]:
-        if record["area"]:
-            class_id, counts = record["category_id"], record["segmentation"]["counts"]
-            frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
-            number = numbers[frame] if numbers else frame
-            lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
+        class_id, counts = record["category_id"], record["segmentation"]["counts"]
+        frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
+        number = numbers[frame] if numbers else frame
+        lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
     for frame in annotations.void:
         counts = internal.compress_rle(sdk.encode_rle(annotations.void_mask(frame)))
         number = numbers[frame] if numbers else frame
