@@ -153,7 +153,12 @@ class VideoFile(Output):
         super().__init__(path, context)
         self._draw, source = draw, context.source
         self._writer = VideoWriter(
-            path, rate=source.rate, size=source.size, sound=source.sound, pixel_aspect=source.pixel_aspect
+            path,
+            rate=source.rate,
+            size=source.size,
+            sound=source.sound,
+            pixel_aspect=source.pixel_aspect,
+            color_tags=source.color_tags,
         )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:

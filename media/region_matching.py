@@ -142,9 +142,8 @@ def _join_regions(regions: list[Region], size: Size) -> tuple[list[Region], np.n
         mask = decode_rle(region.rle, size)
         if region.object_id <= 0:
             ids[mask] = region.object_id
-            for object_id, earlier in joined.items():
-                rest = decode_rle(earlier.rle, size) & ~mask
-                joined[object_id] = replace(earlier, rle=encode_rle(rest))
+            for object_id, below in joined.items():
+                joined[object_id] = replace(below, rle=encode_rle(decode_rle(below.rle, size) & ~mask))
             continue
         if (earlier := joined.pop(region.object_id, None)) is not None:
             mask |= ids == region.object_id

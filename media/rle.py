@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aotlab.utils.errors import InputError
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 MAX_OUTLINE_LENGTH = 2_000_000
@@ -81,9 +83,12 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
 
 
 def require_size(height: object, width: object, expected: Size) -> None:
-    """Raise `ValueError` unless the size of images according to a file is that of the video."""
+    """Raise `InputError` unless the size of images according to a file is that of the video."""
     if (height, width) != expected:
-        raise ValueError(f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video")
+        raise InputError(
+            f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video",
+            remedy="give masks of this video in its size",
+        )
 
 
 def drop_empty_polygons(polygons: Sequence[Sequence[float]]) -> list[Sequence[float]]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_COLOR = 2
+"""FFmpeg's number of unspecified color primaries and transfer functions."""
 CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
@@ -111,6 +113,9 @@ class VideoFrames(FrameSource):
             image = decoding.to_rgb(first)
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
             self.pixel_aspect = decoding.read_pixel_aspect(stream, first)
+            context = stream.codec_context
+            tags = (context.color_primaries, context.color_trc)
+            self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
             self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
         self._index: VideoIndex | None = None

@@ -53,6 +53,7 @@ class VideoWriter:
         size: (height, width) of every frame.
         sound: sound to copy into an ``.mp4``, in sync with the frames.
         pixel_aspect: width by height of a pixel as players show it.
+        color_tags: color primaries and transfer function of the frames, by FFmpeg's numbers.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class VideoWriter:
         size: tuple[int, int],
         sound: AudioTrack | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        color_tags: tuple[int, int] = (1, 1),
     ) -> None:
         self.path = path
         self.rate = Fraction(rate)
@@ -70,7 +72,7 @@ class VideoWriter:
         self.channels = 4 if path.suffix in ALPHA else 3
         height, width = size
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
-        self._pixel_aspect = pixel_aspect
+        self._pixel_aspect, self._color_tags = pixel_aspect, color_tags
         self._sound = sound
         self._sound_copy: _SoundCopy | None = None
         self._start_time = Fraction(0)  # seconds of the first frame written
@@ -117,6 +119,7 @@ class VideoWriter:
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
+            image.color_primaries, image.color_trc = self._color_tags  # ProRes takes those of frames
             tick = self._to_tick(time - self._start_time)
             image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
@@ -156,8 +159,8 @@ class VideoWriter:
                 self._stream.metadata["title"] = PLACEHOLDER.decode()
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = TICK, self._pixel_aspect
-        # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
-        context.colorspace = context.color_primaries = context.color_trc = 1
+        # players guess untagged colors from the height; colors are converted to the matrix of BT.709, which is 1
+        context.colorspace, (context.color_primaries, context.color_trc) = 1, self._color_tags
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)

@@ -138,9 +138,8 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
         points = [side for x, y in value["points"] for side in (x / 100 * width, y / 100 * height)]
         parser.add(replace(region, rle=parser.fill([points])))
     elif shape == "rectangle":
-        scales = {"x": width, "y": height, "width": width, "height": height}
-        left, top, *sides = (float(value[side]) / 100 * scale for side, scale in scales.items())
-        parser.add(replace(region, box=(left, top, *sides)))
+        x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
+        parser.add(replace(region, box=(x * width, y * height, w * width, h * height)))
     else:
         mask = decode_brush(value["rle"], parser.size) if shape == "brush" else _decode_bitmask(value, parser.size)
         parser.add(replace(region, rle=sdk.encode_rle(mask)))
