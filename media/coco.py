@@ -29,6 +29,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     parser, annotated = RegionParser(video.size), set()
     for count, record in enumerate(tree["annotations"], start=1):
         image_id, box, segmentation = record["image_id"], record.get("bbox"), record.get("segmentation")
+        segmentation = None if segmentation == [[]] else segmentation
         if segmentation or box is not None:
             annotated.add(image_id)
         if image_id not in images or not (segmentation or box):

@@ -174,7 +174,11 @@ def test_invalid_coco_rejected(tree, read, change, words):
 
 @pytest.mark.parametrize(
     ("segmentation", "words"),
-    [(None, "left out: 1 box without a mask"), ([[1, 1, 5, 5]], r"left out: 1 region without pixels (clip/00003.jpg")],
+    [
+        (None, "left out: 1 box without a mask"),
+        ([[]], "left out: 1 box without a mask"),
+        ([[1, 1, 5, 5]], r"left out: 1 region without pixels (clip/00003.jpg"),
+    ],
 )
 def test_annotations_without_a_mask_are_reported(tree, read, caplog, segmentation, words):
     tree["annotations"][-1]["segmentation"] = segmentation
