@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.images import open_image, read_mode, require_image_size
-from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask
+from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask, read_white
 from aotlab.media.matching import list_image_files
 from aotlab.media.regions import ParsedRegion
 from aotlab.media.rle import Size, encode_rle
@@ -93,7 +93,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     with open_image(path, "give a black and white PNG") as image:
         mode_allowed = palette or image.mode != "P"
         is_16_bit = image.mode.startswith("I")
-        mask = np.array(image if is_16_bit or image.mode in ("1", "P", "L") else image.convert("L"))
+        mask = read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
     allowed = [{0, 1}, {0, 255}, *({0, white} for white in WHITE_16_BIT if is_16_bit)]

@@ -69,7 +69,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        labels = _read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
+        labels = read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
         if image.mode == "P":
             labels = _restore_ids(labels, np.array(image.getpalette() or (), np.uint8).reshape(-1, 3), path.parent)
         if image.format == "PNG" and image.mode == "L":
@@ -85,8 +85,11 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def _read_white(image: Image.Image) -> np.ndarray:
-    """Return H×W uint8, 255 where an image in color is white; raise `ValueError` unless all else is black."""
+def read_white(image: Image.Image) -> np.ndarray:
+    """Return H×W uint8, 255 where an image of mode RGB, RGBA or LA is white; transparent pixels are black.
+
+    Raises `ValueError` for other colors and shades.
+    """
     *colors, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), 2, 0)
     shown = alpha > 0
     if any((color != colors[0])[shown].any() for color in colors):
@@ -107,7 +110,7 @@ def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.n
         return indices
     _warn_once_of_palette(folder)
     table = np.zeros(len(palette), np.uint8)
-    table[used] = ids
+    table[used] = np.array(ids, np.uint8)
     return table[indices]
 
 

@@ -209,7 +209,7 @@ def test_yolo_last_point_or_track_id_is_asked_about(read):
         read({"labels/00000.txt": f"{POINTS} 0.9 1"}, folder=True)
 
 
-@pytest.mark.parametrize("folder", ["", "labels/"])
+@pytest.mark.parametrize("folder", ["", "labels/", "labels/train/"])
 def test_yolo_list_of_classes_has_no_regions(read, folder):
     found = read({"labels/00000.txt": POINTS, f"{folder}classes.txt": "car\nperson\n"}, folder=True)
     assert (found.class_names, found.classes) == ({1: "car"}, {"car": 1, "person": 2})

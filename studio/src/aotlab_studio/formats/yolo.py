@@ -151,7 +151,7 @@ def _read_names(folder: Path) -> dict[int, str]:
     """Return class names by class id, without the names of unused ids; empty without a file of classes."""
     path = folder / "data.yaml"
     if not path.is_file():
-        lists = [file for file in (folder / CLASS_LIST, folder / "labels" / CLASS_LIST) if file.is_file()]
+        lists = [file for file in (folder / CLASS_LIST, *(folder / "labels").rglob(CLASS_LIST)) if file.is_file()]
         text = lists[0].read_text(encoding="utf-8-sig", errors="replace") if lists else ""
         return {index: name.strip() for index, name in enumerate(text.splitlines()) if name.strip()}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
