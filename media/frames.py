@@ -56,6 +56,8 @@ class FrameSource(ABC):
     """Height and width of every frame after rotation."""
     rate: Fraction
     """Frames per second."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width by height of a pixel as it is shown."""
     has_names: bool = False
     """Whether frames have names, not only numbers."""
     is_live: bool = False
