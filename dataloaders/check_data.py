@@ -18,10 +18,10 @@ from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_lab
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.media.images import read_image
-from aotlab.media.masks import VOID, is_blurred, read_mask
+from aotlab.media.masks import BLURRED_FRACTION, VOID, find_line_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.text import format_count
+from aotlab.utils.text import format_count, join_truncated
 
 DataKind = Literal["video", "static"]
 LAYOUTS: Mapping[DataKind, str] = {
@@ -168,9 +168,14 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     if read is None:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
-    if is_blurred(pixels):
-        message = f"{len(ids)} values, like a blurred mask; save ids without smoothing, resizing or JPEG"
-        return FileInfo(size, None, make_warning(path, message))
+    line_ids, fraction = find_line_ids(pixels)
+    remedy = "save ids without smoothing, resizing or JPEG"
+    if fraction >= BLURRED_FRACTION:
+        return FileInfo(size, None, make_warning(path, f"{len(ids)} values, like a blurred mask; {remedy}"))
+    if line_ids:
+        listed = join_truncated(sorted(line_ids))
+        message = f"ids {listed} exist only as lines between others, like smoothed edges; {remedy}"
+        return FileInfo(size, ids, make_warning(path, message))
     return FileInfo(size, ids)
 
 

@@ -50,6 +50,8 @@ class RunOptions:
     """Seconds without a frame after which tracking stops."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
+    mask_start_number: int | None = None
+    """Number of a video file's first frame in files of masks; None: 0, or an error if unclear."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 

@@ -81,7 +81,7 @@ class PreparedRun:
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=masks,
             video=self.job.video_address, objects=self.objects,
             first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
-            soft=self.options.stores_soft,
+            mask_start_number=self.options.mask_start_number, soft=self.options.stores_soft,
         )  # fmt: skip
 
     def estimate_bytes(self) -> int:
@@ -125,7 +125,8 @@ def prepare(
         source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
     subject = job.label if job.source_line else source.name
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
+    info = replace(VideoInfo.from_source(source), start_number=options.mask_start_number)
+    masks = _load_masks(job, info, frames, arrays or {}, strict=from_list)
     absent = split_absent(masks)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
     removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
@@ -149,20 +150,20 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
 
 
 def _load_masks(
-    job: Job, source: FrameSource, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
+    job: Job, video: VideoInfo, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
 ) -> Annotations:
     """Return the masks of a job and those in memory, with the class names of the job."""
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks and job.masks == find_masks_beside(job.video) else ""):
-        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
+        masks = load_masks(job.masks, video, frames, strict=strict)
     if arrays:
         from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
         for index, mask in arrays.items():
             frames.require_frame(index, f"masks: frame {index}")
             with prefix_errors(f"frame {index}"):
-                labels = convert_mask(mask, source.size, required=index == min(arrays), max_id=MAX_ID)
-            masks.add_mask(index, np.zeros(source.size) if labels is None else labels)
+                labels = convert_mask(mask, video.size, required=index == min(arrays), max_id=MAX_ID)
+            masks.add_mask(index, np.zeros(video.size) if labels is None else labels)
     masks.class_names |= job.classes
     return masks
 
@@ -267,6 +268,7 @@ def fingerprint_inputs(
         ],
         "classes": dict(sorted(job.classes.items())),
         "both_directions": options.both_directions,
+        "mask_start_number": options.mask_start_number,
         "removals": [f"{frames.number(index)}:{key}" for index, ids in run.removals.items() for key in ids],
         **run.loader.fingerprint(job.overrides),  # loads PyTorch, so after all other checks
     }

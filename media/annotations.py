@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.mask_images import parse_images
-from aotlab.media.masks import read_mask
+from aotlab.media.mask_images import parse_images, parse_masks
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
@@ -76,6 +75,8 @@ def read_annotations(
         require(path.exists(), "results without masks", subject=folder, remedy="track the video again")
     elif (folder / EXPORT_RECORD).is_file():
         path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
+    if path != folder:  # written by aotlab
+        video = replace(video, start_number=0)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
@@ -152,7 +153,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
         if (parsed := read(path, video)) is not None:
             return parsed
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
-        read_mask(path)  # raises if it is not a mask image
+        with reading(path):  # an image of mode RGB, which may be in black and white
+            return ParsedFile(parse_masks({path: ""}, video.size))
     raise InputError(
         "not masks in a known format",
         remedy=(

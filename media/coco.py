@@ -61,7 +61,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
         if image["id"] not in annotated and not keys:
             parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
-    return parser.finish(classes, video_name)
+    counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
+    return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
@@ -115,7 +116,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     visible = [(frame, region) for frame, region in annotations.regions() if region.area]
     files = {frame: video.image_name(frame, annotations.frame_name(frame)) for frame in frames}
     return {
-        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
+        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate, "first_frame": 0},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],
         "videos": [{"id": 1, "name": video.name, "height": height, "width": width, "length": length}],
         "images": [

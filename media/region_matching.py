@@ -14,6 +14,7 @@ from aotlab.media.regions import (
     MAX_ID,
     VOID_NAMES,
     Annotations,
+    GroupKey,
     ParsedFile,
     ParsedRegion,
     Region,
@@ -35,10 +36,10 @@ NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above
 def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None) -> Annotations:
     """Assign the regions of a file to the frames of a video and to object ids.
 
-    Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
-    video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
-    are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
-    is the object id; other objects get free ids in order. The regions of an object on one frame are joined.
+    Frames are matched by image name, or by number if the video's frames have no names (`match_frames`). Regions with
+    one key are one object. Regions without a key are separate objects if all are on one frame; else regions of one
+    class are one object, if no frame has two of them. An integer above 0 as a key is the object id; other objects get
+    free ids in order. The regions of an object on one frame are joined.
 
     Args:
         frame: frame to which a file with a single frame belongs; None: the frame that the file names.
@@ -49,17 +50,19 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     regions = parsed.regions
     if frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
         regions = [replace(region, frame=frame, image="") for region in regions]
-    matched = zip(_find_frames(regions, video), regions, strict=True)
+        video = replace(video, start_number=0)
+    matched = zip(_find_frames(regions, video, parsed.counts_from_zero), regions, strict=True)
     in_video = [(index, region) for index, region in matched if index is not None]
     shown = [(index, region) for index, region in in_video if region.rle is not None or region.box is not None]
     objects = [(index, region) for index, region in shown if _find_negative(region) is None]
     has_object = any(region.box or (region.rle is not None and region.rle[1::2].any()) for _, region in objects)
     require(has_object, NO_OBJECT)
     keys = _find_keys(objects)
+    changed_classes = _check_classes(objects, keys)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects", remedy="split it")
     result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
-    result.warnings = [f"left out: {parsed.left_out}"] if parsed.left_out else []
+    result.warnings = [f"left out: {parsed.left_out}"] * bool(parsed.left_out) + changed_classes
     result.frames = {index: [] for index in sorted({index for index, region in in_video if region.box is None})}
     object_ids, negatives = (ids[key] for key in keys), Counter[int]()
     for index, region in shown:
@@ -84,17 +87,24 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     return result
 
 
-def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
+def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_zero: bool) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
     keys = [*dict.fromkeys((region.frame, region.image) for region in regions)]
     images = dict.fromkeys(image for _, image in keys if image)
     selected = {"", *select_images([*images], video.frame_names, video.name)}
     keys = [key for key in keys if key[1] in selected]
-    named = [key for key in keys if key[1] and (video.frame_names is not None or key[0] is None)]
-    names = [image for _, image in named]
-    matched = match_frames(names, video.frame_names, video=video.name, length=video.length)
     frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
-    frames.update(zip(named, matched, strict=True))
+    if video.frame_names is not None or keys != [(None, "")]:  # not one PNG
+        matched_keys = [key for key in keys if key[1] or video.frame_names is None]
+        matched = match_frames(
+            matched_keys,
+            video.frame_names,
+            video=video.name,
+            length=video.length,
+            start_number=video.start_number,
+            counts_from_zero=counts_from_zero,
+        )
+        frames.update(zip(matched_keys, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
     _require_existing([index for index in frames.values() if index is not None], video)
     return [frames.get((region.frame, region.image)) for region in regions]
@@ -110,16 +120,56 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     """Return the key of each region; regions come with their frames."""
-    unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
-    if len({frame for frame, _ in unnamed}) <= 1:
-        return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
-    (frame, name), count = Counter(unnamed).most_common(1)[0]
+    grouped = {(region.key, frame) for frame, region in regions if isinstance(region.key, GroupKey)}
+    # people group the parts of an object on one image; groups on several frames are the objects of a program
+    are_objects = len({key for key, _ in grouped}) < len(grouped)
+    keys = [
+        region.key.value if isinstance(region.key, GroupKey) and are_objects else region.key for _, region in regions
+    ]
+    unnamed: dict[Hashable, tuple[int, str]] = {}  # a group counts once
+    for index, ((frame, region), key) in enumerate(zip(regions, keys, strict=True)):
+        if key is None or isinstance(key, GroupKey):
+            unnamed.setdefault((index,) if key is None else key, (frame, region.class_name))
+    if len({frame for frame, _ in unnamed.values()}) <= 1:
+        keys = [key.value if isinstance(key, GroupKey) else key for key in keys]
+        return [(index,) if key is None else key for index, key in enumerate(keys)]
+    (frame, name), count = Counter(unnamed.values()).most_common(1)[0]
     if count > 1:
         raise InputError(
             f"frame {frame} has {count} regions {name!r} that cannot be matched with other frames",
             remedy="export with track ids or groups, or give each object its own class",
         )
-    return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
+    named: list[Hashable] = []
+    for index, key in enumerate(keys):
+        place = unnamed.get((index,) if key is None else key)
+        named.append(key if place is None else ("class", place[1]))
+    return named
+
+
+def _check_classes(regions: Sequence[tuple[int, ParsedRegion]], keys: Sequence[Hashable]) -> list[str]:
+    """Return a sentence about objects that change their class; raise `InputError` for two classes on a frame."""
+    names: dict[Hashable, dict[str, int]] = {}
+    for (frame, region), key in zip(regions, keys, strict=True):
+        if region.class_name:
+            frames = names.setdefault(key, {})
+            name = next((name for name, other in frames.items() if other == frame), region.class_name)
+            if name != region.class_name:
+                raise InputError(
+                    f"frame {frame} has one object {_describe_key(key)} of the classes {name!r} and "
+                    f"{region.class_name!r}",
+                    remedy="give them one class, or other ids or groups",
+                )
+            frames[region.class_name] = frame
+    changed = {key: [*frames] for key, frames in names.items() if len(frames) > 1}
+    return [
+        f"object {_describe_key(key)} is {first!r} and on other frames {second!r}, and gets the class {first!r} "
+        f"(objects with several classes: {len(changed)})"
+        for key, (first, second, *_) in [*changed.items()][:1]
+    ]
+
+
+def _describe_key(key: Hashable) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def _find_negative(region: ParsedRegion) -> int | None:

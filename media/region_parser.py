@@ -75,7 +75,9 @@ class RegionParser:
         self._counts[noun, description] += 1
         self._first_places.setdefault((noun, description), self._place)
 
-    def finish(self, classes: Mapping[str, int] | None = None, video: str = "") -> ParsedFile:
+    def finish(
+        self, classes: Mapping[str, int] | None = None, video: str = "", *, counts_from_zero: bool = False
+    ) -> ParsedFile:
         """Return the regions and what is left out, with the class ids and the video of the file.
 
         Raises `InputError` if something is left out and no region remains.
@@ -87,4 +89,4 @@ class RegionParser:
         )
         is_found = not text or any(region.rle is not None or region.box is not None for region in self._regions)
         require(is_found, f"only {text}", remedy=EXPECTED)
-        return ParsedFile(self._regions, classes or {}, video, text)
+        return ParsedFile(self._regions, classes or {}, video, counts_from_zero, text)

@@ -44,6 +44,8 @@ class VideoInfo:
     """Names of the images of all frames without suffix; None if frames have no names."""
     source: FrameSource | None = None
     """Frames of the video, for their files."""
+    start_number: int | None = None
+    """Number of the first frame in files of masks, if frames have no names; None: 0, or an error if unclear."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -58,6 +60,17 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
+class GroupKey:
+    """Key of regions that a person grouped on one image.
+
+    In a file with a group on several frames, groups are objects; in any other, each is one region of its class.
+    """
+
+    value: Hashable
+    """Object id from 1, or any other value."""
+
+
+@dataclass(frozen=True)
 class ParsedRegion:
     """An object on a frame, or a frame without objects, as listed in a file."""
 
@@ -68,7 +81,7 @@ class ParsedRegion:
     class_name: str = ""
     """Empty if unset."""
     key: Hashable = None
-    """Object id from 1, or any other value shared by all regions of the object; None: unknown."""
+    """Object id from 1, or any other value shared by all regions of the object, or a group; None: unknown."""
     image: str | Path = ""
     """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)
@@ -85,6 +98,8 @@ class ParsedFile:
     """Class ids by class name; empty if unset."""
     video: str = ""
     """Name of the video; empty if unset."""
+    counts_from_zero: bool = False
+    """Whether the file or its format states that frames count from 0."""
     left_out: str = ""
     """Description of what is not read, with counts; empty if everything is."""
 

@@ -21,6 +21,7 @@ from .media.video import (
 )
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
+    mask_start_number as mask_start_number,
     print_settings as print_settings,
     segmenter_option as segmenter_option,
     split_settings as split_settings,

@@ -19,6 +19,7 @@ from .media.regions import (
     Annotations as Annotations,
     ObjectClasses as ObjectClasses,
     AttributeTable as AttributeTable,
+    GroupKey as GroupKey,
     ParsedFile as ParsedFile,
     ParsedRegion as ParsedRegion,
     Region as Region,

@@ -1,6 +1,7 @@
 """COCO JSON: loaded by pycocotools, and read back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,15 +62,21 @@ def test_image_names_take_precedence_over_numbers(tree, read):
         read(tree, shifted)
 
 
-def test_frame_ids_count_for_videos_without_names(tree, read):
+def test_frame_ids_and_names_of_a_video_file_agree(tree, read):
     for image in tree["images"]:
         image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
-    np.testing.assert_array_equal(read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0), draw_labels(0))
+    with pytest.raises(InputError, match=r"'00001' is number 0 in the file, but 00001 in its name; .*start-number"):
+        read(tree, VideoInfo("clip", SIZE, LENGTH))
+    video = VideoInfo("clip", SIZE, LENGTH, start_number=1)
+    np.testing.assert_array_equal(read(tree, video).mask(0), draw_labels(0))
+    tree["info"] = {}
     for image in tree["images"]:
         image["frame_id"] = True  # not a number
-    assert sorted(read(tree, VideoInfo("clip", SIZE, LENGTH)).frames) == list(range(1, LENGTH))
+    assert sorted(read(tree, replace(video, start_number=0)).frames) == list(range(1, LENGTH))
+    with pytest.raises(InputError, match=r"a frame 1 and no frame 0, .*--mask-start-number 1 .*--mask-start-number 0"):
+        read(tree, replace(video, start_number=None))
 
 
 def test_two_images_of_one_name_rejected(tree, read):
@@ -116,7 +123,7 @@ def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids)
 
 def test_track_id_0_identifies_an_object(tree, read):
     for annotation in tree["annotations"]:
-        annotation |= {"attributes": {}, "track_id": 0}
+        annotation |= {"attributes": {}, "track_id": 0, "category_id": 1}
     assert len(read(tree).objects()) == 1
 
 

@@ -15,7 +15,7 @@ from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
-from aotlab.media.matching import VIDEO_SUFFIXES
+from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -24,6 +24,7 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
+    NonNegativeInt,
     flag,
     list_option,
     option,
@@ -54,6 +55,11 @@ plugin_files = option(
     help="Python file with your methods, memory policies, encoders, ...; it is run; repeatable",
 )
 """Option of commands that load a model or settings; the names in its files exist before other options are read."""
+mask_start_number = option(
+    START_NUMBER_OPTION,
+    type=NonNegativeInt,
+    help="number of a video file's first frame in names of mask files, or in a file of masks; needed if unclear",
+)
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")

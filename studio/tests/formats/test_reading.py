@@ -87,6 +87,50 @@ def test_cvat_key_frames_inside_the_image_are_read(read):
     assert found.class_names == {1: "person"}
 
 
+PROJECT = """<annotations><meta><project><tasks>{tasks}</tasks></project></meta>{content}</annotations>"""
+TASK = """<task><id>{0}</id><name>{1}</name><source>{1}.mp4</source><original_size><width>{2}</width><height>24</height>
+</original_size></task>"""
+
+
+@pytest.mark.parametrize("kind", ["track", "image"])
+def test_cvat_task_of_the_video_is_read(read, kind):
+    polygon = '<polygon frame="0" outside="0" points="{0},3;{1},3;{1},15;{0},15"/>'
+    contents = (polygon.format(2, 16), polygon.format(20, 30))
+    image = '<image id="0" name="00000.jpg" width="40" height="24" task_id="{}">{}</image>'
+    element = image if kind == "image" else '<track label="car" task_id="{}">{}</track>'
+    content = "".join(element.format(key, shape) for key, shape in zip((7, 8), contents, strict=True))
+    text = PROJECT.format(tasks=TASK.format(7, "bear", 50) + TASK.format(8, "clip", 40), content=content)
+    found = read({"clip.xml": text})
+    assert np.flatnonzero(found.mask(0)[5]).tolist() == [*range(20, 30)]
+    with pytest.raises(InputError, match="a project of the tasks 'bear', 'clip', none with the name or the source"):
+        read({"clip.xml": text}, video=replace(VIDEO, name="bus"))
+    with pytest.raises(InputError, match="a project with 2 tasks of 'clip'; export one"):
+        read({"clip.xml": text.replace("bear.mp4", "clip.mp4")})
+
+
+@pytest.mark.parametrize(
+    ("last", "objects"), [("", [1, 2, 3]), ("<size>4</size>", [1]), ("<stop_frame>3</stop_frame>", [1])]
+)
+def test_cvat_track_of_one_frame_is_a_shape(read, last, objects):
+    points = 'points="2,3;16,3;16,15;2,15"'
+    frames = [(0, 1), (2, 3), (3, None)] if last else [(0, 2), (1, None), (2, None)]
+    tracks = "".join(
+        f'<track id="{start}" label="car"><polygon frame="{start}" outside="0" {points}/>'
+        + (f'<polygon frame="{end}" outside="1" {points}/>' if end else "") + "</track>"
+        for start, end in frames
+    )  # fmt: skip
+    text = f"<annotations><meta><task><id>1</id>{last}</task></meta>{tracks}</annotations>"
+    assert read({"clip.xml": text}).objects() == objects
+
+
+def test_cvat_groups_of_images_are_parts(read):
+    image = """<image id="{0}" name="0000{0}.png" width="40" height="24">
+    <polygon label="car" group_id="{1}" points="2,2;9,2;9,12;2,12"/>
+    <polygon label="car" group_id="{1}" points="20,2;29,2;29,12;20,12"/></image>"""
+    text = f"<annotations>{image.format(0, 1)}{image.format(1, 2)}</annotations>"
+    assert read({"clip.xml": text}).objects() == [1]
+
+
 def test_cvat_object_is_absent_outside(read):
     text = TRACK.format(more="").replace("<task>", "<task><id>1</id>")
     found = read({"clip.xml": text})
@@ -173,8 +217,12 @@ def test_mots_frames_are_numbered_as_their_images(read):
     line = f"1 1003 1 24 40 {compress_rle(encode_rle(draw_labels(0) == 3))}\n"
     from_one = replace(VIDEO, frame_names=("000001", "000002"), length=2)  # as in MOTSChallenge
     from_zero = replace(VIDEO, frame_names=("000000", "000001"), length=2)  # as in KITTI MOTS
-    for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, frame_names=None), 1)):
+    unnamed = replace(VIDEO, frame_names=None)
+    numbered = ((replace(unnamed, start_number=number), 1 - number) for number in (0, 1))
+    for video, frame in ((from_one, 0), (from_zero, 1), *numbered):
         assert [*read({"mots.txt": line}, video=video).frames] == [frame]
+    with pytest.raises(InputError, match="a frame 1 and no frame 0"):
+        read({"mots.txt": line}, video=unnamed)
     with pytest.raises(InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"):
         read({"mots.txt": f"0{line[1:]}"}, video=from_one)
 
@@ -193,6 +241,39 @@ def test_yolo_labels_in_folders_are_read(read):
     (first, *_) = VIDEO.frame_names
     files = {f"labels/train/{name}/{first}.txt": square for name in ("clip", "other")}
     assert [*read(files, folder=True).frames] == [0]
+
+
+POINTS = "0 .1 .1 .5 .1 .5 .5"
+
+
+@pytest.mark.parametrize(("lines", "objects"), [  # of two frames, as save_txt of Ultralytics writes them
+    ([[f"{POINTS} 0.9"], [f"{POINTS} 1"]], {0: [1], 1: [1]}),
+    ([[f"{POINTS} 7", f"{POINTS} 4"], [f"{POINTS} 7"]], {0: [7, 4], 1: [7]}),
+    ([[f"{POINTS} 0.9 7", f"{POINTS} 0.8 4"], [f"{POINTS} 0.9 4"]], {0: [7, 4], 1: [4]}),
+    ([[f"{POINTS} 0.9 1", f"{POINTS} 0.8 2"], [f"{POINTS} 0.9"]], {0: [1, 2], 1: [3]}),
+    ([[f"{POINTS} 0.9 1"], [f"{POINTS} 0.9"]], {0: [1], 1: [2]}),
+    ([["0 .1 .1 .5 .1 .5 1"], ["0 .1 .1 .5 .1 .5 .9"]], {0: [1], 1: [1]}),
+    ([["0 .1 .1 .5 .1 .5 1", "1 .1 .1 .5 .1 .5 1"], []], {0: [1, 2], 1: []}),
+    ([["0 .1 .1 .5 .1 .5 1.0"], []], {0: [1], 1: []}),
+])  # fmt: skip
+def test_yolo_confidence_and_track_id_are_no_points(read, lines, objects):
+    files = {f"labels/0000{frame}.txt": "".join(f"{line}\n" for line in found) for frame, found in enumerate(lines)}
+    found = read(files, folder=True)
+    assert {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()} == objects
+    if POINTS in lines[0][0]:
+        triangle = read({"labels/00000.txt": POINTS, "labels/00001.txt": ""}, folder=True).mask(0) > 0
+        np.testing.assert_array_equal(found.mask(0) > 0, triangle)
+
+
+def test_yolo_last_point_or_track_id_is_asked_about(read):
+    with pytest.raises(InputError, match=r"all of its lines end with 1, a coordinate or a track id .*save_conf"):
+        read({"labels/00000.txt": f"{POINTS} 0.9 1"}, folder=True)
+
+
+@pytest.mark.parametrize("folder", ["", "labels/", "labels/train/"])
+def test_yolo_list_of_classes_has_no_regions(read, folder):
+    found = read({"labels/00000.txt": POINTS, f"{folder}classes.txt": "car\nperson\n"}, folder=True)
+    assert (found.class_names, found.classes) == ({1: "car"}, {"car": 1, "person": 2})
 
 
 def test_cvat_for_images_is_drawn_in_z_order(read):
@@ -478,6 +559,15 @@ def test_cvat_label_map_is_a_legend(colored):
     text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
     (colored.parent / "labelmap.txt").write_text(text)
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
+
+
+@pytest.mark.parametrize("name", ["", "SegmentationClass"])
+def test_cvat_label_map_is_above_the_masks(colored, name):
+    root = colored.parent
+    (root / "SegmentationClass").mkdir()
+    colored.rename(root / "SegmentationClass" / "00002.png")
+    (root / "labelmap.txt").write_text("background:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n")
+    assert read_annotations(root / name, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
 @pytest.mark.parametrize("background", ["Background", 0])

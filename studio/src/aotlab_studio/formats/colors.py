@@ -14,6 +14,8 @@ from aotlab_studio.formats import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """File names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map."""
+CLASS_MASKS = "SegmentationClass"
+"""Folder of colored masks in exports of CVAT, beside the label map."""
 MAX_ID = 65535
 
 Color = tuple[int, int, int]
@@ -66,9 +68,15 @@ def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | Non
     return regions
 
 
+def find_legend(folder: Path) -> Path | None:
+    """Return the legend of the masks in a folder, for `CLASS_MASKS` also one beside it; None without one."""
+    places = [folder, folder.parent] if folder.name == CLASS_MASKS else [folder]
+    return next((place / name for place in places for name in LEGENDS if (place / name).is_file()), None)
+
+
 def read_legend(folder: Path) -> Legend:
     """Return the legend in a folder; raise `InputError` without one."""
-    path = next((folder / name for name in LEGENDS if (folder / name).is_file()), None)
+    path = find_legend(folder)
     if path is None:
         raise InputError(
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "

@@ -26,12 +26,14 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """Values of one track's shape, and the object's attributes, by frame."""
 
 
-def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
+def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
-    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes masks as
-    tracks of one frame, so masks of one label are one object. Class ids count the labels from 1.
+    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes shapes as
+    tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
     """
+    size = video.size
+    _select_tasks(root, video.name)
     original_size = root.find(".//original_size")
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
@@ -41,11 +43,65 @@ def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
     _parse_images(root, parser)
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
-    video = PurePosixPath(file or "").stem
-    if not video and task is not None and task.find("id") is None:  # written by aotlab
-        video = task.findtext("name", "")
-    return parser.finish(classes, video)
+    file = root.findtext(".//meta//source")  # of a task, or of a job
+    name = PurePosixPath(file or "").stem
+    if not name and _is_own(root):
+        name = root.findtext(".//meta/task/name", "")
+    has_images = root.find("image") is not None  # their ids count images
+    return parser.finish(classes, name, counts_from_zero=_is_own(root) or not has_images)
+
+
+def _select_tasks(root: Element, video: str) -> None:
+    """Remove the tracks and images of other videos from the export of a project, whose tasks all count from 0.
+
+    Raises `ValueError` if several tasks, none with this name or source, are in it.
+    """
+    tasks = {task.findtext("id", ""): task for task in root.iterfind(".//meta/project/tasks/task")}
+    if len(tasks) <= 1:
+        return
+    names = {
+        task_id: (task.findtext("name", ""), PurePosixPath(task.findtext("source") or "").stem)
+        for task_id, task in tasks.items()
+    }
+    selected = {
+        task_id for task_id, (name, source) in names.items() if video in (name, PurePosixPath(name).stem, source)
+    }
+    if not selected:
+        listed = ", ".join(repr(name or source) for name, source in names.values())[:200]
+        raise ValueError(f"a project of the tasks {listed}, none with the name or the source {video!r}")
+    if len(selected) > 1:
+        raise ValueError(f"a project with {len(selected)} tasks of {video!r}; export one of them")
+    for element in [*root.iterfind("track"), *root.iterfind("image")]:
+        if element.get("task_id") not in selected:
+            root.remove(element)
+    parent = root.find(".//meta/project/tasks")
+    for task_id, task in tasks.items() if parent is not None else ():
+        if task_id not in selected and parent is not None:
+            parent.remove(task)
+
+
+def _is_own(root: Element) -> bool:
+    """Return whether aotlab wrote the file: CVAT's tasks have ids."""
+    task = root.find(".//meta/task")
+    return task is not None and task.find("id") is None
+
+
+def _find_group(element: Element, root: Element) -> Hashable:
+    """Return the key of the group of a track or shape; None without a group."""
+    group = int(element.get("group_id", 0))
+    return (group if _is_own(root) else sdk.GroupKey(group)) if group else None
+
+
+def _is_shape(track: Element, root: Element) -> bool:
+    """Return whether a track has one frame, like a shape: it ends on the next frame, or the video does."""
+    visible = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("outside") != "1"]
+    if len(visible) != 1:
+        return False
+    step = re.search(r"step=(\d+)", root.findtext(".//meta//frame_filter") or "")
+    frame = int(visible[0].attrib["frame"])
+    following = {int(shape.attrib["frame"]) for shape in track if shape.get("outside") == "1"}
+    is_last = str(frame) == root.findtext(".//meta//stop_frame") or str(frame + 1) == root.findtext(".//meta//size")
+    return visible[0].tag == "mask" or is_last or frame + int(step[1] if step else 1) in following
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
@@ -146,18 +202,18 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
 def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
     """Add the shapes of tracks, lowest ``z_order`` first."""
     shapes_of_tracks = []
-    is_foreign = root.find(".//meta/task") is None or root.find(".//meta/task/id") is not None  # not from aotlab
+    is_foreign = not _is_own(root)
     for index, track in enumerate(root.iter("track")):
         place = f"track {track.get('id', index)}"
         shapes = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("keyframe", "1") == "1"]
         visible = [shape for shape in shapes if shape.get("outside") != "1"]
         with parser.locate(place):
-            key: Hashable = int(track.get("group_id", 0)) or None
-        if key is None and not (len(visible) == 1 and visible[0].tag == "mask"):
-            key = ("track", track.get("id", index))
+            key, is_shape = _find_group(track, root), _is_shape(track, root)
+        if not is_shape:
+            key = key.value if isinstance(key, sdk.GroupKey) else key or ("track", track.get("id", index))
         region = sdk.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
-        # tracks of masks, and all of aotlab, end after each shape although the object may be on the next frame
-        is_stated = is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
+        # tracks of masks, shapes, and all of aotlab, end after each shape although the object may be on the next frame
+        is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
         shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
     for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
         with parser.locate(f"frame {shape.get('frame')}, {place}"):
@@ -183,7 +239,7 @@ def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
         for count, shape in numbered:
             with parser.locate(f"{place}, shape {count}"):
-                key, attributes = int(shape.get("group_id", 0)) or None, _parse_attributes(shape)
+                key, attributes = _find_group(shape, root), _parse_attributes(shape)
                 region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
                 _add_shape(shape, region, parser)
 

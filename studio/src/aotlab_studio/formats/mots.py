@@ -53,7 +53,8 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
                 key = object_id if uses[object_id] == 1 else (object_id, class_id)
                 class_name = names.setdefault(class_id, f"class {class_id}")
                 parser.add(sdk.ParsedRegion(frame, rle, class_name, key, image))
-    return parser.finish({name: class_id for class_id, name in names.items()})
+    class_ids = {name: class_id for class_id, name in names.items()}
+    return parser.finish(class_ids, counts_from_zero=file.is_file())  # aotlab wrote the file of classes
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
