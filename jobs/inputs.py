@@ -149,7 +149,7 @@ def load_masks(
     *,
     strict: bool = False,
 ) -> Annotations:
-    """Read masks and check that they fit the video.
+    """Read masks, and boxes of objects without masks, and check that they fit the video.
 
     Args:
         values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
@@ -180,11 +180,23 @@ def load_masks(
                 )
             files[index] = Path(text)
         _merge(merged, annotations, subject)
-    if values and not merged.frames:
+    if values and not (merged.boxes or any(region.area for _, region in merged.regions())):
         raise InputError(
             "no mask is on a tracked frame", subject=f"mask {values[0]}", remedy="give one, or another start"
         )
     return merged
+
+
+def split_absent(masks: Annotations) -> dict[int, list[int]]:
+    """Remove regions without pixels in place; return the ids of the objects that they state to be absent, by frame."""
+    absent: dict[int, list[int]] = {}
+    for index, regions in [*masks.frames.items()]:
+        masks.frames[index] = [region for region in regions if region.area]
+        if ids := [region.object_id for region in regions if not region.area]:
+            absent[index] = ids
+        if not masks.frames[index]:
+            del masks.frames[index]
+    return absent
 
 
 def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
@@ -196,11 +208,12 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
         other = FrameObjectValue(frames.number(names.index(file.stem)), object_id, text)
         log.warning("%s: used for frame %s; for the frame of its name write %s", subject, names[index], other)
-    annotations = read_annotations(file, video, frame=index, strict=strict)
+    annotations = read_annotations(file, video, frame=index, strict=strict, boxes=True)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
     masks = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}
-    return replace(annotations, frames=masks)
+    boxes = {index: found for index, found in annotations.boxes.items() if index in frames}
+    return replace(annotations, frames=masks, boxes=boxes)
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
@@ -214,6 +227,8 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         for region in regions_below:
             covered_pixels[region.object_id] += int((decode_rle(region.rle, merged.size) & covering).sum())
         regions_below += regions
+    for index, boxes in added.boxes.items():
+        merged.boxes[index] = merged.boxes.get(index, {}) | boxes
     for object_id, count in (+covered_pixels).items():  # those above 0
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
@@ -251,11 +266,12 @@ def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
-    ids = annotations.objects()
+    ids = sorted({*annotations.objects(), *(key for boxes in annotations.boxes.values() for key in boxes)})
     require(len(ids) == 1, f"shows objects {', '.join(map(str, ids))}", subject=subject, remedy=f"remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()
     }
+    boxes = {frame: {object_id: found[ids[0]]} for frame, found in annotations.boxes.items()}
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
-    return replace(annotations, frames=frames, class_names=names)
+    return replace(annotations, frames=frames, boxes=boxes, class_names=names)

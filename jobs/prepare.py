@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks
+from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.annotations import EXPORT_RECORD
@@ -29,7 +29,7 @@ from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
 from aotlab.utils.run_folder import require_inputs_outside
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.text import format_count, strip_credentials
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,9 @@ def prepare(
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
     info = replace(VideoInfo.from_source(source), start_number=options.mask_start_number)
     masks = _load_masks(job, info, frames, arrays or {}, strict=from_list)
+    absent = split_absent(masks)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
-    removals = _check_objects(job, options, frames, masks, by_index, subject)
+    removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
     run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
     return replace(run, inputs=fingerprint_inputs(run, arrays or {}, from_list=from_list))
@@ -191,8 +192,15 @@ def _load_prompts(
     """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
     by_number = group_prompts(job.boxes, job.points, job.negative_points, first_frame=frames.number(frames.first))
     problem = "prompts need a video file or a folder; give a mask"
-    require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
+    require(source.path is not None or not (by_number or masks.boxes), problem, subject=strip_credentials(job.video))
     by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+    num_boxes = sum(len(boxes) for index, boxes in masks.boxes.items() if index in masks)
+    if num_boxes:
+        log.warning("%s: left out: %s on frames with a mask", subject, format_count(num_boxes, "prompt by a box"))
+    for index, boxes in masks.boxes.items():
+        if index not in masks:
+            found = {key: Prompt(box=box) for key, box in boxes.items()}
+            by_index[index] = found | by_index.get(index, {})
     for index, by_object in prompts.items():
         frames.require_frame(index, f"prompts: frame {index}")
         by_index[index] = {**by_index.get(index, {}), **by_object}
@@ -209,17 +217,19 @@ def _check_objects(
     frames: FrameSelection,
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
+    absent: Mapping[int, Collection[int]],
     subject: str,
 ) -> dict[int, list[int]]:
     """Check classes, and the whole sequence of masks and removals; return the object ids to remove by frame index.
 
+    ``absent``: ids of the objects that masks state to be absent, by frame index.
     A warning is logged if frames before the first mask or prompt get empty masks.
     """
     ids_by_frame: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids_by_frame |= prompts
-    removals = group_removals(job.removals, ids_by_frame, frames)
+    removals = group_removals(job.removals, ids_by_frame, frames, absent)
     objects = set[int]().union(*ids_by_frame.values())
     for object_id, name in job.classes.items():
         has_object = object_id in objects
@@ -279,18 +289,23 @@ def fingerprint_inputs(
 
 
 def group_removals(
-    removals: Iterable[tuple[int, int]], ids_by_frame: Mapping[int, Collection[int]], frames: FrameSelection
+    removals: Iterable[tuple[int, int]],
+    ids_by_frame: Mapping[int, Collection[int]],
+    frames: FrameSelection,
+    absent: Mapping[int, Collection[int]] | None = None,
 ) -> dict[int, list[int]]:
     """Return the object ids to remove by frame index, given pairs of frame number and object id.
 
     Masks and removals are played through in order: raises `InputError` if a frame is not tracked, or the object is not
-    tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index.
+    tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index. ``absent``: ids of objects
+    that are also removed if they are tracked, by frame index.
     """
+    absent = absent or {}
     groups: dict[int, list[int]] = {}
     for number, object_id in removals:
         groups.setdefault(frames.index(number, f"remove {number}:{object_id}"), []).append(object_id)
     tracked = set[int]()
-    for index in sorted({*groups, *ids_by_frame}):
+    for index in sorted({*groups, *ids_by_frame, *absent}):
         for object_id in groups.get(index, ()):
             subject = f"remove {frames.number(index)}:{object_id}"
             require(
@@ -300,6 +315,9 @@ def group_removals(
                 remedy="give another frame or id",
             )
             tracked.remove(object_id)
+        if gone := sorted(tracked.intersection(absent.get(index, ()))):
+            groups.setdefault(index, []).extend(gone)
+            tracked.difference_update(gone)
         tracked |= {*ids_by_frame.get(index, ())}
     return dict(sorted(groups.items()))
 

@@ -50,7 +50,9 @@ class MaskWriter:
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
 
 
-def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False) -> Annotations:
+def read_annotations(
+    path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False, boxes: bool = False
+) -> Annotations:
     """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:
@@ -59,6 +61,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         video: the video that the masks belong to.
         frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
+        boxes: keep objects with a box only; else they are left out, with their count in a warning.
 
     Raises:
         InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
@@ -79,6 +82,10 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
     with prefix_errors(path):
         parsed = _read(path, video, tracked=path != folder)
         annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
+        if not boxes:
+            _leave_out_boxes(annotations)
+        for warning in annotations.warnings:
+            log.warning("%s: %s", folder, warning)
         if results is not None:
             annotations.video = results.inputs.get("video", {}).get("name", annotations.video)
             annotations.class_names = results.classes.class_names
@@ -90,13 +97,26 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
                 raise InputError(problem, remedy=f"give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            shown = sorted(index for index, regions in annotations.frames.items() if regions)
+            shown = sorted({*annotations.boxes, *(index for index, regions in annotations.frames.items() if regions)})
             require(shown, NO_OBJECT)
             require(frame in shown, f"has no object on frame {frame}, but on {join_truncated(shown)}")
-            annotations.frames = {frame: annotations.frames[frame]}
+            annotations.frames = {index: found for index, found in annotations.frames.items() if index == frame}
+            annotations.boxes = {index: found for index, found in annotations.boxes.items() if index == frame}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
+
+
+def _leave_out_boxes(annotations: Annotations) -> None:
+    """Remove the boxes and log their count; raise `InputError` if there is nothing else."""
+    count = sum(map(len, annotations.boxes.values()))
+    has_mask = any(region.area for _, region in annotations.regions())
+    boxes = f"{count} box{'es' * (count > 1)} without a mask"
+    remedy = "give it to aotlab track --mask, which reads boxes as prompts"
+    require(has_mask or not count, f"only {boxes}", remedy=remedy)
+    if count:
+        annotations.warnings.append(f"left out: {boxes}; aotlab track uses them as prompts")
+    annotations.boxes = {}
 
 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
@@ -146,7 +166,7 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
 
 def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
     with reading(path):
-        regions = parse_images(path, video.size)
+        regions = parse_images(path, video.size, video.length)
     return None if regions is None else ParsedFile(regions)
 
 

@@ -3,15 +3,17 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from aotlab.media.images import open_image, read_mode, require_image_size
-from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask
+from aotlab.media.mask_pages import count_pages, require_page_count
+from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask, read_white
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import ParsedRegion
+from aotlab.media.regions import VOID_NAME, ParsedRegion
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import join_truncated
@@ -20,14 +22,22 @@ log = logging.getLogger(__name__)
 
 WHITE_16_BIT = (65535, 65280)
 """Values of white in 16 bits; the second is 255 shifted by 8 bits."""
+MOTS_IGNORED = 10000
+"""Id of undecided pixels in PNGs of MOTS, whose other ids are 1000 times the class plus the object."""
 
 
-def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
-    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
+def parse_images(path: Path, size: Size, length: int | None = None) -> list[ParsedRegion] | None:
+    """Return the objects of a mask image or of a folder of them; None for colored images and other files.
+
+    Pages of an image are frames; ``length``: number of frames of the video, if known.
+    """
     if not path.is_dir():
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        return parse_masks({path: ""}, size)
+        if (count := count_pages(path)) == 1:
+            return parse_masks({path: ""}, size)
+        require_page_count(path, count, length)
+        return parse_masks({(path, page): page for page in range(count)}, size)
     images = list_image_files(path, (".png",))
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
@@ -38,54 +48,73 @@ def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     return parse_masks({image: image for image in images}, size) if images else None
 
 
-def parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path with the names of their frames.
+def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path (and page) with the names or numbers of their frames.
 
     White (255 in 8 bits, `WHITE_16_BIT`) is object 1 if the only other value of all images is 0; otherwise, 255 in 8
     bits is void.
     """
-    regions: dict[Path, list[ParsedRegion]] = {}
-    voids: dict[Path, np.ndarray] = {}
-    lines: dict[Path, set[int]] = {}
+    regions: dict[Path | tuple[Path, int], list[ParsedRegion]] = {}
+    voids: dict[Path | tuple[Path, int], np.ndarray] = {}
+    frames = {
+        key: ParsedRegion(name, None) if isinstance(name, int) else ParsedRegion(None, None, image=name)
+        for key, name in names.items()
+    }
+    lines: dict[Path | tuple[Path, int], set[int]] = {}
     blurred, solid_ids = None, set[int]()
-    for path, image in names.items():
-        mask = read_mask(path, size=size)
-        lines[path], fraction = find_line_ids(mask)
+    for key, frame in frames.items():
+        path, page = key if isinstance(key, tuple) else (key, None)
+        mask = read_mask(path, size=size, page=page)
+        lines[key], fraction = find_line_ids(mask)
         void = is_void(mask)
         if void.any():
-            voids[path] = encode_rle(void)
+            voids[key] = encode_rle(void)
             mask[void] = 0
         ids = np.unique(mask[mask > 0]).tolist()
         if fraction >= BLURRED_FRACTION or len(ids) > MAX_OBJECTS:
-            blurred = blurred or (path, len(ids))
-        solid_ids.update({*ids} - lines[path])
-        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids[: MAX_OBJECTS + 1]]
-        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
+            blurred = blurred or (key, len(ids))
+        solid_ids.update({*ids} - lines[key])
+        ids = ids[: MAX_OBJECTS + 1]
+        regions[key] = [replace(frame, rle=encode_rle(mask == object_id), key=object_id) for object_id in ids]
     line_ids = set[int]().union(*lines.values()) - solid_ids
     if blurred is not None and (line_ids or blurred[1] > MAX_OBJECTS):
         raise InputError(
             f"has {blurred[1]} different ids, like a gray or smoothed image",
-            subject=blurred[0],
+            subject=_describe_place(blurred[0]),
             remedy="give one value for each object: threshold it (magick mask.png -threshold 50% mask.png), "
             "and save it without smoothing",
         )
     if line_ids:
         log.warning(
             "%s: object ids %s exist only as lines between others, like edges that were smoothed",
-            next(path for path, ids in lines.items() if ids & line_ids), join_truncated(sorted(line_ids)),
-        )  # fmt: skip
+            _describe_place(next(key for key, ids in lines.items() if ids & line_ids)),
+            join_truncated(sorted(line_ids)),
+        )
     whites = {region.key for found in regions.values() for region in found}
     binary = whites <= {*WHITE_16_BIT}
-    if voids or (binary and whites):
-        value = " and ".join(map(str, [255] * bool(voids) + sorted(whites, key=str) * binary))
-        meaning = "object 1" if binary else "void, not an object"
-        first = next(iter(voids), None) or next(path for path, found in regions.items() if found)
-        log.warning("%s: %s is treated as %s (masks with it: %d)", first, value, meaning, len(voids) or len(regions))
-    for path in regions if binary else ():
-        rles = [region.rle for region in regions[path]] + ([voids[path]] if path in voids else [])
-        regions[path] = [ParsedRegion(None, rle, key="white", image=names[path]) for rle in rles]
-    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
+    white_keys = [key for key, found in regions.items() if key in voids or found]
+    if binary and white_keys:
+        value = " and ".join(map(str, [255] * bool(voids) + [white for white in WHITE_16_BIT if white in whites]))
+        place = _describe_place(white_keys[0])
+        log.warning("%s: %s is treated as object 1 (masks with it: %d)", place, value, len(white_keys))
+        for key in white_keys:
+            regions[key] = [replace(region, key="white") for region in regions[key]]
+    for key, rle in voids.items():
+        region = replace(frames[key], rle=rle)
+        regions[key].append(replace(region, key="white") if binary else replace(region, class_name=VOID_NAME))
+    others = {region.key for found in regions.values() for region in found if region.key} - {MOTS_IGNORED}
+    if others and all(isinstance(key, int) and 1000 <= key < MOTS_IGNORED for key in others):  # PNGs of MOTS
+        for key, found in regions.items():
+            regions[key] = [
+                replace(region, key=None, class_name=VOID_NAME) if region.key == MOTS_IGNORED else region
+                for region in found
+            ]
+    empty = [frame for key, frame in frames.items() if not regions[key]]
     return [*chain.from_iterable(regions.values()), *empty]
+
+
+def _describe_place(key: Path | tuple[Path, int]) -> str:
+    return f"{key[0]}, page {key[1]}" if isinstance(key, tuple) else str(key)
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
@@ -93,7 +122,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     with open_image(path, "give a black and white PNG") as image:
         mode_allowed = palette or image.mode != "P"
         is_16_bit = image.mode.startswith("I")
-        mask = np.array(image if is_16_bit or image.mode in ("1", "P", "L") else image.convert("L"))
+        mask = read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
     allowed = [{0, 1}, {0, 255}, *({0, white} for white in WHITE_16_BIT if is_16_bit)]

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
+from aotlab.media.mask_pages import count_opened_pages, read_page
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
@@ -47,7 +48,7 @@ def palette_index(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8)
 
 
-def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: int | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 
     Colors of `PALETTE` at other indices, as programs that reorder palettes store them, are read as their ids. White in
@@ -56,22 +57,33 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     Args:
         path: image in a lossless format.
         size: (height, width) that the mask must have; None: any.
+        page: page of a TIFF, GIF or other image with several; None: the only one.
 
     Returns:
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), colored or with shades (RGB), or of another size.
+        InputError: missing, not an image, lossy (JPEG), colored or with shades (RGB), of another size, or with several
+            pages.
     """
     path = Path(path)
     with open_image(path, MASK_REMEDY) as image:
+        if page is None and (count := count_opened_pages(path, image)) > 1:
+            raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
         if not is_lossless(image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        labels = _read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
-        if image.mode == "P":
-            labels = _restore_ids(labels, np.array(image.getpalette() or (), np.uint8).reshape(-1, 3), path.parent)
+        mode, palette = image.mode, image.getpalette() if image.mode == "P" else None
+        if mode in ("RGB", "RGBA", "LA"):
+            image.seek(page or 0)
+            labels = read_white(image)
+        else:
+            labels = read_page(path, image, page or 0)
+        if palette is not None and labels.ndim == 2:
+            labels = _restore_ids(labels, np.array(palette, np.uint8).reshape(-1, 3), path.parent)
+        if labels.ndim != 2:
+            raise ValueError(f"page {page} is in color")
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -80,13 +92,16 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
                 labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
         if labels.min() < 0 or labels.max() > MAX_ID:
             raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
-        dtype = np.uint16 if image.mode.startswith("I") else np.uint8
+        dtype = np.uint16 if mode.startswith("I") else np.uint8
         labels = labels.astype(dtype, copy=False)
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def _read_white(image: Image.Image) -> np.ndarray:
-    """Return H×W uint8, 255 where an image in color is white; raise `ValueError` unless all else is black."""
+def read_white(image: Image.Image) -> np.ndarray:
+    """Return H×W uint8, 255 where an image of mode RGB, RGBA or LA is white; transparent pixels are black.
+
+    Raises `ValueError` for other colors and shades.
+    """
     *colors, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), 2, 0)
     shown = alpha > 0
     if any((color != colors[0])[shown].any() for color in colors):
@@ -107,7 +122,7 @@ def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.n
         return indices
     _warn_once_of_palette(folder)
     table = np.zeros(len(palette), np.uint8)
-    table[used] = ids
+    table[used] = np.array(ids, np.uint8)
     return table[indices]
 
 

@@ -101,11 +101,11 @@ def match_frames(
     """
     names = [name for _, name in images]
     if frames is not None:
-        indices = {_fold(stem): index for index, stem in enumerate(frames)}
-        missing = [name for name in names if _fold(image_stem(name)) not in indices]
+        by_stem = {_fold(stem): index for index, stem in enumerate(frames)}
+        missing = [name for name in names if _fold(image_stem(name)) not in by_stem]
         if missing:
             raise _explain_missing(missing, names, frames, video)
-        return [indices[_fold(image_stem(name))] for name in names]
+        return [by_stem[_fold(image_stem(name))] for name in names]
     unique = dict.fromkeys((number, image_stem(name)) for number, name in images)
     indices = dict(zip(unique, _count_frames([*unique], length, start_number, counts_from_zero), strict=True))
     return [indices[number, image_stem(name)] for number, name in images]

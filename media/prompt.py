@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aotlab.media.regions import MAX_ID
+from aotlab.media.regions import MAX_ID, Box
 from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """X and y in pixels."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height in pixels."""
 
 MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"

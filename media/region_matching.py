@@ -1,6 +1,5 @@
 """Matching of regions in a file with the frames of a video and with object ids."""
 
-import logging
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -10,12 +9,27 @@ from typing import TypeGuard
 import numpy as np
 
 from aotlab.media.matching import match_frames, require_different_frames, select_images
-from aotlab.media.regions import MAX_ID, Annotations, GroupKey, ParsedFile, ParsedRegion, Region, VideoInfo
+from aotlab.media.regions import (
+    HOLE_NAMES,
+    MAX_ID,
+    VOID_NAMES,
+    Annotations,
+    GroupKey,
+    ParsedFile,
+    ParsedRegion,
+    Region,
+    VideoInfo,
+)
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.text import format_count
 
-log = logging.getLogger(__name__)
-
+HOLE, VOID = 0, -1
+"""Object ids of regions that are not objects."""
+NEGATIVE_MESSAGES = {
+    HOLE: "of the class background: no object there",
+    VOID: "of undecided pixels (255, 10000, __ignore__): no object there",
+}
 NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above 0"
 
 
@@ -39,20 +53,36 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
         video = replace(video, start_number=0)
     matched = zip(_find_frames(regions, video, parsed.counts_from_zero), regions, strict=True)
     in_video = [(index, region) for index, region in matched if index is not None]
-    visible = [(index, region) for index, region in in_video if region.rle is not None]
-    require(visible, NO_OBJECT)
-    keys = _find_keys(visible)
-    _check_classes(visible, keys)
+    shown = [(index, region) for index, region in in_video if region.rle is not None or region.box is not None]
+    objects = [(index, region) for index, region in shown if _find_negative(region) is None]
+    has_object = any(region.box or (region.rle is not None and region.rle[1::2].any()) for _, region in objects)
+    require(has_object, NO_OBJECT)
+    keys = _find_keys(objects)
+    changed_classes = _check_classes(objects, keys)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects", remedy="split it")
     result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
-    result.frames = {index: [] for index in sorted({index for index, _ in in_video})}
-    for (index, region), key in zip(visible, keys, strict=True):
-        assert region.rle is not None
-        result.frames[index].append(Region(ids[key], region.rle, attributes=region.attributes))
-        if region.class_name:
-            result.class_names.setdefault(ids[key], region.class_name)
-    result.frames = {index: _join_regions(parts, video.size) for index, parts in result.frames.items()}
+    result.warnings = [f"left out: {parsed.left_out}"] * bool(parsed.left_out) + changed_classes
+    result.frames = {index: [] for index in sorted({index for index, region in in_video if region.box is None})}
+    object_ids, negatives = (ids[key] for key in keys), Counter[int]()
+    for index, region in shown:
+        negative = _find_negative(region)
+        object_id = next(object_ids) if negative is None else negative
+        if negative is not None:
+            negatives[negative] += 1
+        elif region.class_name:
+            result.class_names.setdefault(object_id, region.class_name)
+        if region.box is not None:
+            if negative is None:
+                result.boxes.setdefault(index, {})[object_id] = region.box
+        elif region.rle is not None:
+            result.frames[index].append(Region(object_id, region.rle, attributes=region.attributes))
+    for index, parts in result.frames.items():
+        result.frames[index], void = _join_regions(parts, video.size)
+        if void is not None:
+            result.void[index] = void
+    for negative in sorted(negatives):
+        result.warnings.append(f"{format_count(negatives[negative], 'region')} {NEGATIVE_MESSAGES[negative]}")
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 
@@ -116,8 +146,8 @@ def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     return named
 
 
-def _check_classes(regions: Sequence[tuple[int, ParsedRegion]], keys: Sequence[Hashable]) -> None:
-    """Log objects that change their class; raise `InputError` for one with two classes on a frame."""
+def _check_classes(regions: Sequence[tuple[int, ParsedRegion]], keys: Sequence[Hashable]) -> list[str]:
+    """Return a sentence about objects that change their class; raise `InputError` for two classes on a frame."""
     names: dict[Hashable, dict[str, int]] = {}
     for (frame, region), key in zip(regions, keys, strict=True):
         if region.class_name:
@@ -131,31 +161,46 @@ def _check_classes(regions: Sequence[tuple[int, ParsedRegion]], keys: Sequence[H
                 )
             frames[region.class_name] = frame
     changed = {key: [*frames] for key, frames in names.items() if len(frames) > 1}
-    for key, (first, second, *_) in changed.items():
-        log.warning(
-            "object %s is %r and on other frames %r, and gets the class %r (objects with several classes: %d)",
-            _describe_key(key), first, second, first, len(changed),
-        )  # fmt: skip
-        break
+    return [
+        f"object {_describe_key(key)} is {first!r} and on other frames {second!r}, and gets the class {first!r} "
+        f"(objects with several classes: {len(changed)})"
+        for key, (first, second, *_) in [*changed.items()][:1]
+    ]
 
 
 def _describe_key(key: Hashable) -> str:
     return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
-def _join_regions(regions: list[Region], size: Size) -> list[Region]:
-    """Return one region for each object; its earlier parts lose the pixels that other objects cover."""
-    if len({region.object_id for region in regions}) == len(regions):
-        return regions
-    joined, ids = dict[int, Region](), np.zeros(size, np.uint16)
+def _find_negative(region: ParsedRegion) -> int | None:
+    """Return `HOLE` or `VOID` for a region that is not an object; None for an object."""
+    name = region.class_name.casefold()
+    return HOLE if name in HOLE_NAMES else VOID if name in VOID_NAMES else None
+
+
+def _join_regions(regions: list[Region], size: Size) -> tuple[list[Region], np.ndarray | None]:
+    """Return one region for each object, and the undecided pixels, None without any.
+
+    The earlier parts of an object lose the pixels that other objects cover; all earlier regions lose those of a hole or
+    of undecided pixels.
+    """
+    object_ids = {region.object_id for region in regions}
+    if len(object_ids) == len(regions) and min(object_ids, default=1) > 0:
+        return regions, None
+    joined, ids = dict[int, Region](), np.zeros(size, np.int32)
     for region in regions:
         mask = decode_rle(region.rle, size)
+        if region.object_id <= 0:
+            ids[mask] = region.object_id
+            for object_id, below in joined.items():
+                joined[object_id] = replace(below, rle=encode_rle(decode_rle(below.rle, size) & ~mask))
+            continue
         if (earlier := joined.pop(region.object_id, None)) is not None:
             mask |= ids == region.object_id
             region = replace(region, attributes={**earlier.attributes, **region.attributes})
         ids[mask] = region.object_id
         joined[region.object_id] = replace(region, rle=encode_rle(mask))
-    return [*joined.values()]
+    return [*joined.values()], encode_rle(ids == VOID) if (ids == VOID).any() else None
 
 
 def _is_id(key: Hashable) -> TypeGuard[int]:

@@ -49,8 +49,8 @@ class InputError(ValueError):
         return f"{prefix}{self.problem}{f'; {self.remedy}' if self.remedy else ''}"
 
     def add_subject(self, subject: object) -> None:
-        """Put a subject before that of the error, unless it is the same."""
-        if self.subject != str(subject):
+        """Put a subject before that of the error, unless it is there already."""
+        if self.subject != str(subject) and not self.subject.startswith(f"{subject}: "):
             self.subject = f"{subject}: {self.subject}" if self.subject else str(subject)
 
 

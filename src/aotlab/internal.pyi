@@ -10,7 +10,10 @@ from .media.results import (
 )
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images
-from .media.regions import add_class_ids as add_class_ids
+from .media.mask_pages import count_pages as count_pages, require_page_count as require_page_count
+from .media.masks import VOID as VOID
+from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
+from .media.rle import compress_rle as compress_rle
 from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,

@@ -33,6 +33,7 @@ from .media.rle import (
     require_size as require_size,
 )
 from .media.region_matching import match_regions as match_regions
+from .media.region_parser import RegionParser as RegionParser
 from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
 from .networks.encoders import Encoder as Encoder
 from .networks.model import (

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import PALETTE, read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
@@ -94,6 +95,66 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     found = read_annotations(tmp_path, VIDEO)
     np.testing.assert_array_equal(found.mask(0), first)
     assert not found.mask(1).any()
+    np.testing.assert_array_equal(found.void_mask(1), hidden > 0)
+
+
+@pytest.mark.parametrize(("others", "is_void"), [((1001, 2003), True), ((1001, 7), False), ((), False)])
+def test_10000_is_void_in_masks_of_mots(tmp_path, others, is_void):
+    labels = np.zeros(SIZE, np.uint16)
+    labels[0, : len(others)] = others
+    labels[5:9] = 10000
+    write_mask(tmp_path / "00000.png", labels)
+    found = read_annotations(tmp_path / "00000.png", VIDEO)
+    assert found.objects() == sorted(others if is_void else (*others, 10000))
+    assert found.void_mask(0).any() == is_void
+
+
+@pytest.mark.parametrize("kind", ["tiff", "imagej", "palette.tif", "gif", "png"])
+def test_pages_of_an_image_are_frames(tmp_path, kind):
+    stack = np.stack([draw_labels(frame) for frame in range(LENGTH)]).astype(np.uint8)
+    path = tmp_path / f"labels.{kind.rpartition('.')[2].replace('imagej', 'tif')}"
+    if kind in ("tiff", "imagej"):
+        tifffile.imwrite(path, stack.astype(np.uint16), imagej=kind == "imagej", photometric="minisblack")
+    else:
+        first, *others = (Image.fromarray(labels, mode="P") for labels in stack)
+        for image in (first, *others):
+            image.putpalette(PALETTE.tobytes())
+        first.save(path, save_all=True, append_images=others, optimize=False)
+    found = read_annotations(path, VIDEO)
+    assert sorted(found.frames) == list(range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(found.mask(frame), stack[frame])
+    with pytest.raises(InputError, match="has 4 pages, but the video has 5 frames"):
+        read_annotations(path, replace(VIDEO, length=5))
+    with pytest.raises(InputError, match="has 4 pages"):
+        read_mask(path)
+
+
+def rectangle(rows, columns, name="", key=None, frame=0):
+    mask = np.zeros(SIZE, bool)
+    mask[slice(*rows), slice(*columns)] = True
+    return ParsedRegion(frame, encode_rle(mask), name, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_void"),
+    [("_background_", False), ("__background__", False), ("Background", False), ("__ignore__", True), ("void", True)],
+)
+def test_negative_region_cuts_those_before_it(name, is_void):
+    regions = [rectangle((2, 12), (2, 20), "a", 1), rectangle((4, 8), (4, 10), name)]
+    found = match_regions(ParsedFile([*regions, rectangle((5, 6), (5, 6), "b", 2)]), VIDEO)
+    expected = np.zeros(SIZE, int)
+    expected[2:12, 2:20], expected[4:8, 4:10], expected[5, 5] = 1, 0, 2
+    np.testing.assert_array_equal(found.mask(0), expected)
+    assert found.void_mask(0).sum() == (23 if is_void else 0)
+    assert found.class_names == {1: "a", 2: "b"}
+    (warning,) = found.warnings
+    assert warning.startswith("1 region of")
+
+
+def test_file_of_negatives_only_has_no_object():
+    with pytest.raises(InputError, match="contains no object"):
+        match_regions(ParsedFile([rectangle((2, 12), (2, 20), "__ignore__")]), VIDEO)
 
 
 def test_unknown_format_rejected(tmp_path, monkeypatch):
@@ -315,9 +376,11 @@ def test_groups_of_several_images_are_objects():
     assert match_objects(*places) == {0: [5, 6], 2: [5, 6]}
 
 
-def test_object_of_two_classes_is_named(caplog):
-    assert match_objects((0, 4, "dog"), (2, 4, "wolf")) == {0: [4], 2: [4]}
-    assert "object 4 is 'dog' and on other frames 'wolf', and gets the class 'dog'" in caplog.text
+def test_object_of_two_classes_is_named():
+    found = match_regions(ParsedFile(make_regions((0, 4, "dog"), (2, 4, "wolf"))), VIDEO)
+    (warning,) = found.warnings
+    assert warning.startswith("object 4 is 'dog' and on other frames 'wolf', and gets the class 'dog'")
+    assert found.objects() == [4]
     with pytest.raises(InputError, match="frame 2 has one object 4 of the classes 'dog' and 'wolf'; give"):
         match_objects((2, 4, "dog"), (2, 4, "wolf"))
 

@@ -4,7 +4,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab import InputError, write_mask
@@ -125,6 +126,28 @@ def test_number_and_name_that_disagree_rejected(images):
 ])  # fmt: skip
 def test_prefix_of_names_is_the_video_or_common(names, selected):
     assert select_images(names, None, "bus") == selected
+
+
+@given(
+    frames=st.sets(st.integers(0, 7), min_size=1), start=st.integers(0, 1), prefix=st.sampled_from(["", "bus_", "f-"]),
+    others=st.sets(st.integers(0, 9)), numbers=st.sampled_from([None, 0, 1]), length=st.sampled_from([8, None]),
+)  # fmt: skip
+def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, length):
+    """Names that count from 0 or 1, with numbers in the file or not, and images of another video."""
+    images = {
+        (None if numbers is None else frame + numbers, f"{prefix}{frame + start:05d}.png"): frame for frame in frames
+    }
+    names = [name for _, name in images]
+    foreign = [f"cat_{number}.png" for number in others]
+    try:
+        selected = select_images([*names, *foreign], None, "bus")
+        found = match_frames([image for image in images if image[1] in selected], None, length=length)
+    except InputError:
+        assert start == 1 or numbers == 1 or (foreign and prefix != "bus_") or frames & {0, 1} == {1}
+        return
+    assert not set(selected) & set(foreign)
+    if start == 0 or 1 in {frame + start for frame in frames} or numbers == 0:
+        assert found == [*images.values()]
 
 
 def test_names_of_several_other_videos_rejected():

@@ -23,8 +23,8 @@ Legend = dict[Color, tuple[int, str]]
 """Object id and class name of each color. The background has id 0, and is black by default."""
 
 
-def read_colors(path: Path, size: Size) -> np.ndarray | None:
-    """Return an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
+def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
+    """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
     except Exception:  # decoders raise all kinds of errors
@@ -32,6 +32,7 @@ def read_colors(path: Path, size: Size) -> np.ndarray | None:
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
+        image.seek(page)
         sdk.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -66,7 +67,16 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     is_gray = image is not None and (image == image[..., :1]).all()
     if image is None or (is_gray and find_legend(path.parent) is None):  # the core reads black and white
         return None
-    return sdk.ParsedFile(parse_colors(image, read_legend(path.parent)))
+    legend = read_legend(path.parent)
+    if (count := internal.count_pages(path)) == 1:
+        return sdk.ParsedFile(parse_colors(image, legend))
+    internal.require_page_count(path, count, video.length)
+    regions = list[sdk.ParsedRegion]()
+    for page in range(count):
+        if (image := read_colors(path, size, page)) is None:
+            raise ValueError(f"page {page} is not in colors")
+        regions += [replace(region, frame=page) for region in parse_colors(image, legend)]
+    return sdk.ParsedFile(regions)
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.formats import Size, parse_numbers, require_masks, trace_outlines
+from aotlab_studio.formats import Size, parse_numbers, trace_outlines
 
 CLASS_LIST = "classes.txt"
 """List of class names, which other tools write beside the labels or into their folder."""
@@ -22,31 +23,32 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
     Track ids at the end of lines are object ids. Without them, a class is one object if no frame has it twice.
     """
-    names, regions, boxes = _read_names(folder), list[sdk.ParsedRegion](), set[str]()
+    names, parser = _read_names(folder), sdk.RegionParser(size)
+    scale = np.array([size[1], size[0]])
     texts = {path: path.read_text(encoding="utf-8-sig", errors="replace") for path in list_label_files(folder)}
     has_confidence, has_ids = _find_fields([*texts.values()])
     for path, text in texts.items():
         image = path.relative_to(folder / "labels").as_posix()  # its folder may be named after the video
-        regions.append(sdk.ParsedRegion(None, None, image=image))
-        for line in text.splitlines():
+        if not text.strip():
+            parser.add_absent(sdk.ParsedRegion(None, None, image=image))
+        for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
-            with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
+            with parser.locate(f"labels/{image}, line {number}"):
                 class_id, *values = parse_numbers(line)
                 values, object_id = _split_fields(values, line, has_confidence, has_ids)
                 is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
                 if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
-                    raise ValueError("class or coordinates")
-            if len(values) == 4:
-                boxes.add("box")
-            elif values:
-                points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                rle = sdk.fill_polygons([points], size)
+                    raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-                regions.append(sdk.ParsedRegion(None, rle, class_name, object_id, image))
-    if boxes:
-        require_masks(regions, boxes)
-    return sdk.ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
+                points = np.array(values).reshape(-1, 2) * scale
+                region = sdk.ParsedRegion(None, None, class_name, object_id, image)
+                if len(points) == 2:  # center and size
+                    (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
+                    parser.add(replace(region, box=(left, top, width, height)))
+                else:
+                    parser.add(replace(region, rle=parser.fill([points.ravel().tolist()])))
+    return parser.finish({name: class_id + 1 for class_id, name in names.items()})
 
 
 def list_label_files(folder: Path) -> list[Path]:
@@ -151,7 +153,7 @@ def _read_names(folder: Path) -> dict[int, str]:
     """Return class names by class id, without the names of unused ids; empty without a file of classes."""
     path = folder / "data.yaml"
     if not path.is_file():
-        lists = [file for file in (folder / CLASS_LIST, folder / "labels" / CLASS_LIST) if file.is_file()]
+        lists = [file for file in (folder / CLASS_LIST, *(folder / "labels").rglob(CLASS_LIST)) if file.is_file()]
         text = lists[0].read_text(encoding="utf-8-sig", errors="replace") if lists else ""
         return {index: name.strip() for index, name in enumerate(text.splitlines()) if name.strip()}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
