@@ -204,12 +204,12 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     remedy = "save ids without smoothing, resizing or JPEG"
     if fraction >= BLURRED_FRACTION:
         return FileInfo(size, None, make_warning(path, f"{len(ids)} values, like a blurred mask; {remedy}"))
+    finding = None
     if line_ids:
         listed = join_truncated(sorted(line_ids))
-        message = f"ids {listed} exist only as lines between others, like smoothed edges; {remedy}"
-        return FileInfo(size, ids, make_warning(path, message))
+        finding = make_warning(path, f"ids {listed} exist only as lines between others, like smoothed edges; {remedy}")
     step = -(-max(size) // MAX_THUMBNAIL)
-    return FileInfo(size, ids, thumbnail=pixels[::step, ::step] if len(ids) > 1 else None)
+    return FileInfo(size, ids, finding, pixels[::step, ::step] if len(ids) > 1 else None)
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:

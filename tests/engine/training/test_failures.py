@@ -77,6 +77,7 @@ def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkey
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     corrupt(2, 4)
     bars, original = [], journal.progress_bar
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr(
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
     )
