@@ -23,7 +23,7 @@ def ids(*numbers):
     """A mask with a square of each id."""
     mask = np.zeros(SIZE, np.uint16)
     for place, number in enumerate(numbers):
-        mask[2:6, 2 * place : 2 * place + 2] = number
+        mask[2:10, 6 * place : 6 * place + 6] = number
     return mask
 
 
