@@ -1,5 +1,6 @@
 """Natural order of names, and matching of images named in annotations with frames."""
 
+import logging
 import re
 import sys
 import unicodedata
@@ -9,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.text import join_truncated
+from aotlab.utils.text import format_count, join_truncated
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """Suffixes of frames in a folder."""
@@ -144,7 +147,11 @@ def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
             f"its images are named {listed} and a number, like those of several videos",
             remedy=f"give the folder of frames as the video, or name them {video}_00012",
         )
-    return [name for name in names if prefixes[name] in selected]
+    kept = [name for name in names if prefixes[name] in selected]
+    others = _shorten(sorted({*prefixes.values()} - selected))
+    count = format_count(len(names) - len(kept), "image")
+    log.warning("left out: %s of other videos than %s, named %s and a number", count, video, others)
+    return kept
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:

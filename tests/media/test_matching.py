@@ -124,8 +124,9 @@ def test_number_and_name_that_disagree_rejected(images):
     ([Path("bus_1.png"), Path("cat_0.png")], [Path("bus_1.png")]), (["x.png", "y.png"], ["x.png", "y.png"]),
     (["v/bus_1.png", "v/cat_1.png"], ["v/bus_1.png"]),
 ])  # fmt: skip
-def test_prefix_of_names_is_the_video_or_common(names, selected):
+def test_prefix_of_names_is_the_video_or_common(names, selected, caplog):
     assert select_images(names, None, "bus") == selected
+    assert ("left out: 1 image of other videos than bus" in caplog.text) == (len(selected) < len(names))
 
 
 @given(
