@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -110,6 +111,11 @@ class MemoryBank:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether long-term memory stops growing, except by reference frames."""
+        return self.policy.capacity is not None or math.isinf(self.policy.every)
 
     @property
     def evictable(self) -> list[int]:
