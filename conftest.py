@@ -52,6 +52,14 @@ def pytest_configure(config):
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "thorough")
 
 
+def pytest_collection_modifyitems(config, items):
+    if config.option.graphs:
+        skip = pytest.mark.skip(reason="recording calls the model more often")
+        for item in items:
+            if item.get_closest_marker("counts_calls"):
+                item.add_marker(skip)
+
+
 def pytest_collection_finish():
     gc.freeze()  # exclude imported objects from garbage collection
     gc.enable()

@@ -8,13 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import ref
 
 import torch
 from torch import Tensor
 
-from aotlab.networks.fast.recording import OperationCheck, copy_tensors, flatten, restore
+from aotlab.networks.fast.recording import OperationCheck, Recording, copy_tensors, flatten, restore
 from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
@@ -38,19 +38,7 @@ def attach_graphs(model: VOSModel, setting: str, device: torch.device) -> None:
     if setting == "on" and device.type != "cuda":
         log.warning("compute.graphs: device %s has no graphs", device.type)
     elif setting == "on":
-        model.graphs = CudaGraphs(device)
-
-
-class Recording(NamedTuple):
-    """A function recorded for one combination of shapes, types and numbers."""
-
-    inputs: list[Tensor]
-    """Static inputs, to which arguments are copied."""
-    result: Any
-    """Static result, which the next replay of any recording may overwrite."""
-    replay: Callable[[], None]
-    constants: list[Tensor]
-    """Other tensors that it reads, weights and cached tables, kept at their addresses."""
+        model.graphs = CudaGraphs(device)  # type: ignore[assignment]  # not a module
 
 
 class Graphs(ABC):
@@ -107,7 +95,7 @@ class Graphs(ABC):
             torch._foreach_copy_(inputs, tensors)
             with self.use_side_stream():
                 run = partial(function, model, *restore(arguments, iter(inputs)))
-                run()  # warm-up, which also fills caches of constant tensors
+                run()  # warm-up, which also fills the caches of constant tensors
                 with OperationCheck() as check:
                     run()
                 recording = Recording(inputs, *self.record(run), check.constants)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,18 @@ from torch.utils._pytree import tree_leaves
 
 NEEDS_HOST = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """Tags of operations that need a tensor's value on the host."""
+
+
+class Recording(NamedTuple):
+    """A function recorded for one combination of shapes, types and numbers."""
+
+    inputs: list[Tensor]
+    """Static inputs, to which arguments are copied."""
+    result: Any
+    """Static result, which the next replay of any recording may overwrite."""
+    replay: Callable[[], None]
+    constants: list[Tensor]
+    """Other tensors that it reads, weights and cached tables, kept at their addresses."""
 
 
 class OperationCheck(TorchDispatchMode):
@@ -25,6 +37,11 @@ class OperationCheck(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if (
+            function.namespace == "aten" and function._can_decompose()
+        ):  # in inference mode, PyTorch does not do it first
+            with self:
+                return function.decompose(*args, **(kwargs or {}))
         given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         name = function.overloadpacket.__name__
         if name.startswith("index"):  # by a mask it has to be counted

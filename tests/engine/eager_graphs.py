@@ -7,7 +7,7 @@ class StrictGraphs(EagerGraphs):
     """Raises if something cannot be recorded."""
 
     def fall_back(self, error):
-        raise AssertionError("not recorded") from error
+        raise error
 
 
 def attach_eager_graphs(model, setting, device):
