@@ -27,7 +27,7 @@ from aotlab.networks.fast.graphs import MAX_GRAPHS, CudaGraphs, EagerGraphs, run
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.fast.recording import OperationCheck, flatten
 from tests.engine.eager_graphs import StrictGraphs
-from tests.engine.fake_cuda import CUDA, fake_cuda, tracker_on_cuda
+from tests.engine.fake_cuda import CUDA, fake_cuda, forget_constants, tracker_on_cuda
 from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 from tests.marks import one_of_each_method
 
@@ -277,14 +277,14 @@ def test_error_of_the_model_is_raised_and_results_of_other_types_fall_back(pair,
 def test_cached_tables_outlive_their_cache(pair):
     """A graph reads them at their addresses."""
     recorded, graphs = pair[1], StrictGraphs(CPU)
-    attention._sine_position.cache_clear()
+    forget_constants()
 
     def add_position(_, x):
         return x + attention.sine_position((2, 3), x)
 
     graphs.run(add_position, recorded, torch.zeros(1, 6, 8))
     table = weakref.ref(attention.sine_position((2, 3), torch.zeros(1, 6, 8)))
-    attention._sine_position.cache_clear()
+    forget_constants()
     gc.collect()
     assert table() is not None
     graphs.recordings.clear()
