@@ -23,7 +23,7 @@ from aotlab.engine.recurrence import encode_frame
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.directions import TimedTracker, track_both_directions
 from aotlab.networks import attention
-from aotlab.networks.fast.graphs import MAX_GRAPHS, CudaGraphs, EagerGraphs, run_recorded
+from aotlab.networks.fast.graphs import MAX_GRAPHS, CudaGraphs, EagerGraphs, attach_graphs, run_recorded
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.fast.recording import OperationCheck, flatten
 from tests.engine.eager_graphs import StrictGraphs
@@ -318,7 +318,8 @@ def test_memory_without_a_bound_is_not_replayed(caplog):
     assert {key[0].__name__ for key in recorded.graphs.recordings} == {"_encode", "_memorize"}
 
 
-def test_graphs_of_a_cpu_are_off_with_a_warning(caplog):
+def test_graphs_of_a_cpu_are_off_with_a_warning(caplog, monkeypatch):
+    monkeypatch.setattr("aotlab.networks.fast.optimize.attach_graphs", attach_graphs)  # with `pytest --graphs`
     model, config = build("aott", "compute.graphs=on")
     run_tracker(Tracker(model, config), draw_texture(2), {0: FIRST})
     assert "compute.graphs: device cpu has no graphs" in caplog.text
