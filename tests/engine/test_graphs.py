@@ -262,7 +262,7 @@ def test_recorded_work_of_a_gpu_needs_no_host():
         assert len(tracker.model.graphs.recordings) == 1 + 3 + 2
 
 
-def test_error_of_the_model_is_raised_and_results_of_other_types_fall_back(pair, caplog):
+def test_error_is_raised_and_result_of_other_type_falls_back(pair, caplog):
     model = pair[1]
 
     def fail(_, x):
