@@ -16,7 +16,7 @@ import aotlab  # noqa: E402
 aotlab.__path__.append(str(root))
 
 
-def tracker(name="bundled", *, overrides=(), device="cpu"):
+def tracker(name="bundled", *, overrides=(), device="auto"):
     """A `Tracker` of named weights or a checkpoint file."""
     from aotlab import Tracker
 

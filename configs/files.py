@@ -11,7 +11,7 @@ from aotlab.utils.errors import InputError, suggest
 ROOT = Path(__file__).resolve().parents[1]
 """Root of the checkout or the installed package; holds configs/ and pretrain_models/."""
 BUNDLED = "bundled"
-"""Value of a setting that selects the weights in the package."""
+"""Setting for the packaged weights."""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
 """Checkpoint in the package."""
 BUNDLED_PROMPTS = BUNDLED_CHECKPOINT.with_name("prompts.safetensors")

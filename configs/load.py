@@ -243,7 +243,8 @@ def _list_types(schema: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the type of each setting of a dataclass; the model's method in ``tree`` has that of stages."""
     kinds = get_type_hints(schema, include_extras=True)
     if schema is ModelConfig:
-        kinds["stages"] = list[find_method(tree.get("method", ModelConfig.method)).stage]  # type: ignore[misc]
+        method = _convert(str, tree.get("method", ModelConfig.method), "model.method")
+        kinds["stages"] = list[find_method(method).stage]  # type: ignore[misc]
     return kinds
 
 
@@ -273,7 +274,11 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
         mapping = node if isinstance(node, Mapping) else {}
         return {**mapping, name: _replace(mapping.get(name), rest, value, f"{path}{name}.")}
     if not name.isdecimal() or int(name) >= len(node):
-        raise InputError("no such item", subject=f"{path}{name}", remedy=f"the list has {len(node)}, counted from 0")
+        raise InputError(
+            "no such item",
+            subject=f"{path}{name}",
+            remedy=f"the list has items 0 to {len(node) - 1}" if node else "the list is empty",
+        )
     index = int(name)
     return [*node[:index], _replace(node[index], rest, value, f"{path}{name}."), *node[index + 1 :]]
 

@@ -60,7 +60,7 @@ def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
 def replace_missing_plugins(
     settings: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]], overridden: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return stored settings without the missing plug-ins of ``overridden`` settings and of training.
+    """Return stored settings without the missing plug-ins of ``overridden`` settings.
 
     Args:
         settings: sections of `Config` as mappings.
@@ -76,7 +76,7 @@ def replace_missing_plugins(
         name, group = origin["name"], SETTINGS[setting]
         if sections.get(section, {}).get(key) != name or name in (*BUILT_IN[group], *list_plugin_names(group)):
             continue
-        if section != "train" and key not in overridden.get(section, {}):
+        if key not in overridden.get(section, {}):
             raise missing_plugin_error(f"{FILE_GROUPS[group]} {name}", origin)
         del sections[section][key]
     return sections

@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITI
 
 AUGMENTATIONS = ("aot", "deaot")
 LOSSES, OPTIMIZERS, SCHEDULES = ("aot",), ("adamw",), ("poly",)
-"""Those that are not plug-ins; `engine/training/optimization.py:PARTS` has their functions."""
+"""Those that are not plug-ins; `engine/training/optimization.py:COMPONENTS` has their functions."""
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """Auto means bfloat16 if the processor supports it, else float32."""
 
@@ -156,7 +156,7 @@ class TrainConfig:
     clip_gradients: Positive = 5.0
     """Maximum norm of the gradient."""
     max_nonfinite_steps: CountOrZero = 0
-    """Number of steps in a row that may be skipped for a non-finite loss or gradient; one more stops the run."""
+    """Largest number of steps in a row that are skipped for a non-finite loss or gradient, before the run stops."""
     ema: Fraction = 0.1
     """Averaging window of the EMA weights as a fraction of a phase's steps."""
     seed: Seed = 0
@@ -171,6 +171,9 @@ class TrainConfig:
     """Interval in steps between validations; 0 means only at the end of each phase."""
     log_every: Count = 20
     """Interval in steps between log lines."""
+    print_every: CountOrZero = 100
+    """Interval in steps between lines on standard error if it is not a terminal; also at the last step of a phase; 0
+    means no other line."""
     image_every: CountOrZero = 500
     """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means no image."""
     phases: list[PhaseConfig] = field(default_factory=list)

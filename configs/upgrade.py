@@ -1,4 +1,4 @@
-"""Settings that 0.3 stored or named otherwise."""
+"""Settings in files of version 0.3: names that have changed, and settings that methods no longer have."""
 
 from __future__ import annotations
 

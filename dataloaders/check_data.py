@@ -1,4 +1,4 @@
-"""Checks of data before training: unreadable files, masks of other sizes, names that do not match, ids that change."""
+"""Checks of data before training: unreadable files, other sizes, names that do not match, ids that change, copies."""
 
 import re
 from collections import Counter
@@ -15,15 +15,21 @@ import numpy as np
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_labels
-from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
+from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_video_folders
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
+from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
 from aotlab.media.images import read_image
-from aotlab.media.masks import VOID, is_blurred, read_mask
+from aotlab.media.masks import BLURRED_FRACTION, VOID, find_line_ids, read_mask
+from aotlab.utils.digests import digest_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.text import format_count
+from aotlab.utils.text import format_count, join_truncated
 
 DataKind = Literal["video", "static"]
+MAX_THUMBNAIL = 256
+"""Largest side of the reduced masks in which exchanged ids are looked for, in pixels."""
+MIN_EXCHANGED_IOU = 0.3
+"""IoU with the object of another id in the mask before, from which ids may be exchanged."""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -65,6 +71,8 @@ class FileInfo(NamedTuple):
     ids: tuple[int, ...] | None = None
     """Values of a mask besides 0, ascending; None: not a mask, or not ids."""
     finding: Finding | None = None
+    thumbnail: np.ndarray | None = None
+    """Mask of several ids, reduced to at most `MAX_THUMBNAIL` pixels."""
 
 
 FileInfos = Mapping[Path, FileInfo]
@@ -86,8 +94,10 @@ class CheckResult:
     """Number of frames by (height, width)."""
 
 
-def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult:
+def check_folder(root: Path, kind: DataKind, *, validation: Path | None = None, workers: int = 2) -> CheckResult:
     """Check ``root/JPEGImages`` and ``root/Annotations`` before training; ``kind``: video, or static for single images.
+
+    ``validation``: folder of validation videos that must not be among these.
 
     Raises `InputError` if the folders do not exist.
     """
@@ -112,8 +122,30 @@ def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(sequences.match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
+    if kind == "video":
+        findings += _check_copies(root, videos, read_video_folders(validation) if validation else [])
     result = check_videos(videos, kind=kind, workers=workers)
     return replace(result, findings=_merge_warnings(findings) + result.findings)
+
+
+def _check_copies(root: Path, videos: Sequence[Video], validation: Sequence[Video]) -> Iterator[Finding]:
+    """Yield validation videos that are also trained on, and videos with the frames of another one.
+
+    ``validation``: videos of another folder; the list ``ImageSets/val.txt`` names more.
+    """
+    lists = (root / "ImageSets" / f"{name}.txt" for name in ("train", "val"))
+    train_names, val_names = ({*sequences.read_names(path)} if path.is_file() else set[str]() for path in lists)
+    train_names = train_names or {video.name for video in videos} - val_names
+    trained = [video for video in videos if video.name in train_names]
+    held = [*validation, *(video for video in videos if video.name in val_names)]
+    for video, frame in find_shared_videos(held, chain.from_iterable(video.frames for video in trained)):
+        message = f"a validation video that is also trained on, {frame}; remove one of them, or correct the lists"
+        yield make_error(video.frames[0].parent, message)
+    owners: dict[object, str] = {}
+    for video in trained:
+        digests = (*digest_files(sample_frames(video), "comparing videos"),)
+        if digests and (owner := owners.setdefault(digests, video.name)) != video.name:
+            yield make_warning(video.frames[0].parent, f"same frames as {owner}; remove one of them")
 
 
 def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, workers: int = 2) -> CheckResult:
@@ -136,7 +168,7 @@ def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, worke
             if kind == "static":
                 findings += _check_images(masks)
             elif kind == "video":
-                findings += [*_check_same_size(frames), *_check_video_ids(video, masks)]
+                findings += [*_check_same_size(frames), *_check_video_ids(video, masks), *_check_exchanged_ids(masks)]
             result.findings += _merge_warnings(findings)
             _count_files(result, video, frames, masks, is_static=kind == "static")
             bar.update()
@@ -168,10 +200,16 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     if read is None:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
-    if is_blurred(pixels):
-        message = f"{len(ids)} values, like a blurred mask; save ids without smoothing, resizing or JPEG"
-        return FileInfo(size, None, make_warning(path, message))
-    return FileInfo(size, ids)
+    line_ids, fraction = find_line_ids(pixels)
+    remedy = "save ids without smoothing, resizing or JPEG"
+    if fraction >= BLURRED_FRACTION:
+        return FileInfo(size, None, make_warning(path, f"{len(ids)} values, like a blurred mask; {remedy}"))
+    if line_ids:
+        listed = join_truncated(sorted(line_ids))
+        message = f"ids {listed} exist only as lines between others, like smoothed edges; {remedy}"
+        return FileInfo(size, ids, make_warning(path, message))
+    step = -(-max(size) // MAX_THUMBNAIL)
+    return FileInfo(size, ids, thumbnail=pixels[::step, ::step] if len(ids) > 1 else None)
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
@@ -267,6 +305,40 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
                 remedy = "correct for an object that appears later, else give it its earlier id"
                 yield make_warning(path, f"id {late} is not in the first mask, {first.name}; {remedy}")
             seen |= ids
+
+
+def _check_exchanged_ids(masks: FileInfos) -> Iterator[Finding]:
+    """Yield the masks in which objects have the ids of others in the mask before, but not where they change back."""
+    earlier: tuple[Path, np.ndarray] | None = None
+    exchanged = frozenset[int]()
+    for path, info in masks.items():
+        if info.thumbnail is None:
+            continue
+        if earlier is not None and earlier[1].shape == info.thumbnail.shape:
+            ids = find_exchanged_ids(earlier[1], info.thumbnail)
+            if ids and ids != exchanged:
+                listed = ", ".join(map(str, sorted(ids)))
+                problem = f"ids {listed} are exchanged, as the objects overlap those of other ids in {earlier[0].name}"
+                yield make_error(path, f"{problem}; exchange them here, and in later masks until they change back")
+            if ids:
+                exchanged = frozenset() if ids == exchanged else ids
+        earlier = path, info.thumbnail
+
+
+def find_exchanged_ids(first: np.ndarray, second: np.ndarray) -> frozenset[int]:
+    """Return the ids that have been exchanged among objects between two masks H×W, by their overlap."""
+    ids = np.setdiff1d(np.intersect1d(first, second), (0, VOID))
+    planes = [(labels.reshape(1, -1) == ids[:, None]).astype(np.float32) for labels in (first, second)]
+    shared = planes[0] @ planes[1].T
+    if len(ids) < 2:
+        return frozenset()
+    iou = shared / (planes[0].sum(1)[:, None] + planes[1].sum(1) - shared)
+    source, own = iou.argmax(axis=0), np.arange(len(ids))
+    found = (source != own) & (iou[source, own] >= MIN_EXCHANGED_IOU) & (2 * iou[own, own] < iou[source, own])
+    # only whole cycles, as cars in a queue move to the place of the next one
+    for _ in ids:
+        found &= found[source] & np.isin(own, source[found])
+    return frozenset(ids[found].tolist())
 
 
 def _normalize_stem(stem: str) -> str:

@@ -1,7 +1,8 @@
-"""Agreement of two annotations of a video: pairs of objects, and their J on each frame."""
+"""Agreement of two annotations of a video: pairs of objects, their J on each frame, and their classes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,51 @@ Pair = tuple[int, int]
 """Ids of one object in the first and the second annotation; 0: missing there."""
 ID_COUNT = 2**32
 """More than the largest object id, and two ids fit into 64 bits."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Comparison of two annotations of a video."""
+
+    video: str
+    """Name of the video."""
+    scores: dict[tuple[int, Pair], float]
+    """J by frame and pair of objects, for all objects that either annotation shows on the frames that both annotate."""
+    names: dict[Pair, tuple[str, str]]
+    """Class names of each pair in the first and the second annotation; empty if unset."""
+    only_first: int
+    """Number of frames that only the first annotation has."""
+    only_second: int
+
+    @property
+    def classes(self) -> dict[Pair, tuple[str, str]]:
+        """Class names of the objects in both annotations, "none" if unset; empty if one of them has no class names."""
+        if not all(map(any, zip(*self.names.values(), strict=True))):
+            return {}
+        return {pair: (first or "none", second or "none") for pair, (first, second) in self.names.items() if all(pair)}
+
+
+def compare_annotations(video: str, first: Annotations, second: Annotations) -> Agreement:
+    """Compare two annotations of a video, on the frames that both annotate."""
+    scores = {(frame, pair): score for frame, pair, score in measure_agreement(first, second)}
+    names = {
+        pair: (first.class_names.get(pair[0], ""), second.class_names.get(pair[1], ""))
+        for pair in sorted({pair for _, pair in scores})
+    }
+    only_first, only_second = len(first.frames.keys() - second.frames), len(second.frames.keys() - first.frames)
+    return Agreement(video, scores, names, only_first, only_second)
+
+
+def measure_kappa(classes: Sequence[tuple[str, str]]) -> float:
+    """Return Cohen's kappa of pairs of class names: 1 for equal ones, 0 for chance; NaN if all are one class.
+
+    Needs scikit-learn.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
+    if len({name for names in classes for name in names}) < 2:
+        return float("nan")
+    return float(cohen_kappa_score(*zip(*classes, strict=True)))
 
 
 def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:

@@ -66,7 +66,7 @@ def format_table(table: Mapping[str, Any], rules: Rules = RULES["davis"]) -> str
     rows = [["sequence", "object", *rules.columns]]
     for name, item, row in lines:
         rows.append([name, item, *(format_value(row.get(key)) for key in rules.columns)])
-    text = _format_rows(rows)
+    text = format_rows(rows)
     others = {key: value for key, value in table.items() if key != "sequences"}
     extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]
     return f"{text}\n\n{'  '.join(extra)}" if extra else text
@@ -83,10 +83,10 @@ def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [["results", *columns]]
     for name, table in tables.items():
         rows.append([name, *(format_value(table.get(key)) for key in columns)])
-    return _format_rows(rows)
+    return format_rows(rows)
 
 
-def _format_rows(rows: Sequence[Sequence[str]]) -> str:
+def format_rows(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text, with a line below its first row."""
     title, *others = align_columns(rows, right=1)
     return "\n".join([title, "-" * len(title), *others])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,15 @@ from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
+
+NUMBERED = re.compile("(.*?)([0-9]{1,9})", re.DOTALL)
+CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
+"""End of a prefix with hours and minutes, whose seconds begin again with each minute."""
+MIN_NUMBERED = 3
+"""Smallest number of frames whose numbers have a usual step."""
 
 
 class FrameSelection:
@@ -91,6 +99,35 @@ class FrameSelection:
         return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
 
 
+def find_numbering_problem(names: Sequence[str]) -> InputError | None:
+    """Return an error without subject if the names of frames in order have gaps, or are of several sequences.
+
+    Names that do not all end in a number, and numbers without a usual step, such as times, have neither.
+    """
+    parts = [NUMBERED.fullmatch(name) for name in names]
+    if not all(parts) or len(names) < MIN_NUMBERED:
+        return None
+    frames = [(part[1], int(part[2])) for part in parts if part]
+    counts = Counter(prefix for prefix, _ in frames)
+    if len({number for _, number in frames}) < len(frames) and not any(map(CLOCK_TIME.search, counts)):
+        first, second, *_ = (next(name for name in names if name.startswith(prefix)) for prefix in counts)
+        if min(counts.values()) > 1 or not any(prefix[-1:].isalnum() for prefix in counts):
+            remedy = "move each to its own folder"
+            return InputError(f"frames of {len(counts)} sequences, such as {first} and {second}", remedy=remedy)
+        return None
+    steps = [second - first for (_, first), (_, second) in pairwise(frames)]
+    step, count = Counter(steps).most_common(1)[0]
+    gaps = [index for index, length in enumerate(steps) if length > step > 0 and length % step == 0]
+    if not gaps or len(counts) > 1 or 2 * count < len(steps):
+        return None
+    missing = sum(steps[index] // step - 1 for index in gaps)
+    before, after = names[gaps[0]], names[gaps[0] + 1]
+    return InputError(
+        f"{format_count(missing, 'frame')} missing, the first after {before}, so {after} is frame {gaps[0] + 1}",
+        remedy="add them, or use the numbers of the file names with --frame-numbers file",
+    )
+
+
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
@@ -112,7 +149,7 @@ def load_masks(
     *,
     strict: bool = False,
 ) -> Annotations:
-    """Read masks and check that they fit the video.
+    """Read masks, and boxes of objects without masks, and check that they fit the video.
 
     Args:
         values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
@@ -143,11 +180,23 @@ def load_masks(
                 )
             files[index] = Path(text)
         _merge(merged, annotations, subject)
-    if values and not merged.frames:
+    if values and not (merged.boxes or any(region.area for _, region in merged.regions())):
         raise InputError(
             "no mask is on a tracked frame", subject=f"mask {values[0]}", remedy="give one, or another start"
         )
     return merged
+
+
+def split_absent(masks: Annotations) -> dict[int, list[int]]:
+    """Remove regions without pixels in place; return the ids of the objects that they state to be absent, by frame."""
+    absent: dict[int, list[int]] = {}
+    for index, regions in [*masks.frames.items()]:
+        masks.frames[index] = [region for region in regions if region.area]
+        if ids := [region.object_id for region in regions if not region.area]:
+            absent[index] = ids
+        if not masks.frames[index]:
+            del masks.frames[index]
+    return absent
 
 
 def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
@@ -159,11 +208,12 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
         other = FrameObjectValue(frames.number(names.index(file.stem)), object_id, text)
         log.warning("%s: used for frame %s; for the frame of its name write %s", subject, names[index], other)
-    annotations = read_annotations(file, video, frame=index, strict=strict)
+    annotations = read_annotations(file, video, frame=index, strict=strict, boxes=True)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
     masks = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}
-    return replace(annotations, frames=masks)
+    boxes = {index: found for index, found in annotations.boxes.items() if index in frames}
+    return replace(annotations, frames=masks, boxes=boxes)
 
 
 def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
@@ -177,6 +227,8 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         for region in regions_below:
             covered_pixels[region.object_id] += int((decode_rle(region.rle, merged.size) & covering).sum())
         regions_below += regions
+    for index, boxes in added.boxes.items():
+        merged.boxes[index] = merged.boxes.get(index, {}) | boxes
     for object_id, count in (+covered_pixels).items():  # those above 0
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
@@ -214,11 +266,12 @@ def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
-    ids = annotations.objects()
+    ids = sorted({*annotations.objects(), *(key for boxes in annotations.boxes.values() for key in boxes)})
     require(len(ids) == 1, f"shows objects {', '.join(map(str, ids))}", subject=subject, remedy=f"remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()
     }
+    boxes = {frame: {object_id: found[ids[0]]} for frame, found in annotations.boxes.items()}
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
-    return replace(annotations, frames=frames, class_names=names)
+    return replace(annotations, frames=frames, boxes=boxes, class_names=names)

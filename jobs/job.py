@@ -50,6 +50,8 @@ class RunOptions:
     """Seconds without a frame after which tracking stops."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
+    mask_start_number: int | None = None
+    """Number of a video file's first frame in files of masks; None: 0, or an error if unclear."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 
@@ -213,10 +215,13 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
-        if not is_name or frame is not None or object_id in names:
+        if not is_name or frame is not None:
             raise InputError(
                 f"class {value}: expected one name for each object, without ; or comma, and its id if not 1, for "
                 "example :2=dog"
             )
+        if object_id in names:
+            problem = f"object {object_id} has the class {names[object_id]} already"
+            raise InputError(problem, subject=f"class {value}", remedy=f"give the id of its object, as in :2={name}")
         names[object_id] = name
     return names

@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -117,18 +118,46 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, row
         return
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-    with reading(path, "separate columns by commas, and several values of a column by ;", csv.Error):
+    remedy = 'separate columns by commas, and put a value that has a comma in quotes, such as "10,20,200,100"'
+    with reading(path, remedy, csv.Error):
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if len({*reader.fieldnames}) < len(reader.fieldnames):
-            raise ValueError(f"a header of {', '.join(reader.fieldnames)}; expected each column once")
-        for row in reader:
+    _require_columns(reader.fieldnames, f"{path}, line {reader.line_num}")
+    with reading(path, remedy):
+        for row in _name_lines(reader):
+            values = chain.from_iterable(value if isinstance(value, list) else [value or ""] for value in row.values())
+            line = reader.line_num - sum(value.count("\n") for value in values)
             if None in row or None in row.values():
                 expected = format_count(len(reader.fieldnames), "value")
-                raise ValueError(f"line {reader.line_num}: expected {expected}, as in the header")
+                raise ValueError(f"line {line}: expected {expected}, as in the header")
             cells = {column: text.strip() for column, text in row.items()}
             for column in cells.keys() & LIST_COLUMNS.keys():
                 cells[column] = [part.strip() for part in cells[column].split(";") if part.strip()]
-            yield reader.line_num, cells
+            yield line, cells
+
+
+def _name_lines(reader: Any) -> Iterator[dict[Any, Any]]:
+    """Yield the rows of a `csv.DictReader`; raise `ValueError` with the line at which an unreadable row begins."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"line {line}: {error}") from error
+        if row is None:
+            return
+        yield row
+
+
+def _require_columns(columns: Sequence[str], subject: str) -> None:
+    """Raise `InputError` about the header of a CSV unless its columns are known, different and separated by commas."""
+    for separator, name in {";": "semicolons", "\t": "tabs", "|": "|"}.items():
+        if len(columns) == 1 and separator in columns[0]:
+            raise InputError(f"columns are separated by {name}", subject=subject, remedy="separate them by commas")
+    if len({*columns}) < len(columns):
+        raise InputError(f"a header of {', '.join(columns)}", subject=subject, remedy="expected each column once")
+    with prefix_errors(subject):
+        for column in columns:
+            require_choice(column, COLUMNS, "column")
 
 
 def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:

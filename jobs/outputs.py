@@ -142,7 +142,7 @@ class AlphaFiles(FrameFiles):
 
 
 class VideoFile(Output):
-    """Video with the rate, times, size and sound of the source."""
+    """Video with the rate, times, size, pixel aspect and sound of the source."""
 
     file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
     bytes_per_pixel = 0.1
@@ -152,7 +152,14 @@ class VideoFile(Output):
     ) -> None:
         super().__init__(path, context)
         self._draw, source = draw, context.source
-        self._writer = VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)
+        self._writer = VideoWriter(
+            path,
+            rate=source.rate,
+            size=source.size,
+            sound=source.sound,
+            pixel_aspect=source.pixel_aspect,
+            color_tags=source.color_tags,
+        )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         self._writer.write(self._draw(tracked), tracked.time)

@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.jobs.inputs import FrameSelection, find_frame, load_masks
+from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.annotations import EXPORT_RECORD
@@ -29,7 +29,7 @@ from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
 from aotlab.utils.run_folder import require_inputs_outside
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.text import format_count, strip_credentials
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class PreparedRun:
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=masks,
             video=self.job.video_address, objects=self.objects,
             first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
-            soft=self.options.stores_soft,
+            mask_start_number=self.options.mask_start_number, soft=self.options.stores_soft,
         )  # fmt: skip
 
     def estimate_bytes(self) -> int:
@@ -124,10 +124,13 @@ def prepare(
     if source is None:
         source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
     subject = job.label if job.source_line else source.name
+    _check_frame_names(source, options, strict=from_list)
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    masks = _load_masks(job, source, frames, arrays or {}, strict=from_list)
+    info = replace(VideoInfo.from_source(source), start_number=options.mask_start_number)
+    masks = _load_masks(job, info, frames, arrays or {}, strict=from_list)
+    absent = split_absent(masks)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
-    removals = _check_objects(job, options, frames, masks, by_index, subject)
+    removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
     run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
     return replace(run, inputs=fingerprint_inputs(run, arrays or {}, from_list=from_list))
@@ -147,21 +150,33 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
     return source
 
 
+def _check_frame_names(source: FrameSource, options: RunOptions, *, strict: bool) -> None:
+    """Warn about missing frames in a folder of images, or raise ``strict`` errors, unless file names number them."""
+    if source.has_names and not options.by_name:
+        error = find_numbering_problem([source.frame_name(index) for index in range(len(source))])
+        if error is None:
+            return
+        error.add_subject(source.path)
+        if strict:
+            raise error
+        log.warning("%s", error)
+
+
 def _load_masks(
-    job: Job, source: FrameSource, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
+    job: Job, video: VideoInfo, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
 ) -> Annotations:
     """Return the masks of a job and those in memory, with the class names of the job."""
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks and job.masks == find_masks_beside(job.video) else ""):
-        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
+        masks = load_masks(job.masks, video, frames, strict=strict)
     if arrays:
         from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
         for index, mask in arrays.items():
             frames.require_frame(index, f"masks: frame {index}")
             with prefix_errors(f"frame {index}"):
-                labels = convert_mask(mask, source.size, required=index == min(arrays), max_id=MAX_ID)
-            masks.add_mask(index, np.zeros(source.size) if labels is None else labels)
+                labels = convert_mask(mask, video.size, required=index == min(arrays), max_id=MAX_ID)
+            masks.add_mask(index, np.zeros(video.size) if labels is None else labels)
     masks.class_names |= job.classes
     return masks
 
@@ -177,8 +192,15 @@ def _load_prompts(
     """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
     by_number = group_prompts(job.boxes, job.points, job.negative_points, first_frame=frames.number(frames.first))
     problem = "prompts need a video file or a folder; give a mask"
-    require(source.path is not None or not by_number, problem, subject=strip_credentials(job.video))
+    require(source.path is not None or not (by_number or masks.boxes), problem, subject=strip_credentials(job.video))
     by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+    num_boxes = sum(len(boxes) for index, boxes in masks.boxes.items() if index in masks)
+    if num_boxes:
+        log.warning("%s: left out: %s on frames with a mask", subject, format_count(num_boxes, "prompt by a box"))
+    for index, boxes in masks.boxes.items():
+        if index not in masks:
+            found = {key: Prompt(box=box) for key, box in boxes.items()}
+            by_index[index] = found | by_index.get(index, {})
     for index, by_object in prompts.items():
         frames.require_frame(index, f"prompts: frame {index}")
         by_index[index] = {**by_index.get(index, {}), **by_object}
@@ -195,17 +217,19 @@ def _check_objects(
     frames: FrameSelection,
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
+    absent: Mapping[int, Collection[int]],
     subject: str,
 ) -> dict[int, list[int]]:
     """Check classes, and the whole sequence of masks and removals; return the object ids to remove by frame index.
 
+    ``absent``: ids of the objects that masks state to be absent, by frame index.
     A warning is logged if frames before the first mask or prompt get empty masks.
     """
     ids_by_frame: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids_by_frame |= prompts
-    removals = group_removals(job.removals, ids_by_frame, frames)
+    removals = group_removals(job.removals, ids_by_frame, frames, absent)
     objects = set[int]().union(*ids_by_frame.values())
     for object_id, name in job.classes.items():
         has_object = object_id in objects
@@ -257,6 +281,7 @@ def fingerprint_inputs(
         ],
         "classes": dict(sorted(job.classes.items())),
         "both_directions": options.both_directions,
+        "mask_start_number": options.mask_start_number,
         "removals": [f"{frames.number(index)}:{key}" for index, ids in run.removals.items() for key in ids],
         **run.loader.fingerprint(job.overrides),  # loads PyTorch, so after all other checks
     }
@@ -264,18 +289,23 @@ def fingerprint_inputs(
 
 
 def group_removals(
-    removals: Iterable[tuple[int, int]], ids_by_frame: Mapping[int, Collection[int]], frames: FrameSelection
+    removals: Iterable[tuple[int, int]],
+    ids_by_frame: Mapping[int, Collection[int]],
+    frames: FrameSelection,
+    absent: Mapping[int, Collection[int]] | None = None,
 ) -> dict[int, list[int]]:
     """Return the object ids to remove by frame index, given pairs of frame number and object id.
 
     Masks and removals are played through in order: raises `InputError` if a frame is not tracked, or the object is not
-    tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index.
+    tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index. ``absent``: ids of objects
+    that are also removed if they are tracked, by frame index.
     """
+    absent = absent or {}
     groups: dict[int, list[int]] = {}
     for number, object_id in removals:
         groups.setdefault(frames.index(number, f"remove {number}:{object_id}"), []).append(object_id)
     tracked = set[int]()
-    for index in sorted({*groups, *ids_by_frame}):
+    for index in sorted({*groups, *ids_by_frame, *absent}):
         for object_id in groups.get(index, ()):
             subject = f"remove {frames.number(index)}:{object_id}"
             require(
@@ -285,6 +315,9 @@ def group_removals(
                 remedy="give another frame or id",
             )
             tracked.remove(object_id)
+        if gone := sorted(tracked.intersection(absent.get(index, ()))):
+            groups.setdefault(index, []).extend(gone)
+            tracked.difference_update(gone)
         tracked |= {*ids_by_frame.get(index, ())}
     return dict(sorted(groups.items()))
 

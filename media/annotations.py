@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.mask_images import parse_images
-from aotlab.media.masks import read_mask
+from aotlab.media.mask_images import parse_images, parse_masks
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
@@ -51,7 +50,9 @@ class MaskWriter:
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
 
 
-def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False) -> Annotations:
+def read_annotations(
+    path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False, boxes: bool = False
+) -> Annotations:
     """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:
@@ -60,6 +61,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         video: the video that the masks belong to.
         frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
+        boxes: keep objects with a box only; else they are left out, with their count in a warning.
 
     Raises:
         InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
@@ -73,11 +75,17 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
         require(path.exists(), "results without masks", subject=folder, remedy="track the video again")
     elif (folder / EXPORT_RECORD).is_file():
         path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
+    if path != folder:  # written by aotlab
+        video = replace(video, start_number=0)
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
         parsed = _read(path, video, tracked=path != folder)
         annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
+        if not boxes:
+            _leave_out_boxes(annotations)
+        for warning in annotations.warnings:
+            log.warning("%s: %s", folder, warning)
         if results is not None:
             annotations.video = results.inputs.get("video", {}).get("name", annotations.video)
             annotations.class_names = results.classes.class_names
@@ -89,13 +97,26 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, 
                 raise InputError(problem, remedy=f"give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            shown = sorted(index for index, regions in annotations.frames.items() if regions)
+            shown = sorted({*annotations.boxes, *(index for index, regions in annotations.frames.items() if regions)})
             require(shown, NO_OBJECT)
             require(frame in shown, f"has no object on frame {frame}, but on {join_truncated(shown)}")
-            annotations.frames = {frame: annotations.frames[frame]}
+            annotations.frames = {index: found for index, found in annotations.frames.items() if index == frame}
+            annotations.boxes = {index: found for index, found in annotations.boxes.items() if index == frame}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
+
+
+def _leave_out_boxes(annotations: Annotations) -> None:
+    """Remove the boxes and log their count; raise `InputError` if there is nothing else."""
+    count = sum(map(len, annotations.boxes.values()))
+    has_mask = any(region.area for _, region in annotations.regions())
+    boxes = f"{count} box{'es' * (count > 1)} without a mask"
+    remedy = "give it to aotlab track --mask, which reads boxes as prompts"
+    require(has_mask or not count, f"only {boxes}", remedy=remedy)
+    if count:
+        annotations.warnings.append(f"left out: {boxes}; aotlab track uses them as prompts")
+    annotations.boxes = {}
 
 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
@@ -132,7 +153,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
         if (parsed := read(path, video)) is not None:
             return parsed
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
-        read_mask(path)  # raises if it is not a mask image
+        with reading(path):  # an image of mode RGB, which may be in black and white
+            return ParsedFile(parse_masks({path: ""}, video.size))
     raise InputError(
         "not masks in a known format",
         remedy=(
@@ -144,7 +166,7 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
 
 def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
     with reading(path):
-        regions = parse_images(path, video.size)
+        regions = parse_images(path, video.size, video.length)
     return None if regions is None else ParsedFile(regions)
 
 

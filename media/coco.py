@@ -1,17 +1,16 @@
 """COCO JSON with object ids in ``track_id``: https://cocodataset.org/#format-data."""
 
-import logging
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from aotlab.media.matching import image_stem, require_different_images, select_images
-from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, VideoInfo
+from aotlab.media.region_parser import RegionParser
+from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
 from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
-
-log = logging.getLogger(__name__)
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes"."""
@@ -27,25 +26,43 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
             classes.setdefault(name, class_id)
-    regions, annotated, num_boxes = [], set(), 0
-    for record in tree["annotations"]:
-        image_id, box = record["image_id"], record.get("bbox")
-        segmentation = drop_short_polygons(record.get("segmentation"))
-        num_boxes += bool(box and not segmentation)
+    parser, annotated = RegionParser(video.size), set()
+    for count, record in enumerate(tree["annotations"], start=1):
+        image_id, box, segmentation = record["image_id"], record.get("bbox"), record.get("segmentation")
+        segmentation = None if segmentation == [[]] else segmentation
         if segmentation or box is not None:
             annotated.add(image_id)
-        if segmentation and image_id in images:
-            frame, name = images[image_id]
-            rle = parse_segmentation(segmentation, video.size)
+        if image_id not in images or not (segmentation or box):
+            continue
+        frame, name = images[image_id]
+        place = f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"
+        with parser.locate(place):
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
-            regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
-    if num_boxes:
-        log.warning("%d annotations have a box and no polygon of three points; they are left out", num_boxes)
-    absent = [image for image_id, image in images.items() if image_id not in annotated]
-    regions += [ParsedRegion(frame, None, image=name) for frame, name in absent]
+            region = ParsedRegion(frame, None, class_name, _find_key(record), name, attributes)
+            if not segmentation:
+                left, top, width, height = map(float, box)
+                parser.add(replace(region, box=(left, top, width, height)))
+            elif isinstance(segmentation, list):
+                parser.add(replace(region, rle=parser.fill(segmentation)))
+            else:
+                rle = parse_segmentation(segmentation, video.size)
+                parser.add_absent(replace(region, rle=rle))  # without pixels, the object is absent
+    empty = np.array([video.size[0] * video.size[1]])
+    for image in tree["images"]:
+        if image["id"] not in images:
+            continue
+        frame, name = images[image["id"]]
+        absent = image.get("absent") or ()
+        with parser.locate(f"{name or 'image'}, absent"):
+            keys = [_find_key(record) for record in absent]
+        for key in keys:
+            parser.add_absent(ParsedRegion(frame, empty, key=key, image=name))
+        if image["id"] not in annotated and not keys:
+            parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
-    return ParsedFile(regions, classes, video_name)
+    counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
+    return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
@@ -89,19 +106,22 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     """Return COCO JSON: an image for each annotated frame, an annotation with ``track_id`` for each object on it.
 
     Frames that are not annotated are left out; annotated ones may be without objects. ``score`` is the tracker's
-    confidence; ``lost`` is true while the object is occluded or out of frame.
+    confidence; ``lost`` is true while the object is occluded or out of frame. Objects without a pixel on a frame are in
+    the list ``absent`` of its image, as readers of COCO refuse or count annotations without pixels.
     """
     height, width = annotations.size
     classes = annotations.class_ids()
     length = max(annotations.frames, default=-1) + 1 if video.length is None else video.length
     frames = sorted(annotations.frames)
+    visible = [(frame, region) for frame, region in annotations.regions() if region.area]
     files = {frame: video.image_name(frame, annotations.frame_name(frame)) for frame in frames}
     return {
-        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
+        "info": {"description": f"{video.name}: tracked objects", "rate": video.rate, "first_frame": 0},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],
         "videos": [{"id": 1, "name": video.name, "height": height, "width": width, "length": length}],
         "images": [
             {"id": frame + 1, "video_id": 1, "frame_id": frame, "file_name": file, "height": height, "width": width}
+            | _describe_absent(annotations.frames[frame])
             for frame, file in files.items()
         ],
         "annotations": [
@@ -118,9 +138,15 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
                 "attributes": {**region.attributes, "track_id": region.object_id},  # for CVAT and datumaro
                 "category_id": classes[annotations.class_name(region.object_id)],
             }
-            for count, (frame, region) in enumerate(annotations.regions(), start=1)
+            for count, (frame, region) in enumerate(visible, start=1)
         ],
     }  # fmt: skip
+
+
+def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
+    """Return the field ``absent`` of an image, if any object is known to be absent."""
+    absent = [{"track_id": region.object_id, "lost": region.lost} for region in regions if not region.area]
+    return {"absent": absent} if absent else {}
 
 
 def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -154,12 +180,6 @@ def _parse_attributes(attributes: Any) -> Attributes:
         if name not in OBJECT_KEYS
         and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)))
     }
-
-
-def drop_short_polygons(segmentation: Any) -> Any:
-    """Return a segmentation without polygons of fewer than three points, which enclose no pixels."""
-    is_polygons = isinstance(segmentation, list)
-    return [points for points in segmentation if len(points) >= 6] if is_polygons else segmentation
 
 
 def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:

@@ -36,6 +36,10 @@ UNKNOWN_LENGTH = 2**32 - 1
 """Length in the header of an AVI file that was written to a pipe."""
 DURATION_TOLERANCE = Fraction(1, 4)
 """Seconds by which the duration of a complete Matroska file may be wrong."""
+DEFAULT_STREAM, ATTACHED_PICTURE = 1, 1 << 10
+"""FFmpeg's flags of a stream that players choose, and of one with cover art."""
+DEFAULT_SCORE = 5_000_000
+"""Pixels by which FFmpeg's programs prefer the default stream to larger ones."""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
@@ -88,6 +92,25 @@ def open_video(path: Path) -> av.container.InputContainer:
     return container
 
 
+def find_video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Return the video stream that FFmpeg's programs choose: the default one, the largest, no cover art if possible."""
+
+    def score(stream: av.VideoStream) -> int:
+        if stream.disposition & ATTACHED_PICTURE:
+            return 1
+        context = stream.codec_context
+        pixels = 0 if context is None else context.width * context.height
+        return pixels + DEFAULT_SCORE * bool(stream.disposition & DEFAULT_STREAM)
+
+    return max(container.streams.video, key=score)  # the first one of the best
+
+
+def count_ignored_streams(container: av.container.InputContainer) -> int:
+    """Return the number of video streams besides the one that is read, without cover art."""
+    others = (stream for stream in container.streams.video if stream is not find_video_stream(container))
+    return sum(not stream.disposition & ATTACHED_PICTURE for stream in others)
+
+
 def decode(
     path: Path, container: av.container.InputContainer, start: int = 0, needed: int | None = None
 ) -> Iterator[av.VideoFrame]:
@@ -98,7 +121,7 @@ def decode(
     """
     import av
 
-    stream, index, end = container.streams.video[0], 0, Fraction(0)
+    stream, index, end = find_video_stream(container), 0, Fraction(0)
     last: int | None = None
     damaged: dict[int | None, int] = {}
     failure: Exception | None = None
@@ -157,34 +180,46 @@ def read_duration(container: av.container.InputContainer) -> Fraction:
     if not container.format.name.startswith("matroska"):
         return Fraction(0)
     with suppress(ValueError):  # no tag, as of mkvmerge in a cut file
-        hours, minutes, seconds = container.streams.video[0].metadata.get("DURATION", "").split(":")
+        hours, minutes, seconds = find_video_stream(container).metadata.get("DURATION", "").split(":")
         return 3600 * Fraction(hours) + 60 * Fraction(minutes) + Fraction(seconds)
     # the duration of the file is that of its longest stream
     return Fraction(container.duration or 0, 1_000_000) if len(container.streams) == 1 else Fraction(0)
 
 
+def read_pixel_aspect(stream: av.VideoStream, frame: av.VideoFrame) -> Fraction:
+    """Return width by height of a pixel of the frame as it is shown; 1 if unknown."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    a, b, _, _ = _read_display_matrix(frame)
+    return 1 / aspect if abs(b) > abs(a) else aspect
+
+
+def _read_display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Return a, b, c, d: pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift."""
+    entry: Any = frame.side_data.get("DISPLAYMATRIX")
+    if entry is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(entry), dtype=np.int32)[:5].tolist()
+    return a, b, c, d
+
+
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     """Return a frame as it is shown: turned and mirrored by its display matrix."""
     image = frame.to_ndarray(format="rgb24")
-    entry: Any = frame.side_data.get("DISPLAYMATRIX")
-    if entry is None:
-        return image
-    # Pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift.
-    a, b, _, c, d = np.frombuffer(bytes(entry), dtype=np.int32)[:5].astype(int)
+    a, b, c, d = _read_display_matrix(frame)
     if abs(b) > abs(a):
         image, a, d = image.swapaxes(0, 1), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
-    """Yield the packets of the first video stream; raises `av.FFmpegError` for damaged ones.
+    """Yield the packets of the video stream; raises `av.FFmpegError` for damaged ones.
 
     PyAV raises IndexError itself for packets of a stream that begins in mid-file, as damaged MPEG-TS has.
     """
     import av
 
     try:
-        yield from container.demux(container.streams.video[0])
+        yield from container.demux(find_video_stream(container))
     except IndexError as error:
         raise av.InvalidDataError(av.error.tag_to_code(b"INDA"), "packet of an unknown stream") from error
 
@@ -212,7 +247,7 @@ def require_decoder(container: av.container.InputContainer, subject: str, *, ima
     problem = ""
     if not container.streams.video or (not images and NOT_VIDEO.fullmatch(container.format.name)):
         problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
-    elif container.streams.video[0].codec_context is None:
+    elif find_video_stream(container).codec_context is None:
         problem = "no decoder for its video; give H.264, for example"
     if problem:
         container.close()

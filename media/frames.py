@@ -56,6 +56,10 @@ class FrameSource(ABC):
     """Height and width of every frame after rotation."""
     rate: Fraction
     """Frames per second."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width by height of a pixel as it is shown."""
+    color_tags: tuple[int, int] = (1, 1)
+    """Color primaries and transfer function by FFmpeg's numbers, as the source states them; 1 (BT.709) if unknown."""
     has_names: bool = False
     """Whether frames have names, not only numbers."""
     is_live: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import DECODER_ERRORS, open_image, parse_png_depth, read_image, warn_about_orientation
+from aotlab.media.images import DECODER_ERRORS, apply_orientation, open_image, parse_png_depth, read_image
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import is_file_name, reading
 
@@ -63,14 +63,14 @@ def _read_png(path: Path) -> np.ndarray:
 
     with open_image(path) as image:
         image.load()
-        warn_about_orientation(image, path.parent)
         gray = image.mode.startswith("I")
         flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
         flags |= cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
         values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
         if values is None or values.dtype != np.uint16:
             raise ValueError("its 16 bits do not decode")
-    return values[..., None] if gray else np.ascontiguousarray(values[..., ::-1])
+        values = values[..., None] if gray else np.ascontiguousarray(values[..., ::-1])
+        return apply_orientation(values, image, path.parent)
 
 
 def _read_exr(path: Path) -> np.ndarray:

@@ -73,7 +73,7 @@ def is_lossless(image: Image.Image) -> bool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
+    """Read an 8-bit image upright as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):  # decoders fill the rest of a truncated file with gray
             content = path.read_bytes()
@@ -82,19 +82,25 @@ def read_image(path: Path) -> np.ndarray:
                 raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
             raise InputError("has more than 8 bits a channel", subject=path, remedy="convert all images with one range")
-        warn_about_orientation(image, path.parent)
-        return np.array(image.convert("RGB"))
+        return apply_orientation(np.array(image.convert("RGB")), image, path.parent)
 
 
-def warn_about_orientation(image: Image.Image, folder: Path) -> None:
-    """Log once for a folder that an image has an EXIF orientation, if this one has."""
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        _warn_once_of_orientation(folder)
+def apply_orientation(pixels: np.ndarray, image: Image.Image, folder: Path) -> np.ndarray:
+    """Return H×W×C pixels upright by the EXIF orientation of their image; it is logged once for a folder."""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if orientation not in range(2, 9):
+        return pixels
+    _log_orientation(folder)
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation >= 5 else pixels)
 
 
 @cache
-def _warn_once_of_orientation(folder: Path) -> None:
-    log.warning("%s: EXIF orientation is not applied; masks must match the images as stored", folder)
+def _log_orientation(folder: Path) -> None:
+    log.warning("%s: images are turned by their EXIF orientation; masks must match the upright images", folder)
 
 
 def to_array(name: str, value: Any) -> np.ndarray:

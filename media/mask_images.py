@@ -3,27 +3,41 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from aotlab.media.images import open_image, read_mode, require_image_size
-from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
+from aotlab.media.mask_pages import count_pages, require_page_count
+from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask, read_white
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import ParsedRegion
+from aotlab.media.regions import VOID_NAME, ParsedRegion
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
+WHITE_16_BIT = (65535, 65280)
+"""Values of white in 16 bits; the second is 255 shifted by 8 bits."""
+MOTS_IGNORED = 10000
+"""Id of undecided pixels in PNGs of MOTS, whose other ids are 1000 times the class plus the object."""
 
-def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
-    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
+
+def parse_images(path: Path, size: Size, length: int | None = None) -> list[ParsedRegion] | None:
+    """Return the objects of a mask image or of a folder of them; None for colored images and other files.
+
+    Pages of an image are frames; ``length``: number of frames of the video, if known.
+    """
     if not path.is_dir():
         if read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        return _parse_masks({path: ""}, size)
+        if (count := count_pages(path)) == 1:
+            return parse_masks({path: ""}, size)
+        require_page_count(path, count, length)
+        return parse_masks({(path, page): page for page in range(count)}, size)
     images = list_image_files(path, (".png",))
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
@@ -31,50 +45,88 @@ def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
         raise InputError(f"has PNGs and a folder {folders[0].name} of PNGs", subject=path, remedy="move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
-    return _parse_masks({image: image for image in images}, size) if images else None
+    return parse_masks({image: image for image in images}, size) if images else None
 
 
-def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path with the names of their frames.
+def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path (and page) with the names or numbers of their frames.
 
-    255 in 8 bits is object 1 if the only other value of all images is 0; otherwise it is void.
+    White (255 in 8 bits, `WHITE_16_BIT`) is object 1 if the only other value of all images is 0; otherwise, 255 in 8
+    bits is void.
     """
-    regions: dict[Path, list[ParsedRegion]] = {}
-    voids: dict[Path, np.ndarray] = {}
-    for path, image in names.items():
-        mask = read_mask(path, size=size)
+    regions: dict[Path | tuple[Path, int], list[ParsedRegion]] = {}
+    voids: dict[Path | tuple[Path, int], np.ndarray] = {}
+    frames = {
+        key: ParsedRegion(name, None) if isinstance(name, int) else ParsedRegion(None, None, image=name)
+        for key, name in names.items()
+    }
+    lines: dict[Path | tuple[Path, int], set[int]] = {}
+    blurred, solid_ids = None, set[int]()
+    for key, frame in frames.items():
+        path, page = key if isinstance(key, tuple) else (key, None)
+        mask = read_mask(path, size=size, page=page)
+        lines[key], fraction = find_line_ids(mask)
         void = is_void(mask)
         if void.any():
-            voids[path] = encode_rle(void)
+            voids[key] = encode_rle(void)
             mask[void] = 0
         ids = np.unique(mask[mask > 0]).tolist()
-        if len(ids) > MAX_OBJECTS or is_blurred(mask):
-            raise InputError(
-                f"has {len(ids)} different ids, like a gray or smoothed image",
-                subject=path,
-                remedy="give one value for each object: threshold it (magick mask.png -threshold 50% mask.png), "
-                "and save it without smoothing",
-            )
-        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
-        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
-    binary = not any(regions.values())
-    if voids:
-        meaning = "object 1" if binary else "void, not an object"
-        log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
-    for path in voids if binary else ():
-        regions[path] = [ParsedRegion(None, voids[path], key="white", image=names[path])]
-    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
+        if fraction >= BLURRED_FRACTION or len(ids) > MAX_OBJECTS:
+            blurred = blurred or (key, len(ids))
+        solid_ids.update({*ids} - lines[key])
+        ids = ids[: MAX_OBJECTS + 1]
+        regions[key] = [replace(frame, rle=encode_rle(mask == object_id), key=object_id) for object_id in ids]
+    line_ids = set[int]().union(*lines.values()) - solid_ids
+    if blurred is not None and (line_ids or blurred[1] > MAX_OBJECTS):
+        raise InputError(
+            f"has {blurred[1]} different ids, like a gray or smoothed image",
+            subject=_describe_place(blurred[0]),
+            remedy="give one value for each object: threshold it (magick mask.png -threshold 50% mask.png), "
+            "and save it without smoothing",
+        )
+    if line_ids:
+        log.warning(
+            "%s: object ids %s exist only as lines between others, like edges that were smoothed",
+            _describe_place(next(key for key, ids in lines.items() if ids & line_ids)),
+            join_truncated(sorted(line_ids)),
+        )
+    whites = {region.key for found in regions.values() for region in found}
+    binary = whites <= {*WHITE_16_BIT}
+    white_keys = [key for key, found in regions.items() if key in voids or found]
+    if binary and white_keys:
+        value = " and ".join(map(str, [255] * bool(voids) + [white for white in WHITE_16_BIT if white in whites]))
+        place = _describe_place(white_keys[0])
+        log.warning("%s: %s is treated as object 1 (masks with it: %d)", place, value, len(white_keys))
+        for key in white_keys:
+            regions[key] = [replace(region, key="white") for region in regions[key]]
+    for key, rle in voids.items():
+        region = replace(frames[key], rle=rle)
+        regions[key].append(replace(region, key="white") if binary else replace(region, class_name=VOID_NAME))
+    others = {region.key for found in regions.values() for region in found if region.key} - {MOTS_IGNORED}
+    if others and all(isinstance(key, int) and 1000 <= key < MOTS_IGNORED for key in others):  # PNGs of MOTS
+        for key, found in regions.items():
+            regions[key] = [
+                replace(region, key=None, class_name=VOID_NAME) if region.key == MOTS_IGNORED else region
+                for region in found
+            ]
+    empty = [frame for key, frame in frames.items() if not regions[key]]
     return [*chain.from_iterable(regions.values()), *empty]
+
+
+def _describe_place(key: Path | tuple[Path, int]) -> str:
+    return f"{key[0]}, page {key[1]}" if isinstance(key, tuple) else str(key)
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
     with open_image(path, "give a black and white PNG") as image:
         mode_allowed = palette or image.mode != "P"
-        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
+        is_16_bit = image.mode.startswith("I")
+        mask = read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
-    if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
+    allowed = [{0, 1}, {0, 255}, *({0, white} for white in WHITE_16_BIT if is_16_bit)]
+    if not mode_allowed or not any(map(values.issubset, allowed)):
         kind = "gray" if mode_allowed else "palette"
         raise InputError(
             f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white",

@@ -1,12 +1,14 @@
 """Object ids as indexed PNG files: H×W arrays, 0 is background."""
 
 import logging
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
+from aotlab.media.mask_pages import count_opened_pages, read_page
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
@@ -15,11 +17,14 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """Label of undecided pixels; ignored in training."""
-MAX_SHARP_IDS = 8
-"""Largest number of ids of a mask that is never considered blurred."""
-BLUR_EDGE_FRACTION = 0.5
-"""A mask is blurred if fewer of its edge pixels have a neighbor with the same value both in their row and in their
-column: blurring draws each value as a line one pixel wide."""
+MAX_THIN_IDS = 8
+"""Largest number of thin objects side by side without a larger object of a higher id."""
+LINE_RADIUS = 2
+"""Largest distance in pixels from a line at a smoothed edge to both of the values between which it lies."""
+LINE_FRACTION = 0.95
+"""Smallest fraction of a value's pixels within this distance."""
+BLURRED_FRACTION = 0.25
+"""Smallest fraction of such lines among the pixels at edges of a smoothed mask."""
 MAX_OBJECTS = 1000
 """Largest number of ids in a mask, to reject photos passed as masks."""
 MASK_REMEDY = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
@@ -33,6 +38,7 @@ def _voc_palette() -> np.ndarray:
 
 PALETTE = _voc_palette()
 """Colors of object ids as in PASCAL VOC, 256×3 uint8 RGB."""
+PALETTE_IDS = {tuple(color): object_id for object_id, color in enumerate(PALETTE.tolist())}
 
 
 def palette_index(labels: np.ndarray) -> np.ndarray:
@@ -42,26 +48,42 @@ def palette_index(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8)
 
 
-def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: int | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
+
+    Colors of `PALETTE` at other indices, as programs that reorder palettes store them, are read as their ids. White in
+    a black and white image of mode RGB, RGBA or LA is 255, in which transparent pixels are black.
 
     Args:
         path: image in a lossless format.
         size: (height, width) that the mask must have; None: any.
+        page: page of a TIFF, GIF or other image with several; None: the only one.
 
     Returns:
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
+        InputError: missing, not an image, lossy (JPEG), colored or with shades (RGB), of another size, or with several
+            pages.
     """
     path = Path(path)
     with open_image(path, MASK_REMEDY) as image:
+        if page is None and (count := count_opened_pages(path, image)) > 1:
+            raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
         if not is_lossless(image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
-        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I"):
+        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        labels = np.array(image)
+        mode, palette = image.mode, image.getpalette() if image.mode == "P" else None
+        if mode in ("RGB", "RGBA", "LA"):
+            image.seek(page or 0)
+            labels = read_white(image)
+        else:
+            labels = read_page(path, image, page or 0)
+        if palette is not None and labels.ndim == 2:
+            labels = _restore_ids(labels, np.array(palette, np.uint8).reshape(-1, 3), path.parent)
+        if labels.ndim != 2:
+            raise ValueError(f"page {page} is in color")
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -70,9 +92,43 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
                 labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
         if labels.min() < 0 or labels.max() > MAX_ID:
             raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
-        dtype = np.uint16 if image.mode.startswith("I") else np.uint8
+        dtype = np.uint16 if mode.startswith("I") else np.uint8
         labels = labels.astype(dtype, copy=False)
     return labels if size is None else require_image_size(labels, size, path, "its frame")
+
+
+def read_white(image: Image.Image) -> np.ndarray:
+    """Return H×W uint8, 255 where an image of mode RGB, RGBA or LA is white; transparent pixels are black.
+
+    Raises `ValueError` for other colors and shades.
+    """
+    *colors, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), 2, 0)
+    shown = alpha > 0
+    if any((color != colors[0])[shown].any() for color in colors):
+        raise ValueError(f"mode {image.mode}, which holds no object ids")
+    gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)
+    if ((gray > 0) & (gray < VOID)).any():
+        raise ValueError(f"mode {image.mode} with shades of gray, not only black and white")
+    return gray
+
+
+def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.ndarray:
+    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray."""
+    used = np.flatnonzero(np.bincount(indices.ravel()))
+    if used[-1] >= len(palette) or np.array_equal(palette[used], PALETTE[used]):
+        return indices
+    ids = [PALETTE_IDS.get(tuple(color)) for color in palette[used].tolist()]
+    if None in ids or len({*ids}) < len(ids) or (palette[used] == palette[used, :1]).all():
+        return indices
+    _warn_once_of_palette(folder)
+    table = np.zeros(len(palette), np.uint8)
+    table[used] = np.array(ids, np.uint8)
+    return table[indices]
+
+
+@cache
+def _warn_once_of_palette(folder: Path) -> None:
+    log.warning("%s: palettes are reordered; ids are those of the colors, not of the palette's entries", folder)
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:
@@ -121,19 +177,51 @@ def list_ids(labels: np.ndarray) -> set[int]:
     return set(np.unique(labels).tolist()) - ({0, VOID} if labels.dtype == np.uint8 else {0})
 
 
-def is_blurred(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like gray values at the smoothed edge of one object.
+def find_line_ids(labels: np.ndarray) -> tuple[set[int], float]:
+    """Return the ids of H×W labels that exist only as lines between a lower and a higher value, as at smoothed edges.
 
-    Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
+    The second value is the fraction of these lines among the pixels at edges.
     """
-    values, counts = np.unique(labels[labels > 0], return_counts=True)
-    if len(values) <= MAX_SHARP_IDS:
-        return False
-    others = (labels > 0) & (labels != values[counts.argmax()])
-    padded = np.pad(labels, 1)
-    rows = (labels == padded[1:-1, :-2]) | (labels == padded[1:-1, 2:])
-    columns = (labels == padded[:-2, 1:-1]) | (labels == padded[2:, 1:-1])
-    return bool((rows & columns)[others].mean() < BLUR_EDGE_FRACTION)
+    rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
+    if not rows.size:
+        return set(), 0.0
+    top, left = max(rows[0] - LINE_RADIUS, 0), max(columns[0] - LINE_RADIUS, 0)
+    labels = labels[top : rows[-1] + LINE_RADIUS + 1, left : columns[-1] + LINE_RADIUS + 1]
+    totals = np.bincount(labels.ravel())
+    low, high = _filter_values(labels, np.minimum, 1), _filter_values(labels, np.maximum, 1)
+    is_solid = np.bincount(labels[low == high], minlength=len(totals)) > 0  # has a pixel with equal ones all around
+    is_line = (totals > 0) & ~is_solid
+    is_line[0] = False
+    if not is_line.any() or np.count_nonzero(totals[1:]) < 2:
+        return set(), 0.0
+    low, high = _filter_values(labels, np.minimum, LINE_RADIUS), _filter_values(labels, np.maximum, LINE_RADIUS)
+    between = np.bincount(labels[(low < labels) & (labels < high)], minlength=len(totals))
+    is_line &= between >= LINE_FRACTION * totals
+    if np.count_nonzero(is_line) <= MAX_THIN_IDS:
+        is_line[np.flatnonzero(is_solid).max(initial=0) :] = False
+    lines = is_line[labels]
+    edges = 0
+    for axis in range(2):
+        moved, moved_lines = np.moveaxis(labels, axis, 0), np.moveaxis(lines, axis, 0)
+        is_edge = moved[1:] != moved[:-1]
+        edges += np.count_nonzero(is_edge & ~moved_lines[1:] & ~moved_lines[:-1])
+    count = np.count_nonzero(lines)
+    return set(np.flatnonzero(is_line).tolist()), count / max(count + edges, 1)
+
+
+def _filter_values(labels: np.ndarray, choose: np.ufunc, radius: int) -> np.ndarray:
+    """Return the smallest or largest value in the square around each pixel."""
+    for axis in range(2):
+        padding = [(radius, radius) if axis == index else (0, 0) for index in range(2)]
+        padded = np.moveaxis(np.pad(labels, padding, mode="edge"), axis, 0)
+        parts = [padded[start : start + labels.shape[axis]] for start in range(2 * radius + 1)]
+        labels = np.moveaxis(reduce(choose, parts), 0, axis)
+    return labels
+
+
+def is_blurred(labels: np.ndarray) -> bool:
+    """Return whether ids (H×W) look like gray values at smoothed edges: many edges are lines of ids between others."""
+    return find_line_ids(labels)[1] >= BLURRED_FRACTION
 
 
 def is_soft(labels: np.ndarray) -> bool:

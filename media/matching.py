@@ -23,6 +23,8 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
 """Endings of the files that `aotlab mask` writes beside an image."""
 END_NUMBER = re.compile("[0-9]{1,9}$")
+START_NUMBER_OPTION = "--mask-start-number"
+"""Option of commands that states the number of a video's first frame in files of masks."""
 MAX_NAMES = 3
 """Largest number of names listed in a message."""
 
@@ -71,52 +73,78 @@ def trailing_numbers(stems: Iterable[str]) -> list[int]:
 
 
 def match_frames(
-    names: Sequence[str | Path],
+    images: Sequence[tuple[int | None, str | Path]],
     frames: Sequence[str] | None,
     *,
     video: str = "",
     length: int | None = None,
+    start_number: int | None = None,
+    counts_from_zero: bool = False,
 ) -> list[int]:
     """Return the index of each image's frame; `require_different_frames` finds two images of one frame.
 
     Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
-    systems of this platform ignore them. If frames have no names, as in a video file, images are matched by the number
-    at the end of their names, or by natural order if there is one for each frame.
+    systems of this platform ignore them. If frames have no names, as in a video file, images are matched by number, in
+    the file and at the end of their names, or by natural order if there is one for each frame.
 
     Args:
-        names: names of images in a file of annotations, of `select_images`, or files of masks.
+        images: number in a file of annotations (None if unset) and name of each image, or file of masks.
         frames: names of all frames without suffix; None if frames have no names.
         video: name of the video, for messages.
         length: number of frames; None if unknown.
+        start_number: number of the video's first frame in names of images, or else in the file; None: unknown.
+        counts_from_zero: the file states that its numbers count from 0. Otherwise, an image 1 without an image 0 is
+            unclear.
 
     Raises:
-        InputError: an image matches no frame.
+        InputError: an image matches no frame, its number and its name disagree, or the first number is unclear.
     """
-    stems = list(map(image_stem, names))
+    names = [name for _, name in images]
     if frames is not None:
-        indices = {_fold(stem): index for index, stem in enumerate(frames)}
-        missing = [name for name, stem in zip(names, stems, strict=True) if _fold(stem) not in indices]
+        by_stem = {_fold(stem): index for index, stem in enumerate(frames)}
+        missing = [name for name in names if _fold(image_stem(name)) not in by_stem]
         if missing:
             raise _explain_missing(missing, names, frames, video)
-        return [indices[_fold(stem)] for stem in stems]
-    unique_stems = list(dict.fromkeys(stems))
-    numbers = dict(zip(unique_stems, _find_numbers(unique_stems, length), strict=True))
-    return [numbers[stem] for stem in stems]
+        return [by_stem[_fold(image_stem(name))] for name in names]
+    unique = dict.fromkeys((number, image_stem(name)) for number, name in images)
+    indices = dict(zip(unique, _count_frames([*unique], length, start_number, counts_from_zero), strict=True))
+    return [indices[number, image_stem(name)] for number, name in images]
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
-    """Return the images in folders named after a video, or all images if there is no such folder.
+    """Return the images in folders named after a video, or whose numbered names begin with it, else all images.
 
     Raises `InputError` if the images are of several videos, none of that name. ``frames`` as in `match_frames`.
     """
     folders = {name: _list_folders(name) for name in names}
     if selected := [name for name in names if _fold(video) in folders[name]]:
-        return selected
+        return selected if frames else _select_prefix(selected, video)
     are_distinct = frames and len(set(map(image_stem, names))) == len(folders)
     if len(set(folders.values())) > 1 and not are_distinct:
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(f"its images are in the folders {listed}", remedy=f"expected a folder {video}, or one video")
-    return [*names]
+    return [*names] if frames else _select_prefix(names, video)
+
+
+def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
+    """Return the images whose names are a video's name and a number, or all images if their names differ in no more.
+
+    Images without numbers in their names are of any video. Raises `InputError` for names of several videos.
+    """
+    prefixes = {name: _fold(END_NUMBER.sub("", image_stem(name)).rstrip("-_. ")) for name in names}
+    numbered = {name: prefix for name, prefix in prefixes.items() if END_NUMBER.search(image_stem(name))}
+    video = _fold(video)
+    starts = {prefix for prefix in numbered.values() if re.match(rf"{re.escape(video)}(?![^\W_])", prefix)}
+    selected = {video} & starts or starts
+    if len({*numbered.values()}) <= 1 or (not selected and len(numbered) < len(prefixes)):
+        return [*names]
+    if len(selected) != 1:
+        listed = _shorten(sorted(numbered.values()))
+        raise InputError(
+            f"its images are named {listed} and a number, like those of several videos",
+            remedy=f"give the folder of frames as the video, or name them {video}_00012",
+        )
+    return [name for name in names if prefixes[name] in selected]
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:
@@ -151,21 +179,53 @@ def _explain_missing(
     )
 
 
-def _find_numbers(stems: Sequence[str], length: int | None) -> list[int]:
-    """Return the frame numbers of images of a video whose frames have no names."""
-    numbers = trailing_numbers(stems)
+def _count_frames(
+    images: Sequence[tuple[int | None, str]], length: int | None, start_number: int | None, counts_from_zero: bool
+) -> list[int]:
+    """Return the frame indices of different images, given by number and stem, of a video without names of frames."""
+    stems = [stem for _, stem in images]
+    in_file = [number for number, _ in images if number is not None]
+    in_names = trailing_numbers(stems)
     prefixes = {END_NUMBER.sub("", stem) for stem in stems}
     # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
     are_numbered = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
-    if len(set(numbers)) == len(stems) and are_numbered:
-        return numbers
-    if len(stems) == 1 or len(stems) == length:
+    if not are_numbered or len({*in_names}) < len(images):
+        in_names = []
+    if len(in_file) < len(images):
+        in_file = []
+    numbers = in_names or in_file
+    if not numbers and (len(stems) == 1 or len(stems) == length):
         order = natural_sort(stems)
         return [order.index(stem) for stem in stems]
-    raise InputError(
-        f"its images {_shorten(stems)} do not end in different frame numbers",
-        remedy="give the folder of frames as the video, or name them like 00012",
-    )
+    if not numbers:
+        raise InputError(
+            f"its images {_shorten(stems)} do not end in different frame numbers",
+            remedy="give the folder of frames as the video, or name them like 00012",
+        )
+    if start_number is None:
+        numberings = [found for found in (in_names, in_file) if found]
+        complete = next((found for found in numberings if _is_complete(found, length)), None)
+        orders = {tuple(sorted(range(len(images)), key=found.__getitem__)) for found in numberings}
+        if numberings[0] != numberings[-1] and (complete is None or len(orders) > 1):
+            number, stem = next(image for image, name in zip(images, in_names, strict=True) if image[0] != name)
+            raise InputError(
+                f"{stem!r} is number {number} in the file, but {END_NUMBER.findall(stem)[0]} in its name",
+                remedy="give the folder of frames as the video, or the number of its first frame in these names "
+                f"({START_NUMBER_OPTION})",
+            )
+        if complete is not None:
+            return [number - min(complete) for number in complete]
+    if start_number is None and 1 in numbers and 0 not in numbers and not counts_from_zero:
+        raise InputError(
+            "has a frame 1 and no frame 0, so frame 1 is the first frame of the video, or the second one",
+            remedy=f"give {START_NUMBER_OPTION} 1 if it is the first one, or else {START_NUMBER_OPTION} 0",
+        )
+    return [number - (start_number or 0) for number in numbers]
+
+
+def _is_complete(numbers: Sequence[int], length: int | None) -> bool:
+    """Return whether different consecutive numbers are as many as the frames of a video."""
+    return len({*numbers}) == len(numbers) == length == max(numbers) - min(numbers) + 1
 
 
 def _list_folders(name: str | Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aotlab.media.regions import MAX_ID
+from aotlab.media.regions import MAX_ID, Box
 from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """X and y in pixels."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height in pixels."""
 
 MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
@@ -111,8 +109,9 @@ class Prompt:
             InputError: points, the box or a mask do not fit the frame, or the box fits only as two corners.
         """
         frame_height, frame_width = size
+        # from -0.5, as pixels may be counted by their centers
         for x, y in (*self.points, *self.scribble):
-            inside = -1 <= x <= frame_width and -1 <= y <= frame_height
+            inside = -0.5 <= x <= frame_width and -0.5 <= y <= frame_height
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             shape = size if mask is None else mask.shape

@@ -19,6 +19,13 @@ Attributes = Mapping[str, str | int | float | bool]
 """Values of an object's attributes by name."""
 AttributeTable = dict[int, dict[int, Attributes]]
 """Attributes by object id and the frame from which they apply."""
+HOLE_NAMES = ("background", "_background_", "__background__")
+"""Class names of regions without an object, which cut a hole into the regions drawn before; in any letter case."""
+VOID_NAME = "__ignore__"
+VOID_NAMES = (VOID_NAME, "ignore", "void", "dontcare")
+"""Class names of regions of undecided pixels, in any letter case."""
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in pixels."""
 MAX_ID = 65535
 """Largest object id; ids are 16-bit."""
 
@@ -37,6 +44,8 @@ class VideoInfo:
     """Names of the images of all frames without suffix; None if frames have no names."""
     source: FrameSource | None = None
     """Frames of the video, for their files."""
+    start_number: int | None = None
+    """Number of the first frame in files of masks, if frames have no names; None: 0, or an error if unclear."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -51,20 +60,33 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
+class GroupKey:
+    """Key of regions that a person grouped on one image.
+
+    In a file with a group on several frames, groups are objects; in any other, each is one region of its class.
+    """
+
+    value: Hashable
+    """Object id from 1, or any other value."""
+
+
+@dataclass(frozen=True)
 class ParsedRegion:
     """An object on a frame, or a frame without objects, as listed in a file."""
 
     frame: int | None
     """Frame number in the file; None if it only names images."""
     rle: np.ndarray | None
-    """Run lengths, as in `Region`; None: the frame is annotated and has no object."""
+    """Run lengths, as in `Region`; without pixels, the object is absent. None: the frame has no object, or a box."""
     class_name: str = ""
     """Empty if unset."""
     key: Hashable = None
-    """Object id from 1, or any other value shared by all regions of the object; None: unknown."""
+    """Object id from 1, or any other value shared by all regions of the object, or a group; None: unknown."""
     image: str | Path = ""
     """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)
+    box: Box | None = None
+    """Box instead of a mask; ``rle`` is then None."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +98,15 @@ class ParsedFile:
     """Class ids by class name; empty if unset."""
     video: str = ""
     """Name of the video; empty if unset."""
+    counts_from_zero: bool = False
+    """Whether the file or its format states that frames count from 0."""
+    left_out: str = ""
+    """Description of what is not read, with counts; empty if everything is."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """The pixels of one object on one frame."""
+    """The pixels of one object on one frame; without pixels, the object is known to be absent."""
 
     object_id: int
     rle: np.ndarray
@@ -114,6 +140,12 @@ class Annotations(Mapping[int, np.ndarray]):
     """Ids by class name, as in the input; objects may have other classes too."""
     video: str = ""
     """Name of the video in the input; empty if unset."""
+    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
+    """Boxes of objects without a mask, by frame number and object id."""
+    void: dict[int, np.ndarray] = field(default_factory=dict)
+    """Run lengths of undecided pixels by frame number."""
+    warnings: list[str] = field(default_factory=list)
+    """Descriptions of what the file has and the objects lack, with counts."""
     assigned_ids: frozenset[int] = frozenset()
     """Ids of the objects that have none in the file."""
 
@@ -180,6 +212,11 @@ class Annotations(Mapping[int, np.ndarray]):
         for region in regions:
             mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask
+
+    def void_mask(self, frame: int) -> np.ndarray:
+        """Return the undecided pixels of a frame without an object, H×W bool."""
+        void = decode_rle(self.void[frame], self.size) if frame in self.void else np.zeros(self.size, bool)
+        return void & (self.mask(frame) == 0)
 
 
 @dataclass

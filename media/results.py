@@ -118,6 +118,8 @@ class Results(RunFolder):
     """Index of the last frame to track; None: unknown."""
     by_name: bool = False
     """Whether users number frames as in the names of their files, instead of from 0."""
+    mask_start_number: int | None = None
+    """Number of the video's first frame in the files of `masks`; None: 0."""
     soft: bool = False
     """Whether probabilities at edges are stored."""
     corrected: bool = False

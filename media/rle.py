@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aotlab.utils.errors import InputError
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 MAX_OUTLINE_LENGTH = 2_000_000
@@ -81,9 +83,27 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
 
 
 def require_size(height: object, width: object, expected: Size) -> None:
-    """Raise `ValueError` unless the size of images according to a file is that of the video."""
+    """Raise `InputError` unless the size of images according to a file is that of the video."""
     if (height, width) != expected:
-        raise ValueError(f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video")
+        raise InputError(
+            f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video",
+            remedy="give masks of this video in its size",
+        )
+
+
+def drop_empty_polygons(polygons: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+    """Return polygons without those of fewer than three points, or within the first pixel of the image.
+
+    Raises `ValueError` unless each polygon is a list of coordinates.
+    """
+    if not isinstance(polygons, list) or not all(isinstance(points, list) for points in polygons):
+        raise ValueError("expected a list of polygons, each a list x1, y1, x2, y2, …")
+    return [points for points in polygons if len(points) % 2 or (len(points) >= 6 and not _is_at_corner(points))]
+
+
+def _is_at_corner(points: Sequence[float]) -> bool:
+    """Return whether all coordinates are from 0 to 1, as fractions of the image would be, up to rounding."""
+    return all(isinstance(value, int | float) and 0 <= value <= 1.01 for value in points)
 
 
 def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:

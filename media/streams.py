@@ -36,7 +36,7 @@ class StreamFrames(FrameSource):
     def __init__(self, container: av.container.InputContainer, subject: str, name: str, *, live: bool) -> None:
         self.subject, self.name, self.is_live = subject, name, live
         decoding.require_decoder(container, subject)
-        rate = decoding.read_rate(container.streams.video[0])
+        rate = decoding.read_rate(decoding.find_video_stream(container))
         self.rate = rate if rate <= decoding.MAX_RATE else decoding.DEFAULT_RATE
         self._times: list[Fraction] = []
         self._frames = self._decode(container)
@@ -65,7 +65,7 @@ class StreamFrames(FrameSource):
         """Yield frames and their seconds."""
         import av
 
-        stream = container.streams.video[0]
+        stream = decoding.find_video_stream(container)
         # With threads for slices, damaged frames are not marked. Threads for frames would make live ones late.
         stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
         with container:
@@ -80,6 +80,7 @@ class StreamFrames(FrameSource):
                         if frame.is_corrupt:
                             self.corrupt_packets += 1
                         else:
+                            self.pixel_aspect = decoding.read_pixel_aspect(stream, frame)
                             yield decoding.to_rgb(frame), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
@@ -130,7 +131,7 @@ def _open_source(location: VideoLocation, timeout: float) -> av.container.InputC
 
 
 def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
-    """Yield the packets of the first video stream; cameras of macOS fail instead of waiting for the next frame."""
+    """Yield the packets of the video stream; cameras of macOS fail instead of waiting for the next frame."""
     while True:
         try:
             yield from decoding.demux(container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -22,11 +23,16 @@ from aotlab.media.video_index import VideoIndex
 from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     import av
 
 
+log = logging.getLogger(__name__)
+
+UNKNOWN_COLOR = 2
+"""FFmpeg's number of unspecified color primaries and transfer functions."""
 CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
@@ -93,7 +99,10 @@ class VideoFrames(FrameSource):
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.stem
         with decoding.open_video(path) as container:
-            stream = container.streams.video[0]
+            stream = decoding.find_video_stream(container)
+            if ignored := decoding.count_ignored_streams(container):
+                kind = "the default one, or else the largest"
+                log.warning("%s: %s ignored, %s is read", path, format_count(ignored, "further video stream"), kind)
             self.rate = decoding.read_rate(stream)
             self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
             first = next(decoding.decode(path, container), None)
@@ -103,6 +112,10 @@ class VideoFrames(FrameSource):
             self._has_times = not (unordered and stream.codec_context.has_b_frames)
             image = decoding.to_rgb(first)
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
+            self.pixel_aspect = decoding.read_pixel_aspect(stream, first)
+            context = stream.codec_context
+            tags = (context.color_primaries, context.color_trc)
+            self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
             self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
         self._index: VideoIndex | None = None

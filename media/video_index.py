@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from aotlab.media.decoding import decode, demux, open_video
+from aotlab.media.decoding import decode, demux, find_video_stream, open_video
 from aotlab.utils.errors import InputError
 
 PROGRAM_STREAM = "mpeg"
@@ -77,7 +77,7 @@ def _read_packets(path: Path) -> tuple[list[Packet], Fraction, bool]:
 
     packets: list[Packet] = []
     with open_video(path) as container:
-        stream = container.streams.video[0]
+        stream = find_video_stream(container)
         with suppress(av.FFmpegError, OSError):
             for packet in demux(container):
                 if packet.size and not packet.is_discard:

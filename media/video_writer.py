@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -33,6 +34,8 @@ ALPHA = {
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
 """Encoder, pixel format and options for files with an alpha channel, by suffix."""
+PLACEHOLDER = b"pixelaspect"
+"""Title of a WebM track until it is replaced by the aspect of the image, which is as long."""
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """Decoders of sound that MP4 stores unchanged; others are encoded as AAC."""
 
@@ -49,15 +52,27 @@ class VideoWriter:
         rate: frames per second.
         size: (height, width) of every frame.
         sound: sound to copy into an ``.mp4``, in sync with the frames.
+        pixel_aspect: width by height of a pixel as players show it.
+        color_tags: color primaries and transfer function of the frames, by FFmpeg's numbers.
     """
 
-    def __init__(self, path: Path, *, rate: Fraction, size: tuple[int, int], sound: AudioTrack | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate: Fraction,
+        size: tuple[int, int],
+        sound: AudioTrack | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        color_tags: tuple[int, int] = (1, 1),
+    ) -> None:
         self.path = path
         self.rate = Fraction(rate)
         self.size = size
         self.channels = 4 if path.suffix in ALPHA else 3
         height, width = size
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
+        self._pixel_aspect, self._color_tags = pixel_aspect, color_tags
         self._sound = sound
         self._sound_copy: _SoundCopy | None = None
         self._start_time = Fraction(0)  # seconds of the first frame written
@@ -77,6 +92,8 @@ class VideoWriter:
                 if self._sound_copy is not None:
                     self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
                 self._container.close()
+                if self.path.suffix == ".webm" and self._pixel_aspect != 1:
+                    _write_display_aspect(self._temporary, self._pixel_aspect * self.size[1] / self.size[0])
                 os.replace(self._temporary, self.path)
 
     def drop(self) -> None:
@@ -102,6 +119,7 @@ class VideoWriter:
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
+            image.color_primaries, image.color_trc = self._color_tags  # ProRes takes those of frames
             tick = self._to_tick(time - self._start_time)
             image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
@@ -130,15 +148,19 @@ class VideoWriter:
         require_regular_file(self.path)
         self._temporary = make_folder(self.path.parent) / temporary_name(self.path)
         self._stack.callback(self._temporary.unlink, missing_ok=True)
-        self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w"))
+        # without checksums, so that `_write_display_aspect` can change the header
+        settings = {"write_crc32": "0"} if self.path.suffix == ".webm" else {}
+        self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w", options=settings))
         self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
         self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
         if codec == "libvpx-vp9":
             self._stream.bit_rate = 0  # constant quality
+            if self._pixel_aspect != 1:
+                self._stream.metadata["title"] = PLACEHOLDER.decode()
         context = self._stream.codec_context
-        context.time_base = TICK
-        # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
-        context.colorspace = context.color_primaries = context.color_trc = 1
+        context.time_base, context.sample_aspect_ratio = TICK, self._pixel_aspect
+        # players guess untagged colors from the height; colors are converted to the matrix of BT.709, which is 1
+        context.colorspace, (context.color_primaries, context.color_trc) = 1, self._color_tags
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
@@ -146,6 +168,26 @@ class VideoWriter:
                 log.warning("%s: its sound is left out (%s)", self._sound.path, error)
             else:
                 self._stack.callback(self._sound_copy.close)
+
+
+def _write_display_aspect(path: Path, aspect: Fraction) -> None:
+    """Write width by height of the image into a WebM file, which PyAV cannot, in place of the title `PLACEHOLDER`."""
+    aspect = aspect.limit_denominator(999)
+    width, height = (value.to_bytes(2, "big") for value in (aspect.numerator, aspect.denominator))
+    # DisplayWidth, DisplayHeight, and DisplayUnit 3: only their ratio counts
+    entries = b"\x54\xb0\x82" + width + b"\x54\xba\x82" + height + b"\x54\xb2\x81\x03"
+    title = b"\x53\x6e" + bytes([0x80 + len(PLACEHOLDER)]) + PLACEHOLDER
+    with path.open("r+b") as file:
+        # after it, a list (E0) whose size has one byte, from the width (B0) on
+        match = re.search(re.escape(title) + rb"(.*?\xe0)([\x80-\xe0])(?=\xb0)", file.read(4096), re.DOTALL)
+        if match is None:  # another version of FFmpeg
+            log.warning("%s: its pixel aspect is not stored", path.name)
+            return
+        size = match[2][0] - 0x80
+        file.seek(match.end())
+        content = file.read(size)
+        file.seek(match.start())
+        file.write(match[1] + bytes([0x80 + size + len(entries)]) + content + entries)
 
 
 class _SoundCopy:

@@ -134,4 +134,4 @@ ENCODER_CLASSES: dict[str, type[Encoder]] = {
     "resnet101": ResNet101,
     "resnest101": ResNeSt101,
 }
-"""Encoders by name, without `aotlab.networks.swin`."""
+"""Encoders by name; those of timm are missing, because it is slow to import."""

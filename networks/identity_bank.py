@@ -52,7 +52,7 @@ class IdentityBank(nn.Conv2d):
 def one_hot(labels: Tensor, channels: int) -> Tensor:
     """Convert labels (...)×H×W, integers, to masks (...)×channels×H×W floats, channels last in memory.
 
-    Labels from ``channels`` on, such as 255, are in no channel.
+    Pixels of larger labels, such as 255, are 0 in all channels.
     """
     # the last row is for larger labels
     table = torch.eye(channels + 1, channels, dtype=torch.float32, device=labels.device)

@@ -80,7 +80,7 @@ class RecurrentState(NamedTuple):
     """B×L×C, also the query."""
     tokens: Tensor
     """B×L×C, which become long-term values once the identity embedding is added."""
-    short_read: Tensor | None = None
+    short_output: Tensor | None = None
     """B×L×C, output of short-term attention, from which short-term keys and values are made; None before it."""
 
 
@@ -116,13 +116,13 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
         short_output = self.short_projection(self.short_attention(query, short_key, short_value))
         x = x + long_output + short_output
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
-        return x, state._replace(short_read=short_output)
+        return x, state._replace(short_output=short_output)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
-        assert state.short_read is not None
+        assert state.short_output is not None
         long = KeyValue(state.key, self.value(state.tokens + id_embedding))
-        short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
+        short = KeyValue(self.short_key(state.short_output), self.short_value(state.short_output + id_embedding))
         return BlockMemory(long, short)
 
     def own_memory(self, state: RecurrentState, id_embedding: Tensor | None) -> BlockMemory:

@@ -1,6 +1,17 @@
 # Installs the framework, the studio, the runtime and their libraries into .venv; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
+TORCH_CPU_INDEX=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
+
+install_torch() { # PyTorch's CPU build, 4 GB smaller, on Linux without NVIDIA's driver, if its index can be reached
+    [ "$(uname)" = Linux ] && [ ! -e /proc/driver/nvidia ] || return 0
+    .venv/bin/python -c 'import torch' 2>/dev/null && return
+    .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
+        "$TORCH_CPU_INDEX" 2>/dev/null || return 0
+    .venv/bin/python -m pip install --disable-pip-version-check torch torchvision --index-url "$TORCH_CPU_INDEX" ||
+        echo "PyTorch's CPU build cannot be installed; continuing with the default build" >&2
+}
+
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
     local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted studio=studio
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
@@ -15,6 +26,7 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
     fi
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
+        install_torch
         .venv/bin/python -m pip install --disable-pip-version-check --editable ".$1" --editable "$studio" --editable runtime
         echo "$wanted" >"$stamp"
     fi

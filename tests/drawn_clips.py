@@ -63,10 +63,10 @@ def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> l
     return [form.format(first + step * index) for index in range(count)]
 
 
-def write_noise(path: Path, size: tuple[int, int] = (24, 32), **options: str) -> None:
+def write_noise(path: Path, size: tuple[int, int] = (24, 32), seed: int = 0, **options: str) -> None:
     """Write an image of random pixels, with options of Pillow."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path, **options)
 
 

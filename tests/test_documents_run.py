@@ -236,6 +236,13 @@ def test_steps_of_the_page_on_a_frame_segment_it(monkeypatch, capfd):
     assert (names["labels"] == names["mask"]).float().mean() > 0.95
 
 
+@pytest.mark.slow
+def test_steps_of_the_page_on_training_lower_the_loss(monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    names = run_page(ROOT / "docs" / "concepts" / "training.md", capfd)
+    assert names["after"] < names["before"]
+
+
 def test_supervision_recipe_runs():
     supervision = pytest.importorskip("supervision", reason="needs supervision")
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")

@@ -31,6 +31,7 @@ MAX_SIZES = 5
 )
 @dataset_option(DATASETS, help="check it as a benchmark: ")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
+@option("--validation", type=ExistingFolder, help="with --kind video: folder of validation videos, to find shared ones")
 @option(
     "--workers",
     type=PositiveInt,
@@ -38,19 +39,27 @@ MAX_SIZES = 5
     help="threads that read frames (default: one per core, at most 8)",
 )
 def main(
-    root: Path, *, kind: Literal["video", "static"] | None, dataset: str | None, split: str | None, workers: int
+    root: Path,
+    *,
+    kind: Literal["video", "static"] | None,
+    dataset: str | None,
+    split: str | None,
+    validation: Path | None,
+    workers: int,
 ) -> int:
     if dataset and kind:
         raise UsageError("--kind: applies to your own folder; remove it, or --dataset")
     if split and not dataset:
         raise UsageError("--split: applies to a benchmark; remove it, or give --dataset")
+    if validation and (dataset or kind == "static"):
+        raise UsageError("--validation: applies to your own folder of videos; remove it")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 
     kind = kind or "video"
     if dataset:
         report = check_videos(open_dataset(dataset, root, split or "val"), workers=workers)
     else:
-        report = check_folder(root, kind, workers=workers)
+        report = check_folder(root, kind, validation=validation, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
     if len(report.sizes) > MAX_SIZES:
         sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")

@@ -2,6 +2,7 @@
 
 aotlab score --dataset davis2017 --root datasets/DAVIS results/davis2017   # by a benchmark's rules
 aotlab score --dataset davis2017 results/one results/other                 # both in one table
+aotlab score --dataset davis2017 results/one results/other --compare       # and their difference on each object
 aotlab score results/clip --annotations clip/masks                         # one video
 """
 
@@ -21,7 +22,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
-from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
 from aotlab.utils.locks import locked_output
@@ -39,6 +40,7 @@ class ReportOptions:
     """Files to write, and number of objects to list."""
 
     json_file: Path | None
+    compare: bool
     worst: int
     draw_folder: Path | None
     force: bool
@@ -71,6 +73,20 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     return tables
+
+
+def compare_halves(tables: Mapping[str, Mapping[str, Any]], videos: Sequence[Video]) -> dict[str, Any]:
+    """Print how the second half of the tables, by folder, differs from the first; return it with the folders."""
+    from aotlab.evaluation.comparison import compare_systems, format_comparison, select_columns
+    from aotlab.evaluation.scoring import find_rules
+
+    columns, names = select_columns(find_rules(videos)), [*tables]
+    halves = names[: len(names) // 2], names[len(names) // 2 :]
+    first, second = ([tables[name] for name in half] for half in halves)
+    content = compare_systems(first, second, columns)
+    print(f"\nfirst: {', '.join(halves[0])}\nsecond: {', '.join(halves[1])}\n")
+    print(format_comparison(content, columns))
+    return {"first": halves[0], "second": halves[1], **content}
 
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
@@ -182,6 +198,10 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
 @option_group(
     "output",
     option("--json", "json_file", type=File, help="write the scores as JSON"),
+    flag(
+        "--compare",
+        "compare the second half of RESULTS with the first, for example A B, or two runs each: A1 A2 B1 B2",
+    ),
     option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: 0)"),
     option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder"),
     force_file,
@@ -204,6 +224,8 @@ def main(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
     hota = dataset != "" and DATASETS[dataset].hota
+    if output.compare and (len(results) % 2 or len(set(results)) < len(results)):
+        raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
     if len(results) > 1 and (hota or worst):
         raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
     if hota and worst:
@@ -221,6 +243,8 @@ def main(
     reports = score_folders(videos, results, workers)
     if len(reports) > 1:
         content = compare_reports(dict(zip(map(str, results), reports, strict=True)), videos)
+        if output.compare:
+            content = compare_halves(content, videos)
     else:
         content = report_scores(videos, reports[0])
     output.write(content)

@@ -6,6 +6,7 @@ aotlab table aot_davis2017 --device cuda
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
     line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
-    print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
+    print(f"$ python {shlex.join(line[1:])}", file=sys.stderr, flush=True)
     status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
     signal_number = -status if status < 0 else status - SIGNAL_EXIT_BASE
     if signal_number in STOP_SIGNALS:

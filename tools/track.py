@@ -21,6 +21,7 @@ from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_optio
 from aotlab.tools.cli.options import (
     PromptOptions,
     force_results,
+    mask_start_number,
     parse_output_name,
     prompt_options,
     segmenter_option,
@@ -157,7 +158,7 @@ class VideoArguments:
 
 def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
-    frame_numbers: str, realtime: bool, timeout: float,
+    frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
     from aotlab.jobs.job import RunOptions
@@ -165,7 +166,7 @@ def make_run_options(
     outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
-        by_name=frame_numbers == "file",
+        by_name=frame_numbers == "file", mask_start_number=mask_start_number,
     )  # fmt: skip
 
 
@@ -321,6 +322,7 @@ def track_list(
         default="index",
         help="frame numbers on the command line and in lists: from 0, or as in the file names of an image folder",
     ),
+    mask_start_number,
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
     name="options",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ def _count_cores() -> int:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of this name: cpu, cuda, cuda:1, mps, ...; raises `InputError` if it is not available."""
+    """Return the device of this name: auto, cpu, cuda, cuda:1, mps, ...; raises `InputError` if it is not available."""
+    name = resolve_device(name)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # fails on the meta device
@@ -52,6 +54,24 @@ def pick_device(name: str) -> torch.device:
         warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")
         log.warning("device mps: operations that it lacks run on the CPU")
     return device
+
+
+def resolve_device(name: str) -> str:
+    """Return the name of a device as it is; for auto, that of `choose_device`."""
+    return choose_device() if name == "auto" else name
+
+
+@lru_cache
+def choose_device() -> str:
+    """Return cuda if PyTorch has a CUDA device, else cpu; log the choice and its reason, once per process."""
+    if torch.cuda.is_available():
+        log.info("device cuda: %s; --device cpu uses the CPU", torch.cuda.get_device_name())
+        return "cuda"
+    has_support = torch.version.cuda is not None or torch.version.hip is not None
+    reason = "PyTorch finds no CUDA device" if has_support else "this build of PyTorch has no CUDA"
+    others = "; --device mps uses the GPU" if "mps" in list_devices() else ""
+    log.info("device cpu: %s%s", reason, others)
+    return "cpu"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from aotlab.utils.devices import pick_device
+from aotlab.utils.devices import pick_device, resolve_device
 from aotlab.utils.environment import read_count
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.locks import locked_output
@@ -109,7 +109,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
-        device: ``cpu`` or ``cuda``; with several ranks, each uses the GPU of its local rank.
+        device: ``auto``, ``cpu`` or ``cuda``; with several ranks, each uses the GPU of its local rank.
         timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
@@ -135,7 +135,8 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 def _init_process_group(device: str, timeout: timedelta | None) -> torch.device:
     """Join the process group and return this rank's device."""
-    local_device = pick_device(f"cuda:{read_count('LOCAL_RANK')}" if device == "cuda" else device)
+    name = resolve_device(device)
+    local_device = pick_device(f"cuda:{read_count('LOCAL_RANK')}" if name == "cuda" else name)
     if local_device.type == "cuda":
         torch.cuda.set_device(local_device)
     try:

@@ -25,6 +25,7 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "trackeval": "hota",
+    "sklearn": "agreement",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30
@@ -48,8 +49,8 @@ class InputError(ValueError):
         return f"{prefix}{self.problem}{f'; {self.remedy}' if self.remedy else ''}"
 
     def add_subject(self, subject: object) -> None:
-        """Put a subject before that of the error, unless it is the same."""
-        if self.subject != str(subject):
+        """Put a subject before that of the error, unless it is there already."""
+        if self.subject != str(subject) and not self.subject.startswith(f"{subject}: "):
             self.subject = f"{subject}: {self.subject}" if self.subject else str(subject)
 
 

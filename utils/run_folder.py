@@ -273,22 +273,27 @@ def _short_digest(value: Any) -> str:
     return f"content {str(digest)[:8]}"
 
 
-def describe_program() -> dict[str, str]:
-    """Return the versions of aotlab and PyTorch, the commit of a checkout, the command and the date."""
+def describe_versions() -> dict[str, str]:
+    """Return the versions of aotlab and PyTorch, and the commit of a checkout."""
     from aotlab import __version__
 
-    program, root = {"aotlab": __version__}, os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    versions, root = {"aotlab": __version__}, os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     with suppress(importlib.metadata.PackageNotFoundError):  # its folder cannot be entered
-        program["torch"] = importlib.metadata.version("torch")
+        versions["torch"] = importlib.metadata.version("torch")
     if os.path.exists(os.path.join(root, ".git")):
         with suppress(OSError, subprocess.SubprocessError):
             command = ["git", "-C", root, "rev-parse", "HEAD"]
             found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-            program["commit"] = found.stdout.strip()
+            versions["commit"] = found.stdout.strip()
+    return versions
+
+
+def describe_program() -> dict[str, str]:
+    """Return the versions and commit of `describe_versions`, the command and the date."""
     name = Path(sys.argv[0]).name
     line = shlex.join(["aotlab" if name == "__main__.py" else name, *sys.argv[1:]])
     now = datetime.datetime.now(datetime.timezone.utc)
-    return {**program, "command": line, "date": now.isoformat(timespec="seconds")}
+    return {**describe_versions(), "command": line, "date": now.isoformat(timespec="seconds")}
 
 
 def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:

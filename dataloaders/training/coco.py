@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.sets import LabeledImage
-from aotlab.media.coco import drop_short_polygons, parse_segmentation
+from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.rle import decode_rle
+from aotlab.media.rle import decode_rle, drop_empty_polygons
 from aotlab.utils.files import MALFORMED, reading, reading_json
 from aotlab.utils.numbers import MAX_SIDE
 
@@ -31,7 +31,9 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
     mask = np.zeros(size, dtype=np.uint8)
     for object_id, item in (*crowds, *enumerate(objects, start=1)):
         with reading(f"{source}: annotation {item['id']} cannot be drawn", "export it again", *MALFORMED):
-            segmentation = drop_short_polygons(item["segmentation"])
+            segmentation = item["segmentation"]
+            if isinstance(segmentation, list):
+                segmentation = drop_empty_polygons(segmentation)
             if segmentation != []:
                 mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
     return mask

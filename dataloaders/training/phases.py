@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
-from aotlab.dataloaders.training.layouts import open_set
+from aotlab.dataloaders.training.layouts import READERS, open_set
 from aotlab.dataloaders.training.mixture import Mixture, describe_source
 from aotlab.dataloaders.training.sets import VideoSet, describe_videos, resolve_paths, skip_to_first_object
+from aotlab.dataloaders.training.shared_videos import find_shared_videos
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
@@ -54,16 +56,47 @@ def open_phases(config: Config) -> TrainingData:
     require(names, "no phases", subject="train.phases", remedy="use a recipe such as finetune")
     for name in settings.run:
         require_choice(name, names, "train.run")
+    phases = {
+        index: phase for index, phase in enumerate(settings.phases) if not settings.run or phase.name in settings.run
+    }
+    _require_folders(config.data, [*phases.values()])
     mixtures = {
         index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
-        for index, phase in enumerate(settings.phases)
-        if not settings.run or phase.name in settings.run
+        for index, phase in phases.items()
     }
     for mixture in mixtures.values():
         _require_objects(mixture)
     if config.data.validation or not config.data.validation_fraction:
-        return TrainingData(mixtures, open_validation_videos(config.data))
-    return split_validation(mixtures, config.data.validation_fraction)
+        data = TrainingData(mixtures, open_validation_videos(config.data))
+    else:
+        data = split_validation(mixtures, config.data.validation_fraction)
+    _require_separate_videos(data)
+    return data
+
+
+def _require_folders(data: DataConfig, phases: Sequence[PhaseConfig]) -> None:
+    """Raise `InputError` that names all missing folders of the sources of these phases and of the validation."""
+    root = find_data_root(data)
+    sources = [*chain.from_iterable(phase.sources for phase in phases), *data.validation]
+    folders = {root / source.path: source.kind for source in sources if source.kind in READERS}
+    missing = [f"{folder} ({kind})" for folder, kind in folders.items() if not folder.is_dir()]
+    if missing:
+        problem = f"no such folder{'s' if len(missing) > 1 else ''}: {', '.join(missing)}"
+        raise InputError(problem, subject=f"data.root {root}", remedy="add the data, or correct data.root or the paths")
+
+
+def _require_separate_videos(data: TrainingData) -> None:
+    """Raise `InputError` if a validation video is also trained on, also under another name."""
+    sources = chain.from_iterable(mixture.sources for mixture in data.mixtures.values())
+    frames = chain.from_iterable(source.list_images() for source in sources)
+    if shared := find_shared_videos(data.validation, frames):
+        video, frame = shared[0]
+        others = f", and {len(shared) - 1} more" if len(shared) > 1 else ""
+        raise InputError(
+            f"a validation video that is also trained on, {frame}{others}",
+            subject=video.frames[0].parent,
+            remedy="remove one of them, or name the training videos in a list (split: train)",
+        )
 
 
 def _require_objects(mixture: Mixture) -> None:

@@ -112,6 +112,9 @@ class ClipSource(Protocol):
     def fingerprint(self) -> str:
         """Return text that differs if any clip may differ: the number of files and a digest of their contents."""
 
+    def list_images(self) -> Sequence[Path]:
+        """Return the files of all images and frames, among which validation videos are looked for."""
+
     def exclude(self, paths: AbstractSet[Path]) -> ClipSource:
         """Return the source without the images and videos that validation uses; ``paths`` as `resolve_paths` gives."""
 
@@ -156,6 +159,9 @@ class ImageSet:
         files = [file for image in self.images for file in (image.image, image.mask_path)]
         return describe_files(files, [len(indices) for indices in self.folders.values()])
 
+    def list_images(self) -> Sequence[Path]:
+        return [image.image for image in self.images]
+
     def exclude(self, paths: AbstractSet[Path]) -> ImageSet:
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
@@ -191,6 +197,9 @@ class VideoSet:
 
     def fingerprint(self) -> str:
         return describe_videos(self.videos)
+
+    def list_images(self) -> Sequence[Path]:
+        return [frame for video in self.videos for frame in video.frames]
 
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
         videos = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))

@@ -54,8 +54,8 @@ class Ensemble:
     """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
-    ``fused_feedback`` the masks of the mean, as in MSDeAOT's. Branches run one after another. It has the members of a
-    `Tracker` that evaluation uses: `step`, `reset`, `fresh`, `ids` and `device`.
+    ``fused_feedback`` the masks of the mean, as in MSDeAOT's. Branches run one after another. It has the part
+    of the interface of `Tracker` that evaluation uses: `step`, `reset`, `fresh`, `ids` and `device`.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,8 @@ class TableModel:
     """Preset of each checkpoint; empty for files that hold their settings."""
     options: list[str] = field(default_factory=list)
     """Options of aotlab eval."""
+    train: list[str] = field(default_factory=list)
+    """Further arguments of aotlab train that make the checkpoint; empty if it is not trained here."""
 
     @property
     def files(self) -> list[Path]:
@@ -88,6 +91,8 @@ class PaperTable:
     benchmarks: dict[str, Benchmark]
     models: dict[str, TableModel]
     rows: list[TableRow]
+    train: list[str] = field(default_factory=list)
+    """Arguments of aotlab train for all models that have further ones."""
     get: str = ""
     """Source of checkpoints that are not published weights."""
     note: str = ""
@@ -131,7 +136,7 @@ def name_results(model: str, benchmark: str) -> str:
 
 
 def list_missing(table: PaperTable, row: TableRow) -> list[str]:
-    """Return a sentence per missing requirement of a row."""
+    """Return a sentence per missing requirement of a row, with the command that makes it if there is one."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
         dataset = DATASETS[benchmark.dataset]
@@ -142,11 +147,14 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
         entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
         for name, entry in list_published_weights().items()
     }
-    return sentences + [
-        f"{_shorten_path(file)}: {downloads.get(file.name) or table.get or 'no such file'}"
-        for file in dict.fromkeys(model.files)
-        if not file.is_file()
-    ]
+    for file in dict.fromkeys(model.files):
+        if not file.is_file():
+            source = downloads.get(file.name) or table.get or "no such file"
+            if model.train:
+                arguments = [*table.train, *model.train, f"train.output={_shorten_path(file.parent)}"]
+                source = shlex.join(["aotlab", "train", *arguments])
+            sentences.append(f"{_shorten_path(file)}: {source}")
+    return sentences
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:

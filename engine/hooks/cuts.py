@@ -27,28 +27,26 @@ MAX_CORRELATION = 0.5
 class CutDetection(Hook):
     """Compares each frame with the last stored one."""
 
+    NOTE = "thumbnail"
+    """Name of its note: the frame's thumbnail."""
     thumbnail: np.ndarray | None
     """Thumbnail of the last stored frame; None before it."""
-    _newest: tuple[np.ndarray, np.ndarray] | None
-    """The last frame of `before` and its thumbnail."""
 
     def __init__(self) -> None:
         self.reset()
 
-    def before(self, frame: np.ndarray) -> bool:
+    def before(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
         """Return False if a frame H×W×3 uint8 follows a cut."""
-        thumbnail = make_thumbnail(frame)
-        self._newest = frame, thumbnail
+        notes[self.NOTE] = thumbnail = make_thumbnail(frame)
         return self.thumbnail is None or not is_cut(self.thumbnail, thumbnail)
 
     def stored(self, draft: Draft, prediction: Prediction, mask: np.ndarray | None) -> None:
         """Keep the frame's thumbnail."""
-        frame, thumbnail = self._newest or (None, None)
-        self.thumbnail = thumbnail if frame is draft.frame else make_thumbnail(draft.frame)
+        self.thumbnail = draft.notes[self.NOTE]
 
     def reset(self) -> None:
         """Forget the thumbnail."""
-        self.thumbnail = self._newest = None
+        self.thumbnail = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the thumbnail."""

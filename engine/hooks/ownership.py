@@ -125,7 +125,8 @@ class ComponentOwnership(Hook):
         if not reassignments:
             return draft
         logits, indices = swap_logits(draft.logits, draft.indices, reassignments, draft.ids)
-        return draft._replace(logits=logits, indices=indices, notes={**draft.notes, self.NOTE: reassignments})
+        draft.notes[self.NOTE] = reassignments
+        return draft._replace(logits=logits, indices=indices)
 
     def stored(self, draft: Draft, prediction: Prediction, mask: np.ndarray | None) -> None:
         """Update the histories of all objects; those in the mask begin a new one."""

@@ -161,7 +161,7 @@ class MemoryBank:
 
     @property
     def is_due(self) -> bool:
-        """Whether the policy decides about the next tracked frame."""
+        """Whether the next tracked frame may enter long-term memory."""
         return self.last_index + 1 - self._last_decision >= self.policy.every
 
     @property

@@ -92,7 +92,7 @@ class FIFO(MemoryPolicy):
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None
     ) -> Decision:
-        """Evict the oldest tracked frame of a full memory; without one, the new frame is not stored."""
+        """Evict the oldest tracked frame of a full memory; if there is no tracked frame, do not store the new one."""
         full = self.capacity is not None and len(frames) >= self.capacity
         if self.max_tracked is not None:
             full = full or len(evictable) >= self.max_tracked
@@ -216,7 +216,9 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.max_stored is not None:
         every = max(round(length / config.max_stored), every)
-    match "bounded_fifo" if training and config.is_bounded else config.policy:
+    if training and config.is_bounded:
+        return FIFO(every, config.frames, config.max_tracked)
+    match config.policy:
         case "first_frame":
             return FIFO(math.inf)
         case "every_nth":

@@ -45,7 +45,7 @@ def compute_relevance(
     query = propagated.states[0].key
     query, key = model.active_blocks[0].long_attention.split(query, key)
     shares = attention_per_frame(query, key, foreground, num_frames, chunk_size)
-    return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (num_frames, -1)))
+    return FrameRelevance(shares.mean(0), key[0].transpose(0, 1).flatten(1).unflatten(0, (num_frames, -1)))
 
 
 def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, num_frames: int, chunk_size: int | None) -> Tensor:

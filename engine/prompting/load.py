@@ -14,14 +14,14 @@ from aotlab.media.prompt import Prompt
 
 
 def load_segmenter(
-    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "cpu"
+    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "auto"
 ) -> PromptSegmenter:
     """Return the segmenter of two ONNX files, or else of a prompt network.
 
     Args:
         onnx: encoder and decoder of a SAM-like model.
         checkpoint: file of a prompt network, loaded at the first prompt.
-        device: device of the prompt network.
+        device: device of the prompt network, as in `TrackerOptions`.
 
     Raises:
         InputError: files that cannot be used.

@@ -76,7 +76,7 @@ class NetworkSegmenter(PromptSegmenter):
 
 
 class NetworkLoader:
-    """A prompt network on a device, prepared at the first call; a tracker and those of its `fresh` share it."""
+    """A prompt network on a device, prepared at the first call; shared by a tracker and its copies from `fresh`."""
 
     def __init__(
         self, network: PromptNetwork | None, device: torch.device, precision: str = "auto", *, fuse: bool = True

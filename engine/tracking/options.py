@@ -27,8 +27,8 @@ class TrackerOptions:
     """Preset or YAML file with the settings; None means the checkpoint's."""
     overrides: tuple[str, ...] = ()
     """Settings as ``key=value``."""
-    device: str = "cpu"
-    """Device: cpu, cuda, cuda:N or mps."""
+    device: str = "auto"
+    """Device: auto (CUDA if available, else the CPU), cpu, cuda, cuda:N or mps."""
     plugins: tuple[str | Path, ...] = ()
     """Plug-in files, which every process that loads the tracker runs (`load_plugins`)."""
 
@@ -74,7 +74,7 @@ class TrackerOptions:
 
 
 class TrackerLoader:
-    """Tracker of one or several jobs, loaded when a job needs it and when its overrides are not those of the last."""
+    """Tracker of one or several jobs, loaded on demand and reloaded if the overrides change."""
 
     def __init__(self, tracker: TrackerOptions | Tracker) -> None:
         self._tracker = tracker

@@ -117,8 +117,8 @@ class Draft(NamedTuple):
     """(1+n)×H×W."""
     indices: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel."""
-    notes: Mapping[str, Any]
-    """Values that a hook passes from `correct` to `stored`, by a name that it chooses."""
+    notes: dict[str, Any]
+    """Values that hooks pass on from `before` and `correct`, each by a name that the hook chooses."""
 
     @property
     def ids(self) -> tuple[int, ...]:

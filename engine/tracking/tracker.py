@@ -124,7 +124,7 @@ class Tracker:
         config: str | None = None,
         overrides: Sequence[str] = (),
         hooks: Sequence[Hook] = (),
-        device: str | torch.device = "cpu",
+        device: str | torch.device = "auto",
         optimize: bool = True,
         protocol: MemoryProtocol = "bounded",
     ) -> Tracker:
@@ -136,7 +136,7 @@ class Tracker:
             config: preset or file of settings; None means the checkpoint's.
             overrides: settings as ``key=value``; a single string is accepted.
             hooks: see `Tracker`.
-            device: see `Tracker`.
+            device: see `Tracker`; auto means CUDA if available, else the CPU.
             optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: replaces memory policies without a bound, as
                 `apply_protocol`. ``published``: the memory of the paper's benchmarks.
@@ -244,10 +244,10 @@ class Tracker:
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
-        return not self._reads_short_term(convert_frame(frame, self.state.frame_shape))
+        return not self._reads_short_term(convert_frame(frame, self.state.frame_shape), {})
 
-    def _reads_short_term(self, frame: np.ndarray) -> bool:
-        return all([hook.before(frame) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
+    def _reads_short_term(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
+        return all([hook.before(frame, notes) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, size: ImageSize | None = None) -> Draft:
@@ -261,7 +261,8 @@ class Tracker:
         size = size or frame_size
         is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
         logits_size = frame_size if is_smaller else size
-        version, short_term = state.version, not state.groups or self._reads_short_term(frame)
+        version, notes = state.version, dict[str, Any]()
+        short_term = self._reads_short_term(frame, notes)
         features, decoded_frames = None, []
         with self.autocast():
             logits = torch.zeros(1, *logits_size, device=self.device)
@@ -274,7 +275,7 @@ class Tracker:
                 align_corners = self.model.config.align_corners
                 logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
         draft = Draft(
-            state, version, frame, size, short_term, features, decoded_frames, logits, find_indices(logits), notes={}
+            state, version, frame, size, short_term, features, decoded_frames, logits, find_indices(logits), notes
         )
         for hook in self.hooks if decoded_frames else ():
             draft = hook.correct(draft)
@@ -370,7 +371,7 @@ class Tracker:
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
-        Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
+        Raises InputError for an unusable frame, no prompts, or a prompt outside the frame.
         """
         frame = convert_frame(frame, self.state.frame_shape)
         checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))

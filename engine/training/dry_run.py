@@ -12,9 +12,9 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import build_training_model, open_data, resolve_training
-from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.listener import NonFiniteError
 from aotlab.engine.training.state import PhaseState
-from aotlab.engine.training.trainer import train_phase
+from aotlab.engine.training.trainer import build_batches, train_step, wrap_ddp
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
@@ -27,18 +27,6 @@ STEPS = 2
 """Number of steps of each phase; the last one is timed."""
 
 
-class StepTimer(TrainingListener):
-    """Metrics of the last step."""
-
-    metrics: dict[str, float]
-
-    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
-        """Keep the metrics, with the times."""
-        if isinstance(result, NonFiniteError):
-            raise result
-        self.metrics = result.metrics
-
-
 def dry_run(config: Config, world: Distributed) -> str:
     """Run two steps of each phase and return a forecast of the whole run; arguments and errors as `train`."""
     with world.share_errors():
@@ -49,13 +37,12 @@ def dry_run(config: Config, world: Distributed) -> str:
     lines = [_model_line(config, model, world)]
     for mixture in data.mixtures.values():
         lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
-    total, timer = 0.0, StepTimer()
+    total = 0.0
     for mixture in data.mixtures.values():
         phase = mixture.phase
         rate = measure_clip_rate(mixture)
-        state = PhaseState(config, world, model, replace(mixture, phase=replace(phase, steps=STEPS)))
-        train_phase(state, [timer])
-        metrics = timer.metrics
+        state = PhaseState(config, world, model, replace(mixture, phase=replace(phase, steps=max(phase.steps, STEPS))))
+        metrics = run_steps(state)
         seconds = metrics["step_seconds"]
         total += phase.steps * seconds
         steps = f"{format_count(phase.steps, 'step')} of {format_count(phase.batch, 'clip')}"
@@ -83,6 +70,17 @@ def dry_run(config: Config, world: Distributed) -> str:
 
 def _format_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def run_steps(state: PhaseState) -> dict[str, float]:
+    """Run a few steps; return the metrics of the last one."""
+    batches, clip_module, metrics = build_batches(state), wrap_ddp(state), dict[str, float]()
+    for _ in range(STEPS):
+        result = train_step(state, clip_module, batches)
+        if isinstance(result, NonFiniteError):
+            raise result
+        metrics = result.metrics
+    return metrics
 
 
 def measure_clip_rate(mixture: Mixture) -> float:

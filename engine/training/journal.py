@@ -1,4 +1,4 @@
-"""Training journal: progress bar, ``log.jsonl``, and TensorBoard with scalars and sample images."""
+"""Training journal: progress on standard error, ``log.jsonl``, and TensorBoard with scalars and sample images."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 
 
 class Journal(TrainingListener):
-    """``log.jsonl``, ``tensorboard/`` and progress bar of a run. Training continues if there is no space left for them.
+    """``log.jsonl``, ``tensorboard/`` and, on a terminal, the progress bar of a run.
+
+    Training continues if there is no space left for them.
 
     Args:
         output: existing folder of the run.
@@ -65,7 +68,8 @@ class Journal(TrainingListener):
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + state.step + 1)
-        self.bar = progress_bar(state.phase.steps, title=self.name, initial=state.step, enabled=self.is_main)
+        is_shown = self.is_main and sys.stderr.isatty()  # `StepPrinter` prints lines elsewhere
+        self.bar = progress_bar(state.phase.steps, title=self.name, initial=state.step, enabled=is_shown)
 
     def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
         """Update the bar; log the means of the metrics, an image of the clips, or that the step was skipped."""
@@ -98,7 +102,7 @@ class Journal(TrainingListener):
         if self.is_main:
             self._log_values("validation", step, scores)
             values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
-            tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
+            print_line(f"{self.name}, step {step}: validation {values}")
 
     def log_line(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
@@ -123,11 +127,7 @@ class Journal(TrainingListener):
     def _log_means(self) -> None:
         """Log the means of the pending steps, if there are any; IoU over the steps that have one."""
         if self.pending:
-            means = {}
-            for name in self.pending[0]:
-                values = [step[name] for step in self.pending if name != "iou" or not math.isnan(step[name])]
-                means[name] = sum(values) / len(values) if values else math.nan
-            self._log_values("train", self.done, means)
+            self._log_values("train", self.done, average_metrics(self.pending))
             self.pending = []
 
     def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
@@ -149,6 +149,55 @@ class Journal(TrainingListener):
         except OSError as error:
             self.board = None
             log.warning("%s: no more is written (%s)", self.tensorboard, error.strerror or error)
+
+
+class StepPrinter(TrainingListener):
+    """Lines on standard error for logs without a terminal: progress, means since the last line, expected end.
+
+    Args:
+        every: interval between lines in steps; 0: only after the last step of a phase.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def phase_begins(self, state: PhaseState) -> None:
+        """Begin to measure the time."""
+        self.pending: list[dict[str, float]] = []
+        self.first, self.start = state.step, time.monotonic()
+
+    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
+        """Print a line if it is due; the expected end counts validation and saved states."""
+        if isinstance(result, StepResult):
+            self.pending.append(result.metrics)
+        if not state.is_due(self.every):
+            return
+        words = [f"{state.phase.name}, step {state.step} of {state.phase.steps}:"]
+        if self.pending:
+            means = average_metrics(self.pending)
+            words.append(
+                f"loss {means['loss']:.3f}  iou {means['iou']:.3f}  lr {means['lr']:.1e}  "
+                f"data {means['data_seconds']:.2f} s of {means['step_seconds']:.2f} s "
+            )
+        seconds = (time.monotonic() - self.start) / (state.step - self.first)
+        end = datetime.now().astimezone() + timedelta(seconds=seconds * (state.phase.steps - state.step))
+        print_line(f"{' '.join(words)} ends {end:%Y-%m-%d %H:%M}")
+        self.pending = []
+
+
+def print_line(text: str) -> None:
+    """Print a line on standard error, above a progress bar; not after ``--quiet``."""
+    if log.isEnabledFor(logging.WARNING):
+        tqdm.write(text, file=sys.stderr)
+
+
+def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of the metrics of steps; IoU over the steps that have one, else nan."""
+    means = {}
+    for name in steps[0]:
+        values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
+        means[name] = sum(values) / len(values) if values else math.nan
+    return means
 
 
 def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:

@@ -34,6 +34,8 @@ class PhaseRecord:
     start: str
     """Initial weights."""
     command: str
+    program: dict[str, str] = field(default_factory=dict)
+    """Versions of aotlab and PyTorch, and the commit of a checkout."""
     scores: dict[str, float] = field(default_factory=dict)
     """Scores of the last validation in percent; empty without validation."""
     resumed: list[str] = field(default_factory=list)
@@ -68,7 +70,7 @@ def load_card(path: Path) -> ModelCard | None:
 
 
 def describe_card(card: ModelCard) -> str:
-    """Return the card as Markdown: a table of phases, then data, start, command and changes of each."""
+    """Return the card as Markdown: a table of phases, then start, command, versions, data and changes of each."""
     steps, hours = sum(phase.steps for phase in card.phases), sum(phase.hours for phase in card.phases)
     lines = [
         f"averaged weights after {steps} steps in {hours:.2f} hours",
@@ -79,7 +81,8 @@ def describe_card(card: ModelCard) -> str:
     lines += [_row(phase) for phase in card.phases]
     for phase in card.phases:
         lines += ["", f"{phase.name}, from {phase.start}: `{phase.command}`", ""]
-        lines += [f"- {line}" for line in (*phase.data, *phase.resumed)]
+        versions = [", ".join(f"{name} {version}" for name, version in phase.program.items())] if phase.program else []
+        lines += [f"- {line}" for line in (*versions, *phase.data, *phase.resumed)]
     return "\n".join(lines) + "\n"
 
 

@@ -31,7 +31,7 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
     return final + (peak - final) * (1 - progress) ** power
 
 
-PARTS: dict[str, tuple[dict[str, Any], str]] = {
+COMPONENTS: dict[str, tuple[dict[str, Any], str]] = {
     "loss": ({"aot": frame_loss}, LOSS_PLUGINS),
     "optimizer": ({"adamw": torch.optim.AdamW}, OPTIMIZER_PLUGINS),
     "schedule": ({"poly": learning_rate}, SCHEDULE_PLUGINS),
@@ -39,9 +39,9 @@ PARTS: dict[str, tuple[dict[str, Any], str]] = {
 """Built-in values by name, and the group of plug-ins, of each setting: `FrameLoss`, `OptimizerMaker`, `Schedule`."""
 
 
-def find_part(setting: str, name: str) -> Any:
+def find_component(setting: str, name: str) -> Any:
     """Return the loss, optimizer or schedule of a name; raises `InputError` if it is unknown."""
-    built_in, group = PARTS[setting]
+    built_in, group = COMPONENTS[setting]
     require_choice(name, [*built_in, *list_plugin_names(group)], f"train.{setting}")
     return built_in[name] if name in built_in else find_plugin(group, name)
 

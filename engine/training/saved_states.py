@@ -18,13 +18,13 @@ from aotlab.configs.schema import Config
 from aotlab.configs.upgrade import upgrade_settings
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
-from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
+from aotlab.engine.training.listener import NonFiniteError, TrainingListener
 from aotlab.engine.training.state import PhaseState
 from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.networks.weights.published_keys import rename_old_keys
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
-from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.signals import StopFlag
 
 STATES = "states"
@@ -32,9 +32,9 @@ STATES = "states"
 STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """Pattern of a state's name: index and name of its phase, and step."""
 FREE_SETTINGS = ("model.depth", ".drop_path")
-"""Ends of the names of model settings that may change when a run is resumed."""
+"""Suffixes of model settings that may change when a run is resumed."""
 FIXED_SETTINGS = (".optimizer", ".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
-"""Ends of the names of training settings that may not change, as the optimizer depends on them."""
+"""Suffixes of training settings that may not change, because the optimizer depends on them."""
 
 
 class Interrupted(RunStopped):
@@ -55,70 +55,40 @@ class SavedState(NamedTuple):
     """Saved and current value of each setting that has changed."""
 
 
-class SignalListener(TrainingListener):
-    """Stops all ranks after a step if one of them has received a signal."""
-
-    def __init__(self, stop: StopFlag) -> None:
-        self.stop = stop
-
-    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
-        """Raise `Interrupted` on all ranks if one of them has a signal."""
-        if state.world.mean([float(self.stop.is_set())])[0] > 0:
-            raise Interrupted("interrupted", signal_number=self.stop.signal_number)
+def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
+    """Raise `Interrupted` on all ranks if one of them has received a signal."""
+    if world.mean([float(stop.is_set())])[0] > 0:
+        raise Interrupted("interrupted", signal_number=stop.signal_number)
 
 
-class StateWriter(TrainingListener):
-    """Saves states every ``train.save_every`` steps, after the last step of a phase, and on failures.
+@contextmanager
+def save_on_failure(state: PhaseState, journal: Journal, listeners: Sequence[TrainingListener]) -> Iterator[None]:
+    """On an error in the block, log it, save the state and raise `RunStopped`.
 
-    Args:
-        journal: log of failures.
-        listeners: those to inform of each saved state.
+    Bad input before the first step is raised unchanged.
     """
-
-    def __init__(self, journal: Journal, listeners: Sequence[TrainingListener]) -> None:
-        self.journal, self.listeners = journal, listeners
-
-    def phase_begins(self, state: PhaseState) -> None:
-        """Remove temporary files of a killed run."""
-        for folder in (state.output, state.output / STATES) if state.world.is_main else ():
-            remove_leftovers(folder)
-
-    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
-        """Save the state on the main rank if it is due."""
-        if state.world.is_main and state.is_due(state.config.train.save_every):
-            self._save(state)
-
-    def _save(self, state: PhaseState) -> None:
-        path = save_state(state)
-        for listener in self.listeners:
-            listener.state_saved(state, path)
-
-    @contextmanager
-    def save_on_failure(self, state: PhaseState) -> Iterator[None]:
-        """On an error in the block, save the state and raise `RunStopped`; bad input before the first step is kept."""
-        try:
-            yield
-        except UnsavedStateError:
+    try:
+        yield
+    except UnsavedStateError:
+        raise
+    except (InputError, MemoryError, RuntimeError) as error:
+        reason = describe_failure(error, state)
+        if reason is None:
             raise
-        except (InputError, MemoryError, RuntimeError) as error:
-            reason = describe_failure(error, state)
-            if reason is None:
-                raise
-            line = {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
-            self.journal.log_line(line)
-            number = error.signal_number if isinstance(error, Interrupted) else None
-            if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
-                # the main rank saves; otherwise it may be lost, and every rank saves
-                raise RunStopped(reason, signal_number=number) from error
-            try:
-                self._save(state)
-                outcome = (
-                    f"the state after step {state.step} of {state.phase.name} is saved in {state.output}, "
-                    "the same command resumes from it"
-                )
-            except UnsavedStateError as failure:
-                outcome = str(failure)
-            raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
+        journal.log_line({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
+        number = error.signal_number if isinstance(error, Interrupted) else None
+        if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
+            # the main rank saves; otherwise it may be lost, and every rank saves
+            raise RunStopped(reason, signal_number=number) from error
+        try:
+            save_state(state, listeners)
+            outcome = (
+                f"the state after step {state.step} of {state.phase.name} is saved in {state.output}, "
+                "the same command resumes from it"
+            )
+        except UnsavedStateError as failure:
+            outcome = str(failure)
+        raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
 
 
 def describe_failure(error: BaseException, state: PhaseState) -> str | None:
@@ -134,8 +104,8 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     return None
 
 
-def save_state(state: PhaseState) -> Path:
-    """Save the state, and delete all but the ``train.keep`` newest states; return its file.
+def save_state(state: PhaseState, listeners: Sequence[TrainingListener] = ()) -> None:
+    """Save the state, delete all but the ``train.keep`` newest ones, and call the listeners.
 
     Raises:
         UnsavedStateError: the state cannot be written; earlier states are kept.
@@ -150,7 +120,8 @@ def save_state(state: PhaseState) -> Path:
         raise UnsavedStateError(f"{error}; the same command resumes from {newest}") from error
     for old in list_saved_states(state.output)[state.config.train.keep :]:
         old.unlink(missing_ok=True)
-    return path
+    for listener in listeners:
+        listener.state_saved(state, path)
 
 
 def load_state(output: Path, config: Config, phases: Container[int]) -> SavedState | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
 from aotlab.engine.training.clip import FrameLoss
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
-from aotlab.engine.training.optimization import EMA, OptimizerMaker, Schedule, find_part, parameter_groups
+from aotlab.engine.training.optimization import EMA, OptimizerMaker, Schedule, find_component, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
@@ -41,6 +42,7 @@ class PhaseState:
         *,
         fingerprints: Mapping[str, str] | None = None,
         command: str = "",
+        program: Mapping[str, str] = MappingProxyType({}),
         previous: PhaseState | None = None,
         earlier_phases: Sequence[PhaseRecord] = (),
     ) -> None:
@@ -50,17 +52,18 @@ class PhaseState:
             mixture: data of the phase.
             fingerprints: those of the data, from `TrainingData.fingerprints`.
             command: command line, for the card.
+            program: versions and commit, for the card.
             previous: the phase that was run before it.
             earlier_phases: phases that were trained before it, for the card.
         """
         self.config, self.world, self.model, self.mixture = config, world, model, mixture
-        self.phase, self.command = mixture.phase, command
+        self.phase, self.command, self.program = mixture.phase, command, dict(program)
         settings = config.train
         self.index = [phase.name for phase in settings.phases].index(self.phase.name)
         self.output = Path(str(settings.output))
-        self.loss: FrameLoss = find_part("loss", settings.loss)
-        self.schedule: Schedule = find_part("schedule", settings.schedule)
-        make_optimizer: OptimizerMaker = find_part("optimizer", settings.optimizer)
+        self.loss: FrameLoss = find_component("loss", settings.loss)
+        self.schedule: Schedule = find_component("schedule", settings.schedule)
+        make_optimizer: OptimizerMaker = find_component("optimizer", settings.optimizer)
         groups = parameter_groups(model, self.phase.weight_decay, settings.encoder_lr_ratio)
         self.optimizer = make_optimizer(groups, self.phase.lr)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "float16")
@@ -105,7 +108,7 @@ class PhaseState:
             precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
             start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
-            command=self.command, scores=self.scores, resumed=self.resumed,
+            command=self.command, program=self.program, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
         return ModelCard([*self.earlier_phases, record])
 
@@ -113,6 +116,7 @@ class PhaseState:
         """Return the state for `load_state_dict`, with the settings it depends on."""
         return {
             "config": asdict(self.config),
+            "program": self.program,
             "fingerprints": self.fingerprints,
             "phase": self.index,
             "step": self.step,
@@ -140,6 +144,11 @@ class PhaseState:
             f"other images or masks in {name}: {now} (was {earlier[name]})"
             for name, now in self.fingerprints.items()
             if name in earlier and now != earlier[name]
+        ]
+        sentences += [
+            f"{name} {now} (was {before})"
+            for name, before in content.get("program", {}).items()
+            if (now := self.program.get(name)) != before
         ]
         sentences = [f"resumed at step {content['step']} with {sentence}" for sentence in sentences]
         for sentence in sentences:

@@ -1,9 +1,10 @@
-"""Training: the phases of a recipe in order, each a loop of steps. Everything around the loop listens to it."""
+"""Training: the phases of a recipe in order, each a loop of steps."""
 
 from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import Config
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, build_clip_loader
 from aotlab.engine.training.build import build_training_model, open_data, read_start_phases, resolve_training
 from aotlab.engine.training.clip import (
@@ -28,18 +30,27 @@ from aotlab.engine.training.clip import (
     draw_permutations,
     mean_iou,
 )
-from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.journal import Journal, StepPrinter
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
 from aotlab.engine.training.optimization import group_rate, reference_loss_weight
-from aotlab.engine.training.saved_states import SignalListener, StateWriter, list_earlier_files, load_state
+from aotlab.engine.training.saved_states import (
+    STATES,
+    list_earlier_files,
+    load_state,
+    save_on_failure,
+    save_state,
+    stop_if_interrupted,
+)
 from aotlab.engine.training.state import PhaseState
-from aotlab.engine.training.validation import WeightsWriter
+from aotlab.engine.training.validation import validate_if_due, write_weights
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.files import remove
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.run_folder import describe_versions
+from aotlab.utils.signals import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +78,7 @@ def train(
     Args:
         restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
-        listeners: called at each moment of the run, after logs, validation and weights.
+        listeners: called at each moment of the run, after its log.
 
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
@@ -88,52 +99,80 @@ def train(
             earlier_files = list_earlier_files(config, output) if restart else []
         for path in earlier_files if world.is_main else ():  # after everything that may be wrong with the new run
             remove(path)
-        fingerprints = world.gather(fingerprints)[0]
+        for folder in (output, output / STATES) if world.is_main else ():
+            remove_leftovers(folder)
+        fingerprints, program = world.gather(fingerprints)[0], describe_versions()
+        if world.is_main and not sys.stderr.isatty():
+            listeners = [StepPrinter(config.train.print_every), *listeners]
         state: PhaseState | None = None
         with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
-            weights, states = WeightsWriter(data.validation, journal, start_phases), StateWriter(journal, listeners)
-            every_listener = [journal, SignalListener(stop), weights, *listeners, states]
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved.phase:
                     continue
+                earlier_phases = start_phases if state is None else state.card().phases
                 state = PhaseState(
-                    config, world, model, mixture, fingerprints=fingerprints, command=command, previous=state,
-                    earlier_phases=weights.trained_phases,
+                    config, world, model, mixture, fingerprints=fingerprints, command=command, program=program,
+                    previous=state, earlier_phases=earlier_phases,
                 )  # fmt: skip
                 if saved is not None:
                     state.load_state_dict(saved.content, saved.changes)
                     saved = None  # frees its tensors
-                    if state.step >= mixture.phase.steps and index == max(data.mixtures):
-                        log.warning("%s: already finished, nothing to train; --restart starts over", output)
-                with states.save_on_failure(state):
-                    train_phase(state, every_listener)
-                for listener in every_listener:
+                weights = output / f"{state.phase.name}.safetensors"
+                is_finished = state.step >= mixture.phase.steps and weights.exists()
+                with save_on_failure(state, journal, listeners):
+                    train_phase(state, data.validation, stop, journal, listeners)
+                if not is_finished:
+                    write_weights(state, weights.name, half=config.train.half_weights)
+                elif index == max(data.mixtures):
+                    log.warning("%s: already finished, nothing to train; --restart starts over", output)
+                for listener in (journal, *listeners):
                     listener.phase_ends(state)
         assert state is not None
-        return TrainResult(output / f"{state.phase.name}.safetensors", state.unreadable)
+        return TrainResult(weights, state.unreadable)
 
 
-def train_phase(state: PhaseState, listeners: Sequence[TrainingListener]) -> None:
+def train_phase(
+    state: PhaseState,
+    validation: list[Video],
+    stop: StopFlag,
+    journal: Journal,
+    listeners: Sequence[TrainingListener],
+) -> None:
     """Train a phase from ``state.step`` to its end, after which the model has its averaged weights.
+
+    Args:
+        validation: videos to score the averaged weights on.
+        stop: stops the run after the step in progress.
+        journal: log of steps and scores.
+        listeners: called after the journal.
 
     Raises:
         RunStopped: see `train`.
     """
-    world = state.world
-    batches = build_clip_loader(
-        state.mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate,
-        pin_memory=world.device.type == "cuda",
-    )  # fmt: skip
-    for listener in listeners:
+    batches, clip_module = build_batches(state), None
+    for listener in (journal, *listeners):
         listener.phase_begins(state)
-    clip_module = None
+    validate_if_due(state, validation, journal)  # missed by the run that is resumed
     while state.step < state.phase.steps:
         if clip_module is None or state.step == state.first_fed_step:  # other weights get gradients from there
             clip_module = wrap_ddp(state)
         result = train_step(state, clip_module, batches)
-        for listener in listeners:
+        for listener in (journal, *listeners):
             listener.step_done(state, result)
+        stop_if_interrupted(stop, state.world)
+        validate_if_due(state, validation, journal)
+        if state.world.is_main and state.is_due(state.config.train.save_every):
+            save_state(state, listeners)
     state.ema.copy_to(state.model)
+
+
+def build_batches(state: PhaseState) -> Iterator[ClipTensors]:
+    """Return the micro-batches of this rank from ``state.step`` on."""
+    world = state.world
+    return build_clip_loader(
+        state.mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate,
+        pin_memory=world.device.type == "cuda",
+    )  # fmt: skip
 
 
 def wrap_ddp(state: PhaseState) -> nn.Module:

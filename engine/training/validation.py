@@ -13,8 +13,6 @@ from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
-from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
-from aotlab.engine.training.model_card import PhaseRecord
 from aotlab.engine.training.state import PhaseState
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -26,48 +24,25 @@ from aotlab.utils.distributed import Distributed
 from aotlab.utils.streaming import ReadAhead
 
 
-class WeightsWriter(TrainingListener):
-    """Writes averaged weights with model cards: those of each phase, and those with the best validation score.
+def validate_if_due(state: PhaseState, videos: list[Video], journal: Journal) -> None:
+    """Score the averaged weights every ``train.validate_every`` steps, and write those with the best score."""
+    is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
+    if not videos or not is_due:
+        return
+    with state.ema.applied(state.model):
+        state.scores = validate(state.model, state.config, videos, state.world)
+        state.validated = state.step
+        journal.log_scores(state.step, state.scores)
+        if state.scores["J&F"] > state.best:
+            state.best = state.scores["J&F"]
+            write_weights(state, f"{BEST}.safetensors")
 
-    Args:
-        videos: validation videos, scored every ``train.validate_every`` steps and after the last step of a phase.
-        journal: log of the scores.
-        trained_phases: phases of the checkpoint that the run starts from; each phase adds its own.
-    """
 
-    def __init__(self, videos: list[Video], journal: Journal, trained_phases: list[PhaseRecord]) -> None:
-        self.videos, self.journal, self.trained_phases = videos, journal, trained_phases
-
-    def phase_begins(self, state: PhaseState) -> None:
-        """Validate if the run was stopped before a validation that was due."""
-        self._validate_if_due(state)
-
-    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
-        """Validate if it is due."""
-        self._validate_if_due(state)
-
-    def _validate_if_due(self, state: PhaseState) -> None:
-        is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
-        if not self.videos or not is_due:
-            return
-        with state.ema.applied(state.model):
-            state.scores = validate(state.model, state.config, self.videos, state.world)
-            state.validated = state.step
-            self.journal.log_scores(state.step, state.scores)
-            if state.scores["J&F"] > state.best:
-                state.best = state.scores["J&F"]
-                self._write(state, BEST)
-
-    def phase_ends(self, state: PhaseState) -> None:
-        """Write the weights of the phase."""
-        self._write(state, state.phase.name, half=state.config.train.half_weights)
-        self.trained_phases = state.card().phases
-
-    def _write(self, state: PhaseState, name: str, *, half: bool = False) -> None:
-        """Write the current weights to ``name.safetensors`` on the main rank; raises `InputError` if that fails."""
-        if state.world.is_main:
-            path = state.output / f"{name}.safetensors"
-            save_checkpoint(path, state.model, state.config, half=half, card=state.card().to_json())
+def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
+    """Write the current weights and their card to a file on the main rank; raises `InputError` if that fails."""
+    if state.world.is_main:
+        card = state.card().to_json()
+        save_checkpoint(state.output / name, state.model, state.config, half=half, card=card)
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:

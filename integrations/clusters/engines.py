@@ -21,10 +21,14 @@ def track_with_ray(
     *,
     force: bool = False,
 ) -> list[JobResult]:
-    """Track jobs on the Ray cluster that this process is connected to; on the device cuda, each takes one GPU."""
+    """Track jobs on the Ray cluster that this process is connected to; on a GPU, each takes one.
+
+    The device auto means a GPU if the cluster has any.
+    """
     import ray
 
-    num_gpus = int(tracker is not None and tracker.device != "cpu")
+    device = (tracker or TrackerOptions()).device
+    num_gpus = int(ray.cluster_resources().get("GPU", 0) > 0 if device == "auto" else device != "cpu")
     remote = ray.remote(num_gpus=num_gpus, max_retries=RETRIES)(run_job)
     return ray.get(submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", tracker, options, force=force)))
 

@@ -27,8 +27,6 @@ class LoadTracker:
 
     def load(self, model: str, device: str, frames_in_memory: int = 0) -> tuple[Tracker]:
         """Return the tracker of a checkpoint or name, as in `Tracker.from_pretrained`."""
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         overrides = (f"memory.frames={frames_in_memory}",) if frames_in_memory else ()
         return (Tracker.from_pretrained(model, device=device, overrides=overrides),)
 

@@ -16,7 +16,7 @@ class TrackingFunction:
 
     Args:
         checkpoint: as in `Tracker.from_pretrained`.
-        device: cpu, cuda or cuda:N.
+        device: auto, cpu, cuda or cuda:N.
         max_shapes: shapes that keep their memory; the one not tracked for longest is dropped first.
     """
 
@@ -59,6 +59,6 @@ class TrackingFunction:
         return cvataa.TrackableShape(type="mask", points=encode_mask(labels > 0)) if labels.any() else None
 
 
-def create(checkpoint: str = "bundled", device: str = "cpu", max_shapes: int = 64) -> TrackingFunction:
+def create(checkpoint: str = "bundled", device: str = "auto", max_shapes: int = 64) -> TrackingFunction:
     """Return the function for an agent; `cvat-cli` passes its ``-p NAME=TYPE:VALUE`` as arguments."""
     return TrackingFunction(checkpoint, device, max_shapes)

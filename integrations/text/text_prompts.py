@@ -135,7 +135,7 @@ class TextTracker:
 @click.option("--text", "texts", multiple=True, required=True, help="an object; may be repeated")
 @click.option("--detector", default="google/owlv2-base-patch16-ensemble", show_default=True)
 @click.option("--checkpoint", default="bundled", show_default=True, help="weights of aotlab")
-@click.option("--device", default="cpu", show_default=True)
+@click.option("--device", default="auto", show_default=True)
 @click.option("--threshold", default=0.3, show_default=True, help="minimum score of a detection")
 @click.option("--every", type=click.IntRange(1), default=10, show_default=True, help="frames per detection")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder to write")
@@ -146,7 +146,7 @@ def main(
     """Run the command line."""
     try:
         frames, tracker = open_frames(video), Tracker.from_pretrained(checkpoint, device=device)
-        found = TextDetector.from_pretrained(detector, texts, device=device, threshold=threshold)
+        found = TextDetector.from_pretrained(detector, texts, device=str(tracker.device), threshold=threshold)
         run = TextTracker(tracker, found, every)
         if (output / "masks").exists():
             raise InputError(f"{output}: has masks already; remove them, or give another folder")

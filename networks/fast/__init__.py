@@ -1,1 +1,1 @@
-"""Faster modules for tracking and training; method files never import them."""
+"""Code that depends on the device: faster modules, and logits at the size of a frame; method files never import it."""

@@ -72,7 +72,7 @@ NOT_POINTS = (
     None, "abc", ["1", "2"], [(1, 2), (3,)], [(np.nan, 1)], (np.nan, 1), [(1, 2, 3)], np.ones((2, 3)),
 )  # fmt: skip
 NOT_BOXES = "abc", (1, 2, (3, 4), 5), (0, 0, 9), (0, 0, 1, 1), (0, 0, np.nan, 9), [[1, 2], [9, 9]], np.eye(4)
-OUTSIDE_POINTS = (500, 1), (-1.5, 1), (1, -1.5), (49.5, 1), (1, 33.5)
+OUTSIDE_POINTS = (500, 1), (-1, 1), (1, -1), (49.5, 1), (1, 33.5)
 NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
 
 
@@ -112,7 +112,7 @@ def test_prompt_in_place_of_points_rejected(value):
         {"points": (3, 4), "labels": 1},
         {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
         {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
-        {"points": [(-1, -1), (49, 33)]},
+        {"points": [(-0.5, -0.5), (49, 33)]},
         {"box": (0.5, 0.5, 2, 2)},
         {"box": np.array([-4, -4, 90, 90])},
         {"points": [], "box": [1, 1, 9, 9]},

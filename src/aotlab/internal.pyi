@@ -10,7 +10,10 @@ from .media.results import (
 )
 from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .media.overlay import concat_images as concat_images
-from .media.regions import add_class_ids as add_class_ids
+from .media.mask_pages import count_pages as count_pages, require_page_count as require_page_count
+from .media.masks import VOID as VOID
+from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
+from .media.rle import compress_rle as compress_rle
 from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,
@@ -18,6 +21,7 @@ from .media.video import (
 )
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
+    mask_start_number as mask_start_number,
     print_settings as print_settings,
     segmenter_option as segmenter_option,
     split_settings as split_settings,

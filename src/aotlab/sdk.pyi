@@ -19,6 +19,7 @@ from .media.regions import (
     Annotations as Annotations,
     ObjectClasses as ObjectClasses,
     AttributeTable as AttributeTable,
+    GroupKey as GroupKey,
     ParsedFile as ParsedFile,
     ParsedRegion as ParsedRegion,
     Region as Region,
@@ -32,6 +33,7 @@ from .media.rle import (
     require_size as require_size,
 )
 from .media.region_matching import match_regions as match_regions
+from .media.region_parser import RegionParser as RegionParser
 from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
 from .networks.encoders import Encoder as Encoder
 from .networks.model import (

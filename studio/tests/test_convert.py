@@ -501,7 +501,8 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     assert [(item.object_id, len(item.frames)) for item in listed.objects] == [(1, CLIP_LENGTH), (2, CLIP_LENGTH)]
     assert read_metadata(out / "val" / "meta.json")["b"]["2"]["category"] == "object"
     for part, names in (("train", ["a", "c"]), ("val", ["b"])):
-        assert check_folder(out / part, "video").findings == []
+        messages = {finding.message for finding in check_folder(out / part, "video").findings}
+        assert messages <= {"same frames as a; remove one of them"}  # as they are drawn alike
         data = open_videos(out / part, SourceConfig(path=".", kind="video"))
         assert [video.name for video in data.videos] == names
         for video in open_dataset("folder", out / part):

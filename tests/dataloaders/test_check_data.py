@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import read_folder
-from aotlab.dataloaders.check_data import check_folder, check_videos, read_file_info
+from aotlab.dataloaders.check_data import check_folder, check_videos, find_exchanged_ids, read_file_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_noise
+from tests.drawn_clips import write_list, write_noise
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import write_gray_png
 
@@ -27,12 +27,20 @@ def ids(*numbers):
     return mask
 
 
+def smoothed(*, corner=False):
+    """Object 2 with pixels of id 1 at two edges or a corner."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[6:18, 6:20] = 2
+    mask[6 : 7 if corner else 18, [6, 6 if corner else 19]] = 1
+    return mask
+
+
 @pytest.fixture
 def root(tmp_path):
     """Two videos of three frames with objects 1 and 2."""
-    for name in ("a", "b"):
+    for seed, name in enumerate(("a", "b")):
         for index in range(3):
-            write_noise(tmp_path / f"JPEGImages/{name}/{index:05d}.jpg")
+            write_noise(tmp_path / f"JPEGImages/{name}/{index:05d}.jpg", seed=10 * seed + index)
             write_mask(tmp_path / f"Annotations/{name}/{index:05d}.png", ids(1, 2))
     return tmp_path
 
@@ -93,7 +101,7 @@ CORRUPTED = {
         r"error .*a/00001\.jpg: not readable \(file is truncated\); restore it, or save it again"),
     "cut mask": (lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
         r"error .*a/00001\.png: not readable \(.*\); give a palette PNG"),
-    "colored mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
+    "colored mask": (lambda root: Image.new("RGB", SIZE[::-1], "red").save(mask(root)),
         r"error .*a/00001\.png: not readable .mode RGB, .*give a palette"),
     "jpeg inside": (lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
         r"error .*a/00001\.png: not readable .JPEG, whose compression changes object ids.; give"),
@@ -101,6 +109,10 @@ CORRUPTED = {
         r"error .*: object id 300; ids of training masks"),
     "blurred mask": (lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
         r"warning .*a/00001\.png: 199 values, like a blurred mask; save ids without smoothing"),
+    "smoothed edge of an id": (lambda root: write_mask(mask(root), smoothed()),
+        r"warning .*a/00001\.png: 2 values, like a blurred mask; save ids without smoothing"),
+    "smoothed corner of an id": (lambda root: write_mask(mask(root), smoothed(corner=True)),
+        r"warning .*a/00001\.png: ids 1 exist only as lines between others, like smoothed edges; save"),
     "empty first mask": (lambda root: write_mask(mask(root, 0), ids()),
         r"warning .*a/00000\.png: the first mask has no object; start"),
     "late id": (lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
@@ -190,6 +202,48 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
     report = check_folder(tmp_path, "video")
     assert any("00000.jpg: no such file" in str(finding) for finding in report.findings)
     assert any("00001.jpg: not a regular file" in str(finding) for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("frames", "reported"),
+    [({1: (2, 1)}, ["1"]), ({1: (2, 1), 2: (2, 1)}, ["1"]), ({0: (2, 1)}, ["1"]), ({1: (3, 1)}, []), ({}, [])],
+)
+def test_exchanged_ids_are_reported_once(root, frames, reported):
+    for index, numbers in frames.items():
+        write_mask(mask(root, index), ids(*numbers))
+    errors = [finding for finding in check_folder(root, "video").findings if finding.level == "error"]
+    assert [finding.file for finding in errors] == [mask(root, int(index)) for index in reported]
+    assert all("ids 1, 2 are exchanged" in finding.message for finding in errors)
+
+
+def test_three_exchanged_ids_are_reported():
+    first, second = ids(1, 2, 3, 4), ids(3, 1, 2, 4)
+    assert find_exchanged_ids(first, second) == {1, 2, 3}
+
+
+def test_queue_of_objects_is_not_exchanged():
+    assert find_exchanged_ids(ids(1, 2, 3), ids(9, 1, 2, 3)) == frozenset()
+
+
+@pytest.mark.parametrize("place", ["lists", "folder"])
+def test_copy_of_a_validation_video_is_an_error(root, tmp_path, place):
+    for part in ("JPEGImages", "Annotations"):
+        target = root / part if place == "lists" else root / "held" / part
+        shutil.copytree(root / part / "a", target / "second")
+    if place == "lists":
+        write_list(root / "ImageSets/train.txt", ["a", "b"])
+        write_list(root / "ImageSets/val.txt", ["second"])
+    findings = check_folder(root, "video", validation=root / "held" if place == "folder" else None).findings
+    assert [(finding.level, finding.file.name) for finding in findings] == [("error", "second")]
+    assert re.match("a validation video that is also trained on, .*JPEGImages/a/0000", findings[0].message)
+
+
+def test_copied_video_is_a_warning(root):
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(root / part / "a", root / part / "second")
+    assert [str(finding) for finding in check_folder(root, "video").findings] == [
+        f"warning {root}/JPEGImages/second: same frames as a; remove one of them"
+    ]
 
 
 def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypatch):

@@ -10,11 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.jobs.inputs import FrameSelection, load_masks, parse_mask
-from aotlab.jobs.job import Job
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.jobs.inputs import FrameSelection, find_numbering_problem, load_masks, parse_mask, split_absent
+from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.prepare import prepare
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
-from aotlab.media.regions import VideoInfo
+from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.rle import encode_rle
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
@@ -48,12 +51,55 @@ def masks(tmp_path, monkeypatch):
         Image.fromarray(np.roll(labels(255), shift, axis=0)).convert(mode).save(tmp_path / name)
 
 
+def test_stated_absence_is_not_a_mask(video):
+    masks = Annotations(SIZE)
+    masks.add_mask(0, labels(1))
+    masks.frames[2] = [Region(1, encode_rle(labels(0) > 0))]
+    masks.frames[0] += [Region(4, encode_rle(labels(0) > 0))]
+    assert split_absent(masks) == {0: [4], 2: [1]}
+    assert [*masks.frames] == [0]
+
+
+def test_boxes_of_a_file_are_prompts_of_a_run(source, masks, tmp_path, caplog):
+    image = {"height": SIZE[0], "width": SIZE[1]}
+    boxes = [{"image_id": n, "track_id": 1 + n, "category_id": 1, "bbox": [2, 3, 9, 9]} for n in (0, 2)]
+    masks = [{"image_id": 2, "track_id": 2, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]
+    images = [{"id": n, "frame_id": n, "file_name": f"{n + 10:05d}.png", **image} for n in (0, 2)]
+    categories = [{"id": 1, "name": "car"}]
+    (tmp_path / "a.json").write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": boxes + masks})
+    )
+    run = prepare(Job("clip", "clip", ("a.json",)), tmp_path / "results", TrackerLoader(TrackerOptions()), RunOptions())
+    ((frame, prompts),) = run.prompts.items()
+    assert (frame, prompts[1].box, run.masks.class_names[1]) == (0, (2, 3, 9, 9), "car")
+    assert [*run.masks] == [2]
+    assert "left out: 1 prompt by a box on frames with a mask" in caplog.text
+
+
 def write_coco(path, name, frame=0):
     """Write a file with one object of a class."""
     polygon = {"category_id": 1, "image_id": 1, "segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}
     image = {"id": 1, "frame_id": frame, "height": SIZE[0], "width": SIZE[1]}
     tree = {"images": [image], "annotations": [polygon], "categories": [{"id": 1, "name": name}]}
     path.write_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize(("names", "problem"), [
+    ("0001 0002 0005", "2 frames missing, the first after 0002, so 0005 is frame 2"),
+    ("x_000 x_005 x_010 x_020", "1 frame missing, the first after x_010, so x_020 is frame 3"),
+    ("a.0001 a.0002 b.0001 b.0002", "frames of 2 sequences, such as a.0001 and b.0001"),
+    ("a.1 b.1 c.1", "frames of 3 sequences, such as a.1 and b.1"),
+])  # fmt: skip
+def test_gaps_and_sequences_are_found_in_names(names, problem):
+    assert find_numbering_problem(names.split()).problem == problem
+
+
+@pytest.mark.parametrize("names", [
+    "0001 0002 0003", "00000 00005 00010", "0001 0005", "12-00-58 12-00-59 12-01-00 12-01-01", "x1 y2 z1 q7",
+    "1699999999123456789 1699999999133456789 1699999999143456799", "000001 000120 000400 000401", "a b c",
+])  # fmt: skip
+def test_names_of_one_sequence_have_no_problem(names):
+    assert find_numbering_problem(names.split()) is None
 
 
 def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):

@@ -125,11 +125,15 @@ def test_lost_objects_are_flagged(tmp_path):
     source = ImageFrames(write_images(tmp_path / "in", np.zeros((8, 1, 1, 3), np.uint8)))
     file = find_output("coco")(tmp_path / "coco.json", OutputContext(source))
     image = np.zeros((1, 1, 3), np.uint8)
-    for index in range(6):
-        file.write(str(index), TrackedFrame(index, str(index), image, image[..., 0], {3: 0.0}, Fraction(index)))
+    for index in range(7):
+        labels = np.full((1, 1), 3 * (index == 6), np.uint8)
+        file.write(str(index), TrackedFrame(index, str(index), image, labels, {3: 0.0}, Fraction(index)))
     file.finish()
     tree = json.loads((tmp_path / "coco.json").read_text())
-    assert [one["lost"] for one in tree["annotations"]] == [False] * 4 + [True] * 2
+    absent = [one["absent"] for one in tree["images"][:6]]
+    assert absent == [[{"track_id": 3, "lost": lost}] for lost in [False] * 4 + [True] * 2]
+    assert [(one["image_id"], one["area"], one["lost"]) for one in tree["annotations"]] == [(7, 1, True)]
+    assert "absent" not in tree["images"][6]
     assert tree["videos"][0]["length"] == 8  # of the whole video
 
 

@@ -323,6 +323,12 @@ def test_object_with_a_later_mask_is_removed_again():
     assert groups == {2: [1], 4: [1]}
 
 
+def test_absent_objects_are_removed_if_they_are_tracked():
+    absent = {0: {2}, 1: {1, 2}, 3: {1}, 5: {1}}
+    groups = group_removals(((3, 1),), {0: {1}, 2: {1, 2}, 4: {1}}, FrameSelection(Source()), absent)
+    assert groups == {1: [1], 3: [1], 5: [1]}
+
+
 @pytest.mark.parametrize(("masks", "removals", "words"), [
     ({0: MASK, 9: MASK * 2}, (), "frame 9"),
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),

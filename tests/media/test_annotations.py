@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import PALETTE, read_mask
 from aotlab.media.region_matching import match_regions
-from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
+from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
@@ -94,6 +95,66 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     found = read_annotations(tmp_path, VIDEO)
     np.testing.assert_array_equal(found.mask(0), first)
     assert not found.mask(1).any()
+    np.testing.assert_array_equal(found.void_mask(1), hidden > 0)
+
+
+@pytest.mark.parametrize(("others", "is_void"), [((1001, 2003), True), ((1001, 7), False), ((), False)])
+def test_10000_is_void_in_masks_of_mots(tmp_path, others, is_void):
+    labels = np.zeros(SIZE, np.uint16)
+    labels[0, : len(others)] = others
+    labels[5:9] = 10000
+    write_mask(tmp_path / "00000.png", labels)
+    found = read_annotations(tmp_path / "00000.png", VIDEO)
+    assert found.objects() == sorted(others if is_void else (*others, 10000))
+    assert found.void_mask(0).any() == is_void
+
+
+@pytest.mark.parametrize("kind", ["tiff", "imagej", "palette.tif", "gif", "png"])
+def test_pages_of_an_image_are_frames(tmp_path, kind):
+    stack = np.stack([draw_labels(frame) for frame in range(LENGTH)]).astype(np.uint8)
+    path = tmp_path / f"labels.{kind.rpartition('.')[2].replace('imagej', 'tif')}"
+    if kind in ("tiff", "imagej"):
+        tifffile.imwrite(path, stack.astype(np.uint16), imagej=kind == "imagej", photometric="minisblack")
+    else:
+        first, *others = (Image.fromarray(labels, mode="P") for labels in stack)
+        for image in (first, *others):
+            image.putpalette(PALETTE.tobytes())
+        first.save(path, save_all=True, append_images=others, optimize=False)
+    found = read_annotations(path, VIDEO)
+    assert sorted(found.frames) == list(range(LENGTH))
+    for frame in range(LENGTH):
+        np.testing.assert_array_equal(found.mask(frame), stack[frame])
+    with pytest.raises(InputError, match="has 4 pages, but the video has 5 frames"):
+        read_annotations(path, replace(VIDEO, length=5))
+    with pytest.raises(InputError, match="has 4 pages"):
+        read_mask(path)
+
+
+def rectangle(rows, columns, name="", key=None, frame=0):
+    mask = np.zeros(SIZE, bool)
+    mask[slice(*rows), slice(*columns)] = True
+    return ParsedRegion(frame, encode_rle(mask), name, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_void"),
+    [("_background_", False), ("__background__", False), ("Background", False), ("__ignore__", True), ("void", True)],
+)
+def test_negative_region_cuts_those_before_it(name, is_void):
+    regions = [rectangle((2, 12), (2, 20), "a", 1), rectangle((4, 8), (4, 10), name)]
+    found = match_regions(ParsedFile([*regions, rectangle((5, 6), (5, 6), "b", 2)]), VIDEO)
+    expected = np.zeros(SIZE, int)
+    expected[2:12, 2:20], expected[4:8, 4:10], expected[5, 5] = 1, 0, 2
+    np.testing.assert_array_equal(found.mask(0), expected)
+    assert found.void_mask(0).sum() == (23 if is_void else 0)
+    assert found.class_names == {1: "a", 2: "b"}
+    (warning,) = found.warnings
+    assert warning.startswith("1 region of")
+
+
+def test_file_of_negatives_only_has_no_object():
+    with pytest.raises(InputError, match="contains no object"):
+        match_regions(ParsedFile([rectangle((2, 12), (2, 20), "__ignore__")]), VIDEO)
 
 
 def test_unknown_format_rejected(tmp_path, monkeypatch):
@@ -109,7 +170,7 @@ def test_unknown_format_rejected(tmp_path, monkeypatch):
 
 def test_colors_of_classes_rejected_without_the_studio(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
+    Image.new("RGB", SIZE[::-1], "red").save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_annotations(tmp_path / "mask.png", VIDEO)
 
@@ -190,6 +251,50 @@ def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog)
     assert "255 is treated as object 1" in caplog.text
 
 
+@pytest.mark.parametrize("white", [65535, 65280])
+@pytest.mark.parametrize("name", ["00002.png", "1/00002.png"])
+def test_white_of_16_bits_is_object_1(tmp_path, caplog, white, name):
+    matte = np.where(draw_labels(2) == 3, white, 0).astype(np.uint16)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    Image.fromarray(matte).save(tmp_path / name)
+    found = read_annotations(tmp_path, VIDEO)
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2) == 3)
+    if name == "00002.png":
+        assert f"{white} is treated as object 1" in caplog.text
+        write_mask(tmp_path / "00003.png", np.where(draw_labels(3), 300, 0))
+        assert read_annotations(tmp_path, VIDEO).objects() == [300, white]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_black_and_white_colors_are_object_1(tmp_path, folder, mode):
+    Image.fromarray(np.uint8(255) * (draw_labels(2) == 3)).convert(mode).save(tmp_path / "00002.png")
+    if folder:
+        Image.new(mode, SIZE[::-1], "black").save(tmp_path / "00003.png")
+    found = read_annotations(tmp_path if folder else tmp_path / "00002.png", VIDEO, frame=None if folder else 2)
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2) == 3)
+    assert [*found.frames] == [2, 3][: 1 + folder]
+
+
+def test_lines_of_some_ids_are_reported_for_a_folder(tmp_path, caplog):
+    video = VideoInfo("clip", (40, 40), 3)
+    mask = np.zeros(video.size, np.uint8)
+    mask[10:30, 10:30] = 3
+    mask[10, 10] = 2
+    write_mask(tmp_path / "00000.png", mask)
+    assert read_annotations(tmp_path, video).objects() == [2, 3]
+    assert "object ids 2 exist only as lines between others" in caplog.text
+    caplog.clear()
+    mask[10:30, 10] = 2
+    mask[10, 10:30] = mask[29, 10:30] = 2
+    write_mask(tmp_path / "00000.png", mask)
+    with pytest.raises(InputError, match=r"00000\.png: has 2 different ids, like a gray or smoothed image"):
+        read_annotations(tmp_path, video)
+    write_mask(tmp_path / "00001.png", np.full(video.size, 2))  # it is an object on another frame
+    assert read_annotations(tmp_path, video).objects() == [2, 3]
+    assert "lines" not in caplog.text
+
+
 def test_many_small_objects_are_read(tmp_path):
     mask = np.kron(np.arange(1, 201, dtype=np.uint8).reshape(10, 20), np.ones((3, 3), np.uint8))
     write_mask(tmp_path / "many.png", mask)
@@ -243,6 +348,41 @@ def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(ParsedFile(regions), VIDEO)
+
+
+def make_regions(*places):
+    """Regions of a frame, a key and a class."""
+    rles = [encode_rle(draw_labels(2) == number) for number in (3, 7)]
+    return [ParsedRegion(frame, rles[at % 2], name, key) for at, (frame, key, name) in enumerate(places)]
+
+
+def match_objects(*places):
+    found = match_regions(ParsedFile(make_regions(*places)), VIDEO)
+    return {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()}
+
+
+def test_group_of_one_image_is_a_region_of_its_class():
+    first, second, third = map(GroupKey, (5, 6, 7))
+    parts = [(0, first, "car"), (0, first, "car"), (2, second, "car"), (2, second, "car")]
+    assert match_objects(*parts) == {0: [1], 2: [1]}
+    assert match_objects(*parts[:2], (0, second, "car")) == {0: [5, 6]}
+    with pytest.raises(InputError, match="frame 2 has 2 regions 'car' that cannot be matched"):
+        match_objects(*parts, (2, third, "car"))
+
+
+def test_groups_of_several_images_are_objects():
+    first, second = map(GroupKey, (5, 6))
+    places = [(0, first, "car"), (0, second, "car"), (2, first, "car"), (2, second, "car")]
+    assert match_objects(*places) == {0: [5, 6], 2: [5, 6]}
+
+
+def test_object_of_two_classes_is_named():
+    found = match_regions(ParsedFile(make_regions((0, 4, "dog"), (2, 4, "wolf"))), VIDEO)
+    (warning,) = found.warnings
+    assert warning.startswith("object 4 is 'dog' and on other frames 'wolf', and gets the class 'dog'")
+    assert found.objects() == [4]
+    with pytest.raises(InputError, match="frame 2 has one object 4 of the classes 'dog' and 'wolf'; give"):
+        match_objects((2, 4, "dog"), (2, 4, "wolf"))
 
 
 def test_parts_of_an_object_are_joined_with_their_attributes():

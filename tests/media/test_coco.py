@@ -1,6 +1,7 @@
 """COCO JSON: loaded by pycocotools, and read back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pycocotools.cocoeval import COCOeval
 
 from aotlab import InputError
 from aotlab.internal import format_coco
-from aotlab.sdk import VideoInfo, encode_rle, read_annotations
+from aotlab.sdk import Region, VideoInfo, encode_rle, read_annotations
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 
@@ -61,15 +62,21 @@ def test_image_names_take_precedence_over_numbers(tree, read):
         read(tree, shifted)
 
 
-def test_frame_ids_count_for_videos_without_names(tree, read):
+def test_frame_ids_and_names_of_a_video_file_agree(tree, read):
     for image in tree["images"]:
         image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
-    np.testing.assert_array_equal(read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0), draw_labels(0))
+    with pytest.raises(InputError, match=r"'00001' is number 0 in the file, but 00001 in its name; .*start-number"):
+        read(tree, VideoInfo("clip", SIZE, LENGTH))
+    video = VideoInfo("clip", SIZE, LENGTH, start_number=1)
+    np.testing.assert_array_equal(read(tree, video).mask(0), draw_labels(0))
+    tree["info"] = {}
     for image in tree["images"]:
         image["frame_id"] = True  # not a number
-    assert sorted(read(tree, VideoInfo("clip", SIZE, LENGTH)).frames) == list(range(1, LENGTH))
+    assert sorted(read(tree, replace(video, start_number=0)).frames) == list(range(1, LENGTH))
+    with pytest.raises(InputError, match=r"a frame 1 and no frame 0, .*--mask-start-number 1 .*--mask-start-number 0"):
+        read(tree, replace(video, start_number=None))
 
 
 def test_two_images_of_one_name_rejected(tree, read):
@@ -116,7 +123,7 @@ def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids)
 
 def test_track_id_0_identifies_an_object(tree, read):
     for annotation in tree["annotations"]:
-        annotation |= {"attributes": {}, "track_id": 0}
+        annotation |= {"attributes": {}, "track_id": 0, "category_id": 1}
     assert len(read(tree).objects()) == 1
 
 
@@ -163,6 +170,8 @@ def test_single_frame_is_read(tree, read):
     ({"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]}, "run lengths"),
     ({"annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "zz"}}]}, "segmentation"),
     ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
+    ({"annotations": [{"id": 8, "image_id": 1, "segmentation": [1, 1, 9, 3, 4, 4]}]}, "jpg, annotation 8: .*list"),
+    ({"annotations": [{"id": 8, "image_id": 1, "segmentation": [[1, 1]]}]}, "only 1 region without pixels"),
     ({"annotations": []}, "contains no object"),
 ])  # fmt: skip
 def test_invalid_coco_rejected(tree, read, change, words):
@@ -170,11 +179,18 @@ def test_invalid_coco_rejected(tree, read, change, words):
         read(tree | change)
 
 
-@pytest.mark.parametrize("segmentation", [None, [[1, 1, 5, 5]]])
-def test_annotations_with_only_a_box_are_reported(tree, read, caplog, segmentation):
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        (None, "left out: 1 box without a mask"),
+        ([[]], "left out: 1 box without a mask"),
+        ([[1, 1, 5, 5]], r"left out: 1 region without pixels (clip/00003.jpg"),
+    ],
+)
+def test_annotations_without_a_mask_are_reported(tree, read, caplog, segmentation, words):
     tree["annotations"][-1]["segmentation"] = segmentation
     np.testing.assert_array_equal(read(tree).mask(0), draw_labels(0))
-    assert "1 annotations have a box and no polygon of three points; they are left out" in caplog.text
+    assert words in caplog.text
 
 
 def test_undeclared_category_keeps_its_id(tree, read):
@@ -188,6 +204,18 @@ def test_first_of_two_categories_of_a_name_is_its_class(tree, read):
     classes = read(tree).classes
     tree["categories"].append({"id": 9, "name": "person"})
     assert read(tree).classes == classes
+
+
+def test_absent_objects_are_not_annotations(read):
+    annotations = sample_annotations()
+    annotations.frames[1].append(Region(7, encode_rle(np.zeros(SIZE, bool))))
+    tree = format_coco(annotations, VIDEO)
+    assert all(record["area"] and record["bbox"][2] for record in tree["annotations"])
+    assert [image.get("absent") for image in tree["images"][:2]] == [None, [{"track_id": 7, "lost": False}]]
+    assert [(region.object_id, region.area > 0) for region in read(tree).frames[1]] == [(3, True), (7, False)]
+    segmentation = {"size": list(SIZE), "counts": [SIZE[0] * SIZE[1]]}  # as aotlab 0.2 wrote them
+    old = tree | {"annotations": [*tree["annotations"], {"image_id": 1, "track_id": 7, "segmentation": segmentation}]}
+    assert [(region.object_id, region.area > 0) for region in read(old).frames[0]] == [(3, True), (7, False)]
 
 
 def test_image_without_objects_is_kept(tree, read):

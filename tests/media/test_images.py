@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, ImageOps
 
 from aotlab.evaluation.submit.archive import standardize_mask
 from aotlab.media.frames import store_frame
@@ -15,6 +15,7 @@ from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.levels import Levels, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
@@ -267,17 +268,29 @@ def test_masks_beside_equally_many_frames_are_not_frames(tmp_path, monkeypatch, 
     assert "0.png has a palette, like a mask; ignored" in caplog.text
 
 
+@pytest.mark.parametrize("orientation", range(10))
+def test_images_are_upright_by_their_exif_orientation(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name, stored in (("8.png", CLIP[0]), ("16.png", CLIP[0, ..., 0].astype(np.uint16))):
+        Image.fromarray(stored).save(tmp_path / name, exif=exif)
+        with Image.open(tmp_path / name) as image:
+            upright = np.array(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(read_raw_image(tmp_path / name).squeeze(), upright)
+
+
 def test_exif_orientation_is_reported_once(tmp_path, caplog):
     exif = Image.Exif()
     exif[0x0112] = 6
     write_images(tmp_path, CLIP[:2], "{}.jpg", exif=exif)
-    assert read_frames(tmp_path).shape == (2, 24, 32, 3)
-    assert caplog.text.count("EXIF orientation is not applied") == 1
+    assert read_frames(tmp_path).shape == (2, 32, 24, 3)
+    assert caplog.text.count("images are turned by their EXIF orientation") == 1
+    assert VideoInfo.from_source(open_frames(tmp_path)).size == (32, 24)
     write_images(tmp_path / "other", CLIP[:1], "{}.jpg", exif=exif)
     read_image(tmp_path / "other" / "0.jpg")  # as train, eval and mask read
-    assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text
+    assert f"{tmp_path / 'other'}: images are turned" in caplog.text
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(tmp_path / "deep.png", exif=exif)
-    assert read_raw_image(tmp_path / "deep.png").shape == (24, 32, 1)
+    assert read_raw_image(tmp_path / "deep.png").shape == (32, 24, 1)
 
 
 def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from aotlab.media.masks import (
     PALETTE,
+    find_line_ids,
     is_blurred,
     is_void,
     list_ids,
@@ -104,8 +105,73 @@ def test_lines_of_single_pixels_are_a_blurred_edge():
     lines = np.pad(lines, 20)  # the background does not count
     assert is_blurred(lines)
     assert is_blurred(lines.T)
-    assert not is_blurred(lines.repeat(2, 0))
-    assert not is_blurred(lines % 8)  # so few values are ids
+    assert is_blurred(lines.repeat(2, 0))
+    assert not is_blurred(lines.repeat(3, 0))
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.7, 1.5, 2, 4])
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.LANCZOS, Image.Resampling.HAMMING])
+@pytest.mark.parametrize("ids", [(3,), (5,), (40,), (255,), (3, 7), (9, 30, 200)])
+def test_resized_ids_are_blurred_at_any_number(ids, resample, scale):
+    y, x = np.mgrid[:64, :96]
+    mask = np.zeros((64, 96), np.uint8)
+    for place, object_id in enumerate(ids):
+        mask[np.hypot(y - 32, x - 18 - 28 * place) < 13] = object_id
+    assert not is_blurred(mask)
+    resized = np.array(Image.fromarray(mask).resize((int(96 * scale), int(64 * scale)), resample))
+    assert is_blurred(resized) == bool(set(np.unique(resized)) - {0, *ids})
+
+
+def save_palette(path, labels, colors):
+    """Save H×W indices of a list of colors."""
+    image = Image.fromarray(labels.astype(np.uint8), mode="P")
+    image.putpalette(bytes(np.array(colors, np.uint8)))
+    image.save(path)
+
+
+@pytest.mark.parametrize("order", [[1, 0, 5], [0, 5, 1], [5, 1, 0]])
+def test_ids_follow_the_colors_of_a_reordered_palette(tmp_path, caplog, order):
+    labels = np.array([[0, 0, 1], [5, 5, 0]])
+    save_palette(tmp_path / "mask.png", np.vectorize(order.index)(labels), PALETTE[order])
+    assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
+    assert "palettes are reordered; ids are those of the colors" in caplog.text
+
+
+@pytest.mark.parametrize("colors", [
+    [(0, 0, 0), (255, 0, 0), (0, 128, 0)], [(0, 0, 0), (128, 128, 128), (64, 64, 64)], [(0, 0, 0)] * 3,
+    PALETTE[[0, 1, 2]], PALETTE[[0, 0, 1]],
+])  # fmt: skip
+def test_indices_of_other_palettes_are_ids(tmp_path, colors):
+    labels = np.array([[0, 1, 1], [2, 2, 0]])
+    save_palette(tmp_path / "mask.png", labels, colors)
+    assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_white_of_black_and_white_colors_is_255(tmp_path, mode):
+    white = np.array([[0, 255, 255], [255, 0, 0]], np.uint8)
+    image = Image.fromarray(white).convert(mode)
+    image.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == white.tolist()
+    if "A" in mode:
+        image = Image.new(mode, (3, 2), "white")
+        image.putalpha(Image.fromarray(white))
+        image.save(tmp_path / "mask.png")
+        assert read_mask(tmp_path / "mask.png").tolist() == white.tolist()
+    image.putpixel((0, 0), Image.new("L", (1, 1), 90).convert(mode).getpixel((0, 0)))
+    image.save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=f"mode {mode} with shades of gray, not only black and white"):
+        read_mask(tmp_path / "mask.png")
+
+
+def test_thin_and_small_objects_are_not_blurred():
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 10:30] = 7
+    mask[20, 30:60] = 3  # a rope on the background
+    mask[5:7, 50:52] = 2
+    mask[9:11, 9:11] = 4  # between the background and another object
+    assert find_line_ids(mask)[0] <= {4}
+    assert not is_blurred(mask)
 
 
 @pytest.mark.parametrize("bits", [2, 4])

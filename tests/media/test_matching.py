@@ -4,7 +4,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab import InputError, write_mask
@@ -49,7 +50,7 @@ def test_names_of_other_frames_rejected(name):
     frames = [f"frame_{index:05d}" for index in range(1, 6)]
     names = [name.format(index, index) for index in (1, 2)]
     with pytest.raises(InputError, match=r"2 of its 2 images are not frames of clip: .*'frame_00001'"):
-        match_frames(names, frames, video="clip")
+        match_frames([(None, name) for name in names], frames, video="clip")
 
 
 @pytest.mark.parametrize("platform", ["win32", "linux"])
@@ -57,13 +58,13 @@ def test_unicode_form_and_case_are_explained(monkeypatch, platform):
     monkeypatch.setattr("sys.platform", platform)
     name = unicodedata.normalize("NFD", "é1.jpg")
     with pytest.raises(InputError, match="differ in letter case or Unicode form"):
-        match_frames([name], [unicodedata.normalize("NFC", "é1")], video="clip")
+        match_frames([(None, name)], [unicodedata.normalize("NFC", "é1")], video="clip")
 
 
 def test_macos_ignores_the_unicode_form(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
     name = unicodedata.normalize("NFD", "é1.jpg")
-    assert match_frames([name], [unicodedata.normalize("NFC", "é1")]) == [0]
+    assert match_frames([(None, name)], [unicodedata.normalize("NFC", "é1")]) == [0]
 
 
 def test_folders_separate_images_of_several_videos():
@@ -76,23 +77,89 @@ def test_folders_separate_images_of_several_videos():
 
 
 def test_two_images_of_one_frame_rejected():
-    for names, frame_names in ((("1.jpg", "2.jpg"), None), (("1.jpg", "1.png"), ("1", "2"))):
+    for names, frame_names in ((("a.jpg", "b.jpg"), None), (("1.jpg", "1.png"), ("1", "2"))):
         regions = [ParsedRegion(0, encode_rle(draw_mark(0) == 1), image=name) for name in names]
         with pytest.raises(InputError, match=f"'{names[0]}' and '{names[1]}' both belong to frame 0"):
             match_regions(ParsedFile(regions), VideoInfo("clip", SIZE, 5, frame_names=frame_names))
 
 
 @pytest.mark.parametrize(("names", "length", "numbers"), [
-    (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
+    (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a0003.png", "a0000.png"], 9, [3, 0]),
+    (["1.png", "3.png", "2.png"], 3, [0, 2, 1]),
     (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
 ])  # fmt: skip
 def test_images_of_frames_without_names_are_counted(names, length, numbers):
-    assert match_frames(names, None, length=length) == numbers
+    assert match_frames([(None, name) for name in names], None, length=length) == numbers
+
+
+@pytest.mark.parametrize(("images", "length", "start_number", "indices"), [
+    ([(None, "00001"), (None, "00003")], 8, 0, [1, 3]), ([(None, "00001"), (None, "00003")], 8, 1, [0, 2]),
+    ([(1, ""), (8, "")], 8, 1, [0, 7]), ([(None, "a_100"), (None, "a_103")], 8, 100, [0, 3]),
+    ([(0, "a_00000"), (1, "a_00005")], 9, 0, [0, 5]), ([(4, "x.png"), (2, "y.png")], 9, None, [4, 2]),
+    ([(0, "a_1"), (1, "a_2")], 2, None, [0, 1]), ([(1, ""), (2, "")], 2, None, [0, 1]),
+])  # fmt: skip
+def test_start_number_of_video_is_first_frame(images, length, start_number, indices):
+    assert match_frames(images, None, length=length, start_number=start_number) == indices
+
+
+@pytest.mark.parametrize("length", [8, None])
+@pytest.mark.parametrize("images", [[(None, "00001.png"), (None, "00008.png")], [(1, ""), (4, "")], [(1, "a_1.jpg")]])
+def test_numbers_from_1_are_asked_about(images, length):
+    with pytest.raises(InputError, match=r"frame 1 and no frame 0, .*--mask-start-number 1 .*--mask-start-number 0"):
+        match_frames(images, None, length=length)
+    assert match_frames(images, None, length=length, counts_from_zero=True)[0] == 1
+
+
+@pytest.mark.parametrize("images", [
+    [(0, "a_00000"), (1, "a_00005")], [(0, "a_00001"), (1, "a_00002")], [(5, "a_00004")], [(0, "a_1"), (1, "a_0")],
+])  # fmt: skip
+def test_number_and_name_that_disagree_rejected(images):
+    with pytest.raises(InputError, match=r"'a_.*' is number \d in the file, but \d+ in its name; give"):
+        match_frames(images, None, length=2 + len(images) * (images[0][1] != "a_1"))
+
+
+@pytest.mark.parametrize(("names", "selected"), [
+    (["bus_00000.jpg", "cat_00003.jpg"], ["bus_00000.jpg"]), (["bus-f-0.jpg", "cat-f-0.jpg"], ["bus-f-0.jpg"]),
+    (["bus_0.png", "bus_2_0.png"], ["bus_0.png"]), (["cat_0.png", "cat_1.png"], ["cat_0.png", "cat_1.png"]),
+    ([Path("bus_1.png"), Path("cat_0.png")], [Path("bus_1.png")]), (["x.png", "y.png"], ["x.png", "y.png"]),
+    (["v/bus_1.png", "v/cat_1.png"], ["v/bus_1.png"]),
+])  # fmt: skip
+def test_prefix_of_names_is_the_video_or_common(names, selected):
+    assert select_images(names, None, "bus") == selected
+
+
+@given(
+    frames=st.sets(st.integers(0, 7), min_size=1), start=st.integers(0, 1), prefix=st.sampled_from(["", "bus_", "f-"]),
+    others=st.sets(st.integers(0, 9)), numbers=st.sampled_from([None, 0, 1]), length=st.sampled_from([8, None]),
+)  # fmt: skip
+def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, length):
+    """Names that count from 0 or 1, with numbers in the file or not, and images of another video."""
+    images = {
+        (None if numbers is None else frame + numbers, f"{prefix}{frame + start:05d}.png"): frame for frame in frames
+    }
+    names = [name for _, name in images]
+    foreign = [f"cat_{number}.png" for number in others]
+    try:
+        selected = select_images([*names, *foreign], None, "bus")
+        found = match_frames([image for image in images if image[1] in selected], None, length=length)
+    except InputError:
+        assert start == 1 or numbers == 1 or (foreign and prefix != "bus_") or frames & {0, 1} == {1}
+        return
+    assert not set(selected) & set(foreign)
+    if start == 0 or 1 in {frame + start for frame in frames} or numbers == 0:
+        assert found == [*images.values()]
+
+
+def test_names_of_several_other_videos_rejected():
+    with pytest.raises(InputError, match=r"named 'bear', 'cat' and a number, like those of several videos; give"):
+        select_images(["bear_0.jpg", "cat_1.jpg"], None, "bus")
+    with pytest.raises(InputError, match="several videos"):
+        select_images(["bus_2_0.jpg", "bus_3_0.jpg"], None, "bus")
 
 
 def test_random_names_are_not_counted():
     with pytest.raises(InputError, match="do not end in different frame numbers"):
-        match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, length=9)
+        match_frames([(None, "1_jpg.rf.0a1b17.jpg"), (None, "2_jpg.rf.0a1b2c3.jpg")], None, length=9)
 
 
 def test_single_frame_beyond_the_video_is_rejected():

@@ -55,7 +55,8 @@ def test_points_of_the_first_pixels_are_points():
 @pytest.mark.parametrize(("options", "words"), [
     ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
     ({"points": [(5, 42)]}, "point 5,42: outside the image of 60×40"),
-    ({"points": [(-1.5, 5)]}, "point -1.5,5: outside the image of 60×40"),
+    ({"points": [(-1, 5)]}, "point -1,5: outside the image of 60×40"),
+    ({"points": [(5, -1)]}, "point 5,-1: outside the image of 60×40"),
     ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
     ({"mask": np.ones((40, 61))}, "does not match"),
     ({"mask": np.ones((40, 60, 3))}, "does not match"),
@@ -77,7 +78,7 @@ def test_prompt_outside_the_frame_rejected(options, words):
     ((-1, 5, 60, 40), (0, 5, 59, 35), True),
 ])  # fmt: skip
 def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
-    assert Prompt(box=box, points=[(-1, 40)]).crop_box((40, 60)).box == expected
+    assert Prompt(box=box, points=[(-0.5, 40)]).crop_box((40, 60)).box == expected
     assert ("extends beyond the image (60×40)" in caplog.text) == warns
 
 

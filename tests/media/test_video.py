@@ -3,17 +3,20 @@
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from fractions import Fraction
 from threading import Event
+from unittest.mock import Mock
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.decoding import open_container
+from aotlab.media.decoding import count_ignored_streams, find_video_stream, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_index import VideoIndex
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests import SAMPLE
 from tests.marks import slow
@@ -58,6 +61,46 @@ def test_display_matrix_is_applied(tmp_path, matrix, show):
     source = open_frames(path)
     assert source.size == expected.shape[:2]
     assert np.abs(next(iter(source)).astype(int) - expected).mean() < 4
+
+
+def write_streams(path, *sizes, dispositions=()):
+    """Write a file with a video stream of three frames for each size (height, width)."""
+    with av.open(str(path), "w") as file:
+        streams = [file.add_stream("mpeg4", rate=24) for _ in sizes]
+        for stream, (height, width) in zip(streams, sizes, strict=True):
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for stream, disposition in zip(streams, dispositions, strict=False):
+            stream.disposition = disposition
+        for stream, size in zip(streams, sizes, strict=True):
+            for _ in range(3):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24")))
+            file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("dispositions", "size"), [((0, 0), (48, 64)), ((1, 0), (24, 32)), ((0, 1), (48, 64))])
+def test_video_stream_is_chosen_as_by_ffmpeg(tmp_path, caplog, dispositions, size):
+    source = open_frames(write_streams(tmp_path / "two.mkv", (24, 32), (48, 64), dispositions=dispositions))
+    assert (source.size, source.length, len(list(source)), source.read(2).shape[:2]) == (size, 3, 3, size)
+    assert "1 further video stream ignored" in caplog.text
+
+
+def test_cover_art_is_not_the_video():
+    cover, video = (
+        Mock(disposition=disposition, codec_context=Mock(width=side, height=side))
+        for disposition, side in ((1 | 1024, 900), (0, 8))
+    )
+    container = Mock(**{"streams.video": [cover, video]})
+    assert find_video_stream(container) is video
+    assert count_ignored_streams(container) == 0
+    assert find_video_stream(Mock(**{"streams.video": [cover]})) is cover
+
+
+def test_pixel_aspect_is_turned_with_the_image(tmp_path):
+    with closing(VideoWriter(tmp_path / "a.mp4", rate=24, size=(48, 64), pixel_aspect=Fraction(64, 45))) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(0))
+    set_display_matrix(tmp_path / "a.mp4", QUARTER_TURN)
+    assert open_frames(tmp_path / "a.mp4").pixel_aspect == Fraction(45, 64)
 
 
 UNEVEN = [Fraction(at, 100) for at in (0, 4, 8, 30, 34, 50, 54, 90)]
@@ -308,6 +351,7 @@ def test_frames_that_do_not_fit_together_rejected(tmp_path, name, words):
 STRESS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 import numpy as np
 from aotlab import open_frames

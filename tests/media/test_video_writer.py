@@ -1,5 +1,6 @@
 """Written videos: frames, rates, times, alpha and sound."""
 
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,20 @@ def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
     with av.open(str(tmp_path / "clip.mp4")) as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "webm"])
+@pytest.mark.parametrize("aspect", [Fraction(64, 45), Fraction(1), Fraction(8, 9)])
+def test_pixel_aspect_and_color_tags_are_written(tmp_path, suffix, aspect):
+    frames = np.zeros((3, 48, 64, 3 if suffix == "mp4" else 4), np.uint8)
+    path = tmp_path / f"clip.{suffix}"
+    tags = {"color_tags": (9, 16)} if aspect > 1 else {}
+    with closing(VideoWriter(path, rate=Fraction(24), size=(48, 64), pixel_aspect=aspect, **tags)) as writer:
+        for index, frame in enumerate(frames):
+            writer.write(frame, index / Fraction(24))
+    source = open_frames(path)
+    assert (source.pixel_aspect, source.length, len(list(source))) == (aspect, 3, 3)
+    assert source.color_tags == ((9, 16) if aspect > 1 else (1, 1))
 
 
 @pytest.mark.parametrize(("suffix", "decoder"), [("mov", "prores"), ("webm", "libvpx-vp9")])

@@ -66,7 +66,7 @@ def test_identities_are_added_to_both_values():
     identities = draw_normal(1, TOKENS, DIM, seed=1)
     long, short = block.memorize(state, identities)
     assert torch.equal(long.value, block.value(state.tokens + identities))
-    assert torch.equal(short.value, block.short_value(state.short_read + identities))
+    assert torch.equal(short.value, block.short_value(state.short_output + identities))
 
 
 def build_small(method, **stage):

@@ -1,10 +1,16 @@
 """The ``agreement`` command: scores by object and frame, and pairs of objects."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from aotlab.evaluation.agreement import pair_objects
+from aotlab.media.annotations import find_mask_writer
 from aotlab.media.masks import write_mask
+from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.video import open_frames
 from aotlab.tools.agreement import main
 from tests.drawn_clips import draw_two_squares
 
@@ -30,7 +36,7 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
     assert main([*annotations, "--csv", str(tmp_path / "j.csv"), "--force"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["object", "frames", "J", "mean", "J", "lowest", "on", "frame", "name"],
+        ["object", "frames", "J", "mean", "J", "lowest", "on", "frame", "class"],
         ["1", "3", "0.833", "0.500", "1"],
         ["2", "3", "0.667", "0.000", "1"],
         ["all", "3", "0.750"],
@@ -43,7 +49,8 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
         f"not compared: 1 frame only in {annotations[0]}, 0 only in {annotations[1]}",
     ]
     rows = (tmp_path / "j.csv").read_text().splitlines()
-    assert rows[:4] == ["frame,object,J", "0,1,1.0000", "0,2,1.0000", "1,1,0.5000"]
+    header = "video,frame,object,J,first_class,second_class"
+    assert rows[:4] == [header, "clip,0,1,1.0000,,", "clip,0,2,1.0000,,", "clip,1,1,0.5000,,"]
 
 
 def test_annotations_of_different_frames_rejected(annotations, tmp_path, read_error_line):
@@ -72,6 +79,56 @@ def test_objects_are_paired_by_their_pixels(annotations, tmp_path, capsys):
         ["2=5", "3", "1.000", "1.000"],
         ["all", "3", "0.667"],
     ]
+
+
+def write_classes(path, video, names, count=2):
+    """Write two squares of these classes as COCO for a video."""
+    annotations = Annotations((32, 48), class_names=dict(enumerate(names, start=1)))
+    for index in range(count):
+        annotations.add_mask(index, draw_two_squares(index))
+    info = VideoInfo.from_source(open_frames(video))
+    path.parent.mkdir(exist_ok=True)
+    find_mask_writer("coco").write(path, replace(annotations, size=info.size, video=info.name), info)
+
+
+def test_classes_that_differ_are_listed(annotations, tmp_path, capsys):
+    video = tmp_path / "clip"
+    for name, classes in (("ann", ("Dog", "Cat")), ("bob", ("Wolf", "Cat"))):
+        write_classes(tmp_path / f"{name}.json", video, classes)
+    assert main([str(tmp_path / "ann.json"), str(tmp_path / "bob.json"), "--video", str(video)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[-3:] == ["Dog", "|", "Wolf"]
+    assert lines[-2].startswith("classes differ: 1 of 2 objects; Cohen's kappa")
+    assert lines[-1] == "  object 1: Dog | Wolf"
+
+
+def test_list_has_one_coefficient_over_all_videos(annotations, tmp_path, capsys):
+    shutil.copytree(tmp_path / "clip", tmp_path / "videos/a")
+    for name in "bcd":
+        shutil.copytree(tmp_path / "clip", tmp_path / "videos" / name)
+    for name in "abc":
+        second = ("Wolf", "Cat") if name == "b" else ("Dog", "Cat")
+        write_classes(tmp_path / "ann" / f"{name}.json", tmp_path / "videos" / name, ("Dog", "Cat"))
+        write_classes(tmp_path / "bob" / f"{name}.json", tmp_path / "videos" / name, second)
+    folders = [str(tmp_path / name) for name in ("ann", "bob")]
+    assert main([*folders, "--jobs", str(tmp_path / "videos"), "--csv", str(tmp_path / "all.csv")]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[:5]] == ["video", "a", "b", "c", "all"]
+    assert "  b, object 1: Dog | Wolf" in out
+    assert "error: d: " in err
+    assert "no annotation of video d" in err
+    assert "b,0,1,1.0000,Dog,Wolf" in (tmp_path / "all.csv").read_text()
+    pytest.importorskip("sklearn")
+    # equal 5/6, by chance 3/6 * 3/6 + 2/6 * 3/6
+    assert f"classes differ: 1 of 6 objects; Cohen's kappa {(5 / 6 - 15 / 36) / (1 - 15 / 36):.3f}" in out
+
+
+def test_masks_of_another_video_rejected(annotations, tmp_path, read_error_line):
+    shutil.copytree(tmp_path / "clip", tmp_path / "other")
+    for name, video in (("ann", "clip"), ("bob", "other")):
+        write_classes(tmp_path / f"{name}.json", tmp_path / video, ("Dog", "Cat"))
+    arguments = [str(tmp_path / "ann.json"), str(tmp_path / "bob.json"), "--video", str(tmp_path / "clip")]
+    assert "belongs to video other, not clip" in read_error_line(main(arguments))
 
 
 def test_large_ids_are_paired():

@@ -104,6 +104,32 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert "--worst" in capsys.readouterr().err
 
 
+def test_two_systems_are_compared(davis, tmp_path, capsys):
+    folders = [tmp_path / name for name in ("results", "repeated", "exact", "exact_again")]
+    shutil.copytree(folders[0], folders[1])
+    videos = open_dataset("davis2017", tmp_path / "root", miniatures.scored_split("davis2017"))
+    for folder in folders[2:]:
+        miniatures.write_perturbed(videos, folder, shift=0)
+    line = [*davis, *map(str, folders[1:]), "--workers", "1", "--json", str(tmp_path / "scores.json"), "--compare"]
+    assert main(line) == 0
+    text = capsys.readouterr().out
+    assert f"first: {folders[0]}, {folders[1]}\nsecond: {folders[2]}, {folders[3]}\n" in text
+    assert "the second is better on 2, worse on 0, equal on 0 of 2 sequences" in text
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["columns"]["J&F"]["second"] == 100
+    assert 0 < scores["columns"]["J&F"]["interval"][0] <= scores["columns"]["J&F"]["difference"]
+    assert scores["second"] == [str(folder) for folder in folders[2:]]
+    assert set(scores["sequences"]) == {"bear", "camel"}
+
+
+@pytest.mark.parametrize("names", [[], ["other", "third"], ["results"]])
+def test_comparison_of_unequal_numbers_rejected(davis, tmp_path, names, run_expecting_error):
+    for name in ("other", "third"):
+        shutil.copytree(tmp_path / "results", tmp_path / name)
+    others = [tmp_path / name for name in names]
+    assert "--compare: needs two RESULTS" in run_expecting_error(main, *davis, *others, "--compare")
+
+
 def test_folders_without_a_common_sequence_rejected(davis, tmp_path, run_expecting_error):
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "results", other)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -13,10 +14,11 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results
+from aotlab.engine.training.build import resolve_training
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
-from tests.documents import split_blocks
+from tests.documents import check_command, split_blocks, split_words
 
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 SMALL = """
@@ -152,6 +154,28 @@ def test_missing_published_file_names_its_download(tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.networks.weights.zoo.PRETRAINED_FOLDER", tmp_path)
     table = load_table("aot_davis2017")
     assert f"{tmp_path}/AOTT_PRE_YTB_DAV.pth: aotlab weights get aott, or " in list_missing(table, table.rows[0])[-1]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in TABLES])
+def test_tables_print_commands_that_train_their_models(name):
+    table = load_table(name)
+    missing = dict(line.split(": ", 1) for row in table.rows for line in list_missing(table, row))
+    for model in table.models.values():
+        for file in filter(lambda file: file.startswith("runs/"), model.checkpoints):
+            ((program, *words),) = split_words(missing[file])
+            check_command([program, *words])
+            settings = [word for word in words if "=" in word]
+            recipe = load_config(words[words.index("--config") + 1], settings)
+            trained = resolve_training(recipe).train
+            assert {file} == {f"{trained.output}/{[*trained.phases][-1].name}.safetensors"}
+            assert recipe.name in file or "ablations" in file
+
+
+def test_printed_commands_are_quoted(small, fake_commands, tmp_path, capsys):
+    small.write_text(small.read_text().replace('"1.0,1.3"', '"memory.x=[1, 2]"'))
+    tool.main([str(small), "--output", str(tmp_path / "my tables")])
+    commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("$ ")]
+    assert [shlex.split(line)[4:] for line in commands] == fake_commands[: len(commands)]
 
 
 def test_missing_file_without_a_source_is_listed(small):

@@ -21,10 +21,10 @@ def make_settings():
     """Settings for two phases of one step each on the drawn data."""
     phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
     static = f"{{name: static, {phase}, sources: [{{path: drawn, kind: static}}]}}"
-    video = f"{{name: video, {phase}, sources: [{{path: drawn, split: val}}]}}"
+    video = f"{{name: video, {phase}, sources: [{{path: drawn}}]}}"
     return [
         f"train.phases=[{static},{video}]",
-        "data.validation=[{path: drawn, split: val}]",
+        "data.validation=[{path: held}]",
         "data.workers=0",
         "train.encoder_weights=null",
         "train.precision=float32",
@@ -32,7 +32,7 @@ def make_settings():
 
 
 def write_data(folder):
-    """One drawn video of three frames."""
+    """A drawn video of three frames, and one for validation."""
     root = draw_sets(folder / "data")
     for kind in ("JPEGImages", "Annotations"):
         shutil.rmtree(root / "drawn" / kind / "two")

@@ -1,13 +1,18 @@
 """Devices by name, and threads left for helpers."""
 
+import inspect
+import logging
 import os
 import warnings
 
 import pytest
 import torch
 
+from aotlab import Tracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.sdk import load_segmenter
 from aotlab.utils import devices
-from aotlab.utils.devices import THREAD_VARIABLES, leave_cores_free, list_devices, pick_device
+from aotlab.utils.devices import THREAD_VARIABLES, choose_device, leave_cores_free, list_devices, pick_device
 from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import InputError
 
@@ -56,3 +61,51 @@ def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
             warnings.warn(words, stacklevel=1)
     assert caught == []
     assert caplog.text.count("run on the CPU") == 1
+
+
+@pytest.fixture
+def log(caplog):
+    """Log of a test in which the device is chosen again."""
+    caplog.set_level(logging.INFO, "aotlab")
+    choose_device.cache_clear()
+    yield caplog
+    choose_device.cache_clear()
+
+
+def test_auto_is_cuda_if_available_and_logged_once(monkeypatch, log):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    zeros, asked = torch.zeros, []
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: asked.append(device) or zeros(*size))
+    assert [pick_device("auto").type for _ in range(2)] == ["cuda", "cuda"]
+    assert asked == [torch.device("cuda")] * 2
+    assert log.messages == ["device cuda: NVIDIA H200; --device cpu uses the CPU"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "devices_here", "sentence"),
+    [
+        ("12.8", ["cpu"], "device cpu: PyTorch finds no CUDA device"),
+        (None, ["cpu"], "device cpu: this build of PyTorch has no CUDA"),
+        (None, ["cpu", "mps"], "device cpu: this build of PyTorch has no CUDA; --device mps uses the GPU"),
+    ],
+)
+def test_auto_is_the_cpu_without_cuda_and_gives_why(cuda, devices_here, sentence, monkeypatch, log):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(devices, "list_devices", lambda: devices_here)
+    assert [pick_device("auto").type for _ in range(2)] == ["cpu", "cpu"]
+    assert log.messages == [sentence]
+
+
+@pytest.mark.parametrize("function", [Tracker.from_pretrained, TrackerOptions, load_segmenter])
+def test_device_of_public_functions_is_auto(function):
+    assert inspect.signature(function).parameters["device"].default == "auto"
+
+
+@pytest.mark.usefixtures("log")
+def test_inputs_of_a_run_do_not_depend_on_the_device(monkeypatch):
+    by_name = TrackerLoader(TrackerOptions(device="cpu")).fingerprint()
+    for available in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+        assert TrackerLoader(TrackerOptions()).fingerprint() == by_name

@@ -5,6 +5,7 @@ import socket
 import pytest
 import torch
 
+from aotlab.utils import distributed
 from aotlab.utils.distributed import Distributed, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
 from tests.marks import needs_posix
@@ -120,3 +121,14 @@ def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch
     for rank, expected in ((0, [True]), (1, [True, False])):
         with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
             assert calls == expected
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_ranks_use_the_gpu_of_their_local_rank(name, monkeypatch):
+    asked = []
+    monkeypatch.setattr(distributed, "resolve_device", lambda name: "cuda")
+    monkeypatch.setattr(distributed, "pick_device", lambda name: asked.append(name) or torch.device("cpu"))
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, timeout: None)
+    distributed._init_process_group(name, None)
+    assert asked == ["cuda:3"]

@@ -50,6 +50,7 @@ OTHER_COMMANDS = {
     "ensemble": "Combine several sets of results by voting.",
     "agreement": "Compare two annotations of a video.",
     "table": "Run a table of a paper and compare.",
+    "info": "Print versions, devices, codecs and plug-ins, for bug reports.",
     "vot": "Track for the VOT toolkit.",
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
@@ -193,10 +194,10 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
-    logging.getLogger("aotlab").setLevel(logging.INFO)
+    is_main_rank = os.environ.get("LOCAL_RANK", "0") == "0" or "RANK" not in os.environ
+    logging.getLogger("aotlab").setLevel(logging.INFO if is_main_rank else logging.WARNING)
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, of large but allowed images
     prepare_torch()
-    is_main_rank = os.environ.get("LOCAL_RANK", "0") == "0" or "RANK" not in os.environ
     try:
         with exit_on_signals(), command.make_context(prog_name, list(argv)) as context:
             status = command.invoke(context) or 0

@@ -15,7 +15,7 @@ from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
-from aotlab.media.matching import VIDEO_SUFFIXES
+from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -24,6 +24,7 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
+    NonNegativeInt,
     flag,
     list_option,
     option,
@@ -41,7 +42,9 @@ SETTING = re.compile(r"([a-z_][a-z0-9_]*)(\.[a-z0-9_]+)*=.*", re.DOTALL)
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = "settings to change, such as {}; write ./KEY=VALUE for a file of such a name"
 
-device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
+device = option(
+    "--device", type=Device, default="auto", help="cpu, cuda, cuda:N, mps, or auto: CUDA if available, else the CPU"
+)
 force_results = flag("--force", "overwrite results of a different run")
 force_file = flag("--force", "replace an existing output")
 plugin_files = option(
@@ -54,6 +57,11 @@ plugin_files = option(
     help="Python file with your methods, memory policies, encoders, ...; it is run; repeatable",
 )
 """Option of commands that load a model or settings; the names in its files exist before other options are read."""
+mask_start_number = option(
+    START_NUMBER_OPTION,
+    type=NonNegativeInt,
+    help="number of a video file's first frame in names of mask files, or in a file of masks; needed if unclear",
+)
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")
@@ -138,8 +146,8 @@ def config_option(
     *, multiple: bool = False, required: bool = False, name: str = "preset (aott, aotl, r50_aotl, ...)"
 ) -> Decorator:
     """Return ``--config``, by default the checkpoint's settings unless it is required; ``name``: names for the help."""
-    default = "[required]" if required else "(default: the checkpoint's)"
-    text = f"{name} or YAML file with the settings {default}"
+    default = "" if required else " (default: the checkpoint's)"
+    text = f"{name} or YAML file with the settings{default}"
     return option("--config", type=ConfigFile, multiple=multiple, required=required, help=text)
 
 

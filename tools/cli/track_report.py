@@ -76,8 +76,9 @@ def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        count = format_count(len(result.cuts), "cut")
-        print(f"{count}, before frame {join_truncated(result.cuts)}")
+        count, frames = format_count(len(result.cuts), "cut"), "frame" if len(result.cuts) == 1 else "frames"
+        remedy = f"remove objects there with --remove {result.cuts[0]}:ID, or start there with --start {result.cuts[0]}"
+        print(f"{count}, before {frames} {join_truncated(result.cuts)}; {remedy}")
     if result.damaged_frames:
         count = format_count(len(result.damaged_frames), "damaged frame")
         numbers = join_truncated(result.damaged_frames)

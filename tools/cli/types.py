@@ -106,8 +106,8 @@ def parse_bytes(text: str) -> int:
 
 def parse_device(text: str) -> str:
     """Return the name of a device; raise `ValueError` for any other text. PyTorch decides whether it is usable."""
-    if not re.fullmatch(r"(cpu|cuda|mps)(:\d+)?", text, re.ASCII):
-        raise ValueError(f"{text[:40]}: no such device; give cpu, cuda, cuda:N or mps")
+    if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", text, re.ASCII):
+        raise ValueError(f"{text[:40]}: no such device; give auto, cpu, cuda, cuda:N or mps")
     return text
 
 

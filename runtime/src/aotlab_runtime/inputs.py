@@ -105,7 +105,7 @@ def check_points(prompt: Prompt, size: tuple[int, int]) -> tuple[np.ndarray, np.
         expected = f"a label of 0 or 1 for each of {len(points)} points"
         raise InputError(f"prompt: expected {expected}, got {shorten(prompt.labels)}")
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
-    for x, y in points[((points < -1) | (points > size[::-1])).any(1)]:
+    for x, y in points[((points < -0.5) | (points > size[::-1])).any(1)]:
         raise InputError(f"point {x:g},{y:g}: outside the image of {size[1]}×{size[0]}; give pixels of the image")
     return points[labels == 1], points[labels == 0]
 

@@ -38,6 +38,7 @@ RECORD = ".aotlab-convert.json"
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
+@internal.mask_start_number
 @click.option(
     "--merge", is_flag=True, help="make one data set (coco, yolo, masks) of several videos, with their images"
 )
@@ -49,12 +50,24 @@ RECORD = ".aotlab-convert.json"
     help="with --merge: fraction of the videos to put into train, such as 0.9; the others go to val (default: 1)",
 )
 @click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
-def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool) -> int:
+def main(
+    masks: Path,
+    output: Path,
+    *,
+    to: str,
+    video: Path | None,
+    mask_start_number: int | None,
+    merge: bool,
+    split: float,
+    force: bool,
+) -> int:
     """Convert masks from one format to another."""
     if merge == (video is not None):
         raise UsageError("--video: give --video for the masks of one video, or --merge for those of several")
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a fraction above 0 and at most 1, for example 0.9")
+    if merge and mask_start_number is not None:
+        raise UsageError("--mask-start-number: applies to --video only; remove it")
     if split < 1 and not merge:
         raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:
@@ -73,7 +86,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
         if video is None:
             result, problems = merge_clips(masks, clips, staging / output.name, to, split)
         else:
-            result, problems = convert(masks, video, staging / output.name, to), []
+            result, problems = convert(masks, video, staging / output.name, to, mask_start_number), []
         for path in staging.iterdir():  # some formats write two files
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
@@ -101,10 +114,13 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     internal.require_new_output(output, *filter(None, [suffix]), force=force)
 
 
-def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
-    """Write the masks of a video in another format; return a text with the numbers of objects and frames."""
+def convert(masks: Path, video: Path, output: Path, format_name: str, start_number: int | None = None) -> str:
+    """Write the masks of a video in another format; return a text with the numbers of objects and frames.
+
+    ``start_number``: as in `VideoInfo`.
+    """
     source = open_frames(video)
-    info = sdk.VideoInfo.from_source(source)
+    info = replace(sdk.VideoInfo.from_source(source), start_number=start_number)
     annotations = sdk.read_annotations(masks, info)
     if format_name == "masks":
         write_masks(annotations, output)

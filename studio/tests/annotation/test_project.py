@@ -209,11 +209,47 @@ def test_reader_keeps_a_write_of_another_machine(folder, tmp_path, reopen):
     owner = msgspec.json.decode((copy / OWNER).read_bytes())
     (copy / OWNER).write_bytes(msgspec.json.encode({**owner, "machine": ["another", "another"]}))
     before = [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)]
-    with pytest.raises(InputError, match=r"cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be opened"):
         Document.read(copy)
     assert [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)] == before
     (copy / OWNER).unlink()
     assert Document.read(copy).snapshot.labels(0).any()
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, zeroblob(9) AS content FROM n"
+)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TABLE header", f"CREATE VIEW header AS {ENDLESS}"],
+        ["CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM masks; END"],
+        ["DROP TABLE scores", "CREATE TABLE scores (id TEXT PRIMARY KEY, content BLOB AS (zeroblob(1000000000)))"],
+        ["CREATE INDEX slow ON masks (length(hex(content)))"],
+    ],
+)
+def test_project_with_other_tables_rejected(folder, session, reopen, statements):
+    draw(session, 0, 1)
+    session.close()
+    for statement in statements:
+        change_rows(session.document.folder, statement)
+    for read in (lambda: Document.read(session.document.folder), lambda: reopen(folder)):
+        with pytest.raises(InputError, match=r"project\.sqlite: .* is not part of a project"):
+            read()
+
+
+def test_recovered_project_is_read(session):
+    draw(session, 0, 1)
+    session.close()
+    change_rows(session.document.folder, "CREATE TABLE lost_and_found(rootpgno INTEGER, c0)")
+    assert Document.read(session.document.folder).snapshot.labels(0).any()
+
+
+def test_query_without_end_is_stopped(session):
+    with pytest.raises(InputError, match=r"interrupted\); replace it"):
+        session.document.database.query(ENDLESS)
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):

@@ -1,6 +1,7 @@
 """Files as other tools write them, and what is rejected of them."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import encode_rle, read_annotations
+from aotlab.sdk import encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
@@ -47,6 +48,11 @@ def result(region_id, points, **more):
     return {"id": region_id, "type": "polygonlabels", "value": value, **size, **more}
 
 
+BOX = result("b", [], type="rectanglelabels") | {
+    "value": {"x": 25, "y": 25, "width": 50, "height": 50, "rectanglelabels": ["person"]}
+}
+
+
 def task(number, *results):
     return {"data": {"image": f"http://x/{number:05d}.jpg?d=1"}, "annotations": [{"result": list(results)}]}
 
@@ -81,6 +87,100 @@ def test_cvat_key_frames_inside_the_image_are_read(read):
     assert found.class_names == {1: "person"}
 
 
+PROJECT = """<annotations><meta><project><tasks>{tasks}</tasks></project></meta>{content}</annotations>"""
+TASK = """<task><id>{0}</id><name>{1}</name><source>{1}.mp4</source><original_size><width>{2}</width><height>24</height>
+</original_size></task>"""
+
+
+@pytest.mark.parametrize("kind", ["track", "image"])
+def test_cvat_task_of_the_video_is_read(read, kind):
+    polygon = '<polygon frame="0" outside="0" points="{0},3;{1},3;{1},15;{0},15"/>'
+    contents = (polygon.format(2, 16), polygon.format(20, 30))
+    image = '<image id="0" name="00000.jpg" width="40" height="24" task_id="{}">{}</image>'
+    element = image if kind == "image" else '<track label="car" task_id="{}">{}</track>'
+    content = "".join(element.format(key, shape) for key, shape in zip((7, 8), contents, strict=True))
+    text = PROJECT.format(tasks=TASK.format(7, "bear", 50) + TASK.format(8, "clip", 40), content=content)
+    found = read({"clip.xml": text})
+    assert np.flatnonzero(found.mask(0)[5]).tolist() == [*range(20, 30)]
+    with pytest.raises(InputError, match="a project of the tasks 'bear', 'clip', none with the name or the source"):
+        read({"clip.xml": text}, video=replace(VIDEO, name="bus"))
+    with pytest.raises(InputError, match="a project with 2 tasks of 'clip'; export one"):
+        read({"clip.xml": text.replace("bear.mp4", "clip.mp4")})
+
+
+@pytest.mark.parametrize(
+    ("last", "objects"), [("", [1, 2, 3]), ("<size>4</size>", [1]), ("<stop_frame>3</stop_frame>", [1])]
+)
+def test_cvat_track_of_one_frame_is_a_shape(read, last, objects):
+    points = 'points="2,3;16,3;16,15;2,15"'
+    frames = [(0, 1), (2, 3), (3, None)] if last else [(0, 2), (1, None), (2, None)]
+    tracks = "".join(
+        f'<track id="{start}" label="car"><polygon frame="{start}" outside="0" {points}/>'
+        + (f'<polygon frame="{end}" outside="1" {points}/>' if end else "") + "</track>"
+        for start, end in frames
+    )  # fmt: skip
+    text = f"<annotations><meta><task><id>1</id>{last}</task></meta>{tracks}</annotations>"
+    assert read({"clip.xml": text}).objects() == objects
+
+
+def test_cvat_groups_of_images_are_parts(read):
+    image = """<image id="{0}" name="0000{0}.png" width="40" height="24">
+    <polygon label="car" group_id="{1}" points="2,2;9,2;9,12;2,12"/>
+    <polygon label="car" group_id="{1}" points="20,2;29,2;29,12;20,12"/></image>"""
+    text = f"<annotations>{image.format(0, 1)}{image.format(1, 2)}</annotations>"
+    assert read({"clip.xml": text}).objects() == [1]
+
+
+def test_cvat_object_is_absent_outside(read):
+    text = TRACK.format(more="").replace("<task>", "<task><id>1</id>")
+    found = read({"clip.xml": text})
+    assert [(frame, region.area > 0) for frame, region in found.regions()] == [(0, True), (2, True), (3, False)]
+
+
+def test_cvat_masks_end_without_a_statement(read):
+    mask = '<mask frame="{}" outside="{}" rle="0, 100" left="2" top="2" width="10" height="10"/>'
+    tracks = "".join(
+        f'<track id="{n}" label="a" group_id="1">{mask.format(n, 0)}{mask.format(n + 1, 1)}</track>' for n in (0, 2)
+    )
+    assert [*read({"clip.xml": f"<annotations>{tracks}</annotations>"}).frames] == [0, 2]
+
+
+def test_label_studio_bitmask_is_a_mask(read):
+    alpha = np.zeros((*SIZE, 4), np.uint8)
+    alpha[4:9, 5:20, 3] = 255
+    value = {"imageDataURL": f"data:image/png;base64,{png(alpha)}", "bitmasklabels": ["car"]}
+    found = read({"a.json": [task(0, result("a", [], type="bitmasklabels") | {"value": value})]})
+    np.testing.assert_array_equal(found.mask(0) > 0, alpha[..., 3] > 0)
+    assert found.class_names == {1: "car"}
+
+
+BOX_FILES = {
+    "coco.json": {
+        "images": [{"id": 1, "file_name": "00001.jpg", "height": 24, "width": 40}],
+        "annotations": [{"id": 5, "image_id": 1, "bbox": [10, 6, 20, 12], "segmentation": []}],
+    },
+    "labelme.json": labelme(1, shape("a", [[30, 18], [10, 6]], kind="rectangle")),
+    "cvat.xml": '<annotations><track id="0"><box frame="1" xtl="10" ytl="6" xbr="30" ybr="18"/></track></annotations>',
+    "label_studio.json": [task(1, BOX)],
+    "labels/00001.txt": "0 .5 .5 .5 .5",
+}
+
+
+@pytest.mark.parametrize("name", BOX_FILES)
+def test_boxes_are_read_where_a_video_is_tracked(read, name):
+    found = read({name: BOX_FILES[name]}, folder=name.startswith("labels"), boxes=True)
+    assert (found.frames, found.boxes) == ({}, {1: {1: (10, 6, 20, 12)}})
+    with pytest.raises(InputError, match="only 1 box without a mask; give it to aotlab track --mask"):
+        read({name: BOX_FILES[name]}, folder=name.startswith("labels"))
+
+
+def test_box_outside_the_image_is_left_out(read, caplog):
+    outside = shape("b", [[50, 6], [60, 9]], kind="rectangle")
+    found = read({"a.json": labelme(0, shape("a", [[30, 18], [99, 6]], kind="rectangle"), outside)}, boxes=True)
+    assert found.boxes == {0: {1: (30, 6, 10, 12)}}
+    assert "left out: 1 region without pixels (00000.jpg, shape 2)" in caplog.text
+
+
 def test_cvat_tracks_of_one_label_are_separate_objects(read):
     second = '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
     assert read({"clip.xml": TRACK.format(more=second)}).objects() == [1, 2]
@@ -97,10 +197,15 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
     np.testing.assert_array_equal(found.mask(0)[3:11, 3:11], top)
 
 
-def test_mots_ignored_region_is_not_an_object(read):
-    line = "0 {} {} 24 40 " + compress_rle(encode_rle(draw_labels(0) == 3))
-    found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
+def test_mots_ignored_region_is_void(read, tmp_path):
+    line = "0 {} {} 24 40 {}"
+    parts = [compress_rle(encode_rle(part)) for part in (draw_labels(0) == 3, draw_labels(0) == 0)]
+    text = f"{line.format(2003, 2, parts[0])}\n{line.format(10000, 10, parts[1])}\n"
+    found = read({"mots.txt": text})
     assert found.objects() == [3]
+    np.testing.assert_array_equal(found.void_mask(0), draw_labels(0) == 0)
+    find_mask_writer("mots").write(tmp_path / "new.txt", found, VIDEO)
+    assert [row.split()[1] for row in (tmp_path / "new.txt").read_text().splitlines()] == ["2003", "10000"]
 
 
 def test_mots_ids_of_two_classes_are_separate_objects(read):
@@ -112,8 +217,12 @@ def test_mots_frames_are_numbered_as_their_images(read):
     line = f"1 1003 1 24 40 {compress_rle(encode_rle(draw_labels(0) == 3))}\n"
     from_one = replace(VIDEO, frame_names=("000001", "000002"), length=2)  # as in MOTSChallenge
     from_zero = replace(VIDEO, frame_names=("000000", "000001"), length=2)  # as in KITTI MOTS
-    for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, frame_names=None), 1)):
+    unnamed = replace(VIDEO, frame_names=None)
+    numbered = ((replace(unnamed, start_number=number), 1 - number) for number in (0, 1))
+    for video, frame in ((from_one, 0), (from_zero, 1), *numbered):
         assert [*read({"mots.txt": line}, video=video).frames] == [frame]
+    with pytest.raises(InputError, match="a frame 1 and no frame 0"):
+        read({"mots.txt": line}, video=unnamed)
     with pytest.raises(InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"):
         read({"mots.txt": f"0{line[1:]}"}, video=from_one)
 
@@ -134,6 +243,39 @@ def test_yolo_labels_in_folders_are_read(read):
     assert [*read(files, folder=True).frames] == [0]
 
 
+POINTS = "0 .1 .1 .5 .1 .5 .5"
+
+
+@pytest.mark.parametrize(("lines", "objects"), [  # of two frames, as save_txt of Ultralytics writes them
+    ([[f"{POINTS} 0.9"], [f"{POINTS} 1"]], {0: [1], 1: [1]}),
+    ([[f"{POINTS} 7", f"{POINTS} 4"], [f"{POINTS} 7"]], {0: [7, 4], 1: [7]}),
+    ([[f"{POINTS} 0.9 7", f"{POINTS} 0.8 4"], [f"{POINTS} 0.9 4"]], {0: [7, 4], 1: [4]}),
+    ([[f"{POINTS} 0.9 1", f"{POINTS} 0.8 2"], [f"{POINTS} 0.9"]], {0: [1, 2], 1: [3]}),
+    ([[f"{POINTS} 0.9 1"], [f"{POINTS} 0.9"]], {0: [1], 1: [2]}),
+    ([["0 .1 .1 .5 .1 .5 1"], ["0 .1 .1 .5 .1 .5 .9"]], {0: [1], 1: [1]}),
+    ([["0 .1 .1 .5 .1 .5 1", "1 .1 .1 .5 .1 .5 1"], []], {0: [1, 2], 1: []}),
+    ([["0 .1 .1 .5 .1 .5 1.0"], []], {0: [1], 1: []}),
+])  # fmt: skip
+def test_yolo_confidence_and_track_id_are_no_points(read, lines, objects):
+    files = {f"labels/0000{frame}.txt": "".join(f"{line}\n" for line in found) for frame, found in enumerate(lines)}
+    found = read(files, folder=True)
+    assert {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()} == objects
+    if POINTS in lines[0][0]:
+        triangle = read({"labels/00000.txt": POINTS, "labels/00001.txt": ""}, folder=True).mask(0) > 0
+        np.testing.assert_array_equal(found.mask(0) > 0, triangle)
+
+
+def test_yolo_last_point_or_track_id_is_asked_about(read):
+    with pytest.raises(InputError, match=r"all of its lines end with 1, a coordinate or a track id .*save_conf"):
+        read({"labels/00000.txt": f"{POINTS} 0.9 1"}, folder=True)
+
+
+@pytest.mark.parametrize("folder", ["", "labels/", "labels/train/"])
+def test_yolo_list_of_classes_has_no_regions(read, folder):
+    found = read({"labels/00000.txt": POINTS, f"{folder}classes.txt": "car\nperson\n"}, folder=True)
+    assert (found.class_names, found.classes) == ({1: "car"}, {"car": 1, "person": 2})
+
+
 def test_cvat_for_images_is_drawn_in_z_order(read):
     text = """<annotations><image id="1" name="00001.png" width="40" height="24">
     <polygon label="top" points="2,2;12,2;12,12;2,12" z_order="1"/>
@@ -145,8 +287,8 @@ def test_cvat_for_images_is_drawn_in_z_order(read):
 
 @pytest.mark.parametrize(("more", "words"), [
     ('<track group_id="x"/>', "not readable"),
-    ('<track id="1"><polygon frame="0" points="1,1;2,2"/></track>', "three points"),
-    ('<track id="1"><polygon frame="-1" points="1,1;2,2;3,1"/></track>', "frame -1"),
+    ('<track id="1"><polygon frame="0" points="1,1;2,b"/></track>', "frame 0, track 1"),
+    ('<track id="1"><polygon frame="-1" points="1,1;9,9;9,1"/></track>', "frame -1"),
     ('<track id="1"><polygon frame="0" points="1,1;2,2;1e99,1"/></track>', "coordinate"),
     ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "not readable"),
     ('<track id="1"><mask frame="0" rle="5" left="0" top="0" width="9" height="9"/></track>', "run"),
@@ -167,9 +309,10 @@ ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in ra
 
 @pytest.mark.parametrize(("text", "words"), [
     (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
-    ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
+    ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "missing 'xbr'"),
+    ('<annotations><track id="0"><points frame="0" points="1,1"/></track></annotations>', "1 shape of kind points"),
     (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
-    ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no mask or polygon"),
+    ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "contains no object"),
     *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
 ])  # fmt: skip
 def test_invalid_cvat_file_rejected(read, text, words):
@@ -194,6 +337,45 @@ def test_labelme_label_and_group_identify_object(read):
 def test_two_images_of_one_name_rejected(read, files):
     with pytest.raises(InputError, match="2 of its images are called"):
         read(files, folder="0.json" in files)
+
+
+DEGENERATE = {"two points": [[5, 5], [9, 9]], "none": [], "corner": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+
+
+def polygon_files(points):
+    """Return files of four formats, each with a square and a further polygon on frame 1."""
+    coco = {"images": [{"id": 1, "file_name": "00001.jpg", "height": 24, "width": 40}], "annotations": [
+        {"id": 5, "image_id": 1, "segmentation": [np.ravel(part).tolist() for part in (SQUARE, points)]}]}  # fmt: skip
+    texts = [";".join(f"{x},{y}" for x, y in polygon) for polygon in (SQUARE, points)]
+    tracks = [f'<track id="{n}"><polygon frame="1" points="{text}"/></track>' for n, text in enumerate(texts)]
+    lines = [" ".join(f"{side:.6f}" for x, y in polygon for side in (x / 40, y / 24)) for polygon in (SQUARE, points)]
+    percent = [[[x / 0.4, y / 0.24] for x, y in polygon] for polygon in (SQUARE, points)]
+    return {
+        "coco": {"a.json": coco},
+        "labelme": {"a.json": labelme(1, shape("a", SQUARE), shape("b", points))},
+        "cvat": {"a.xml": f"<annotations>{''.join(tracks)}</annotations>"},
+        "label_studio": {"a.json": [task(1, *(result(str(n), part) for n, part in enumerate(percent)))]},
+        "yolo": {"labels/00001.txt": "".join(f"{n} {line}\n" for n, line in enumerate(lines))},
+    }
+
+
+@pytest.mark.parametrize("kind", DEGENERATE)
+@pytest.mark.parametrize("name", ["coco", "labelme", "cvat", "label_studio", "yolo"])
+def test_polygon_without_pixels_is_left_out(read, caplog, name, kind):
+    found = read(polygon_files(DEGENERATE[kind])[name], folder=name == "yolo")
+    assert [region.area for region in found.frames[1]] == [100]
+    is_box = name == "yolo" and kind == "two points"  # a class and four numbers
+    words = "1 box without a mask" if is_box else f"1 {'polygon' if name == 'coco' else 'region'} without pixels ("
+    assert f"left out: {words}" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "place"), [
+    ("coco", "00001.jpg, annotation 5"), ("labelme", "00001.jpg, shape 2"), ("cvat", "frame 1, track 1"),
+    ("label_studio", "00001.jpg?d=1, region 1"), ("yolo", "labels/00001.txt, line 2"),
+])  # fmt: skip
+def test_error_names_the_place_of_a_bad_polygon(read, name, place):
+    with pytest.raises(InputError, match=f"{re.escape(place)}: not readable .*remove this region"):
+        read(polygon_files([[1, 1], [9, 1], [10**9, 9]])[name], folder=name == "yolo")
 
 
 @pytest.mark.parametrize(
@@ -228,10 +410,11 @@ def test_labelme_folder_with_masks_is_read(read):
     "files",
     [{"0.json": labelme(0, shape("a", SQUARE)), "1.json": labelme(1, shape("a", SQUARE[:2], kind="rectangle")),
       "2.json": labelme(2)},
-     {"a.json": [task(0, result("a", PERCENT)), task(1, result("a", [], type="rectanglelabels")), task(2)]},
+     {"a.json": [task(0, result("a", PERCENT)), task(1, BOX), task(2)]},
      {"a.xml": "<annotations>" + "".join(
          f'<image id="{number}" name="{number:05d}.jpg" width="40" height="24">{content}</image>'
-         for number, content in enumerate(['<polygon label="a" points="2,3;16,3;16,15"/>', '<box label="a"/>', ""]))
+         for number, content in enumerate([
+             '<polygon label="a" points="2,3;16,3;16,15"/>', '<box label="a" xtl="1" ytl="1" xbr="9" ybr="9"/>', ""]))
       + "</annotations>"}],
     ids=["labelme", "label_studio", "cvat_images"],
 )  # fmt: skip
@@ -241,9 +424,9 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
 
 
 @pytest.mark.parametrize(("tree", "words"), [
-    (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only shapes of kind rectangle"),
-    (labelme(0, shape("a", [[1, 1], [2, 2]])), "three points"),
-    (labelme(0, shape("a", [1, 2, 3])), "not readable"),
+    (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only 1 box"),
+    (labelme(0, shape("a", [[1, 1], [2, 2]])), "only 1 region without pixels"),
+    (labelme(0, shape("a", SQUARE), shape("a", [1, 2, 3])), r"00000\.jpg, shape 2: not readable \(its values are not"),
     (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "not readable"),
     (labelme(0, shape("a", [[5, 6]], kind="mask", mask=None)), "not readable"),
     (labelme(0, shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))), "inside"),
@@ -252,7 +435,8 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
     ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
     ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
     ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
-    ([task(0, result("a", PERCENT, type="rectanglelabels"))], "only shapes of kind rectanglelabels"),
+    ([task(0, BOX)], "only 1 box without a mask; give it to aotlab track --mask"),
+    ([task(0, result("a", PERCENT, type="videorectangle"))], "only 1 shape of kind videorectangle"),
 ])  # fmt: skip
 def test_invalid_json_formats_rejected(read, tree, words):
     with pytest.raises(InputError, match=words):
@@ -297,7 +481,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
     video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
     annotations = [{"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)]
     found = read({"a.json": {"videos": [video], "annotations": annotations}})
-    assert {frame: len(regions) for frame, regions in found.frames.items() if regions} == {1: 2}
+    assert [(frame, region.area > 0) for frame, region in found.regions()] == [(0, False)] * 2 + [(1, True)] * 2
     assert found.objects() == [1, 2]
 
 
@@ -311,13 +495,13 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "expected lines"),
         ("mots.txt", f"4 1001 1 24 40 {COUNTS}", "not frames of clip: '4'"),
         ("mots.txt", "", "contains no object"),
-        ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
+        ("labels/00000.txt", "0 0.1", r"labels/00000\.txt, line 1: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
-        ("labels/00000.txt", "0 a b", r"00000\.txt: "),
+        ("labels/00000.txt", "0 a b", r"00000\.txt, line 1: "),
         ("labels/00000.txt", "1.5 .1 .1 .5 .1 .5 .5", "a class"),
         ("labels/00000.txt", "-1 .1 .1 .5 .1 .5 .5", "a class"),
         ("labels/00000.txt", "1e30 .1 .1 .5 .1 .5 .5", "a class"),
-        ("labels/00000.txt", "0 0 0 1 1", "only shapes of kind box"),
+        ("labels/00000.txt", "0 .5 .5 1 1", "only 1 box"),
         ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: names"),
     ],
 )  # fmt: skip
@@ -359,10 +543,31 @@ def test_legend_names_objects_of_a_colored_folder(colored):
         read_annotations(colored.parent, VIDEO)
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".png"])
+def test_pages_of_a_colored_image_are_frames(colored, suffix):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": 3, "0,128,255": 7}))
+    image = Image.open(colored).convert("RGB")
+    pages = [image, Image.new("RGB", image.size), image, Image.new("RGB", image.size)]
+    path = colored.with_name(f"pages{suffix}")
+    pages[0].save(path, save_all=True, append_images=pages[1:], **({"lossless": True} if suffix == ".webp" else {}))
+    found = read_annotations(path, VIDEO)
+    assert [bool(found.frames[frame]) for frame in range(4)] == [True, False, True, False]
+    np.testing.assert_array_equal(found.mask(2), draw_labels(2))
+
+
 def test_cvat_label_map_is_a_legend(colored):
     text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
     (colored.parent / "labelmap.txt").write_text(text)
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
+
+
+@pytest.mark.parametrize("name", ["", "SegmentationClass"])
+def test_cvat_label_map_is_above_the_masks(colored, name):
+    root = colored.parent
+    (root / "SegmentationClass").mkdir()
+    colored.rename(root / "SegmentationClass" / "00002.png")
+    (root / "labelmap.txt").write_text("background:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n")
+    assert read_annotations(root / name, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
 @pytest.mark.parametrize("background", ["Background", 0])
@@ -396,16 +601,18 @@ def test_invalid_legend_rejected(colored, legend, words):
         read_annotations(colored, VIDEO)
 
 
-def test_boxes_beside_polygons_are_reported(read, caplog):
-    read({"0.json": labelme(0, shape("a", SQUARE), shape("b", [[1, 1], [9, 9]], kind="rectangle"))})
-    box = '<track id="1"><box frame="0" xtl="1" ytl="1"/></track>'
-    read({"clip.xml": TRACK.format(more=box)})
-    read({"a.json": [task(0, result("a", PERCENT), result("b", PERCENT, type="ellipselabels"))]})
-    assert "shapes of kind ellipselabels are left out" in caplog.text
-    assert "shapes of kind rectangle are left out" in caplog.text
-    assert "shapes of kind box are left out" in caplog.text
-    read({"clip.xml": TRACK.format(more=box.replace("box", "skeleton"))})
-    assert "shapes of kind skeleton are left out" in caplog.text
+def test_other_shapes_are_reported_with_their_count(read, caplog):
+    circle = shape("b", [[1, 1], [9, 9]], kind="circle")
+    read({"0.json": labelme(0, shape("a", SQUARE), circle, circle)})
+    assert "0.json: left out: 2 shapes of kind circle (first: 00000.jpg, shape 2)" in caplog.text
+    points = '<track id="1"><points frame="0" points="1,1"/></track>'
+    read({"clip.xml": TRACK.format(more=points)})
+    read({"clip.xml": TRACK.format(more=points.replace("points frame", "skeleton frame"))})
+    assert "left out: 1 shape of kind points (frame 0, track 1)" in caplog.text
+    assert "left out: 1 shape of kind skeleton (frame 0, track 1)" in caplog.text
+    ellipse = result("b", PERCENT, type="ellipselabels")
+    read({"a.json": [task(0, result("a", PERCENT), ellipse, {"type": "new", "value": {}})]})
+    assert "1 shape of kind ellipselabels (http://x/00000.jpg?d=1, region b), 1 shape of kind new" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [None, ""])

@@ -303,6 +303,6 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     found = read_annotations(path, VideoInfo("clip", SIZE, LENGTH))
     assert sorted(found.frames) == [0, 2, 3]
     np.testing.assert_array_equal(found.mask(3), draw_labels(3))
-    one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
+    one_based = path.read_text().replace("00003.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]

@@ -2,10 +2,12 @@
 
 import logging
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.configs.training import SourceConfig
@@ -113,12 +115,53 @@ def test_few_videos_are_all_trained_on(folder, caplog):
     assert "no validation" in caplog.text
 
 
-def test_named_validation_videos_leave_all_others_in_training(folder):
+def test_named_validation_videos_hold_back_no_others(folder):
     root = folder(12)
     write_list(root / "ImageSets" / "val.txt", ["clip00"])
-    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
+    write_list(root / "ImageSets" / "train.txt", [f"clip{number:02d}" for number in range(1, 12)])
+    split = "train.phases.0.sources.0.split=train"
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]", split]))
     assert [video.name for video in data.validation] == ["clip00"]
-    assert [len(names) for names in list_trained_videos(data)] == [12]
+    assert [len(names) for names in list_trained_videos(data)] == [11]
+
+
+@pytest.mark.parametrize("kind", ["video", "static"])
+def test_training_on_a_copy_of_a_validation_video_rejected(folder, kind):
+    root = folder(5)
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(root / part / "clip03", root / "held" / part / "other")
+    settings = [f"data.root={root}", "data.validation=[{path: held}]", f"train.phases.0.sources.0.kind={kind}"]
+    message = r"held/JPEGImages/other: a validation video that is also trained on, .*clip03/0000"
+    with pytest.raises(InputError, match=message):
+        open_phases(load_config(RECIPE, settings))
+
+
+def test_black_frame_in_both_sets_is_no_shared_video(folder):
+    root = folder(3)
+    write_videos(root / "held", "other", frames=3, size=(40, 40), start=7)
+    for name in ("JPEGImages/clip01", "held/JPEGImages/other"):
+        Image.new("RGB", (40, 40)).save(root / name / "00000.png")
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: held}]"]))
+    assert [video.name for video in data.validation] == ["other"]
+
+
+def test_copy_of_a_held_back_video_rejected(folder):
+    root = folder(10)
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(root / part / "clip05", root / part / "second")
+    with pytest.raises(InputError, match=r"is also trained on, .*second/0000"):
+        open_phases(load_config(RECIPE, [f"data.root={root}"]))
+
+
+def test_missing_folders_are_named_together(folder):
+    root = folder(3)
+    sources = "train.phases.0.sources=[{path: .}, {path: COCO, kind: coco}, {path: VOC, kind: voc2012}]"
+    settings = [f"data.root={root}", sources, "data.validation=[{path: DAVIS, kind: davis}]"]
+    with pytest.raises(InputError) as caught:
+        open_phases(load_config(RECIPE, settings))
+    assert all(f"{root / name} ({kind})" in str(caught.value) for name, kind in [
+        ("COCO", "coco"), ("VOC", "voc2012"), ("DAVIS", "davis"),
+    ])  # fmt: skip
 
 
 def clear_masks(root, name, *frames):
@@ -151,8 +194,9 @@ def test_error_names_the_short_validation_video(folder, frames, count):
 
 def test_validation_folder_without_list_gives_all_videos(folder):
     root = folder(3)
-    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
-    assert [video.name for video in data.validation] == ["clip00", "clip01", "clip02"]
+    write_videos(root / "held", "a", "b", frames=3, size=(40, 40), start=7)
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: held}]"]))
+    assert [video.name for video in data.validation] == ["a", "b"]
 
 
 def test_fingerprints_are_those_of_the_remaining_phases(folder, monkeypatch):

@@ -87,6 +87,15 @@ def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     np.testing.assert_array_equal(searched, frames[[1, 2, 4, 5]])
 
 
+def test_reused_frame_buffer_is_not_a_cut(model):
+    (frame, *_), tracker = shots(), Tracker(*model)
+    buffer = np.zeros_like(frame)
+    tracker.is_cut(buffer)
+    buffer[:] = frame
+    tracker.step(buffer, draw_stripes([1]))
+    assert not tracker.step(frame.copy()).cut
+
+
 def test_thumbnail_is_of_the_stored_frame(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], draw_stripes([1]))

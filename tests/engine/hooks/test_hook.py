@@ -20,14 +20,16 @@ class Recorder(Hook):
     def reset(self):
         self.calls = []
 
-    def before(self, frame):
+    def before(self, frame, notes):
         self.calls.append("before")
+        notes["left"] = False
         return True
 
     def correct(self, draft):
         logits = draft.logits.clone()
         logits[1:, :, : logits.shape[2] // 2] = -1e10
-        return draft._replace(logits=logits, indices=logits.max(0).indices, notes={**draft.notes, "left": True})
+        draft.notes["left"] = True
+        return draft._replace(logits=logits, indices=logits.max(0).indices)
 
     def stored(self, draft, prediction, mask):
         self.calls.append((draft.notes.get("left"), prediction.ids, mask is not None))
@@ -51,7 +53,7 @@ def test_hook_sees_and_corrects_each_frame(model):
     hook, frames = Recorder(), draw_texture(3)
     tracker = Tracker(*model, [hook])
     predictions = run_tracker(tracker, frames, {0: draw_stripes([1, 2])})
-    assert hook.calls == [(None, (1, 2), True), *["before", (True, (1, 2), False)] * 2]
+    assert hook.calls == ["before", (False, (1, 2), True), *["before", (True, (1, 2), False)] * 2]
     assert not any(prediction.labels[:, : prediction.labels.shape[1] // 2].any() for prediction in predictions[1:])
     tracker.forget(2)
     assert hook.calls[-1] == 2
@@ -73,7 +75,7 @@ def test_memory_stores_the_corrected_masks(model):
 def test_frame_without_short_term_memory_ignores_it(model, monkeypatch):
     frames, mask = draw_texture(4), {0: draw_stripes([1, 2])}
     hook = Recorder()
-    monkeypatch.setattr(hook, "before", lambda frame: not np.array_equal(frame, frames[2]))
+    monkeypatch.setattr(hook, "before", lambda frame, notes: not np.array_equal(frame, frames[2]))
     monkeypatch.setattr(hook, "correct", lambda draft: draft)
     changed = frames.copy()
     changed[1] = 0
@@ -93,7 +95,7 @@ def test_fresh_tracker_has_fresh_hooks(model):
     other.step(draw_texture(1)[0], draw_stripes([4]))
     (copied,) = other.hooks
     assert isinstance(copied, Recorder)
-    assert [calls[0][1] for calls in (hook.calls, copied.calls)] == [(1,), (4,)]
+    assert [calls[1][1] for calls in (hook.calls, copied.calls)] == [(1,), (4,)]
 
 
 def test_state_holds_those_of_hooks(model):
@@ -102,7 +104,7 @@ def test_state_holds_those_of_hooks(model):
     state, hook = tracker.state_dict(), Recorder()
     other = Tracker(*model, [hook])
     other.load_state_dict(state)
-    assert hook.calls == [(None, (1,), True)]
+    assert hook.calls == ["before", (False, (1,), True)]
     np.testing.assert_array_equal(other.step(frames[1]).logits, tracker.step(frames[1]).logits)
     with pytest.raises(InputError, match="tracker state: saved with other hooks"):
         Tracker(*model).load_state_dict(state)

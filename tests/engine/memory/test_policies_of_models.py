@@ -62,3 +62,20 @@ def test_relevance_is_the_attention_of_the_foreground(align_corners):
     heads = zip(query[0].split(4, 1), key[0].split(4, 1), strict=True)
     attention = foreground @ sum((one @ other.T / 2).softmax(1) for one, other in heads)
     torch.testing.assert_close(shares, attention.view(2, 16).sum(1) / attention.sum())
+
+
+def test_relevance_of_a_batch_is_the_mean_of_its_clips():
+    model, _ = build("aotl", "model.max_objects=3")
+    generator = torch.Generator().manual_seed(0)
+    image, masks = torch.rand(2, 3, 33, 49, generator=generator), torch.rand(2, 4, 33, 49, generator=generator)
+    with torch.no_grad():
+        features = model.encode(image)
+        id_embeddings = model.assign_identities(masks)
+        propagated = model.propagate(features, id_embeddings=id_embeddings)
+        first = model.memorize(propagated, id_embeddings)[0].long.key
+        key = torch.cat([first, torch.randn(first.shape, generator=generator)], 1)
+        logits = torch.randn(2, 4, 9, 13, generator=generator)
+        both = compute_relevance(model, propagated, logits, key, 2).shares
+        other = compute_relevance(model, propagated, logits * torch.tensor([1.0, -3.0])[:, None, None, None], key, 2)
+    assert both.shape == (2,)
+    assert not torch.equal(both, other.shares)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from aotlab import __version__
 from aotlab.configs.load import load_config
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.model_card import load_card
@@ -15,6 +16,7 @@ from aotlab.engine.training.trainer import train
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
+from aotlab.utils.run_folder import describe_versions
 from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
@@ -49,10 +51,15 @@ def test_card_names_the_weights_that_training_begins_with(recipe):
     assert warm[0].start == f"{before.name} where weights fit, random weights"
 
 
-def test_card_has_last_scores(recipe):
-    config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
+def test_card_and_output_have_last_scores(recipe, capsys):
+    config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: held}]"])
     (record,) = load_card(run_recipe(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
+    step, validation = capsys.readouterr().err.splitlines()
+    assert step.startswith("one, step 1 of 1: loss ")
+    assert validation.startswith("one, step 1: validation J&F ")
+    assert record.program == describe_versions()
+    assert record.program["aotlab"] == __version__
     assert load_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
 
 

@@ -169,7 +169,7 @@ def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatc
     ("validate", InputError("clip: gone"), "clip: gone"),
 ])  # fmt: skip
 def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, error, reason):
-    settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
+    settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: held}]"]
     config = recipe("run", phase(steps=3), overrides=settings)
     if function == "validate":
         monkeypatch.setattr(validation, "validate", Mock(side_effect=error))

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import logging
 import math
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +15,8 @@ import torch
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.training import journal as journal_module
 from aotlab.engine.training.clip import ClipBatch
-from aotlab.engine.training.journal import Journal, draw_clips, drop_later_lines
-from aotlab.engine.training.listener import StepResult
+from aotlab.engine.training.journal import Journal, StepPrinter, draw_clips, drop_later_lines
+from aotlab.engine.training.listener import NonFiniteError, StepResult
 from aotlab.engine.training.state import PhaseState
 
 PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
@@ -158,6 +160,39 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     assert "main, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
     (line,) = read_strict_log(tmp_path)
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
+
+
+def print_steps(monkeypatch, every, *, skipped=()):
+    """Print steps from the fourth of the phase main at noon; ten minutes pass before each line."""
+    clock = SimpleNamespace(monotonic=itertools.count(0, 600).__next__)
+    monkeypatch.setattr(journal_module, "time", clock)
+    monkeypatch.setattr(journal_module, "datetime", SimpleNamespace(now=lambda: datetime(2026, 11, 28, 12)))
+    printer, state = StepPrinter(every), Phase("main", 3)
+    printer.phase_begins(state)
+    for state.step in range(4, 9):
+        metrics = dict.fromkeys(MEASURES, 0.25 * state.step) | ({"iou": math.nan} if state.step == 4 else {})
+        result = NonFiniteError("nan") if state.step in skipped else StepResult(metrics, clip(), [])
+        printer.step_done(state, result)
+
+
+def test_lines_without_terminal_have_means_and_the_end(monkeypatch, capsys):
+    print_steps(monkeypatch, 2)
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "main, step 4 of 8: loss 1.000  iou nan  lr 1.0e+00  data 1.00 s of 1.00 s  ends 2026-11-28 12:40"
+    assert last == "main, step 8 of 8: loss 1.875  iou 1.875  lr 1.9e+00  data 1.88 s of 1.88 s  ends 2026-11-28 12:00"
+
+
+@pytest.mark.parametrize(("every", "steps"), [(2, [4, 6, 8]), (3, [6, 8]), (0, [8])])
+def test_lines_without_terminal_are_every_nth(every, steps, monkeypatch, capsys):
+    print_steps(monkeypatch, every, skipped=(7, 8))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"main, step {step} of 8" for step in steps]
+
+
+def test_quiet_training_prints_no_lines(monkeypatch, capsys, caplog):
+    caplog.set_level(logging.ERROR, "aotlab")
+    print_steps(monkeypatch, 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_only_main_rank_writes(journal, tmp_path, capsys):

@@ -10,9 +10,8 @@ STATIC = PhaseRecord(
     name="static", steps=40, planned=50, hours=1.5, batch=4, clip_length=5, crop=241, data=["static (static)"],
     seed=3, precision="float32", device="2 × cpu", start="random weights", command="python tools/train.py",
 )  # fmt: skip
-CARD = ModelCard(
-    [STATIC, PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, "scores": {"J&F": 60.04, "J": 61.0}})]
-)
+SCORED = {"scores": {"J&F": 60.04, "J": 61.0}, "program": {"aotlab": "0.3.0", "commit": "1f2e"}}
+CARD = ModelCard([STATIC, PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, **SCORED})])
 
 
 def test_card_is_read_as_written():
@@ -31,6 +30,7 @@ def test_card_is_described_as_a_table():
     assert text.startswith("averaged weights after 90 steps in 3.00 hours\n")
     assert "| static | 40 of 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | – |" in text
     assert "| video | 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | 60.0 / 61.0 |" in text
+    assert "`\n\n- aotlab 0.3.0, commit 1f2e\n- static (static)\n" in text
     assert "static, from random weights: `python tools/train.py`" in text
 
 

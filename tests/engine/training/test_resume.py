@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import aotlab
 from aotlab.engine.training import validation
 from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.saved_states import STATES, list_saved_states
@@ -48,6 +49,18 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, st
             run_recipe(parts)
     assert_same_weights(load_file(run_recipe(parts).checkpoint), expected)
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
+
+
+def test_weights_of_a_finished_run_remain(recipe, caplog):
+    path = run_recipe(recipe("run", phase(steps=1))).checkpoint
+    before = path.read_bytes()
+    changed = recipe("run", phase(steps=1), overrides=["train.phases.0.lr=0.5", "train.half_weights=true"])
+    assert run_recipe(changed).checkpoint == path
+    assert path.read_bytes() == before
+    assert "already finished, nothing to train" in caplog.text
+    path.unlink()  # as if the run had been killed before it wrote them
+    run_recipe(changed)
+    assert path.exists()
 
 
 def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
@@ -155,8 +168,9 @@ def test_hours_of_a_resumed_run_include_those_before(recipe):
     assert 2 < trained.hours < 3
 
 
-def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
+def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypatch):
     run_recipe(recipe("run", phase(steps=1)))
+    monkeypatch.setattr(aotlab, "__version__", "0.0.1")
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
     changed += ["memory.every_in_training=7"]
     run_recipe(recipe("run", phase(steps=2), overrides=changed))
@@ -164,6 +178,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
     assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
     assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
     assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
+    assert "resumed at step 1 with aotlab 0.0.1 (was " in caplog.text
     assert "resumed at step 1 with train.phases.0.steps=2 (was 1)" in caplog.text
     assert "resumed at step 1 with train.precision=float16 (was float32)" in caplog.text
     assert "resumed at step 1 with memory.every_in_training=7 (was 2)" in caplog.text
@@ -172,7 +187,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     scores = iter([9.0, 5.0])
     monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
-    for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
+    for steps, videos in ((1, "{path: held}"), (2, "{path: held}, {path: held}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
     assert "resumed at step 1 with other images or masks in validation: 6 files, " in caplog.text
@@ -214,12 +229,10 @@ def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, cha
     assert sentence in caplog.messages
 
 
-@pytest.mark.parametrize("file", ["JPEGImages/one/00002.png", "Annotations/one/00002.png"])
+@pytest.mark.parametrize("file", ["JPEGImages/three/00002.png", "Annotations/three/00002.png"])
 def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch, caplog, file):
     scores = iter([9.0, 5.0])
     monkeypatch.setattr(validation, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
-    (own_data / "drawn").rename(own_data / "held")
-    draw_sets(own_data)
     config = recipe("run", phase(steps=1), overrides=[f"data.root={own_data}", "data.validation=[{path: held}]"])
     for found in (9.0, 9.0, 5.0):
         if found == 5.0:
@@ -232,7 +245,7 @@ def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch,
 
 
 def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
-    config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
+    config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: held}]"])
     with monkeypatch.context() as patch:
         before_step(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
@@ -251,7 +264,7 @@ def test_state_of_a_skipped_phase_rejected(recipe):
 
 
 def test_best_validation_keeps_its_weights(recipe, monkeypatch):
-    settings = ["data.validation=[{path: drawn}]", "train.validate_every=1"]
+    settings = ["data.validation=[{path: held}]", "train.validate_every=1"]
     config = recipe("run", phase(steps=3), overrides=settings)
     scores, kept = iter([5.0, 9.0, 7.0]), []
 

@@ -24,9 +24,10 @@ ALONE = Distributed(torch.device("cpu"))
 
 
 def draw_sets(root: Path, frames: int = 3) -> Path:
-    """Write two drawn videos to ``root/drawn``; return the root."""
+    """Write two drawn videos to ``root/drawn``, and one for validation to ``root/held``; return the root."""
     write_videos(root / "drawn", "one", "two", frames=frames, size=(80, 96))
     write_list(root / "drawn" / "ImageSets" / "val.txt", ["one"])
+    write_videos(root / "held", "three", frames=frames, size=(80, 96), start=2)
     return root
 
 

@@ -241,6 +241,17 @@ def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, 
     assert capsys.readouterr().err.count("--x: wrong") == count
 
 
+@pytest.mark.parametrize(("local", "level"), [("0", logging.INFO), ("1", logging.WARNING)])
+def test_messages_are_logged_once_per_machine(monkeypatch, local, level):
+    @command("example", "")
+    def check_level():
+        return int(logging.getLogger("aotlab.utils.devices").getEffectiveLevel() != level)
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", local)
+    assert check_level([]) == 0
+
+
 def test_stopped_run_has_status_of_its_signal():
     @command("example", "")
     @option("--signal", type=int, help="number")

@@ -22,6 +22,12 @@ def test_list_of_commands_has_their_help(name):
     assert main.get_command(Context(main), name).help == (COMMANDS | STUDIO_COMMANDS)[name]
 
 
+@pytest.mark.parametrize("name", ["track", "eval", "train", "table", "vot", "annotate"])
+def test_device_of_every_command_is_auto(name):
+    options = {option.name: option for option in main.get_command(Context(main), name).params}
+    assert options["device"].default == "auto"
+
+
 @pytest.mark.parametrize(("error", "status"), [
     (None, 0),
     (RunStopped("full"), 1),

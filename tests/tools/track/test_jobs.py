@@ -284,6 +284,20 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert repeater.steps == 18
 
 
+@pytest.mark.parametrize(("args", "code"), [([], 1), (["--frame-numbers", "file"], 0)])
+def test_gap_in_file_names_fails_one_video_of_a_list(clips, capsys, args, code):
+    (clips / "b" / "00002.png").rename(clips / "b" / "00003.png")
+    write_plain(clips / "gap", 3)
+    save(clips / "gap.png", 1)
+    (clips / "gap" / "00002.png").rename(clips / "gap" / "00004.png")
+    for number in (5, 6, 7):
+        shutil.copy(clips / "gap/00004.png", clips / f"gap/0000{number}.png")
+    assert track(clips, *args) == code
+    error = capsys.readouterr().err
+    assert ("1 frame missing, the first after 00001, so 00003 is frame 2" in error) == bool(code)
+    assert ("2 frames missing, the first after 00001, so 00004 is frame 2" in error) == bool(code)
+
+
 def test_removals_are_those_of_one_video(clips, out, repeater, read_error_line):
     assert "--remove: applies to a single video; " in read_error_line(track(clips, "--remove", "1:2"))
     jobs = write_jobs(clips, "video,masks,remove", "a,a.png,", "b,b.png,1:2;2:2")

@@ -82,7 +82,8 @@ def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsy
 
 def test_cuts_are_printed(capsys):
     report_result(TrackResult(30, 1.0, cuts=(10, 20)), Path(), realtime=False)
-    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
+    expected = "2 cuts, before frames 10, 20; remove objects there with --remove 10:ID, or start there with --start 10"
+    assert capsys.readouterr().out.splitlines()[1:] == [expected]
     report_result(TrackResult(30, 1.0), Path(), realtime=False)
     assert "cut" not in capsys.readouterr().out
 
@@ -127,6 +128,14 @@ def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, ca
     assert repeater.length == 3
     assert track(numbered_video, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
     assert "is not tracked (1001 to 1004)" in capsys.readouterr().err
+
+
+def test_gap_in_file_names_is_warned_of(numbered_video, mask, tmp_path, caplog):
+    (numbered_video / "shot.1003.png").rename(numbered_video / "shot.1005.png")
+    assert track(numbered_video, tmp_path, mask, args=["--write", "masks", "--frame-numbers", "file"]) == 0
+    assert "missing" not in caplog.text
+    assert track(numbered_video, tmp_path, mask, args=["--dry-run", "--force"]) == 0
+    assert f"{numbered_video}: 1 frame missing, the first after shot.1002, so shot.1004 is frame 2" in caplog.text
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
@@ -183,7 +185,11 @@ def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
     for frame in annotations.frames:
-        write_mask(folder / f"{annotations.frame_name(frame)}.png", annotations.mask(frame), max_id=max_id)
+        mask = annotations.mask(frame)
+        if frame in annotations.void and max_id < internal.VOID:
+            mask = mask.astype(np.uint8)
+            mask[annotations.void_mask(frame)] = internal.VOID
+        write_mask(folder / f"{annotations.frame_name(frame)}.png", mask, max_id=max_id)
 
 
 def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: Path) -> list[Path]:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from aotlab import sdk
 
-logger = logging.getLogger(__name__)
-
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
-    """Log which kinds of shapes are left out; raise `ValueError` if no region has a mask."""
-    kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
-    if not any(region.rle is not None for region in regions):
-        raise ValueError(f"only shapes of kind {kinds}" if others else "no mask or polygon")
-    if others:
-        logger.warning("shapes of kind %s are left out", kinds)
+def order_corners(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
+    """Return the box between two opposite corners: left, top, width, height."""
+    x1, y1, x2, y2 = (float(value) for value in (x1, y1, x2, y2))
+    return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
 
 
 def parse_numbers(text: str) -> list[float]:

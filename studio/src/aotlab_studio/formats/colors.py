@@ -14,6 +14,8 @@ from aotlab_studio.formats import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """File names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map."""
+CLASS_MASKS = "SegmentationClass"
+"""Folder of colored masks in exports of CVAT, beside the label map."""
 MAX_ID = 65535
 
 Color = tuple[int, int, int]
@@ -21,8 +23,8 @@ Legend = dict[Color, tuple[int, str]]
 """Object id and class name of each color. The background has id 0, and is black by default."""
 
 
-def read_colors(path: Path, size: Size) -> np.ndarray | None:
-    """Return an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
+def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
+    """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
     except Exception:  # decoders raise all kinds of errors
@@ -30,6 +32,7 @@ def read_colors(path: Path, size: Size) -> np.ndarray | None:
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
+        image.seek(page)
         sdk.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 
@@ -65,9 +68,15 @@ def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | Non
     return regions
 
 
+def find_legend(folder: Path) -> Path | None:
+    """Return the legend of the masks in a folder, for `CLASS_MASKS` also one beside it; None without one."""
+    places = [folder, folder.parent] if folder.name == CLASS_MASKS else [folder]
+    return next((place / name for place in places for name in LEGENDS if (place / name).is_file()), None)
+
+
 def read_legend(folder: Path) -> Legend:
     """Return the legend in a folder; raise `InputError` without one."""
-    path = next((folder / name for name in LEGENDS if (folder / name).is_file()), None)
+    path = find_legend(folder)
     if path is None:
         raise InputError(
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "

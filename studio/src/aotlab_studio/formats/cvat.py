@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from operator import itemgetter
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -17,7 +17,8 @@ from aotlab import internal, sdk
 from aotlab_studio import formats
 from aotlab_studio.formats import Size
 
-AREA_SHAPES = ("polygon", "mask")
+NO_SHAPES = ("attribute", "tag")
+"""Elements of tracks and images that are not shapes."""
 TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
 
@@ -25,26 +26,82 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """Values of one track's shape, and the object's attributes, by frame."""
 
 
-def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
+def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
-    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes masks as
-    tracks of one frame, so masks of one label are one object. Class ids count the labels from 1.
+    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes shapes as
+    tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
     """
+    size = video.size
+    _select_tasks(root, video.name)
     original_size = root.find(".//original_size")
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
-    regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
-    tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}
-    formats.require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
+    parser = sdk.RegionParser(size)
+    _parse_tracks(root, parser)
+    _parse_images(root, parser)
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
-    task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
-    video = PurePosixPath(file or "").stem
-    if not video and task is not None and task.find("id") is None:  # written by aotlab
-        video = task.findtext("name", "")
-    return sdk.ParsedFile(regions, classes, video)
+    file = root.findtext(".//meta//source")  # of a task, or of a job
+    name = PurePosixPath(file or "").stem
+    if not name and _is_own(root):
+        name = root.findtext(".//meta/task/name", "")
+    has_images = root.find("image") is not None  # their ids count images
+    return parser.finish(classes, name, counts_from_zero=_is_own(root) or not has_images)
+
+
+def _select_tasks(root: Element, video: str) -> None:
+    """Remove the tracks and images of other videos from the export of a project, whose tasks all count from 0.
+
+    Raises `ValueError` if several tasks, none with this name or source, are in it.
+    """
+    tasks = {task.findtext("id", ""): task for task in root.iterfind(".//meta/project/tasks/task")}
+    if len(tasks) <= 1:
+        return
+    names = {
+        task_id: (task.findtext("name", ""), PurePosixPath(task.findtext("source") or "").stem)
+        for task_id, task in tasks.items()
+    }
+    selected = {
+        task_id for task_id, (name, source) in names.items() if video in (name, PurePosixPath(name).stem, source)
+    }
+    if not selected:
+        listed = ", ".join(repr(name or source) for name, source in names.values())[:200]
+        raise ValueError(f"a project of the tasks {listed}, none with the name or the source {video!r}")
+    if len(selected) > 1:
+        raise ValueError(f"a project with {len(selected)} tasks of {video!r}; export one of them")
+    for element in [*root.iterfind("track"), *root.iterfind("image")]:
+        if element.get("task_id") not in selected:
+            root.remove(element)
+    parent = root.find(".//meta/project/tasks")
+    for task_id, task in tasks.items() if parent is not None else ():
+        if task_id not in selected and parent is not None:
+            parent.remove(task)
+
+
+def _is_own(root: Element) -> bool:
+    """Return whether aotlab wrote the file: CVAT's tasks have ids."""
+    task = root.find(".//meta/task")
+    return task is not None and task.find("id") is None
+
+
+def _find_group(element: Element, root: Element) -> Hashable:
+    """Return the key of the group of a track or shape; None without a group."""
+    group = int(element.get("group_id", 0))
+    return (group if _is_own(root) else sdk.GroupKey(group)) if group else None
+
+
+def _is_shape(track: Element, root: Element) -> bool:
+    """Return whether a track has one frame, like a shape: it ends on the next frame, or the video does."""
+    visible = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("outside") != "1"]
+    if len(visible) != 1:
+        return False
+    step = re.search(r"step=(\d+)", root.findtext(".//meta//frame_filter") or "")
+    frame = int(visible[0].attrib["frame"])
+    following = {int(shape.attrib["frame"]) for shape in track if shape.get("outside") == "1"}
+    is_last = str(frame) == root.findtext(".//meta//stop_frame") or str(frame + 1) == root.findtext(".//meta//size")
+    return visible[0].tag == "mask" or is_last or frame + int(step[1] if step else 1) in following
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
@@ -142,49 +199,75 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, size: Size) -> list[sdk.ParsedRegion]:
-    """Return the shapes of tracks, lowest ``z_order`` first."""
-    regions = []
+def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
+    """Add the shapes of tracks, lowest ``z_order`` first."""
+    shapes_of_tracks = []
+    is_foreign = not _is_own(root)
     for index, track in enumerate(root.iter("track")):
-        shapes = [
-            shape
-            for shape in track
-            if shape.tag in AREA_SHAPES and shape.get("outside") != "1" and shape.get("keyframe", "1") == "1"
-        ]
-        key: Hashable = int(track.get("group_id", 0)) or None
-        if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
-            key = ("track", track.get("id", index))
-        label, constant = track.get("label", ""), _parse_attributes(track)
-        for shape in shapes:
-            rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape)
-            region = sdk.ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
-            regions.append((int(shape.get("z_order", 0)), region))
-    return [region for _, region in sorted(regions, key=itemgetter(0))]
+        place = f"track {track.get('id', index)}"
+        shapes = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("keyframe", "1") == "1"]
+        visible = [shape for shape in shapes if shape.get("outside") != "1"]
+        with parser.locate(place):
+            key, is_shape = _find_group(track, root), _is_shape(track, root)
+        if not is_shape:
+            key = key.value if isinstance(key, sdk.GroupKey) else key or ("track", track.get("id", index))
+        region = sdk.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
+        # tracks of masks, shapes, and all of aotlab, end after each shape although the object may be on the next frame
+        is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
+        shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
+    for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
+        with parser.locate(f"frame {shape.get('frame')}, {place}"):
+            attributes = {**region.attributes, **_parse_attributes(shape)}
+            region = replace(region, frame=int(shape.attrib["frame"]), attributes=attributes)
+            if shape.get("outside") == "1":
+                parser.add_absent(replace(region, rle=sdk.encode_rle(np.zeros(parser.size, bool))))
+            else:
+                _add_shape(shape, region, parser)
 
 
-def _parse_images(root: Element, size: Size) -> Iterator[sdk.ParsedRegion]:
-    """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
+def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
+    """Add the shapes of CVAT for images, lowest ``z_order`` first."""
     sdk.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
-        sdk.require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
-        frame, name = int(image.attrib["id"]), image.get("name", "")
-        shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
-        if all(element.tag == "tag" for element in image):
-            yield sdk.ParsedRegion(frame, None, image=name)
-        for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
-            key = int(shape.get("group_id", 0)) or None
-            rle, attributes = _parse_shape(shape, size), _parse_attributes(shape)
-            yield sdk.ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
+        place = f"image {image.get('name') or image.attrib['id']}"
+        with parser.locate(place):
+            sdk.require_size(int(image.attrib["height"]), int(image.attrib["width"]), parser.size)
+            frame, name = int(image.attrib["id"]), image.get("name", "")
+        shapes = [shape for shape in image if shape.tag not in NO_SHAPES]
+        if not shapes:
+            parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
+        numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
+        for count, shape in numbered:
+            with parser.locate(f"{place}, shape {count}"):
+                key, attributes = _find_group(shape, root), _parse_attributes(shape)
+                region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
+                _add_shape(shape, region, parser)
 
 
-def _parse_shape(shape: Element, size: Size) -> np.ndarray:
+def _parse_z_order(shape: Element, parser: sdk.RegionParser) -> int:
+    with parser.locate(f"{shape.tag} on frame {shape.get('frame', '?')}"):
+        return int(shape.get("z_order", 0))
+
+
+def _add_shape(shape: Element, region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+    """Add a region with the mask or box of a shape."""
     if shape.tag == "polygon":
-        return sdk.fill_polygons([formats.parse_numbers(shape.attrib["points"])], size)
+        parser.add(replace(region, rle=parser.fill([formats.parse_numbers(shape.attrib["points"])])))
+    elif shape.tag == "mask":
+        parser.add(replace(region, rle=_parse_mask(shape, parser.size)))
+    elif shape.tag == "box" and not float(shape.get("rotation", 0)):
+        corners = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+        parser.add(replace(region, box=formats.order_corners(*corners)))
+    else:
+        parser.leave_out("shape", f"of kind {'rotated ' * (shape.tag == 'box')}{shape.tag}")
+
+
+def _parse_mask(shape: Element, size: Size) -> np.ndarray:
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
     counts = [int(count) for count in shape.attrib["rle"].split(",")]
     fits = 0 < width <= size[1] and 0 < height <= size[0]
     if not fits or min(counts) < 0 or sum(counts) != width * height:
-        raise ValueError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
+        raise ValueError(f"its run lengths do not fill its {width}×{height} pixels")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return formats.place_mask(inside.reshape(height, width), left, top, size)
 

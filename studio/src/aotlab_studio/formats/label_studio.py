@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -15,13 +18,13 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.formats import Size, encode_xml, require_masks
+from aotlab_studio.formats import Size, encode_xml
 from aotlab_studio.utils.files import write_json
 
-MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
-"""Types of results that are masks; the first two are also the keys of their class names."""
-OTHER_SHAPES = ("rectangle", "ellipse", "keypoint", "vector")
-"""Starts of the types of shapes that are left out."""
+SHAPES = ("brush", "bitmask", "polygon", "rectangle")
+"""Types of regions that are read, alone or with "labels" at the end, which is then the key of their class names."""
+NO_REGIONS = ("labels", "choices", "taxonomy", "textarea", "rating", "number", "datetime", "pairwise", "relation")
+"""Types of results that describe a region or an image."""
 LOCAL_FILES_URL = "/data/local-files/?d="
 CHANNELS = 4
 """Channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)."""
@@ -36,23 +39,20 @@ def is_task(tree: Any) -> bool:
 def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [(_find_image(task["data"]), _list_results(task)) for task in json_tasks]
-    kinds = {str(result.get("type")) for _, results in all_tasks for result in results or ()}
-    tasks = [
-        (image, masks)
-        for image, results in all_tasks
-        if (masks := _list_masks(results or [])) or results == []  # not one of other shapes only
-    ]
+    tasks = [(image, _list_regions(results)) for image, results in all_tasks if results is not None]
     sdk.require_different_images([image for image, _ in tasks])
-    uses = Counter(name for _, masks in tasks for name in {str(result.get("id")) for _, result in masks})
-    regions = []
-    for image, masks in tasks:
-        for class_name, result in masks:
+    uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for _, result in results})
+    parser = sdk.RegionParser(size)
+    for image, results in tasks:
+        if not results:
+            parser.add_absent(sdk.ParsedRegion(None, None, image=image))
+        for count, (class_name, result) in enumerate(results, start=1):
             name = str(result.get("id"))
-            match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
-            key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
-            regions.append(sdk.ParsedRegion(None, _parse_result(result, size), class_name, key, image))
-    require_masks(regions, [kind for kind in kinds if kind.startswith(OTHER_SHAPES)])
-    return sdk.ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
+            with parser.locate(f"{image}, region {name if 'id' in result else count}"):
+                match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
+                key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
+                _add_result(result, sdk.ParsedRegion(None, None, class_name, key, image), parser)
+    return parser.finish()
 
 
 def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> list[dict[str, Any]]:
@@ -111,21 +111,47 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
     return next(filter(None, result_lists), [] if result_lists else None)
 
 
-def _list_masks(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Return class names and masks. The class name of a mask may be another result with the same id."""
+def _list_regions(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return class names and regions. The class name of a region may be another result with the same id."""
     labels = {result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"}
-    masks = [result for result in results if result.get("type") in MASK_TYPES]
-    names = (result["value"].get(result["type"]) or labels.get(result.get("id")) or () for result in masks)
-    return [(str(next(iter(name), "")), result) for name, result in zip(names, masks, strict=True)]
+    regions = [result for result in results if result.get("type") not in NO_REGIONS and "value" in result]
+    names = (next(filter(None, (_find_label(result), labels.get(result.get("id")))), ()) for result in regions)
+    return [(str(next(iter(name), "")), result) for name, result in zip(names, regions, strict=True)]
 
 
-def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
-    sdk.require_size(result["original_height"], result["original_width"], size)
+def _find_label(result: dict[str, Any]) -> Any:
+    """Return the class names of a region, whose key is its type; None without any."""
     value = result["value"]
-    if "rle" in value:
-        return sdk.encode_rle(decode_brush(value["rle"], size))
-    points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
-    return sdk.fill_polygons([points], size)
+    return value.get(result.get("type")) if isinstance(value, dict) else None
+
+
+def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+    """Add a region with the mask or box of a result."""
+    kind, value, (height, width) = str(result.get("type")), result["value"], parser.size
+    shape = next((name for name in SHAPES if kind in (name, f"{name}labels")), "")
+    is_rotated = bool(result.get("image_rotation") or value.get("rotation"))
+    if not shape or (shape == "rectangle" and is_rotated):
+        parser.leave_out("shape", f"of kind {'rotated ' * bool(shape)}{kind}")
+        return
+    sdk.require_size(result["original_height"], result["original_width"], parser.size)
+    if shape == "polygon":
+        points = [side for x, y in value["points"] for side in (x / 100 * width, y / 100 * height)]
+        parser.add(replace(region, rle=parser.fill([points])))
+    elif shape == "rectangle":
+        x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
+        parser.add(replace(region, box=(x * width, y * height, w * width, h * height)))
+    else:
+        mask = decode_brush(value["rle"], parser.size) if shape == "brush" else _decode_bitmask(value, parser.size)
+        parser.add(replace(region, rle=sdk.encode_rle(mask)))
+
+
+def _decode_bitmask(value: dict[str, Any], size: Size) -> np.ndarray:
+    """Return the H×W bool mask of a PNG in a data URL: its alpha, or its gray values without alpha."""
+    content = base64.b64decode(value["imageDataURL"].partition(",")[2], validate=True)
+    with sdk.decode_image(BytesIO(content)) as image:
+        sdk.require_size(image.height, image.width, size)
+        has_alpha = "A" in image.getbands() or "transparency" in image.info
+        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 
 
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from aotlab import sdk
-from aotlab_studio.formats import Size, place_mask, require_masks
+from aotlab_studio import formats
+from aotlab_studio.formats import Size, place_mask
 
 
 def is_labelme(tree: Any) -> bool:
@@ -21,25 +23,29 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
     sdk.require_different_images(names)
-    regions, others = [], set[str]()
+    parser = sdk.RegionParser(size)
     for tree, name in zip(trees, names, strict=True):
         if not tree["shapes"]:
-            regions.append(sdk.ParsedRegion(None, None, image=name))
-        sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
-        for shape in tree["shapes"]:
-            kind = str(shape.get("shape_type") or "polygon")
-            if kind == "polygon":
-                rle = sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
-            elif kind == "mask":
-                rle = _parse_mask(shape, size)
-            else:
-                others.add(kind)
-                continue
-            label, group = str(shape.get("label", "")), shape.get("group_id")
-            key = None if group is None else (label, str(group))
-            regions.append(sdk.ParsedRegion(None, rle, label, key, name))
-    require_masks(regions, others)
-    return sdk.ParsedFile(regions)
+            parser.add_absent(sdk.ParsedRegion(None, None, image=name))
+        with parser.locate(name):
+            sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
+        for count, shape in enumerate(tree["shapes"], start=1):
+            with parser.locate(f"{name}, shape {count}"):
+                label, group = str(shape.get("label", "")), shape.get("group_id")
+                key = None if group is None else sdk.GroupKey((label, str(group)))
+                region = sdk.ParsedRegion(None, None, label, key, name)
+                kind = str(shape.get("shape_type") or "polygon")
+                if kind == "polygon":
+                    rle = parser.fill([[side for x, y in shape["points"] for side in (x, y)]])
+                    parser.add(replace(region, rle=rle))
+                elif kind == "mask":
+                    parser.add(replace(region, rle=_parse_mask(shape, size)))
+                elif kind == "rectangle":
+                    (left, top), (right, bottom) = shape["points"]
+                    parser.add(replace(region, box=formats.order_corners(left, top, right, bottom)))
+                else:
+                    parser.leave_out("shape", f"of kind {kind}")
+    return parser.finish()
 
 
 def _parse_mask(shape: dict[str, Any], size: Size) -> np.ndarray:

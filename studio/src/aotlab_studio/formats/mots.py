@@ -15,7 +15,7 @@ from aotlab_studio.utils.files import write_json
 IDS_PER_CLASS = 1000
 """Largest number of objects of one class, plus one."""
 IGNORED = 10 * IDS_PER_CLASS
-"""Object id of regions where people and cars are not annotated."""
+"""Object id of undecided pixels, where people and cars are not annotated."""
 
 
 def number_frames(video: sdk.VideoInfo) -> list[int]:
@@ -32,24 +32,29 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     rows = [line.split() for line in lines if line.strip()]
-    if not all(len(row) == 6 and all(map(str.isdecimal, row[:5])) for row in rows):
-        raise ValueError("expected lines of frame, object, class, height, width, run lengths")
+    for line, row in enumerate(rows, start=1):
+        if len(row) != 6 or not all(map(str.isdecimal, row[:5])):
+            raise ValueError(f"line {line}: expected lines of frame, object, class, height, width, run lengths")
     file = path.with_name(f"{path.stem}_classes.json")
     classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}
     names = {int(class_id): str(name) for name, class_id in classes.items()}
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
     uses = Counter(object_id for object_id, _ in {(int(row[1]) % IDS_PER_CLASS, int(row[2])) for row in rows})
-    regions = []
-    for *values, counts in rows:
+    parser = sdk.RegionParser(video.size)
+    for line, (*values, counts) in enumerate(rows, start=1):
         frame, number, class_id, height, width = map(int, values)
-        if number != IGNORED:
+        image = images.get(frame, str(frame)) if images else ""
+        with parser.locate(f"line {line}, frame {frame}, object {number}"):
             sdk.require_size(height, width, video.size)
             rle, object_id = sdk.parse_rle(counts, video.size), number % IDS_PER_CLASS
-            key = object_id if uses[object_id] == 1 else (object_id, class_id)
-            image = images.get(frame, str(frame)) if images else ""
-            class_name = names.setdefault(class_id, f"class {class_id}")
-            regions.append(sdk.ParsedRegion(frame, rle, class_name, key, image))
-    return sdk.ParsedFile(regions, {name: class_id for class_id, name in names.items()})
+            if number == IGNORED:
+                parser.add(sdk.ParsedRegion(frame, rle, internal.VOID_NAME, image=image))
+            else:
+                key = object_id if uses[object_id] == 1 else (object_id, class_id)
+                class_name = names.setdefault(class_id, f"class {class_id}")
+                parser.add(sdk.ParsedRegion(frame, rle, class_name, key, image))
+    class_ids = {name: class_id for class_id, name in names.items()}
+    return parser.finish(class_ids, counts_from_zero=file.is_file())  # aotlab wrote the file of classes
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
@@ -64,11 +69,14 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
         raise InputError(f"MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}")
     lines = []
     for record in internal.format_coco(annotations, video)["annotations"]:
-        if record["area"]:
-            class_id, counts = record["category_id"], record["segmentation"]["counts"]
-            frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
-            number = numbers[frame] if numbers else frame
-            lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
+        class_id, counts = record["category_id"], record["segmentation"]["counts"]
+        frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
+        number = numbers[frame] if numbers else frame
+        lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
+    for frame in annotations.void:
+        counts = internal.compress_rle(sdk.encode_rle(annotations.void_mask(frame)))
+        number = numbers[frame] if numbers else frame
+        lines.append(f"{number} {IGNORED} {IGNORED // IDS_PER_CLASS} {height} {width} {counts}\n")
     internal.write_bytes(path, "".join(lines).encode())
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 

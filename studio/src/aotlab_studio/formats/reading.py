@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
+from aotlab_studio.formats.colors import (
+    CLASS_MASKS,
+    find_legend,
+    parse_color_folder,
+    parse_colors,
+    read_colors,
+    read_legend,
+)
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import is_task, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
@@ -30,8 +38,8 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     if path.is_dir():
         if list_label_files(path):
             return parse_yolo(path, size)
-        has_legend = any((path / name).is_file() for name in LEGENDS)
-        if has_legend and (regions := parse_color_folder(path, size)) is not None:
+        path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
+        if find_legend(path) is not None and (regions := parse_color_folder(path, size)) is not None:
             return sdk.ParsedFile(regions)
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
@@ -44,7 +52,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
-        return parse_cvat(root, size)
+        return parse_cvat(root, video)
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
@@ -56,7 +64,19 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path, size)
-    return None if image is None else sdk.ParsedFile(parse_colors(image, read_legend(path.parent)))
+    is_gray = image is not None and (image == image[..., :1]).all()
+    if image is None or (is_gray and find_legend(path.parent) is None):  # the core reads black and white
+        return None
+    legend = read_legend(path.parent)
+    if (count := internal.count_pages(path)) == 1:
+        return sdk.ParsedFile(parse_colors(image, legend))
+    internal.require_page_count(path, count, video.length)
+    regions = list[sdk.ParsedRegion]()
+    for page in range(count):
+        if (image := read_colors(path, size, page)) is None:
+            raise ValueError(f"page {page} is not in colors")
+        regions += [replace(region, frame=page) for region in parse_colors(image, legend)]
+    return sdk.ParsedFile(regions)
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.formats import Size, parse_numbers, require_masks, trace_outlines
+from aotlab_studio.formats import Size, parse_numbers, trace_outlines
 
+CLASS_LIST = "classes.txt"
+"""List of class names, which other tools write beside the labels or into their folder."""
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
@@ -18,35 +21,77 @@ MAX_CLASS_ID = 100_000
 def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     """Return the objects of a folder of labels. Class ids are one higher than in the files.
 
-    A class is one object if no frame has it twice.
+    Track ids at the end of lines are object ids. Without them, a class is one object if no frame has it twice.
     """
-    names, regions, boxes = _read_names(folder / "data.yaml"), list[sdk.ParsedRegion](), set[str]()
-    for path in list_label_files(folder):
+    names, parser = _read_names(folder), sdk.RegionParser(size)
+    scale = np.array([size[1], size[0]])
+    texts = {path: path.read_text(encoding="utf-8-sig", errors="replace") for path in list_label_files(folder)}
+    has_confidence, has_ids = _find_fields([*texts.values()])
+    for path, text in texts.items():
         image = path.relative_to(folder / "labels").as_posix()  # its folder may be named after the video
-        regions.append(sdk.ParsedRegion(None, None, image=image))
-        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        if not text.strip():
+            parser.add_absent(sdk.ParsedRegion(None, None, image=image))
+        for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
-            with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
+            with parser.locate(f"labels/{image}, line {number}"):
                 class_id, *values = parse_numbers(line)
+                values, object_id = _split_fields(values, line, has_confidence, has_ids)
                 is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
                 if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
-                    raise ValueError("class or coordinates")
-            if len(values) == 4:
-                boxes.add("box")
-            elif values:
-                points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                rle = sdk.fill_polygons([points], size)
+                    raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-                regions.append(sdk.ParsedRegion(None, rle, class_name, image=image))
-    if boxes:
-        require_masks(regions, boxes)
-    return sdk.ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
+                points = np.array(values).reshape(-1, 2) * scale
+                region = sdk.ParsedRegion(None, None, class_name, object_id, image)
+                if len(points) == 2:  # center and size
+                    (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
+                    parser.add(replace(region, box=(left, top, width, height)))
+                else:
+                    parser.add(replace(region, rle=parser.fill([points.ravel().tolist()])))
+    return parser.finish({name: class_id + 1 for class_id, name in names.items()})
 
 
 def list_label_files(folder: Path) -> list[Path]:
     """Return the files of ``labels`` and its folders, such as ``labels/train``, in natural order."""
-    return sdk.natural_sort(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
+    paths = (folder / "labels").rglob("[!.]*.txt")
+    return sdk.natural_sort(path for path in paths if path.is_file() and path.name != CLASS_LIST)
+
+
+def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether lines of a class and coordinates end with a confidence, and whether with a track id.
+
+    ``yolo track`` of Ultralytics writes a confidence (``save_conf``) on all lines or none, and an id for tracked
+    objects. Raises `InputError` if the last values of all lines may be a point or these two.
+    """
+    rows = [[line.split() for line in text.splitlines()] for text in files]
+    odd, even = (
+        [[row[-1] for row in found if len(row) > 5 and len(row) % 2 == rest] for found in rows] for rest in (0, 1)
+    )
+    odd_ends, even_ends = ([end for ends in found for end in ends] for found in (odd, even))
+    is_repeated = any(len({*ends}) < len(ends) for ends in odd + even)  # ids are different on a frame
+    are_integers = all(end.isdecimal() and int(end) > 0 for end in even_ends)
+    are_ids = any(end.isdecimal() and int(end) > 1 for end in even_ends)  # coordinates are 1 at most
+    if odd_ends:
+        has_confidence = is_repeated or are_ids or not all(map(str.isdecimal, odd_ends))
+        return has_confidence, not has_confidence or (bool(even_ends) and are_integers)
+    if even_ends and are_integers and not are_ids and not is_repeated:
+        raise InputError(
+            "all of its lines end with 1, a coordinate or a track id after a confidence",
+            remedy="write coordinates as 1.0, or export the tracks without confidence (save_conf=False)",
+        )
+    return are_ids, are_ids
+
+
+def _split_fields(
+    values: Sequence[float], line: str, has_confidence: bool, has_ids: bool
+) -> tuple[list[float], int | None]:
+    """Return the coordinates of a line, and its track id, None without one."""
+    coordinates = [*values]
+    has_id = has_ids and len(values) % 2 != has_confidence and len(values) > 4 and line.split()[-1].isdecimal()
+    object_id = int(coordinates.pop()) if has_id else None
+    if has_confidence and len(coordinates) % 2:
+        coordinates.pop()
+    return coordinates, object_id
 
 
 def format_labels(annotations: sdk.Annotations) -> dict[str, str]:
@@ -104,10 +149,13 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
     return path
 
 
-def _read_names(path: Path) -> dict[int, str]:
-    """Return class names by class id, without the names of unused ids; empty without a ``data.yaml``."""
+def _read_names(folder: Path) -> dict[int, str]:
+    """Return class names by class id, without the names of unused ids; empty without a file of classes."""
+    path = folder / "data.yaml"
     if not path.is_file():
-        return {}
+        lists = [file for file in (folder / CLASS_LIST, *(folder / "labels").rglob(CLASS_LIST)) if file.is_file()]
+        text = lists[0].read_text(encoding="utf-8-sig", errors="replace") if lists else ""
+        return {index: name.strip() for index, name in enumerate(text.splitlines()) if name.strip()}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
         names = (yaml.safe_load(file) or {}).get("names") or {}
     listed = [*(enumerate(names) if isinstance(names, list) else names.items())]

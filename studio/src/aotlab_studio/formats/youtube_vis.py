@@ -17,13 +17,17 @@ LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
     annotations, images = [], []
+    absent: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for index, record in enumerate(tree["annotations"]):
         # the object id is used without a track id
         attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
-        annotations += [
-            {**record, "attributes": attributes, "image_id": (record["video_id"], frame), "segmentation": segmentation}
-            for frame, segmentation in enumerate(record["segmentations"])
-        ]
+        for frame, segmentation in enumerate(record["segmentations"]):
+            image_id, stored = (record["video_id"], frame), {**record, "attributes": attributes}
+            box = next(iter((record.get("bboxes") or ())[frame : frame + 1]), None)
+            if segmentation is None and not box:
+                absent[image_id].append(stored)
+            else:
+                annotations.append({**stored, "image_id": image_id, "segmentation": segmentation, "bbox": box})
     for stored in tree["videos"]:
         # a name for each frame: their order counts; some names may be left out
         is_complete = video.length is not None and len(stored["file_names"]) >= video.length
@@ -31,6 +35,7 @@ def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
             {
                 "id": (stored["id"], frame), "video_id": stored["id"], "frame_id": frame if is_complete else None,
                 "file_name": name, "height": stored["height"], "width": stored["width"],
+                "absent": absent[stored["id"], frame],
             }
             for frame, name in enumerate(stored["file_names"])
         ]  # fmt: skip
@@ -50,13 +55,12 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
         tracks[record["track_id"]][record["image_id"]] = record
     tracked = []
     for object_id, records in sorted(tracks.items()):
-        visible = {image_id: record for image_id, record in records.items() if record["area"]}
         tracked.append({
             "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0, **size,
             "category_id": next(iter(records.values()))["category_id"],
-            "score": round(fmean([record["score"] for record in visible.values()] or [0.0]), 4),
+            "score": round(fmean(record["score"] for record in records.values()), 4),
             **{
-                name: [visible.get(image["id"], {}).get(field) for image in coco["images"]]
+                name: [records.get(image["id"], {}).get(field) for image in coco["images"]]
                 for name, field in LISTS.items()
             },
         })  # fmt: skip

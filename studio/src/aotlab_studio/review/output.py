@@ -75,15 +75,13 @@ class ReviewFile(sdk.Output):
             internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
 
     def summary(self) -> str:
-        """Return a text with the first frames to check, the cuts, and a warning for every lost object."""
+        """Return a text with the first frames to check, and a warning for every lost object."""
         number, frames = self.context.frame_number, dict[int, list[str]]()
         for check in self._review.check:
             text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
             frames.setdefault(number(check.frame), []).append(text)
         lines = [f"  frame {frame}: {', '.join(texts)}" for frame, texts in [*frames.items()][:MAX_LISTED]]
         lines = ["frames to check first:" if lines else "no frame to check", *lines]
-        if self._cuts:
-            lines.append(f"cuts before frames {', '.join(str(number(index)) for index in self._cuts)}")
         for item in self._review.objects:
             for first, last in item.lost_on:
                 lines.append(f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}")

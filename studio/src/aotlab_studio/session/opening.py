@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotati
     """Return the masks that a video was tracked from. They are empty if a file is missing or cannot be read."""
     try:
         if results.masks:
-            return internal.load_masks(results.masks, video)
+            return internal.load_masks(results.masks, replace(video, start_number=results.mask_start_number))
     except InputError as error:
         logger.warning("%s. The results are used without the masks that they were tracked from", error)
     return sdk.Annotations(video.size)

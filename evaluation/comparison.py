@@ -1,0 +1,106 @@
+"""Paired comparison of two systems, each of one or several runs on the same sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aotlab.evaluation.rows import Row, mean_row
+from aotlab.evaluation.rules import Rules
+from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
+from aotlab.utils.text import format_count
+
+RESAMPLES = 10_000
+SHARE = 0.95
+"""Share of the resampled means that the interval holds."""
+
+
+def select_columns(rules: Rules) -> list[str]:
+    """Return the columns of J and F, without their recall and decay."""
+    means = [column for column in rules.columns if "-" not in column]
+    return [column for column in means if column.partition("_")[0] in ("J&F", "J", "F")]
+
+
+def compare_systems(
+    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]], columns: Sequence[str]
+) -> dict[str, Any]:
+    """Compare two systems by their tables of `make_scores_table`, one per run, of the same sequences and objects.
+
+    The scores of a system are the means over its runs. Differences are those of the second minus the first, in percent.
+
+    Returns:
+        ``columns``: by column, the means over all objects of both systems (``first``, ``second``), their
+        ``difference``, and its 95 % ``interval`` by a bootstrap over sequences, None with a single one. ``better``,
+        ``worse`` and ``equal``: numbers of sequences by the difference in the first column. ``sequences``: the
+        differences of each sequence and of its ``objects``.
+    """
+    before, after = average_runs(first), average_runs(second)
+    differences: dict[str, dict[str, Row]] = {}
+    for (sequence, name), row in before.items():
+        other = after[sequence, name]
+        differences.setdefault(sequence, {})[name] = {
+            column: other[column] - row[column] for column in columns if column in row and column in other
+        }
+    means = {sequence: mean_row([*objects.values()]) for sequence, objects in differences.items()}
+    signs = [np.sign(round(row[columns[0]], 9)) for row in means.values() if columns[0] in row]
+    summary = {}
+    for column in columns:
+        by_sequence = [[row[column] for row in objects.values() if column in row] for objects in differences.values()]
+        first_mean, second_mean = (mean_row([*rows.values()]).get(column) for rows in (before, after))
+        if first_mean is not None and second_mean is not None:
+            summary[column] = {
+                "first": first_mean,
+                "second": second_mean,
+                "difference": second_mean - first_mean,
+                "interval": bootstrap_mean([values for values in by_sequence if values]),
+            }
+    return {
+        "columns": summary,
+        "better": signs.count(1),
+        "worse": signs.count(-1),
+        "equal": signs.count(0),
+        "sequences": {name: {**means[name], "objects": objects} for name, objects in differences.items()},
+    }
+
+
+def average_runs(tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Row]:
+    """Return the row of each (sequence, object): the mean over the tables of several runs."""
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for table in tables:
+        for sequence, name, row in list_object_rows(table):
+            rows.setdefault((sequence, name), []).append(dict(row))
+    return {key: mean_row(values) for key, values in rows.items()}
+
+
+def bootstrap_mean(groups: Sequence[Sequence[float]]) -> list[float] | None:
+    """Return the percentile interval of the mean of all values; whole groups are resampled. None for a single group."""
+    if len(groups) < 2:
+        return None
+    sums = np.array([[sum(group), len(group)] for group in groups])
+    draws = np.random.default_rng(0).multinomial(len(groups), np.full(len(groups), 1 / len(groups)), RESAMPLES)
+    totals = draws @ sums
+    tail = 50 * (1 - SHARE)
+    return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
+
+
+def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Format the result of `compare_systems` as text: the means, then the sequences and objects, worst first."""
+    rows = [["", "first", "second", "difference", f"{SHARE:.0%} interval"]]
+    for column, entry in content["columns"].items():
+        interval = "-" if entry["interval"] is None else "{:+.1f} to {:+.1f}".format(*entry["interval"])
+        values = (format_value(entry["first"]), format_value(entry["second"]), f"{entry['difference']:+.1f}")
+        rows.append([column, *values, interval])
+    sequences = content["sequences"]
+    counts = ", ".join(f"{word} on {content[word]}" for word in ("better", "worse", "equal"))
+    text = [format_rows(rows), "", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
+    rows = [["sequence", "object", *columns]]
+    for name, sequence in sorted(sequences.items(), key=lambda item: item[1].get(columns[0], 0.0)):
+        lines = [(name, *item) for item in sequence["objects"].items()]
+        lines += [(name, "mean", sequence)] * (len(lines) > 1)
+        rows += [
+            [name, item, *(f"{row[column]:+.1f}" if column in row else "-" for column in columns)]
+            for name, item, row in lines
+        ]
+    return "\n".join([*text, format_rows(rows)])

@@ -1,0 +1,99 @@
+"""Scripts that install and release, and workflows."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aotlab import __version__
+from aotlab.configs.files import ROOT
+from tests.marks import needs_posix
+
+WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
+CHANGELOG = """# Changes
+
+## 1.10.0 (not released)
+
+* not yet
+
+## 1.1.0 (2026-12-01)
+
+### Tracking
+
+* faster
+
+## 1.0.0 (2026-01-01)
+
+* first
+"""
+
+
+def print_notes(tmp_path, version):
+    (tmp_path / "CHANGELOG.md").write_text(CHANGELOG, encoding="utf-8")
+    command = ["bash", ROOT / "scripts/release_notes.sh", version, tmp_path / "CHANGELOG.md"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@needs_posix
+def test_release_notes_are_the_section_of_the_version(tmp_path):
+    done = print_notes(tmp_path, "1.1.0")
+    assert (done.returncode, done.stdout.strip()) == (0, "### Tracking\n\n* faster")
+
+
+@needs_posix
+@pytest.mark.parametrize("version", ["1.10.0", "1.1", "2.0.0"])
+def test_release_without_dated_section_is_refused(version, tmp_path):
+    done = print_notes(tmp_path, version)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: CHANGELOG.md: no section '## {version} (DATE)'\n"
+
+
+def test_version_has_a_section_of_changes():
+    assert f"\n## {__version__} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_scripts_of_workflows_exist(path):
+    text = path.read_text(encoding="utf-8")
+    yaml.safe_load(text)
+    for name in re.findall(r"(?:bash|python) ((?:scripts|demo)/\w+\.\w+)", text):
+        assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.slow
+def test_workflows_pass_actionlint():
+    actionlint = shutil.which("actionlint") or pytest.skip("actionlint is not installed")
+    subprocess.run([actionlint, *(ROOT / ".github/workflows").glob("*.yml")], check=True)
+
+
+FAKE_PYTHON = """#!/bin/sh
+case "$*" in
+*"import torch"*) exit 1;;
+*urlopen*) exit $REACHABLE;;
+esac
+echo "$@" >>calls.txt
+"""
+
+
+@needs_posix
+@pytest.mark.skipif(platform.system() != "Linux" or Path("/proc/driver/nvidia").exists(), reason="needs the CPU build")
+@pytest.mark.parametrize(("reachable", "count"), [("0", 2), ("1", 1)], ids=["reachable", "unreachable"])
+def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
+    for name in ("pyproject.toml", "setup.py", "studio/pyproject.toml", "runtime/pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    command = ["bash", "-ec", f"source '{ROOT}/scripts/setup.sh'; set_up '[all]'"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "REACHABLE": reachable}, check=True, timeout=60)
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert len(calls) == count
+    assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
+    assert calls[-1].endswith("--editable .[all] --editable studio --editable runtime")
