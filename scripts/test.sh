@@ -23,6 +23,7 @@ set_up "[test]"
 # One process per core, one thread each.
 options=(--numprocesses auto --dist loadfile --durations 10)
 if [ "${1:-}" = "--all" ]; then
+    all=1
     options+=(-m "not all_presets" -o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
     shift
 fi
@@ -43,3 +44,6 @@ if [ "${1:-}" = "--lint" ]; then
 fi
 bash scripts/docs.sh
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest "${options[@]}" "$@"
+if [ -n "${all:-}" ]; then
+    OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --graphs tests/engine tests/golden
+fi

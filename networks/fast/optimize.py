@@ -13,6 +13,7 @@ from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import ChunkedAttention, DenseLocalAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
+from aotlab.networks.fast.graphs import attach_graphs
 from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def optimize(
-    model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
+    model: VOSModel,
+    *,
+    device: str | torch.device = "cpu",
+    precision: str = "auto",
+    compile: bool = False,
+    graphs: str = "auto",
 ) -> VOSModel:
     """Return a fused copy of a model for tracking on a device; the input is not modified.
 
@@ -31,12 +37,15 @@ def optimize(
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
         compile: whether to compile encoder, blocks and decoder with torch.compile, which pays off on CUDA.
+        graphs: whether `run_recorded` replays CUDA graphs: on, off or auto; auto is off until it is measured.
     """
     if model.fused:
         raise ValueError("the model is fused already")
-    model = optimize_network(model, torch.device(device), precision)
+    device = torch.device(device)
+    model = optimize_network(model, device, precision)
     if compile:
         compile_parts(model)
+    attach_graphs(model, graphs, device)
     model.fused = True
     return model
 
@@ -64,7 +73,9 @@ def prepare_for_tracking(
         return model, "float32"
     precision = resolve_precision(compute.precision, device)
     if fuse:
-        return optimize(model, device=device, precision=precision, compile=compute.compile), "float32"
+        return optimize(
+            model, device=device, precision=precision, compile=compute.compile, graphs=compute.graphs
+        ), "float32"
     model = model.to(device).eval()
     if compute.compile:
         compile_parts(model)

@@ -123,12 +123,12 @@ def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: 
     prepare_torch()
     seconds, peaks = measure(parsed, rounds)
     print(f"{processor_name()}, {threads or 'default'} threads, {device}\n")
-    print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")
+    print("| setting | s, median | s, fastest | s, p95 | peak MiB | first / this |\n|---|---|---|---|---|---|")
     for setting, row, peak in zip(parsed, seconds, peaks, strict=True):
         low, ratio, high = np.percentile(seconds[0] / row, [10, 50, 90])
         print(
-            f"| `{setting['title']}` | {statistics.median(row):.3f} | {row.min():.3f} | {peak / 2**20:.0f} "
-            f"| {ratio:.2f} ({low:.2f} to {high:.2f}) |"
+            f"| `{setting['title']}` | {statistics.median(row):.4f} | {row.min():.4f} "
+            f"| {np.percentile(row, 95):.4f} | {peak / 2**20:.0f} | {ratio:.2f} ({low:.2f} to {high:.2f}) |"
         )
     return 0
 

@@ -4,6 +4,7 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.utils.errors import InputError
+from research.speed import kernels
 from research.speed.compare import main, parse_setting
 from research.speed.worker import prepare_tracking
 
@@ -46,3 +47,11 @@ def test_failing_setting_is_named(capfd):
 def test_checkpoint_file_is_timed():
     setting = parse_setting(f"{BUNDLED_CHECKPOINT},size=64x48")
     prepare_tracking(setting | {"device": "cpu"})()
+
+
+@pytest.mark.slow
+def test_operations_are_listed_beside_wall_time(capsys):
+    assert kernels.main(["aott,size=64x48", "--rounds", "1"]) == 0
+    first, *table = capsys.readouterr().out.splitlines()
+    assert "ms a frame" in first
+    assert any("convolution" in row for row in table)
