@@ -140,8 +140,8 @@ class MemoryConfig:
     """Largest number of tracked frames in long-term memory; null means up to `frames` (bounded_fifo). Overriding
     `policy` or `frames` resets it."""
     max_stored: Count | None = None
-    """Number of frames to store of a video, if its number of frames is known; `every` is still the smallest interval;
-    null means no limit."""
+    """About how many frames to store of a video, if its number of frames is known: sets the interval between them,
+    rounded and at least `every`; null means `every`."""
     score_early: bool = False
     """Update scores while the bank still has room, as the published DeAOT models do (rmem, ermu)."""
     relevance_weight: Finite = 4.0

@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITI
 
 AUGMENTATIONS = ("aot", "deaot")
 LOSSES, OPTIMIZERS, SCHEDULES = ("aot",), ("adamw",), ("poly",)
-"""Those that are not plug-ins; `engine/training/optimization.py:COMPONENTS` has their functions."""
+"""Built-in names; `engine/training/optimization.py:COMPONENTS` has their functions."""
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """Auto means bfloat16 if the processor supports it, else float32."""
 

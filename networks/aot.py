@@ -51,7 +51,7 @@ class LSTTBlock(Block[Tensor, LSTTState]):
         # the paper's ablations (table 3) turn off positions here and short-term attention below
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
-        self.query = nn.Linear(dim, dim)  # of queries and keys, W^K of the paper
+        self.query = nn.Linear(dim, dim)  # shared by queries and keys, W^K of the paper
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)

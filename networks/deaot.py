@@ -111,7 +111,7 @@ class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
-        query = key  # of one projection
+        query = key  # queries and keys share a projection
         normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
         # the first block has no identity branch; the published code gates it with ones

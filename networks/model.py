@@ -216,7 +216,7 @@ class VOSModel(nn.Module, ABC):
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
 
     def decode_depths(self, propagated: PropagatedFrame, features: Features) -> list[Tensor]:
-        """Return the logits of `decode` at each depth below the one in use, for training; empty unless scalable."""
+        """Return the logits of `decode` with 1, 2, … blocks, fewer than in use, for training; empty unless scalable."""
         return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +25,16 @@ class TrackerOptions:
     """File, folder, name or address, as in `Tracker.from_pretrained`."""
     config: str | None = None
     """Preset or YAML file with the settings; None means the checkpoint's."""
-    overrides: tuple[str, ...] = ()
-    """Settings as ``key=value``."""
+    overrides: Sequence[str] = ()
+    """Settings as ``key=value``, kept as a tuple; a single string is accepted."""
     device: str = "auto"
     """Device: auto (CUDA if available, else the CPU), cpu, cuda, cuda:N or mps."""
     plugins: tuple[str | Path, ...] = ()
     """Plug-in files, which every process that loads the tracker runs (`load_plugins`)."""
+
+    def __post_init__(self) -> None:
+        overrides = (self.overrides,) if isinstance(self.overrides, str) else tuple(self.overrides)
+        object.__setattr__(self, "overrides", overrides)
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""

@@ -92,7 +92,7 @@ class Tracker:
                 more frames the longer the video is; `from_pretrained` bounds it.
             hooks: corrections of predictions; they run after those of ``config.rules``.
             device: device of the copy, or of an optimized model.
-            optimize: False runs the model itself, moved to ``device``, under autocast, for comparisons.
+            optimize: False runs the model itself, moved to ``device``, in evaluation mode and under autocast.
             prompts: network that makes masks from prompts; None means the bundled one, loaded at the first prompt.
 
         Raises:
@@ -138,7 +138,7 @@ class Tracker:
             hooks: see `Tracker`.
             device: see `Tracker`; auto means CUDA if available, else the CPU.
             optimize: see `Tracker`.
-            protocol: ``bounded`` for videos of any length: replaces memory policies without a bound, as
+            protocol: ``bounded`` for videos of any length: replaces the papers' policies without a bound, as
                 `apply_protocol`. ``published``: the memory of the paper's benchmarks.
         """
         overrides = (overrides,) if isinstance(overrides, str) else overrides
@@ -420,9 +420,13 @@ class Tracker:
         saved_fingerprint = content["fingerprint"]
         for name, value in self.fingerprint.items():  # precision first: it changes weights too
             require(saved_fingerprint.get(name) == value, f"saved with other {name}", subject="tracker state")
-        self.state = VideoState.from_state_dict(content, self.config, self.device)
-        for hook, hook_state in zip(self.hooks, content["hooks"], strict=True):
+        video = VideoState.from_state_dict(content, self.config, self.device)
+        states = list(zip(self.hooks, content["hooks"], strict=True))
+        for hook, hook_state in states:  # copies first, so that an error leaves the tracker unchanged
+            hook.fresh().load_state_dict(hook_state)
+        for hook, hook_state in states:
             hook.load_state_dict(hook_state)
+        self.state = video
 
     @property
     def fingerprint(self) -> dict[str, Any]:

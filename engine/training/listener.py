@@ -1,4 +1,4 @@
-"""Interface of everything that surrounds training: logs, images, validation, saved states and weights."""
+"""Interface of observers of a training run, such as its journal."""
 
 from __future__ import annotations
 

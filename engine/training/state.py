@@ -96,7 +96,7 @@ class PhaseState:
         self.earlier_phases = list(earlier_phases)
 
     def is_due(self, every: int) -> bool:
-        """Return whether to do what is done every N steps and after the last step; 0: only after the last."""
+        """Return True every N steps, and after the last step of the phase; 0: only after the last."""
         return self.step == self.phase.steps or (every > 0 and self.step % every == 0)
 
     def card(self) -> ModelCard:

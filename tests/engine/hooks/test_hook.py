@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aotlab.engine.hooks.hook import Hook
-from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
@@ -122,3 +122,20 @@ def test_draft_of_another_tracker_rejected(model):
         tracker.step(draw_texture(1)[0], draw_stripes([1]))
     with pytest.raises(InputError, match="out of date"):
         second.commit(first.predict(draw_texture(1)[0]))
+
+
+def test_state_that_a_hook_refuses_changes_nothing(model):
+    tracker = Tracker(*model, [Recorder()])
+    tracker.step(draw_texture(1)[0], draw_stripes([1]))
+    state, other = tracker.state_dict(), Tracker(*model, [Recorder()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "load_state_dict", lambda _, state: state["missing"])
+        with pytest.raises(KeyError):
+            other.load_state_dict(state)
+    assert other.ids == ()
+
+
+def test_options_accept_one_setting_as_text():
+    options = TrackerOptions(overrides="memory.every=2")
+    assert options == TrackerOptions(overrides=["memory.every=2"])
+    assert options.read_settings().memory.every == 2
