@@ -83,14 +83,13 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
     document = Document.read(folder)
     snapshot = document.snapshot
-    size, count = snapshot.size, snapshot.count
+    size, count, name = snapshot.size, snapshot.count, Path(document.header.video.path).name
     if size != video.size or video.length not in (None, count):
-        name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(size, class_names=class_names, classes={**snapshot.state.classes})
+    annotations = sdk.Annotations(size, class_names=class_names, classes={**snapshot.state.classes}, video=name)
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
