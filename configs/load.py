@@ -305,7 +305,7 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         path = base_path
     require(
         preset is None,
-        f"it replaces the preset under a recipe or a file of settings, and {first_path} has none",
+        f"it replaces the preset under a recipe or a file of settings, but {first_path} names no preset",
         subject=f"base={preset}",
         remedy=f"load {preset} instead",
     )

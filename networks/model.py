@@ -90,7 +90,7 @@ class Block(nn.Module, ABC, Generic[Tokens, State]):
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
             memory: memory that the block reads; None on a reference frame, which reads `own_memory`.
-            id_embedding: identity embedding B×L×C of a reference frame; other frames have none yet.
+            id_embedding: identity embedding B×L×C of a reference frame; None on other frames.
 
         Returns:
             The input of the next block, and the state of the frame, for `memorize`.

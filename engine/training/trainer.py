@@ -186,7 +186,7 @@ def wrap_ddp(state: PhaseState) -> nn.Module:
         ddp = nn.parallel.DistributedDataParallel(
             clip_module,
             device_ids=[world.device.index] if world.device.type == "cuda" else None,
-            # identity banks while predictions are fed, and blocks beyond model.depth; DDP warns if there are none
+            # identity banks while predictions are fed, and blocks beyond model.depth; DDP warns if all are used
             find_unused_parameters=state.step >= state.first_fed_step or state.model.config.depth is not None,
         )
     ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13

@@ -18,7 +18,7 @@ contain the identities E of the objects. A token therefore attends to tokens of 
 identities.
 
 DeAOT (Yang, Yang; NeurIPS 2022) separates the two. A block has a visual branch and an identity branch, and applies the
-same attention weights to the values of both. Keys are computed from the visual branch alone. AOT instead adds
+same attention weights to the values of both. Keys are computed from the visual branch only. AOT instead adds
 identities to x, where they displace visual information in deeper blocks.
 """
 

@@ -116,7 +116,7 @@ def test_last_base_override_is_used():
 
 def test_base_override_without_preset_rejected(tmp_path):
     for config in (write(tmp_path / "mine.yaml", "name: mine"), "aotl"):
-        with pytest.raises(InputError, match=r"base=aots: it replaces the preset .*\.yaml has none; load aots"):
+        with pytest.raises(InputError, match=r"base=aots: it replaces the preset .*\.yaml names no preset; load aots"):
             load_config(config, ["base=aots"])
 
 

@@ -45,10 +45,10 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
     file = root.findtext(".//meta//source")  # of a task, or of a job
     name = PurePosixPath(file or "").stem
-    if not name and _is_own(root):
+    if not name and _is_from_aotlab(root):
         name = root.findtext(".//meta/task/name", "")
     has_images = root.find("image") is not None  # their ids count images
-    return parser.finish(classes, name, counts_from_zero=_is_own(root) or not has_images)
+    return parser.finish(classes, name, counts_from_zero=_is_from_aotlab(root) or not has_images)
 
 
 def _select_tasks(root: Element, video: str) -> None:
@@ -80,7 +80,7 @@ def _select_tasks(root: Element, video: str) -> None:
             parent.remove(task)
 
 
-def _is_own(root: Element) -> bool:
+def _is_from_aotlab(root: Element) -> bool:
     """Return whether aotlab wrote the file: CVAT's tasks have ids."""
     task = root.find(".//meta/task")
     return task is not None and task.find("id") is None
@@ -89,7 +89,7 @@ def _is_own(root: Element) -> bool:
 def _find_group(element: Element, root: Element) -> Hashable:
     """Return the key of the group of a track or shape; None without a group."""
     group = int(element.get("group_id", 0))
-    return (group if _is_own(root) else sdk.GroupKey(group)) if group else None
+    return (group if _is_from_aotlab(root) else sdk.GroupKey(group)) if group else None
 
 
 def _is_shape(track: Element, root: Element) -> bool:
@@ -202,7 +202,7 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
 def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
     """Add the shapes of tracks, lowest ``z_order`` first."""
     shapes_of_tracks = []
-    is_foreign = not _is_own(root)
+    is_foreign = not _is_from_aotlab(root)
     for index, track in enumerate(root.iter("track")):
         place = f"track {track.get('id', index)}"
         shapes = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("keyframe", "1") == "1"]

@@ -47,7 +47,7 @@ EXPORTED_MASKS = (
     "coco.json", internal.MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
     "cvat_polygons.xml", "yolo",
 )  # fmt: skip
-"""Outputs with masks in an archive of the page, the best first: only COCO says which objects are absent."""
+"""Outputs with masks in an archive of the page, the best first: only COCO stores which objects are absent."""
 
 
 class AmbiguousObjectsError(InputError):
