@@ -288,7 +288,7 @@ class _Tracking:
         leave_cores_free(HELPER_THREADS)
         self.prepared, self.results = prepared, results
         self.tracker = prepared.loader.load(prepared.job.overrides)
-        self.timed: TimedTracker = TimedTracker(self.tracker)
+        self.timed: TimedTracker = TimedTracker(self.tracker, soft=results.soft)
         self.num_restored = restore_tracker(self.tracker, results) if prepared.is_resumable else 0
         if not self.num_restored:
             self.tracker.reset(prepared.frames.count)

@@ -39,6 +39,8 @@ class Prediction:
     """Divisor of the logits for `confidence`."""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 − IoU of the masks of both directions by object id, for objects present in both directions."""
+    edges: Tensor | None = field(default=None, kw_only=True)
+    """(1+n)×H×W, `probabilities` of a frame with a mask after `Tracker.soften_edges`; None: those of ``logits``."""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """Copies of `indices` and, if asked for, of the values of `confidence`."""
 
@@ -75,10 +77,11 @@ class Prediction:
         """(1+n)×H×W that sum to 1 in every pixel: channel 0 is background, channel k + 1 is object ``ids[k]``.
 
         They are not calibrated: `confidence` divides the logits by ``temperature`` first, and so differs. With several
-        groups of objects, they are normalized again after `merge_logits`.
+        groups of objects, they are normalized again after `merge_logits`. On a frame with a mask, they are 0 or 1 until
+        `Tracker.soften_edges`.
         A tensor on the tracker's device; ``probabilities.numpy(force=True)`` is an array.
         """
-        return self.logits.softmax(0)
+        return self.logits.softmax(0) if self.edges is None else self.edges
 
     @cached_property
     def confidence(self) -> dict[int, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
@@ -35,6 +36,7 @@ from aotlab.engine.tracking.groups import (
     one_hot_logits,
     overwrite_with_mask,
     resize_indices,
+    soften_mask,
     split_by_group,
 )
 from aotlab.engine.tracking.inputs import (
@@ -62,6 +64,12 @@ from aotlab.utils.text import shorten
 from aotlab.utils.versioned_files import unwrap, wrap
 
 log = logging.getLogger(__name__)
+
+EDGE_RADIUS = 8
+"""Largest distance of a soft edge from the border of a mask, in pixels of the network: twice the stride of its logits.
+
+Farther out, the median alpha of the tracked frames of ``rabbit.mp4`` is below 0.01 or above 0.99.
+"""
 
 
 class Tracker:
@@ -362,6 +370,33 @@ class Tracker:
             group.memory.add_reference(memory)
         state.groups, state.input_size = groups, size
         return indices
+
+    @torch.inference_mode()
+    def soften_edges(self, frame: FrameLike, prediction: Prediction) -> Prediction:
+        """Return the prediction of a frame with a mask with soft edges in its `Prediction.probabilities`.
+
+        Near the borders of the mask they are predicted from memory, as on other frames, but no object is more likely
+        than that of the mask. Labels and confidence stay the same, and so does the tracker. It takes about as long as a
+        step.
+
+        Args:
+            frame: the last frame, as passed to `step` together with its mask.
+            prediction: the result of that step.
+
+        Raises:
+            InputError: an unusable frame.
+        """
+        frame, state = convert_frame(frame, self.state.frame_shape), self.state
+        if state.input_size is None:  # its objects have been forgotten
+            return prediction
+        height, width = prediction.indices.shape
+        align_corners = self.model.config.align_corners
+        with self.autocast():
+            features = self._encode(frame, state.input_size)
+            group_logits = [segment_frame(self.model, group.memory, features).logits for group in state.groups]
+            logits = merge_logits(state.groups, group_logits, (height, width), align_corners=align_corners)
+        radius = math.ceil(EDGE_RADIUS * max(height / state.input_size[0], width / state.input_size[1]))
+        return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized."""
