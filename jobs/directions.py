@@ -187,7 +187,8 @@ def _track_gap(
                 forward = Prediction((), nothing, nothing[0].long(), temperature=temperature)
             else:
                 forward = timed.step(frame, removed=removals.get(index, ()))
-            weights = weigh_directions(forward.ids, stored.ids, weight, removed)
+            visible_ids = [object_id for object_id in forward.ids if object_id not in forward.hidden]
+            weights = weigh_directions(visible_ids, stored.ids, weight, removed)
             prediction = merge_predictions(forward, stored, weights)
             yield index, frame, replace(prediction, cut=position in cuts or forward.cut)
     return len(gap) in cuts

@@ -88,6 +88,8 @@ class TrackResult:
     """Number of undecodable packets of a stream."""
     cuts: tuple[int, ...] = ()
     """Numbers of the first frames after cuts, if ``rules.cuts`` is set."""
+    ended_ids: tuple[int, ...] = ()
+    """Ids of the objects that are not visible on one of them, as those that ``rules.after_cut`` has hidden."""
     levels: Levels | None = None
     """Intensities shown as black and white; None: images are shown as stored."""
     signal_number: int | None = None
@@ -320,6 +322,7 @@ class _Tracking:
             raise error
         is_stopped = stop.is_set() and not error
         num_frames = max(self.frames, self.num_restored) if self.frames else 0
+        cuts = [entry for entry in results.entries[:num_frames] if entry.get("cut")]
         result = TrackResult(
             num_frames,
             self.timed.seconds,
@@ -329,8 +332,9 @@ class _Tracking:
             dropped_frames=reader.dropped,
             damaged_frames=tuple(prepared.source.damaged_frames),
             corrupt_packets=prepared.source.corrupt_packets,
-            cuts=tuple(
-                prepared.frames.number(entry["index"]) for entry in results.entries[:num_frames] if entry.get("cut")
+            cuts=tuple(prepared.frames.number(entry["index"]) for entry in cuts),
+            ended_ids=tuple(
+                sorted({int(key) for entry in cuts for key, value in entry["confidence"].items() if not value})
             ),
             levels=prepared.source.levels,
             signal_number=stop.signal_number if stop.is_set() else None,

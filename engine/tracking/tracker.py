@@ -26,6 +26,7 @@ from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import encode_frame, memorize_masks, segment_frame, store_memory
 from aotlab.engine.tracking.groups import (
+    NO_OBJECT,
     add_objects,
     find_smallest_area,
     find_vanished_ids,
@@ -313,10 +314,14 @@ class Tracker:
             if mask is None:
                 self._store_tracked(draft)
             else:
-                indices = self._store_reference(draft, mask)
+                indices, features = self._store_reference(draft, mask)
+                draft = draft._replace(features=features)  # for the hooks
                 logits = one_hot_logits(indices, len(self.ids))
-        temperature = self.config.confidence_temperature
-        prediction = Prediction(self.ids, logits, indices, temperature=temperature, cut=not draft.short_term)
+        annotated_ids = () if mask is None else np.unique(mask).tolist()
+        prediction = Prediction(
+            self.ids, logits, indices, cut=not draft.short_term, hidden=draft.hidden.difference(annotated_ids),
+            temperature=self.config.confidence_temperature,
+        )  # fmt: skip
         for hook in self.hooks if self.ids else ():
             hook.stored(draft, prediction, mask)
         prediction = prediction.resize(draft.size, align_corners=self.model.config.align_corners)
@@ -339,8 +344,8 @@ class Tracker:
                 group.memory.clear_short_term()
             store_memory(model, group.memory, decoded, memory)
 
-    def _store_reference(self, draft: Draft, mask: np.ndarray) -> Tensor:
-        """Store a frame with a mask, some of whose objects may be new; return its indices H×W."""
+    def _store_reference(self, draft: Draft, mask: np.ndarray) -> tuple[Tensor, Features]:
+        """Store a frame with a mask, some of whose objects may be new; return its indices H×W and its features."""
         model, state, ids_before = self.model, self.state, self.ids
         annotated_ids = [object_id for object_id in np.unique(mask).tolist() if object_id]
         size = state.input_size or network_size(
@@ -369,7 +374,7 @@ class Tracker:
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
         state.groups, state.input_size = groups, size
-        return indices
+        return indices, features
 
     @torch.inference_mode()
     def soften_edges(self, frame: FrameLike, prediction: Prediction) -> Prediction:
@@ -395,6 +400,7 @@ class Tracker:
             features = self._encode(frame, state.input_size)
             group_logits = [segment_frame(self.model, group.memory, features).logits for group in state.groups]
             logits = merge_logits(state.groups, group_logits, (height, width), align_corners=align_corners)
+        logits[[prediction.ids.index(object_id) + 1 for object_id in prediction.hidden]] = NO_OBJECT
         radius = math.ceil(EDGE_RADIUS * max(height / state.input_size[0], width / state.input_size[1]))
         return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))
 
