@@ -135,7 +135,7 @@ def test_nan_is_black_and_infinity_white():
 
 def test_linear_light_is_encoded_with_the_srgb_curve():
     light = np.array([[[0], [0.001], [0.0025], [0.01], [0.18], [0.5], [1]]], np.float32)
-    assert Levels(0, 1, linear=True)(light).reshape(-1).tolist() == [0, 3, 8, 25, 118, 188, 255]
+    assert Levels(0, 1, curve="linear")(light).reshape(-1).tolist() == [0, 3, 8, 25, 118, 188, 255]
     assert Levels(0, 1)(light).reshape(-1).tolist() == [0, 0, 1, 3, 46, 128, 255]
 
 

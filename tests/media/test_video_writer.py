@@ -13,7 +13,7 @@ import pytest
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests.media.video_files import draw_smooth, write_video
+from tests.media.video_files import draw_smooth, open_writer, write_frame, write_video
 
 RATE, SAMPLES, SECONDS = 10, 16000, 3
 
@@ -43,13 +43,14 @@ def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
 def test_pixel_aspect_and_color_tags_are_written(tmp_path, suffix, aspect):
     frames = np.zeros((3, 48, 64, 3 if suffix == "mp4" else 4), np.uint8)
     path = tmp_path / f"clip.{suffix}"
-    tags = {"color_tags": (9, 16)} if aspect > 1 else {}
-    with closing(VideoWriter(path, rate=Fraction(24), size=(48, 64), pixel_aspect=aspect, **tags)) as writer:
+    tags = (9, 16) if aspect > 1 else (1, 1)
+    options = {"size": (48, 64), "pixel_aspect": aspect, "color_tags": tags}
+    with closing(open_writer(path, rate=Fraction(24), **options)) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame, index / Fraction(24))
+            write_frame(writer, frame, index / Fraction(24), tags)
     source = open_frames(path)
     assert (source.pixel_aspect, source.length, len(list(source))) == (aspect, 3, 3)
-    assert source.color_tags == ((9, 16) if aspect > 1 else (1, 1))
+    assert source.color_tags == tags
 
 
 @pytest.mark.parametrize(("suffix", "decoder"), [("mov", "prores"), ("webm", "libvpx-vp9")])

@@ -6,7 +6,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from aotlab.media.video_writer import VideoWriter
+from aotlab.media.plates import ColorTags, rgb_to_planes
+from aotlab.media.video_writer import H264, PRORES, VP9, VideoWriter
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """Display matrix of a phone video: the stored image is turned to the right to be shown."""
@@ -21,10 +22,25 @@ def draw_smooth(height, width, frames=5):
 
 def write_video(path, frames, rate=Fraction(24), times=None, sound=None):
     """Write frames as outputs of tracking are written, at ``times`` in seconds or by the rate; return the path."""
-    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
+    with closing(open_writer(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame, index / rate if times is None else times[index])
+            write_frame(writer, frame, index / rate if times is None else times[index])
     return path
+
+
+def open_writer(path, **options):
+    """Open a writer with the encoding of an output of that suffix."""
+    return VideoWriter(path, encoding={".mov": PRORES, ".webm": VP9}.get(path.suffix, H264), **options)
+
+
+def write_frame(writer, frame, time, tags=(1, 1)):
+    """Write H×W×3 uint8 RGB, or H×W×4 with alpha as planes with these color tags."""
+    if frame.shape[2] == 3:
+        writer.write(frame, time)
+        return
+    encoding, tags = writer.encoding, ColorTags(*tags)
+    planes = rgb_to_planes(frame[..., :3] / np.float32(255), tags, encoding.depth, subsampled=encoding.subsampled)
+    writer.write_planes(planes, frame[..., 3] / np.float32(255), time)
 
 
 def encode(path, codec, images, *, rate=24, times=None, container=None, tags=None, **options):
