@@ -144,7 +144,7 @@ class ExrFiles(Output):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
     All channels, windows and attributes of an EXR plate are kept. Other plates are stored as they are, divided by
-    their largest value: half floats of 8 bits, else floats.
+    their largest value, as floats.
     """
 
     file_name, description, bytes_per_pixel = (
@@ -208,8 +208,7 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
 def split_rgb(rgb: np.ndarray) -> dict[str, np.ndarray]:
     """Return H×W×3 RGB as channels of an EXR: floats as they are, integers divided by their largest value."""
     if rgb.dtype.kind in "iu":
-        kind = np.float16 if rgb.dtype == np.uint8 else np.float32
-        rgb = (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(kind)
+        rgb = (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(np.float32)
     elif rgb.dtype != np.float16:
         rgb = rgb.astype(np.float32)
     return dict(zip("RGB", np.moveaxis(rgb, -1, 0), strict=True))

@@ -135,7 +135,8 @@ class Plate(ABC):
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 RGB as stored: uint8, uint16, or float16 and float32 of EXR and TIFF.
 
-        Video files with more than 8 bits become uint16, in which 65535 is white.
+        Video files with more than 8 bits become uint16, in which 65535 is white. Colors are interpolated and rounded
+        once; those of `to_image` are less exact, as FFmpeg is faster with its defaults.
         """
 
     @abstractmethod
@@ -200,12 +201,11 @@ class VideoPlate(Plate):
             return decoding.to_rgb(self._frame)
 
     def to_rgb(self) -> np.ndarray:
-        if self.depth <= 8:
-            return self.to_image()
         if self._is_rgb:
-            return self._read_deep_rgb()
-        rgb = self._read_planes(subsampled=False).to_rgb()
-        return (rgb * 65535 + 0.5).clip(0, 65535).astype(np.uint16)
+            return self._read_deep_rgb() if self.depth > 8 else self.to_image()
+        kind = np.uint8 if self.depth <= 8 else np.uint16
+        white = np.iinfo(kind).max
+        return (self._read_planes(subsampled=False).to_rgb() * white + 0.5).clip(0, white).astype(kind)
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
         if self._is_rgb:
