@@ -63,7 +63,8 @@ class FrameSelection:
         """Index of the last frame; None: that of a stream."""
         for name, number in (("start", start), ("end", end)):
             has_frame = number is None or self._find(number) in self
-            require(has_frame, f"not in the video, which has frames {self._describe()}", subject=f"{name} {number}")
+            described = self._describe_timecodes() if isinstance(number, str) else f"frames {self._describe()}"
+            require(has_frame, f"not in the video, which has {described}", subject=f"{name} {number}")
         self._has_end = end is not None
         first = self.first if start is None else self._find(start)
         last = self.last if end is None else self._find(end)
@@ -105,13 +106,22 @@ class FrameSelection:
     def _find(self, number: int | str) -> int:
         """Return the frame index of a user's number or time code, -1 without such a frame."""
         if isinstance(number, str):
-            source = self._video.source if isinstance(self._video, VideoInfo) else self._video
-            code = Timecode.parse(number, Fraction(self._video.rate))
-            first = None if source is None else source.timecode
-            return max(-1, code.count - (0 if first is None else first.count))
+            return max(-1, Timecode.parse(number, Fraction(self._video.rate)).count - self._first_timecode.count)
         if self._numbers is None:
             return number
         return self._numbers.index(number) if number in self._numbers else -1
+
+    @property
+    def _first_timecode(self) -> Timecode:
+        """Time code of the video's first frame: 00:00:00:00 if it states none."""
+        source = self._video.source if isinstance(self._video, VideoInfo) else self._video
+        first = None if source is None else source.timecode
+        return first or Timecode.parse("00:00:00:00", Fraction(self._video.rate))
+
+    def _describe_timecodes(self) -> str:
+        """Return the time codes of the first and last frame, as text."""
+        first = self._first_timecode
+        return f"time codes {first + self.first} to {'the end' if self.last is None else first + self.last}"
 
     def _describe(self) -> str:
         """Return the user's numbers of the first and last frame, as text."""
