@@ -19,6 +19,8 @@ from aotlab.utils.files import atomic_path
 
 ALPHA_KINDS = ("straight", "premultiplied")
 COMPRESSIONS = ("zip", "dwaa")
+OPTION_FLAGS = {"per_object": "--per-object", "alpha": "--alpha", "plate": "--no-plate", "compression": "--compression"}
+"""Options of commands by field of `OutputOptions`, for messages."""
 
 
 @dataclass(frozen=True)

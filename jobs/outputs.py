@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.jobs.output_base import FrameFiles, Output, OutputContext, OutputOptions
+from aotlab.jobs.output_base import OPTION_FLAGS, FrameFiles, Output, OutputContext, OutputOptions
 from aotlab.jobs.plate_outputs import (
     AlphaFiles,
     CryptomatteFiles,
@@ -338,6 +338,6 @@ def require_used_options(options: OutputOptions, names: Iterable[str]) -> None:
         require(
             is_used,
             f"no effect on {', '.join(outputs)}",
-            subject=f"{option} {value}",
+            subject=f"{option}={value} ({OPTION_FLAGS[option]})",
             remedy=f"write {' or '.join(users)}, or remove it",
         )

@@ -57,14 +57,16 @@ def make_channels(layer: str, coverages: Mapping[str, np.ndarray]) -> dict[str, 
     """
     ids = np.array([find_id(name) for name in coverages], np.uint32).view(np.float32)
     values = np.stack([*coverages.values()]).astype(np.float32)
-    depth = max(1, int((values > 0).sum(axis=0).max()))
-    order = np.argsort(-values, axis=0, kind="stable")[:depth]
-    ranked = np.take_along_axis(values, order, axis=0)
-    owners = np.where(ranked > 0, ids[order], np.float32(0))
+    covered = values.any(axis=0)  # usually a small part of the pixels
+    parts = values[:, covered]
+    order = np.argsort(-parts, axis=0, kind="stable")
+    ranked = np.take_along_axis(parts, order, axis=0)
+    depth = max(1, int(ranked.any(axis=1).sum()))
     channels = dict[str, np.ndarray]()
-    for group in range((depth + 1) // 2):
-        for rank, suffixes in ((2 * group, "RG"), (2 * group + 1, "BA")):
-            empty = np.zeros(values.shape[1:], np.float32)
-            pair = (owners[rank], ranked[rank]) if rank < depth else (empty, empty)
-            channels |= {f"{layer}{group:02d}.{suffix}": plane for suffix, plane in zip(suffixes, pair, strict=True)}
+    for rank in range(depth + depth % 2):
+        planes = np.zeros((2, *covered.shape), np.float32)
+        if rank < depth:
+            planes[:, covered] = np.where(ranked[rank] > 0, ids[order[rank]], 0), ranked[rank]
+        for key, plane in zip("BA" if rank % 2 else "RG", planes, strict=True):
+            channels[f"{layer}{rank // 2:02d}.{key}"] = plane
     return channels

@@ -294,7 +294,9 @@ def test_other_options_replace_an_output(tmp_path):
 
 
 def test_option_without_effect_rejected():
-    with pytest.raises(InputError, match="per_object True: no effect on masks, exr; write prores or vp9 or matte_mov"):
+    with pytest.raises(
+        InputError, match=r"per_object=True \(--per-object\): no effect on masks, exr; write prores or vp9 or matte_mov"
+    ):
         RunOptions(write=("masks", "exr"), output_options=OutputOptions(per_object=True))
 
 
