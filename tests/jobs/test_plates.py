@@ -13,7 +13,7 @@ from aotlab.jobs.job import RunOptions
 from aotlab.jobs.output_base import OutputOptions
 from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.run import track
-from aotlab.media.cryptomatte import find_id, hash_name
+from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.plates import ColorTags
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
@@ -229,6 +229,17 @@ def test_cryptomatte_decodes_to_the_probabilities(tmp_path):
             np.testing.assert_allclose(found, tracked.probabilities[position], atol=1e-6)
 
 
+def test_pixel_of_three_objects_has_two_groups_of_channels():
+    parts = {"a": np.array([[0.5, 0, 0]]), "b": np.array([[0.2, 1, 0]]), "c": np.array([[0.3, 0, 0]])}
+    channels = make_channels("x", parts)
+    assert sorted(channels) == [f"x0{group}.{key}" for group in (0, 1) for key in "ABGR"]
+    owners = np.stack([channels[name][0].view(np.uint32) for name in ("x00.R", "x00.B", "x01.R", "x01.B")])
+    a, b, c = map(find_id, "abc")
+    assert owners.tolist() == [[a, b, 0], [c, 0, 0], [b, 0, 0], [0, 0, 0]]
+    coverage = np.stack([channels[name][0] for name in ("x00.G", "x00.A", "x01.G", "x01.A")])
+    np.testing.assert_allclose(coverage, [[0.5, 1, 0], [0.3, 0, 0], [0.2, 0, 0], [0, 0, 0]])
+
+
 def test_ids_are_floats_without_special_exponents():
     ids = np.array([find_id(f"object.{number}") for number in range(3000)], np.uint32).view(np.float32)
     assert np.isfinite(ids).all()
@@ -294,9 +305,8 @@ def test_other_options_replace_an_output(tmp_path):
 
 
 def test_option_without_effect_rejected():
-    with pytest.raises(
-        InputError, match=r"per_object=True \(--per-object\): no effect on masks, exr; write prores or vp9 or matte_mov"
-    ):
+    problem = r"per_object=True \(--per-object\): no effect on masks, exr; write prores or vp9 or matte_mov"
+    with pytest.raises(InputError, match=problem):
         RunOptions(write=("masks", "exr"), output_options=OutputOptions(per_object=True))
 
 
