@@ -86,6 +86,8 @@ class Output:
     """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
     needs_plate = False
     """Whether it contains the frame as the source stores it, `TrackedFrame.plate`."""
+    modules: tuple[str, ...] = ()
+    """Modules of optional dependencies that it needs."""
     options: tuple[str, ...] = ()
     """Names of the fields of `OutputOptions` that change it."""
 

@@ -30,7 +30,7 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import output_exists_error, require
+from aotlab.utils.errors import output_exists_error, require, require_modules
 from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
@@ -218,6 +218,8 @@ class Outputs:
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
+        for output in classes.values():
+            require_modules(*output.modules)
         self.need_plates = any(output.needs_plate for output in classes.values())
         """Whether an output contains the frames as the source stores them."""
         files = {name: output.find_file_name(context.options) for name, output in classes.items()}

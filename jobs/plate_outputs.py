@@ -153,15 +153,15 @@ class ExrFiles(Output):
         4.0,
     )
     needs_soft = needs_plate = True
-    options = ("plate", "compression")
+    modules, options = ("OpenEXR",), ("plate", "compression")
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         context = self.context
         header, channels = describe_frame(context, tracked.index), dict[str, np.ndarray]()
         window = None
         if context.options.plate:
-            file = context.source.file(tracked.index)
-            if file is not None and detect_image_kind(file) == "exr":
+            file = find_exr(context, tracked.index)
+            if file is not None:
                 header = copy_header(read_exr_header(file))
                 window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
                 channels = read_exr_channels(file)
@@ -178,7 +178,7 @@ class CryptomatteFiles(Output):
     """``<frame>.exr`` with the ids and coverages of all objects, named as the layers of ``exr``."""
 
     file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 0.3
-    needs_soft = True
+    needs_soft, modules = True, ("OpenEXR",)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         layers = self.context.list_layers(tracked.ids)
@@ -194,12 +194,21 @@ def find_timecode(context: OutputContext, index: int) -> Timecode | None:
     return None if first is None else first + index
 
 
+def find_exr(context: OutputContext, index: int) -> Path | None:
+    """Return the EXR file of a frame; None if its source has none."""
+    file = context.source.file(index)
+    return file if file is not None and detect_image_kind(file) == "exr" else None
+
+
 def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
-    """Return the attributes of an EXR file of a frame: pixel aspect, frame rate and time code."""
+    """Return the attributes of an EXR file of a frame: display window, pixel aspect, frame rate and time code."""
     import OpenEXR
 
     source = context.source
     header: dict[str, Any] = {"pixelAspectRatio": float(source.pixel_aspect), "framesPerSecond": Fraction(source.rate)}
+    file = find_exr(context, index)
+    if file is not None:
+        header["displayWindow"] = header["dataWindow"] = read_exr_header(file)["displayWindow"]
     if (code := find_timecode(context, index)) is not None:
         header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
     return header

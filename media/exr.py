@@ -52,12 +52,15 @@ def read_exr_header(path: Path) -> dict[str, Any]:
 
 
 def read_exr_channels(path: Path) -> dict[str, np.ndarray]:
-    """Return all channels of the first part by name, H×W of the data window, as stored."""
+    """Return all channels of the first part by name, H×W of the data window, as stored; not subsampled ones."""
     with reading(path, REMEDY, *DECODER_ERRORS):
         import OpenEXR
 
         with OpenEXR.File(str(path), separate_channels=True) as file:
-            return {name: channel.pixels for name, channel in file.channels().items()}
+            channels = file.channels()
+            if subsampled := [name for name, item in channels.items() if (item.xSampling, item.ySampling) != (1, 1)]:
+                raise ValueError(f"its channels {', '.join(subsampled)} have another size than the image")
+            return {name: channel.pixels for name, channel in channels.items()}
 
 
 def find_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +72,7 @@ def find_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.nd
 def move_window(
     values: np.ndarray, window: tuple[np.ndarray, np.ndarray], target: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Return values H×W or H×W×C of a window for another one, 0 where they overlap not."""
+    """Return values H×W or H×W×C of a window for another one, 0 outside it."""
     result = np.zeros((*(target[1] - target[0]), *values.shape[2:]), values.dtype)
     start, end = np.maximum(window[0], target[0]), np.minimum(window[1], target[1])
     if (start < end).all():

@@ -255,7 +255,7 @@ class VideoPlate(Plate):
 def _copy_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
     """Return one plane of a planar frame as uint16."""
     plane = frame.planes[index]
-    kind = np.uint8 if plane.line_size // plane.width == 1 or frame.format.components[0].bits <= 8 else np.uint16
+    kind = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
     return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].astype(np.uint16)
 
 

@@ -12,6 +12,7 @@ from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
 from aotlab.jobs.output_base import OutputOptions
 from aotlab.jobs.outputs import list_outputs, render
+from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.plates import ColorTags
@@ -350,3 +351,26 @@ def test_planes_beyond_white_survive(tmp_path):
     plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
     assert plate.to_planes(10).values[0].max() == 1000
     assert plate.to_planes(10).tags == ColorTags(1, 1, 1)
+
+
+def test_display_window_of_mattes_is_that_of_the_plate(tmp_path):
+    windows = {
+        "dataWindow": (np.array([12, 11], np.int32), np.array([31, 30], np.int32)),
+        "displayWindow": (np.array([10, 10], np.int32), np.array([73, 57], np.int32)),
+    }
+    (tmp_path / "in").mkdir()
+    OpenEXR.File(windows, {"RGB": np.ones((20, 20, 3), np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(tmp_path / "in", tmp_path / "out", ("cryptomatte", "exr"))
+    header, channels = read_exr(out / "cryptomatte" / "0.exr")
+    np.testing.assert_array_equal(header["dataWindow"], windows["displayWindow"])
+    np.testing.assert_array_equal(channels["CryptoObject00.G"], MASK > 0)
+    header, channels = read_exr(out / "exr" / "0.exr")
+    np.testing.assert_array_equal(header["dataWindow"], windows["dataWindow"])
+    np.testing.assert_array_equal(channels["object.1.A"] > 0.5, (MASK == 1)[1:21, 2:22])
+
+
+def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatch):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    monkeypatch.setattr(ExrFiles, "modules", ("no_such_module",))
+    with pytest.raises(InputError, match="no_such_module must be installed"):
+        track_plates(video, tmp_path / "out", ("exr",))
