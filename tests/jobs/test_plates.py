@@ -63,7 +63,12 @@ def measure_codec(kind, video, folder, name):
         if name == "vp9":
             stream.bit_rate = 0
         for index, frame in enumerate(read_frames(kind, video)):
-            image = frame.reformat(format=layout, dst_colorspace=None if kind.is_video else "ITU709", threads=1)
+            image = frame.reformat(
+                format=layout,
+                dst_colorspace=None if kind.is_video else "ITU709",
+                dst_color_range=1 if name == "prores" else None,  # which has no other
+                threads=1,
+            )
             image.pts, image.time_base = 5000 * index, TICK
             image.pict_type = 0  # else every frame of FFV1 becomes a key frame
             stream.codec_context.color_range = image.color_range
