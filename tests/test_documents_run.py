@@ -59,6 +59,7 @@ SKIPPED = {
     r"ffmpeg -i background": "needs a background and FFmpeg's program",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
+    r"aotlab render .*--refine-edges": "needs pymatting; tests/tools/track/test_refine_edges.py runs it",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"aotlab agreement": "needs annotations of two people; tests/tools/test_agreement.py has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
