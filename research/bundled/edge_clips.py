@@ -85,8 +85,8 @@ def compose_edge_clip(sample: Path, shape: str, seed: int, *, moves: bool = True
     fur, grass = rabbit[190:380, 225:385], rabbit[330:480, 420:840]
     texture, background = ((fur, pond), (grass, pond), (pond, rabbit[:, ::-1]), (fur, rabbit[:, ::-1]))[seed % 4]
     draw, blur = SHAPES[shape]
-    alpha = cv2.resize(draw(rng), SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    alpha = cv2.GaussianBlur(alpha, (0, 0), blur)
+    shape_alpha = cv2.resize(draw(rng), SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    alpha = cv2.GaussianBlur(shape_alpha, (0, 0), blur)
     color = cv2.resize(texture, SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(np.float32)
     frames, alphas, colors = [], [], []
     for index in range(FRAMES):
