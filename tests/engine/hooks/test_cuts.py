@@ -184,7 +184,8 @@ def describe_after_cut(tracker, frame):
 def test_objects_that_look_different_after_a_cut_end(recognizing):
     tracker, frames = Tracker(*recognizing), shots()
     tracker.step(frames[0], draw_stripes([1, 2]))
-    hook, found = tracker.hooks[0], describe_after_cut(tracker, frames[3])
+    (hook,), found = tracker.hooks, describe_after_cut(tracker, frames[3])
+    assert isinstance(hook, CutDetection)
     hook.descriptors = {1: found[1], 2: -found[2]}
     assert [prediction.hidden for prediction in map(tracker.step, frames[3:5])] == [{2}, {2}]
     found = describe_after_cut(tracker, frames[0])
@@ -195,7 +196,8 @@ def test_objects_that_look_different_after_a_cut_end(recognizing):
 def test_descriptor_is_of_the_last_visible_frame(recognizing):
     tracker, frames = Tracker(*recognizing), shots()
     tracker.step(frames[0], draw_stripes([1, 2]))
-    hook = tracker.hooks[0]
+    (hook,) = tracker.hooks
+    assert isinstance(hook, CutDetection)
     assert {*hook.descriptors} == {1, 2}
     earlier, draft = hook.descriptors[2], tracker.predict(frames[1]).hide([2])
     tracker.commit(draft)
