@@ -26,6 +26,7 @@ EXTRAS = {
     "onnxruntime": "export",
     "trackeval": "hota",
     "sklearn": "agreement",
+    "matplotlib": "plot",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30
