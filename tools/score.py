@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, TRACKED, find_default_root
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
@@ -205,7 +205,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     "<frame>.png of one video",
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
-@benchmark_options(DATASETS)
+@benchmark_options(TRACKED)
 @option(
     "--workers",
     type=PositiveInt,

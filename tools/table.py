@@ -23,6 +23,7 @@ from aotlab.engine.benchmark.paper_tables import (
     load_table,
     name_results,
 )
+from aotlab.evaluation.submit import name_submission
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
 from aotlab.tools.cli.options import device, force_results
 from aotlab.tools.cli.types import Folder, PositiveInt, option
@@ -37,8 +38,9 @@ def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, rank
     results = output / name_results(row.model, row.benchmark)
     options = (*benchmark.arguments, *benchmark.options, *model.arguments, *["--force"] * force)
     run_tool("eval", *options, "--device", device, "--output", str(results), ranks=ranks)
-    if benchmark.split in DATASETS[benchmark.dataset].server_splits:
-        archive = results.with_name(f"{results.name}.zip")
+    dataset = DATASETS[benchmark.dataset]
+    if benchmark.split in dataset.server_splits:
+        archive = name_submission(results, dataset.submission)
         run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
         return f"server: {archive}"
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))

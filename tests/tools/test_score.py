@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import TRACKED, open_dataset
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.results import Results
 from aotlab.tools.score import main
@@ -18,7 +18,7 @@ from tests.limits import limit_file_size
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
 COLUMNS = {
-    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "folder"), DAVIS),
+    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "secvos", "cutvos", "folder"), DAVIS),
     **dict.fromkeys(("youtubevos2018", "youtubevos2019"), ("overall", *GROUPS, "J&F", "J", "F")),
     **dict.fromkeys(("lvosv1", "lvosv2"), ("J&F", "J", "F", "V", *GROUPS, "V_seen", "V_unseen")),
     "vost": ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay"),
@@ -47,7 +47,7 @@ def truth(davis, tmp_path):
     return min((tmp_path / "root" / "Annotations" / "480p").iterdir())
 
 
-SCORED = [name for name, dataset in DATASETS.items() if not dataset.hota]
+SCORED = [name for name in TRACKED if name not in ("burst", "didi")]
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -67,7 +67,7 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert means == [sequence for sequence, values in sequences.items() if len(values["objects"]) > 1]
 
 
-@pytest.mark.parametrize("name", [name for name in SCORED if name != "sav"])  # whose objects overlap
+@pytest.mark.parametrize("name", [name for name in SCORED if name not in ("sav", "secvos")])  # whose objects overlap
 def test_annotations_as_results_score_100(name, tmp_path):
     command = [*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]
     videos = open_dataset(name, tmp_path / "root", miniatures.scored_split(name))
@@ -265,7 +265,7 @@ def test_server_split_names_submit(name, split, tmp_path, run_expecting_error):
     miniatures.make(name, tmp_path)
     dataset_options = ["--dataset", name, "--root", tmp_path, "--split", split]
     line = run_expecting_error(main, *dataset_options, tmp_path)
-    assert f"the annotations of {name} {split} are not public" in line
+    assert f"the masks of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
