@@ -203,8 +203,8 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
         lines.append([row.model, row.benchmark, measured, *published])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
-    text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
-    return "\n".join([*text, table.note] if table.note else text)
+    notes = [*(f"{key}: {table.sources[key]}" for key in cited), *filter(None, [table.note])]
+    return "\n".join([*text, "", *notes] if notes else text)
 
 
 def format_figures(values: Sequence[float | None]) -> str:
