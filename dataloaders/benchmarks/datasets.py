@@ -66,7 +66,7 @@ _DATASETS = [
     *(
         Dataset(
             f"youtubevos{year}", "youtube_vos:read_youtube_vos", f"YouTubeVOS/{year}",
-            f"{VALID_LAYOUT}, valid/meta.json", "https://youtube-vos.org", RESEARCH_ONLY,
+            f"{VALID_LAYOUT}, valid/meta.json", "https://youtube-vos.org", "annotations CC BY 4.0",
             server_splits=VALID_SPLITS, submission="annotations_archive",
         )
         for year in (2018, 2019)
