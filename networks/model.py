@@ -17,6 +17,7 @@ from typing_extensions import Self
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
+from aotlab.utils.errors import require_modules
 from aotlab.utils.plugins import ENCODER_PLUGINS, find_plugin
 
 
@@ -228,7 +229,8 @@ def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> Bloc
 
 def build_encoder(name: str) -> Encoder:
     """Return an encoder with random weights."""
-    if name == "swin_base":  # timm is slow to import
+    if name == "swin_base":
+        require_modules("timm")
         from aotlab.networks.swin import SwinBase
 
         return SwinBase()

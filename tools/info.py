@@ -15,7 +15,7 @@ from aotlab.utils.files import cache_folder
 from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.text import align_columns
 
-REQUIRED = ("torch", "torchvision", "timm", "numpy", "PIL", "safetensors", "huggingface_hub")
+REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")
 OTHER_PACKAGES = ("aotlab_studio", "aotlab_runtime")
 DECODERS = ("h264", "hevc", "vp9", "libdav1d", "prores", "ffv1")
 PLUGIN_GROUPS = (

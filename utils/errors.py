@@ -15,17 +15,20 @@ EXTRAS = {
     "pycocotools": "score",
     "tqdm": "score",
     "scipy": "train",
-    "tensorboard": "train",
+    "tensorboard": "tensorboard",
     "tifffile": "images",
     "imagecodecs": "images",
     "OpenEXR": "images",
+    "huggingface_hub": "weights",
     "gdown": "weights",
+    "timm": "encoders",
     "trax": "vot",
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "export",
     "trackeval": "hota",
     "sklearn": "agreement",
+    "matplotlib": "plot",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30
