@@ -9,11 +9,21 @@ import numpy as np
 
 from aotlab.media.matching import image_stem, require_different_images, select_images
 from aotlab.media.region_parser import RegionParser
-from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
-from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
+from aotlab.media.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
+from aotlab.media.rle import (
+    Size,
+    compress_rle,
+    fill_polygons,
+    parse_integer,
+    parse_rle,
+    require_size,
+    rle_to_box,
+)
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes"."""
+RECORDS = ("images", "annotations", "videos", "categories")
+ID_FIELDS = ("id", "image_id", "video_id", "category_id", "frame_id", "frame_index")
 
 
 def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
@@ -21,8 +31,9 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
 
     If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
     """
-    images, videos, classes = _find_images(tree, video), tree.get("videos") or [], dict[str, int]()
-    class_names = _read_class_names(tree)
+    tree = parse_ids(tree)
+    images, videos, classes = _find_images(tree, video), tree["videos"], dict[str, int]()
+    class_names, all_images = _read_class_names(tree), {image["id"] for image in tree["images"]}
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
             classes.setdefault(name, class_id)
@@ -30,17 +41,19 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     for count, record in enumerate(tree["annotations"], start=1):
         image_id, box, segmentation = record["image_id"], record.get("bbox"), record.get("segmentation")
         segmentation = None if segmentation == [[]] else segmentation
-        if segmentation or box is not None:
-            annotated.add(image_id)
-        if image_id not in images or not (segmentation or box):
-            continue
-        frame, name = images[image_id]
-        place = f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"
-        with parser.locate(place):
-            class_name = class_names.get(record.get("category_id"), "")
+        annotated.add(image_id)
+        frame, name = images.get(image_id, (None, ""))
+        with parser.skip_unreadable(f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"):
+            if image_id not in images:
+                if image_id not in all_images:
+                    parser.leave_out("annotation", "of an image that the file lacks")
+                continue
+            class_name = VOID_NAME if record.get("ignore") else class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
             region = ParsedRegion(frame, None, class_name, _find_key(record), name, attributes)
-            if not segmentation:
+            if not segmentation and not box:
+                parser.leave_out("annotation", "without a mask or box")
+            elif not segmentation:
                 left, top, width, height = map(float, box)
                 parser.add(replace(region, box=(left, top, width, height)))
             elif isinstance(segmentation, list):
@@ -55,10 +68,10 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
         frame, name = images[image["id"]]
         absent = image.get("absent") or ()
         with parser.locate(f"{name or 'image'}, absent"):
-            keys = [_find_key(record) for record in absent]
-        for key in keys:
-            parser.add_absent(ParsedRegion(frame, empty, key=key, image=name))
-        if image["id"] not in annotated and not keys:
+            for record in absent:
+                class_name = class_names.get(record.get("category_id"), "")
+                parser.add_absent(ParsedRegion(frame, empty, class_name, _find_key(record), name))
+        if image["id"] not in annotated and not absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
     counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
@@ -70,9 +83,9 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
 
     The video's images have its id and lie in folders of its name; images without id or name are also used.
     """
-    images, videos = tree["images"], tree.get("videos") or []
-    if len(videos) > 1:
-        video_id = _find_video(videos, video.name)["id"]
+    images = tree["images"]
+    if len(tree["videos"]) > 1:
+        video_id = _find_video(tree["videos"], video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     named = filter(None, map(_read_name, images))
     selected = {"", *select_images([*named], video.frame_names, video.name)}
@@ -89,13 +102,24 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}
 
 
+def parse_ids(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return COCO JSON whose ids, which some programs write as text, are integers."""
+    return tree | {
+        name: [
+            {key: parse_integer(value) if key in ID_FIELDS else value for key, value in record.items()}
+            for record in tree.get(name) or ()
+        ]
+        for name in RECORDS
+    }
+
+
 def _read_name(image: dict[str, Any]) -> str:
     return str(image.get("file_name") or "")
 
 
 def _read_class_names(tree: Any) -> dict[Hashable, str]:
     """Return class names by id."""
-    names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
+    names = {record["id"]: str(record.get("name", "")) for record in tree["categories"]}
     for record in tree["annotations"]:
         if type(class_id := record.get("category_id")) is int:
             names.setdefault(class_id, f"class {class_id}")
@@ -164,10 +188,8 @@ def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     attributes = record.get("attributes")
     holders = (record, attributes) if isinstance(attributes, dict) else (record,)
-    for value in (holder.get(key) for holder in holders for key in OBJECT_KEYS):
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value % 1 == 0:
-            return int(value)
-        if isinstance(value, str) and value:
+    for value in (parse_integer(holder.get(key)) for holder in holders for key in OBJECT_KEYS):
+        if (type(value) is int and value >= 0) or (isinstance(value, str) and value):
             return value
     return None
 

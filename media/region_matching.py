@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from aotlab.media.matching import match_frames, require_different_frames, select_images
+from aotlab.media.matching import START_NUMBER_OPTION, match_frames, require_different_frames, select_images
 from aotlab.media.regions import (
     HOLE_NAMES,
     MAX_ID,
@@ -115,7 +115,10 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
     outside = [frame for frame in frames if frame < 0 or (video.length is not None and frame >= video.length)]
     if outside:
         end = "the end" if video.length is None else video.length - 1
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}", remedy="count from 0")
+        raise InputError(
+            f"is for frame {outside[0]}, but the video has frames 0 to {end}",
+            remedy=f"count from 0, or give the number of the first frame ({START_NUMBER_OPTION})",
+        )
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from aotlab import sdk
 
+log = logging.getLogger(__name__)
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-def order_corners(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
-    """Return the box between two opposite corners: left, top, width, height."""
-    x1, y1, x2, y2 = (float(value) for value in (x1, y1, x2, y2))
-    return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
+def find_bounds(points: Iterable[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return the box around points (x, y), such as two opposite corners: left, top, width, height."""
+    columns, rows = (list(map(float, sides)) for sides in zip(*points, strict=True))
+    return min(columns), min(rows), max(columns) - min(columns), max(rows) - min(rows)
+
+
+def read_class_names(path: Path) -> str:
+    """Return the text of a list of class names; without characters that are not in UTF-8, which a warning reports."""
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if "\ufffd" in text:
+        log.warning("%s: not text in UTF-8, so characters of class names are lost; save it as UTF-8", path)
+    return text
 
 
 def parse_numbers(text: str) -> list[float]:

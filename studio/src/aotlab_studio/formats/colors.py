@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, sdk
-from aotlab_studio.formats import Size
+from aotlab import InputError, internal, sdk
+from aotlab_studio.formats import Size, read_class_names
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """File names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map."""
@@ -56,7 +55,7 @@ def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
 
 def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
     """Return the objects of a folder of colored masks, which are named like frames; None for any other folder."""
-    paths, regions = sdk.natural_sort(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
+    paths, regions = internal.list_image_files(folder, internal.MASK_SUFFIXES), list[sdk.ParsedRegion]()
     if not paths or read_colors(paths[0], size) is None:
         return None
     legend = read_legend(folder)
@@ -82,18 +81,21 @@ def read_legend(folder: Path) -> Legend:
             f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
             'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
-    with sdk.reading(path.name, "expected colors and class names", *sdk.MALFORMED):
+    with sdk.reading(path, "expected colors and class names", *sdk.MALFORMED):
         return parse_legend(path)
 
 
 def parse_legend(path: Path) -> Legend:
     """Return a legend; raise any error for a damaged one."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".json":
-        entries = [(parse_color(color), value) for color, value in json.loads(text).items()]
-    else:  # lines label:r,g,b:parts:actions; # begins a comment
-        rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        entries = [(parse_color(row[1]), row[0]) for row in rows]
+        entries = [(parse_color(color), value) for color, value in internal.read_json(path).items()]
+    else:  # lines label:r,g,b:parts:actions; # begins a comment; labels without a color have that of PASCAL VOC
+        lines = read_class_names(path).splitlines()
+        rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+        colors = [parse_color(row[1]) if row[1] else internal.PALETTE[index] for index, row in enumerate(rows)]
+        entries = [
+            ((int(red), int(green), int(blue)), row[0]) for (red, green, blue), row in zip(colors, rows, strict=True)
+        ]
     used_ids = {value for _, value in entries if isinstance(value, int)}
     free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in used_ids)
     legend: Legend = {(0, 0, 0): (0, "")}

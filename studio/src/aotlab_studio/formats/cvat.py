@@ -216,7 +216,7 @@ def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
         is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
         shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
     for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
-        with parser.locate(f"frame {shape.get('frame')}, {place}"):
+        with parser.skip_unreadable(f"frame {shape.get('frame')}, {place}"):
             attributes = {**region.attributes, **_parse_attributes(shape)}
             region = replace(region, frame=int(shape.attrib["frame"]), attributes=attributes)
             if shape.get("outside") == "1":
@@ -238,7 +238,7 @@ def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
             parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
         for count, shape in numbered:
-            with parser.locate(f"{place}, shape {count}"):
+            with parser.skip_unreadable(f"{place}, shape {count}"):
                 key, attributes = _find_group(shape, root), _parse_attributes(shape)
                 region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
                 _add_shape(shape, region, parser)
@@ -256,8 +256,8 @@ def _add_shape(shape: Element, region: sdk.ParsedRegion, parser: sdk.RegionParse
     elif shape.tag == "mask":
         parser.add(replace(region, rle=_parse_mask(shape, parser.size)))
     elif shape.tag == "box" and not float(shape.get("rotation", 0)):
-        corners = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        parser.add(replace(region, box=formats.order_corners(*corners)))
+        left, top, right, bottom = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+        parser.add(replace(region, box=formats.find_bounds([(left, top), (right, bottom)])))
     else:
         parser.leave_out("shape", f"of kind {'rotated ' * (shape.tag == 'box')}{shape.tag}")
 

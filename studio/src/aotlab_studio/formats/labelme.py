@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,25 @@ def is_labelme(tree: Any) -> bool:
     return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
-def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
-    """Return the objects of several images of one video; shapes with the same label and group are one object."""
-    names = [str(tree.get("imagePath", "")) for tree in trees]
-    sdk.require_different_images(names)
+def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
+    """Return the objects of several images of one video, by file; shapes with the same label and group are one object.
+
+    Files in other formats are left out.
+    """
+    names = {path: str(tree.get("imagePath", "")) for path, tree in trees.items() if is_labelme(tree)}
+    sdk.require_different_images([*names.values()])
     parser = sdk.RegionParser(size)
-    for tree, name in zip(trees, names, strict=True):
+    for path, tree in trees.items():
+        with parser.locate(path.name):
+            if (name := names.get(path)) is None:
+                parser.leave_out("file", "in another format")
+                continue
         if not tree["shapes"]:
             parser.add_absent(sdk.ParsedRegion(None, None, image=name))
         with parser.locate(name):
             sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
         for count, shape in enumerate(tree["shapes"], start=1):
-            with parser.locate(f"{name}, shape {count}"):
+            with parser.skip_unreadable(f"{name}, shape {count}"):
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else sdk.GroupKey((label, str(group)))
                 region = sdk.ParsedRegion(None, None, label, key, name)
@@ -41,8 +49,7 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
                 elif kind == "mask":
                     parser.add(replace(region, rle=_parse_mask(shape, size)))
                 elif kind == "rectangle":
-                    (left, top), (right, bottom) = shape["points"]
-                    parser.add(replace(region, box=formats.order_corners(left, top, right, bottom)))
+                    parser.add(replace(region, box=formats.find_bounds(shape["points"])))
                 else:
                     parser.leave_out("shape", f"of kind {kind}")
     return parser.finish()

@@ -43,13 +43,18 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return sdk.ParsedFile(regions)
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = [internal.read_json(file) for file in files]
+            trees = {file: internal.read_json(file) for file in files}
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0], size) is None:  # the core reads them
                 return None
             raise
-        return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
+        if not any(map(is_labelme, trees.values())):
+            return None
+        for file, tree in trees.items():
+            if is_labelme(tree):
+                sdk.require_same_frame(file, str(tree.get("imagePath", "")), video.frame_names)
+        return parse_labelme(trees, size)
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
         return parse_cvat(root, video)
@@ -62,7 +67,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return parse_label_studio(tasks, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)
-        return parse_labelme([tree], size) if is_labelme(tree) else None
+        return parse_labelme({path: tree}, size) if is_labelme(tree) else None
     image = read_colors(path, size)
     is_gray = image is not None and (image == image[..., :1]).all()
     if image is None or (is_gray and find_legend(path.parent) is None):  # the core reads black and white
