@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.matching import image_stem, require_different_images, select_images
+from aotlab.media.matching import require_different_images, select_images, select_video
 from aotlab.media.region_parser import RegionParser
 from aotlab.media.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
 from aotlab.media.rle import (
@@ -32,7 +32,10 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
     """
     tree = parse_ids(tree)
-    images, videos, classes = _find_images(tree, video), tree["videos"], dict[str, int]()
+    videos = {record["id"]: record for record in tree["videos"]}
+    names = {key: [str(record.get("name") or ""), _find_folder(record)] for key, record in videos.items()}
+    video_id = select_video(names, video.name) if names else None
+    images, classes = _find_images(tree, video, video_id), dict[str, int]()
     class_names, all_images = _read_class_names(tree), {image["id"] for image in tree["images"]}
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
@@ -73,19 +76,18 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
                 parser.add_absent(ParsedRegion(frame, empty, class_name, _find_key(record), name))
         if image["id"] not in annotated and not absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
-    video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
+    video_name = names[video_id][0] if names else ""
     counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
     return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
-def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
+def _find_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
 
     The video's images have its id and lie in folders of its name; images without id or name are also used.
     """
     images = tree["images"]
     if len(tree["videos"]) > 1:
-        video_id = _find_video(tree["videos"], video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     named = filter(None, map(_read_name, images))
     selected = {"", *select_images([*named], video.frame_names, video.name)}
@@ -173,15 +175,9 @@ def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
     return {"absent": absent} if absent else {}
 
 
-def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the only video, or the one with this name or with images in a folder of this name."""
-    if len(videos) == 1:
-        return videos[0]
-    for video in videos:
-        video_name, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
-        if name in (video_name, image_stem(video_name), first.rpartition("/")[0].rpartition("/")[2]):
-            return video
-    raise ValueError(f"{len(videos)} videos, but none is called {name}")
+def _find_folder(video: dict[str, Any]) -> str:
+    """Return the folder of a video's first image in YouTube-VIS; empty if unset."""
+    return str(next(iter(video.get("file_names") or ()), "")).rpartition("/")[0].rpartition("/")[2]
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:

@@ -5,7 +5,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ MAX_NAMES = 3
 """Largest number of names listed in a message."""
 
 Name = TypeVar("Name", str, Path)
+Key = TypeVar("Key", bound=Hashable)
 
 
 def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -172,6 +173,23 @@ def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
     count = format_count(len(names) - len(kept), "image")
     log.warning("left out: %s of other videos than %s, named %s and a number", count, video, others)
     return kept
+
+
+def select_video(names: Mapping[Key, Sequence[str]], video: str) -> Key:
+    """Return the key of the only video of a file, or of the one called ``video``.
+
+    Args:
+        names: names, files and folders of each video; with one of them, with or without suffix, a video is the one.
+
+    Raises:
+        InputError: several videos, and not exactly one of that name.
+    """
+    found = [key for key, texts in names.items() if video in {*texts, *map(image_stem, texts)}]
+    if len(names) > 1 and len(found) != 1:
+        listed = _shorten([next(filter(None, texts), "") for texts in names.values()])
+        problem = f"has the videos {listed}, {len(found) or 'none'} of them called {video!r}"
+        raise InputError(problem, remedy="export the annotations of one video")
+    return (found or [*names])[0]
 
 
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:

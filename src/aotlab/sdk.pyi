@@ -18,6 +18,7 @@ from .media.matching import (
     natural_sort as natural_sort,
     require_different_images as require_different_images,
     require_same_frame as require_same_frame,
+    select_video as select_video,
 )
 from .media.regions import (
     Annotations as Annotations,

@@ -101,9 +101,9 @@ def test_cvat_task_of_the_video_is_read(read, kind):
     text = PROJECT.format(tasks=TASK.format(7, "bear", 50) + TASK.format(8, "clip", 40), content=content)
     found = read({"clip.xml": text})
     assert np.flatnonzero(found.mask(0)[5]).tolist() == [*range(20, 30)]
-    with pytest.raises(InputError, match="a project of the tasks 'bear', 'clip', none with the name or the source"):
+    with pytest.raises(InputError, match="has the videos 'bear', 'clip', none of them called 'bus'; export"):
         read({"clip.xml": text}, video=replace(VIDEO, name="bus"))
-    with pytest.raises(InputError, match="a project with 2 tasks of 'clip'; export one"):
+    with pytest.raises(InputError, match="has the videos 'bear', 'clip', 2 of them called 'clip'; export"):
         read({"clip.xml": text.replace("bear.mp4", "clip.mp4")})
 
 
