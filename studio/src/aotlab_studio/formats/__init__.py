@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,17 @@ def read_class_names(path: Path) -> str:
 def parse_numbers(text: str) -> list[float]:
     """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
     return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
+
+
+def decode_png(text: str, size: Size | None = None) -> np.ndarray:
+    """Return the H×W bool mask of a PNG in base64 or a data URL: its alpha, or its gray values without alpha.
+
+    Raises `InputError` for another size than ``size``.
+    """
+    with sdk.decode_image(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True))) as image:
+        sdk.require_size(image.height, image.width, size or (image.height, image.width))
+        has_alpha = "A" in image.getbands() or "transparency" in image.info
+        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 
 
 def encode_xml(text: str) -> bytes:

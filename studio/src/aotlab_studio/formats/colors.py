@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,34 +37,27 @@ def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
         return np.array(image.convert("RGB"))
 
 
-def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
-    """Return the objects of a colored mask (H×W×3 uint8)."""
-    codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
-    regions = []
-    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
-        if color not in legend:
-            raise InputError(
-                f"{count} pixels have the color {','.join(map(str, color))}, which the legend lacks; "
-                "add it, or save the mask without smoothing and JPEG compression"
-            )
-        object_id, class_name = legend[color]
-        if object_id:
-            regions.append(sdk.ParsedRegion(None, sdk.encode_rle(codes == code), class_name, object_id))
-    return regions or [sdk.ParsedRegion(None, None)]
-
-
-def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
-    """Return the objects of a folder of colored masks, which are named like frames; None for any other folder."""
-    paths, regions = internal.list_image_files(folder, internal.MASK_SUFFIXES), list[sdk.ParsedRegion]()
-    if not paths or read_colors(paths[0], size) is None:
-        return None
-    legend = read_legend(folder)
-    for path in paths:
+def parse_colors(names: Mapping[tuple[Path, int], sdk.ParsedRegion], size: Size) -> list[sdk.ParsedRegion]:
+    """Return the objects of colored masks in one folder, by file and page with the frames that they belong to."""
+    regions, legend = list[sdk.ParsedRegion](), read_legend(next(iter(names))[0].parent)
+    for (path, page), frame in names.items():
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
-            if (image := read_colors(path, size)) is None:
+            if (image := read_colors(path, size, page)) is None:
                 raise ValueError("not in colors")
-        regions += [replace(region, image=path) for region in parse_colors(image, legend)]
+            codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
+            counts = dict(zip(*np.unique(codes, return_counts=True), strict=True))
+            colors = {code: (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in counts}
+            unknown = next((code for code, color in colors.items() if color not in legend), None)
+            if unknown is not None:
+                raise InputError(
+                    f"{counts[unknown]} pixels have the color {','.join(map(str, colors[unknown]))}, which the legend "
+                    "lacks; add it, or save the mask without smoothing and JPEG compression"
+                )
+            found = [(code, *legend[color]) for code, color in colors.items() if legend[color][0]]
+            regions += [
+                replace(frame, rle=sdk.encode_rle(codes == code), class_name=class_name, key=object_id)
+                for code, object_id, class_name in found
+            ] or [frame]
     return regions
 
 

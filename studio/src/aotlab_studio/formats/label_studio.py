@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.formats import Size, encode_xml
+from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
 SHAPES = ("brush", "bitmask", "polygon", "rectangle")
@@ -147,17 +145,9 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
         x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
         parser.add(replace(region, box=(x * width, y * height, w * width, h * height)))
     else:
-        mask = decode_brush(value["rle"], parser.size) if shape == "brush" else _decode_bitmask(value, parser.size)
+        is_brush = shape == "brush"
+        mask = decode_brush(value["rle"], parser.size) if is_brush else decode_png(value["imageDataURL"], parser.size)
         parser.add(replace(region, rle=sdk.encode_rle(mask)))
-
-
-def _decode_bitmask(value: dict[str, Any], size: Size) -> np.ndarray:
-    """Return the H×W bool mask of a PNG in a data URL: its alpha, or its gray values without alpha."""
-    content = base64.b64decode(value["imageDataURL"].partition(",")[2], validate=True)
-    with sdk.decode_image(BytesIO(content)) as image:
-        sdk.require_size(image.height, image.width, size)
-        has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 
 
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aotlab import sdk
 from aotlab_studio import formats
-from aotlab_studio.formats import Size, place_mask
+from aotlab_studio.formats import Size
 
 
 def is_labelme(tree: Any) -> bool:
@@ -47,17 +43,11 @@ def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
                     rle = parser.fill([[side for x, y in shape["points"] for side in (x, y)]])
                     parser.add(replace(region, rle=rle))
                 elif kind == "mask":
-                    parser.add(replace(region, rle=_parse_mask(shape, size)))
+                    left, top = map(int, shape["points"][0])
+                    part = formats.decode_png(shape.get("mask") or "")
+                    parser.add(replace(region, rle=formats.place_mask(part, left, top, size)))
                 elif kind == "rectangle":
                     parser.add(replace(region, box=formats.find_bounds(shape["points"])))
                 else:
                     parser.leave_out("shape", f"of kind {kind}")
     return parser.finish()
-
-
-def _parse_mask(shape: dict[str, Any], size: Size) -> np.ndarray:
-    """Return the run lengths of a mask, which is an image of the box between two points, as base64 text."""
-    left, top = (int(value) for value in shape["points"][0])
-    with sdk.decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
-        part = np.array(image.convert("L")) > 0
-    return place_mask(part, left, top, size)
