@@ -20,6 +20,8 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
+Page = tuple[Path, int | None]
+"""Image and its page; None: the only one."""
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """Suffixes of mask images in a folder."""
 WHITE_16_BIT = (65535, 65280)
@@ -41,9 +43,9 @@ def parse_images(path: Path, size: Size, length: int | None = None, *, rgb: bool
         if not rgb and read_mode(path) in ("", "RGB", "RGBA"):
             return None
         if (count := count_pages(path)) == 1:
-            return parse_masks({path: ""}, size)
+            return parse_masks({(path, None): ParsedRegion(None, None)}, size)
         require_page_count(path, count, length)
-        return parse_masks({(path, page): page for page in range(count)}, size)
+        return parse_masks({(path, page): ParsedRegion(page, None) for page in range(count)}, size)
     images = list_image_files(path, MASK_SUFFIXES)
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, MASK_SUFFIXES)]
@@ -52,26 +54,21 @@ def parse_images(path: Path, size: Size, length: int | None = None, *, rgb: bool
         raise InputError(problem, subject=path, remedy="move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
-    return parse_masks({image: image for image in images}, size) if images else None
+    return parse_masks({(image, None): ParsedRegion(None, None, image=image) for image in images}, size) or None
 
 
-def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path (and page) with the names or numbers of their frames.
+def parse_masks(frames: Mapping[Page, ParsedRegion], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path and page with the frames that they belong to.
 
     White (255 in 8 bits, `WHITE_16_BIT`) is object 1 if the only other value of all images is 0; otherwise, 255 in 8
     bits is void.
     """
-    regions: dict[Path | tuple[Path, int], list[ParsedRegion]] = {}
-    voids: dict[Path | tuple[Path, int], np.ndarray] = {}
-    frames = {
-        key: ParsedRegion(name, None) if isinstance(name, int) else ParsedRegion(None, None, image=name)
-        for key, name in names.items()
-    }
-    lines: dict[Path | tuple[Path, int], set[int]] = {}
+    regions: dict[Page, list[ParsedRegion]] = {}
+    voids: dict[Page, np.ndarray] = {}
+    lines: dict[Page, set[int]] = {}
     blurred, solid_ids = None, set[int]()
     for key, frame in frames.items():
-        path, page = key if isinstance(key, tuple) else (key, None)
-        mask = read_mask(path, size=size, page=page)
+        mask = read_mask(key[0], size=size, page=key[1])
         lines[key], fraction = find_line_ids(mask)
         void = is_void(mask)
         if void.any():
@@ -120,8 +117,8 @@ def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size:
     return [*chain.from_iterable(regions.values()), *empty]
 
 
-def _describe_place(key: Path | tuple[Path, int]) -> str:
-    return f"{key[0]}, page {key[1]}" if isinstance(key, tuple) else str(key)
+def _describe_place(key: Page) -> str:
+    return str(key[0]) if key[1] is None else f"{key[0]}, page {key[1]}"
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
