@@ -84,6 +84,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
 def _find_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
 
+    Without names, image ids are numbers too.
+
     The video's images have its id and lie in folders of its name; images without id or name are also used.
     """
     images = tree["images"]
@@ -94,11 +96,10 @@ def _find_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashab
     images = [image for image in images if _read_name(image) in selected]
     for image in images:
         require_size(image["height"], image["width"], video.size)
-    numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
     names = [_read_name(image) for image in images]
+    numbers = [image.get("frame_id", image.get("frame_index", None if any(names) else image["id"])) for image in images]
     if not all(type(number) is int for number in numbers):
         numbers = [None] * len(images)
-        names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
     pairs = [*zip(numbers, names, strict=True)]
     require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
     return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}

@@ -75,16 +75,18 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        mode, palette = image.mode, image.getpalette() if image.mode == "P" else None
+        mode = image.mode
         if mode in ("RGB", "RGBA", "LA"):
             image.seek(page or 0)
             labels = read_white(image)
         else:
-            labels = read_page(path, image, page or 0)
-        if palette is not None and labels.ndim == 2:
-            labels = _restore_ids(labels, np.array(palette, np.uint8).reshape(-1, 3), path.parent)
+            labels, palette = read_page(path, image, page or 0)
+            if palette is not None:
+                labels = _restore_ids(labels, palette, path.parent)
         if labels.ndim != 2:
             raise ValueError(f"page {page} is in color")
+        if image.format == "GIF" and labels.max() > VOID:
+            raise ValueError(f"the colors of page {page} are not in the palette of the first page")
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -119,7 +121,7 @@ def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.n
     White is 1 if the only other color is black at an index other than 0.
     """
     used = np.flatnonzero(np.bincount(indices.ravel()))
-    if used[-1] >= len(palette) or np.array_equal(palette[used], PALETTE[used]):
+    if used[-1] >= len(palette) or (used[-1] < 256 and np.array_equal(palette[used], PALETTE[used])):
         return indices
     colors = [tuple(color) for color in palette[used].tolist()]
     is_binary = {*colors} == {*BINARY_IDS} and palette[0].any()

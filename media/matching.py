@@ -105,6 +105,8 @@ def match_frames(
     Raises:
         InputError: an image matches no frame, its number and its name disagree, or the first number is unclear.
     """
+    if not images:
+        return []
     names = [name for _, name in images]
     stems = _find_stems(names, frames)
     if frames is not None:
@@ -118,7 +120,7 @@ def match_frames(
     return [indices[number, stems[name]] for number, name in images]
 
 
-def _find_stems(names: Sequence[Name], frames: Sequence[str] | None) -> dict[Name, str]:
+def _find_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> dict[str | Path, str]:
     """Return the stems of images by name, without the digits of uploads if the rest is a frame, or if all have them."""
     stems = {name: image_stem(name) for name in names}
     short = {name: stem[9:] for name, stem in stems.items() if UPLOAD_PREFIX.match(stem)}

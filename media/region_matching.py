@@ -93,20 +93,20 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_
     images = dict.fromkeys(image for _, image in keys if image)
     selected = {"", *select_images([*images], video.frame_names, video.name)}
     keys = [key for key in keys if key[1] in selected]
-    frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
-    if video.frame_names is not None or keys != [(None, "")]:  # not one PNG
-        matched_keys = [key for key in keys if key[1] or video.frame_names is None]
+    named = [key for key in keys if key[1] and video.frame_names is not None]
+    frames: dict[Hashable, int] = {}
+    for group, names in ((named, video.frame_names), ([key for key in keys if key not in named], None)):
         matched = match_frames(
-            matched_keys,
-            video.frame_names,
+            group,
+            names,
             video=video.name,
             length=video.length,
             start_number=video.start_number,
             counts_from_zero=counts_from_zero,
         )
-        frames.update(zip(matched_keys, matched, strict=True))
+        frames.update(zip(group, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
-    _require_existing([index for index in frames.values() if index is not None], video)
+    _require_existing([*frames.values()], video)
     return [frames.get((region.frame, region.image)) for region in regions]
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
+from aotlab.media.masks import PALETTE
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, encode_rle, find_mask_writer, read_annotations
 from studio.tests.formats.examples import labelme, png, shape
@@ -234,6 +235,25 @@ def append(make, key, record):
     return files
 
 
+def write_gif(*ids):
+    """Return a function that writes pages of one square, each with its palette, as optimizers do."""
+
+    def write(path):
+        pages = [Image.fromarray(np.uint8(key * PAGES[frame].mask), mode="P") for frame, key in enumerate(ids)]
+        for page in pages:
+            page.putpalette(PALETTE[:5].ravel().tolist())
+        pages[0].save(path, save_all=True, append_images=pages[1:], optimize=True)
+
+    return write
+
+
+def without_names():
+    files = make_coco([Part(1), Part(3)])
+    for image in files["coco.json"]["images"]:
+        del image["file_name"]
+    return files
+
+
 NO_HOLES = ("masks", "mots")
 """Formats that only state undecided pixels."""
 GOOD = Part(1)
@@ -310,6 +330,7 @@ TABLE = {
         **{name: [*numbering(make), other_video(make)] for name, make in MAKERS.items() if name != "mots"},
         "mots": numbering(make_mots),
         "coco": [
+            Cell(without_names(), None, "has a frame 1 and no frame 0"),
             *numbering(make_coco),
             other_video(make_coco),
             disagreement(
@@ -326,6 +347,7 @@ TABLE = {
         ],
         "cvat": [*numbering(make_cvat), other_video(make_cvat), disagreement(make_cvat([Part(1)], lambda _: "00002"))],
         "labelme": [
+            Cell({"00001.json": {**labelme(0, shape("a", GOOD.points)), "imagePath": None}}, {1: {1: 100}}),
             *numbering(make_labelme),
             other_video(make_labelme),
             disagreement({"00001.json": labelme(2, shape("a", Part(2).points))}),
@@ -501,6 +523,12 @@ TABLE = {
                 {"boxes": True},
                 {1: {1: (10, 6, 20, 12)}},
             ),
+            Cell(
+                {"labels/00001.txt": "0 .5 .5 1.000001 1\n"},
+                {},
+                options={"boxes": True},
+                boxes={1: {1: (0, 0, 40, 24)}},
+            ),
             box({"labels/00001.txt": "0 .5 .5 .5 .5\n"}),
             box({"obj_train_data/00001.txt": "0 .5 .5 .5 .5\n", "obj.names": "a\n"}),
             box({"00001.txt": "0 .5 .5 .5 .5\n", "classes.txt": "a\n"}),
@@ -526,6 +554,12 @@ TABLE = {
                     path=f"pages{suffix}",
                 )
                 for suffix, value in ((".tif", 1), (".gif", 1), (".png", 1), (".webp", 255))
+            ),
+            Cell(
+                {"pages.gif": write_gif(2, 1, 4, 1)},
+                {0: {2: 100}, 1: {1: 100}, 2: {4: 100}, 3: {1: 100}},
+                "palettes are reordered",
+                path="pages.gif",
             ),
             Cell(
                 {"pages.tif": [paint([part], {"a": 1}) for part in PAGES[:3]]},
@@ -736,7 +770,9 @@ def write_files(folder, files):
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes | str):
+        if callable(content):
+            content(path)
+        elif isinstance(content, bytes | str):
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         elif isinstance(content, np.ndarray | tuple) or (
             isinstance(content, list) and isinstance(content[0], np.ndarray)

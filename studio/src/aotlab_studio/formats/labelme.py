@@ -21,7 +21,7 @@ def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
 
     Files in other formats are left out.
     """
-    names = {path: str(tree.get("imagePath", "")) for path, tree in trees.items() if is_labelme(tree)}
+    names = {path: str(tree.get("imagePath") or path.name) for path, tree in trees.items() if is_labelme(tree)}
     sdk.require_different_images([*names.values()])
     parser = sdk.RegionParser(size)
     for path, tree in trees.items():

@@ -47,7 +47,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return None
         for file, tree in trees.items():
             if is_labelme(tree):
-                sdk.require_same_frame(file, str(tree.get("imagePath", "")), video.frame_names)
+                sdk.require_same_frame(file, str(tree.get("imagePath") or file.name), video.frame_names)
         return parse_labelme(trees, size)
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities

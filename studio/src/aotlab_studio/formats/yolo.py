@@ -45,10 +45,10 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
                     values = values[:4]
                 values, object_id = _split_fields(values, line, has_confidence, has_ids)
                 is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
-                if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
+                if not is_class or len(values) % 2 or not all(-0.01 <= value <= 1.01 for value in values):
                     raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-                points = np.array(values).reshape(-1, 2) * scale
+                points = np.array(values).clip(0, 1).reshape(-1, 2) * scale  # Ultralytics allows an excess of 1%
                 region = sdk.ParsedRegion(None, None, class_name, object_id, image)
                 if len(points) == 2:  # center and size
                     (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
