@@ -35,6 +35,12 @@ log = logging.getLogger(__name__)
 
 SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """Patterns of files beside a mask file that its reader may use."""
+FOLDER_SIDECARS = {
+    "SegmentationClass": ("legend.json", "labelmap.txt"),
+    "labels": ("data.yaml", "classes.txt"),
+    "obj_train_data": ("obj.names",),
+}
+"""Files beside a folder of this name that the reader of its masks may use."""
 
 
 @dataclass(frozen=True)
@@ -345,11 +351,18 @@ def _digest_array(array: np.ndarray) -> str:
 
 
 def _digest_files(path: Path, sidecars: Sequence[str]) -> str:
-    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files."""
+    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files.
+
+    Those of `FOLDER_SIDECARS` are added.
+    """
+    folder = path if path.is_dir() else path.parent
+    above = [folder.parent / name for name in FOLDER_SIDECARS.get(folder.name, ())]
+    digests = [(f"../{file.name}", digest_file(file)) for file in above if file.is_file()]
     if path.is_dir():
         files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
         files = [file for file in files if file != path / EXPORT_RECORD]  # whose time differs each time
-        return digest_values((str(file.relative_to(path)), digest_file(file)) for file in sorted(files))
+        return digest_values([*((str(file.relative_to(path)), digest_file(file)) for file in sorted(files)), *digests])
     stem = glob.escape(path.stem)
     beside = {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()}
-    return digest_values([digest_file(path), *((file.name, digest_file(file)) for file in sorted(beside - {path}))])
+    digests += [(file.name, digest_file(file)) for file in sorted(beside - {path})]
+    return digest_values([digest_file(path), *digests])

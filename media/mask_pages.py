@@ -40,24 +40,25 @@ def require_page_count(path: Path, count: int, length: int | None) -> None:
         )
 
 
-def read_page(path: Path, image: Image.Image, page: int) -> np.ndarray:
-    """Return the ids (H×W) of a page of an opened image, as stored.
+def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the ids (H×W) of a page of an opened image as stored, and the colors of its palette (N×3), if it has one.
 
-    Raises `ValueError` if a page of a GIF has a color that the first one lacks, and errors of the decoder.
+    Colors of a page of a GIF that its first page lacks follow from index 256 on. Raises errors of the decoder.
     """
     if page >= getattr(image, "n_frames", 1):  # a stack of ImageJ
         values = TiffStack(path).read(page)
-        return values[..., 0] if values.shape[2] == 1 else values
-    palette = _list_colors(image)
+        return (values[..., 0] if values.shape[2] == 1 else values), None
+    palette, has_palette = _list_colors(image), image.mode == "P"
     image.seek(page)
     if page == 0 or image.format != "GIF" or image.mode in ("P", "L"):
-        return np.array(image)
-    codes = _encode_colors(np.array(image.convert("RGB")))
-    indices = {int(code): index for index, code in reversed([*enumerate(_encode_colors(palette))])}
-    if not set(np.unique(codes).tolist()) <= indices.keys():
-        raise ValueError(f"the colors of page {page} are not in the palette of the first page")
-    found, inverse = np.unique(codes, return_inverse=True)
-    return np.array([indices[int(code)] for code in found], np.uint8)[inverse].reshape(codes.shape)
+        return np.array(image), palette if has_palette else None
+    colors = np.array(image.convert("RGB"))
+    codes, inverse = np.unique(_encode_colors(colors), return_inverse=True)
+    known = _encode_colors(palette).tolist()
+    known += [known[0]] * (256 - len(known)) + [code for code in codes.tolist() if code not in known]
+    indices = np.array([known.index(code) for code in codes.tolist()])[inverse].reshape(colors.shape[:2])
+    codes = np.array(known)
+    return indices, np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1) if has_palette else None
 
 
 def _list_colors(image: Image.Image) -> np.ndarray:

@@ -38,6 +38,7 @@ def _voc_palette() -> np.ndarray:
 
 PALETTE = _voc_palette()
 """Colors of object ids as in PASCAL VOC, 256×3 uint8 RGB."""
+BINARY_IDS = {(0, 0, 0): 0, (255, 255, 255): 1}
 PALETTE_IDS = {tuple(color): object_id for object_id, color in enumerate(PALETTE.tolist())}
 
 
@@ -70,20 +71,22 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
     with open_image(path, MASK_REMEDY) as image:
         if page is None and (count := count_opened_pages(path, image)) > 1:
             raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
-        if not is_lossless(image):
+        if not is_lossless(path, image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        mode, palette = image.mode, image.getpalette() if image.mode == "P" else None
+        mode = image.mode
         if mode in ("RGB", "RGBA", "LA"):
             image.seek(page or 0)
             labels = read_white(image)
         else:
-            labels = read_page(path, image, page or 0)
-        if palette is not None and labels.ndim == 2:
-            labels = _restore_ids(labels, np.array(palette, np.uint8).reshape(-1, 3), path.parent)
+            labels, palette = read_page(path, image, page or 0)
+            if palette is not None:
+                labels = _restore_ids(labels, palette, path.parent)
         if labels.ndim != 2:
             raise ValueError(f"page {page} is in color")
+        if image.format == "GIF" and labels.max() > VOID:
+            raise ValueError(f"the colors of page {page} are not in the palette of the first page")
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -113,12 +116,18 @@ def read_white(image: Image.Image) -> np.ndarray:
 
 
 def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray."""
+    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray.
+
+    White is 1 if the only other color is black at an index other than 0.
+    """
     used = np.flatnonzero(np.bincount(indices.ravel()))
-    if used[-1] >= len(palette) or np.array_equal(palette[used], PALETTE[used]):
+    if used[-1] >= len(palette) or (used[-1] < 256 and np.array_equal(palette[used], PALETTE[used])):
         return indices
-    ids = [PALETTE_IDS.get(tuple(color)) for color in palette[used].tolist()]
-    if None in ids or len({*ids}) < len(ids) or (palette[used] == palette[used, :1]).all():
+    colors = [tuple(color) for color in palette[used].tolist()]
+    is_binary = {*colors} == {*BINARY_IDS} and palette[0].any()
+    ids = [(BINARY_IDS if is_binary else PALETTE_IDS).get(color) for color in colors]
+    is_gray = (palette[used] == palette[used, :1]).all()
+    if None in ids or len({*ids}) < len(ids) or (is_gray and not is_binary):
         return indices
     _warn_once_of_palette(folder)
     table = np.zeros(len(palette), np.uint8)

@@ -210,6 +210,8 @@ def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotat
             annotations = clean_classes(sdk.read_annotations(path, video, frame=frame))
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
+            if internal.START_NUMBER_OPTION in text:  # the page has no such option
+                text += ", with aotlab convert, and load the file that it writes"
             raise InputError(text) from error
     annotations.frames = {frame: regions for frame, regions in annotations.frames.items() if regions}
     return annotations
