@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -71,11 +72,21 @@ def test_arrays_that_do_not_fit_together_rejected(exported):
             call()
 
 
-def test_too_little_memory_is_not_an_input_error(exported, monkeypatch):
-    session = Mock(run=Mock(side_effect=MemoryError), get_inputs=list)
-    monkeypatch.setitem(exported[1].graphs._sessions, "encode", session)
-    with pytest.raises(MemoryError):
-        exported[1].fresh().step(draw_texture(1)[0], draw_stripes([1]))
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the process from /proc")
+def test_exhausted_memory_is_not_an_input_error(exported):
+    script = f"""
+        import resource
+        import numpy as np
+        from aotlab_runtime import Graphs
+        graphs, frame = Graphs({str(exported[0])!r}, threads=1), np.zeros((6000, 6000, 3), np.uint8)
+        pages = int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (resource.getpagesize() * pages + 200_000_000, -1))
+        try:
+            graphs.encode(frame)
+        except MemoryError as error:
+            print(error)"""
+    result = run_python("-c", textwrap.dedent(script))
+    assert result.stdout == "graph encode: too little memory; give smaller frames, or stop other programs\n", result
 
 
 def assert_converted_graph_equals(graph):

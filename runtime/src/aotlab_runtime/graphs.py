@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from aotlab_runtime.errors import InputError, describe_error, require, shorten
+from aotlab_runtime.errors import InputError, require, shorten, translate_error
 from aotlab_runtime.files import read_description
 from aotlab_runtime.inputs import is_integer_between
 from aotlab_runtime.memory import MemorySettings, Tensors
@@ -71,10 +71,8 @@ class Graphs:
         session = self._sessions[name]
         try:
             outputs = session.run(None, {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()})
-        except MemoryError:
-            raise
         except Exception as error:  # onnxruntime's errors have no common class
-            raise InputError(f"graph {name}: {describe_error(error)}") from error
+            raise translate_error(error, f"graph {name}") from error
         return {node.name: output for node, output in zip(session.get_outputs(), outputs, strict=True)}
 
     def encode(self, frame: np.ndarray) -> Tensors:
@@ -170,11 +168,8 @@ def open_sessions(
         providers = [(first, dict(provider_options)), *fallbacks]
         paths = [folder / file_name for file_name in names if file_name.endswith(".onnx")]
         sessions = {path.stem: ort.InferenceSession(path, options, providers=providers) for path in paths}
-    except MemoryError:
-        raise
     except Exception as error:  # onnxruntime's errors have no common class
-        message = f"{folder}: onnxruntime {ort.__version__} cannot load it ({name}): {describe_error(error)}"
-        raise InputError(message) from error
+        raise translate_error(error, f"{folder}: onnxruntime {ort.__version__} cannot load it ({name})") from error
     if first not in sessions["encode"].get_providers():  # onnxruntime falls back silently
         raise InputError(f"provider {name}: onnxruntime cannot start it; check its libraries and options")
     return sessions
