@@ -86,17 +86,16 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
 
 
 def share_masks(monkeypatch, model, graphs):
-    """Embed the model's masks, of which 1+m channels may be given, in the graphs too."""
+    """Store the model's masks, one-hot at the size of the network, in the graphs too."""
     embed_in_model, embed_in_graphs, masks = model.assign_identities, graphs.assign_identities, []
 
     def record(own):
         masks.append(own)
         return embed_in_model(own)
 
-    def replace(own):
-        shared = np.zeros_like(own)
-        shared[:, : masks[-1].shape[1]] = masks[-1]
-        return embed_in_graphs(shared)
+    def replace(labels, ids):
+        identities = masks[-1][0].argmax(0).numpy()
+        return embed_in_graphs(np.array([0, *ids], np.int32)[identities], ids)
 
     monkeypatch.setattr(model, "assign_identities", record)
     monkeypatch.setattr(graphs, "assign_identities", replace)
