@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import numpy as np
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
 from aotlab.media.matching import trailing_numbers
+from aotlab.media.plates import Plate
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
+from aotlab.media.timecode import Timecode
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
@@ -34,8 +37,9 @@ class FrameSelection:
     """Frames of a video to track. A user's number of a frame is its index, or the number in its file name.
 
     Args:
-        start: user's number of the first frame; None: the first of the video.
-        end: user's number of the last frame; None: the last of the video.
+        start: user's number of the first frame, or its time code, which counts from that of the source, or from
+            00:00:00:00 if it has none; None: the first of the video.
+        end: user's number or time code of the last frame; None: the last of the video.
         by_name: use the numbers at the end of file names, which only image folders have.
 
     Raises:
@@ -44,8 +48,14 @@ class FrameSelection:
     """
 
     def __init__(
-        self, video: FrameSource | VideoInfo, start: int | None = None, end: int | None = None, *, by_name: bool = False
+        self,
+        video: FrameSource | VideoInfo,
+        start: int | str | None = None,
+        end: int | str | None = None,
+        *,
+        by_name: bool = False,
     ) -> None:
+        self._video = video
         self._numbers = _read_numbers(video) if by_name else None
         self.first = 0
         """Index of the first frame."""
@@ -53,7 +63,8 @@ class FrameSelection:
         """Index of the last frame; None: that of a stream."""
         for name, number in (("start", start), ("end", end)):
             has_frame = number is None or self._find(number) in self
-            require(has_frame, f"not in the video, which has frames {self._describe()}", subject=f"{name} {number}")
+            described = self._describe_timecodes() if isinstance(number, str) else f"frames {self._describe()}"
+            require(has_frame, f"not in the video, which has {described}", subject=f"{name} {number}")
         self._has_end = end is not None
         first = self.first if start is None else self._find(start)
         last = self.last if end is None else self._find(end)
@@ -85,14 +96,32 @@ class FrameSelection:
         return index if self._numbers is None else self._numbers[index]
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image, as `FrameSource.iterate_from`; without ``end``, a file that is cut off raises."""
-        return islice(source.iterate_from(self.first), self.count if self._has_end else None)
+        """Yield index and image of the plates of `read_plates`: H×W×3 uint8 RGB."""
+        return ((index, plate.to_image()) for index, plate in self.read_plates(source))
 
-    def _find(self, number: int) -> int:
-        """Return the frame index of a user's number, -1 without such a frame."""
+    def read_plates(self, source: FrameSource) -> Iterator[tuple[int, Plate]]:
+        """Yield index and plate, as `FrameSource.iterate_plates`; without ``end``, a file that is cut off raises."""
+        return islice(source.iterate_plates(self.first), self.count if self._has_end else None)
+
+    def _find(self, number: int | str) -> int:
+        """Return the frame index of a user's number or time code, -1 without such a frame."""
+        if isinstance(number, str):
+            return max(-1, Timecode.parse(number, Fraction(self._video.rate)).count - self._first_timecode.count)
         if self._numbers is None:
             return number
         return self._numbers.index(number) if number in self._numbers else -1
+
+    @property
+    def _first_timecode(self) -> Timecode:
+        """Time code of the video's first frame: 00:00:00:00 if it states none."""
+        source = self._video.source if isinstance(self._video, VideoInfo) else self._video
+        first = None if source is None else source.timecode
+        return first or Timecode.parse("00:00:00:00", Fraction(self._video.rate))
+
+    def _describe_timecodes(self) -> str:
+        """Return the time codes of the first and last frame, as text."""
+        first = self._first_timecode
+        return f"time codes {first + self.first} to {'the end' if self.last is None else first + self.last}"
 
     def _describe(self) -> str:
         """Return the user's numbers of the first and last frame, as text."""

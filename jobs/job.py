@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.outputs import Output, find_output
+from aotlab.jobs.output_base import Output, OutputOptions
+from aotlab.jobs.outputs import find_output, require_used_options
 from aotlab.media.frames import RateOption, parse_rate
 from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.media.results import MASKS
-from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object, parse_removal
-from aotlab.utils.errors import InputError, require
+from aotlab.media.value_syntax import INPUT_TRANSFORMS, FrameObjectValue, parse_frame_object, parse_removal
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten, strip_credentials
 
@@ -52,13 +53,14 @@ class RunOptions:
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     mask_start_number: int | None = None
     """Number of a video file's first frame in files of masks; None: 0, or an error if unclear."""
+    output_options: OutputOptions = field(default_factory=OutputOptions)
+    """Options of outputs for compositing."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
         self.write = tuple(_list_texts("write", self.write))
-        for name in self.write:
-            find_output(name)
+        require_used_options(self.output_options, self.write)
         if self.both_directions and self.realtime:
             raise InputError(
                 "cannot be combined with realtime (--realtime), as later frames are needed",
@@ -97,10 +99,12 @@ class Job:
     """Settings ``key=value`` that only this job has."""
     levels: str | None
     """Intensities to show as black and white, ``auto`` or ``LOW,HIGH``; None: `open_frames` chooses them."""
-    start: int | None
-    """Number of the first frame to track; None: the first of the video."""
-    end: int | None
-    """Number of the last frame to track; None: the last of the video."""
+    input_transform: str | None
+    """Curve of the values of images, as in `open_frames`."""
+    start: int | str | None
+    """Number or time code of the first frame to track; None: the first of the video."""
+    end: int | str | None
+    """Number or time code of the last frame to track; None: the last of the video."""
     boxes: tuple[FramePrompt, ...]
     """Boxes around objects that have no mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
     points: tuple[FramePrompt, ...]
@@ -126,8 +130,9 @@ class Job:
         *,
         overrides: Iterable[str] = (),
         levels: str | None = None,
-        start: int | None = None,
-        end: int | None = None,
+        input_transform: str | None = None,
+        start: int | str | None = None,
+        end: int | str | None = None,
         boxes: PromptOption = (),
         points: PromptOption = (),
         negative_points: PromptOption = (),
@@ -141,6 +146,9 @@ class Job:
         parse_levels(levels)  # raises InputError
         self.name, self.source_line = require_file_name(name, "name"), source_line
         self.video, self.levels = locate_video(video).text, levels
+        if input_transform is not None:
+            require_choice(input_transform, INPUT_TRANSFORMS, "input_transform")
+        self.input_transform = input_transform
         self.rate = None if rate is None else parse_rate(rate)
         self.start, self.end = start, end
         self.masks = tuple(map(parse_mask, _list_texts("masks", masks)))

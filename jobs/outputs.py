@@ -6,96 +6,34 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from aotlab.jobs.output_base import OPTION_FLAGS, FrameFiles, Output, OutputContext, OutputOptions
+from aotlab.jobs.plate_outputs import (
+    AlphaFiles,
+    CryptomatteFiles,
+    ExrFiles,
+    MatteVideo,
+    ProResVideo,
+    VP9Video,
+)
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, ObjectClasses, Region, VideoInfo
+from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import output_exists_error, require
-from aotlab.utils.files import atomic_path, make_folder, remove, temporary_name, writing
+from aotlab.utils.errors import output_exists_error, require, require_modules
+from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
-
-
-@dataclass(frozen=True)
-class OutputContext:
-    """Video of an output: its frames, classes and frame numbers."""
-
-    source: FrameSource
-    classes: ObjectClasses = field(default_factory=ObjectClasses)
-    """Classes and attributes of the objects, if known."""
-    frame_number: Callable[[int], int] = int
-    """Function from the index of a frame to the number that users give it."""
-
-
-def render_overlay(tracked: TrackedFrame) -> np.ndarray:
-    """Draw objects and ids over the frame: H×W×3 uint8."""
-    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
-
-
-def render_alpha(tracked: TrackedFrame) -> np.ndarray:
-    """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
-    return np.dstack([tracked.frame, (tracked.alpha * 255).round().astype(np.uint8)])
-
-
-class Output:
-    """One kind of output, written frame by frame to the file or folder ``path``.
-
-    A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
-    """
-
-    file_name = ""
-    """Name of the file or folder in the folder of results; further files may be written beside it."""
-    description = ""
-    """Content in a few words, for --write help."""
-    bytes_per_pixel = 0.02
-    """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
-    per_object = False
-    """Whether it has a folder for each object, named by its id."""
-    needs_soft = False
-    """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        """Prepare the output of a video; nothing is written before the first frame."""
-        self.path, self.context = path, context
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
-
-    def discard(self) -> None:
-        """Close an incomplete file; the caller removes it."""
-
-    def summary(self) -> str | None:
-        """Summary line of the run, once `finish` has returned; None: nothing to print."""
-        return None
-
-
-class FrameFiles(Output):
-    """A folder with PNGs of single frames; a subclass draws them."""
-
-    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the images of a frame, each with the name of its subfolder."""
-        raise NotImplementedError
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Write PNGs; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
-        for folder, image in self.draw(tracked):
-            with atomic_path(self.path / folder / f"{name}.png") as temporary:
-                Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
 
 
 class MaskFiles(FrameFiles):
@@ -133,12 +71,9 @@ class Matte16Files(MatteFiles):
     bytes_per_pixel, white = 0.3, 65535
 
 
-class AlphaFiles(FrameFiles):
-    file_name, description, bytes_per_pixel = "alpha", "RGBA PNGs", 2.0
-    needs_soft = True
-
-    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        yield "", render_alpha(tracked)
+def render_overlay(tracked: TrackedFrame) -> np.ndarray:
+    """Draw objects and ids over the frame: H×W×3 uint8."""
+    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
 class VideoFile(Output):
@@ -169,18 +104,6 @@ class VideoFile(Output):
 
     def discard(self) -> None:
         self._writer.drop()
-
-
-class ProResVideo(VideoFile):
-    file_name, description, bytes_per_pixel = "alpha.mov", "ProRes 4444 with alpha", 2.0
-    needs_soft = True
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context, render_alpha)
-
-
-class VP9Video(ProResVideo):
-    file_name, description, bytes_per_pixel = "alpha.webm", "VP9 with alpha", 0.1
 
 
 class AnnotationFile(Output):
@@ -247,6 +170,9 @@ BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "alpha": AlphaFiles,
     "prores": ProResVideo,
     "vp9": VP9Video,
+    "matte_mov": MatteVideo,
+    "exr": ExrFiles,
+    "cryptomatte": CryptomatteFiles,
     "overlay": VideoFile,
 }
 """Outputs by name, except annotation files and plug-ins."""
@@ -288,14 +214,19 @@ class Outputs:
 
     def __init__(self, names: Iterable[str], results: Results, context: OutputContext) -> None:
         """Prepare outputs of these names; raise `InputError` if one would replace a file that no run has written."""
-        self.results = results
+        self.results, self.options = results, context.options
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
-        for output in classes.values() if not results.replaces else ():
-            self._refuse_foreign_file(output.file_name)
+        for output in classes.values():
+            require_modules(*output.modules)
+        self.need_plates = any(output.needs_plate for output in classes.values())
+        """Whether an output contains the frames as the source stores them."""
+        files = {name: output.find_file_name(context.options) for name, output in classes.items()}
+        for file in files.values() if not results.replaces else ():
+            self._refuse_foreign_file(file)
         self._outputs = {
-            name: output(results.folder / temporary_name(Path(name)) / output.file_name, context)
+            name: output(results.folder / temporary_name(Path(name)) / files[name], context)
             for name, output in classes.items()
         }
 
@@ -337,12 +268,16 @@ class Outputs:
         if not output.path.exists():  # it had nothing to write
             shutil.rmtree(staging)
             return
-        entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.file_name, entry))
+        entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.path.name, entry))
         for entry in entries:
             self._refuse_foreign_file(entry)
+        replaced = {*self.results.outputs.get(name, ())} - {*entries}  # written with other options
         self.results.outputs[name] = entries[::-1]
+        self.results.output_options[name] = find_used_options(type(output), self.options)
         self.results.save()  # before the files, which would otherwise belong to somebody else after a kill
         with writing(folder):
+            for entry in replaced - self.results.list_written():
+                remove(folder / entry)
             for entry in entries:
                 remove(folder / entry)
                 os.replace(staging / entry, folder / entry)
@@ -359,6 +294,7 @@ def render(
     source: FrameSource,
     names: Iterable[str],
     *,
+    options: OutputOptions | None = None,
     frame_number: Callable[[int], int] = int,
     progress: bool = True,
 ) -> Outputs:
@@ -370,7 +306,8 @@ def render(
     """
     names = [name for name in dict.fromkeys(names) if name != MASKS]
     require_soft(results, names)
-    outputs = Outputs(names, results, OutputContext(source, results.classes, frame_number))
+    context = OutputContext(source, results.classes, frame_number, options or OutputOptions(), tuple(results.objects))
+    outputs = Outputs(names, results, context)
     try:
         with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress and bool(names)) as bar:
             for tracked in results.read_frames(source) if names else ():
@@ -387,3 +324,22 @@ def require_soft(results: Results, names: Iterable[str]) -> None:
     """Raise `InputError` if an output of these names needs soft edges that the results do not have."""
     for name in names:
         require(results.soft or not find_output(name).needs_soft, NO_SOFT, subject=name)
+
+
+def find_used_options(output: type[Output], options: OutputOptions) -> dict[str, Any]:
+    """Return the options that are not the default and change an output, by name."""
+    return {name: value for name, value in options.list_changed().items() if name in output.options}
+
+
+def require_used_options(options: OutputOptions, names: Iterable[str]) -> None:
+    """Raise `InputError` if an option changes no output of these names."""
+    outputs = {name: find_output(name) for name in names}
+    for option, value in options.list_changed().items():
+        users = [name for name, output in BUILT_IN_OUTPUTS.items() if option in output.options]
+        is_used = any(option in output.options for output in outputs.values())
+        require(
+            is_used,
+            f"no effect on {', '.join(outputs)}",
+            subject=f"{option}={value} ({OPTION_FLAGS[option]})",
+            remedy=f"write {' or '.join(users)}, or remove it",
+        )

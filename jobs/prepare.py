@@ -148,7 +148,9 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
         raise InputError(problem)
     if not (has_objects or job.is_stored):
         raise InputError("nothing to track", subject=strip_credentials(job.video), remedy="give a mask")
-    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    source = open_frames(
+        job.video, timeout=options.timeout, levels=job.levels, rate=job.rate, input_transform=job.input_transform
+    )
     if not has_objects:
         names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
         remedy = f"give a box, points or masks, or put {names} next to it"
@@ -275,6 +277,7 @@ def fingerprint_inputs(
         "frames": {"first": frames.first, "last": frames.last},
         "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "levels": job.levels and (parse_levels(job.levels) or "auto"),
+        "input_transform": job.input_transform,
         "rate": None if job.rate is None else str(job.rate),
         "masks": masks + [{"frame": index, "sha256": _digest_array(mask)} for index, mask in arrays.items()],
         "prompts": {

@@ -10,7 +10,7 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.classes import merge_class_ids
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, RunOptions
-from aotlab.jobs.outputs import OutputContext, Outputs, find_output, render, require_soft
+from aotlab.jobs.output_base import OutputContext
+from aotlab.jobs.outputs import Outputs, find_output, find_used_options, render, require_soft
 from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
+from aotlab.media.plates import Plate
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import Annotations, ObjectClasses
 from aotlab.media.results import (
@@ -58,6 +60,9 @@ log = logging.getLogger(__name__)
 CHECKPOINT = FileKind("progress of a tracked video", 5, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """Seconds between two saved states of the tracker."""
+FrameItem = tuple[int, np.ndarray, Plate]
+"""Index of a frame, its image for the tracker, H×W×3 uint8 RGB, and the frame as stored."""
+Frame = TypeVar("Frame")
 Action = Literal["track", "resume", "reuse"]
 """Action of a run on its folder."""
 
@@ -242,7 +247,12 @@ def run(
 
 def list_missing_outputs(results: Results, options: RunOptions) -> list[str]:
     """Return the names of the outputs that finished results lack; raise `InputError` if they lack what these need."""
-    missing = [name for name, output in options.outputs.items() if not has_content(results.folder / output.file_name)]
+    missing = [
+        name
+        for name, output in options.outputs.items()
+        if not has_content(results.folder / output.find_file_name(options.output_options))
+        or results.output_options.get(name, {}) != find_used_options(output, options.output_options)
+    ]
     require_soft(results, missing)
     return missing
 
@@ -251,8 +261,9 @@ def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
     """Write the outputs that finished results lack."""
     missing = list_missing_outputs(results, prepared.options)
     outputs = render(
-        results, prepared.source, missing, frame_number=prepared.frames.number, progress=prepared.options.progress
-    )
+        results, prepared.source, missing, options=prepared.options.output_options,
+        frame_number=prepared.frames.number, progress=prepared.options.progress,
+    )  # fmt: skip
     return TrackResult(
         len(results.entries), results.seconds, _list_written(results, prepared.options), tuple(outputs.summaries),
         reused=True, rendered=tuple(missing),
@@ -261,7 +272,7 @@ def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
 
 def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
     """Return the paths of the masks and outputs of a run by name."""
-    paths = {name: results.folder / find_output(name).file_name for name in options.write}
+    paths = {name: results.folder / find_output(name).find_file_name(options.output_options) for name in options.write}
     return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
 
 
@@ -271,6 +282,8 @@ class _Pending:
 
     index: int
     image: np.ndarray
+    plate: Plate | None
+    """The frame as its source stores it, if an output needs it."""
     source: Prediction | TrackedFrame
     """Its prediction, or the frame as an earlier run has stored it."""
     state: dict[str, Any] | None = None
@@ -298,8 +311,13 @@ class _Tracking:
             segmenter = load_segmenter(files) if files else self.tracker.segmenter
             self.masks = add_prompt_masks(prepared, segmenter)
         results.classes = make_classes(self.masks, class_file)
-        context = OutputContext(prepared.source, results.classes, prepared.frames.number)
+        options = prepared.options
+        context = OutputContext(
+            prepared.source, results.classes, prepared.frames.number, options.output_options, tuple(results.objects)
+        )
         self.outputs = Outputs(prepared.options.outputs, results, context)
+        self._plates = dict[int, Plate]()
+        """Plates of the frames that the tracker has taken and not returned."""
         self.num_predicted, self.frames = self.num_restored, 0
         """Numbers of frames that the tracker has seen, and that are written to all outputs."""
         self.last_saved = time.monotonic()
@@ -343,16 +361,18 @@ class _Tracking:
             self._finish_record(result, reader.dropped)
         return replace(result, resumable=(results.folder / STATE_FILE).is_file())
 
-    def _predict(self, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[_Pending, None, None]:
+    def _predict(self, stop: StopFlag, items: Iterator[FrameItem]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
         from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
         prepared, restored = self.prepared, self.results.entries[: self.num_restored]
+        frames = self._keep_plates(items)
         for entry in restored:
             index, frame = next(frames, (-1, None))
             if frame is None:
                 return
-            yield _Pending(index, frame, self._restore(entry, frame))
+            plate = self._take_plate(index)
+            yield _Pending(index, frame, plate, self._restore(entry, frame, plate))
         if prepared.options.both_directions:
             tracked = track_both_directions(self.timed, frames, self.masks, prepared.removals, prepared.folder, stop)
         else:
@@ -363,12 +383,26 @@ class _Tracking:
                 state = None
                 if prepared.is_resumable and time.monotonic() - self.last_saved >= SAVE_SECONDS:
                     state, self.last_saved = self.tracker.state_dict(), time.monotonic()
-                yield _Pending(index, frame, prediction, state)
+                yield _Pending(index, frame, self._take_plate(index), prediction, state)
 
-    def _restore(self, entry: Mapping[str, Any], frame: np.ndarray) -> TrackedFrame:
+    def _keep_plates(self, items: Iterator[FrameItem]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image; in both directions, plates would fill the memory and are read again."""
+        for index, image, plate in items:
+            if self.outputs.need_plates and not self.prepared.options.both_directions:
+                self._plates[index] = plate
+            yield index, image
+
+    def _take_plate(self, index: int) -> Plate | None:
+        """Return the plate of a tracked frame; None if no output needs it, or a stream cannot be read again."""
+        source, options = self.prepared.source, self.prepared.options
+        if self.outputs.need_plates and options.both_directions and source.path is not None:
+            return source.read_plate(index)
+        return self._plates.pop(index, None)
+
+    def _restore(self, entry: Mapping[str, Any], frame: np.ndarray, plate: Plate | None) -> TrackedFrame:
         """Return a stored frame; the next run starts over if it is damaged."""
         try:
-            return self.results.read_frame(entry, frame)
+            return self.results.read_frame(entry, frame, plate)
         except InputError as error:
             remove_state(self.results.folder)
             raise InputError(error, remedy="the next run starts from the first frame") from error
@@ -380,7 +414,7 @@ class _Tracking:
         if isinstance(pending.source, TrackedFrame):
             tracked = pending.source
         else:
-            tracked = self._make_frame(pending.index, pending.image, pending.source)
+            tracked = self._make_frame(pending, pending.source)
             self.results.append(tracked)
             if pending.state is not None:
                 save_state(self.results, pending.state)
@@ -395,20 +429,20 @@ class _Tracking:
             name = self.prepared.source.frame_name(index)
             write_mask(results.folder / PROMPT_MASKS / f"{name}.png", self.masks[index])
 
-    def _make_frame(self, index: int, image: np.ndarray, prediction: Prediction) -> TrackedFrame:
+    def _make_frame(self, pending: _Pending, prediction: Prediction) -> TrackedFrame:
         """Return a predicted frame as it is stored."""
-        source, annotated = self.prepared.source, frozenset[int]()
+        index, source, annotated = pending.index, self.prepared.source, frozenset[int]()
         if index in self.masks:
             annotated = frozenset(np.unique(self.masks[index]).tolist()) - {0}
         soft = None
         if self.results.soft:
             soft = quantize_probabilities(prediction.probabilities[1:].float().cpu().numpy())
         return TrackedFrame(
-            index, source.frame_name(index), image, np.asarray(prediction.labels),
+            index, source.frame_name(index), pending.image, np.asarray(prediction.labels),
             {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
             annotated, bool(prediction.cut),
             {object_id: round(value, 6) for object_id, value in prediction.disagreement.items()},
-            self.results.max_id, soft,
+            self.results.max_id, soft, pending.plate,
         )  # fmt: skip
 
     def _write_frames(self, tracked: Generator[Any, None, None], bar: tqdm) -> Exception | None:
@@ -459,21 +493,20 @@ class _Tracking:
         results.save()
 
 
-def read_ahead(
-    prepared: PreparedRun, masks: Mapping[int, np.ndarray], stop: StopFlag
-) -> ReadAhead[tuple[int, np.ndarray]]:
+def read_ahead(prepared: PreparedRun, masks: Mapping[int, np.ndarray], stop: StopFlag) -> ReadAhead[FrameItem]:
     """Return a reader of the frames to track; in real time, it drops late frames without a mask or removal."""
-    images, options = prepared.frames.read(prepared.source), prepared.options
+    plates, options = prepared.frames.read_plates(prepared.source), prepared.options
+    if options.realtime and not prepared.source.is_live:
+        plates = pace_frames(plates, prepared.source)
+    items = ((index, plate.to_image(), plate) for index, plate in plates)
     if not options.realtime:
-        return ReadAhead(images, stop=stop, timeout=options.timeout)
-    if not prepared.source.is_live:
-        images = pace_frames(images, prepared.source)
+        return ReadAhead(items, stop=stop, timeout=options.timeout)
     required = {*masks, *prepared.removals}
-    return ReadAhead(images, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
+    return ReadAhead(items, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
 
 
-def pace_frames(frames: Iterator[tuple[int, np.ndarray]], source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield index and image, at the frame rate of a source that is not live."""
+def pace_frames(frames: Iterator[tuple[int, Frame]], source: FrameSource) -> Iterator[tuple[int, Frame]]:
+    """Yield index and frame, at the frame rate of a source that is not live."""
     start: float | None = None
     for index, frame in frames:
         due = float(source.time(index))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading
 
@@ -189,8 +190,16 @@ def read_duration(container: av.container.InputContainer) -> Fraction:
 def read_pixel_aspect(stream: av.VideoStream, frame: av.VideoFrame) -> Fraction:
     """Return width by height of a pixel of the frame as it is shown; 1 if unknown."""
     aspect = Fraction(stream.sample_aspect_ratio or 1)
-    a, b, _, _ = _read_display_matrix(frame)
-    return 1 / aspect if abs(b) > abs(a) else aspect
+    return 1 / aspect if is_turned(frame) else aspect
+
+
+def read_timecode(container: av.container.InputContainer, rate: Fraction) -> Timecode | None:
+    """Return the time code of the first frame in the tags of a file; None if it has none."""
+    streams = [find_video_stream(container), *container.streams]
+    tags = [stream.metadata.get("timecode") for stream in streams] + [container.metadata.get("timecode")]
+    with suppress(InputError):  # a code that its rate does not have
+        return next((Timecode.parse(text, rate) for text in tags if text), None)
+    return None
 
 
 def _read_display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
@@ -202,13 +211,23 @@ def _read_display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     return a, b, c, d
 
 
+def is_turned(frame: av.VideoFrame) -> bool:
+    """Return whether a frame is shown with width and height exchanged."""
+    a, b, _, _ = _read_display_matrix(frame)
+    return abs(b) > abs(a)
+
+
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Return a frame as it is shown: turned and mirrored by its display matrix."""
-    image = frame.to_ndarray(format="rgb24")
+    """Return a frame as it is shown: H×W×3 uint8, turned and mirrored by its display matrix."""
+    return apply_display_matrix(frame, frame.to_ndarray(format="rgb24"))
+
+
+def apply_display_matrix(frame: av.VideoFrame, values: np.ndarray) -> np.ndarray:
+    """Return values of a frame, H×W or H×W×C, turned and mirrored as it is shown."""
     a, b, c, d = _read_display_matrix(frame)
     if abs(b) > abs(a):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        values, a, d = values.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(values[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:

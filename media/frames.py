@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from PIL import Image
 
+from aotlab.media.exr import read_exr_header
 from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
+from aotlab.media.plates import ImagePlate, Plate
+from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
@@ -70,6 +74,8 @@ class FrameSource(ABC):
     """Number of packets read so far that were skipped because they did not decode."""
     levels: Levels | None = None
     """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
+    timecode: Timecode | None = None
+    """Time code of the first frame, as the source states it; None: the source has none."""
     sound: AudioTrack | None = None
     """Source of the sound; None without sound."""
 
@@ -92,11 +98,19 @@ class FrameSource(ABC):
 
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe. Raises `InputError` if it cannot be read."""
+        return self.read_plate(index).to_image()
+
+    def read_plate(self, index: int) -> Plate:
+        """Return a frame as it is stored, as `read` does."""
         raise InputError("can only be read sequentially", subject=self.name, remedy="save the stream to a file")
+
+    def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
+        """Yield index and plate of each frame from ``first`` on, as `iterate_from` does."""
+        return ((index, ImagePlate(image)) for index, image in islice(enumerate(self), first, None))
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image of each frame from ``first`` on; a video is decoded from the key frame before it."""
-        return islice(enumerate(self), first, None)
+        return ((index, plate.to_image()) for index, plate in self.iterate_plates(first))
 
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -169,10 +183,12 @@ class ImageFrames(FrameSource):
 
     length: int
 
-    def __init__(self, path: Path, levels: LevelsOption = None, rate: RateOption = None) -> None:
+    def __init__(
+        self, path: Path, levels: LevelsOption = None, rate: RateOption = None, input_transform: str | None = None
+    ) -> None:
         self.rate = parse_rate(rate)
         self._paths: list[Path] = []
-        linear = False
+        curve = input_transform or "srgb"
         if not path.is_dir() and detect_image_kind(path) == "tiff":
             stack = TiffStack(path)
             self._read_values: Callable[[int], np.ndarray] = stack.read
@@ -184,17 +200,33 @@ class ImageFrames(FrameSource):
                 warn_about_mixed_images(path, self._paths)
             self._read_values = lambda index: read_raw_image(self._paths[index])
             self.length = len(self._paths)
-            linear = detect_image_kind(self._paths[0]) == "exr"
+            if detect_image_kind(self._paths[0]) == "exr":
+                curve = input_transform or "linear"
+                self._read_attributes(read_exr_header(self._paths[0]), rate)
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.has_names = bool(self._paths)
         limits = parse_levels(levels)
+        is_log = curve not in ("linear", "srgb")
+        white = np.iinfo(first.dtype).max if is_log and first.dtype.kind in "iu" else 1.0
         if limits is not None:
-            self.levels = Levels(*limits, linear=linear)
-        elif levels is not None or first.dtype != np.uint8:
+            self.levels = Levels(*limits, curve=curve, white=white)
+        elif levels is not None or first.dtype != np.uint8 or curve != "srgb":
             low, high = estimate_levels(self._read_or_skip, self.length)
-            self.levels = Levels(low, high, linear=linear, estimated=True)
+            self.levels = Levels(low, high, curve=curve, white=white, estimated=True)
+
+    def _read_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
+        """Set rate, pixel aspect and time code to those that the first EXR file states."""
+        self.pixel_aspect = Fraction(header.get("pixelAspectRatio", 1)).limit_denominator(1000) or Fraction(1)
+        code, file_rate = header.get("timeCode"), header.get("framesPerSecond")
+        with suppress(InputError):  # no rate, or a code that its rate does not have
+            if rate is None and file_rate is not None:
+                self.rate = parse_rate(file_rate)
+            if code is not None:
+                separator = ";" if code.dropFrame else ":"
+                text = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{separator}{code.frame:02d}"
+                self.timecode = Timecode.parse(text, self.rate)
 
     def frame_name(self, index: int) -> str:
         return self._paths[index].stem if self._paths else super().frame_name(index)
@@ -202,7 +234,7 @@ class ImageFrames(FrameSource):
     def file(self, index: int) -> Path | None:
         return self._paths[index] if self._paths else None
 
-    def read(self, index: int) -> np.ndarray:
+    def read_plate(self, index: int) -> Plate:
         """Return a frame; raise `InputError` if it is missing, broken or of another size or type."""
         require_index(self, index, self.length)
         values = self._read_values(index)
@@ -211,11 +243,10 @@ class ImageFrames(FrameSource):
             problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
             raise InputError(problem, subject=subject, remedy="convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
-        image = values if self.levels is None else self.levels(values)
-        return image if image.shape[2] == 3 else image.repeat(3, axis=2)
+        return ImagePlate(values, self.levels)
 
-    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        return ((index, self.read(index)) for index in range(first, self.length))
+    def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
+        return ((index, self.read_plate(index)) for index in range(first, self.length))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return map(self.read, range(self.length))

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.media.exr import MAX_PIXELS, read_exr
 from aotlab.media.images import DECODER_ERRORS, apply_orientation, open_image, parse_png_depth, read_image
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import is_file_name, reading
 
-MAX_PIXELS = 2**28
-"""Largest number of pixels of TIFF and EXR images; Pillow has its own limit."""
 MAX_CHANNELS = 3
 """Largest number of channels of a TIFF, shown as red, green and blue."""
 UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
@@ -46,7 +45,7 @@ def read_raw_image(path: Path) -> np.ndarray:
     """Read an image as stored: H×W×C integers or floats with 1 to 3 channels; a stack of several is refused."""
     kind = detect_image_kind(path)
     if kind == "exr":
-        return _read_exr(path)
+        return read_exr(path)
     if kind == "png16":
         return _read_png(path)
     if kind == "8 bits":
@@ -71,36 +70,6 @@ def _read_png(path: Path) -> np.ndarray:
             raise ValueError("its 16 bits do not decode")
         values = values[..., None] if gray else np.ascontiguousarray(values[..., ::-1])
         return apply_orientation(values, image, path.parent)
-
-
-def _read_exr(path: Path) -> np.ndarray:
-    """Return the display window of the first part; black outside the data window."""
-    require_modules("OpenEXR")
-    import OpenEXR
-
-    with reading(path, "save it again", *DECODER_ERRORS):
-        with OpenEXR.File(str(path), header_only=True) as file:
-            # first row and column, and those after the last
-            data_window, display_window = (
-                np.array(file.header()[name], np.int64)[:, ::-1] + [[0], [1]]
-                for name in ("dataWindow", "displayWindow")
-            )
-        for start, end in (data_window, display_window):
-            if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
-                raise ValueError("too many pixels")
-        with OpenEXR.File(str(path)) as file:
-            channels = file.channels()
-            name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
-            if name is None:
-                raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
-            values = np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
-        result = np.zeros((*(display_window[1] - display_window[0]), values.shape[2]), values.dtype)
-        start = np.maximum(data_window[0], display_window[0])
-        end = np.minimum(data_window[1], display_window[1])
-        if (start < end).all():
-            target = tuple(map(slice, start - display_window[0], end - display_window[0]))
-            result[target] = values[tuple(map(slice, start - data_window[0], end - data_window[0]))]
-        return result
 
 
 class TiffStack:

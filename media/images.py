@@ -118,12 +118,15 @@ def to_array(name: str, value: Any) -> np.ndarray:
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
     """Return an image H×W or H×W×C; raise `InputError` unless it has the size (height, width) of ``other``."""
-    height, width = image.shape[:2]
-    if (height, width) != tuple(size):
-        raise InputError(
-            f"{width}×{height}, but {other} is {size[1]}×{size[0]}", subject=subject, remedy="give one of that size"
-        )
+    require_same_size(image.shape[:2], size, subject, other)
     return image
+
+
+def require_same_size(found: Sequence[int], size: Sequence[int], subject: object, other: str) -> None:
+    """Raise `InputError` unless a size (height, width) is that of ``other``."""
+    if tuple(found) != tuple(size):
+        problem = f"{found[1]}×{found[0]}, but {other} is {size[1]}×{size[0]}"
+        raise InputError(problem, subject=subject, remedy="give one of that size")
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.media.value_syntax import INPUT_TRANSFORMS
 from aotlab.utils.errors import require
 from aotlab.utils.text import shorten
 
@@ -26,8 +27,10 @@ class Levels:
 
     low: float
     high: float
-    linear: bool = False
-    """Values are linear light, as in EXR, and are encoded with the sRGB curve."""
+    curve: str = "srgb"
+    """Name of the curve that the values are encoded with; they are shown with the sRGB curve."""
+    white: float = 1.0
+    """Stored value that the curve of a camera takes as 1: the largest of integers."""
     estimated: bool = False
     """Estimated from the video rather than given."""
 
@@ -49,12 +52,37 @@ class Levels:
         return self._convert(np.arange(2**16))
 
     def _convert(self, values: np.ndarray) -> np.ndarray:
+        decode = CURVES[self.curve]
         with np.errstate(invalid="ignore", over="ignore"):
-            part = (values.astype(np.float64) - self.low) / (self.high - self.low)
+            low, high = (decode(np.array(level / self.white)) for level in (self.low, self.high))
+            part = (decode(values.astype(np.float64) / self.white) - low) / (high - low)
         part = np.nan_to_num(part, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-        if self.linear:
-            part = np.where(part <= 0.0031308, 12.92 * part, 1.055 * part ** (1 / 2.4) - 0.055)
+        if self.curve != "srgb":
+            part = encode_srgb(part)
         return (part * 255).round().astype(np.uint8)
+
+
+def encode_srgb(light: np.ndarray) -> np.ndarray:
+    """Return linear light from 0 to 1 encoded with the sRGB curve (IEC 61966-2-1)."""
+    return np.asarray(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+def decode_acescct(values: np.ndarray) -> np.ndarray:
+    """Return the linear light of ACEScct values (Academy S-2016-001)."""
+    linear = (values - 0.0729055341958355) / 10.5402377416545
+    return np.asarray(np.where(values <= 0.155251141552511, linear, 2 ** (values * 17.52 - 9.72)))
+
+
+def decode_logc3(values: np.ndarray) -> np.ndarray:
+    """Return the linear light of ARRI LogC3 values at exposure index 800 (ALEXA Log C Curve, 2017)."""
+    light = (10 ** ((values - 0.385537) / 0.247190) - 0.052272) / 5.555556
+    return np.asarray(np.where(values > 5.367655 * 0.010591 + 0.092809, light, (values - 0.092809) / 5.367655))
+
+
+CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = dict(
+    zip(INPUT_TRANSFORMS, (np.asarray, np.asarray, decode_acescct, decode_logc3), strict=True)
+)
+"""Functions from stored values to linear light, by the name of an input transform; ``srgb`` is shown as it is."""
 
 
 def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:

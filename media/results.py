@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import Self
 
+from aotlab.media.plates import ImagePlate, Plate
 from aotlab.media.regions import MAX_ID, ObjectClasses
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error, require
@@ -64,6 +65,13 @@ class TrackedFrame:
     """Largest object id of the video, if known."""
     soft: np.ndarray | None = None
     """n×H×W uint16 from `quantize_probabilities`, of each object of ``ids``; None: not stored."""
+    stored_plate: Plate | None = None
+    """The frame as its source stores it; None: ``frame`` is the best there is."""
+
+    @property
+    def plate(self) -> Plate:
+        """The frame as its source stores it, for outputs that deliver it."""
+        return ImagePlate(self.frame) if self.stored_plate is None else self.stored_plate
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -126,6 +134,8 @@ class Results(RunFolder):
     """Whether a person has corrected the masks; no run replaces them."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
     """Names of the files and folders of each output that was written, the main one first."""
+    output_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options of each output that was written, without defaults."""
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -224,6 +234,12 @@ class Results(RunFolder):
         levels = self.inputs.get("levels")
         return levels if isinstance(levels, str | None) else ",".join(f"{value:g}" for value in levels)
 
+    @property
+    def video_options(self) -> dict[str, Any]:
+        """Arguments of `open_frames` with which the video was tracked."""
+        options = {"levels": self.levels, "rate": self.inputs.get("rate")}
+        return options | {"input_transform": self.inputs.get("input_transform")}
+
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""
         return self.folder / MASKS / f"{name}.png"
@@ -256,12 +272,13 @@ class Results(RunFolder):
             write_soft(self.soft_path(frame.name), frame)
         self.add(describe_frame(frame))
 
-    def read_frame(self, entry: Mapping[str, Any], image: np.ndarray) -> TrackedFrame:
+    def read_frame(self, entry: Mapping[str, Any], image: np.ndarray, plate: Plate | None = None) -> TrackedFrame:
         """Return a stored frame; raise `InputError` if one of its files is damaged.
 
         Args:
             entry: its line.
             image: H×W×3 uint8 RGB.
+            plate: the frame as its source stores it.
         """
         from aotlab.media.masks import read_mask
 
@@ -271,7 +288,7 @@ class Results(RunFolder):
             entry["index"], name, image, read_mask(self.mask_path(name), size=size), confidence,
             Fraction(entry["time"]), frozenset(entry.get("annotated", ())), entry.get("cut", False),
             {int(object_id): value for object_id, value in entry.get("disagreement", {}).items()}, self.max_id,
-            read_soft(self.soft_path(name), len(confidence), size) if self.soft else None,
+            read_soft(self.soft_path(name), len(confidence), size) if self.soft else None, plate,
         )  # fmt: skip
 
     def read_frames(self, source: FrameSource) -> Iterator[TrackedFrame]:
@@ -282,9 +299,9 @@ class Results(RunFolder):
         """
         entries = {entry["index"]: entry for entry in self.entries}
         first, last = min(entries, default=0), max(entries, default=-1)
-        for index, image in source.iterate_from(first):
+        for index, plate in source.iterate_plates(first):
             if index in entries:
-                yield self.read_frame(entries[index], image)
+                yield self.read_frame(entries[index], plate.to_image(), plate)
             if index >= last:
                 return
         require(

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, wait
 from contextlib import closing
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ import numpy as np
 
 from aotlab.media import decoding
 from aotlab.media.frames import FrameSource
-from aotlab.media.images import require_image_size
+from aotlab.media.images import require_same_size
 from aotlab.media.location import CAMERA_NUMBER, VideoLocation
+from aotlab.media.plates import Plate, VideoPlate
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import strip_credentials
@@ -43,25 +44,31 @@ class StreamFrames(FrameSource):
         first = next(self._frames, None)
         if first is None:
             raise InputError(decoding.NO_FRAMES, subject=subject)
-        self._first: tuple[np.ndarray, Fraction | None] | None = first
-        self.size = (first[0].shape[0], first[0].shape[1])
+        self._first: tuple[VideoPlate, Fraction | None] | None = first
+        self.size = first[0].size
 
     def time(self, index: int) -> Fraction:
         return self._times[index] - self._times[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        return (plate.to_image() for _, plate in self.iterate_plates(0))
+
+    def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
+        return islice(self._read_once(), first, None)
+
+    def _read_once(self) -> Iterator[tuple[int, VideoPlate]]:
         if self._first is None:
             raise InputError("can be read only once", subject=self.subject, remedy="save the stream to a file")
         first, self._first = self._first, None
         with closing(self._frames):
-            for index, (image, time) in enumerate(chain([first], self._frames)):
+            for index, (plate, time) in enumerate(chain([first], self._frames)):
                 self._times.append(decoding.next_time(self._times, time, self.rate))
-                subject = f"{self.subject}, frame {index}"
-                yield require_image_size(image, self.size, subject, "the first frame")
+                require_same_size(plate.size, self.size, f"{self.subject}, frame {index}", "the first frame")
+                yield index, plate
 
     def _decode(
         self, container: av.container.InputContainer
-    ) -> Generator[tuple[np.ndarray, Fraction | None], None, None]:
+    ) -> Generator[tuple[VideoPlate, Fraction | None], None, None]:
         """Yield frames and their seconds."""
         import av
 
@@ -81,7 +88,7 @@ class StreamFrames(FrameSource):
                             self.corrupt_packets += 1
                         else:
                             self.pixel_aspect = decoding.read_pixel_aspect(stream, frame)
-                            yield decoding.to_rgb(frame), decoding.read_time(frame)
+                            yield VideoPlate(frame), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
                     f"interrupted ({describe_error(error)})", subject=self.subject, remedy="check the source"

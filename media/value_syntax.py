@@ -1,4 +1,4 @@
-"""Syntax of ``[FRAME][:ID]=VALUE`` and ``FRAME:ID``."""
+"""Syntax of ``[FRAME][:ID]=VALUE`` and ``FRAME:ID``, and names of values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from aotlab.utils.errors import InputError
 
+INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
+"""Names of `levels.CURVES`."""
 FRAME_AND_OBJECT = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ import numpy as np
 from aotlab.media import decoding
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.images import list_images, require_image_size
-from aotlab.media.levels import LevelsOption
+from aotlab.media.images import list_images, require_same_size
+from aotlab.media.levels import CURVES, LevelsOption
 from aotlab.media.location import locate_video
+from aotlab.media.plates import Plate, VideoPlate
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.digests import digest_file, digest_values
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import reading
 from aotlab.utils.text import format_count
 
@@ -38,7 +40,12 @@ CACHED_FRAMES_BEFORE_SEEK = 64
 
 
 def open_frames(
-    source: str | Path, *, levels: LevelsOption = None, timeout: float = 30.0, rate: RateOption = None
+    source: str | Path,
+    *,
+    levels: LevelsOption = None,
+    timeout: float = 30.0,
+    rate: RateOption = None,
+    input_transform: str | None = None,
 ) -> FrameSource:
     """Open a source of frames and read the first one.
 
@@ -52,11 +59,15 @@ def open_frames(
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
+        input_transform: curve of the values of images, one of `CURVES` (default: ``linear`` for EXR, ``srgb`` for
+            others). It changes what the tracker sees, not the frames that outputs contain.
 
     Raises:
-        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels`` or
-            ``rate`` are invalid, or given for a video file or a stream.
+        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels``, ``rate``
+            or ``input_transform`` are invalid, or given for a video file or a stream.
     """
+    if input_transform is not None:
+        require_choice(input_transform, CURVES, "input transform")
     # "" would be the working directory
     require(source != "", "empty", subject="source", remedy="give a path, a URL, or a camera")
     location = locate_video(source)
@@ -65,8 +76,8 @@ def open_frames(
     with reading(path, remedy):  # or a name that is too long, or in a folder without permission
         require(not is_stored or path.exists(), "no such file or folder", remedy=remedy)
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
-        return ImageFrames(path, levels, rate)
-    for name, value in (("levels", levels), ("fps", rate)):
+        return ImageFrames(path, levels, rate, input_transform)
+    for name, value in (("levels", levels), ("fps", rate), ("input transform", input_transform)):
         if value is not None:
             subject = path if is_stored else "a stream"
             raise InputError(
@@ -116,6 +127,7 @@ class VideoFrames(FrameSource):
             context = stream.codec_context
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
+            self.timecode = decoding.read_timecode(container, self.rate)
             self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
         self._index: VideoIndex | None = None
@@ -141,6 +153,10 @@ class VideoFrames(FrameSource):
         return by_rate if abs(time - by_rate) <= self._rounding else time
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        return (plate.to_image() for plate in self._decode())
+
+    def _decode(self) -> Iterator[VideoPlate]:
+        """Yield all frames; their times and which ones are damaged are then known."""
         times: list[Fraction] = []
         damage: list[int] = []
         self._times, self.damaged_frames = times, damage
@@ -149,10 +165,10 @@ class VideoFrames(FrameSource):
                 times.append(decoding.next_time(times, decoding.read_time(frame), self.rate))
                 if frame.is_corrupt:
                     damage.append(index)
-                yield self.to_rgb(frame, index)
+                yield self._make_plate(frame, index)
 
-    def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image from a frame on, decoded from the key frame before it.
+    def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
+        """Yield index and plate from a frame on, decoded from the key frame before it.
 
         A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
         """
@@ -163,12 +179,12 @@ class VideoFrames(FrameSource):
                     if number > index:
                         break
                     if number == index:
-                        yield index, self.to_rgb(frame, index)
+                        yield index, self._make_plate(frame, index)
                         index += 1
                 else:
                     if index == self.length:
                         return
-        yield from super().iterate_from(index)
+        yield from islice(enumerate(self._decode()), index, None)
 
     def decode_from(self, key: int, needed: int = 0) -> Generator[tuple[int, av.VideoFrame], None, None]:
         """Yield numbers and frames from a key frame on, without those that lack what they refer to.
@@ -184,32 +200,18 @@ class VideoFrames(FrameSource):
                 if number is not None and not (key and frame.is_corrupt):
                     yield number, frame
 
-    def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
-        """Return H×W×3 uint8 RGB, rotated; raise `InputError` if its size is not that of the first frame."""
-        image = decoding.to_rgb(frame)
-        return require_image_size(image, self.size, f"{self.path}, frame {index}", "the first frame")
+    def _make_plate(self, frame: av.VideoFrame, index: int) -> VideoPlate:
+        """Return a frame; raise `InputError` if its size is not that of the first one."""
+        plate = VideoPlate(frame)
+        require_same_size(plate.size, self.size, f"{self.path}, frame {index}", "the first frame")
+        return plate
 
-    def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; a `VideoReader` for each thread avoids seeks of others."""
+    def read_plate(self, index: int) -> Plate:
+        """Return a frame in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
-                return decoding.to_rgb(next(decoding.decode(self.path, container)))
-        return self._reader.read(index)
-
-
-class RawFrame:
-    """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
-
-    def __init__(self, frame: av.VideoFrame, index: int, source: VideoFrames) -> None:
-        self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
-        self._index, self._source = index, source
-        self.nbytes = sum(plane.buffer_size for plane in frame.planes)
-        """Size in memory."""
-
-    def to_rgb(self) -> np.ndarray:
-        """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
-        with self._lock:
-            return self._source.to_rgb(self._frame, self._index)
+                return VideoPlate(next(decoding.decode(self.path, container)))
+        return self._reader.read_plate(index)
 
 
 class VideoReader:
@@ -222,28 +224,34 @@ class VideoReader:
         self._frames, self._position = source.decode_from(0), 0
         """Frames that follow, and the number of the next one."""
 
-    def read(self, index: int, keep: Callable[[int, RawFrame], None] | None = None) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB.
+    def read(self, index: int, keep: Callable[[int, VideoPlate], None] | None = None) -> np.ndarray:
+        """Return a frame, H×W×3 uint8 RGB; ``keep`` as in `read_plate`."""
+        return self.read_plate(index, keep).to_image()
+
+    def read_plate(self, index: int, keep: Callable[[int, VideoPlate], None] | None = None) -> VideoPlate:
+        """Return a frame.
 
         Args:
             index: frame number.
-            keep: called with number and image of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
+            keep: called with number and plate of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
         """
         require_index(self._source, index, self._source.length)
         with self.lock:
             try:
-                frame = self._find(index, keep)
+                plate = self._find(index, keep)
             except (InputError, OSError) as error:
                 self.close()
                 raise decoding.decode_error(self._source.path, index, error.__cause__ or error) from error
-            return frame.to_rgb()
+        source = self._source
+        require_same_size(plate.size, source.size, f"{source.path}, frame {index}", "the first frame")
+        return plate
 
     def close(self) -> None:
         """Close the file."""
         with self.lock:
             self._seek(0)
 
-    def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame:
+    def _find(self, index: int, keep: Callable[[int, VideoPlate], None] | None) -> VideoPlate:
         """Return a frame, decoded from the key frame before it, or from ever earlier ones if it is missing there."""
         find_key_frame = self._source.index.find_key_frame
         key, needed = find_key_frame(index), max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
@@ -251,11 +259,11 @@ class VideoReader:
             self._seek(key, needed)
         while True:
             for number, frame in self._frames:
-                self._position, raw = number + 1, RawFrame(frame, number, self._source)
-                if keep and number >= needed:
-                    keep(number, raw)
+                self._position, plate = number + 1, VideoPlate(frame)
+                if keep and number >= needed and plate.size == self._source.size:
+                    keep(number, plate)
                 if number == index:
-                    return raw
+                    return plate
                 if number > index:
                     break
             if key == 0:

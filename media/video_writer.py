@@ -1,4 +1,4 @@
-"""Video files: H.264 with sound, and ProRes and VP9 with an alpha channel."""
+"""Video files: H.264 to look at, ProRes and VP9 with the plate and alpha, and gray ProRes mattes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
+from aotlab.media.plates import FULL_RANGE, LIMITED_RANGE, ColorTags, Planes
+from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
 
@@ -27,33 +30,57 @@ TICK = Fraction(1, 120000)
 MAX_GAP = int(3600 / TICK)
 """Longest duration of a frame in ticks; MP4 stores 32 bits, almost ten hours."""
 
-H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
-"""Encoder, pixel format and options."""
-ALPHA = {
-    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
-    ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
-}
-"""Encoder, pixel format and options for files with an alpha channel, by suffix."""
+COMPRESSED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac")
+"""Decoders of sound that MP4 and MOV store unchanged."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A kind of video file."""
+
+    codec: str
+    """FFmpeg's name of the encoder."""
+    pixel_format: str
+    options: dict[str, str]
+    depth: int = 8
+    """Bits of a value."""
+    subsampled: bool = False
+    """Whether colors are 4:2:0."""
+    copied_sound: tuple[str, ...] = (*COMPRESSED_SOUND, "opus", "libopus", "flac")
+    """Decoders of sound that is stored unchanged; PCM is in MOV only."""
+    sound_codec: str = "aac"
+    """Encoder of other sound."""
+
+
+H264 = Encoding("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
+"""For every player; even sizes only."""
+MOV_SOUND = (*COMPRESSED_SOUND, "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le")
+PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"}, 10, copied_sound=MOV_SOUND)
+PRORES_GRAY = Encoding("prores_ks", "yuv422p10le", {"profile": "hq"}, 10, copied_sound=MOV_SOUND)
+VP9 = Encoding(
+    "libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"},
+    subsampled=True, copied_sound=("opus", "libopus", "vorbis", "libvorbis"), sound_codec="libopus",
+)  # fmt: skip
 PLACEHOLDER = b"pixelaspect"
 """Title of a WebM track until it is replaced by the aspect of the image, which is as long."""
-COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
-"""Decoders of sound that MP4 stores unchanged; others are encoded as AAC."""
 
 
 class VideoWriter:
     """Write frames to a video file.
 
-    ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
-    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha, for H×W×4 frames. `close` renames the
-    file to its path, unless there were no frames.
+    H.264 in 4:2:0 needs even sizes: the last row or column of an odd size is repeated. `close` renames the file to its
+    path, unless there were no frames.
 
     Args:
         path: the file, ending in .mp4, .mov or .webm.
         rate: frames per second.
         size: (height, width) of every frame.
-        sound: sound to copy into an ``.mp4``, in sync with the frames.
+        encoding: codec of the file; None: `H264`.
+        sound: sound to copy, in sync with the frames.
         pixel_aspect: width by height of a pixel as players show it.
-        color_tags: color primaries and transfer function of the frames, by FFmpeg's numbers.
+        color_tags: color primaries and transfer function of RGB frames, by FFmpeg's numbers; planes have their own.
+        timecode: time code of the first frame written.
+        comment: comment in the file.
     """
 
     def __init__(
@@ -62,17 +89,20 @@ class VideoWriter:
         *,
         rate: Fraction,
         size: tuple[int, int],
+        encoding: Encoding = H264,
         sound: AudioTrack | None = None,
         pixel_aspect: Fraction = Fraction(1),
         color_tags: tuple[int, int] = (1, 1),
+        timecode: Timecode | None = None,
+        comment: str = "",
     ) -> None:
-        self.path = path
+        self.path, self.encoding = path, encoding
         self.rate = Fraction(rate)
         self.size = size
-        self.channels = 4 if path.suffix in ALPHA else 3
         height, width = size
-        self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
-        self._pixel_aspect, self._color_tags = pixel_aspect, color_tags
+        self._stored = (height + height % 2, width + width % 2) if encoding is H264 else size
+        self._pixel_aspect, self._color_tags = pixel_aspect, ColorTags(*color_tags)
+        self.timecode, self._comment = timecode, comment
         self._sound = sound
         self._sound_copy: _SoundCopy | None = None
         self._start_time = Fraction(0)  # seconds of the first frame written
@@ -101,25 +131,42 @@ class VideoWriter:
         self._stack.close()
 
     def write(self, frame: np.ndarray, time: Fraction) -> None:
-        """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
+        """Append one frame, H×W×3 uint8 RGB.
 
         ``time``: seconds since the source's first frame. The file starts at the first frame written. Raises
         `InputError` if it cannot be written.
         """
         import av
 
+        if self._stored != self.size:
+            rows, columns = np.subtract(self._stored, self.size)
+            frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        image = image.reformat(format=self.encoding.pixel_format, dst_colorspace="ITU709")
+        self._append(image, time, self._color_tags)
+
+    def write_planes(self, planes: Planes, alpha: np.ndarray | None, time: Fraction) -> None:
+        """Append one frame as the codec stores it, with alpha, H×W from 0 to 1, if it has any; as `write` does."""
+        import av
+
+        values = list(planes.values)
+        if alpha is not None:
+            values.append((alpha * (2**planes.depth - 1)).round())
+        image = av.VideoFrame(self.size[1], self.size[0], self.encoding.pixel_format)
+        kind = np.uint8 if planes.depth == 8 else np.uint16
+        for plane, codes in zip(image.planes, values, strict=True):
+            np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width] = codes
+        image.color_range = FULL_RANGE if planes.is_full else LIMITED_RANGE
+        self._append(image, time, planes.tags)
+
+    def _append(self, image: av.VideoFrame, time: Fraction, tags: ColorTags) -> None:
+        import av
+
+        image.color_primaries, image.color_trc, image.colorspace = tags  # ProRes takes those of frames
         with writing(self.path, av.FFmpegError):
             if self._stream is None:
                 self._start_time = time
-                self._start()
-            layout = "rgb24" if self.channels == 3 else "rgba"
-            if self._stored != self.size:
-                rows, columns = np.subtract(self._stored, self.size)
-                frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
-            # With several threads, FFmpeg's scaler writes wrong alpha values.
-            image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
-            image.color_primaries, image.color_trc = self._color_tags  # ProRes takes those of frames
+                self._start(image)
             tick = self._to_tick(time - self._start_time)
             image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
@@ -136,10 +183,10 @@ class VideoWriter:
         self._skipped_ticks += excess
         return tick - excess
 
-    def _start(self) -> None:
+    def _start(self, image: av.VideoFrame) -> None:
         import av
 
-        codec, layout, options = ALPHA.get(self.path.suffix, H264)
+        codec = self.encoding.codec
         if codec not in av.codecs_available:
             raise InputError(
                 f"this PyAV has no encoder {codec}", subject=self.path, remedy="pip install av, or write PNGs"
@@ -151,19 +198,24 @@ class VideoWriter:
         # without checksums, so that `_write_display_aspect` can change the header
         settings = {"write_crc32": "0"} if self.path.suffix == ".webm" else {}
         self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w", options=settings))
-        self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
-        self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
+        self._stream = self._container.add_stream(codec, rate=self.rate, options=self.encoding.options)
+        self._stream.pix_fmt = self.encoding.pixel_format
+        self._stream.height, self._stream.width = self._stored
+        if self._comment:
+            self._container.metadata["comment"] = self._comment
+        if self.timecode is not None:
+            self._stream.metadata["timecode"] = str(self.timecode)
         if codec == "libvpx-vp9":
             self._stream.bit_rate = 0  # constant quality
             if self._pixel_aspect != 1:
                 self._stream.metadata["title"] = PLACEHOLDER.decode()
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = TICK, self._pixel_aspect
-        # players guess untagged colors from the height; colors are converted to the matrix of BT.709, which is 1
-        context.colorspace, (context.color_primaries, context.color_trc) = 1, self._color_tags
-        if self._sound is not None and self.channels == 3:
+        context.color_primaries, context.color_trc = image.color_primaries, image.color_trc
+        context.colorspace, context.color_range = image.colorspace, image.color_range
+        if self._sound is not None:
             try:
-                self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
+                self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time, self.encoding)
             except (av.FFmpegError, OSError, ValueError, IndexError) as error:
                 log.warning("%s: its sound is left out (%s)", self._sound.path, error)
             else:
@@ -191,22 +243,24 @@ def _write_display_aspect(path: Path, aspect: Fraction) -> None:
 
 
 class _SoundCopy:
-    """Copies sound into a new video while it is written, up to the first error; as AAC if MP4 cannot store it.
+    """Copies sound into a new video while it is written, up to the first error; encoded if it cannot store it.
 
     ``begin``: seconds from the source's first frame to the target's.
     """
 
-    def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
+    def __init__(
+        self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction, encoding: Encoding
+    ) -> None:
         self._path, self._start_time, self._target = sound.path, sound.start + begin, target
         self._source = open_container(os.path.abspath(sound.path))
         audio: Any = self._source.streams.audio[0]
-        self._copied = audio.codec_context.name in COPIED_SOUND
+        self._copied = audio.codec_context.name in encoding.copied_sound
         self._stream: Any
         if self._copied:
             self._stream = target.add_stream_from_template(audio)
         else:
             # a rate and layout that the encoder has; those of the source may be unknown or unsupported
-            self._stream = target.add_stream("aac", rate=48000, layout="stereo")
+            self._stream = target.add_stream(encoding.sound_codec, rate=48000, layout="stereo")
         if begin:
             self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
         self._packets_or_frames = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))

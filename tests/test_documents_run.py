@@ -56,6 +56,7 @@ SKIPPED = {
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
+    r"ffmpeg -i background": "needs a background and FFmpeg's program",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.options import parse_output_name
+from aotlab.tools.cli.options import compositing_options, make_output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
+
+if TYPE_CHECKING:
+    from aotlab.jobs.output_base import OutputOptions
 
 
 @command("aotlab render")
@@ -25,17 +29,16 @@ from aotlab.utils.text import format_count
 )
 @list_option("--write", "outputs to write or replace, comma-separated, or help to list them all", parse_output_name)
 @flag("--missing", "only write outputs that do not exist")
-def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) -> int:
+@compositing_options(name="options", factory=make_output_options)
+def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, options: OutputOptions) -> int:
     """Write outputs of results without tracking again."""
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
     from aotlab.jobs.batch import list_job_folders
-    from aotlab.jobs.outputs import find_output
+    from aotlab.jobs.outputs import require_used_options
     from aotlab.media.results import has_results
 
-    for name in write:
-        find_output(name)  # before the first of many videos
-
+    require_used_options(options, write)  # before the first of many videos
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
@@ -44,7 +47,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) ->
     failures = dict[str, str]()
     for folder in folders:
         try:
-            names = render_folder(folder, write, missing=missing)
+            names = render_folder(folder, write, options, missing=missing)
             print(f"{folder}: {', '.join(names) or 'complete'}")
         except InputError as error:
             failures[str(folder)] = str(error).removeprefix(f"{folder}: ")
@@ -55,7 +58,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool) ->
     return report_failures(failures)
 
 
-def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> list[str]:
+def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, *, missing: bool) -> list[str]:
     """Write outputs of the results in a folder; return their names.
 
     Raises:
@@ -73,16 +76,16 @@ def render_folder(folder: Path, write: tuple[str, ...], *, missing: bool) -> lis
         assert results is not None
         names = [name for name in dict.fromkeys(write) if name != MASKS]
         if missing:
-            names = [name for name in names if not (folder / find_output(name).file_name).exists()]
+            names = [name for name in names if not (folder / find_output(name).find_file_name(options)).exists()]
         if absent := results.list_missing():
             raise InputError(
                 f"{len(absent)} of {len(results.entries)} masks are missing", remedy="track the video again"
             )
         video = results.find_video()
         results.require_same_video(video)
-        source = open_frames(video, levels=results.levels, rate=results.inputs.get("rate"))
+        source = open_frames(video, **results.video_options)
         number = FrameSelection(source, by_name=results.by_name).number
-        for summary in render(results, source, names, frame_number=number).summaries:
+        for summary in render(results, source, names, options=options, frame_number=number).summaries:
             print(summary)
     return names
 

@@ -16,11 +16,13 @@ from click import UsageError
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import parse_removal
+from aotlab.media.value_syntax import INPUT_TRANSFORMS, parse_removal
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
+    compositing_options,
     force_results,
+    make_output_options,
     mask_start_number,
     parse_output_name,
     prompt_options,
@@ -42,7 +44,7 @@ from aotlab.tools.cli.types import (
     ExistingPath,
     FileName,
     Folder,
-    NonNegativeInt,
+    FramePosition,
     ParsedType,
     PositiveFloat,
     flag,
@@ -75,9 +77,10 @@ class VideoOptions(PromptOptions):
 
     masks: tuple[str, ...]
     classes: tuple[str, ...]
-    start: int | None
-    end: int | None
+    start: int | str | None
+    end: int | str | None
     levels: str | None
+    input_transform: str | None
     rate: str | None
     removals: tuple[tuple[int, int], ...]
 
@@ -159,6 +162,7 @@ class VideoArguments:
 def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
     frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
+    per_object: bool, alpha: str, no_plate: bool, compression: str,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
     from aotlab.jobs.job import RunOptions
@@ -167,6 +171,7 @@ def make_run_options(
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         by_name=frame_numbers == "file", mask_start_number=mask_start_number,
+        output_options=make_output_options(per_object, alpha, no_plate, compression),
     )  # fmt: skip
 
 
@@ -278,13 +283,23 @@ def track_list(
         help="class name of an object, for annotation files; repeat it for each object (default: object 1)",
     ),
     list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal, field="removals"),
-    option("--start", type=NonNegativeInt, help="first frame to track (default: the first of the video)"),
-    option("--end", type=NonNegativeInt, help="last frame to track (default: the last of the video)"),
+    option(
+        "--start",
+        type=FramePosition,
+        help="first frame to track, or its time code, such as 01:00:10:12 (default: the first of the video)",
+    ),
+    option("--end", type=FramePosition, help="last frame to track, or its time code (default: the last of the video)"),
     option(
         "--levels",
         metavar="auto|LOW,HIGH",
         help="values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
         "video (default: 8-bit images unchanged, others auto)",
+    ),
+    option(
+        "--input-transform",
+        type=Choice(INPUT_TRANSFORMS),
+        help="curve of the values of an image folder or TIFF stack, for the tracker only (default: linear for EXR, "
+        "srgb for others)",
     ),
     option(
         "--fps",
@@ -313,6 +328,7 @@ def track_list(
     name="results",
     factory=ResultOptions,
 )
+@compositing_options()
 @option_group(
     "tracking",
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),

@@ -13,6 +13,7 @@ from PIL import Image
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.inputs import FrameSelection, find_numbering_problem, load_masks, parse_mask, split_absent
 from aotlab.jobs.job import Job, RunOptions
+from aotlab.jobs.job_list import read_jobs
 from aotlab.jobs.prepare import prepare
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
@@ -23,6 +24,7 @@ from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_plain
 from tests.marks import slow
+from tests.media.plate_files import write_film
 from tests.media.video_files import set_frame_count, write_texture
 from tests.numbered_videos import cut_end
 
@@ -342,3 +344,25 @@ def test_mask_named_like_another_frame_warns(source, video, masks, tmp_path, cap
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
     assert list(load_masks([str(tmp_path / f"{stem}.png")], video).frames) == [0]
     assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text
+
+
+@pytest.mark.parametrize(("start", "end", "expected"), [
+    ("01:00:00:11", None, (1, 2)), ("01:00:00:10", "01:00:00:11", (0, 1)), (1, "01:00:00:12", (1, 2)),
+])  # fmt: skip
+def test_start_and_end_are_time_codes_of_the_file(tmp_path, start, end, expected):
+    path = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", timecode="01:00:00:10", suffix="mov")
+    frames = FrameSelection(open_frames(path), start, end)
+    assert (frames.first, frames.last) == expected
+
+
+def test_time_code_counts_from_zero_without_one(tmp_path):
+    path = write_film(tmp_path / "in", "yuv420p")
+    assert FrameSelection(open_frames(path), "00:00:00:01").first == 1
+    with pytest.raises(InputError, match="start 00:00:01:00: not in the video, which has time codes 00:00:00:00 to 00"):
+        FrameSelection(open_frames(path), "00:00:01:00")
+
+
+def test_time_codes_of_a_list_are_read(tmp_path):
+    (tmp_path / "list.csv").write_text("video,masks,start,end\na.mov,a.png,01:00:10:12,200\n")
+    (job,) = read_jobs(tmp_path / "list.csv")
+    assert (job.start, job.end) == ("01:00:10:12", 200)

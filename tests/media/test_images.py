@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
+from tests import SAMPLE
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import CLIP, DEEP, READERS, write_png
@@ -135,7 +137,7 @@ def test_nan_is_black_and_infinity_white():
 
 def test_linear_light_is_encoded_with_the_srgb_curve():
     light = np.array([[[0], [0.001], [0.0025], [0.01], [0.18], [0.5], [1]]], np.float32)
-    assert Levels(0, 1, linear=True)(light).reshape(-1).tolist() == [0, 3, 8, 25, 118, 188, 255]
+    assert Levels(0, 1, curve="linear")(light).reshape(-1).tolist() == [0, 3, 8, 25, 118, 188, 255]
     assert Levels(0, 1)(light).reshape(-1).tolist() == [0, 0, 1, 3, 46, 128, 255]
 
 
@@ -344,3 +346,42 @@ def test_error_names_the_unreadable_frame_to_store(tmp_path):
 def test_estimated_levels_of_few_values_are_a_range(values, levels):
     found = estimate_levels(lambda _: np.array(values, np.float32), count=1)
     assert found == pytest.approx(levels, abs=0.01)
+
+
+@pytest.mark.parametrize(("curve", "black", "gray", "white"), [
+    ("acescct", 0.0729055, 0.4135884, 0.5547945), ("logc3", 0.092809, 0.391007, 0.570631), ("linear", 0, 0.18, 1),
+])  # fmt: skip
+def test_curves_decode_middle_gray(curve, black, gray, white):
+    """Middle gray is 0.18 of linear light (Academy S-2016-001, ARRI)."""
+    shown = Levels(black, white, curve=curve)(np.full((1, 1, 3), gray))
+    assert shown[0, 0].tolist() == [118, 118, 118]  # 0.18 encoded with the sRGB curve
+
+
+def test_input_transform_changes_only_what_the_tracker_sees(tmp_path):
+    for index, image in enumerate(CLIP):
+        OpenEXR.File({}, {"RGB": (image / 255).astype(np.float32)}).write(str(tmp_path / f"{index}.exr"))
+    shown = {name: open_frames(tmp_path, levels="0,1", input_transform=name) for name in (None, "srgb", "acescct")}
+    np.testing.assert_array_equal(shown["srgb"].read(0), CLIP[0])
+    assert shown[None].read(0).mean() > CLIP[0].mean()  # linear light
+    assert not np.array_equal(shown["acescct"].read(0), CLIP[0])
+    for source in shown.values():
+        np.testing.assert_array_equal(source.read_plate(0).to_rgb(), (CLIP[0] / 255).astype(np.float32))
+
+
+def test_unknown_input_transform_rejected(tmp_path):
+    with pytest.raises(InputError, match="input transform gamma: not one of linear, srgb, acescct, logc3"):
+        open_frames(tmp_path, input_transform="gamma")
+
+
+def test_input_transform_of_video_rejected():
+    with pytest.raises(InputError, match="input transform logc3: only for folders of images"):
+        open_frames(SAMPLE / "rabbit.mp4", input_transform="logc3")
+
+
+def test_exr_states_rate_aspect_and_time_code(tmp_path):
+    header = {"framesPerSecond": Fraction(25), "pixelAspectRatio": 2.0}
+    header["timeCode"] = OpenEXR.TimeCode(10, 0, 0, 7, *[False] * 6, *[0] * 8)
+    OpenEXR.File(header, {"Y": np.zeros((4, 4), np.float16)}).write(str(tmp_path / "0.exr"))
+    source = open_frames(tmp_path)
+    assert (source.rate, source.pixel_aspect, str(source.timecode)) == (25, 2, "10:00:00:07")
+    assert open_frames(tmp_path, rate=24).rate == 24

@@ -376,7 +376,7 @@ def test_threads_convert_one_kept_frame():
     VideoReader(source).read(3, kept.__setitem__)
     expected = source.read(3)
     with ThreadPoolExecutor(4) as pool:
-        images = list(pool.map(lambda _: kept[3].to_rgb(), range(100)))
+        images = list(pool.map(lambda _: kept[3].to_image(), range(100)))
     for image in images:
         np.testing.assert_array_equal(image, expected)
 

@@ -13,9 +13,16 @@ import pytest
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests.media.video_files import draw_smooth, write_video
-
-RATE, SAMPLES, SECONDS = 10, 16000, 3
+from tests.media.video_files import (
+    RATE,
+    SECONDS,
+    draw_smooth,
+    film,
+    find_clicks,
+    open_writer,
+    write_frame,
+    write_video,
+)
 
 
 @pytest.mark.parametrize(("rate", "size"), [
@@ -43,13 +50,14 @@ def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
 def test_pixel_aspect_and_color_tags_are_written(tmp_path, suffix, aspect):
     frames = np.zeros((3, 48, 64, 3 if suffix == "mp4" else 4), np.uint8)
     path = tmp_path / f"clip.{suffix}"
-    tags = {"color_tags": (9, 16)} if aspect > 1 else {}
-    with closing(VideoWriter(path, rate=Fraction(24), size=(48, 64), pixel_aspect=aspect, **tags)) as writer:
+    tags = (9, 16) if aspect > 1 else (1, 1)
+    options = {"size": (48, 64), "pixel_aspect": aspect, "color_tags": tags}
+    with closing(open_writer(path, rate=Fraction(24), **options)) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame, index / Fraction(24))
+            write_frame(writer, frame, index / Fraction(24), tags)
     source = open_frames(path)
     assert (source.pixel_aspect, source.length, len(list(source))) == (aspect, 3, 3)
-    assert source.color_tags == ((9, 16) if aspect > 1 else (1, 1))
+    assert source.color_tags == tags
 
 
 @pytest.mark.parametrize(("suffix", "decoder"), [("mov", "prores"), ("webm", "libvpx-vp9")])
@@ -110,44 +118,6 @@ def test_error_names_the_missing_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
     with pytest.raises(InputError, match=r"\.mp4: this PyAV has no encoder libx264; pip install av"):
         write_video(tmp_path / "clip.mp4", draw_smooth(47, 63))
-
-
-def film(path, codec="aac", delay=0.0):
-    """Write gray frames with a click of 0.1 s at 1 s and at 2 s; ``delay`` moves images and sound."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=RATE)
-        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
-        audio = container.add_stream(codec, rate=SAMPLES, layout="mono")
-        for index in range(SECONDS * RATE):
-            frame = av.VideoFrame(48, 32, "yuv420p")
-            frame.pts, frame.time_base = index + round(delay * RATE), Fraction(1, RATE)
-            container.mux(video.encode(frame))
-        time = np.arange(SECONDS * SAMPLES) / SAMPLES
-        loud = ((time % 1 < 0.1) & (time >= 1)) * np.sin(2000 * time) * 0.8
-        for start in range(0, len(loud), 1024):
-            samples = (loud[start : start + 1024] * 32767).astype(np.int16)[None]
-            piece = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            piece.sample_rate, piece.time_base = SAMPLES, Fraction(1, SAMPLES)
-            piece.pts = start + round(delay * SAMPLES)
-            container.mux(audio.encode(piece))
-        container.mux(video.encode(None))
-        container.mux(audio.encode(None))
-    return path
-
-
-def find_clicks(path):
-    """Return the seconds from the first frame at which it becomes loud, and the codec of the sound."""
-    with av.open(str(path)) as container:
-        first = next(container.decode(video=0))
-    times, values = [], []
-    with av.open(str(path)) as container:
-        codec = container.streams.audio[0].codec_context.name
-        for frame in container.decode(audio=0):
-            sound = frame.to_ndarray().astype(np.float64).reshape(-1)
-            values.append(sound / 32768 if frame.format.name.startswith("s16") else sound)
-            times.append(float(frame.pts * frame.time_base) + np.arange(len(sound)) / frame.sample_rate)
-    loud = np.concatenate(times)[np.abs(np.concatenate(values)) > 0.2] - float(first.pts * first.time_base)
-    return loud[np.diff(loud, prepend=-1) > 0.3].tolist(), codec
 
 
 def copy_video(source, path, first=0, end=None):

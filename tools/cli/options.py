@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.dataloaders.benchmarks.labeled_video import Video
     from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.jobs.output_base import OutputOptions
 
 Decorator = Callable[[Any], Any]
 
@@ -286,6 +287,36 @@ def segmenter_option() -> Decorator:
         type=ExistingPath,
         help="SAM-like segmenter as two ONNX files (default: the bundled model's, or the checkpoint's own)",
     )
+
+
+def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = None) -> Decorator:
+    """Return the fields of `OutputOptions` as options; ``name`` and ``factory`` as in `option_group`."""
+    return option_group(
+        "compositing",
+        flag("--per-object", "prores, vp9 and matte_mov: a movie for each object"),
+        option(
+            "--alpha",
+            type=Choice(("straight", "premultiplied")),
+            default="straight",
+            help="alpha, prores and vp9: colors of the video, or multiplied by alpha",
+        ),
+        flag("--no-plate", "exr: only the layers of the objects"),
+        option(
+            "--compression",
+            type=Choice(("zip", "dwaa")),
+            default="zip",
+            help="exr: dwaa is smaller and changes colors slightly",
+        ),
+        name=name,
+        factory=factory,
+    )
+
+
+def make_output_options(per_object: bool, alpha: Any, no_plate: bool, compression: Any) -> OutputOptions:
+    """Return the options of outputs from those of `compositing_options`."""
+    from aotlab.jobs.output_base import OutputOptions
+
+    return OutputOptions(per_object, alpha, not no_plate, compression)
 
 
 def parse_output_name(text: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import av
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
@@ -78,6 +79,7 @@ def test_yolo_images_are_the_unchanged_frames(session, folder):
 
 def test_every_output_is_compared():
     compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes", "mattes16", "alpha", "overlay", "review"}
+    compared |= {"exr", "cryptomatte", "matte_mov"}
     assert compared == set(list_outputs())
 
 
@@ -129,6 +131,27 @@ def test_exported_alpha_images_equal_stored_masks(session, folder):
             pixels = np.array(image)
         np.testing.assert_array_equal(pixels[..., 3], 255 * (draw_labels(index) > 0))
         np.testing.assert_array_equal(pixels[..., :3], session.document.frames.read(index))
+
+
+@pytest.mark.parametrize("name", ["exr", "cryptomatte"])
+def test_exported_exr_shows_stored_masks(folder, name):
+    paths = sorted((folder / name).iterdir())
+    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(TRACKED)]
+    for index, path in enumerate(paths):
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {key: channel.pixels for key, channel in file.channels().items()}
+        if name == "exr":
+            for object_id, class_name in NAMES.items():
+                layer = f"{class_name}.{object_id}.A"
+                np.testing.assert_array_equal(channels[layer], draw_labels(index) == object_id)
+        else:
+            np.testing.assert_array_equal(channels["CryptoObject00.G"], draw_labels(index) > 0)
+
+
+def test_exported_matte_video_shows_stored_masks(folder):
+    for index, frame in enumerate(open_frames(folder / "matte.mov")):
+        expected = draw_labels(index) > 0 if index < TRACKED else np.zeros((HEIGHT, WIDTH), bool)
+        np.testing.assert_array_equal(frame[..., 0] >= 128, expected)
 
 
 @pytest.mark.parametrize("name", ALPHA_VIDEOS)

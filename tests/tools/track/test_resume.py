@@ -71,10 +71,10 @@ def test_run_stopped_while_frames_are_restored_keeps_the_outputs(
 ):
     before, read_frame = read_results(interrupted_run), Results.read_frame
 
-    def stop_on_second(self, entry, image):
+    def stop_on_second(self, entry, image, plate):
         if entry["index"] == 1:
             signal.raise_signal(signal.SIGINT)
-        return read_frame(self, entry, image)
+        return read_frame(self, entry, image, plate)
 
     with monkeypatch.context() as patch:
         patch.setattr(Results, "read_frame", stop_on_second)

@@ -139,6 +139,9 @@ def _correct_results(
     del outputs[internal.MASKS]  # which all results have
     return replace(
         results, entries=exported.entries, outputs=outputs, objects=sorted(snapshot.objects), soft=False,
+        output_options={
+            name: options for name, options in results.output_options.items() if name not in exported.outputs
+        },
         classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, status="done", error=None,
     )  # fmt: skip
 

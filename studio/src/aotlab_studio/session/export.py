@@ -22,7 +22,7 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.utils.video import FrameStore
 
-VIDEO_OUTPUTS = ("overlay", "prores", "vp9")
+VIDEO_OUTPUTS = ("overlay", "prores", "vp9", "matte_mov")
 """Outputs with every frame of the range, annotated or not."""
 
 
@@ -44,12 +44,19 @@ def is_matte(output: type[sdk.Output]) -> bool:
 
 
 def describe_masks(
-    frames: FrameStore, snapshot: Snapshot, index: int, *, soft: bool = False, cuts: Collection[int] = ()
+    frames: FrameStore,
+    snapshot: Snapshot,
+    index: int,
+    *,
+    soft: bool = False,
+    plate: bool = False,
+    cuts: Collection[int] = (),
 ) -> sdk.TrackedFrame:
     """Return a frame with its masks, of the objects that were drawn or tracked there.
 
     Args:
         soft: add probabilities, 0 or 1.
+        plate: add the frame as its source stores it.
         cuts: frames after cuts.
     """
     scores, labels = snapshot.scores(index), snapshot.labels(index)
@@ -60,6 +67,7 @@ def describe_masks(
         frames.source.time(index), frozenset(snapshot.drawn_masks(index)), index in cuts,
         {key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
         max(snapshot.objects, default=0), None if masks is None else internal.quantize_probabilities(masks),
+        frames.source.read_plate(index) if plate else None,
     )  # fmt: skip
 
 
@@ -92,21 +100,22 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
-    context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
+    classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
+    context = sdk.OutputContext(frames.source, classes_of_objects, objects=tuple(snapshot.objects))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
         "review": partial(ReviewFile, scores=scores),
         "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
     }
     kinds = {name: sdk.find_output(name) for name in names}
-    soft = any(kind.needs_soft for kind in kinds.values())
+    soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
     outputs, entries = dict[str, sdk.Output](), list[dict[str, Any]]()
     with ExitStack() as incomplete:
         for name, kind in kinds.items():
             outputs[name] = named_outputs.get(name, kind)(folder / f".{name}" / kind.file_name, context)
             incomplete.callback(outputs[name].discard)
         for done, index in enumerate(indices, start=1):
-            tracked = describe_masks(frames, snapshot, index, soft=soft, cuts=cuts)
+            tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEO_OUTPUTS:
                     output.write(tracked.name, tracked)

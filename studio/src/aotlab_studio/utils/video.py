@@ -47,7 +47,7 @@ class FrameStore:
                     return video.read(index, self._decoded.put)
         elif frame is None:
             self._decoded.put(index, frame := self.source.read(index))
-        return frame if isinstance(frame, np.ndarray) else np.asarray(frame.to_rgb())
+        return frame if isinstance(frame, np.ndarray) else np.asarray(frame.to_image())
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, at most ``width`` pixels wide; raise `InputError` if there is no such frame."""

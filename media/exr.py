@@ -1,0 +1,110 @@
+"""OpenEXR files: images, copies of plates with further channels, and their time codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.media.images import DECODER_ERRORS
+from aotlab.utils.errors import require_modules
+from aotlab.utils.files import atomic_path, reading, writing
+
+MAX_PIXELS = 2**28
+"""Largest number of pixels of an image; Pillow has its own limit."""
+REMEDY = "save it again"
+STRUCTURE = ("channels", "chunkCount", "compression", "lineOrder", "maxSamplesPerPixel", "name", "tiles", "type")
+"""Attributes of the storage of a file, which a copy has its own values of."""
+
+
+def read_exr(path: Path) -> np.ndarray:
+    """Return the display window of the first part, H×W×C with 1 or 3 channels; black outside the data window."""
+    header = read_exr_header(path)
+    with reading(path, REMEDY, *DECODER_ERRORS):
+        import OpenEXR
+
+        data_window, display_window = (find_window(header, name) for name in ("dataWindow", "displayWindow"))
+        with OpenEXR.File(str(path)) as file:
+            channels = file.channels()
+            name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
+            if name is None:
+                raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
+            values = np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
+        return move_window(values, data_window, display_window)
+
+
+def read_exr_header(path: Path) -> dict[str, Any]:
+    """Return the attributes of the first part; raise `InputError` for a damaged or too large file."""
+    require_modules("OpenEXR")
+    import OpenEXR
+
+    with reading(path, REMEDY, *DECODER_ERRORS):
+        with OpenEXR.File(str(path), header_only=True) as file:
+            header = dict(file.header())
+        for name in ("dataWindow", "displayWindow"):
+            start, end = find_window(header, name)
+            if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
+                raise ValueError("too many pixels")
+    return header
+
+
+def read_exr_channels(path: Path) -> dict[str, np.ndarray]:
+    """Return all channels of the first part by name, H×W of the data window, as stored; not subsampled ones."""
+    with reading(path, REMEDY, *DECODER_ERRORS):
+        import OpenEXR
+
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = file.channels()
+            if subsampled := [name for name, item in channels.items() if (item.xSampling, item.ySampling) != (1, 1)]:
+                raise ValueError(f"its channels {', '.join(subsampled)} have another size than the image")
+            return {name: channel.pixels for name, channel in channels.items()}
+
+
+def find_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row and column of a window, and those after the last, as int64."""
+    start, end = np.array(header[name], np.int64)[:, ::-1] + [[0], [1]]
+    return start, end
+
+
+def move_window(
+    values: np.ndarray, window: tuple[np.ndarray, np.ndarray], target: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return values H×W or H×W×C of a window for another one, 0 outside it."""
+    result = np.zeros((*(target[1] - target[0]), *values.shape[2:]), values.dtype)
+    start, end = np.maximum(window[0], target[0]), np.minimum(window[1], target[1])
+    if (start < end).all():
+        inside = tuple(map(slice, start - target[0], end - target[0]))
+        result[inside] = values[tuple(map(slice, start - window[0], end - window[0]))]
+    return result
+
+
+def copy_header(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a header that a copy of its file keeps."""
+    import OpenEXR
+
+    kept = {name: value for name, value in header.items() if name not in STRUCTURE}
+    return {name: value for name, value in kept.items() if not isinstance(value, OpenEXR.OpaqueAttribute)}
+
+
+def write_exr(
+    path: Path, channels: Mapping[str, np.ndarray], header: Mapping[str, Any], *, compression: str = "zip"
+) -> None:
+    """Write one scan-line part; raise `InputError` on failure.
+
+    Args:
+        path: the file.
+        channels: H×W float16, float32 or uint32 of the data window by name.
+        header: attributes; without windows, both are the whole image.
+        compression: ``zip``, or ``dwaa``, which changes colors slightly and keeps alpha.
+    """
+    require_modules("OpenEXR")
+    import OpenEXR
+
+    attributes = {**header, "compression": getattr(OpenEXR, f"{compression.upper()}_COMPRESSION")}
+    attributes["type"] = OpenEXR.scanlineimage
+    with writing(path, RuntimeError), atomic_path(path) as temporary:
+        file = OpenEXR.File(attributes, {name: np.ascontiguousarray(values) for name, values in channels.items()})
+        file.write(str(temporary))

@@ -1,0 +1,263 @@
+"""Plates: frames as their source stores them, at its own depth and colors."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from aotlab.media import decoding
+from aotlab.media.levels import Levels, encode_srgb
+
+if TYPE_CHECKING:
+    import av
+
+BT709, SRGB = 1, 13
+"""FFmpeg's numbers of color matrices, primaries and transfer functions."""
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""FFmpeg's numbers of YUV with black at 16 and white at 235 of 8 bits, and of YUV that uses all codes."""
+LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+"""Parts of red and blue in the brightness, by FFmpeg's number of the matrix (ITU-T H.273)."""
+BT601_LUMA = (0.299, 0.114)
+"""Those of all other matrices, also of unspecified ones, as in FFmpeg."""
+DEPTHS = (8, 10, 12, 16)
+"""Bits of the planar formats that frames of video files are read in."""
+
+
+class ColorTags(NamedTuple):
+    """Colors of a video by FFmpeg's numbers, which are those of ITU-T H.273."""
+
+    primaries: int = BT709
+    transfer: int = BT709
+    matrix: int = BT709
+
+
+class Planes(NamedTuple):
+    """Brightness and colors of a frame as video files store them."""
+
+    values: list[np.ndarray]
+    """Y, U and V as uint16 H×W; in 4:2:0, U and V have half the size, rounded up."""
+    depth: int
+    """Bits of a value."""
+    is_full: bool
+    """Whether black and white are the smallest and largest code, instead of 16 and 235 of 8 bits."""
+    tags: ColorTags
+
+    def scale(self, depth: int, *, is_full: bool) -> Planes:
+        """Return the planes with another depth and range, rounded."""
+        if (depth, is_full) == (self.depth, self.is_full):
+            return self
+        planes = []
+        for index, values in enumerate(self.values):
+            black, span = measure_range(self.depth, index > 0, is_full=self.is_full)
+            new_black, new_span = measure_range(depth, index > 0, is_full=is_full)
+            scaled = (values.astype(np.float32) - black) * (new_span / span) + (new_black + 0.5)
+            planes.append(scaled.clip(0, 2**depth - 1).astype(np.uint16))
+        return Planes(planes, depth, is_full, self.tags)
+
+    def multiply(self, alpha: np.ndarray) -> Planes:
+        """Return the planes over black: colors multiplied by alpha, H×W from 0 to 1."""
+        planes = []
+        for index, values in enumerate(self.values):
+            black, _ = measure_range(self.depth, index > 0, is_full=self.is_full)
+            part = alpha if values.shape == alpha.shape else halve(alpha)
+            planes.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
+        return self._replace(values=planes)
+
+    def to_rgb(self) -> np.ndarray:
+        """Return H×W×3 float32 RGB; black is 0 and white 1. The planes are 4:4:4."""
+        import cv2
+
+        red, blue = LUMA.get(self.tags.matrix, BT601_LUMA)
+        green = 1 - red - blue
+        colors = np.array([
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
+            [1, 2 * (1 - blue), 0],
+        ])  # fmt: skip
+        offsets, spans = zip(
+            *(measure_range(self.depth, index > 0, is_full=self.is_full) for index in range(3)), strict=True
+        )
+        colors = colors / spans
+        shift = -colors @ offsets
+        planes = np.dstack(self.values).astype(np.float32)
+        return np.asarray(cv2.transform(planes, np.column_stack([colors, shift])))
+
+
+def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, float]:
+    """Return the code of black (of gray for a color plane), and the number of codes up to 1."""
+    step = 2 ** (depth - 8)
+    span = 2**depth - 1 if is_full else (224 if is_color else 219) * step
+    return (128 * step if is_color else 0 if is_full else 16 * step), span
+
+
+def halve(values: np.ndarray) -> np.ndarray:
+    """Return H×W values at half the size, rounded up: averages of 2×2 pixels, float32."""
+    import cv2
+
+    height, width = values.shape
+    padded = np.pad(values.astype(np.float32), ((0, height % 2), (0, width % 2)), mode="edge")
+    return np.asarray(cv2.resize(padded, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA))
+
+
+def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: bool = False) -> Planes:
+    """Return H×W×3 RGB from 0 to 1 as planes of limited range, in 4:4:4, or 4:2:0 if ``subsampled``."""
+    import cv2
+
+    red, blue = LUMA.get(tags.matrix, BT601_LUMA)
+    green = 1 - red - blue
+    brightness = np.array([red, green, blue])
+    colors = np.array(
+        [brightness, ([0, 0, 1] - brightness) / (2 * (1 - blue)), ([1, 0, 0] - brightness) / (2 * (1 - red))]
+    )
+    offsets, spans = zip(*(measure_range(depth, index > 0, is_full=False) for index in range(3)), strict=True)
+    matrix = np.column_stack([colors * np.array(spans)[:, None], offsets])
+    planes = cv2.split(cv2.transform(rgb.astype(np.float32), matrix))
+    if subsampled:
+        planes = [planes[0], halve(planes[1]), halve(planes[2])]
+    values = [(plane + 0.5).clip(0, 2**depth - 1).astype(np.uint16) for plane in planes]
+    return Planes(values, depth, False, tags)
+
+
+class Plate(ABC):
+    """A frame as its source stores it. The tracker gets `to_image`; outputs that deliver the frame use the others."""
+
+    tags: ColorTags | None = None
+    """Colors that a video states; None: unknown."""
+
+    @abstractmethod
+    def to_image(self) -> np.ndarray:
+        """Return the frame for the network and for overlays: H×W×3 uint8 RGB, 16 bits and more by the levels."""
+
+    @abstractmethod
+    def to_rgb(self) -> np.ndarray:
+        """Return H×W×3 RGB as stored: uint8, uint16, or float16 and float32 of EXR and TIFF.
+
+        Video files with more than 8 bits become uint16, in which 65535 is white. Colors are interpolated and rounded
+        once; those of `to_image` are less exact, as FFmpeg is faster with its defaults.
+        """
+
+    @abstractmethod
+    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
+        """Return the frame for a video file with ``depth`` bits, in 4:4:4, or 4:2:0 if ``subsampled``.
+
+        Video files keep their colors, tags and range; only the depth changes.
+        """
+
+
+class ImagePlate(Plate):
+    """An image of a folder or TIFF stack.
+
+    Args:
+        values: H×W×C with 1 or 3 channels, as stored.
+        levels: levels of images with more than 8 bits; None: the values are 8 bits.
+    """
+
+    def __init__(self, values: np.ndarray, levels: Levels | None = None) -> None:
+        self.values, self.levels = values, levels
+
+    def to_image(self) -> np.ndarray:
+        return _repeat_gray(self.values if self.levels is None else self.levels(self.values))
+
+    def to_rgb(self) -> np.ndarray:
+        return _repeat_gray(self.values)
+
+    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
+        """Return the frame in BT.709. Floats are shown from 0 to 1; linear light is encoded with the sRGB curve."""
+        rgb, tags = self.to_rgb(), ColorTags()
+        if rgb.dtype.kind in "iu":
+            rgb = rgb.astype(np.float32) / np.iinfo(rgb.dtype).max
+        else:
+            rgb = np.nan_to_num(rgb.astype(np.float32)).clip(0, 1)
+            if self.levels is not None and self.levels.curve == "linear":
+                rgb, tags = encode_srgb(rgb), ColorTags(transfer=SRGB)
+        return rgb_to_planes(rgb, tags, depth, subsampled=subsampled)
+
+
+class VideoPlate(Plate):
+    """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
+        self.depth = max(component.bits for component in frame.format.components)
+        """Bits of a channel."""
+        self.tags = ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as the frame is shown."""
+        size = self._frame.height, self._frame.width
+        return size[::-1] if decoding.is_turned(self._frame) else size
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return sum(plane.buffer_size for plane in self._frame.planes)
+
+    def to_image(self) -> np.ndarray:
+        with self._lock:
+            return decoding.to_rgb(self._frame)
+
+    def to_rgb(self) -> np.ndarray:
+        if self._is_rgb:
+            return self._read_deep_rgb() if self.depth > 8 else self.to_image()
+        kind = np.uint8 if self.depth <= 8 else np.uint16
+        white = np.iinfo(kind).max
+        return (self._read_planes(subsampled=False).to_rgb() * white + 0.5).clip(0, white).astype(kind)
+
+    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
+        if self._is_rgb:
+            rgb = self.to_rgb()
+            tags = self.tags._replace(matrix=BT709)
+            part = rgb.astype(np.float32) / (1 if rgb.dtype.kind == "f" else np.iinfo(rgb.dtype).max)
+            return rgb_to_planes(part.clip(0, 1), tags, depth, subsampled=subsampled)
+        planes = self._read_planes(subsampled=subsampled)
+        # ProRes has no full range; 8 bits keep theirs, as codes would merge
+        return planes.scale(depth, is_full=planes.is_full and depth == 8)
+
+    @property
+    def _is_rgb(self) -> bool:
+        return self._frame.format.is_rgb or self._frame.format.has_palette
+
+    def _read_deep_rgb(self) -> np.ndarray:
+        """Return RGB with more than 8 bits as uint16, or float32 as stored."""
+        with self._lock:
+            name = self._frame.format.name
+            values = self._frame.to_ndarray(format=None if name.startswith("gbr") else "rgb48le")[..., :3]
+            values = decoding.apply_display_matrix(self._frame, values)
+        if values.dtype.kind == "f" or not name.startswith("gbr"):
+            return values
+        return (values * (65535 / (2**self.depth - 1)) + 0.5).astype(np.uint16)
+
+    def _read_planes(self, *, subsampled: bool) -> Planes:
+        """Return Y, U and V at the depth of the file, or the next one of `DEPTHS`, and in its range."""
+        frame = self._frame
+        depth = next(depth for depth in DEPTHS if depth >= self.depth)
+        suffix = "" if depth == 8 else f"{depth}le"
+        is_gray = frame.format.name.startswith(("gray", "ya", "mono"))  # full range, by FFmpeg
+        is_full = is_gray or frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
+        with self._lock:
+            if is_gray:
+                gray = _copy_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0)
+                colors = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
+                values = [gray, colors, colors]
+            else:
+                layout = f"yuv{'420' if subsampled else '444'}p{suffix}"
+                kind = FULL_RANGE if is_full else LIMITED_RANGE
+                same = frame.reformat(format=layout, threads=1, src_color_range=kind, dst_color_range=kind)
+                values = [_copy_plane(same, index) for index in range(3)]
+            values = [decoding.apply_display_matrix(frame, plane) for plane in values]
+        return Planes(values, depth, is_full, self.tags)
+
+
+def _copy_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """Return one plane of a planar frame as uint16."""
+    plane = frame.planes[index]
+    kind = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
+    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].astype(np.uint16)
+
+
+def _repeat_gray(values: np.ndarray) -> np.ndarray:
+    return values if values.shape[2] == 3 else values.repeat(3, axis=2)

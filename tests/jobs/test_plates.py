@@ -1,0 +1,381 @@
+"""Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
+
+import json
+
+import av
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+
+from aotlab.jobs.inputs import FrameSelection
+from aotlab.jobs.job import RunOptions
+from aotlab.jobs.output_base import OutputOptions
+from aotlab.jobs.outputs import list_outputs, render
+from aotlab.jobs.plate_outputs import ExrFiles
+from aotlab.jobs.run import track
+from aotlab.media.cryptomatte import find_id, hash_name, make_channels
+from aotlab.media.plates import ColorTags
+from aotlab.media.results import Results
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import TICK
+from aotlab.utils.errors import InputError
+from tests.media.plate_files import (
+    COUNT,
+    PLATE_FILES,
+    SIZE,
+    draw_ramps,
+    encode_display,
+    read_rgb,
+    write_film,
+)
+from tests.media.video_files import QUARTER_TURN, film, find_clicks, set_display_matrix
+from tests.repeating_tracker import RepeatingTracker
+
+OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov", "vp9": "alpha.webm"}
+"""Files of the outputs with the plate."""
+ENCODERS = {
+    "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
+    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}, ".webm"),
+}
+MASK = np.zeros(SIZE, np.uint8)
+MASK[10:30, 20:40], MASK[10:30, 40:50] = 1, 2
+
+
+def track_plates(video, folder, write=tuple(OUTPUTS), frames=None, masks=None, classes=(), **options):
+    run = RunOptions(write=write, progress=False, **options)
+    source = open_frames(video)
+    frames = None if frames is None else FrameSelection(source, *frames)
+    masks = {0: MASK} if masks is None else masks
+    result = track(source, masks, folder, RepeatingTracker(), run, frames=frames, classes=classes)
+    assert result.error is None
+    return folder
+
+
+def measure_codec(kind, video, folder, name):
+    """Return the mean difference that a codec makes, in 255ths, when it encodes the source itself."""
+    codec, layout, options, suffix = ENCODERS[name]
+    expected, path = read_rgb(video), folder / f"codec{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24, options=options)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, layout
+        stream.codec_context.time_base = TICK
+        if name == "vp9":
+            stream.bit_rate = 0
+        for index, frame in enumerate(read_frames(kind, video)):
+            image = frame.reformat(
+                format=layout,
+                dst_colorspace=None if kind.is_video else "ITU709",
+                dst_color_range=1 if name == "prores" else None,  # which has no other
+                threads=1,
+            )
+            image.pts, image.time_base = 5000 * index, TICK
+            image.pict_type = 0  # else every frame of FFV1 becomes a key frame
+            stream.codec_context.color_range = image.color_range
+            stream.codec_context.colorspace = image.colorspace
+            container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    expected = [encode_display(rgb) for rgb in expected] if kind.is_linear else expected
+    return measure_difference(expected, read_rgb(path))
+
+
+def read_frames(kind, video):
+    if kind.is_video:
+        with av.open(str(video)) as container:
+            yield from container.decode(video=0)
+        return
+    for rgb in read_rgb(video):
+        shown = encode_display(rgb) if kind.is_linear else rgb
+        yield av.VideoFrame.from_ndarray((shown * 65535).round().astype(np.uint16), format="rgb48le")
+
+
+def measure_difference(expected, found):
+    """Return the mean difference of frames in 255ths."""
+    assert len(expected) == len(found)
+    return 255 * np.mean([np.abs(a - b).mean() for a, b in zip(expected, found, strict=True)])
+
+
+def measure_outputs(kind, video, folder):
+    """Return the mean difference from the source of each output that is there, in 255ths."""
+    expected, found = read_rgb(video), {}
+    for name, file in OUTPUTS.items():
+        if (folder / file).exists():
+            shown = [encode_display(rgb) for rgb in expected] if kind.is_linear and name in ENCODERS else expected
+            if kind.is_video and name not in ENCODERS:  # files of RGB from 0 to 1
+                shown = [rgb.clip(0, 1) for rgb in expected]
+            found[name] = measure_difference(shown, read_rgb(folder / file))
+    return found
+
+
+@pytest.mark.parametrize("name", PLATE_FILES)
+def test_outputs_have_the_rgb_of_the_source(tmp_path, name):
+    kind = PLATE_FILES[name]
+    video = kind.write(tmp_path / "in")
+    found = measure_outputs(kind, video, track_plates(video, tmp_path / "out"))
+    assert found.keys() == OUTPUTS.keys()
+    step = 1 / 257 if "8-bit" not in name else 1  # of the codes that RGB is rounded to once
+    limits = {
+        "alpha": 0.26 * step * kind.is_video,
+        "exr": 0.26 * step if kind.is_video else 1e-5 * (not kind.is_linear),
+    }
+    limits |= {codec: measure_codec(kind, video, tmp_path, codec) + 0.1 for codec in ENCODERS}
+    assert {name: value for name, value in found.items() if value > limits[name]} == {}, limits
+
+
+@pytest.mark.slow
+def test_table_of_plates_and_outputs(tmp_path, capsys):
+    names = [name for name in OUTPUTS if name in list_outputs()]
+    lines = [f"| plate | {' | '.join(names)} | ProRes itself | VP9 itself |", "|---" * (len(names) + 3) + "|"]
+    for name, kind in PLATE_FILES.items():
+        (tmp_path / name).mkdir()
+        video = kind.write(tmp_path / name / "in")
+        found = measure_outputs(kind, video, track_plates(video, tmp_path / name / "out", tuple(names)))
+        values = [found[name] for name in names] + [measure_codec(kind, video, tmp_path, codec) for codec in ENCODERS]
+        lines.append(f"| {name} | {' | '.join(f'{value:.3g}' for value in values)} |")
+    with capsys.disabled():
+        print("", *lines, sep="\n")
+
+
+def read_tags(path):
+    """Return primaries, transfer function and matrix of the first frame, its time code, and the kind of alpha."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        tags = (frame.color_primaries, frame.color_trc, frame.colorspace)
+        code = {**container.metadata, **container.streams.video[0].metadata}.get("timecode")
+        return tags, code, {key.lower(): value for key, value in container.metadata.items()}.get("comment")
+
+
+@pytest.mark.parametrize("tags", [(9, 16, 9), (9, 18, 9), (1, 1, 1), (2, 2, 2)], ids=str)
+def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
+    video = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", tags=tags, timecode="01:00:00:10", suffix="mov")
+    masks = {1: MASK}
+    out = track_plates(video, tmp_path / "out", ("prores", "vp9", "exr", "matte_mov"), frames=(1, None), masks=masks)
+    assert read_tags(out / "alpha.mov") == (tags, "01:00:00:11", "alpha: straight")
+    assert read_tags(out / "alpha.webm")[0][2] == tags[2]
+    assert read_tags(out / "matte.mov")[1] == "01:00:00:11"
+    header, _ = read_exr(out / "exr" / "00002.exr")
+    code = header["timeCode"]
+    assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
+
+
+def read_exr(path):
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        return dict(file.header()), {name: item.pixels for name, item in file.channels().items()}
+
+
+def test_png_of_hdr_video_states_its_colors(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p10le", tags=(9, 16, 9))
+    out = track_plates(video, tmp_path / "out", ("alpha",))
+    content = (out / "alpha" / "00000.png").read_bytes()
+    start = content.index(b"cICP") + 4
+    assert [*content[start : start + 4]] == [9, 16, 0, 1]
+    assert cv2.imread(str(out / "alpha" / "00000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+@pytest.mark.parametrize("plate", [True, False])
+def test_exr_has_a_layer_for_each_object(tmp_path, plate):
+    video = PLATE_FILES["half EXR"].write(tmp_path / "in")
+    options = OutputOptions(plate=plate)
+    classes = [":1=person", ":2=red car"]
+    out = track_plates(video, tmp_path / "out", ("exr",), output_options=options, classes=classes)
+    header, channels = read_exr(out / "exr" / "f.1002.exr")
+    layers = {"person.1.A", "red_car.2.A"}
+    source_header, source = read_exr(video / "f.1002.exr")
+    assert channels.keys() == (layers | source.keys() if plate else layers)
+    assert channels["person.1.A"].dtype == np.float16
+    alpha = channels["person.1.A"]
+    if plate:  # the data window begins two columns to the left of the image, and ends three rows before its end
+        np.testing.assert_array_equal(header["dataWindow"], source_header["dataWindow"])
+        for name, values in source.items():
+            np.testing.assert_array_equal(channels[name], values)
+            assert channels[name].dtype == values.dtype
+        alpha = alpha[:, 2:]
+    assert header["timeCode"].frame == 5
+    np.testing.assert_array_equal(alpha > 0.5, (MASK == 1)[: len(alpha)])
+
+
+def test_dwaa_keeps_alpha_and_is_near_the_plate(tmp_path):
+    video = PLATE_FILES["half EXR"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", ("exr",), output_options=OutputOptions(compression="dwaa"))
+    header, channels = read_exr(out / "exr" / "f.1001.exr")
+    assert header["compression"] == OpenEXR.DWAA_COMPRESSION
+    np.testing.assert_array_equal(channels["object.1.A"][:, 2:] > 0.5, (MASK == 1)[:-3])
+    np.testing.assert_allclose(channels["R"], read_exr(video / "f.1001.exr")[1]["R"], atol=0.04)
+
+
+@pytest.mark.parametrize(("name", "value"), [("", 0), ("hello", 613153351), ("bunny", 0x13851A76)])
+def test_murmurhash_equals_published_values(name, value):
+    assert hash_name(name) == value
+
+
+def decode_cryptomatte(path, name):
+    """Return the coverage of an object of a Cryptomatte by its specification."""
+    header, channels = read_exr(path)
+    (key,) = {key.rpartition("/")[0] for key in header if key.startswith("cryptomatte/")}
+    assert header[f"{key}/conversion"] == "uint32_to_float32"
+    assert header[f"{key}/hash"] == "MurmurHash3_32"
+    layer, bits = header[f"{key}/name"], int(json.loads(header[f"{key}/manifest"])[name], 16)
+    assert key == f"cryptomatte/{hash_name(layer):08x}"[:-1]
+    wanted, coverage = np.array(bits, np.uint32).view(np.float32), np.zeros(SIZE)
+    for group in sorted({channel[: len(layer) + 2] for channel in channels}):
+        for owner, part in ("RG", "BA"):
+            owners, parts = channels[f"{group}.{owner}"], channels[f"{group}.{part}"]
+            assert owners.dtype == parts.dtype == np.float32
+            coverage += np.where(owners == wanted, parts, 0)
+    return coverage
+
+
+def test_cryptomatte_decodes_to_the_probabilities(tmp_path):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", ("cryptomatte",), classes=[":1=dög"])
+    results, source = Results.read(out), open_frames(video)
+    for tracked in results.read_frames(source):
+        for position, name in enumerate(("d_g.1", "object.2")):
+            found = decode_cryptomatte(out / "cryptomatte" / f"{tracked.name}.exr", name)
+            np.testing.assert_allclose(found, tracked.probabilities[position], atol=1e-6)
+
+
+def test_pixel_of_three_objects_has_two_groups_of_channels():
+    parts = {"a": np.array([[0.5, 0, 0]]), "b": np.array([[0.2, 1, 0]]), "c": np.array([[0.3, 0, 0]])}
+    channels = make_channels("x", parts)
+    assert sorted(channels) == [f"x0{group}.{key}" for group in (0, 1) for key in "ABGR"]
+    owners = np.stack([channels[name][0].view(np.uint32) for name in ("x00.R", "x00.B", "x01.R", "x01.B")])
+    a, b, c = map(find_id, "abc")
+    assert owners.tolist() == [[a, b, 0], [c, 0, 0], [b, 0, 0], [0, 0, 0]]
+    coverage = np.stack([channels[name][0] for name in ("x00.G", "x00.A", "x01.G", "x01.A")])
+    np.testing.assert_allclose(coverage, [[0.5, 1, 0], [0.3, 0, 0], [0.2, 0, 0], [0, 0, 0]])
+
+
+def test_ids_are_floats_without_special_exponents():
+    ids = np.array([find_id(f"object.{number}") for number in range(3000)], np.uint32).view(np.float32)
+    assert np.isfinite(ids).all()
+    assert (np.abs(ids) >= np.finfo(np.float32).tiny).all()
+
+
+@pytest.mark.parametrize("output", ["prores", "vp9", "matte_mov"])
+def test_each_object_has_its_movie(tmp_path, output):
+    video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
+    options = OutputOptions(per_object=True)
+    masks = {0: MASK * (MASK == 1), 1: MASK * (MASK == 2)}  # the second object appears later
+    out = track_plates(video, tmp_path / "out", (output,), masks=masks, output_options=options)
+    suffix = ".webm" if output == "vp9" else ".mov"
+    assert sorted(path.name for path in (out / output).iterdir()) == [f"object.1{suffix}", f"object.2{suffix}"]
+    assert Results.read(out).list_written() == {output}
+    for object_id in (1, 2):
+        alphas = read_alpha(out / output / f"object.{object_id}{suffix}")
+        assert len(alphas) == COUNT
+        for index, alpha in enumerate(alphas):
+            expected = np.equal(MASK, object_id) & (index >= object_id - 1)
+            assert np.abs(alpha - expected).mean() < 0.01, (object_id, index)
+
+
+def read_alpha(path):
+    """Return alpha, or brightness of a movie without, from 0 to 1."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        if path.suffix == ".webm":
+            context = av.CodecContext.create("libvpx-vp9", "r")
+        frames = [frame for packet in container.demux(video=0) if packet.size for frame in context.decode(packet)]
+        frames += context.decode(None)
+    values = []
+    for frame in frames:
+        has_alpha = "a" in frame.format.name
+        plane = frame.planes[3 if has_alpha else 0]
+        depth = frame.format.components[0].bits
+        codes = np.frombuffer(plane, np.uint8 if depth == 8 else np.uint16).reshape(plane.height, -1)[:, : plane.width]
+        step = 2 ** (depth - 8)
+        values.append(codes / (2**depth - 1) if has_alpha else (codes - 16.0 * step) / (219 * step))
+    return values
+
+
+@pytest.mark.parametrize("output", ["alpha", "prores"])
+def test_premultiplied_colors_are_black_outside(tmp_path, output):
+    video = PLATE_FILES["16-bit PNG"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", (output,), output_options=OutputOptions(alpha="premultiplied"))
+    expected = draw_ramps() * (MASK > 0)[..., None]
+    assert np.abs(read_rgb(out / OUTPUTS[output])[0] - expected).mean() < 0.01
+    if output == "prores":
+        assert read_tags(out / "alpha.mov")[2] == "alpha: premultiplied"
+    else:
+        assert b"alpha: premultiplied" in (out / "alpha" / "f.1001.png").read_bytes()
+
+
+def test_other_options_replace_an_output(tmp_path):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", ("prores", "exr"))
+    track_plates(video, out, ("prores", "exr"), output_options=OutputOptions(per_object=True, plate=False))
+    assert {path.name for path in out.iterdir()} >= {"prores", "exr"}
+    assert not (out / "alpha.mov").exists()
+    assert read_exr(out / "exr" / "f.1001.exr")[1].keys() == {"object.1.A", "object.2.A"}
+
+
+def test_option_without_effect_rejected():
+    problem = r"per_object=True \(--per-object\): no effect on masks, exr; write prores or vp9 or matte_mov"
+    with pytest.raises(InputError, match=problem):
+        RunOptions(write=("masks", "exr"), output_options=OutputOptions(per_object=True))
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["forward", "both directions"])
+def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
+    video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", ("alpha",), masks={0: MASK, 2: MASK}, both_directions=both)
+    tracked = read_rgb(out / "alpha")
+    render(Results.read(out), open_frames(video), ["alpha"], progress=False)
+    np.testing.assert_array_equal(tracked, read_rgb(out / "alpha"))
+    assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_movies_have_the_sound_of_the_source(tmp_path, codec):
+    path = film(tmp_path / "film.mov", codec)
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:24, 8:24] = 1
+    out = track_plates(path, tmp_path / "out", ("prores", "vp9"), masks={0: mask})
+    for name, expected in (("alpha.mov", codec), ("alpha.webm", "opus")):
+        clicks, found = find_clicks(out / name)
+        assert found == expected
+        assert clicks == pytest.approx([1, 2], abs=0.05)
+
+
+def test_phone_video_is_delivered_upright(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p", "libx264", suffix="mp4", crf="1")
+    set_display_matrix(video, QUARTER_TURN)
+    mask = np.ascontiguousarray(MASK.T)
+    out = track_plates(video, tmp_path / "out", ("alpha", "prores", "vp9"), masks={0: mask})
+    upright = np.rot90(draw_ramps(), -1)
+    for name in ("alpha", "alpha.mov", "alpha.webm"):
+        found = read_rgb(out / name)[0]
+        assert found.shape == upright.shape
+        assert np.abs(found - upright).mean() < 0.02, name
+
+
+def test_planes_beyond_white_survive(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p10le", tags=(1, 1, 1))
+    plate = open_frames(video).read_plate(0)
+    plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
+    assert plate.to_planes(10).values[0].max() == 1000
+    assert plate.to_planes(10).tags == ColorTags(1, 1, 1)
+
+
+def test_display_window_of_mattes_is_that_of_the_plate(tmp_path):
+    windows = {
+        "dataWindow": (np.array([12, 11], np.int32), np.array([31, 30], np.int32)),
+        "displayWindow": (np.array([10, 10], np.int32), np.array([73, 57], np.int32)),
+    }
+    (tmp_path / "in").mkdir()
+    OpenEXR.File(windows, {"RGB": np.ones((20, 20, 3), np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(tmp_path / "in", tmp_path / "out", ("cryptomatte", "exr"))
+    header, channels = read_exr(out / "cryptomatte" / "0.exr")
+    np.testing.assert_array_equal(header["dataWindow"], windows["displayWindow"])
+    np.testing.assert_array_equal(channels["CryptoObject00.G"], MASK > 0)
+    header, channels = read_exr(out / "exr" / "0.exr")
+    np.testing.assert_array_equal(header["dataWindow"], windows["dataWindow"])
+    np.testing.assert_array_equal(channels["object.1.A"] > 0.5, (MASK == 1)[1:21, 2:22])
+
+
+def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatch):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    monkeypatch.setattr(ExrFiles, "modules", ("no_such_module",))
+    with pytest.raises(InputError, match="no_such_module must be installed"):
+        track_plates(video, tmp_path / "out", ("exr",))
