@@ -198,6 +198,8 @@ class RulesConfig:
     """Assign a component that splits off an object to a lost object nearby."""
     cuts: bool = False
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
+    after_cut: Annotated[str, ("end", "recognize", "continue")] = "recognize"
+    """Objects after a cut: continue tracks all; recognize hides those that look different; end hides all."""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,9 @@ class AnnotatedFrame(NamedTuple):
 class TimedTracker:
     """A tracker that measures the time spent in `step`, including the wait for labels."""
 
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
+    def __init__(self, tracker: Tracker, *, soft: bool = False) -> None:
+        """``soft``: also predict the edges of frames with a mask."""
+        self.tracker, self._labels, self._soft = tracker, LabelPipeline(tracker.device), soft
         self.seconds = 0.0
 
     def step(
@@ -58,6 +59,8 @@ class TimedTracker:
         for object_id in removed:
             tracker.forget(object_id)
         prediction = tracker.step(frame, mask)
+        if self._soft and mask is not None:
+            prediction = tracker.soften_edges(frame, prediction)
         self._labels.push(prediction)
         self.seconds += time.perf_counter() - start
         return prediction
@@ -184,7 +187,8 @@ def _track_gap(
                 forward = Prediction((), nothing, nothing[0].long(), temperature=temperature)
             else:
                 forward = timed.step(frame, removed=removals.get(index, ()))
-            weights = weigh_directions(forward.ids, stored.ids, weight, removed)
+            visible_ids = [object_id for object_id in forward.ids if object_id not in forward.hidden]
+            weights = weigh_directions(visible_ids, stored.ids, weight, removed)
             prediction = merge_predictions(forward, stored, weights)
             yield index, frame, replace(prediction, cut=position in cuts or forward.cut)
     return len(gap) in cuts

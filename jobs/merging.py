@@ -83,9 +83,11 @@ class PredictionFile(TemporaryArrays):
         self._ids: dict[int, tuple[int, tuple[int, ...]]] = {}  # position in the file and ids
 
     def store(self, index: int, prediction: Prediction) -> None:
-        """Store the prediction of a frame."""
-        self._ids[index] = len(self), prediction.ids
-        self.append((prediction.probabilities * 255).round().byte().cpu().numpy())
+        """Store the prediction of a frame, without hidden objects."""
+        visible_ids = tuple(object_id for object_id in prediction.ids if object_id not in prediction.hidden)
+        channels = [0, *(prediction.ids.index(object_id) + 1 for object_id in visible_ids)]
+        self._ids[index] = len(self), visible_ids
+        self.append((prediction.probabilities[channels] * 255).round().byte().cpu().numpy())
 
     def load(self, index: int) -> ObjectProbabilities:
         """Return the probabilities of a frame, on the CPU."""
@@ -103,7 +105,8 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
         forward: from the annotated frame before.
         backward: from the one after; moved to the device of ``forward``.
         weights: weight of ``backward`` by object id, from 0 at the annotated frame before to 1 at the one after; 0 or 1
-            if one direction decides. An object without a mask in one direction has probability 0 there.
+            if one direction decides; none if the object is hidden in both. An object without a mask in one direction
+            has probability 0 there.
     """
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.networks.fast.logits import find_indices
@@ -111,13 +114,13 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
     total = forward.probabilities.new_zeros(1 + len(ids), *forward.probabilities.shape[1:])
     for channel, object_id in enumerate(ids, start=1):
-        weight = weights[object_id]
+        weight = weights.get(object_id, 0.0)
         for share, result in ((1 - weight, forward), (weight, backward)):
             if share and object_id in result.ids:
                 probability = result.probabilities[1 + result.ids.index(object_id)]
                 total[channel] += share * probability.to(total.device)
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
+    both = [object_id for object_id, weight in weights.items() if 0 < weight < 1]
     disagreement = _measure_disagreement(both, forward.labels, backward.labels)
     logits, indices = total.clamp(min=1e-30).log(), find_indices(total)
     return Prediction(ids, logits, indices, temperature=forward.temperature, disagreement=disagreement)

@@ -93,6 +93,8 @@ class TrackResult:
     """Number of undecodable packets of a stream."""
     cuts: tuple[int, ...] = ()
     """Numbers of the first frames after cuts, if ``rules.cuts`` is set."""
+    ended_ids: tuple[int, ...] = ()
+    """Ids of the objects that are not visible on one of them, as those that ``rules.after_cut`` has hidden."""
     levels: Levels | None = None
     """Intensities shown as black and white; None: images are shown as stored."""
     signal_number: int | None = None
@@ -301,7 +303,7 @@ class _Tracking:
         leave_cores_free(HELPER_THREADS)
         self.prepared, self.results = prepared, results
         self.tracker = prepared.loader.load(prepared.job.overrides)
-        self.timed: TimedTracker = TimedTracker(self.tracker)
+        self.timed: TimedTracker = TimedTracker(self.tracker, soft=results.soft)
         self.num_restored = restore_tracker(self.tracker, results) if prepared.is_resumable else 0
         if not self.num_restored:
             self.tracker.reset(prepared.frames.count)
@@ -338,6 +340,7 @@ class _Tracking:
             raise error
         is_stopped = stop.is_set() and not error
         num_frames = max(self.frames, self.num_restored) if self.frames else 0
+        cuts = [entry for entry in results.entries[:num_frames] if entry.get("cut")]
         result = TrackResult(
             num_frames,
             self.timed.seconds,
@@ -347,8 +350,9 @@ class _Tracking:
             dropped_frames=reader.dropped,
             damaged_frames=tuple(prepared.source.damaged_frames),
             corrupt_packets=prepared.source.corrupt_packets,
-            cuts=tuple(
-                prepared.frames.number(entry["index"]) for entry in results.entries[:num_frames] if entry.get("cut")
+            cuts=tuple(prepared.frames.number(entry["index"]) for entry in cuts),
+            ended_ids=tuple(
+                sorted({int(key) for entry in cuts for key, value in entry["confidence"].items() if not value})
             ),
             levels=prepared.source.levels,
             signal_number=stop.signal_number if stop.is_set() else None,

@@ -49,6 +49,9 @@ class RepeatingTracker:
         logits = 20.0 * torch.from_numpy(np.stack([labels == object_id for object_id in (0, *self.ids)]))
         return Prediction(self.ids, logits, logits.max(0).indices)
 
+    def soften_edges(self, frame, prediction):
+        return prediction
+
     def forget(self, object_id):
         self.ids = tuple(kept_id for kept_id in self.ids if kept_id != object_id)
         self.labels = np.where(self.labels == object_id, 0, self.labels)

@@ -34,7 +34,8 @@ MEMBERS = {
     "Prediction": ("labels", "probabilities", "confidence"),
     "Prompt": ("from_corners",),
     "Tracker": (
-        "from_pretrained", "step", "prompt", "fresh", "forget", "reset", "ids", "state_dict", "load_state_dict"
+        "from_pretrained", "step", "soften_edges", "prompt", "fresh", "forget", "reset", "ids", "state_dict",
+        "load_state_dict",
     ),
 }  # fmt: skip
 """Members of classes in the table of public names."""

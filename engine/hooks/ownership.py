@@ -122,6 +122,7 @@ class ComponentOwnership(Hook):
         if not draft.short_term or len(draft.ids) < 2:
             return draft
         reassignments = self.find_reassignments(to_labels(draft.indices, draft.ids), draft.frame)
+        reassignments = [move for move in reassignments if move.target not in draft.hidden]
         if not reassignments:
             return draft
         logits, indices = swap_logits(draft.logits, draft.indices, reassignments, draft.ids)

@@ -13,7 +13,7 @@ from aotlab.engine.hooks.ownership import ComponentOwnership
 
 def build_hooks(rules: RulesConfig) -> list[Hook]:
     """Return the hooks of the settings, in the order in which they run."""
-    hooks: list[Hook] = [CutDetection()] if rules.cuts else []
+    hooks: list[Hook] = [CutDetection(rules.after_cut)] if rules.cuts else []
     return [*hooks, ComponentOwnership()] if rules.ownership else hooks
 
 

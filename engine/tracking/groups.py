@@ -142,3 +142,21 @@ def resize_indices(indices: Tensor, size: Sequence[int]) -> Tensor:
 def one_hot_logits(indices: Tensor, objects: int) -> Tensor:
     """Return logits (1+n)×H×W of n objects: 0 for the indices H×W, `NO_OBJECT` for all others."""
     return torch.where(one_hot(indices, objects + 1) > 0, 0.0, NO_OBJECT).float()
+
+
+def soften_mask(indices: Tensor, logits: Tensor, radius: int) -> Tensor:
+    """Return the probabilities (1+n)×H×W of a mask whose edges are predicted.
+
+    They are those of ``logits`` up to ``radius`` pixels from a border between two objects, where no object is more
+    likely than that of the mask, and 0 or 1 elsewhere.
+
+    Args:
+        indices: H×W, the mask.
+        logits: (1+n)×H×W.
+        radius: pixels, at least 1.
+    """
+    labels, window = indices[None].float(), 2 * radius + 1
+    largest, smallest = (sign * F.max_pool2d(sign * labels, window, stride=1, padding=radius)[0] for sign in (1, -1))
+    most_likely = logits.max(0, keepdim=True).values
+    given = logits.scatter(0, indices[None], most_likely)
+    return torch.where(largest != smallest, given, one_hot_logits(indices, len(logits) - 1)).softmax(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.tracking.groups import list_tracked_ids
+from aotlab.engine.tracking.groups import NO_OBJECT, list_tracked_ids
 from aotlab.engine.tracking.host_copy import HostCopy
 from aotlab.networks.fast.logits import find_indices
 
@@ -35,10 +35,14 @@ class Prediction:
     """H×W int64, the most likely channel of ``logits`` in every pixel: 0 is background, k + 1 is object ``ids[k]``."""
     cut: bool = field(default=False, kw_only=True)
     """Whether the frame did not read short-term memory because it follows a cut, see ``rules.cuts``."""
+    hidden: frozenset[int] = field(default=frozenset(), kw_only=True)
+    """Ids of the objects that a hook has hidden, see `Draft.hide`."""
     temperature: float = field(default=1.0, kw_only=True)
     """Divisor of the logits for `confidence`."""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 − IoU of the masks of both directions by object id, for objects present in both directions."""
+    edges: Tensor | None = field(default=None, kw_only=True)
+    """(1+n)×H×W, `probabilities` of a frame with a mask after `Tracker.soften_edges`; None: those of ``logits``."""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """Copies of `indices` and, if asked for, of the values of `confidence`."""
 
@@ -75,10 +79,11 @@ class Prediction:
         """(1+n)×H×W that sum to 1 in every pixel: channel 0 is background, channel k + 1 is object ``ids[k]``.
 
         They are not calibrated: `confidence` divides the logits by ``temperature`` first, and so differs. With several
-        groups of objects, they are normalized again after `merge_logits`.
+        groups of objects, they are normalized again after `merge_logits`. On a frame with a mask, they are 0 or 1 until
+        `Tracker.soften_edges`.
         A tensor on the tracker's device; ``probabilities.numpy(force=True)`` is an array.
         """
-        return self.logits.softmax(0)
+        return self.logits.softmax(0) if self.edges is None else self.edges
 
     @cached_property
     def confidence(self) -> dict[int, float]:
@@ -120,8 +125,19 @@ class Draft(NamedTuple):
     """H×W int64, the most likely channel of ``logits`` in every pixel."""
     notes: dict[str, Any]
     """Values that hooks pass on from `before` and `correct`, each by a name that the hook chooses."""
+    hidden: frozenset[int] = frozenset()
+    """Ids of the objects without a pixel since `hide`."""
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Object id of each channel of ``logits`` from 1 on, until the frame is stored."""
         return list_tracked_ids(self.state.groups)
+
+    def hide(self, ids: Iterable[int]) -> Draft:
+        """Return the frame without these objects, whose probability becomes 0; their pixels go to the next most likely.
+
+        In tracking in both directions, only the other direction decides about them.
+        """
+        hidden, logits = self.hidden | {*ids}, self.logits.clone()
+        logits[[self.ids.index(object_id) + 1 for object_id in hidden]] = NO_OBJECT
+        return self._replace(logits=logits, indices=find_indices(logits), hidden=hidden)

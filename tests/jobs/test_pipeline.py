@@ -32,7 +32,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, require_inputs_outside
 from tests.drawn_clips import write_images
-from tests.engine.small_model import draw_stripes, draw_texture
+from tests.engine.small_model import build, draw_stripes, draw_texture
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
 from tests.processes import wait_for_event, wait_until
@@ -83,6 +83,14 @@ def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     monkeypatch.setattr(RepeatingTracker, "step", lambda *args: replace(step(*args), cut=args[1][0, 0, 0] == 4))
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
     assert track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET).cuts == (104,)
+
+
+def test_objects_without_a_mask_after_a_cut_are_listed(tmp_path):
+    frames = np.concatenate([draw_texture(2) // 2 + 128, draw_texture(2, seed=1) // 2])
+    tracker = Tracker(*build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end"))
+    source = open_frames(write_images(tmp_path / "in", frames))
+    result = track(source, {0: draw_stripes([4, 2])}, tmp_path / "out", tracker, QUIET)
+    assert (result.cuts, result.ended_ids) == ((2,), (2, 4))
 
 
 def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):

@@ -78,6 +78,9 @@ def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
     if result.cuts:
         count, frames = format_count(len(result.cuts), "cut"), "frame" if len(result.cuts) == 1 else "frames"
         remedy = f"remove objects there with --remove {result.cuts[0]}:ID, or start there with --start {result.cuts[0]}"
+        if result.ended_ids:
+            objects = f"object{'s' * (len(result.ended_ids) > 1)} {join_truncated(result.ended_ids)}"
+            remedy = f"{objects} not found again there; give --mask {result.cuts[0]}=FILE, or rules.after_cut=continue"
         print(f"{count}, before {frames} {join_truncated(result.cuts)}; {remedy}")
     if result.damaged_frames:
         count = format_count(len(result.damaged_frames), "damaged frame")

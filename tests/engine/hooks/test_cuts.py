@@ -1,21 +1,28 @@
 """Cuts: detected by colors and places; the next frame ignores short-term memory."""
 
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.hooks.cuts import CutDetection, is_cut, make_thumbnail
+from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, make_thumbnail
 from aotlab.engine.hooks.ownership import ComponentOwnership
+from aotlab.engine.recurrence import segment_frame
+from aotlab.engine.tracking.groups import merge_logits
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.directions import TimedTracker, track_both_directions
+from aotlab.networks.fast.logits import find_indices
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
+
+CUTS = "rules.cuts=true", "rules.after_cut=continue"
 
 
 @pytest.fixture(scope="module")
 def model():
-    return build("aotl", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
+    return build("aotl", "model.max_objects=3", *CUTS, "memory.short_term_frames=2")
 
 
 def shots(length=3):
@@ -74,14 +81,15 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     changed = run_tracker(Tracker(*model), other, mask)
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
-    without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
+    without_stored = build("aott", "model.max_objects=3", *CUTS, "memory.short_term_frames=2")
     after, changed = (run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
     assert_same(after[3:], changed[3:])
 
 
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     network, config = model
-    config, frames, searched = replace(config, rules=RulesConfig(cuts=True, ownership=True)), shots(), []
+    rules, frames, searched = RulesConfig(cuts=True, after_cut="continue", ownership=True), shots(), []
+    config = replace(config, rules=rules)
     monkeypatch.setattr(ComponentOwnership, "find_reassignments", lambda _, __, frame: searched.append(frame) or [])
     run_tracker(Tracker(network, config), frames, {0: draw_stripes([1, 2])})
     np.testing.assert_array_equal(searched, frames[[1, 2, 4, 5]])
@@ -119,3 +127,95 @@ def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):
 
 def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
     assert assert_resumes(model, shots(), {0: draw_stripes([1, 2])}, 3, tmp_path)[0].cut
+
+
+@pytest.fixture(scope="module")
+def ending():
+    return build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end", "rules.ownership=true")
+
+
+def test_objects_end_at_a_cut_until_their_next_mask(ending):
+    tracker, frames = Tracker(*ending), shots()
+    after = run_tracker(tracker, frames, {0: draw_stripes([1, 2]), 4: draw_stripes([0, 2])})
+    assert [set(np.unique(prediction.labels)) - {0} for prediction in after[:4]] == [{1, 2}, {1, 2}, {1, 2}, set()]
+    assert [prediction.hidden for prediction in after] == [set(), set(), set(), {1, 2}, {1}, {1}]
+    assert after[3].confidence == {1: 0, 2: 0}
+    assert not any((prediction.labels == 1).any() for prediction in after[3:])
+    assert (after[5].labels == 2).any()
+    assert not after[4].probabilities[1].any()
+
+
+def test_mask_on_the_frame_after_a_cut_holds(ending):
+    after = run_tracker(Tracker(*ending), shots(), {0: draw_stripes([1, 2]), 3: draw_stripes([0, 2])})
+    assert after[3].cut
+    assert after[3].hidden == {1}
+    np.testing.assert_array_equal(after[3].labels, draw_stripes([0, 2]))
+    assert (after[4].labels == 2).any()
+
+
+def test_cut_between_masks_separates_directions(ending, tmp_path):
+    frames, masks = shots(), {0: draw_stripes([1]), 5: draw_stripes([0, 1])}
+    timed = TimedTracker(Tracker(*ending))
+    tracked = [
+        prediction for *_, prediction in track_both_directions(timed, enumerate(frames), masks, {}, tmp_path, Event())
+    ]
+    forward = run_tracker(Tracker(*ending), frames, {0: masks[0]})
+    backward = run_tracker(Tracker(*ending), frames[::-1], {0: masks[5]})[::-1]
+    for index in range(1, 5):
+        expected = forward[index] if index < 3 else backward[index]
+        torch.testing.assert_close(tracked[index].probabilities, expected.probabilities, atol=1 / 255, rtol=0)
+    assert [prediction.cut for prediction in tracked] == [index == 3 for index in range(6)]
+
+
+@pytest.fixture(scope="module")
+def recognizing():
+    return build("aott", "model.max_objects=3", "rules.cuts=true")
+
+
+def describe_after_cut(tracker, frame):
+    """Return the descriptors of the objects that the tracker would find on a frame after a cut."""
+    state, draft = tracker.state, tracker.predict(frame)
+    decoded = [segment_frame(tracker.model, state.groups[0].memory, draft.features, short_term=False).logits]
+    indices = find_indices(merge_logits(state.groups, decoded, draft.size, align_corners=True))
+    return describe_objects(draft.features.projected, indices, tracker.ids)
+
+
+@torch.inference_mode()
+def test_objects_that_look_different_after_a_cut_end(recognizing):
+    tracker, frames = Tracker(*recognizing), shots()
+    tracker.step(frames[0], draw_stripes([1, 2]))
+    hook, found = tracker.hooks[0], describe_after_cut(tracker, frames[3])
+    hook.descriptors = {1: found[1], 2: -found[2]}
+    assert [prediction.hidden for prediction in map(tracker.step, frames[3:5])] == [{2}, {2}]
+    found = describe_after_cut(tracker, frames[0])
+    hook.descriptors = {1: -found[1], 2: found[2]}
+    assert tracker.step(frames[0]).hidden == {1}  # all objects are looked for at the next cut
+
+
+def test_descriptor_is_of_the_last_visible_frame(recognizing):
+    tracker, frames = Tracker(*recognizing), shots()
+    tracker.step(frames[0], draw_stripes([1, 2]))
+    hook = tracker.hooks[0]
+    assert {*hook.descriptors} == {1, 2}
+    earlier, draft = hook.descriptors[2], tracker.predict(frames[1]).hide([2])
+    tracker.commit(draft)
+    assert torch.equal(hook.descriptors[2], earlier)
+    tracker.step(frames[1])
+    assert not torch.equal(hook.descriptors[2], earlier)
+    tracker.forget(2)
+    assert {*hook.descriptors} == {1}
+
+
+def test_objects_are_described_by_their_features():
+    features = torch.zeros(1, 2, 2, 3)
+    features[0, 0, :, 1], features[0, 1, 0, 2] = 6, 12
+    indices = torch.zeros(16, 24, dtype=torch.long)
+    indices[:, 8:16], indices[:8, 16:] = 1, 2
+    found = describe_objects(features, indices, (5, 7, 9))
+    assert {key: value.tolist() for key, value in found.items()} == {5: [4, -2], 7: [-2, 10], 9: [0, 0]}
+
+
+@pytest.mark.parametrize("rule", ["end", "recognize"])
+def test_video_with_ended_objects_resumes(rule, tmp_path):
+    model = build("aott", "model.max_objects=3", "rules.cuts=true", f"rules.after_cut={rule}")
+    assert_resumes(model, shots(), {0: draw_stripes([1, 2])}, 4, tmp_path)

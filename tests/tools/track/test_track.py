@@ -84,6 +84,12 @@ def test_cuts_are_printed(capsys):
     report_result(TrackResult(30, 1.0, cuts=(10, 20)), Path(), realtime=False)
     expected = "2 cuts, before frames 10, 20; remove objects there with --remove 10:ID, or start there with --start 10"
     assert capsys.readouterr().out.splitlines()[1:] == [expected]
+    report_result(TrackResult(30, 1.0, cuts=(10, 20), ended_ids=(1, 3)), Path(), realtime=False)
+    expected = (
+        "2 cuts, before frames 10, 20; objects 1, 3 not found again there; "
+        "give --mask 10=FILE, or rules.after_cut=continue"
+    )
+    assert capsys.readouterr().out.splitlines()[1:] == [expected]
     report_result(TrackResult(30, 1.0), Path(), realtime=False)
     assert "cut" not in capsys.readouterr().out
 
