@@ -17,7 +17,7 @@ from aotlab_studio.document.outdated import find_outdated, flag_changed, list_co
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import JobEvent
+from aotlab_studio.protocol import JobEvent, PixelCount
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
@@ -269,7 +269,11 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 
 
 @pytest.mark.parametrize(
-    ("edited", "expected"), [(2, Layer([1], 1, 5, 2, "correction")), (6, Layer([1], 3, 8, 6, "correction", [2]))]
+    ("edited", "expected"),
+    [
+        (2, Layer([1], 1, 5, 2, "correction", keeps_others=True)),
+        (6, Layer([1], 3, 8, 6, "correction", [2], keeps_others=True)),
+    ],
 )
 def test_correction_reaches_as_far_as_drawn_in_its_example(session, document, long_pause, edited, expected):
     draw(session, 2, 1)
@@ -553,16 +557,75 @@ class Greedy(TruthTracker):
         return logits
 
 
-def test_overwritten_pixels_are_counted_and_come_back(session, document, short_pause):
+def count_lost_pixels(before, after, object_id):
+    """Return the number of an object's pixels that show another one, on all frames."""
+    pairs = zip(before, after, strict=True)
+    return sum(int(((old == object_id) & (new != object_id)).sum()) for old, new in pairs)
+
+
+def test_correction_takes_nothing_from_untouched_objects(session, document, short_pause):
     draw_and_track(session, 1)
     before = list_labels(document)
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
-    lost = sum(int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(document), strict=True))
-    assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
-    run_action(session, {"do": "undo"})
-    np.testing.assert_array_equal(list_labels(document), before)
+    np.testing.assert_array_equal([labels == 1 for labels in list_labels(document)], [old == 1 for old in before])
+    assert session.runner.job.report().taken == []
+    assert session.runner.job.report().left == [PixelCount(1, 100 * (LENGTH - 6), [*range(6, LENGTH)])]
+
+
+def test_left_pixels_are_taken_on_request_and_come_back(session, document, short_pause):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    corrected = list_labels(document)
+    run_action(session, {"do": "take_pixels", "layer": session.runner.job.report().layer})
+    wait_until_propagated(session)
+    report = session.runner.job.report()
+    lost = count_lost_pixels(before, list_labels(document), 1)
+    assert (report.taken, report.left) == ([PixelCount(1, lost, [*range(6, LENGTH)])], [])
+    assert lost == 100 * (LENGTH - 6)
+    with pytest.raises(InputError, match="something else was done since"):
+        run_action(session, {"do": "take_pixels", "layer": 2})
+    for labels in (corrected, before):
+        run_action(session, {"do": "undo"})
+        np.testing.assert_array_equal(list_labels(document), labels)
+
+
+def test_correction_takes_from_the_object_it_was_drawn_over(session, document, short_pause):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    rows, columns = np.nonzero(before[5] == 1)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(int(columns[0]), int(rows[0]), 3)))
+    wait_until_propagated(session)
+    (taken,) = session.runner.job.report().taken
+    assert (taken.object_id, taken.frames) == (1, [*range(6, LENGTH)])
+    after = [*before[:6], *list_labels(document)[6:]]  # without the stroke itself
+    assert taken.pixels == count_lost_pixels(before, after, 1)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_object_tracked_alone_takes_no_pixel(session, document, direction):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    draw(session, 0, 2)
+    session.runner.make_tracker = Greedy
+    job = run_job(session, 0, direction, object_id=2)
+    assert job.layer.objects == [2]
+    assert [count.object_id for count in job.report().left] == [1]
+    after = list_labels(document)
+    np.testing.assert_array_equal([labels == 1 for labels in after], [labels == 1 for labels in before])
+    assert all((labels == 2).any() for labels in after)
+
+
+def test_locked_object_is_not_tracked_on_its_own(session, document):
+    draw(session, 0, 1, 2)
+    editing.change_object(document, 2, locked=True)
+    with pytest.raises(InputError, match="object 2 is locked; unlock one first"):
+        session.track(0, object_id=2)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
+from aotlab_studio.document.log import Changes, FrozenFrame, Layer, NonNegativeInt
+from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.objects import (
     Attributes,
     Color,
@@ -72,6 +73,7 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
+        snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
         after = edit(before) & ~np.isin(labels, snapshot.protected_ids)
@@ -92,8 +94,7 @@ def edit_mask(
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
-        ids, counts = np.unique(labels[after & ~before], return_counts=True)
-        return EditResult(object_id, {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key})
+        return EditResult(object_id, count_pixels(labels[after & ~before]))
 
 
 def paint(
@@ -136,6 +137,7 @@ def reset_frame(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, except of locked and hidden objects, so that tracked masks show again."""
     with document.lock:
         snapshot = document.snapshot
+        snapshot.require_not_frozen([frame])
         masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
@@ -259,6 +261,16 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
+def take_pixels(document: Document, layer: NonNegativeInt) -> None:
+    """Track a correction again, which then takes pixels of other objects; raise `InputError` after another step."""
+    with document.lock:
+        item = document.snapshot.state.layers.get(layer)
+        if item is None or not item.keeps_others or document.log.layer_steps[layer] != document.log.head:
+            raise InputError("take pixels: something else was done since; draw the mask again")
+        again = structs.replace(item, kind="correction", keeps_others=False)
+        document.edit("take pixels", Changes(layers={document.make_layer_id(): again}))
+
+
 def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
     """Store a note on a frame; an empty text removes it."""
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
@@ -274,6 +286,33 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
+
+
+def set_frozen(document: Document, frame: int, frozen: bool) -> None:
+    """Freeze a frame: its masks become drawn ones, and nothing but a person changes them; or end that.
+
+    Raises `InputError` if the frame has no mask. Its mark of *checked* stays.
+    """
+    with document.lock:
+        snapshot, new_pngs = document.snapshot, dict[str, bytes]()
+        if frozen == (frame in snapshot.frozen_frames):
+            return
+        item = snapshot.state.frozen.get(frame, FrozenFrame())
+        if not frozen:
+            changes = Changes(frozen={frame: structs.replace(item, ended=True)})
+            return document.edit("unfreeze frame", changes, frame)
+        labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
+        tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()
+        if not (drawn_masks or tracked_ids):
+            raise InputError(f"frame {frame}: no mask to freeze; draw or track an object first")
+        tracked = {key: document.masks.encode(labels == key, new_pngs) for key in tracked_ids}
+        changes = Changes(
+            drawn_masks={frame: drawn_masks | tracked}, frozen={frame: FrozenFrame({**item.tracked, **tracked})}
+        )
+        if snapshot.is_checked(frame):
+            checked = {frame: snapshot.with_changes(changes).digest_frame(frame)}
+            changes = structs.replace(changes, checked=checked)
+        return document.edit("freeze frame", changes, frame, new_pngs)
 
 
 def set_range(document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None) -> None:
@@ -292,6 +331,7 @@ def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
 
 EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
+    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
+    Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import chain
 
 import numpy as np
@@ -16,15 +17,21 @@ from aotlab_studio.utils.video import require_frame
 
 
 def plan_request(
-    snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
+    snapshot: Snapshot,
+    start: int,
+    direction: Direction = "forward",
+    first: int = 0,
+    last: int | None = None,
+    object_id: int | None = None,
 ) -> Layer:
-    """Return the layer that tracks all unlocked objects from a frame; raise `InputError` for unusable frames.
+    """Return the layer that tracks objects from a frame; raise `InputError` for unusable frames or a locked object.
 
     Args:
         start: frame to track from. If it shows no mask, the nearest drawn frame in the direction is used.
         direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, from all its drawn
             masks.
         last: last frame of the range; None means the last editable one.
+        object_id: the only object to track, so that all others keep their pixels; None: all unlocked objects.
     """
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
@@ -32,9 +39,11 @@ def plan_request(
     first = max(first, snapshot.editable_range[0])
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    object_ids = snapshot.objects.keys() - snapshot.locked_ids
-    if snapshot.objects and not object_ids:
-        raise InputError("tracking: all objects are locked; unlock one first")
+    chosen_ids = [*snapshot.objects] if object_id is None else [snapshot.find_object(object_id).id]
+    object_ids = {*chosen_ids} - {*snapshot.locked_ids}
+    if chosen_ids and not object_ids:
+        names = "all objects are" if object_id is None else f"{snapshot.objects[object_id].name} is"
+        raise InputError(f"tracking: {names} locked; unlock one first")
     frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
     references = [index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any()]
     if direction == "forward":
@@ -47,8 +56,11 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
+    if {*range(first, last + 1)}.issubset([*snapshot.frozen_frames, *references]):
+        raise InputError(f"frame {start}: all frames to track are frozen; unfreeze one first")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.expand_merged_ids(object_ids), first, last, reference, direction, references)
+    ids = snapshot.expand_merged_ids(object_ids)
+    return Layer(ids, first, last, reference, direction, references, keeps_others=object_id is not None)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> Iterator[Layer]:
@@ -90,7 +102,8 @@ def _plan_object(
         mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
 
     The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking.
+    frames that were tracked before the edit, or waited for tracking. Other objects keep their pixels, unless the edit
+    has taken some of them.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
@@ -106,11 +119,20 @@ def _plan_object(
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if frame in references:
             is_next_merged = is_tracked_from_both(frame, following)
+            keeps_others = not _takes_pixels(before, after, frame, object_id)
             last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
             if is_tracked_from_both(previous, frame):
-                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
+                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], keeps_others=keeps_others)
             elif (first := _reach_back(frame, previous, shows_object)) < last:
-                yield Layer(object_ids, first, last, frame, "correction")
+                yield Layer(object_ids, first, last, frame, "correction", keeps_others=keeps_others)
+
+
+def _takes_pixels(before: Snapshot, after: Snapshot, frame: int, object_id: int) -> bool:
+    """Return whether the drawn mask of an object covers pixels that were another object's before an edit."""
+    with suppress(InputError):  # a damaged mask
+        shown_ids = np.unique(before.labels(frame)[after.drawn_labels(frame) == object_id])
+        return not {0, object_id}.issuperset(map(after.state.resolve, shown_ids.tolist()))
+    return False
 
 
 def _reach_back(frame: int, previous: int, shows_object: np.ndarray) -> int:

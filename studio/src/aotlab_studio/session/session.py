@@ -180,6 +180,7 @@ class Session:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
         if object_id is not None:
             editing.require_editable(document, object_id)
+        document.snapshot.require_not_frozen([frame])
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         signs = [1] * len(positive) + [0] * len(negative)
         previous_mask = visible_mask if mode == "correct" else None
@@ -220,10 +221,15 @@ class Session:
         self.loader.choose(name)
 
     def track(
-        self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
+        self,
+        frame: int,
+        direction: Direction = "forward",
+        first: int = 0,
+        last: int | None = None,
+        object_id: int | None = None,
     ) -> JobProgress:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
-        return self.runner.start(self.document, frame, direction, first, last).report()
+        return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
     def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
