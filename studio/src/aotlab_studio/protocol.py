@@ -120,6 +120,8 @@ class JobProgress(Struct, frozen=True):
     """Frames per second."""
     remaining: float | None
     """Estimated seconds until the end; None if unknown."""
+    step: int
+    """Number of the step that started it."""
     layer: int
     """Number of its layer."""
     object_ids: list[int]

@@ -37,7 +37,7 @@ from studio.tests.annotation.sessions import (
     wait_for,
     wait_until_propagated,
 )
-from studio.tests.annotation.trackers import TruthTracker
+from studio.tests.annotation.trackers import Greedy, TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -544,17 +544,6 @@ def test_second_object_keeps_frames_of_the_first(session, document, short_pause)
     after = list_labels(document)
     assert all((labels == 2).any() for labels in after[5:])
     np.testing.assert_array_equal([labels == 1 for labels in before], [labels == 1 for labels in after])
-
-
-class Greedy(TruthTracker):
-    """Gives every pixel of object 1 to object 2, if it knows object 2."""
-
-    def change_logits(self, logits, index, *, is_drawn):
-        if 2 in self.ids and not is_drawn:
-            first, second = (self.ids.index(object_id) + 1 for object_id in (1, 2))
-            logits[second] = logits[[first, second]].max(0).values
-            logits[first] = -3.0
-        return logits
 
 
 def count_lost_pixels(before, after, object_id):

@@ -19,14 +19,7 @@ from studio.tests.annotation.sessions import (
     run_job,
     wait_until_propagated,
 )
-from studio.tests.annotation.trackers import TruthTracker
-
-
-class Shifted(TruthTracker):
-    """Finds every object two pixels too far to the right."""
-
-    def change_logits(self, logits, index, *, is_drawn):
-        return logits if is_drawn else logits.roll(2, -1)
+from studio.tests.annotation.trackers import Shifted
 
 
 def freeze(session, *frames, frozen=True):

@@ -43,7 +43,8 @@ class TrackingJob:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
-        self._start_snapshot = document.take_snapshot(document.log.layer_steps[layer_id])
+        self._step = document.log.layer_steps[layer_id]
+        self._start_snapshot = document.take_snapshot(self._step)
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
         self.done = 0
@@ -93,7 +94,7 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
             self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
-            self.layer_id, self.layer.objects, self.taken, self.left, self.problem,
+            self._step, self.layer_id, self.layer.objects, self.taken, self.left, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
@@ -109,7 +110,7 @@ class TrackingJob:
             finally:
                 is_empty = not self._document.tracked_masks.layer(self.layer_id).frames
                 if is_empty and not self.is_correction and self.command != "interrupt":
-                    self._document.cancel(self._document.log.layer_steps[self.layer_id])
+                    self._document.cancel(self._step)
                     self._document.finish_layer(self.layer_id)  # not canceled if edits followed the request
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
@@ -128,7 +129,7 @@ class TrackingJob:
                 # the marks of earlier frames may have changed: an object is lost after several frames
                 self._document.emit(ResultsEvent(self._document.revision))
                 ended_checks = [index for index, stored in self._stored.items() if stored.ended_check]
-                self._document.report_ended_checks(ended_checks, self._document.log.layer_steps[self.layer_id])
+                self._document.report_ended_checks(ended_checks, self._step)
         finally:
             self.ended.set()
 
