@@ -267,8 +267,8 @@ def take_pixels(document: Document, layer: NonNegativeInt) -> None:
         item = document.snapshot.state.layers.get(layer)
         if item is None or not item.keeps_others or document.log.layer_steps[layer] != document.log.head:
             raise InputError("take pixels: something else was done since; draw the mask again")
-        again = structs.replace(item, kind="correction", keeps_others=False)
-        document.edit("take pixels", Changes(layers={document.make_layer_id(): again}))
+        correction = structs.replace(item, kind="correction", keeps_others=False)
+        document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
 
 
 def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
