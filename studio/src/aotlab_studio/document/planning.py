@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from functools import cache, partial
 from itertools import chain
 
 import numpy as np
@@ -71,6 +72,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked = _flag_tracked(before)
     if not is_tracked.any():
         return
+    find_takers = cache(partial(_find_takers, before, after))
     drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
         old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
@@ -86,11 +88,16 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
-        yield from _plan_object(before, after, object_id, references, is_tracked)
+        yield from _plan_object(before, after, object_id, references, is_tracked, find_takers)
 
 
 def _plan_object(
-    before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], is_tracked: np.ndarray
+    before: Snapshot,
+    after: Snapshot,
+    object_id: int,
+    references: Collection[int],
+    is_tracked: np.ndarray,
+    find_takers: Callable[[int], set[int]],
 ) -> Iterator[Layer]:
     """Yield the layers that track an object again from its changed masks on ``references``.
 
@@ -102,8 +109,8 @@ def _plan_object(
         mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
 
     The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking. Other objects keep their pixels, unless the edit
-    has taken some of them.
+    frames that were tracked before the edit, or waited for tracking. Other objects keep their pixels, unless
+    ``find_takers``, which is `_find_takers` of a frame, returns the object.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
@@ -119,7 +126,7 @@ def _plan_object(
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if frame in references:
             is_next_merged = is_tracked_from_both(frame, following)
-            keeps_others = not _takes_pixels(before, after, frame, object_id)
+            keeps_others = object_id not in find_takers(frame)
             last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
             if is_tracked_from_both(previous, frame):
                 yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], keeps_others=keeps_others)
@@ -127,12 +134,14 @@ def _plan_object(
                 yield Layer(object_ids, first, last, frame, "correction", keeps_others=keeps_others)
 
 
-def _takes_pixels(before: Snapshot, after: Snapshot, frame: int, object_id: int) -> bool:
-    """Return whether the drawn mask of an object covers pixels that were another object's before an edit."""
+def _find_takers(before: Snapshot, after: Snapshot, frame: int) -> set[int]:
+    """Return the objects whose drawn masks cover pixels on a frame that were another object's before an edit."""
     with suppress(InputError):  # a damaged mask
-        shown_ids = np.unique(before.labels(frame)[after.drawn_labels(frame) == object_id])
-        return not {0, object_id}.issuperset(map(after.state.resolve, shown_ids.tolist()))
-    return False
+        labels, drawn = before.labels(frame), after.drawn_labels(frame)
+        covered = (labels > 0) & (drawn > 0) & (labels != drawn)
+        losers = {key: np.unique(labels[covered & (drawn == key)]) for key in np.unique(drawn[covered]).tolist()}
+        return {key for key, ids in losers.items() if not {0, key}.issuperset(map(after.state.resolve, ids.tolist()))}
+    return set()
 
 
 def _reach_back(frame: int, previous: int, shows_object: np.ndarray) -> int:
