@@ -83,7 +83,9 @@ def test_only_the_selected_object_is_tracked(page, session):
     page.key("2")
     page.wait_selected("object 2")
     page.tab.check("#only-selected")
+    page.drag((0.5, 20), (59, 20))  # over object 1
     before = list_labels(session.document)
+    assert before[0][20, 59] == 2
     session.runner.make_tracker = Greedy
     page.track("t")
     page.tab.wait_for_selector(TOAST.format("Tracking done: 11 frames. object 2 left"))

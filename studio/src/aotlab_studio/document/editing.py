@@ -62,12 +62,20 @@ def require_editable(document: Document, object_id: int, *, visible: bool = True
 
 
 def edit_mask(
-    document: Document, frame: int, object_id: int | None, edit: Edit, title: str, *, require_change: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    edit: Edit,
+    title: str,
+    *,
+    require_change: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden. A new object
-    without a pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden, or
+    ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
+    that changes no pixel.
     """
     with document.lock:
         if object_id is not None:
@@ -76,7 +84,8 @@ def edit_mask(
         snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
-        after = edit(before) & ~np.isin(labels, snapshot.protected_ids)
+        kept = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.protected_ids)
+        after = edit(before) & ~kept
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
@@ -98,20 +107,31 @@ def edit_mask(
 
 
 def paint(
-    document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    points: Points,
+    radius: Radius,
+    erase: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    title = "eraser" if erase else "brush"
-    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), title, require_change=True)
+    title, edit = "eraser" if erase else "brush", _edit_area(area, erase=erase)
+    return edit_mask(document, frame, object_id, edit, title, require_change=True, keep_others=keep_others)
 
 
 def fill_polygon(
-    document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    points: Corners,
+    erase: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
-    area = painting.draw_polygon(document.masks.size, points)
-    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), "outline", require_change=True)
+    edit = _edit_area(painting.draw_polygon(document.masks.size, points), erase=erase)
+    return edit_mask(document, frame, object_id, edit, "outline", require_change=True, keep_others=keep_others)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -120,12 +140,16 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def find_protected_pixels(
-    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
+    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False, keep_others: bool = False
 ) -> np.ndarray:
-    """Return the pixels, H×W bool, that a prompt must not change: locked, hidden and, unless ``overwrite``, drawn."""
+    """Return the pixels, H×W bool, that a prompt must not change.
+
+    These are locked and hidden ones and, unless ``overwrite`` is set, drawn ones or, with ``keep_others``, all.
+    """
     snapshot = document.snapshot
-    drawn_ids = [] if overwrite else snapshot.drawn_masks(frame).keys() - {object_id}
-    return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
+    others = [*snapshot.objects] if keep_others else [*snapshot.drawn_masks(frame)]
+    kept_ids = [] if overwrite else [key for key in others if key != object_id]
+    return np.isin(snapshot.labels(frame), [*kept_ids, *snapshot.protected_ids])
 
 
 def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:

@@ -157,6 +157,7 @@ class Session:
         extend: bool = False,
         overwrite: bool = False,
         separate: bool = False,
+        keep_others: bool = False,
     ) -> EditResult:
         """Segment the object at a box, clicks or a scribble, and draw its mask.
 
@@ -167,6 +168,7 @@ class Session:
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
             separate: away from the object's mask, make a new object. On it, clicks or a scribble grow the mask near
                 them, or shrink it if all are negative.
+            keep_others: take no pixel of another object, unless ``overwrite`` is set.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
@@ -181,7 +183,8 @@ class Session:
         if object_id is not None:
             editing.require_editable(document, object_id)
         document.snapshot.require_not_frozen([frame])
-        protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+        kept = {"overwrite": overwrite, "keep_others": keep_others}
+        protected = editing.find_protected_pixels(document, frame, object_id, **kept)
         signs = [1] * len(positive) + [0] * len(negative)
         previous_mask = visible_mask if mode == "correct" else None
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
@@ -189,7 +192,7 @@ class Session:
         mask = self._segment(frame, prompt)
         with document.lock:
             # again, as others may have drawn in the meantime
-            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
+            protected = editing.find_protected_pixels(document, frame, object_id, **kept) & mask
             mask &= ~protected
             if mode != "correct" and not mask.any():
                 others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
