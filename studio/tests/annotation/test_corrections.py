@@ -13,7 +13,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import find_outdated, flag_changed, list_corrections, list_outdated
+from aotlab_studio.document.outdated import find_changed_frames, find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -256,7 +256,7 @@ def test_masks_far_from_a_correction_are_not_compared(session, document, long_pa
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
     compared, unite = list[str](), document.masks.unite
     monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
-    assert not flag_changed(document.snapshot, 50, 1).any()
+    assert not find_changed_frames(document.snapshot, 50, 1).any()
     assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 
 

@@ -285,7 +285,7 @@ class Document:
         """
         with self.lock:
             snapshot, index = self.snapshot, tracked.frame
-            if index in snapshot.frozen_frames:
+            if snapshot.is_frozen(index):
                 return StoredMasks({}, {}, ended_check=False)
             if not can_track(snapshot, layer_id):
                 return None

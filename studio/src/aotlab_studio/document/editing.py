@@ -319,7 +319,7 @@ def set_frozen(document: Document, frame: int, frozen: bool) -> None:
     """
     with document.lock:
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-        if frozen == (frame in snapshot.frozen_frames):
+        if frozen == snapshot.is_frozen(frame):
             return
         item = snapshot.state.frozen.get(frame, FrozenFrame())
         if not frozen:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
-from aotlab_studio.document.outdated import flag_pending
+from aotlab_studio.document.outdated import find_pending_frames
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
 
@@ -160,5 +160,5 @@ def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = No
     is_tracked = snapshot.flag_tracked(layer_objects)
     for layer_id, layer in snapshot.state.layers.items():
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
-            is_tracked |= flag_pending(snapshot, layer_id)
+            is_tracked |= find_pending_frames(snapshot, layer_id)
     return is_tracked

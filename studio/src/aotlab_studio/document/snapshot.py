@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, measure_scores
@@ -71,14 +71,17 @@ class Snapshot:
             raise InputError(f"object {object_id}: no such object; there are {have}")
         return self.objects[object_id]
 
-    @property
+    @cached_property
     def frozen_frames(self) -> list[int]:
-        return [index for index, item in self.state.frozen.items() if not item.ended]
+        return [*filter(self.is_frozen, self.state.frozen)]
+
+    def is_frozen(self, index: int) -> bool:
+        return not self.state.frozen.get(index, FrozenFrame(ended=True)).ended
 
     def require_not_frozen(self, frames: Iterable[int]) -> None:
         """Raise `InputError` if one of the frames is frozen."""
-        if found := sorted({*frames}.intersection(self.frozen_frames)):
-            raise InputError(f"frame {found[0]}: frozen; unfreeze it first")
+        for index in filter(self.is_frozen, frames):
+            raise InputError(f"frame {index}: frozen; unfreeze it first")
 
     @property
     def editable_range(self) -> FrameRange:
@@ -161,7 +164,7 @@ class Snapshot:
         if index not in self._shown_layers:
             drawn_masks = self.drawn_masks(index)
             layers: dict[int, list[int]] = {}
-            for object_id, newest in self.newest_layers.items() if index not in self.frozen_frames else ():
+            for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
                 if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
             self._shown_layers[index] = [
