@@ -123,7 +123,7 @@ export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMo
 export const formatCount = (/** @type {number} */ count, /** @type {string} */ noun) => (
   `${count} ${noun}${count === 1 ? '' : 's'}`);
 
-/** Name frames in order by their runs, such as “frames 3–5, 9”; of many runs, the first ones. @param {number[]} frames */
+/** Name sorted frames by their runs, such as “frames 3–5, 9”; of many runs, the first ones. @param {number[]} frames */
 export function formatFrames(frames) {
   const starts = frames.filter((frame, index) => frame !== frames[index - 1] + 1);
   const runs = starts.map((start, index) => {

@@ -81,15 +81,18 @@ export class Tracking {
     if (this.job?.status === 'running' && this.job.done && playback.mode === 'follow') playback.goTo(this.job.frame);
   }
 
-  showEnd(/** @type {JobProgress} */ { background, done, layer, left, object_ids: ids, problem, status, step, taken }) {
+  showEnd(/** @type {JobProgress} */ job) {
     const { app: { history, playback, project, queue, review } } = this;
+    const { background, done, layer, left, object_ids: ids, problem, status, step, taken } = job;
     if (!background && playback.mode === 'follow') playback.setMode('idle');
     const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
-    const describe = (/** @type {string} */ verb, /** @type {string} */ preposition, /** @type {typeof left} */ counts) => (
-      counts.length ? [`${tracked} ${verb} ${counts.map(({ object_id: id, pixels, frames }) => (
-        `${formatCount(pixels, 'pixel')} ${preposition} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', ')}`]
-        : []);
-    const texts = [...describe('took', 'from', taken), ...describe('left', 'to', left)];
+    const describe = (/** @type {typeof left} */ counts, /** @type {string} */ preposition) => (
+      counts.map(({ object_id: id, pixels, frames }) => (
+        `${formatCount(pixels, 'pixel')} ${preposition} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', '));
+    const texts = [
+      ...(taken.length ? [`${tracked} took ${describe(taken, 'from')}`] : []),
+      ...(left.length ? [`${tracked} left ${describe(left, 'to')}`] : []),
+    ];
     const summary = background ? [] : [`Tracking ${status}: ${formatCount(done, 'frame')}`];
     const frame = [...taken, ...left].map(({ frames }) => frames[0])[0];
     const isLast = step === project.step && history.canUndo;
