@@ -86,9 +86,9 @@ export class Tracking {
     const { background, done, layer, left, object_ids: ids, problem, status, step, taken } = job;
     if (!background && playback.mode === 'follow') playback.setMode('idle');
     const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
-    const describe = (/** @type {typeof left} */ counts, /** @type {string} */ preposition) => (
+    const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (
       counts.map(({ object_id: id, pixels, frames }) => (
-        `${formatCount(pixels, 'pixel')} ${preposition} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', '));
+        `${formatCount(pixels, 'pixel')} ${word} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', '));
     const texts = [
       ...(taken.length ? [`${tracked} took ${describe(taken, 'from')}`] : []),
       ...(left.length ? [`${tracked} left ${describe(left, 'to')}`] : []),
