@@ -97,6 +97,14 @@ class Clip(Struct, frozen=True):
     """Checks, worst first; during tracking, its progress."""
 
 
+class PixelCount(Struct, frozen=True):
+    """Number of pixels of an object, on all frames together."""
+
+    object_id: int
+    pixels: int
+    frames: list[int]
+
+
 class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
@@ -112,8 +120,17 @@ class JobProgress(Struct, frozen=True):
     """Frames per second."""
     remaining: float | None
     """Estimated seconds until the end; None if unknown."""
-    overwritten_pixels: int
-    """Number of pixels that other objects lost, on all frames."""
+    step: int
+    """Number of the step that started it."""
+    layer: int
+    """Number of its layer."""
+    object_ids: list[int]
+    """Tracked objects."""
+    taken: list[PixelCount]
+    """Pixels that other objects lost; empty before the end."""
+    left: list[PixelCount]
+    """Pixels that other objects kept; empty before the end. The action ``take_pixels`` tracks a correction again
+    without that."""
     problem: str | None
 
 

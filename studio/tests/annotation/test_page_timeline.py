@@ -526,13 +526,13 @@ def test_failed_request_is_repeated_and_named(page):
 @pytest.mark.slow
 def test_single_marks_show_in_a_long_video(new_page, session):
     draw(session, 0, 1)
-    count, lost, checked, outdated = 20_000, 5000, 8000, 12_000
+    count, lost, checked, outdated, frozen = 20_000, 5000, 8000, 12_000, 16_000
     marks = "9" * lost + "l" + "9" * (count - lost - 1)
 
     def change(result):
         timeline = {**result["timeline"], "marks": {"1": marks}}
         result.update(
-            frames=count, editable_range=[0, count - 1], timeline=timeline, checked=[checked],
+            frames=count, editable_range=[0, count - 1], timeline=timeline, checked=[checked], frozen=[frozen],
             outdated={"1": [[outdated, outdated]]},
         )  # fmt: skip
 
@@ -547,10 +547,10 @@ def test_single_marks_show_in_a_long_video(new_page, session):
             const { data } = canvas.getContext('2d').getImageData(x - 1, y, 3, 12);
             return [...data].flatMap((_, at) => (at % 4 ? [] : [[...data.slice(at, at + 4)].join()]));
         })""",
-        [count, (lost, 23), (checked, 19), (outdated, 24)],
+        [count, (lost, 23), (checked, 19), (outdated, 24), (frozen, 40)],
     )
-    expected = ("224,36,36,255", "29,138,75,255", "176,125,0,255")  # of the style sheet
-    assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 3
+    expected = ("224,36,36,255", "29,138,75,255", "176,125,0,255", "20,85,192,255")  # of the style sheet
+    assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 4
 
 
 @pytest.mark.slow

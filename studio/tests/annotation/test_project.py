@@ -1,6 +1,8 @@
 """Projects belong to one video, survive edits by other programs, and are refused in one sentence otherwise."""
 
+import hashlib
 import os
+import re
 import shutil
 from contextlib import closing, suppress
 from unittest.mock import Mock
@@ -19,6 +21,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
@@ -350,3 +353,42 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
     for _ in range(2):
         run_action(session, {"do": "undo"})
     assert session.describe().range is None
+
+
+OLD_RECORDS = """
+{"type":"edit","time":"","title":"drawn","changes":{"objects":{"1":{"id":1,"name":"car","color":"#109898"}},"drawn_masks":{"0":{"1":"DIGEST"}}},"frame":0}
+{"type":"edit","time":"","title":"tracking","changes":{"layers":{"1":{"objects":[1],"first":1,"last":3}}}}
+{"type":"edit","time":"","title":"brush","changes":{"drawn_masks":{"2":{"1":"DIGEST"}},"layers":{"2":{"objects":[1],"first":1,"last":3,"reference_frame":2,"kind":"correction"}}},"frame":2}
+{"type":"edit","time":"","title":"mark as checked","changes":{"checked":{"0":"CHECK"}},"frame":0}
+{"type":"edit","time":"","title":"note","changes":{"notes":{"3":"look"}},"frame":3}
+{"type":"status","time":"","status":"corrected","digest":""}
+"""
+"""Records of format 11, a line each, without what came later: frozen frames, layers that keep others."""
+
+
+def test_project_of_format_11_shows_all_masks(folder, session, document, reopen):
+    mask = truth(0) == 1
+    digest = document.masks.encode(mask, pngs := {})
+    session.close()
+    text = OLD_RECORDS.replace("DIGEST", digest).strip()
+    ((header,),) = change_rows(document.folder, "SELECT content FROM header")
+    change_rows(
+        document.folder, "UPDATE header SET content = ?", re.sub(rb'"version": ?[0-9]+', b'"version":11', header)
+    )
+    change_rows(document.folder, "INSERT INTO masks VALUES (?, ?)", digest, pngs[digest])
+    for number, line in enumerate(text.splitlines(), start=1):
+        change_rows(document.folder, "INSERT INTO records VALUES (?, ?)", number, line.encode())
+    for layer in (1, 2):
+        png = encode_png(np.where(truth(layer) == 1, 1, 0))
+        result = {"frame": layer, "scores": {"1": [1.0, 1, 0.0, 0.0]}, "digest": hashlib.sha256(png).hexdigest()[:16]}
+        row = layer, msgspec.json.encode(result), png
+        change_rows(document.folder, "INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", *row)
+    again = reopen(folder).document
+    assert list_tracked_frames(again.snapshot) == [1, 2]
+    assert again.snapshot.drawn_frames == [0, 2]
+    for frame, expected in ((0, mask), (1, truth(1) == 1), (2, mask)):
+        np.testing.assert_array_equal(again.snapshot.labels(frame), expected)
+    assert (again.snapshot.frozen_frames, list_outdated(again.snapshot)) == ([], [(1, 1), (3, 3)])
+    for _ in range(3):
+        again.undo()
+    np.testing.assert_array_equal(again.snapshot.labels(2), 0)

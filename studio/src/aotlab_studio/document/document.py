@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from aotlab import InputError
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.outdated import can_track, find_outdated, list_outdated
 from aotlab_studio.document.planning import plan_corrections
@@ -33,6 +33,17 @@ from aotlab_studio.utils.video import FrameStore
 logger = logging.getLogger(__name__)
 MAX_SNAPSHOTS = 4
 """Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
+
+
+class StoredMasks(NamedTuple):
+    """What the tracked masks of a frame mean for others: numbers of pixels by object outside the layer."""
+
+    taken: dict[int, int]
+    """Pixels that the objects lost."""
+    left: dict[int, int]
+    """Pixels that they kept as `Layer.keeps_others` is set, except drawn ones."""
+    ended_check: bool
+    """Whether the frame was marked as checked until now."""
 
 
 class Document:
@@ -163,8 +174,10 @@ class Document:
                     raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
             changes = changes.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
+                checked = {*self.snapshot.checked_frames} - {*changes.checked}
                 self._append(log.Step(title, changes, frame), new_pngs=new_pngs)
                 self._notify(changes)
+                self.report_ended_checks(checked - {*self.snapshot.checked_frames}, self.log.head)
 
     def edit_masks(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
@@ -265,32 +278,42 @@ class Document:
             state = self.log.state(self.log.versions[number - 1].step)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
-    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> int | None:
-        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects keep their pixels.
+    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> StoredMasks | None:
+        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects and frozen frames stay as they are.
 
-        Returns the number of pixels that objects outside the layer lose; None if nothing is stored, because the layer
-        cannot be tracked any more.
+        Returns None if nothing is stored, because the layer cannot be tracked any more.
         """
         with self.lock:
-            snapshot = self.snapshot
+            snapshot, index = self.snapshot, tracked.frame
+            if snapshot.is_frozen(index):
+                return StoredMasks({}, {}, ended_check=False)
             if not can_track(snapshot, layer_id):
                 return None
-            layer, labels = snapshot.state.layers[layer_id], snapshot.labels(tracked.frame)
-            if (locked := np.isin(labels, snapshot.locked_ids)).any():
-                ids = np.where(locked, 0, ids)
+            layer, labels = snapshot.state.layers[layer_id], snapshot.labels(index)
+            others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
+            kept = others if layer.keeps_others else np.isin(labels, snapshot.locked_ids)
+            left = labels[kept & (ids > 0) & ~np.isin(labels, [*snapshot.drawn_masks(index), *snapshot.locked_ids])]
+            if kept.any():
+                ids = np.where(kept, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = self.snapshot
-            after.scores(tracked.frame)  # measured here, as this takes long, and stored
-            self._emit_frame(tracked.frame)
-            others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
+            after.scores(index)  # measured here, as this takes long, and stored
+            self._emit_frame(index)
+            taken = labels[others & (after.labels(index) != labels)] if others.any() else labels[:0]
+            ended_check = snapshot.is_checked(index) and not after.is_checked(index)
+            return StoredMasks(count_pixels(taken), count_pixels(left), ended_check)
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, unless it is already, or undo has removed it."""
         with self.lock:
             if layer_id in self.snapshot.state.layers and not self.tracked_masks.layer(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
+
+    def report_ended_checks(self, frames: Collection[int], step: int) -> None:
+        """Tell the pages that frames are no longer marked as checked, as a step has changed their masks."""
+        if frames:
+            self.emit(events.UncheckedEvent(sorted(frames), step))
 
     def emit(self, event: events.Event) -> None:
         for listener in list(self.listeners):
@@ -306,6 +329,7 @@ class Document:
                 self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
+                snapshot.frozen_frames,
             )  # fmt: skip
 
     def timeline(self) -> events.Timeline:
@@ -344,5 +368,5 @@ class Document:
         self.emit_page_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)
-        if changed.layers or changed.objects or changed.checked:
+        if changed.layers or changed.objects or changed.checked or changed.frozen:
             self.emit(events.ResultsEvent(self.revision))

@@ -53,6 +53,7 @@ class PageState(Struct, frozen=True):
     notes: dict[int, str]
     checked: list[int]
     """Frames that are marked as checked."""
+    frozen: list[int]
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -72,6 +73,14 @@ class DocumentEvent(Event, frozen=True):
     """The state of the document changed."""
 
     state: PageState
+
+
+class UncheckedEvent(Event, frozen=True):
+    """Frames are no longer marked as checked, as their masks changed."""
+
+    frames: list[int]
+    step: int
+    """Number of the step that changed them, or whose tracking did."""
 
 
 class ResultsEvent(Event, frozen=True):

@@ -50,6 +50,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     a correction, the previous one. Frames between two references are tracked from both."""
     source_digest: str = ""
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
+    keeps_others: bool = False
+    """Whether other objects keep all their pixels."""
 
     @property
     def frames_to_track(self) -> list[int]:
@@ -59,6 +61,15 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         is_merged = self.kind == "both" and self.drawn_frames
         skipped = None if is_merged or self.kind == "import" else self.reference_frame
         return [index for index in range(self.first, self.last + 1) if index != skipped]
+
+
+class FrozenFrame(Struct, frozen=True, omit_defaults=True):
+    """A frame that a person has frozen: all its visible masks are drawn, and nothing but a person changes them."""
+
+    tracked: Mapping[ObjectId, Digest] = {}
+    """Digests of the masks that were tracked until then. Masks tracked before that are not outdated by them."""
+    ended: bool = False
+    """Whether the frame can be changed again. Its masks stay drawn."""
 
 
 class Changes(Struct, frozen=True, omit_defaults=True):
@@ -76,6 +87,7 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     """The object that each merged object has become a part of."""
     checked: Mapping[NonNegativeInt, str | None] = {}
     """Digests of the masks that a person has marked as checked, by frame."""
+    frozen: Mapping[NonNegativeInt, FrozenFrame | None] = {}
     notes: Mapping[NonNegativeInt, str | None] = {}
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
@@ -107,6 +119,7 @@ class State(Struct, frozen=True):
     layers: dict[int, Layer] = {}
     merged: Mapping[int, int] = {}
     checked: Mapping[int, str] = {}
+    frozen: Mapping[int, FrozenFrame] = {}
     notes: Mapping[int, str] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}

@@ -1,13 +1,13 @@
 """Objects, masks and scores that a document shows at a step of its log. Read-only, without a lock.
 
 On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
-shows its mask in the newest layer that has tracked it on the frame.
+shows its mask in the newest layer that has tracked it on the frame. A frozen frame shows only drawn masks.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import cached_property
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, measure_scores
@@ -70,6 +70,18 @@ class Snapshot:
             have = ", ".join(map(str, self.objects)) or "none; add one first"
             raise InputError(f"object {object_id}: no such object; there are {have}")
         return self.objects[object_id]
+
+    @cached_property
+    def frozen_frames(self) -> list[int]:
+        return [*filter(self.is_frozen, self.state.frozen)]
+
+    def is_frozen(self, index: int) -> bool:
+        return not self.state.frozen.get(index, FrozenFrame(ended=True)).ended
+
+    def require_not_frozen(self, frames: Iterable[int]) -> None:
+        """Raise `InputError` if one of the frames is frozen."""
+        for index in filter(self.is_frozen, frames):
+            raise InputError(f"frame {index}: frozen; unfreeze it first")
 
     @property
     def editable_range(self) -> FrameRange:
@@ -152,7 +164,7 @@ class Snapshot:
         if index not in self._shown_layers:
             drawn_masks = self.drawn_masks(index)
             layers: dict[int, list[int]] = {}
-            for object_id, newest in self.newest_layers.items():
+            for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
                 if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
             self._shown_layers[index] = [
@@ -255,7 +267,10 @@ class Snapshot:
     @cached_property
     def checked_frames(self) -> list[int]:
         """Frames that are marked as checked; a mark ends when the masks change."""
-        return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
+        return [*filter(self.is_checked, self.state.checked)]
+
+    def is_checked(self, index: int) -> bool:
+        return self.state.checked.get(index) == self.digest_frame(index)
 
     def list_models(self) -> list[dict[str, Any]]:
         """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""

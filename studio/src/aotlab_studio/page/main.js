@@ -200,7 +200,8 @@ export class App {
       playback.refresh(event.revision);
       timeline.fetchTask.run();
       review.fetchTask.run();
-    } else if (event.event === 'job') tracking.showJob(event.job);
+    } else if (event.event === 'unchecked') review.reportUnchecked(event);
+    else if (event.event === 'job') tracking.showJob(event.job);
     else if (event.event === 'model') tracking.setModel(event.model);
     else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }

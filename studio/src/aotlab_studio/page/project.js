@@ -10,6 +10,7 @@ export class Project {
   objects = /** @type {ObjectInfo[]} */ ([]);
   notes = /** @type {PageState['notes']} */ ({});
   checked = /** @type {number[]} */ ([]); // frames marked as checked
+  frozen = /** @type {number[]} */ ([]);
   outdated = /** @type {PageState['outdated']} */ ({});
   range = /** @type {PageState['range']} */ (null); // to track; null: all frames
   editable_range = /** @type {[number, number]} */ ([0, 0]);

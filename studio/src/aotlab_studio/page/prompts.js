@@ -74,7 +74,7 @@ export class Prompter {
     const input = this.toolbox.createInput();
     this.toolbox.points = [];
     const clicks = click ? [...input.clicks, click] : input.clicks;
-    this.send({ ...input, clicks, click }, { ...prompts, separate: true });
+    this.send({ ...input, clicks, click }, { ...prompts, ...this.toolbox.choice, separate: true });
   }
 
   /** Request a mask after the earlier edits. */

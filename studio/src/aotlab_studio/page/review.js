@@ -1,8 +1,8 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { CoalescedTask, createElement, element, formatCount, setLabel } from './dom.js';
+import { CoalescedTask, createElement, element, formatCount, formatFrames, setLabel } from './dom.js';
 import { RowList, TextField } from './fields.js';
-import { showError, showHint, showMessage } from './messages.js';
+import { showError, showHint, showMessage, showToast } from './messages.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').FrameToCheck} FrameToCheck */
@@ -32,11 +32,12 @@ export class Review {
       app.queue.edit('set_note', { frame, text })));
   }
 
-  /** Show the note on the frame, and whether it is checked. */
+  /** Show the note on the frame, and whether it is checked or frozen. */
   showFrame() {
-    const { project: { checked }, playback: { frame } } = this.app;
+    const { project: { checked, frozen }, playback: { frame } } = this.app;
     this.note.show(frame);
     element('checked').ariaPressed = String(checked.includes(frame));
+    element('frozen').ariaPressed = String(frozen.includes(frame));
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -123,6 +124,25 @@ export class Review {
     this.app.selection.selectByUser(worst);
     showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return this.app.playback.seek(frame);
+  }
+
+  /** Freeze this frame, or end that. */
+  async toggleFrozen() {
+    const { playback: { frame }, queue, history, project } = this.app;
+    const frozen = !project.frozen.includes(frame);
+    const answer = await queue.edit('set_frozen', { frame, frozen });
+    history.offerUndo(answer, `Frame ${frame} ${frozen ? 'frozen' : 'no longer frozen; its masks stay drawn'}`);
+  }
+
+  /** Tell that a step has changed checked frames. @param {{frames: number[], step: number}} event */
+  reportUnchecked({ frames, step }) {
+    const { history, playback, project } = this.app;
+    const isLast = step === project.step && history.canUndo;
+    const text = `${formatCount(frames.length, 'checked frame')} changed and no longer marked as checked: `;
+    showToast(text + formatFrames(frames), {
+      ...(isLast && { Undo: () => history.undo(step) }),
+      [`Frame ${frames[0]}`]: () => playback.addCommand(() => playback.seek(frames[0])),
+    }, isLast ? step : 0);
   }
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */

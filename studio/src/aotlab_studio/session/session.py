@@ -157,6 +157,7 @@ class Session:
         extend: bool = False,
         overwrite: bool = False,
         separate: bool = False,
+        keep_others: bool = False,
     ) -> EditResult:
         """Segment the object at a box, clicks or a scribble, and draw its mask.
 
@@ -167,6 +168,7 @@ class Session:
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
             separate: away from the object's mask, make a new object. On it, clicks or a scribble grow the mask near
                 them, or shrink it if all are negative.
+            keep_others: take no pixel of another object, unless ``overwrite`` is set.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
@@ -180,7 +182,9 @@ class Session:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
         if object_id is not None:
             editing.require_editable(document, object_id)
-        protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+        document.snapshot.require_not_frozen([frame])
+        kept = {"overwrite": overwrite, "keep_others": keep_others}
+        protected = editing.find_protected_pixels(document, frame, object_id, **kept)
         signs = [1] * len(positive) + [0] * len(negative)
         previous_mask = visible_mask if mode == "correct" else None
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
@@ -188,7 +192,7 @@ class Session:
         mask = self._segment(frame, prompt)
         with document.lock:
             # again, as others may have drawn in the meantime
-            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
+            protected = editing.find_protected_pixels(document, frame, object_id, **kept) & mask
             mask &= ~protected
             if mode != "correct" and not mask.any():
                 others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
@@ -220,10 +224,15 @@ class Session:
         self.loader.choose(name)
 
     def track(
-        self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
+        self,
+        frame: int,
+        direction: Direction = "forward",
+        first: int = 0,
+        last: int | None = None,
+        object_id: int | None = None,
     ) -> JobProgress:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
-        return self.runner.start(self.document, frame, direction, first, last).report()
+        return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
     def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""

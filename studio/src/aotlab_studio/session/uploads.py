@@ -96,6 +96,7 @@ def load_upload(
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
+        snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn_masks, new_pngs, losses = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & losses.keys()
