@@ -74,14 +74,14 @@ def average_runs(tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], R
     return {key: mean_row(values) for key, values in rows.items()}
 
 
-def bootstrap_mean(groups: Sequence[Sequence[float]]) -> list[float] | None:
+def bootstrap_mean(groups: Sequence[Sequence[float]], share: float = SHARE) -> list[float] | None:
     """Return the percentile interval of the mean of all values; whole groups are resampled. None for a single group."""
     if len(groups) < 2:
         return None
     sums = np.array([[sum(group), len(group)] for group in groups])
     draws = np.random.default_rng(0).multinomial(len(groups), np.full(len(groups), 1 / len(groups)), RESAMPLES)
     totals = draws @ sums
-    tail = 50 * (1 - SHARE)
+    tail = 50 * (1 - share)
     return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
 
 
