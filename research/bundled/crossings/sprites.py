@@ -14,6 +14,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, list_frame_pairs
 from aotlab.media.masks import VOID
+from aotlab.utils.errors import InputError
 from research.bundled.crossings.models import SIDE, ModelRenderer
 from research.bundled.touching_clips import is_held_out
 
@@ -23,6 +24,8 @@ MAX_CUT, MIN_CONNECTED = 0.12, 0.93
 """Largest part of an object's width and height at the border of its image; smallest connected part of its pixels."""
 MAX_SPRITE = 224
 """Largest side of a sprite in pixels."""
+DRAWS = 500
+"""Number of images in which an object is looked for."""
 WHOLE_BODIES = ("CCP",)
 """Sets whose ids are clothes; a person is cut out whole."""
 Background = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -114,7 +117,7 @@ class Sources:
 
     def cut_out_object(self, rng: Generator, folder: Path | None) -> tuple[Sprite, Path | None]:
         """Cut an object out of an image, of a folder of images if given; return it and the folder."""
-        while True:
+        for _ in range(DRAWS):
             found = self.draw_image(rng)
             if folder in self.images.folders:
                 found = self.images.images[int(rng.choice(self.images.folders[folder]))]
@@ -123,6 +126,7 @@ class Sources:
                 mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
             if numbers := list_objects(mask):
                 return crop_sprite([(image, mask == rng.choice(numbers))]), found.image.parent
+        raise InputError(f"no whole object of {MIN_PIXELS} pixels in {DRAWS} images", subject=found.image.parent)
 
     def draw_background(self, rng: Generator, frames: int) -> tuple[Background, int | None]:
         """Draw part of a training video, which keeps its labels, an image, or a generated room or texture.
