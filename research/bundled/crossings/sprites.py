@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, list_frame_
 from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
 from research.bundled.crossings.models import SIDE, ModelRenderer
-from research.bundled.touching_clips import is_held_out
+from research.bundled.touching_clips import is_held_out, measure_largest_part
 
 MIN_PIXELS = 2000
 """Smallest object that is cut out, in pixels."""
@@ -62,17 +62,19 @@ def list_objects(mask: np.ndarray) -> list[int]:
     for number in np.flatnonzero(np.bincount(mask.ravel(), minlength=VOID)[1:VOID] >= MIN_PIXELS) + 1:
         pixels = (mask == number).astype(np.uint8)
         border = sum(int(edge.sum()) for edge in (pixels[[0, -1]], pixels[:, [0, -1]]))
-        largest = cv2.connectedComponentsWithStats(pixels)[2][1:, cv2.CC_STAT_AREA].max()
-        if border <= MAX_CUT * sum(cv2.boundingRect(pixels)[2:]) and largest >= MIN_CONNECTED * pixels.sum():
+        if border <= MAX_CUT * sum(cv2.boundingRect(pixels)[2:]) and measure_largest_part(pixels) >= MIN_CONNECTED:
             chosen.append(int(number))
     return chosen
 
 
 @lru_cache(maxsize=32)
 def cut_out_video(frames: tuple[LabeledImage, ...], number: int) -> Sprite:
-    """Cut an object out of the frames of a video that show it."""
-    pairs = ((image, mask == number) for image, mask in (frame.read() for frame in frames))
-    return crop_sprite([pair for pair in pairs if pair[1].sum() >= MIN_PIXELS / 4])
+    """Cut an object out of the frames of a video that show most of it in one piece."""
+    pairs = [(image, mask == number) for image, mask in (frame.read() for frame in frames)]
+    areas = [mask.sum() for _, mask in pairs]
+    enough = max(1, np.median(areas) / 2)
+    whole = [area >= enough and measure_largest_part(mask) > 0.8 for area, (_, mask) in zip(areas, pairs, strict=True)]
+    return crop_sprite([pair for pair, is_whole in zip(pairs, whole, strict=True) if is_whole] or pairs[:1])
 
 
 class Sources:
