@@ -32,7 +32,7 @@ PEOPLE = ("CCP", "PennFudan")
 PARTS = 20
 """Number of parts that all images are divided into."""
 HELD_OUT_PART = 0
-"""Part that no recipe here trains on."""
+"""Part that the prompt network and rendered clips do not use."""
 MIN_CONNECTED_SHARE = 0.9
 """Fraction of the labeled pixels in one component, above which the objects of an image may be parts of one body."""
 
