@@ -82,14 +82,14 @@ def average_objects(tables: Sequence[Mapping[str, Any]], column: str) -> list[fl
     return [column_mean([dict(row) for _, _, row in list_object_rows(table)], column) for table in tables]
 
 
-def bootstrap_mean(groups: Sequence[Sequence[float]]) -> list[float] | None:
+def bootstrap_mean(groups: Sequence[Sequence[float]], share: float = SHARE) -> list[float] | None:
     """Return the percentile interval of the mean of all values; whole groups are resampled. None for a single group."""
     if len(groups) < 2:
         return None
     sums = np.array([[sum(group), len(group)] for group in groups])
     draws = np.random.default_rng(0).multinomial(len(groups), np.full(len(groups), 1 / len(groups)), RESAMPLES)
     totals = draws @ sums
-    tail = 50 * (1 - SHARE)
+    tail = 50 * (1 - share)
     return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
 
 
