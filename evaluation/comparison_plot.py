@@ -42,7 +42,7 @@ def plot_comparison(
     ]
     bars.scatter(*zip(*dots, strict=True), s=10, color=DARK, zorder=2)
     bars.set_yticks(range(len(values)) if has_names else [], [name for name, _ in sequences] if has_names else [])
-    bars.set_xlabel(f"difference in {column}, in percent")
+    bars.set_xlabel(f"difference in {column}, in percent (dots: objects)")
     counts = ", ".join(f"{content[word]} {word}" for word in ("better", "worse", "equal"))
     bars.set_title(f"{format_count(len(values), 'sequence')}: {counts}", fontsize=10)
     entries = content["columns"]

@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +150,8 @@ def print_worst(
     from aotlab.evaluation.worst_frames import draw_worst_frames, find_worst_frames
 
     runs = [[report.scores for _, report in system] for system in systems]
-    frames, notes = find_worst_frames(runs, output.worst), list[str]()
+    frames = find_worst_frames(runs, output.worst)
+    notes = [""] * len(frames)
     if output.draw_folder is not None:
         titles = ("result",) if len(systems) == 1 else ("first", "second")
         folders = {title: system[0][0] for title, system in zip(titles, systems, strict=True)}
@@ -161,7 +161,7 @@ def print_worst(
     column = find_rules(videos).columns[0]
     title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
     print(f"\n{title} in {column}:{'' if frames else ' no frame'}")
-    for rank, (entry, note) in enumerate(zip_longest(frames, notes, fillvalue=""), start=1):
+    for rank, (entry, note) in enumerate(zip(frames, notes, strict=True), start=1):
         stretch = "" if entry.first == entry.last else f"  ({entry.first} to {entry.last})"
         value = f"{entry.value:5.1f}" if len(systems) == 1 else f"{entry.value:+6.1f}"
         print(f"{rank:4}  {value}  {entry.sequence}  {entry.object_name}  {entry.frame}{stretch}  {note}".rstrip())

@@ -26,7 +26,6 @@ from aotlab.engine.benchmark.paper_tables import (
     replace_root,
     select_weights,
 )
-from aotlab.evaluation.submit import name_submission
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
 from aotlab.tools.cli.options import dataset_option, device, force_results
@@ -38,6 +37,8 @@ from aotlab.utils.signals import STOP_SIGNALS
 
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
+    from aotlab.evaluation.submit import name_submission
+
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
     results = output / name_results(row.model, row.benchmark)
     options = (*benchmark.arguments, *benchmark.options, *model.arguments, *["--force"] * force)

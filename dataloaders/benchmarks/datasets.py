@@ -28,7 +28,7 @@ class Dataset:
     server_splits: tuple[str, ...] = ()
     """Splits without public masks, which a server or another tool scores."""
     server: str = ""
-    """What scores the files of `submission`, as of `SERVERS_DATE`; empty: nothing was found that accepts them."""
+    """Clause on the server or tool that scores `submission`, as of `SERVERS_DATE`; empty: nothing was found."""
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
@@ -38,7 +38,7 @@ class Dataset:
 
     @property
     def scoring(self) -> str:
-        """What scores the submissions, for messages."""
+        """Clause on the server or tool that scores submissions, for messages."""
         return self.server or f"no server that accepts submissions was found on {SERVERS_DATE}"
 
     def load_reader(self) -> tuple[Callable[..., list[Video]], Collection[str]]:
@@ -158,7 +158,7 @@ def open_dataset(
     Args:
         name: key of `DATASETS`.
         root: folder of the data set; None: `find_default_root`.
-        split: name of the split; "folder" and "longvideo" have none.
+        split: name of the split, for data sets that have splits.
         all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 

@@ -94,9 +94,9 @@ def parse_mask(text: str, size: Size) -> np.ndarray:
     count = sum(runs)  # the runs may end before the box does
     if min(width, height, *runs) < 0 or max(width, height) > MAX_SIDE or count > width * height:
         raise ValueError(f"runs of {count} pixels do not fit into {width}×{height}")
-    crop = np.zeros(width * height, bool)
-    crop[:count] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    crop = crop.reshape(height, width)[max(-top, 0) :, max(-left, 0) :]
+    flat = np.zeros(width * height, bool)
+    flat[:count] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    crop = flat.reshape(height, width)[max(-top, 0) :, max(-left, 0) :]
     inside = mask[max(top, 0) :, max(left, 0) :][: crop.shape[0], : crop.shape[1]]
     inside |= crop[: inside.shape[0], : inside.shape[1]]
     return mask
