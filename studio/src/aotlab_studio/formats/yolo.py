@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ CLASS_LISTS = ("classes.txt", "obj.names")
 """Lists of class names, which other tools write beside the labels or into their folder."""
 LABEL_FOLDERS = ("labels", "obj_train_data")
 """Folders of labels: of Ultralytics, and of CVAT's YOLO 1.1."""
+NUMBERS = re.compile(r"[\d\s.e+-]+")
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
@@ -82,7 +84,7 @@ def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
     ``yolo track`` of Ultralytics writes a confidence (``save_conf``) on all lines or none, and an id for tracked
     objects. Raises `InputError` if the last values of all lines may be a point or these two.
     """
-    rows = [[line.split() for line in text.splitlines()] for text in files]
+    rows = [[line.split() for line in text.splitlines() if NUMBERS.fullmatch(line)] for text in files]
     odd, even = (
         [[row[-1] for row in found if len(row) > 5 and len(row) % 2 == rest] for found in rows] for rest in (0, 1)
     )
