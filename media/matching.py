@@ -125,15 +125,10 @@ def _find_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> di
     stems = {name: image_stem(name) for name in names}
     short = {name: stem[9:] for name, stem in stems.items() if UPLOAD_PREFIX.match(stem)}
     if frames is None:  # digits only may be a date
-        return (
-            short
-            if len(short) == len(stems) and any(re.search("[a-f]", stem[:8]) for stem in stems.values())
-            else stems
-        )
+        are_uploads = len(short) == len(stems) and any(re.search("[a-f]", stem[:8]) for stem in stems.values())
+        return short if are_uploads else stems
     known = set(map(_fold, frames))
-    return stems | {
-        name: stem for name, stem in short.items() if _fold(stem) in known and _fold(stems[name]) not in known
-    }
+    return {name: short.get(name, stem) if _fold(stem) not in known else stem for name, stem in stems.items()}
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
