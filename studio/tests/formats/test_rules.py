@@ -547,6 +547,7 @@ TABLE = {
     },
     "a container has several members": {
         "masks": [
+            Cell({**make_masks([GOOD]), "classes.txt": "a", "notes.txt": "of a person"}, {1: {1: 100}}),
             *(
                 Cell(
                     {f"pages{suffix}": [paint([part], {"a": value}) for part in PAGES]},

@@ -61,9 +61,14 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
 
 def list_label_files(folder: Path) -> list[Path]:
-    """Return the files of the folder of labels and its folders, such as ``labels/train``, in natural order."""
-    paths = _find_labels(folder)[1].rglob("[!.]*.txt")
-    return sdk.natural_sort(path for path in paths if path.is_file() and path.name not in CLASS_LISTS)
+    """Return the files of the folder of labels and its folders, such as ``labels/train``, in natural order.
+
+    Of a folder with images, they are named like one.
+    """
+    root = _find_labels(folder)[1]
+    images = {path.stem for path in internal.list_image_files(root)} if root.is_dir() else set()
+    paths = (path for path in root.rglob("[!.]*.txt") if path.is_file() and path.name not in CLASS_LISTS)
+    return sdk.natural_sort(path for path in paths if not images or path.stem in images)
 
 
 def _find_labels(folder: Path) -> tuple[Path, Path]:
