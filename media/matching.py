@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
@@ -212,10 +212,10 @@ def require_same_frame(file: Path, image: str, frames: Sequence[str] | None) -> 
 
 
 def require_different_images(names: Sequence[str]) -> None:
-    """Raise `ValueError` if two images of a file have the same name."""
+    """Raise `InputError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
-        if count > 1:
-            raise ValueError(f"{count} of its images are called {name!r}; name each by its frame, like bus/00000.jpg")
+        remedy = "name each by its frame, like bus/00000.jpg"
+        require(count == 1, f"{count} of its images are called {name!r}", remedy=remedy)
 
 
 def _explain_missing(

@@ -37,7 +37,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return sdk.ParsedFile(parse_colors(frames, size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = {file: internal.read_json(file) for file in files}
+            trees = {file: internal.read_json(file, "save it as JSON in UTF-8") for file in files}
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0], size) is None:  # the core reads them
@@ -55,7 +55,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
-        tree = internal.read_json(path)
+        tree = internal.read_json(path, "save it as JSON in UTF-8")
         tasks = tree if isinstance(tree, list) else [tree]
         if tasks and all(map(is_task, tasks)):
             return parse_label_studio(tasks, size)
