@@ -23,7 +23,7 @@ Legend = dict[Color, tuple[int, str]]
 """Object id and class name of each color. The background has id 0, and is black by default."""
 
 
-def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
+def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray | None:
     """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
@@ -32,12 +32,12 @@ def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
-        image.seek(page)
+        image.seek(page or 0)
         sdk.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 
 
-def parse_colors(names: Mapping[tuple[Path, int], sdk.ParsedRegion], size: Size) -> list[sdk.ParsedRegion]:
+def parse_colors(names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], size: Size) -> list[sdk.ParsedRegion]:
     """Return the objects of colored masks in one folder, by file and page with the frames that they belong to."""
     regions, legend = list[sdk.ParsedRegion](), read_legend(next(iter(names))[0].parent)
     for (path, page), frame in names.items():

@@ -33,7 +33,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
         images = internal.list_image_files(path, internal.MASK_SUFFIXES)
         if find_legend(path) is not None and images and read_colors(images[0], size) is not None:
-            frames = {(image, 0): sdk.ParsedRegion(None, None, image=image) for image in images}
+            frames = {(image, None): sdk.ParsedRegion(None, None, image=image) for image in images}
             return sdk.ParsedFile(parse_colors(frames, size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
@@ -66,10 +66,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     is_gray = image is not None and (image == image[..., :1]).all()
     if image is None or (is_gray and find_legend(path.parent) is None):  # the core reads black and white
         return None
-    if (count := internal.count_pages(path)) > 1:
-        internal.require_page_count(path, count, video.length)
-    frames = {(path, page): sdk.ParsedRegion(page if count > 1 else None, None) for page in range(count)}
-    return sdk.ParsedFile(parse_colors(frames, size))
+    return sdk.ParsedFile(parse_colors(internal.list_pages(path, video.length), size))
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
