@@ -609,6 +609,13 @@ TABLE = {
         "masks": [
             Cell({"00000.png": SMOOTH}, None, "different ids, like a gray or smoothed image"),
             *(
+                Cell({f"00001{suffix}": paint([GOOD], {"a": (0, 128, 0)})}, {1: {2: 100}}, "the colors of PASCAL VOC")
+                for suffix in (".png", ".webp", ".tif")
+            ),
+            Cell(
+                {"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, "colors that a legend.json beside it must name"
+            ),
+            *(
                 Cell({"00001.png": (paint([GOOD], {"a": 1}) ^ swap, colors)}, {1: {1: 100}}, words)
                 for swap, colors, words in (
                     (0, [(0, 0, 0), (255, 255, 255)], ""),

@@ -37,9 +37,11 @@ def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray |
         return np.array(image.convert("RGB"))
 
 
-def parse_colors(names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], size: Size) -> list[sdk.ParsedRegion]:
-    """Return the objects of colored masks in one folder, by file and page with the frames that they belong to."""
-    regions, legend = list[sdk.ParsedRegion](), read_legend(next(iter(names))[0].parent)
+def parse_colors(
+    names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], legend: Legend, size: Size
+) -> list[sdk.ParsedRegion]:
+    """Return the objects of colored masks, by file and page with the frames that they belong to."""
+    regions = list[sdk.ParsedRegion]()
     for (path, page), frame in names.items():
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size, page)) is None:
@@ -67,14 +69,8 @@ def find_legend(folder: Path) -> Path | None:
     return next((place / name for place in places for name in LEGENDS if (place / name).is_file()), None)
 
 
-def read_legend(folder: Path) -> Legend:
-    """Return the legend in a folder; raise `InputError` without one."""
-    path = find_legend(folder)
-    if path is None:
-        raise InputError(
-            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
-            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
-        )
+def read_legend(path: Path) -> Legend:
+    """Return a legend; raise `InputError` for a damaged one."""
     with sdk.reading(path, "expected colors and class names", *sdk.MALFORMED):
         return parse_legend(path)
 
