@@ -113,7 +113,7 @@ def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
         found, inverse = np.unique((rgba * shown[..., None])[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
         ids = [PALETTE_IDS.get(tuple(color)) for color in found.tolist()]
         if None in ids:
-            raise ValueError(f"mode {image.mode} with colors that a legend.json beside it must name (aotlab-studio)")
+            raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
         _warn_once(folder, "ids are those of the colors of PASCAL VOC")
         return np.array(ids, np.uint8)[inverse].reshape(shown.shape)
     gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)

@@ -613,7 +613,7 @@ TABLE = {
                 for suffix in (".png", ".webp", ".tif")
             ),
             Cell(
-                {"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, "colors that a legend.json beside it must name"
+                {"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, "whose colors a legend.json beside it must name"
             ),
             *(
                 Cell({"00001.png": (paint([GOOD], {"a": 1}) ^ swap, colors)}, {1: {1: 100}}, words)
