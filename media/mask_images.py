@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.images import read_mode
-from aotlab.media.mask_pages import count_pages, require_page_count
+from aotlab.media.mask_pages import Page, list_pages
 from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask
 from aotlab.media.matching import list_image_files
 from aotlab.media.regions import HOLE_NAMES, VOID_NAME, VOID_NAMES, ParsedRegion
@@ -20,8 +20,6 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-Page = tuple[Path, int | None]
-"""Image and its page; None: the only one."""
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """Suffixes of mask images in a folder."""
 WHITE_16_BIT = (65535, 65280)
@@ -42,10 +40,7 @@ def parse_images(path: Path, size: Size, length: int | None = None, *, rgb: bool
     if not path.is_dir():
         if not rgb and read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        if (count := count_pages(path)) == 1:
-            return parse_masks({(path, None): ParsedRegion(None, None)}, size)
-        require_page_count(path, count, length)
-        return parse_masks({(path, page): ParsedRegion(page, None) for page in range(count)}, size)
+        return parse_masks(list_pages(path, length), size)
     images = list_image_files(path, MASK_SUFFIXES)
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, MASK_SUFFIXES)]

@@ -9,16 +9,30 @@ from PIL import Image
 
 from aotlab.media.high_bit_depth import TiffStack
 from aotlab.media.images import open_image
+from aotlab.media.regions import ParsedRegion
 from aotlab.utils.errors import InputError
 
+Page = tuple[Path, int | None]
+"""Image and its page; None: the only one."""
 
-def count_pages(path: Path) -> int:
-    """Return the number of pages of an image; 1 if it cannot be read."""
-    try:
-        with open_image(path) as image:
-            return count_opened_pages(path, image)
-    except InputError:  # the reader of its first page reports the error
-        return 1
+
+def list_pages(path: Path, length: int | None) -> dict[Page, ParsedRegion]:
+    """Return the frames of the pages of an image; without a number if it has only one page or cannot be read.
+
+    Raises `InputError` unless several pages are as many as the frames of the video; ``length`` None: any number.
+    """
+    count = 1
+    with suppress(InputError), open_image(path) as image:  # the reader of the first page reports an error
+        count = count_opened_pages(path, image)
+    if count == 1:
+        return {(path, None): ParsedRegion(None, None)}
+    if length not in (None, count):
+        raise InputError(
+            f"has {count} pages, but the video has {length} frames",
+            subject=path,
+            remedy="give a page for each frame, or images named by their frames",
+        )
+    return {(path, page): ParsedRegion(page, None) for page in range(count)}
 
 
 def count_opened_pages(path: Path, image: Image.Image) -> int:
@@ -28,16 +42,6 @@ def count_opened_pages(path: Path, image: Image.Image) -> int:
         with suppress(InputError):
             return TiffStack(path).count
     return count
-
-
-def require_page_count(path: Path, count: int, length: int | None) -> None:
-    """Raise `InputError` unless an image has a page for each frame of a video; any number if ``length`` is None."""
-    if length is not None and count != length:
-        raise InputError(
-            f"has {count} pages, but the video has {length} frames",
-            subject=path,
-            remedy="give a page for each frame, or images named by their frames",
-        )
 
 
 def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -52,8 +52,9 @@ def palette_index(labels: np.ndarray) -> np.ndarray:
 def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: int | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 
-    Colors of `PALETTE` at other indices, as programs that reorder palettes store them, are read as their ids. White in
-    a black and white image of mode RGB, RGBA or LA is 255, in which transparent pixels are black.
+    Colors of `PALETTE` are read as their ids at other indices, as programs that reorder palettes store them, and in
+    images of mode RGB and RGBA. White in a black and white image of these modes or LA is 255. Transparent pixels are
+    black.
 
     Args:
         path: image in a lossless format.
@@ -64,8 +65,8 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), colored or with shades (RGB), of another size, or with several
-            pages.
+        InputError: missing, not an image, lossy (JPEG), in other colors or with shades (RGB), of another size, or with
+            several pages.
     """
     path = Path(path)
     with open_image(path, MASK_REMEDY) as image:
@@ -78,7 +79,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
         mode = image.mode
         if mode in ("RGB", "RGBA", "LA"):
             image.seek(page or 0)
-            labels = read_white(image)
+            labels = _read_colors(image, path.parent)
         else:
             labels, palette = read_page(path, image, page or 0)
             if palette is not None:
@@ -100,15 +101,21 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def read_white(image: Image.Image) -> np.ndarray:
-    """Return H×W uint8, 255 where an image of mode RGB, RGBA or LA is white; transparent pixels are black.
+def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
+    """Return ids (H×W uint8) of an image of mode RGB, RGBA or LA: those of the colors of `PALETTE`, or 255 for white.
 
-    Raises `ValueError` for other colors and shades.
+    Transparent pixels are black. Raises `ValueError` for other colors and shades.
     """
-    *colors, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), 2, 0)
+    rgba = np.asarray(image.convert("RGBA"))
+    *colors, alpha = np.moveaxis(rgba, 2, 0)
     shown = alpha > 0
     if any((color != colors[0])[shown].any() for color in colors):
-        raise ValueError(f"mode {image.mode}, which holds no object ids")
+        found, inverse = np.unique((rgba * shown[..., None])[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
+        ids = [PALETTE_IDS.get(tuple(color)) for color in found.tolist()]
+        if None in ids:
+            raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
+        _warn_once(folder, "ids are those of the colors of PASCAL VOC")
+        return np.array(ids, np.uint8)[inverse].reshape(shown.shape)
     gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)
     if ((gray > 0) & (gray < VOID)).any():
         raise ValueError(f"mode {image.mode} with shades of gray, not only black and white")
@@ -129,15 +136,15 @@ def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.n
     is_gray = (palette[used] == palette[used, :1]).all()
     if None in ids or len({*ids}) < len(ids) or (is_gray and not is_binary):
         return indices
-    _warn_once_of_palette(folder)
+    _warn_once(folder, "palettes are reordered; ids are those of the colors, not of the palette's entries")
     table = np.zeros(len(palette), np.uint8)
     table[used] = np.array(ids, np.uint8)
     return table[indices]
 
 
 @cache
-def _warn_once_of_palette(folder: Path) -> None:
-    log.warning("%s: palettes are reordered; ids are those of the colors, not of the palette's entries", folder)
+def _warn_once(folder: Path, text: str) -> None:
+    log.warning("%s: %s", folder, text)
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:

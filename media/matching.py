@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
@@ -125,15 +125,10 @@ def _find_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> di
     stems = {name: image_stem(name) for name in names}
     short = {name: stem[9:] for name, stem in stems.items() if UPLOAD_PREFIX.match(stem)}
     if frames is None:  # digits only may be a date
-        return (
-            short
-            if len(short) == len(stems) and any(re.search("[a-f]", stem[:8]) for stem in stems.values())
-            else stems
-        )
+        are_uploads = len(short) == len(stems) and any(re.search("[a-f]", stem[:8]) for stem in stems.values())
+        return short if are_uploads else stems
     known = set(map(_fold, frames))
-    return stems | {
-        name: stem for name, stem in short.items() if _fold(stem) in known and _fold(stems[name]) not in known
-    }
+    return {name: short.get(name, stem) if _fold(stem) not in known else stem for name, stem in stems.items()}
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
@@ -217,10 +212,10 @@ def require_same_frame(file: Path, image: str, frames: Sequence[str] | None) -> 
 
 
 def require_different_images(names: Sequence[str]) -> None:
-    """Raise `ValueError` if two images of a file have the same name."""
+    """Raise `InputError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
-        if count > 1:
-            raise ValueError(f"{count} of its images are called {name!r}; name each by its frame, like bus/00000.jpg")
+        remedy = "name each by its frame, like bus/00000.jpg"
+        require(count == 1, f"{count} of its images are called {name!r}", remedy=remedy)
 
 
 def _explain_missing(

@@ -153,7 +153,7 @@ def prefix_errors(subject: object) -> Iterator[None]:
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     if isinstance(error, UnicodeDecodeError):
-        return f"not text in {error.encoding.upper()}"
+        return f"not text in {error.encoding.upper()} at position {error.start}"
     text = getattr(error, "strerror", None) or shorten(error, 200) or type(error).__name__
     return f"missing {text}" if isinstance(error, KeyError) else text
 

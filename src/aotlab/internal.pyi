@@ -14,7 +14,7 @@ from .media.matching import (
     list_image_files as list_image_files,
 )
 from .media.overlay import concat_images as concat_images
-from .media.mask_pages import count_pages as count_pages, require_page_count as require_page_count
+from .media.mask_pages import list_pages as list_pages
 from .media.masks import PALETTE as PALETTE, VOID as VOID
 from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
 from .media.mask_images import MASK_SUFFIXES as MASK_SUFFIXES

@@ -513,6 +513,7 @@ def test_legend_names_objects_of_colored_mask(colored, mode):
 
 def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
     Image.new("RGB", (500, 500)).save(colored)
+    (colored.parent / "legend.json").write_text("{}")
     monkeypatch.setattr(Image.Image, "convert", None)
     with pytest.raises(InputError, match="images of 500×500, not 40×24"):
         read_annotations(colored, VIDEO)

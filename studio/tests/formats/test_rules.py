@@ -547,6 +547,7 @@ TABLE = {
     },
     "a container has several members": {
         "masks": [
+            Cell({**make_masks([GOOD]), "classes.txt": "a", "notes.txt": "of a person"}, {1: {1: 100}}),
             *(
                 Cell(
                     {f"pages{suffix}": [paint([part], {"a": value}) for part in PAGES]},
@@ -607,6 +608,13 @@ TABLE = {
     "meaning, not counts": {
         "masks": [
             Cell({"00000.png": SMOOTH}, None, "different ids, like a gray or smoothed image"),
+            *(
+                Cell({f"00001{suffix}": paint([GOOD], {"a": (0, 128, 0)})}, {1: {2: 100}}, "the colors of PASCAL VOC")
+                for suffix in (".png", ".webp", ".tif")
+            ),
+            Cell(
+                {"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, "whose colors a legend.json beside it must name"
+            ),
             *(
                 Cell({"00001.png": (paint([GOOD], {"a": 1}) ^ swap, colors)}, {1: {1: 100}}, words)
                 for swap, colors, words in (

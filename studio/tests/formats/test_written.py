@@ -47,11 +47,14 @@ def test_polygons_of_uploaded_images_are_read(name, video):
         assert mask.sum() == (bottom - top) * (right - left)
 
 
-def test_ids_of_mots_png_are_read_exactly():
-    found = read_annotations(FOLDER / "datumaro_mots", VIDEO)
+@pytest.mark.parametrize(
+    ("name", "ids"), [("datumaro_mots", (2003, 3007)), ("datumaro_voc/SegmentationObject", (1, 2))]
+)
+def test_ids_of_images_are_read_exactly(name, ids):
+    found = read_annotations(FOLDER / name, VIDEO)
     for frame in range(LENGTH):
-        ids = found.mask(frame).astype(int)
-        np.testing.assert_array_equal(np.select([ids == 2003, ids == 3007], [3, 7]), draw_labels(frame))
+        mask = found.mask(frame).astype(int)
+        np.testing.assert_array_equal(np.select([mask == key for key in ids], [*NAMES]), draw_labels(frame))
 
 
 @pytest.mark.parametrize(("name", "video", "ids"), [

@@ -23,7 +23,7 @@ Legend = dict[Color, tuple[int, str]]
 """Object id and class name of each color. The background has id 0, and is black by default."""
 
 
-def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
+def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray | None:
     """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
@@ -32,14 +32,16 @@ def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
-        image.seek(page)
+        image.seek(page or 0)
         sdk.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 
 
-def parse_colors(names: Mapping[tuple[Path, int], sdk.ParsedRegion], size: Size) -> list[sdk.ParsedRegion]:
-    """Return the objects of colored masks in one folder, by file and page with the frames that they belong to."""
-    regions, legend = list[sdk.ParsedRegion](), read_legend(next(iter(names))[0].parent)
+def parse_colors(
+    names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], legend: Legend, size: Size
+) -> list[sdk.ParsedRegion]:
+    """Return the objects of colored masks, by file and page with the frames that they belong to."""
+    regions = list[sdk.ParsedRegion]()
     for (path, page), frame in names.items():
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size, page)) is None:
@@ -67,14 +69,8 @@ def find_legend(folder: Path) -> Path | None:
     return next((place / name for place in places for name in LEGENDS if (place / name).is_file()), None)
 
 
-def read_legend(folder: Path) -> Legend:
-    """Return the legend in a folder; raise `InputError` without one."""
-    path = find_legend(folder)
-    if path is None:
-        raise InputError(
-            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
-            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
-        )
+def read_legend(path: Path) -> Legend:
+    """Return a legend; raise `InputError` for a damaged one."""
     with sdk.reading(path, "expected colors and class names", *sdk.MALFORMED):
         return parse_legend(path)
 

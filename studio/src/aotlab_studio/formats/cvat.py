@@ -47,8 +47,7 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     name = PurePosixPath(file or "").stem
     if not name and _is_from_aotlab(root):
         name = root.findtext(".//meta/task/name", "")
-    has_images = root.find("image") is not None  # their ids count images
-    return parser.finish(classes, name, counts_from_zero=_is_from_aotlab(root) or not has_images)
+    return parser.finish(classes, name, counts_from_zero=root.find("image") is None)  # ids of images count images
 
 
 def _select_task(root: Element, video: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ CLASS_LISTS = ("classes.txt", "obj.names")
 """Lists of class names, which other tools write beside the labels or into their folder."""
 LABEL_FOLDERS = ("labels", "obj_train_data")
 """Folders of labels: of Ultralytics, and of CVAT's YOLO 1.1."""
+NUMBERS = re.compile(r"[\d\s.e+-]+")
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
@@ -59,9 +61,14 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
 
 def list_label_files(folder: Path) -> list[Path]:
-    """Return the files of the folder of labels and its folders, such as ``labels/train``, in natural order."""
-    paths = _find_labels(folder)[1].rglob("[!.]*.txt")
-    return sdk.natural_sort(path for path in paths if path.is_file() and path.name not in CLASS_LISTS)
+    """Return the files of the folder of labels and its folders, such as ``labels/train``, in natural order.
+
+    Of a folder with images, they are named like one.
+    """
+    root = _find_labels(folder)[1]
+    images = {path.stem for path in internal.list_image_files(root)} if root.is_dir() else set()
+    paths = (path for path in root.rglob("[!.]*.txt") if path.is_file() and path.name not in CLASS_LISTS)
+    return sdk.natural_sort(path for path in paths if not images or path.stem in images)
 
 
 def _find_labels(folder: Path) -> tuple[Path, Path]:
@@ -82,7 +89,7 @@ def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
     ``yolo track`` of Ultralytics writes a confidence (``save_conf``) on all lines or none, and an id for tracked
     objects. Raises `InputError` if the last values of all lines may be a point or these two.
     """
-    rows = [[line.split() for line in text.splitlines()] for text in files]
+    rows = [[line.split() for line in text.splitlines() if NUMBERS.fullmatch(line)] for text in files]
     odd, even = (
         [[row[-1] for row in found if len(row) > 5 and len(row) % 2 == rest] for found in rows] for rest in (0, 1)
     )
