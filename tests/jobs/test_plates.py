@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from typing import Any
 
 import av
 import cv2
@@ -352,7 +353,7 @@ def test_phone_video_is_delivered_upright(tmp_path):
 
 def test_planes_beyond_white_survive(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p10le", tags=(1, 1, 1))
-    plate = open_frames(video).read_plate(0)
+    plate: Any = open_frames(video).read_plate(0)
     plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
     assert plate.to_planes(10).values[0].max() == 1000
     assert plate.to_planes(10).tags == ColorTags(1, 1, 1)
