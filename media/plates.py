@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -183,7 +183,7 @@ class VideoPlate(Plate):
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
         self.depth = max(component.bits for component in frame.format.components)
         """Bits of a channel."""
-        self.tags = ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace)
+        self.tags: ColorTags = ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -240,23 +240,23 @@ class VideoPlate(Plate):
         is_full = is_gray or frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
         with self._lock:
             if is_gray:
-                gray = _copy_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0)
+                gray = view_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0).astype(np.uint16)
                 colors = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
                 values = [gray, colors, colors]
             else:
                 layout = f"yuv{'420' if subsampled else '444'}p{suffix}"
                 kind = FULL_RANGE if is_full else LIMITED_RANGE
                 same = frame.reformat(format=layout, threads=1, src_color_range=kind, dst_color_range=kind)
-                values = [_copy_plane(same, index) for index in range(3)]
+                values = [view_plane(same, index).astype(np.uint16) for index in range(3)]
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
 
 
-def _copy_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """Return one plane of a planar frame as uint16."""
-    plane = frame.planes[index]
+def view_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """Return a plane of a planar frame, H×W uint8 or uint16, which shares its memory."""
+    plane: Any = frame.planes[index]
     kind = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
-    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].astype(np.uint16)
+    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
 
 
 def _repeat_gray(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from typing import Any
 
 import av
 import cv2
@@ -20,6 +21,7 @@ from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
+from tests.marks import slow
 from tests.media.plate_files import (
     COUNT,
     PLATE_FILES,
@@ -38,6 +40,8 @@ ENCODERS = {
     "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
     "vp9": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}, ".webm"),
 }
+QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
+"""Kinds of sources that the quick suite tests."""
 MASK = np.zeros(SIZE, np.uint8)
 MASK[10:30, 20:40], MASK[10:30, 40:50] = 1, 2
 
@@ -107,7 +111,7 @@ def measure_outputs(kind, video, folder):
     return found
 
 
-@pytest.mark.parametrize("name", PLATE_FILES)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*sorted({*PLATE_FILES} - {*QUICK}))])
 def test_outputs_have_the_rgb_of_the_source(tmp_path, name):
     kind = PLATE_FILES[name]
     video = kind.write(tmp_path / "in")
@@ -145,7 +149,7 @@ def read_tags(path):
         return tags, code, {key.lower(): value for key, value in container.metadata.items()}.get("comment")
 
 
-@pytest.mark.parametrize("tags", [(9, 16, 9), (9, 18, 9), (1, 1, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("tags", [(9, 16, 9), *slow(((9, 18, 9),), ((1, 1, 1),), ((2, 2, 2),))], ids=str)
 def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     video = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", tags=tags, timecode="01:00:00:10", suffix="mov")
     masks = {1: MASK}
@@ -252,7 +256,7 @@ def test_ids_are_floats_without_special_exponents():
     assert (np.abs(ids) >= np.finfo(np.float32).tiny).all()
 
 
-@pytest.mark.parametrize("output", ["prores", "vp9", "matte_mov"])
+@pytest.mark.parametrize("output", ["prores", *slow("vp9", "matte_mov")])
 def test_each_object_has_its_movie(tmp_path, output):
     video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
     options = OutputOptions(per_object=True)
@@ -326,7 +330,7 @@ def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
     assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
 
-@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", *slow("aac")])
 def test_movies_have_the_sound_of_the_source(tmp_path, codec):
     path = film(tmp_path / "film.mov", codec)
     mask = np.zeros((32, 48), np.uint8)
@@ -352,7 +356,7 @@ def test_phone_video_is_delivered_upright(tmp_path):
 
 def test_planes_beyond_white_survive(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p10le", tags=(1, 1, 1))
-    plate = open_frames(video).read_plate(0)
+    plate: Any = open_frames(video).read_plate(0)
     plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
     assert plate.to_planes(10).values[0].max() == 1000
     assert plate.to_planes(10).tags == ColorTags(1, 1, 1)

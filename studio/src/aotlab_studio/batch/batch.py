@@ -144,7 +144,8 @@ class Batch:
         document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(Path(clip.results.video), levels=clip.levels)
+        results = clip.results
+        frames = FrameStore(Path(results.video), levels=clip.levels, input_transform=results.input_transform)
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None and (annotated := document.snapshot.annotated_frames):
             snapshot = document.snapshot

@@ -55,7 +55,12 @@ def open_document(
         folder, levels = project or projects.find_project(path), results.levels
         moved = not os.path.exists(results.video) and projects.has_project(folder)
         video = projects.locate_project(folder)[0] if moved else results.find_video()
-    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))
+    frames = FrameStore(
+        video,
+        cache_bytes=cache_bytes,
+        levels=levels or projects.read_levels(folder),
+        input_transform=None if results is None else results.input_transform,
+    )
     projects.require_no_links(folder)
     database, is_new = Database.open_for_writing(folder), False
     try:
