@@ -41,7 +41,7 @@ class StoredMasks(NamedTuple):
     taken: dict[int, int]
     """Pixels that the objects lost."""
     left: dict[int, int]
-    """Pixels that they kept as `Layer.keeps_others` is set, except drawn ones."""
+    """Pixels that they kept, as `Layer.takes_from` lacks them, except drawn ones."""
     ended_check: bool
     """Whether the frame was marked as checked until now."""
 
@@ -291,7 +291,9 @@ class Document:
                 return None
             layer, labels = snapshot.state.layers[layer_id], snapshot.labels(index)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            kept = others if layer.keeps_others else np.isin(labels, snapshot.locked_ids)
+            kept = np.isin(labels, snapshot.locked_ids)
+            if layer.takes_from is not None:
+                kept |= others & ~np.isin(labels, [*map(snapshot.state.resolve, layer.takes_from)])
             left = labels[kept & (ids > 0) & ~np.isin(labels, [*snapshot.drawn_masks(index), *snapshot.locked_ids])]
             if kept.any():
                 ids = np.where(kept, 0, ids)
