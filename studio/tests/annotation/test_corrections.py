@@ -599,12 +599,23 @@ def test_correction_takes_from_the_object_it_was_drawn_over(session, document, s
 def test_later_stroke_keeps_what_the_earlier_one_may_take(session, document, long_pause):
     draw_and_track(session, 1, 2)
     rows, columns = np.nonzero(document.snapshot.labels(5) == 2)
-    editing.paint(document, 5, 1, [(float(columns[0]), float(rows[0]))], 2)
-    editing.paint(document, 5, 1, [(30, 5)], 2)
-    first, second = list(document.snapshot.state.layers.values())[1:]
-    assert first.takes_from == second.takes_from == [2]
-    editing.paint(document, 8, 1, [(30, 5)], 2)
-    assert [layer.takes_from for layer in document.snapshot.state.layers.values()][-1] == []
+    found = []
+    for frame, point in ((5, (float(columns[0]), float(rows[0]))), (5, (30, 5)), (8, (30, 5))):
+        editing.paint(document, frame, 1, [point], 2)
+        found.append(max(document.snapshot.state.layers.items())[1].takes_from)
+    assert found == [[2], [2], []]
+
+
+def test_many_strokes_leave_the_layers_that_show_or_wait(session, document, short_pause):
+    draw_and_track(session, 1)
+    for column in range(10, 30):
+        run_action(session, stroke(5, column, 20))
+        if column % 2:
+            wait_until_propagated(session)
+    assert len(document.snapshot.state.layers) <= 3  # of 21
+    for _ in range(20):
+        document.undo()
+    assert [*document.snapshot.state.layers] == [1]
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])

@@ -22,7 +22,7 @@ from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
-from aotlab_studio.document.outdated import can_track, find_outdated, list_outdated
+from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
@@ -187,7 +187,10 @@ class Document:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
             corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
             layers = dict(enumerate(corrections, self.make_layer_id()))
-            self.edit(title, msgspec.structs.replace(changes, layers=layers), frame, new_pngs)
+            changes = msgspec.structs.replace(changes, layers=layers)
+            unused = find_unused_corrections(before, before.with_changes(changes))
+            changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
+            self.edit(title, changes, frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""

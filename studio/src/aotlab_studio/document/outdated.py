@@ -43,6 +43,22 @@ def list_corrections(snapshot: Snapshot) -> list[int]:
     return [key for key in corrections if can_track(snapshot, key)]
 
 
+def find_unused_corrections(before: Snapshot, after: Snapshot) -> list[int]:
+    """Return the corrections that neither show before an edit of drawn masks nor are pending after it."""
+    layers = after.state.layers
+    shown = {key for newest in before.newest_layers.values() for key in np.unique(newest.layer_ids).tolist()}
+    pending = {key: find_pending_frames(after, key) for key in layers}
+    unused = [
+        key
+        for key, layer in layers.items()
+        if layer.kind == "correction" and key not in shown and not pending[key].any()
+    ]
+    without = after.with_changes(Changes(layers=dict.fromkeys(unused)))
+    # a newer correction may keep an older one from being tracked
+    is_same = all((find_pending_frames(without, key) == pending[key]).all() for key in without.state.layers)
+    return unused if is_same else []
+
+
 def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
     """Return the frames of each object that should be tracked again, N bool, by object id.
 

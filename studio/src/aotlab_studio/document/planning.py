@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.document.log import Changes, Direction, Layer
+from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.outdated import find_pending_frames
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
@@ -138,7 +138,7 @@ def _find_losers(before: Snapshot, after: Snapshot, frame: int) -> dict[int, lis
     losers = dict[int, list[int]]()
     with suppress(InputError):  # a damaged mask
         drawn, drawn_ids = after.drawn_labels(frame), after.drawn_masks(frame).keys()
-        shown, tracked = before.labels(frame), after.with_changes(Changes(drawn_masks={frame: None})).labels(frame)
+        shown, tracked = before.labels(frame), before.tracked_labels(frame)
         tracked[np.isin(tracked, [*drawn_ids])] = 0
         for object_id in drawn_ids:
             covered = np.union1d(shown[drawn == object_id], tracked[drawn == object_id]).tolist()
