@@ -181,8 +181,8 @@ class Model:
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key].copy(), now.layers[key]
                 for place, mask in now.kept.items():
-                    if now.drawn.get(place) == mask:
-                        then.drawn.setdefault(place, mask)
+                    if now.drawn.get(place) == mask and not then.drawn.get(place):
+                        then.drawn[place] = mask
                 references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}

@@ -98,12 +98,11 @@ def find_changed_frames(snapshot: Snapshot, layer_id: int, object_id: int) -> np
     """
     layer, log, state = snapshot.state.layers[layer_id], snapshot.log, snapshot.state
     then = log.state(log.layer_steps[layer_id])
-    kept = {
-        frame: {key: digest for key, digest in item.tracked.items() if state.drawn_masks[frame].get(key) == digest}
-        | {**then.drawn_masks.get(frame, {})}
-        for frame, item in state.frozen.items()
-        if frame in state.drawn_masks
-    }
+    kept = {}
+    for frame, item in state.frozen.items():
+        masks, old = state.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
+        same = {key: digest for key, digest in item.tracked.items() if masks.get(key) == digest and not old.get(key)}
+        kept[frame] = {**old, **same}
     states = state, then.apply(Changes(drawn_masks=kept))
     new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in states)
     frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
