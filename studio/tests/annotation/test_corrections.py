@@ -271,8 +271,8 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 @pytest.mark.parametrize(
     ("edited", "expected"),
     [
-        (2, Layer([1], 1, 5, 2, "correction", keeps_others=True)),
-        (6, Layer([1], 3, 8, 6, "correction", [2], keeps_others=True)),
+        (2, Layer([1], 1, 5, 2, "correction", takes_from=[])),
+        (6, Layer([1], 3, 8, 6, "correction", [2], takes_from=[])),
     ],
 )
 def test_correction_reaches_as_far_as_drawn_in_its_example(session, document, long_pause, edited, expected):
@@ -596,6 +596,28 @@ def test_correction_takes_from_the_object_it_was_drawn_over(session, document, s
     assert taken.pixels == count_lost_pixels(before, after, 1)
 
 
+def test_later_stroke_keeps_what_the_earlier_one_may_take(session, document, long_pause):
+    draw_and_track(session, 1, 2)
+    rows, columns = np.nonzero(document.snapshot.labels(5) == 2)
+    found = []
+    for frame, point in ((5, (float(columns[0]), float(rows[0]))), (5, (30, 5)), (8, (30, 5))):
+        editing.paint(document, frame, 1, [point], 2)
+        found.append(max(document.snapshot.state.layers.items())[1].takes_from)
+    assert found == [[2], [2], []]
+
+
+def test_many_strokes_leave_the_layers_that_show_or_wait(session, document, short_pause):
+    draw_and_track(session, 1)
+    for column in range(10, 30):
+        run_action(session, stroke(5, column, 20))
+        if column % 2:
+            wait_until_propagated(session)
+    assert len(document.snapshot.state.layers) <= 3  # of 21
+    for _ in range(20):
+        document.undo()
+    assert [*document.snapshot.state.layers] == [1]
+
+
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_object_tracked_alone_takes_no_pixel(session, document, direction):
     draw_and_track(session, 1)
@@ -659,4 +681,6 @@ def test_edit_can_keep_all_pixels_of_others(session, document, long_pause, messa
     np.testing.assert_array_equal(after[np.isin(before, kept_ids)], before[np.isin(before, kept_ids)])
     assert result.losses == {}
     assert (after == result.object_id).sum() == (~np.isin(before, kept_ids)).sum() or message["do"] == "paint"
-    assert all(layer.keeps_others for layer in document.snapshot.state.layers.values() if layer.kind == "correction")
+    assert all(
+        layer.takes_from == [] for layer in document.snapshot.state.layers.values() if layer.kind == "correction"
+    )

@@ -6,7 +6,10 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import UncheckedEvent
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import list_corrections, list_outdated
+from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth
@@ -40,6 +43,18 @@ def test_freezing_changes_no_pixel_and_outdates_nothing(session, document, long_
     for _ in range(3):
         document.undo()
     assert document.snapshot.drawn_frames == [0]
+
+
+def test_freezing_where_an_object_was_absent_outdates_nothing(session, document, long_pause):
+    draw(session, 0, 1)
+    editing.mark_absent(document, 5, 1)
+    document.edit("tracking", Changes(layers={1: Layer([1], 1, LENGTH - 1)}))
+    for frame in range(1, LENGTH):
+        document.add_tracked_masks(1, LayerFrame(frame, {1: Score(1.0, 1, 0.0, 0.0)}), truth(frame) == 1)
+    editing.reset_frame(document, 5)
+    before = list_outdated(document.snapshot)
+    freeze(session, 5)
+    assert list_outdated(document.snapshot) == before == []
 
 
 def test_tracking_changes_no_frozen_frame(session, document, short_pause):

@@ -117,18 +117,18 @@ class Model:
                 return True
         return False
 
-    def show(self, frame: int) -> list[int]:
+    def show(self, frame: int, *, only_tracked: bool = False) -> list[int]:
         """The object at each pixel: the drawn one, else that of the newest layer."""
         shown, now = [0 for _ in PIXELS], self.now
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
-            if target and not now.has_drawn_mask(frame, target):
+            if target and (only_tracked or not now.has_drawn_mask(frame, target)):
                 made = self.made.get((layer_id, frame))
                 assert made is not None
                 for pixel in made.masks[raw]:
                     shown[pixel] = target
         for (index, object_id), mask in now.drawn.items():
-            if index == frame and object_id in now.locked:
+            if index == frame and object_id in now.locked and not only_tracked:
                 for pixel in mask:
                     shown[pixel] = object_id
         return shown
@@ -181,8 +181,8 @@ class Model:
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key].copy(), now.layers[key]
                 for place, mask in now.kept.items():
-                    if now.drawn.get(place) == mask:
-                        then.drawn.setdefault(place, mask)
+                    if now.drawn.get(place) == mask and not then.drawn.get(place):
+                        then.drawn[place] = mask
                 references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
@@ -303,8 +303,10 @@ class History(RuleBasedStateMachine):
             (each,) = {now.resolve(raw) for raw in layer.objects}
             assert each in changed, "a job is for another object"
             assert layer.first <= frame <= layer.last or not drawn.get((frame, each))
-            taken = {shown[p] for p in drawn.get((frame, each), ())} - {0, each}
-            assert layer.keeps_others == (not taken)
+            undrawn = self.model.show(frame, only_tracked=True)
+            covered = {undrawn[p] for p in drawn.get((frame, each), ())} - {key for f, key in drawn if f == frame}
+            covered |= {shown[p] for p in drawn.get((frame, each), ())}
+            assert layer.takes_from == sorted(covered - {0, each})
             corrected.add(each)
         if layers is not None and after and is_tracked and not unchanged:
             assert object_id in corrected, "an object is not tracked again"
@@ -423,7 +425,7 @@ class History(RuleBasedStateMachine):
             unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
             expected = unlocked if chosen is None else {chosen}
             assert {self.model.now.resolve(raw) for raw in layer.objects} == expected <= unlocked
-            assert layer.keeps_others == (chosen is not None)
+            assert layer.takes_from == (None if chosen is None else [])
             self.document.edit("tracking", Changes(layers={self.document.make_layer_id(): layer}))
 
         self.follow(lambda _: None, act)
@@ -452,8 +454,9 @@ class History(RuleBasedStateMachine):
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         mine = {self.model.now.resolve(raw) for raw in layer.objects}
-        kept = [locked.get(before[p], False) or (layer.keeps_others and before[p] not in {0, *mine}) for p in PIXELS]
-        free = [0 if kept[p] else ids[p] for p in PIXELS]
+        may_lose = {0, *mine, *map(self.model.now.resolve, layer.takes_from or ())}
+        is_free = [not locked.get(shown) and (layer.takes_from is None or shown in may_lose) for shown in before]
+        free = [ids[p] if is_free[p] else 0 for p in PIXELS]
         result = LayerFrame(frame, scores, sorted(absent))
         taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
         if frame in self.model.now.frozen:
@@ -470,7 +473,7 @@ class History(RuleBasedStateMachine):
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
         assert taken.taken == Counter(before[p] for p in lost)
-        assert not (lost and layer.keeps_others)
+        assert layer.takes_from is None or {before[p] for p in lost} <= may_lose
 
     @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data())

@@ -22,7 +22,7 @@ from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
-from aotlab_studio.document.outdated import can_track, find_outdated, list_outdated
+from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
@@ -41,7 +41,7 @@ class StoredMasks(NamedTuple):
     taken: dict[int, int]
     """Pixels that the objects lost."""
     left: dict[int, int]
-    """Pixels that they kept as `Layer.keeps_others` is set, except drawn ones."""
+    """Pixels that they kept, as `Layer.takes_from` lacks them, except drawn ones."""
     ended_check: bool
     """Whether the frame was marked as checked until now."""
 
@@ -187,7 +187,10 @@ class Document:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
             corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
             layers = dict(enumerate(corrections, self.make_layer_id()))
-            self.edit(title, msgspec.structs.replace(changes, layers=layers), frame, new_pngs)
+            changes = msgspec.structs.replace(changes, layers=layers)
+            unused = find_unused_corrections(before, before.with_changes(changes))
+            changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
+            self.edit(title, changes, frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
@@ -291,7 +294,9 @@ class Document:
                 return None
             layer, labels = snapshot.state.layers[layer_id], snapshot.labels(index)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            kept = others if layer.keeps_others else np.isin(labels, snapshot.locked_ids)
+            kept = np.isin(labels, snapshot.locked_ids)
+            if layer.takes_from is not None:
+                kept |= others & ~np.isin(labels, [*map(snapshot.state.resolve, layer.takes_from)])
             left = labels[kept & (ids > 0) & ~np.isin(labels, [*snapshot.drawn_masks(index), *snapshot.locked_ids])]
             if kept.any():
                 ids = np.where(kept, 0, ids)

@@ -289,9 +289,9 @@ def take_pixels(document: Document, layer: NonNegativeInt) -> None:
     """Track a correction again, which then takes pixels of other objects; raise `InputError` after another step."""
     with document.lock:
         item = document.snapshot.state.layers.get(layer)
-        if item is None or not item.keeps_others or document.log.layer_steps[layer] != document.log.head:
+        if item is None or item.takes_from is None or document.log.layer_steps[layer] != document.log.head:
             raise InputError("take pixels: something else was done since; draw the mask again")
-        correction = structs.replace(item, kind="correction", keeps_others=False)
+        correction = structs.replace(item, kind="correction", takes_from=None)
         document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
 
 

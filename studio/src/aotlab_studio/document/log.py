@@ -50,8 +50,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     a correction, the previous one. Frames between two references are tracked from both."""
     source_digest: str = ""
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
-    keeps_others: bool = False
-    """Whether other objects keep all their pixels."""
+    takes_from: list[ObjectId] | None = None
+    """Other objects that may lose pixels to its masks; None: all."""
 
     @property
     def frames_to_track(self) -> list[int]:

@@ -43,6 +43,22 @@ def list_corrections(snapshot: Snapshot) -> list[int]:
     return [key for key in corrections if can_track(snapshot, key)]
 
 
+def find_unused_corrections(before: Snapshot, after: Snapshot) -> list[int]:
+    """Return the corrections that neither show before an edit of drawn masks nor are pending after it."""
+    layers = after.state.layers
+    shown = {key for newest in before.newest_layers.values() for key in np.unique(newest.layer_ids).tolist()}
+    pending = {key: find_pending_frames(after, key) for key in layers}
+    unused = [
+        key
+        for key, layer in layers.items()
+        if layer.kind == "correction" and key not in shown and not pending[key].any()
+    ]
+    without = after.with_changes(Changes(layers=dict.fromkeys(unused)))
+    # a newer correction may keep an older one from being tracked
+    is_same = all((find_pending_frames(without, key) == pending[key]).all() for key in without.state.layers)
+    return unused if is_same else []
+
+
 def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
     """Return the frames of each object that should be tracked again, N bool, by object id.
 
@@ -82,12 +98,11 @@ def find_changed_frames(snapshot: Snapshot, layer_id: int, object_id: int) -> np
     """
     layer, log, state = snapshot.state.layers[layer_id], snapshot.log, snapshot.state
     then = log.state(log.layer_steps[layer_id])
-    kept = {
-        frame: {key: digest for key, digest in item.tracked.items() if state.drawn_masks[frame].get(key) == digest}
-        | {**then.drawn_masks.get(frame, {})}
-        for frame, item in state.frozen.items()
-        if frame in state.drawn_masks
-    }
+    kept = {}
+    for frame, item in state.frozen.items():
+        masks, old = state.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
+        same = {key: digest for key, digest in item.tracked.items() if masks.get(key) == digest and not old.get(key)}
+        kept[frame] = {**old, **same}
     states = state, then.apply(Changes(drawn_masks=kept))
     new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in states)
     frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]

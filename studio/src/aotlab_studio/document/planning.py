@@ -61,7 +61,7 @@ def plan_request(
         raise InputError(f"frame {start}: all frames to track are frozen; unfreeze one first")
     reference = references.pop(references.index(start) if start in references else 0)
     ids = snapshot.expand_merged_ids(object_ids)
-    return Layer(ids, first, last, reference, direction, references, keeps_others=object_id is not None)
+    return Layer(ids, first, last, reference, direction, references, takes_from=None if object_id is None else [])
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> Iterator[Layer]:
@@ -72,7 +72,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked = _flag_tracked(before)
     if not is_tracked.any():
         return
-    find_takers = cache(partial(_find_takers, before, after))
+    find_losers = cache(partial(_find_losers, before, after))
     drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
         old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
@@ -88,7 +88,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
-        yield from _plan_object(before, after, object_id, references, is_tracked, find_takers)
+        yield from _plan_object(before, after, object_id, references, is_tracked, find_losers)
 
 
 def _plan_object(
@@ -97,7 +97,7 @@ def _plan_object(
     object_id: int,
     references: Collection[int],
     is_tracked: np.ndarray,
-    find_takers: Callable[[int], set[int]],
+    find_losers: Callable[[int], dict[int, list[int]]],
 ) -> Iterator[Layer]:
     """Yield the layers that track an object again from its changed masks on ``references``.
 
@@ -109,8 +109,7 @@ def _plan_object(
         mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
 
     The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking. Other objects keep their pixels, unless
-    ``find_takers``, which is `_find_takers` of a frame, returns the object.
+    frames that were tracked before the edit, or waited for tracking. ``find_losers`` is `_find_losers` of a frame.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
@@ -126,22 +125,25 @@ def _plan_object(
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if frame in references:
             is_next_merged = is_tracked_from_both(frame, following)
-            keeps_others = object_id not in find_takers(frame)
+            takes_from = find_losers(frame).get(object_id, [])
             last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
             if is_tracked_from_both(previous, frame):
-                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], keeps_others=keeps_others)
+                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], takes_from=takes_from)
             elif (first := _reach_back(frame, previous, shows_object)) < last:
-                yield Layer(object_ids, first, last, frame, "correction", keeps_others=keeps_others)
+                yield Layer(object_ids, first, last, frame, "correction", takes_from=takes_from)
 
 
-def _find_takers(before: Snapshot, after: Snapshot, frame: int) -> set[int]:
-    """Return the objects whose drawn masks cover pixels on a frame that were another object's before an edit."""
+def _find_losers(before: Snapshot, after: Snapshot, frame: int) -> dict[int, list[int]]:
+    """Return the objects that lose pixels to each drawn mask of a frame, by an edit or as it covers tracked masks."""
+    losers = dict[int, list[int]]()
     with suppress(InputError):  # a damaged mask
-        labels, drawn = before.labels(frame), after.drawn_labels(frame)
-        covered = (labels > 0) & (drawn > 0) & (labels != drawn)
-        losers = {key: np.unique(labels[covered & (drawn == key)]) for key in np.unique(drawn[covered]).tolist()}
-        return {key for key, ids in losers.items() if not {0, key}.issuperset(map(after.state.resolve, ids.tolist()))}
-    return set()
+        drawn, drawn_ids = after.drawn_labels(frame), after.drawn_masks(frame).keys()
+        shown, tracked = before.labels(frame), before.tracked_labels(frame)
+        tracked[np.isin(tracked, [*drawn_ids])] = 0
+        for object_id in drawn_ids:
+            covered = np.union1d(shown[drawn == object_id], tracked[drawn == object_id]).tolist()
+            losers[object_id] = sorted({*map(after.state.resolve, covered)} - {0, object_id})
+    return losers
 
 
 def _reach_back(frame: int, previous: int, shows_object: np.ndarray) -> int:

@@ -162,28 +162,39 @@ class Snapshot:
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
         """Return the layers that show on a frame, oldest first."""
         if index not in self._shown_layers:
-            drawn_masks = self.drawn_masks(index)
-            layers: dict[int, list[int]] = {}
-            for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
-                if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
-                    layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
-            self._shown_layers[index] = [
-                ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
-            ]
+            is_frozen, drawn_masks = self.is_frozen(index), self.drawn_masks(index)
+            self._shown_layers[index] = [] if is_frozen else self._list_layers(index, drawn_masks)
         return self._shown_layers[index]
+
+    def _list_layers(self, index: int, hidden_ids: Collection[int] = ()) -> list[ShownLayer]:
+        """Return the newest layers of the objects that are tracked on a frame, except some, oldest first."""
+        layers: dict[int, list[int]] = {}
+        for object_id, newest in self.newest_layers.items():
+            if newest.present[index] and self.state.resolve(object_id) not in hidden_ids:
+                layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
+        return [
+            ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
+        ]
 
     def labels(self, index: int) -> np.ndarray:
         """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
         require_frame(index, self.count)
+        labels, drawn_labels = self._merge_layers(self.list_shown_layers(index)), self.drawn_labels(index)
+        return np.where(drawn_labels > 0, drawn_labels, labels)
+
+    def tracked_labels(self, index: int) -> np.ndarray:
+        """Return the tracked masks of a frame, H×W uint16 ids, also those that drawn masks replace."""
+        return self._merge_layers(self._list_layers(index))
+
+    def _merge_layers(self, layers: Iterable[ShownLayer]) -> np.ndarray:
         labels = np.zeros(self.size, np.uint16)
-        for shown in self.list_shown_layers(index):
+        for shown in layers:
             ids = self.tracked_masks.read(shown.description)
             table = np.zeros(max(int(ids.max()), *shown.object_ids) + 1, np.uint16)
             table[shown.object_ids] = [self.state.resolve(object_id) for object_id in shown.object_ids]
             layer_labels = table[ids]
             labels = np.where(layer_labels > 0, layer_labels, labels)
-        drawn_labels = self.drawn_labels(index)
-        return np.where(drawn_labels > 0, drawn_labels, labels)
+        return labels
 
     def drawn_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""

@@ -6,6 +6,8 @@ import { CANCELED, showError, showHint, showMessage, showToast } from './message
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
+const MIN_LEFT = 10; // mean number of pixels on a frame, of those left to an object, that is worth a message
+
 export class Tracking {
   /** @param {Pick<import('./main.js').App, 'history' | 'playback' | 'project' | 'queue' | 'review' | 'selection'
    *   | 'timeline' | 'toolbox'>} app */
@@ -83,7 +85,8 @@ export class Tracking {
 
   showEnd(/** @type {JobProgress} */ job) {
     const { app: { history, playback, project, queue, review } } = this;
-    const { background, done, layer, left, object_ids: ids, problem, status, step, taken } = job;
+    const { background, done, layer, object_ids: ids, problem, status, step, taken } = job;
+    const left = job.left.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
     if (!background && playback.mode === 'follow') playback.setMode('idle');
     const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
     const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (
