@@ -234,6 +234,21 @@ def test_too_little_memory_to_load_is_not_an_input_error(exported, monkeypatch):
         aotlab_runtime.Tracker.from_export(exported[0])
 
 
+def test_documents_list_the_tensors_of_graphs(exported):
+    text = (ROOT / "docs/reference/graphs.md").read_text("utf-8")
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("`"): row[1:] for row in rows}
+    for name in GRAPHS[:6]:
+        session = exported[1].graphs._sessions[name]
+        for column, nodes in zip(listed[name], (session.get_inputs(), session.get_outputs()), strict=True):
+            names = {re.sub(r"_\d+(?=_|$)", "_N", node.name): node for node in nodes}
+            assert {*re.findall(r"`(\w+)`", column)} == names.keys(), name
+            for tensor, node in names.items():
+                kind, shape = listed.get(tensor, ("float32", None))[:2]
+                assert node.type == f"tensor({kind.replace('32', '') if kind == 'float32' else kind})", tensor
+                assert shape is None or len(shape.split("×")) == len(node.shape), tensor
+
+
 def test_runtime_imports_numpy_and_onnxruntime_only():
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -1,6 +1,8 @@
 """The runtime with numpy and onnxruntime only: these tests import nothing of aotlab and no PyTorch."""
 
 import io
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from aotlab_runtime.components import find_pixels_far_from_points, label_compone
 from aotlab_runtime.inputs import check_prompts
 from aotlab_runtime.memory import MemoryBank, MemorySettings, StoredFrame, score_frames
 from aotlab_runtime.segment import find_crop, fit_to_tokens, list_points, suppress_overlaps
-from runtime.examples import aot
+from runtime.examples import aot, loop
 from runtime.tests.cases import assert_equal_labels, draw_frames, read_cases, replay_tracking
 
 EXPORT = Path(__file__).parent / "export"
@@ -127,6 +129,15 @@ def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):
         np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))
         assert prediction.confidence == pytest.approx(expected.confidence, abs=2e-3)  # as the logits
     assert len(tracker.banks[0].long) == 3
+
+
+def test_loop_of_one_object_replays_recorded_labels(tmp_path):
+    case = CASES["tracking"]["one object"]
+    folder = shutil.copytree(EXPORT, tmp_path / "export")
+    description = json.loads((folder / "export.json").read_text("utf-8"))
+    description["memory"] |= case["memory"]
+    (folder / "export.json").write_text(json.dumps(description))
+    assert_equal_labels([*loop.track(folder, CASES["frames"], case["masks"]["0"])], case["labels"][1:])
 
 
 def test_prediction_of_logits_by_hand():
