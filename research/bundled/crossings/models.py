@@ -88,7 +88,10 @@ class AnimatedModel:
                 if "skin" in node:
                     skin = self.tree["skins"][node["skin"]]
                     columns += [read["JOINTS_0"], read["WEIGHTS_0"]]
-                    joints, inverse = skin["joints"], self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).mT
+                    joints, inverse = (
+                        skin["joints"],
+                        self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2),
+                    )
                 else:
                     columns.append(np.tile(np.eye(8)[4], (len(columns[0]), 1)))
                 vertices, triangles = np.hstack(columns).astype("f4"), self.read_array(mesh["indices"]).ravel()
@@ -125,7 +128,7 @@ def build_furniture(rng: Generator) -> Part:
     kind = rng.choice(["chair", "chair", "table", "shelf"])
     width, depth, leg = rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.55), rng.uniform(0.02, 0.05)
     height, back = rng.uniform(0.4, 0.55), rng.uniform(0.8, 1.1)
-    boxes = [(0, height, 0, width, height + rng.uniform(0.03, 0.12), depth)]
+    boxes: list[tuple[float, ...]] = [(0, height, 0, width, height + rng.uniform(0.03, 0.12), depth)]
     boxes += [(x, 0, z, x + leg, height, z + leg) for x in (0, width - leg) for z in (0, depth - leg)]
     if kind == "chair":
         boxes += [(x, height, 0, x + leg, back, leg) for x in (0, width - leg)]
@@ -200,7 +203,7 @@ class ModelRenderer:
             self.target.use()
             self.target.clear(0, 0, 0, 0)
             for part, texture, array in zip(parts, textures[1:], arrays, strict=True):
-                bones[: len(part.joints)] = (matrices[list(part.joints)] @ part.inverse).mT
+                bones[: len(part.joints)] = (matrices[list(part.joints)] @ part.inverse).swapaxes(1, 2)
                 program["bones"].write(bones.tobytes())
                 texture.use(1)
                 array.render()
