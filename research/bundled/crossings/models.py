@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.random import Generator
-from PIL import Image
 from scipy.spatial.transform import Rotation
+
+from aotlab.media.images import decode_image
 
 SIDE = 384
 """Side of an image of a model in pixels; sprites have half of it."""
@@ -75,7 +76,7 @@ class AnimatedModel:
         image = self.tree["images"][self.tree["textures"][texture]["source"]]
         view = self.tree["bufferViews"][image["bufferView"]]
         content = self.binary[view.get("byteOffset", 0) :][: view["byteLength"]]
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        return np.asarray(decode_image(io.BytesIO(content)).convert("RGB"))
 
     @cached_property
     def parts(self) -> list[Part]:
