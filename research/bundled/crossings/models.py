@@ -89,16 +89,12 @@ class AnimatedModel:
                 if "skin" in node:
                     skin = self.tree["skins"][node["skin"]]
                     columns += [read["JOINTS_0"], read["WEIGHTS_0"]]
-                    joints, inverse = (
-                        skin["joints"],
-                        self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2),
-                    )
+                    joints = skin["joints"]
+                    inverse = self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2)
                 else:
                     columns.append(np.tile(np.eye(8)[4], (len(columns[0]), 1)))
-                vertices, triangles = np.hstack(columns).astype("f4"), self.read_array(mesh["indices"]).ravel()
-                parts.append(
-                    Part(node["name"], vertices, triangles, self.read_texture(mesh["material"]), joints, inverse)
-                )
+                triangles, texture = self.read_array(mesh["indices"]).ravel(), self.read_texture(mesh["material"])
+                parts.append(Part(node["name"], np.hstack(columns).astype("f4"), triangles, texture, joints, inverse))
         return parts
 
     def pose(self, animation: Mapping[str, Any], seconds: np.ndarray) -> np.ndarray:
@@ -166,9 +162,8 @@ class ModelRenderer:
         """
         yaws = rng.uniform(0, 2 * math.pi, (count, 1)) + rng.normal(0, 0.8, (count, 1)) * np.linspace(0, 1, frames)
         if not self.models or rng.random() < 0.35:
-            return self._draw(
-                [build_furniture(rng)], [np.tile(np.eye(4), (frames, 1, 1, 1))] * count, yaws, pattern, rng
-            )
+            poses = [np.tile(np.eye(4), (frames, 1, 1, 1))] * count
+            return self._draw([build_furniture(rng)], poses, yaws, pattern, rng)
         model = self.models[int(rng.integers(len(self.models)))]
         parts = [part for part in model.parts
                  if len(part.joints) > 1 or rng.random() < (0.7 if WORN.search(part.name) else 0.15)]  # fmt: skip

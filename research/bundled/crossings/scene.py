@@ -71,9 +71,8 @@ def plan_actors(rng: Generator, sprites: Sequence[Sprite], moments: np.ndarray) 
         if rng.random() < 0.2:  # leaves the frame; most return
             x = x + rng.choice([-1, 1]) * 1.2 * np.sin(math.pi * np.clip(rng.uniform(-0.4, 0.4) + moments, 0, 1)) ** 2
         depth = np.clip(rng.random() + draw_curve(rng, moments, 0.25), 0, 1.2)
-        grown = (
-            size * rng.uniform(0.9, 1.1) * (0.75 + 0.4 * depth if ground else np.exp(draw_curve(rng, moments, 0.15)))
-        )
+        own_size = size * rng.uniform(0.9, 1.1)
+        grown = own_size * (0.75 + 0.4 * depth if ground else np.exp(draw_curve(rng, moments, 0.15)))
         y = horizon + 0.3 * depth + 0.35 * size if ground else size / 2 + draw_curve(rng, moments, 0.14)
         steps = rng.choice([0, 0, 0.04]) * np.abs(np.sin(math.pi * rng.uniform(1, 5) * moments))
         turn = draw_curve(rng, moments, 0.4 if rng.random() < 0.1 else 0.04)
@@ -115,15 +114,19 @@ def bend_sprite(rng: Generator, sprite: Sprite, frames: int) -> Sequence[np.ndar
 
 
 def draw_actor(
-    frame: np.ndarray,
-    labels: np.ndarray,
-    actor: Actor,
-    image: np.ndarray,
-    index: int,
-    cameras: np.ndarray,
+    frame: np.ndarray, labels: np.ndarray, actor: Actor, image: np.ndarray, index: int, cameras: np.ndarray,
     shade: float,
-) -> None:
-    """Draw an actor into a frame H×W×3 float32 and its labels H×W, in place, with one camera 2×3 per moment."""
+) -> None:  # fmt: skip
+    """Draw an actor and its shadow, in place.
+
+    Args:
+        frame: H×W×3 float32.
+        labels: H×W uint8.
+        image: the actor's sprite on this frame.
+        index: number of the frame.
+        cameras: matrices B×2×3 from the actor's plane to the frame.
+        shade: darkness of the shadow, 0 to 1.
+    """
     scale = float(actor.size[index].mean()) / max(actor.sprite.width, actor.sprite.height)
     if scale < 0.7:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -146,10 +149,8 @@ def draw_actor(
     window, offset = (slice(top, bottom), slice(left, right)), np.array([[0, 0, left], [0, 0, top]])
     drawn = [cv2.warpAffine(image, move - offset, (right - left, bottom - top)) for move in moves]
     mean, middle = sum(drawn[1:], drawn[0]) / len(drawn), len(drawn) // 2
-    foot, wide = (
-        cameras[middle] @ [actor.x[index, middle], actor.y[index, middle], 1],
-        0.35 * actor.sprite.width * scale,
-    )
+    foot = cameras[middle] @ [actor.x[index, middle], actor.y[index, middle], 1]
+    wide = 0.35 * actor.sprite.width * scale
     rows, columns = np.ogrid[top:bottom, left:right]
     distance = ((columns - foot[0]) / wide) ** 2 + ((rows - foot[1]) / (0.3 * wide)) ** 2
     frame[window] *= 1 - shade * np.exp(-distance)[..., None].astype(np.float32)
@@ -159,10 +160,8 @@ def draw_actor(
 
 def draw_cameras(rng: Generator, moments: np.ndarray) -> np.ndarray:
     """Return matrices F×B×2×3 from the plane at depth 1 to the frame: pan, shake, zoom, roll."""
-    zoom, roll = (
-        np.exp(draw_curve(rng, moments, rng.choice([0, 0.05, 0.12]))),
-        draw_curve(rng, moments, rng.choice([0, 0.02])),
-    )
+    zoom = np.exp(draw_curve(rng, moments, rng.choice([0, 0.05, 0.12])))
+    roll = draw_curve(rng, moments, rng.choice([0, 0.02]))
     pan = [draw_curve(rng, moments, rng.choice(spreads)) for spreads in ([0, 12, 40], [0, 6, 15])]
     x, y = (each + rng.normal(0, rng.choice([0, 0, 1.5]), (len(moments), 1)) for each in pan)
     cosine, sine = zoom * np.cos(roll), zoom * np.sin(roll)
