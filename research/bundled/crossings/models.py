@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.random import Generator
-from PIL import Image
 from scipy.spatial.transform import Rotation
+
+from aotlab.media.images import decode_image
 
 SIDE = 384
 """Side of an image of a model in pixels; sprites have half of it."""
@@ -75,7 +76,7 @@ class AnimatedModel:
         image = self.tree["images"][self.tree["textures"][texture]["source"]]
         view = self.tree["bufferViews"][image["bufferView"]]
         content = self.binary[view.get("byteOffset", 0) :][: view["byteLength"]]
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        return np.asarray(decode_image(io.BytesIO(content)).convert("RGB"))
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -88,13 +89,12 @@ class AnimatedModel:
                 if "skin" in node:
                     skin = self.tree["skins"][node["skin"]]
                     columns += [read["JOINTS_0"], read["WEIGHTS_0"]]
-                    joints, inverse = skin["joints"], self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).mT
+                    joints = skin["joints"]
+                    inverse = self.read_array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2)
                 else:
                     columns.append(np.tile(np.eye(8)[4], (len(columns[0]), 1)))
-                vertices, triangles = np.hstack(columns).astype("f4"), self.read_array(mesh["indices"]).ravel()
-                parts.append(
-                    Part(node["name"], vertices, triangles, self.read_texture(mesh["material"]), joints, inverse)
-                )
+                triangles, texture = self.read_array(mesh["indices"]).ravel(), self.read_texture(mesh["material"])
+                parts.append(Part(node["name"], np.hstack(columns).astype("f4"), triangles, texture, joints, inverse))
         return parts
 
     def pose(self, animation: Mapping[str, Any], seconds: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def build_furniture(rng: Generator) -> Part:
     kind = rng.choice(["chair", "chair", "table", "shelf"])
     width, depth, leg = rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.55), rng.uniform(0.02, 0.05)
     height, back = rng.uniform(0.4, 0.55), rng.uniform(0.8, 1.1)
-    boxes = [(0, height, 0, width, height + rng.uniform(0.03, 0.12), depth)]
+    boxes: list[tuple[float, ...]] = [(0, height, 0, width, height + rng.uniform(0.03, 0.12), depth)]
     boxes += [(x, 0, z, x + leg, height, z + leg) for x in (0, width - leg) for z in (0, depth - leg)]
     if kind == "chair":
         boxes += [(x, height, 0, x + leg, back, leg) for x in (0, width - leg)]
@@ -162,9 +162,8 @@ class ModelRenderer:
         """
         yaws = rng.uniform(0, 2 * math.pi, (count, 1)) + rng.normal(0, 0.8, (count, 1)) * np.linspace(0, 1, frames)
         if not self.models or rng.random() < 0.35:
-            return self._draw(
-                [build_furniture(rng)], [np.tile(np.eye(4), (frames, 1, 1, 1))] * count, yaws, pattern, rng
-            )
+            poses = [np.tile(np.eye(4), (frames, 1, 1, 1))] * count
+            return self._draw([build_furniture(rng)], poses, yaws, pattern, rng)
         model = self.models[int(rng.integers(len(self.models)))]
         parts = [part for part in model.parts
                  if len(part.joints) > 1 or rng.random() < (0.7 if WORN.search(part.name) else 0.15)]  # fmt: skip
@@ -200,7 +199,7 @@ class ModelRenderer:
             self.target.use()
             self.target.clear(0, 0, 0, 0)
             for part, texture, array in zip(parts, textures[1:], arrays, strict=True):
-                bones[: len(part.joints)] = (matrices[list(part.joints)] @ part.inverse).mT
+                bones[: len(part.joints)] = (matrices[list(part.joints)] @ part.inverse).swapaxes(1, 2)
                 program["bones"].write(bones.tobytes())
                 texture.use(1)
                 array.render()

@@ -71,9 +71,8 @@ def plan_actors(rng: Generator, sprites: Sequence[Sprite], moments: np.ndarray) 
         if rng.random() < 0.2:  # leaves the frame; most return
             x = x + rng.choice([-1, 1]) * 1.2 * np.sin(math.pi * np.clip(rng.uniform(-0.4, 0.4) + moments, 0, 1)) ** 2
         depth = np.clip(rng.random() + draw_curve(rng, moments, 0.25), 0, 1.2)
-        grown = (
-            size * rng.uniform(0.9, 1.1) * (0.75 + 0.4 * depth if ground else np.exp(draw_curve(rng, moments, 0.15)))
-        )
+        own_size = size * rng.uniform(0.9, 1.1)
+        grown = own_size * (0.75 + 0.4 * depth if ground else np.exp(draw_curve(rng, moments, 0.15)))
         y = horizon + 0.3 * depth + 0.35 * size if ground else size / 2 + draw_curve(rng, moments, 0.14)
         steps = rng.choice([0, 0, 0.04]) * np.abs(np.sin(math.pi * rng.uniform(1, 5) * moments))
         turn = draw_curve(rng, moments, 0.4 if rng.random() < 0.1 else 0.04)
@@ -94,7 +93,7 @@ def draw_occluder(rng: Generator, sources: Sources, moments: np.ndarray) -> Acto
     return Actor(sprite, 0, still + rng.normal(0, 90), still + foot, still + 1.3, still + size, still, 1, np.eye(3))
 
 
-def bend_sprite(rng: Generator, sprite: Sprite, frames: int) -> list[np.ndarray]:
+def bend_sprite(rng: Generator, sprite: Sprite, frames: int) -> Sequence[np.ndarray]:
     """Return F frames of a sprite; one of a single image is bent slightly, by waves and at one joint."""
     if len(sprite.frames) > 1:
         loop = [*sprite.frames, *sprite.frames[-2:0:-1]]
@@ -109,20 +108,25 @@ def bend_sprite(rng: Generator, sprite: Sprite, frames: int) -> list[np.ndarray]
         cosine, sine = np.cos(share * angle), np.sin(share * angle)
         points = np.dstack([cosine * x - sine * y, sine * x + cosine * y]) + pivot
         points += cv2.resize(wave, (side, side), interpolation=cv2.INTER_CUBIC)
-        result.append(cv2.remap(image, points.astype(np.float32), None, cv2.INTER_LINEAR))
+        columns, rows = cv2.split(points.astype(np.float32))
+        result.append(cv2.remap(image, columns, rows, cv2.INTER_LINEAR))
     return result
 
 
 def draw_actor(
-    frame: np.ndarray,
-    labels: np.ndarray,
-    actor: Actor,
-    image: np.ndarray,
-    index: int,
-    cameras: np.ndarray,
+    frame: np.ndarray, labels: np.ndarray, actor: Actor, image: np.ndarray, index: int, cameras: np.ndarray,
     shade: float,
-) -> None:
-    """Draw an actor into a frame H×W×3 float32 and its labels H×W, in place, with one camera 2×3 per moment."""
+) -> None:  # fmt: skip
+    """Draw an actor and its shadow, in place.
+
+    Args:
+        frame: H×W×3 float32.
+        labels: H×W uint8.
+        image: the actor's sprite on this frame.
+        index: number of the frame.
+        cameras: matrices B×2×3 from the actor's plane to the frame.
+        shade: darkness of the shadow, 0 to 1.
+    """
     scale = float(actor.size[index].mean()) / max(actor.sprite.width, actor.sprite.height)
     if scale < 0.7:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -145,10 +149,8 @@ def draw_actor(
     window, offset = (slice(top, bottom), slice(left, right)), np.array([[0, 0, left], [0, 0, top]])
     drawn = [cv2.warpAffine(image, move - offset, (right - left, bottom - top)) for move in moves]
     mean, middle = sum(drawn[1:], drawn[0]) / len(drawn), len(drawn) // 2
-    foot, wide = (
-        cameras[middle] @ [actor.x[index, middle], actor.y[index, middle], 1],
-        0.35 * actor.sprite.width * scale,
-    )
+    foot = cameras[middle] @ [actor.x[index, middle], actor.y[index, middle], 1]
+    wide = 0.35 * actor.sprite.width * scale
     rows, columns = np.ogrid[top:bottom, left:right]
     distance = ((columns - foot[0]) / wide) ** 2 + ((rows - foot[1]) / (0.3 * wide)) ** 2
     frame[window] *= 1 - shade * np.exp(-distance)[..., None].astype(np.float32)
@@ -158,60 +160,65 @@ def draw_actor(
 
 def draw_cameras(rng: Generator, moments: np.ndarray) -> np.ndarray:
     """Return matrices F×B×2×3 from the plane at depth 1 to the frame: pan, shake, zoom, roll."""
-    zoom, roll = (
-        np.exp(draw_curve(rng, moments, rng.choice([0, 0.05, 0.12]))),
-        draw_curve(rng, moments, rng.choice([0, 0.02])),
-    )
+    zoom = np.exp(draw_curve(rng, moments, rng.choice([0, 0.05, 0.12])))
+    roll = draw_curve(rng, moments, rng.choice([0, 0.02]))
     pan = [draw_curve(rng, moments, rng.choice(spreads)) for spreads in ([0, 12, 40], [0, 6, 15])]
     x, y = (each + rng.normal(0, rng.choice([0, 0, 1.5]), (len(moments), 1)) for each in pan)
     cosine, sine = zoom * np.cos(roll), zoom * np.sin(roll)
     return np.moveaxis(np.array([[cosine, -sine, x], [sine, cosine, y]]), (0, 1), (-2, -1))
 
 
-def render_clip(rng: Generator, sources: Sources) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Render F frames HEIGHT×WIDTH×3 uint8 and their labels HEIGHT×WIDTH uint8; the first shows two objects or more."""
-    frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
-    shutter = np.linspace(-0.5, 0.5, BLUR_STEPS) * rng.uniform(0.3, 0.9) if rng.random() < 0.5 else np.zeros(1)
-    moments = np.clip((np.arange(frames)[:, None] + shutter) / (frames - 1), 0, 1)
-    background, video = sources.draw_background(rng, frames)
+def draw_cast(rng: Generator, sources: Sources, video: int | None, frames: int) -> list[Sprite]:
+    """Draw two to seven objects in one or two groups of look-alikes, one perhaps of the background's ``video``."""
     count, kind = int(rng.choice(list(COUNTS), p=list(COUNTS.values()))), rng.random()
     groups = [count] if kind < 0.55 else [count - 1, 1] if kind < 0.8 else [count // 2, count - count // 2]
     sprites = [sprite for size in groups[1:] for sprite in sources.draw_group(rng, size, frames)]
-    if video is not None and rng.random() < 0.35:  # look-alikes of the background's own object
+    if video is not None and rng.random() < 0.35:
         sprites += sources.cut_out_copies(video, rng, groups[0])
     else:
         sprites += sources.draw_group(rng, groups[0], frames)
-    actors = plan_actors(rng, [sprites[index] for index in rng.permutation(count)], moments)
+    return [sprites[index] for index in rng.permutation(count)]
+
+
+def draw_background(image: np.ndarray, ids: np.ndarray, moves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image as HEIGHT×WIDTH×3 float32, blurred over B moves 2×3, and its ids uint8 at the middle one."""
+    size, border = (WIDTH, HEIGHT), cv2.BORDER_REFLECT
+    drawn = [cv2.warpAffine(image, move, size, borderMode=border).astype(np.float32) for move in moves]
+    middle = moves[len(moves) // 2]
+    labels = cv2.warpAffine(ids.astype(np.uint8), middle, size, flags=cv2.INTER_NEAREST, borderMode=border)
+    return np.asarray(sum(drawn[1:], drawn[0]) / len(drawn)), np.asarray(labels)
+
+
+def render_clip(rng: Generator, sources: Sources) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Render F frames HEIGHT×WIDTH×3 uint8 and their labels HEIGHT×WIDTH uint8; the first shows two objects or more."""
+    count = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
+    shutter = np.linspace(-0.5, 0.5, BLUR_STEPS) * rng.uniform(0.3, 0.9) if rng.random() < 0.5 else np.zeros(1)
+    moments = np.clip((np.arange(count)[:, None] + shutter) / (count - 1), 0, 1)
+    background, video = sources.draw_background(rng, count)
+    sprites = draw_cast(rng, sources, video, count)
+    actors = plan_actors(rng, sprites, moments)
     if rng.random() < 0.3:
         actors.append(draw_occluder(rng, sources, moments))
-    images = [bend_sprite(rng, actor.sprite, frames) for actor in actors]
+    images = [bend_sprite(rng, actor.sprite, count) for actor in actors]
     cameras, (height, width) = draw_cameras(rng, moments), background[0][1].shape
     zoom = rng.uniform(1.2, 1.6) * max(WIDTH / width, HEIGHT / height)
     centered = np.array([[zoom, 0, -zoom * width / 2], [0, zoom, -zoom * height / 2], [0, 0, 1]])
+    middle = np.array([[0, 0, WIDTH / 2], [0, 0, HEIGHT / 2]])
     shade, soft, look = rng.uniform(0.1, 0.4), rng.choice([0, 0.5, 0.9]), draw_colors(rng, 0.3)
     grain = rng.choice([0, 2, 5]) * rng.standard_normal((HEIGHT, WIDTH, 3), np.float32)
-    result: list[np.ndarray] = []
-    ids: list[np.ndarray] = []
-
-    def view(index: int, depth: float) -> np.ndarray:
-        center = np.array([[0, 0, WIDTH / 2], [0, 0, HEIGHT / 2]])
-        return cameras[index] * [1, 1, 0.6 + 0.4 * depth] + center
-
-    for index in range(frames):
+    frames, labels = [], []
+    for index in range(count):
         image, own = background[index % len(background)]
-        moves, labels = [camera @ centered for camera in view(index, 0)], np.where(own, own + count, 0).astype(np.uint8)
-        shape, border = (WIDTH, HEIGHT), cv2.BORDER_REFLECT
-        drawn = [cv2.warpAffine(image, move, shape, borderMode=border).astype(np.float32) for move in moves]
-        frame, middle = np.asarray(sum(drawn[1:], drawn[0]) / len(drawn)), moves[len(moves) // 2]
-        labels = cv2.warpAffine(labels, middle, shape, flags=cv2.INTER_NEAREST, borderMode=border)
-        for number in np.argsort([actor.depth[index].mean() for actor in actors]):
-            actor = actors[number]
-            draw_actor(
-                frame, labels, actor, images[number][index], index, view(index, actor.depth[index].mean()), shade
-            )
-        frame = cv2.GaussianBlur(cv2.transform(frame, look), (0, 0), soft) if soft else cv2.transform(frame, look)
+        views = cameras[index] * [1, 1, 0.6] + middle
+        frame, ids = draw_background(image, np.where(own, own + len(sprites), 0), [view @ centered for view in views])
+        depths = [float(actor.depth[index].mean()) for actor in actors]
+        for number in np.argsort(depths):
+            views = cameras[index] * [1, 1, 0.6 + 0.4 * depths[number]] + middle  # near objects move more
+            draw_actor(frame, ids, actors[number], images[number][index], index, views, shade)
+        frame = np.asarray(cv2.transform(frame, look))
+        frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), soft)) if soft else frame
         frame += np.roll(grain, rng.integers(HEIGHT), axis=0)
-        result.append(np.clip(frame, 0, 255).astype(np.uint8))
-        ids.append(labels)
-    visible = (np.bincount(ids[0].ravel(), minlength=2)[1:] >= MIN_VISIBLE).sum()
-    return (result, ids) if visible >= 2 else render_clip(rng, sources)
+        frames.append(np.clip(frame, 0, 255).astype(np.uint8))
+        labels.append(ids)
+    visible = (np.bincount(labels[0].ravel(), minlength=2)[1:] >= MIN_VISIBLE).sum()
+    return (frames, labels) if visible >= 2 else render_clip(rng, sources)

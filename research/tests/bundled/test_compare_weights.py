@@ -38,11 +38,19 @@ def test_objects_of_later_frames_are_dropped():
 @pytest.fixture
 def data(tmp_path):
     write_videos(tmp_path / "davis16", *SMALL_VIDEOS)
+    write_videos(tmp_path / "rendered", "s00000", "s00001")
     square = np.zeros((48, 64), np.uint8)
     square[4:40, 4:40] = 1
-    write_images(tmp_path / "static" / "JPEGImages" / "a", [np.dstack([90 + 90 * square] * 3)] * 60)
-    write_masks(tmp_path / "static" / "Annotations" / "a", [square] * 60)
-    write_videos(tmp_path / "rendered", "s00000", "s00001")
+    for name in ("a", "PennFudan"):
+        write_images(tmp_path / "static" / "JPEGImages" / name, [np.dstack([90 + 90 * square] * 3)] * 60)
+        write_masks(tmp_path / "static" / "Annotations" / name, [square] * 60)
+    davis = tmp_path / "davis"
+    for kind in ("JPEGImages", "Annotations"):
+        (davis / kind).mkdir(parents=True)
+        (davis / kind / "480p").symlink_to(tmp_path / "davis16" / kind)
+    for year in ("2017", "2016"):
+        (davis / "ImageSets" / year).mkdir(parents=True)
+        (davis / "ImageSets" / year / "val.txt").write_text(f"{SMALL_VIDEOS[0]}\n")
     return tmp_path
 
 
@@ -52,10 +60,11 @@ def test_table_has_a_row_per_group_and_weights(data, capsys, monkeypatch):
     model, config = build("aott")
     weights = data / "tiny.safetensors"
     save_checkpoint(weights, model, config)
-    groups = "rendered,touching,240p"
     both = [str(weights), f"{weights},rules.ownership=true"]
-    options = ["--rendered", str(data / "rendered"), "--clips", "2", "--groups", groups]
-    assert main([str(data), *both, *options]) == 0
+    folders = ["--rendered", str(data / "rendered"), "--davis", str(data / "davis")]
+    assert main([str(data), *both, *folders, "--clips", "2"]) == 0
     rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines()[2:]]
-    counts = {"rendered": "2", "touching": "2", "240p": "3"}
-    assert rows == [[f"| {group}", counts[group], each] for group in groups.split(",") for each in both]
+    counts = {"rendered": "2", "touching": "2", "people": "2", "davis2017": "1", "davis2016": "1", "240p": "3"}
+    assert rows == [[f"| {group}", count, each] for group, count in counts.items() for each in both]
+    assert main([str(data), *both, "--groups", "240p"]) == 0
+    assert [line[:6] for line in capsys.readouterr().out.splitlines()[2:]] == ["| 240p"] * 2
