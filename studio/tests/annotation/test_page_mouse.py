@@ -10,7 +10,7 @@ import pytest
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, set_mask
+from studio.tests.annotation.sessions import draw, list_notes, set_mask
 from studio.tests.annotation.trackers import segment_stripes
 from tests.marks import slow
 from tests.processes import wait_for_event
@@ -389,12 +389,12 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, docu
     page.drag((2, 2), (56, 38))
     np.testing.assert_array_equal(page.labels(0) == 1, truth(0) == 1)
     page.tab.wait_for_selector(".toast >> text=Other objects kept 100 pixels")
-    editing.set_note(document, 0, "kept")
+    document.review.set_note(0, "kept")
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")
     page.wait_until(lambda: (page.labels(0) == 2).all())
-    assert document.snapshot.state.notes == {0: "kept"}
+    assert list_notes(document) == {0: "kept"}
 
 
 @pytest.mark.slow

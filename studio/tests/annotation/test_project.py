@@ -157,7 +157,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    editing.set_note(session.document, 0, "another branch")
+    session.document.review.set_note(0, "another branch")
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -183,7 +183,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
-        editing.set_note(session.document, 0, "late")
+        session.document.review.set_note(0, "late")
 
 
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
@@ -275,7 +275,7 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 
 def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
-    document.set_status("accepted", "")
+    document.review.set_status("accepted", "")
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(document, 5, 1, truth(4) == 1)

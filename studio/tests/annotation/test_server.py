@@ -389,7 +389,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     again = serve(session)
     (answer,) = again.post("/edits", messages[3:]).json()
     assert answer["id"] == 2**40 + 3
-    assert session.document.snapshot.state.notes == {}  # it stays undone
+    assert session.document.review.notes == []  # it stays undone
     assert len(session.document.log.steps) == 4
 
 

@@ -116,7 +116,7 @@ class OpenClips:
         clip = find_clip(self._folder, name)
         path = clip.path if clip.results.entries else Path(clip.results.video)
         session = self._open_session(path, project=clip.project)
-        session.document.shared = True
+        session.document.shared, session.document.rules_folder = True, self._folder
         return self._clips.setdefault(name, OpenClip(session))
 
     def _close(self, name: str) -> None:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
+from aotlab_studio.document.log import Changes, Coordinate, Layer, NonNegativeInt, Point
 from aotlab_studio.document.objects import (
     Attributes,
     Color,
@@ -28,8 +28,6 @@ from aotlab_studio.document.objects import (
 )
 
 MAX_POINTS = 20_000
-Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
-Point = tuple[Coordinate, Coordinate]
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
@@ -259,11 +257,6 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
-def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
-    """Store a note on a frame; an empty text removes it."""
-    document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
-
-
 def set_checked(document: Document, frame: int, checked: bool) -> None:
     """Mark a frame as checked, or remove the mark; raise `InputError` if the frame has no masks."""
     with document.lock:
@@ -292,6 +285,6 @@ def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
 
 EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
+    delete_object, merge_objects, set_range, clear_tracking, set_checked, Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import FrameRange, VideoStatus
+from aotlab_studio.document.log import FrameRange, Note, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
 
 
@@ -37,6 +37,15 @@ class PageState(Struct, frozen=True):
     status: VideoStatus
     note: str
     """Note on the status."""
+    author: str
+    """Person who set the status, or whose last edit made it *in work*; empty if unknown."""
+    status_count: int
+    """Number of statuses so far; a new one is refused if others were set since."""
+    annotator: str
+    """Assigned people; empty if nobody is."""
+    reviewer: str
+    gaps: str
+    """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
     objects: list[ObjectInfo]
     classes: list[str]
     """Class names that the page offers."""
@@ -50,7 +59,8 @@ class PageState(Struct, frozen=True):
     """First and last frame that the page tracks; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
-    notes: dict[int, str]
+    notes: list[Note]
+    """By frame."""
     checked: list[int]
     """Frames that are marked as checked."""
 

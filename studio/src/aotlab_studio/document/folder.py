@@ -23,7 +23,7 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 

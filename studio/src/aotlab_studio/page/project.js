@@ -4,11 +4,10 @@
 
 export class Project {
   id = ''; // empty until the server has described the project
-  name = '';
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
   objects = /** @type {ObjectInfo[]} */ ([]);
-  notes = /** @type {PageState['notes']} */ ({});
+  notes = /** @type {PageState['notes']} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked
   outdated = /** @type {PageState['outdated']} */ ({});
   range = /** @type {PageState['range']} */ (null); // to track; null: all frames

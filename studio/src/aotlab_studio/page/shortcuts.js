@@ -165,6 +165,7 @@ function createBindings(app) {
     'Review and export': [
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
+      bind('<', 'next open note', () => app.review.showNextNote(), 'next-note'),
       bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),

@@ -78,6 +78,11 @@ export const TOOLS = [
     },
   },
   {
+    name: 'note', key: ',', icon: 'map-pin',
+    help: 'Note: click on a place to pin a note for others.',
+    press: ({ onNote }, point) => onNote(point),
+  },
+  {
     name: 'pan', key: 'H', icon: 'hand',
     help: 'Pan: drag the frame. With other tools, drag it with the middle button.',
   },
@@ -85,6 +90,9 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 export class Toolbox {
+  /** Called when the user clicks with the tool for notes. @type {(point: Point) => void} */
+  onNote = () => {};
+
   /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
   constructor({ history, playback, project, queue, selection, viewer }) {
     this.history = history;
