@@ -256,7 +256,7 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
 
 def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     videos, out = tmp_path / "videos", tmp_path / "set"
-    for name, status in (("a", "accepted"), ("b", "to review"), ("c", "in work"), ("d", "rejected")):
+    for name, status in (("a", "accepted"), ("b", "accepted"), ("c", "in work"), ("d", "rejected")):
         video = draw_folder(videos / name)
         Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
         with closing(open_session(video)) as session:
@@ -266,9 +266,9 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
                 session.document.review.set_status(status, "")
     draw_folder(videos / "e")
     assert merge(videos, out, "--split", "0.9") == 2
-    assert "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
+    assert "no usable video for val; not accepted, and left out: c, e" in capsys.readouterr().err
     assert merge(videos, out, "--split", "0.5") == 0
-    words = "1 video in train, 1 in val, 2 classes; neither corrected nor accepted, and left out: c, e; rejected"
+    words = "1 video in train, 1 in val, 2 classes; not accepted, and left out: c, e; rejected"
     assert words in capsys.readouterr().out
     tree = json.loads((out / "train.json").read_text())
     assert {each["name"] for each in tree["categories"]} == {"dish", "object"}
@@ -420,7 +420,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.mark_absent(session.document, 3, 2)
-    assert "in progress, and without corrections since the last export: a" in remerge(0)
+    assert "in work, and without corrections since the last export: a" in remerge(0)
     session.document.review.set_status("accepted", "", list_outdated(session.document.snapshot))
     assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()

@@ -63,7 +63,7 @@ def set_status(batch, *values, **options):
 
 
 def read_status(batch):
-    return [Document.read(path).status.value for path in sorted(batch.glob("*.aotlab"))]
+    return [Document.read(path).review.status.value for path in sorted(batch.glob("*.aotlab"))]
 
 
 def test_corrected_clips_are_exported_by_one_command(batch, capsys):
@@ -78,7 +78,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     open_clip(batch / "c").close()
     assert read_status(batch) == ["accepted", "accepted", "to do"]
     assert main([str(batch)]) == 0
-    assert "2 corrected clips exported\nleft out: c (to do)\n" in capsys.readouterr().out
+    assert "2 accepted clips exported\nleft out: c (to do)\n" in capsys.readouterr().out
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         results = Results.read(batch / name)
@@ -193,7 +193,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     before = sorted(path.name for path in (tmp_path / "videos").iterdir())
     assert main([str(tmp_path / "videos")]) == 1
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
@@ -233,12 +233,12 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
     for status in ("accepted", "rejected"):
         with closing(open_session(video)) as session:
-            session.set_status(status)
+            session.set_status(status, outdated="proceed")
         assert main(line) == 0
     assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
     assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     assert main(line) == 0
     with closing(open_session(draw_folder(tmp_path / "a"))) as session:
         session.set_status("rejected")
@@ -271,7 +271,7 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
         assert main([str(batch)]) == 1
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert merge(batch, batch / "set") == 1
-    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
+    assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
     with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
         assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert main([str(batch)]) == 0
@@ -287,7 +287,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     assert main([str(batch)]) == 1
     sessions[1].close()
     streams = capsys.readouterr()
-    assert "1 corrected clip exported" in streams.out
+    assert "1 accepted clip exported" in streams.out
     assert "error: b:" in streams.err
     assert "in use" in streams.err
 
@@ -299,8 +299,8 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     assert read_status(batch) == ["in work"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 corrected clips exported\nleft out: a (in work), b (to do), c (to do)\n" in out
-    assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
+    assert "0 accepted clips exported\nleft out: a (in work), b (to do), c (to do)\n" in out
+    assert f"set the status of clips to accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 
@@ -434,7 +434,7 @@ def test_job_list_keeps_corrected_results(batch):
     write_mask(batch.parent / "other.png", truth(1))
     job = Job("a", batch.parent / "clips" / "a", batch.parent / "other.png")
     (outcome,) = JobList([job], batch, TrackerOptions(), RunOptions(), force=True).plan()
-    assert (outcome.status, outcome.frames) == ("accepted", LENGTH)
+    assert (outcome.status, outcome.frames) == ("corrected", LENGTH)
 
 
 def test_exported_masks_of_a_video_keep_their_digest(tmp_path):

@@ -90,6 +90,8 @@ class Clip(Struct, frozen=True):
     annotator: str = ""
     """Assigned people; empty if nobody is."""
     reviewer: str = ""
+    rejection: str = ""
+    """Who rejected it and why, until the next status; empty without."""
     notes: list[Note] = []
     """Open notes on its frames."""
     gaps: str = ""

@@ -216,7 +216,7 @@ def test_next_clip_opens_under_the_name_of_the_list(tab, batch):
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
-    tab.wait_for_selector("#clip-status >> text=in progress")
+    tab.wait_for_selector("#clip-status >> text=in work")
     assert find_clip(batch, "b").holder.startswith("Ann on")
 
 
@@ -232,7 +232,7 @@ def test_next_clip_skips_clips_that_need_no_work(context, served_list, batch):
     tab.wait_for_selector("#view[aria-busy=false]")
     tab.focus("#view")
     tab.keyboard.press(">")
-    tab.wait_for_selector("#status >> text=No other clip needs work")
+    tab.wait_for_selector("#status >> text=No other clip waits for you")
     tab.close()
 
 
@@ -259,7 +259,7 @@ def test_list_keeps_a_note_that_is_typed(tab, batch):
     tab.focus("dialog[open] [value=rejected]")
     tab.keyboard.press(">")
     tab.keyboard.press("Enter")
-    tab.wait_for_selector("#clips .status >> text=rejected: dark")
+    tab.wait_for_selector("#clips .reason >> text=dark")
     tab.wait_for_selector("#clips .status:text('accepted')")
     assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
     wait_until(lambda: find_clip(batch, "c").note == "dark")

@@ -12,6 +12,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Note, Step, VersionRecord
+from aotlab_studio.document.review import Review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
@@ -183,7 +184,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, checks):
     del checks[:2]
     draw(session, 7, 1)
     page.tab.wait_for_selector("#review .done")
-    assert "to review" in page.tab.inner_text("#review .done")
+    assert "corrected" in page.tab.inner_text("#review .done")
     page.key(".")
     page.wait_frame(3)
 
@@ -451,7 +452,7 @@ def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
     def refuse(*_):
         raise InputError("disk: full")
 
-    monkeypatch.setattr(session.document, "set_status", refuse)
+    monkeypatch.setattr(Review, "set_status", refuse)
     choose_status(page.tab, "to review")
     page.wait_status("disk: full")
     assert page.tab.inner_text("#clip-status") == "to do"

@@ -29,7 +29,7 @@ from tests.processes import WAIT_SECONDS, wait_until
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Ann"))
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Ann"))
     assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
     document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
     assert document.review.status.author == "Ann"
@@ -75,8 +75,10 @@ def test_acceptance_resumes_paused_tracking(session):
 
 @pytest.mark.parametrize("outdated", ["ask", "wait"])
 def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
+    editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated}
+    status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
         run_action(session, status, Actor(author="Ann", message_id=7))
@@ -100,7 +102,7 @@ def test_video_without_masks_is_not_accepted(session):
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):
-    session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "outdated": "proceed"}
     draw(session, 0, 1)
     run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
@@ -113,7 +115,7 @@ def test_repeated_acceptance_is_stored_once(folder, reopen):
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 2)
@@ -134,7 +136,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
 ])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
     run_action(session, {"do": "change_object", "object_id": 1, **changes})
     assert session.describe().status == ("accepted" if holds else "in work")
     run_action(session, {"do": "undo"})
@@ -147,7 +149,7 @@ def test_acceptance_and_its_version_are_stored_together(session, document):
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     with document.database.transaction() as connection:
         connection.execute("DROP TRIGGER full")  # no project has one
     stored = Document.read(document.folder)
@@ -166,7 +168,7 @@ def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor(author="Ann"))
     paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
     run_action(session, paint, Actor(author="Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Cid"))
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Cid"))
     run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]

@@ -102,7 +102,8 @@ def describe_document(name: str, document: Document) -> Clip:
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
-        annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, notes=review.open_notes,
+        annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
+        notes=review.open_notes,
         gaps=describe_gaps(snapshot), untracked=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip

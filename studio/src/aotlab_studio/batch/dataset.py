@@ -32,7 +32,7 @@ def merge_clips(
     """Write one data set of a batch, with the parts ``train`` and, if the fraction is below 1, ``val``.
 
     Each part has images and annotations; both have the same class ids. Rejected clips are left out, and so are videos
-    that are neither corrected nor accepted. Returns what is written, and an error message for each unusable clip.
+    that are not accepted. Returns what is written, and an error message for each unusable clip.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -74,11 +74,11 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
             if status == "rejected":
                 by_note["rejected, and left out"].append(clip.name)
             elif clip.is_video and status != "accepted":
-                by_note["neither corrected nor accepted, and left out"].append(clip.name)
+                by_note["not accepted, and left out"].append(clip.name)
             else:
                 videos.append(read_masks(clip))
-                if status == "in progress":
-                    by_note["in progress, and without corrections since the last export"].append(clip.name)
+                if status in ("in work", "to review"):
+                    by_note[f"{status}, and without corrections since the last export"].append(clip.name)
         except InputError as error:
             by_problem[str(error)].append(clip.name)
     notes = [f"{text}: {', '.join(names)}" for text, names in by_note.items()]
@@ -110,7 +110,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
     if document is not None and document.log.has_history and status == "accepted":
         digest = document.snapshot.content_digest
         if exported.digest != digest:
-            raise InputError(f"its {status} masks are not exported; {remedy}")
+            raise InputError(f"its accepted masks are not exported; {remedy}")
     return status
 
 

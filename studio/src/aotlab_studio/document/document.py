@@ -279,7 +279,7 @@ class Document:
             classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             people = review.assignment
             return events.PageState(
-                self.revision, *review.status, review.status_count, people.annotator, people.reviewer,
+                self.revision, *review.status, review.status_count, people.annotator, people.reviewer, review.rejection,
                 describe_gaps(snapshot), objects, sorted(classes), self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, review.notes, snapshot.checked_frames,

@@ -44,6 +44,8 @@ class PageState(Struct, frozen=True):
     annotator: str
     """Assigned people; empty if nobody is."""
     reviewer: str
+    rejection: str
+    """Who rejected the video and why, until the next status; empty without."""
     gaps: str
     """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
     objects: list[ObjectInfo]

@@ -59,6 +59,14 @@ class Review:
                 return log.digest_values(self._document.snapshot.content_digest, self._output_digest)
             return log.digest_values(self._output_digest)  # the same as without a project
 
+    @property
+    def rejection(self) -> str:
+        """Who rejected the video and why, until the next status; empty if the last status is another one."""
+        record = self._log.status
+        if record is None or record.status != "rejected":
+            return ""
+        return f"rejected by {record.author or 'somebody'}" + (f": {record.note}" if record.note else "")
+
     def set_status(
         self, status: VideoStatus, note: str = "", outdated: Iterable[log.FrameRange] = (), seen: int | None = None
     ) -> None:

@@ -272,7 +272,7 @@ function createRow({ name }) {
     if (checks.textContent !== content) checks.replaceChildren(...lines); // selected text stays
     showStatus(clip);
     button.textContent = clip.status;
-    reason.textContent = clip.note;
+    reason.textContent = clip.status === 'rejected' ? clip.note : clip.note || clip.rejection;
     button.ariaLabel = `Status of ${name}: ${clip.status}${clip.note && `: ${clip.note}`}`;
     button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
     const people = [

@@ -8,7 +8,8 @@ import { ask, showError, showMessage } from './messages.js';
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
 /** What a person sees of a clip before they change its status.
- * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'gaps'>} Seen */
+ * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'rejection'
+ *   | 'gaps'>} Seen */
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -53,9 +54,10 @@ export function connectUser(onChange) {
   };
 }
 
-/** Return who set a status, and why. @param {Seen} seen */
-const describeStatus = ({ status, note, author }) => (
-  status + (author && ` by ${author}`) + (note && `: ${note}`));
+/** Return who set a status, and why; a rejection stays until the next status. @param {Seen} seen */
+const describeStatus = ({ status, note, author, rejection }) => (
+  status === 'rejected' ? rejection : status + (author && ` by ${author}`) + (note && `: ${note}`)
+    + (rejection && ` · ${rejection}`));
 
 /** Return fields for the people of a clip, and their values. @param {Pick<Clip, 'annotator' | 'reviewer'>} clip */
 export function createPeopleFields(clip) {
