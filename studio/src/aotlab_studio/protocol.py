@@ -169,6 +169,12 @@ class ModelEvent(Event, frozen=True):
     model: str
 
 
+class LoadingEvent(Event, frozen=True):
+    """The model of the prompts is being loaded, or is loaded."""
+
+    loading: bool
+
+
 class ExportEvent(Event, frozen=True):
     """An export made progress."""
 

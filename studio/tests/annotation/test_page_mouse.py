@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
+from aotlab_studio.session.session import LazySegmenter
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, list_notes, set_mask
@@ -196,6 +197,23 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     assert min(idle_page.pixel(7, 7)) > min(before)
     idle_page.key("x")
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
+
+
+def test_first_prompt_says_that_the_model_is_loaded(page, session):
+    released = threading.Event()
+    segment = session.segmenter
+
+    def load_and_segment(frame, prompts):
+        wait_for_event(released)
+        return segment(frame, prompts)
+
+    session.segmenter = LazySegmenter(load_and_segment)
+    page.key("x")
+    page.stroke((3, 3), (18, 18))
+    page.wait_status("Loading the model…")
+    released.set()
+    page.wait_objects(1)
+    page.wait_no_status()
 
 
 @pytest.mark.slow

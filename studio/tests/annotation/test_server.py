@@ -76,9 +76,11 @@ def test_wrong_cookie_host_or_origin_rejected(served):
 @pytest.mark.parametrize(
     "headers", [{"Cookie": ""}, {"Cookie": "aotlab=wrong"}, {"Origin": "http://evil.example"}, {"Origin": ""}]
 )
-def test_foreign_websocket_rejected(served, headers):
+def test_foreign_websocket_rejected(served, headers, caplog):
     with pytest.raises(InvalidStatus):
         served.open(**headers)
+    served.close()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ class Document:
             lock.release()
 
     @property
+    def read_only_warning(self) -> str:
+        """Warning that nothing can be changed; empty for a project that can be written."""
+        if self.database.folder_lock is not None:
+            return ""
+        return f"{self.folder.name} cannot be written, so it is opened for viewing; changes are refused"
+
+    @property
     def frames(self) -> FrameStore:
         assert self._frames is not None  # not a document that is only read
         return self._frames

@@ -10,7 +10,7 @@ import { addIcons, createElement, element, focusViewIfLost, installFocusReturn }
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { clearErrorAfter, showError, showHint, showMessage } from './messages.js';
+import { clearErrorAfter, showError, showHint, showLoading, showMessage } from './messages.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { Gestures } from './pointers.js';
@@ -218,6 +218,7 @@ export class App {
       review.fetchTask.run();
     } else if (event.event === 'job') tracking.showJob(event.job);
     else if (event.event === 'model') tracking.setModel(event.model);
+    else if (event.event === 'loading') showLoading(event.loading);
     else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }

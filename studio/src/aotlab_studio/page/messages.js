@@ -15,6 +15,14 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
+const LOADING = 'Loading the model…';
+
+/** Show that the model of the prompts is being loaded, or no longer. @param {boolean} isLoading */
+export function showLoading(isLoading) {
+  if (isLoading) showMessage(LOADING);
+  else if (element('status').textContent === LOADING) showMessage('');
+}
+
 /** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;

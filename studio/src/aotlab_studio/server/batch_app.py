@@ -70,7 +70,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         try:
             use = batch.use(name, person, is_page=is_page)
             session = await run_in_threadpool(cleanup.enter_context, use)
-            if connected:
+            if connected and not session.document.read_only_warning:
                 await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)
         except InputError:

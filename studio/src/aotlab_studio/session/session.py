@@ -39,6 +39,20 @@ REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "und
 """Actions that need no connection, and whose message may arrive again."""
 
 
+class LazySegmenter:
+    """A segmenter that loads its model at the first prompt; sessions may share it."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self.is_loaded = False
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        import_tracker()
+        labels = self._segmenter(frame, prompts)
+        self.is_loaded = True
+        return labels
+
+
 class Session:
     """Prompts, tracking, status and export of a document. Other edits are functions of `editing`.
 
@@ -84,7 +98,7 @@ class Session:
             },
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.tracked_again_warning])],
+            problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
     def require_current(
@@ -318,8 +332,14 @@ class Session:
         """Return the mask that the segmenter makes of a prompt, H×W bool."""
         if self.segmenter is None:
             raise InputError("prompt: this session has no segmenter; draw the mask")
-        import_tracker()
-        return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
+        image, segmenter = self.document.frames.read(frame), self.segmenter
+        if is_first := isinstance(segmenter, LazySegmenter) and not segmenter.is_loaded:
+            self.document.emit(protocol.LoadingEvent(True))
+        try:
+            return segmenter(image, {1: prompt}) == 1
+        finally:
+            if is_first:
+                self.document.emit(protocol.LoadingEvent(False))
 
 
 class UnfinishedError(InputError):
