@@ -96,6 +96,8 @@ class Clip(Struct, frozen=True):
     """Open notes on its frames."""
     gaps: str = ""
     """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
+    missing: list[str] = []
+    """What objects lack of the lead's schema."""
     holder: str = ""
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""

@@ -283,11 +283,13 @@ class Document:
         with self.lock:
             snapshot, review = self.snapshot, self.review
             objects, state = [*snapshot.objects.values()], snapshot.state
-            classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
+            schema = review.rules.classes
+            classes = {rule.name for rule in schema} or {*state.classes, *(item.class_name for item in objects)} - {""}
             people = review.assignment
             return events.PageState(
                 self.revision, *review.status, review.status_count, people.annotator, people.reviewer, review.rejection,
-                describe_gaps(snapshot), objects, sorted(classes), self.history, self.log.head,
+                describe_gaps(snapshot), review.list_missing(), schema, {**state.attributes}, objects, sorted(classes),
+                self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, review.notes, snapshot.checked_frames,
             )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from aotlab_studio.document.log import FrameRange, Note, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
+from aotlab_studio.document.schema import ClassRule
 
 
 class StepInfo(Struct, frozen=True):
@@ -48,6 +51,12 @@ class PageState(Struct, frozen=True):
     """Who rejected the video and why, until the next status; empty without."""
     gaps: str
     """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
+    missing: list[str]
+    """What objects lack of the lead's schema."""
+    schema: list[ClassRule]
+    """Classes that the lead allows; empty: any."""
+    varying: dict[int, dict[int, dict[str, Any]]]
+    """Attributes that differ between frames, by object and by the frame from which they apply."""
     objects: list[ObjectInfo]
     classes: list[str]
     """Class names that the page offers."""

@@ -15,7 +15,8 @@ from aotlab_studio.document.events import StepInfo
 from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
 from aotlab_studio.document.outdated import list_outdated
-from aotlab_studio.document.rules import read_rules
+from aotlab_studio.document.rules import Rules, read_rules
+from aotlab_studio.document.schema import list_missing
 from aotlab_studio.document.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -83,6 +84,16 @@ class Review:
             document.append(*records)
             document.emit_page_state()
 
+    @property
+    def rules(self) -> Rules:
+        """Rules of the list that the video belongs to."""
+        return read_rules(self._document.rules_folder)
+
+    def list_missing(self) -> list[str]:
+        """Return what the objects lack of the lead's schema."""
+        state = self._document.snapshot.state
+        return list_missing(state.objects, state.attributes, self.rules.classes)
+
     def require_allowed(self, status: VideoStatus, seen: int | None = None) -> None:
         """Raise `InputError` if the actor may not set a status.
 
@@ -95,7 +106,11 @@ class Review:
         if unseen:
             problem = f"{unseen[-1].author or 'somebody'} set it to “{unseen[-1]}” meanwhile"
             raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
-        rule = read_rules(self._document.rules_folder).accept if status == "accepted" else "anyone"
+        if status != "accepted":
+            return
+        if missing := self.list_missing():
+            raise InputError(f"{self._document.name}: {'; '.join(missing)}; add it, then accept the video")
+        rule = self.rules.accept
         if rule == "reviewer" and self.assignment.reviewer not in ("", author):
             problem = f"only its reviewer, {self.assignment.reviewer}, may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")

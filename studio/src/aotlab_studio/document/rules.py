@@ -1,4 +1,4 @@
-"""Rules of a list of videos, which its lead sets: who may accept a video."""
+"""Rules of a list of videos, which its lead sets: who may accept a video, and the classes of its objects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from aotlab import InputError, sdk
+from aotlab_studio.document.schema import ClassRule
 from aotlab_studio.utils.files import write_json
 
 RULES_FILE = "aotlab-rules.json"
@@ -22,6 +23,8 @@ class Rules(Struct, frozen=True):
     lead: str = ""
     """Person who may change the rules; empty: anyone."""
     accept: AcceptRule = "anyone"
+    classes: list[ClassRule] = []
+    """Schema of the objects; empty: any class and attribute."""
 
 
 def read_rules(folder: Path) -> Rules:

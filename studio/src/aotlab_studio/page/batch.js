@@ -7,6 +7,7 @@ import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
 import { formatStep, isShortcut, onSubmit, RowList } from './fields.js';
 import { ask, CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
+import { SchemaTable } from './schema.js';
 
 /** @import { Actions, Answer, Clip, Failure, Rules, StepInfo } from './protocol.js' */
 /** @typedef {Clip['status']} ClipStatus */
@@ -159,10 +160,10 @@ async function setStatuses(/** @type {ClipStatus} */ status) {
   const chosen = listSelected();
   if (!chosen.length || !requireName()) return;
   const field = createElement('input', { type: 'text', maxLength: 500 });
-  const gaps = status === 'accepted' ? chosen.filter((clip) => clip.gaps) : [];
+  const lacking = status === 'accepted' ? chosen.filter(({ gaps, missing }) => gaps || missing.length) : [];
   const content = createElement('div', {}, createElement('label', {}, 'Note ', field),
-    createElement('ul', { className: 'problem' }, ...gaps.map((clip) => (
-      createElement('li', {}, `${clip.name}: ${clip.gaps}`)))));
+    createElement('ul', { className: 'problem' }, ...lacking.map(({ name, gaps, missing }) => (
+      createElement('li', {}, `${name}: ${[gaps, ...missing].filter(Boolean).join('; ')}`)))));
   if (!(await ask(`${capitalize(status)}: ${formatCount(chosen.length, 'clip')}`, content, status))) return;
   await runForEach(chosen, (clip) => setStatus(clip, status, field.value.trim()), status);
 }
@@ -220,12 +221,14 @@ async function changeRules() {
     new Option('anyone', 'anyone'), new Option('people who have not drawn in the clip', 'others'),
     new Option('of these, the reviewer who is assigned', 'reviewer'));
   list.value = rules.accept;
+  const schema = new SchemaTable(rules.classes);
   const lead = createElement('p', {}, rules.lead ? `The lead is ${rules.lead}, who may change the rules.`
     : 'Whoever stores the rules first becomes the lead, who may change them.');
   const note = createElement('p', {}, 'Names are as typed: nothing checks who types them.');
-  const content = createElement('div', {}, lead, createElement('label', {}, 'A clip may be accepted by ', list), note);
+  const content = createElement('div', {}, lead, createElement('label', {}, 'A clip may be accepted by ', list), note,
+    schema.content);
   if (!(await ask('Rules of this list', content, 'store')) || !requireName()) return;
-  const result = await post('rules', { ...rules, accept: list.value }).catch(showError);
+  const result = await post('rules', { ...rules, accept: list.value, classes: schema.read() }).catch(showError);
   if (!result.error) showMessage('Rules stored.');
 }
 
@@ -263,7 +266,7 @@ function createRow({ name }) {
     const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
     const progress = clip.exporting ? ['waits for export'] : clip.sentences;
-    const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : [])];
+    const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.missing];
     const notes = clip.notes.map(({ frame, text, author }) => (
       createElement('a', { href: `clip/${address}/?frame=${frame}`, onclick: requireName },
         `frame ${frame}: ${text}${author ? ` (${author})` : ''}`)));

@@ -9,7 +9,7 @@ import { ask, showError, showMessage } from './messages.js';
 /** @typedef {Clip['status']} ClipStatus */
 /** What a person sees of a clip before they change its status.
  * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'rejection'
- *   | 'gaps'>} Seen */
+ *   | 'gaps' | 'missing'>} Seen */
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -108,7 +108,7 @@ export function connectStatus(button, { setStatus, assign, fetchHistory }, draft
       seen = shown;
       state.textContent = describeStatus(seen);
       state.classList.toggle('changed', isOther || state.classList.contains('changed'));
-      gaps.textContent = seen.gaps;
+      gaps.textContent = [seen.gaps, ...seen.missing].filter(Boolean).join('; ');
       const buttons = content.closest('form')?.querySelectorAll('button[value]:not([value=""])') ?? [];
       list().forEach((status, index) => {
         if (!buttons[index]) return;

@@ -67,6 +67,7 @@ export class App {
       this.toolbox.show();
       this.timeline.showFrame();
       this.review.showFrame();
+      this.objectPanel.schemaFields.show();
     };
     this.gestures = new Gestures(this);
     connectShortcuts(this);

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from aotlab import InputError
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clip
-from aotlab_studio.document import rules
+from aotlab_studio.document import rules, schema
 from aotlab_studio.document.log import Actor
 from aotlab_studio.server import http
 from aotlab_studio.server.app import build_app
@@ -42,6 +42,18 @@ def build_batch_app(batch: Batch) -> Starlette:
         person = require_person(request)
         outputs = msgspec.json.decode(await http.read_body(request), type=list[str])
         return http.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
+
+    async def read_schema(request: Request) -> Response:
+        """Return the classes of an uploaded schema, which is not stored."""
+        return http.respond_json(schema.read_schema(await http.read_body(request)))
+
+    def get_schema(request: Request) -> Response:
+        """Return the schema of the list in a format of other tools."""
+        if (found := schema.SCHEMA_WRITERS.get(request.path_params["format"])) is None:
+            return PlainTextResponse(f"no such format; give one of {', '.join(schema.SCHEMA_WRITERS)}", 404)
+        name, write = found
+        headers = {"content-disposition": f"attachment; filename={name}"}
+        return PlainTextResponse(write(rules.read_rules(batch.folder).classes), headers=headers)
 
     def get_history(request: Request) -> Response:
         return http.respond_json(batch.list_history(request.path_params["name"]))
@@ -94,6 +106,8 @@ def build_batch_app(batch: Batch) -> Starlette:
             Route("/export", export_all, methods=["POST"]),
             Route("/rules", lambda request: http.respond_json(rules.read_rules(batch.folder))),
             Route("/rules", change_rules, methods=["POST"]),
+            Route("/schema", read_schema, methods=["POST"]),
+            Route("/schema/{format}", get_schema),
             Route("/history/{name}", get_history),
             Route("/sheet/{name}", get_sheet),
             Route("/thumbnail/{name}", get_thumbnail),
