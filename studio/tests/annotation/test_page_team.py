@@ -1,5 +1,6 @@
 """Work of several people on the page and in the list, in a browser."""
 
+import numpy as np
 import pytest
 
 from aotlab_studio.batch import open_clips
@@ -8,8 +9,8 @@ from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import read_rules
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import choose_status, find_violations, needs_browser
-from studio.tests.annotation.clips import LENGTH, write_video
-from studio.tests.annotation.results import find_clip, set_status, statuses
+from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
+from studio.tests.annotation.results import find_clip, set_status, statuses, wait_until_tracked
 from studio.tests.annotation.sessions import draw
 from tests.processes import wait_until
 
@@ -207,3 +208,83 @@ def test_rules_and_contact_sheet_in_the_list(tab, batch):
     assert find_violations(tab) == []
     tab.click("#sheets a[href='clip/b/?frame=7']")
     tab.wait_for_selector("#strips[aria-valuenow='7']")
+
+
+GESTURES_TO_TRACK, GESTURES_IN_ALL = 3.0, 4.5
+"""Largest numbers of a lead's gestures for each clip."""
+
+
+class Hand:
+    """Counts the gestures of a person: typed texts, keys, drags."""
+
+    def __init__(self, tab):
+        self.tab, self.count = tab, 0
+
+    def key(self, *names):
+        for name in names:
+            self.tab.keyboard.press(name)
+            self.count += 1
+
+    def drag_box(self):
+        box = self.tab.locator("#view").bounding_box()
+        zoom = min(box["width"] / 60, box["height"] / 40)
+        left, top = box["x"] + (box["width"] - 60 * zoom) / 2, box["y"] + (box["height"] - 40 * zoom) / 2
+        self.tab.mouse.move(left + 3 * zoom, top + 3 * zoom)
+        self.tab.mouse.down()
+        self.tab.mouse.move(left + 18 * zoom, top + 18 * zoom)
+        self.tab.mouse.up()
+        self.count += 1
+
+
+def test_lead_takes_few_gestures_for_a_list(context, tmp_path, make_batch, serve, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
+    names = [f"clip{number}" for number in range(4)]
+    for name in names:
+        draw_folder(tmp_path / "videos" / name)
+    batch = make_batch(tmp_path / "videos")
+    tab = open_list(context, serve(batch, build_batch_app(batch)), "Lea")
+    hand = Hand(tab)
+    hand.count = 2  # the name and Enter
+    for name in names:
+        hand.key(">")
+        tab.wait_for_url(f"**/clip/{name}/")
+        tab.wait_for_selector("#view[aria-busy=false]")
+        hand.drag_box()
+        tab.wait_for_selector("#clip-status:text('in work')")
+    hand.key("Shift+L")
+    tab.wait_for_selector("#track-all:visible")
+    hand.key("t")
+    assert hand.count <= GESTURES_TO_TRACK * len(names)
+    wait_until_tracked(batch)
+    tab.wait_for_selector("#track-all", state="hidden")
+    hand.key("Control+a", "v")
+    tab.wait_for_selector("#sheets section:nth-child(4) a")
+    hand.key("Escape", "a", "Enter")
+    wait_until(lambda: {*statuses(batch).values()} == {"accepted"})
+    tab.wait_for_selector("#status >> text=4 clips accepted.")
+    tab.click("#export-clips")
+    hand.count += 1
+    tab.wait_for_selector("#status >> text=4 clips exported.")
+    assert hand.count <= GESTURES_IN_ALL * len(names)
+    tab.close()
+
+
+def test_matte_and_onion_skin_are_drawn(page, session):
+    draw(session, 0, 1)
+    draw(session, 1, 1, 2)
+    page.wait_objects(2)
+    page.wait_shown("object 1")
+    image = page.pixel(50, 35)
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35)[:3] == [0, 0, 0])
+    x, y = (int(value) for value in np.argwhere(truth(0) == 1).mean(0)[::-1])
+    assert page.pixel(x, y)[:3] == [0x10, 0x98, 0x98]
+    before = page.tab.evaluate("document.getElementById('view').toDataURL()")
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35) == image)
+    edge_y, edge_x = np.argwhere(truth(1) == 2)[0].tolist()  # the outline of object 2 on the next frame
+    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
+    assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
+    page.open(page.tab.url)
+    assert page.tab.input_value("#view-kind") == "onion"
+    page.tab.evaluate("localStorage.clear()")

@@ -32,6 +32,7 @@ const ACTIONS = [
   ['P', 'assign', () => assignSelected()],
   ['M', 'mine', () => { element('filter').value = element('filter').value === MINE ? '' : MINE; showClips(); }],
   ['V', 'sheet', () => showSheet()],
+  ['T', 'track-all', () => { if (!element('track-all').hidden) trackAll(); }],
   ['Ctrl+A', 'select-all', () => selectAll()],
 ];
 
@@ -45,7 +46,6 @@ for (const field of elements('search', 'filter')) {
   field.oninput = showClips;
 }
 addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
-element('track-all').onclick = trackAll;
 element('rules').onclick = changeRules;
 onSubmit(element('export-clips'), exportClips);
 for (const [key, id, run] of ACTIONS) {

@@ -68,7 +68,9 @@ export class App {
       this.timeline.showFrame();
       this.review.showFrame();
       this.objectPanel.schemaFields.show();
+      this.showNeighbors().catch(showError);
     };
+    element('view-kind').addEventListener('change', () => this.showNeighbors().catch(showError));
     this.gestures = new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
@@ -189,6 +191,15 @@ export class App {
     const isChanged = field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue;
     for (const type of isChanged ? ['change', 'blur'] : ['blur']) field?.dispatchEvent(new Event(type));
     this.queue.sendOnClose(userMayStay);
+  }
+
+  /** Show the outlines of the frames before and after, if the view is the onion skin. */
+  async showNeighbors() {
+    const { frames, playback: { count, frame, shown }, viewer } = this;
+    const isOnion = element('view-kind').value === 'onion';
+    const indices = [frame - 1, frame + 1].filter((index) => isOnion && index >= 0 && index < count);
+    const labels = await Promise.all(indices.map((index) => frames.fetchLabels(index)));
+    if (shown === this.playback.shown) viewer.setNeighbors(labels); // the frame still shows
   }
 
   /** Show or hide the panels in a narrow window. */
