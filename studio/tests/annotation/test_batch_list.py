@@ -40,7 +40,7 @@ def test_list_starts_with_the_worst_video(served_list):
     clips = served_list.get("/clips").json()
     assert [clip["name"] for clip in clips] == ["b", "a", "c"]
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
-    assert {clip["status"] for clip in clips} == {"open"}
+    assert {clip["status"] for clip in clips} == {"to do"}
 
 
 def test_corrected_video_is_listed_with_the_others(batch):
@@ -71,7 +71,7 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
         draw_folder(tmp_path / name)
     assert find_clips(tmp_path / "one") == []  # a folder of frames
     assert [(clip.name, clip.status, clip.untracked) for clip in make_batch(tmp_path).list_clips()] == [
-        (name, "open", False) for name in ("one", "three", "two")
+        (name, "to do", False) for name in ("one", "three", "two")
     ]
 
 
@@ -122,7 +122,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, be
     with batch.use("a", "Ann", is_page=True) as session:
         draw(session, 0, 1)
     clip = find_clip(batch, "a")
-    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
+    assert (clip.status, clip.error, clip.sentences) == ("in work", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="no such file or folder"):
@@ -240,9 +240,9 @@ def test_foreign_or_damaged_record_keeps_the_status(results, batch):
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")
     change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
-    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    assert Document.read(results / "a.aotlab").review.status.value == "accepted"
     change_record(results / "a", inputs={"video": {"name": "another"}})  # tracked again
-    assert Document.read(results / "a.aotlab").status.value == "in progress"
+    assert Document.read(results / "a.aotlab").review.status.value == "in work"
     set_status(batch, "a", "Ada", "accepted")
     (results / "a" / RECORD).write_bytes(b"x")
-    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    assert Document.read(results / "a.aotlab").review.status.value == "accepted"

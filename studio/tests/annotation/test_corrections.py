@@ -19,7 +19,7 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, PixelCount
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth
 from studio.tests.annotation.sessions import (
@@ -528,7 +528,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     for index in (*range(1, 4), *range(5, LENGTH)):
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
-    with pytest.raises(OutdatedError) as refused:
+    with pytest.raises(UnfinishedError) as refused:
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})

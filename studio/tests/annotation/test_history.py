@@ -510,7 +510,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.document.snapshot.annotated_frames)
     @rule()
     def accept(self) -> None:
-        self.document.set_status("accepted", "", [])
+        self.document.review.set_status("accepted", "", [])
         if self.model.now.locked:
             self.kept.append(self.model.now.copy())  # as a version
         self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
@@ -551,7 +551,7 @@ class History(RuleBasedStateMachine):
         found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
         assert found == expected
-        if self.document.status.value == "accepted":
+        if self.document.review.status.value == "accepted":
             assert not found
             assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 

@@ -84,17 +84,19 @@ def test_clicks_come_after_queued_keys(page, session):
     assert [item.name for item in session.document.snapshot.objects.values()] == ["object 1", "koi"]
 
 
-def test_stroke_on_a_loading_frame_is_refused(page):
+def test_stroke_on_a_loading_frame_is_drawn_on_it(page):
     slow = HeldFrames(page, 5)
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
     page.stroke((10, 10), (30, 10))
-    page.wait_status("Frame 5 has not loaded yet")
-    slow.release()
-    page.wait_frame(5)
-    page.drag((10, 10), (30, 10))
-    assert [page.labels(index).any() for index in (0, 5)] == [False, True]
+    page.stroke((10, 30), (30, 30))
+    with page.done():
+        slow.release()
+        page.wait_frame(5)
+    page.wait_shown("object 1")
+    page.wait_until(lambda: page.labels(5)[30, 20] == page.labels(5)[10, 20] == 1)
+    assert not page.labels(0).any()
 
 
 @pytest.mark.slow

@@ -160,7 +160,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    editing.set_note(session.document, 0, "another branch")
+    session.document.review.set_note(0, "another branch")
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -186,7 +186,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
-        editing.set_note(session.document, 0, "late")
+        session.document.review.set_note(0, "late")
 
 
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
@@ -278,7 +278,7 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 
 def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
-    document.set_status("accepted", "")
+    document.review.set_status("accepted", "")
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(document, 5, 1, truth(4) == 1)
@@ -389,6 +389,64 @@ def test_project_of_format_11_shows_all_masks(folder, session, document, reopen)
     for frame, expected in ((0, mask), (1, truth(1) == 1), (2, mask)):
         np.testing.assert_array_equal(again.snapshot.labels(frame), expected)
     assert (again.snapshot.frozen_frames, list_outdated(again.snapshot)) == ([], [(1, 1), (3, 3)])
+    assert [(note.frame, note.text) for note in again.review.notes] == [(3, "look")]
+    assert [record.status for record in again.log.statuses] == ["to review"]
     for _ in range(3):
         again.undo()
     np.testing.assert_array_equal(again.snapshot.labels(2), 0)
+
+
+def test_renamed_video_names_its_project(tmp_path):
+    write_video(tmp_path / "old.avi")
+    with closing(open_session(tmp_path / "old.avi")) as session:
+        draw(session, 0, 1)
+    (tmp_path / "old.avi").rename(tmp_path / "new.avi")
+    with pytest.raises(InputError, match=r"new.avi: the project old.avi.aotlab beside it .* rename the project to new"):
+        open_document(tmp_path / "new.avi")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.avi", "old.avi.aotlab"]
+    (tmp_path / "old.avi.aotlab").rename(tmp_path / "new.avi.aotlab")
+    with closing(open_session(tmp_path / "new.avi")) as session:
+        np.testing.assert_array_equal(session.document.snapshot.labels(0), truth(0) == 1)
+
+
+def test_copied_video_gets_a_project(tmp_path):
+    write_video(tmp_path / "old.avi")
+    open_session(tmp_path / "old.avi").close()
+    shutil.copy(tmp_path / "old.avi", tmp_path / "copy.avi")
+    open_session(tmp_path / "copy.avi").close()
+    assert (tmp_path / "copy.avi.aotlab" / PROJECT_FILE).is_file()
+
+
+def list_contents(folder):
+    """Return the content of all files in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_project_on_a_read_only_disk_opens_for_viewing(folder, session, monkeypatch):
+    draw_and_track(session, 1)
+    session.close()
+    before = list_contents(session.document.folder)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    with closing(open_session(folder)) as again:
+        assert "opened for viewing; changes are refused" in again.describe().problems[0]
+        np.testing.assert_array_equal(again.document.snapshot.labels(5), truth(5) == 1)
+        for change in (lambda: draw(again, 3, 1), lambda: again.set_status("accepted"), lambda: again.track(0)):
+            with pytest.raises(InputError, match="opened for viewing, as it cannot be written; copy it to change it"):
+                change()
+    assert list_contents(session.document.folder) == before
+
+
+def test_read_only_batch_lists_and_opens_clips(tmp_path, make_batch, monkeypatch):
+    results = write_results(tmp_path, ["a"])
+    with closing(open_session(results / "a")) as session:
+        draw(session, 3, 1)
+    before = list_contents(session.document.folder)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    batch = make_batch(results)
+    with batch.use("a", "Ann", is_page=True) as session:
+        assert session.describe().problems
+        assert [clip.holder for clip in batch.list_clips("Bob")] == [""]
+    batch.close()
+    assert list_contents(session.document.folder) == before

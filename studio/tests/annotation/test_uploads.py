@@ -226,10 +226,10 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, document, fol
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(document, 0, json.dumps(tree).encode())
     assert "age" not in str(document.snapshot.describe_objects())
-    session.set_status("accepted")
-    assert document.status.value == "accepted"
+    session.set_status("accepted", outdated="proceed")
+    assert document.review.status.value == "accepted"
     again = reopen(folder)
-    assert again.document.status.value == "accepted"
+    assert again.document.review.status.value == "accepted"
 
 
 @pytest.mark.parametrize("kind", UPLOADS)

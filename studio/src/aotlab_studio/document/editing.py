@@ -16,21 +16,21 @@ from msgspec import Meta, Struct, structs
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, FrozenFrame, Layer, NonNegativeInt
+from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
 from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.objects import (
     Attributes,
     Color,
     ObjectInfo,
+    Text,
     check_object,
     join_attributes,
     make_object,
     split_attributes,
 )
+from aotlab_studio.document.schema import check_item, check_value
 
 MAX_POINTS = 20_000
-Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
-Point = tuple[Coordinate, Coordinate]
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
@@ -229,6 +229,8 @@ def change_object(
         }  # fmt: skip
         new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))
+        if class_name is not None or attributes is not None:
+            check_item(item, document.review.rules.classes)
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
@@ -239,6 +241,20 @@ def change_object(
         }
         changes = Changes({object_id: item}, classes=classes, attributes={object_id: by_frame or None})
         document.edit("change object", changes)
+
+
+def set_attribute(document: Document, frame: int, object_id: int, name: Text, value: Text | bool | float) -> None:
+    """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for an unusable one."""
+    with document.lock:
+        item = document.snapshot.find_object(object_id)
+        check_object(replace(item, attributes={name: value}))
+        rules = document.review.rules.classes
+        if (rule := next((rule for rule in rules if rule.name == item.class_name), None)) is not None:
+            check_value(next((each for each in rule.attributes if each.name == name), None), name, value)
+        by_frame = {**document.snapshot.state.attributes.get(object_id, {})}
+        before = next((by_frame[index] for index in sorted(by_frame, reverse=True) if index <= frame), {})
+        by_frame[frame] = {**before, name: value}
+        document.edit("attribute", Changes(attributes={object_id: dict(sorted(by_frame.items()))}), frame)
 
 
 def delete_object(document: Document, object_id: int) -> None:
@@ -293,11 +309,6 @@ def take_pixels(document: Document, layer: NonNegativeInt) -> None:
             raise InputError("take pixels: something else was done since; draw the mask again")
         correction = structs.replace(item, kind="correction", takes_from=None)
         document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
-
-
-def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
-    """Store a note on a frame; an empty text removes it."""
-    document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
 def set_checked(document: Document, frame: int, checked: bool) -> None:
@@ -355,7 +366,7 @@ def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
 
 EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
+    set_attribute, delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
     Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy as np
 import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -26,14 +28,14 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
+from aotlab_studio.batch.images import draw_masks
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import Targets, run_on_target
-from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
+from aotlab_studio.session.session import REPEATABLE_ACTIONS, Session, UnfinishedError
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.utils.files import encode_json
 from aotlab_studio.utils.video import encode_jpeg, require_frame
@@ -74,7 +76,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         is_near = query.get("near") == "1"
         content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
         if query.get("masks") == "1":
-            content = draw_masks(content, session.document.snapshot, index)
+            frame = np.asarray(Image.open(BytesIO(content)))
+            content = encode_jpeg(draw_masks(frame, session.document.snapshot, index), None)
         cacheable = query.get("video") == session.video_id and not is_near
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
@@ -170,7 +173,7 @@ async def answer_message(
     try:
         return await run_sync(act, limiter=limiter)
     except InputError as error:
-        return Failure(message_id, str(error), error.choices if isinstance(error, OutdatedError) else [])
+        return Failure(message_id, str(error), error.choices if isinstance(error, UnfinishedError) else [])
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")
@@ -293,17 +296,3 @@ def encode_labels(labels: np.ndarray) -> bytes:
     lengths = np.diff(starts, append=flat.size)
     head = np.array([*labels.shape, len(starts)], "<u4")
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
-
-
-def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
-    """Return the JPEG of a frame with the masks of the visible objects in their colors."""
-    import cv2
-
-    bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
-    image = bgr[..., ::-1].copy()
-    labels = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in snapshot.objects.values():
-        if not item.hidden:
-            color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
-            image[labels == item.id] = (0.4 * image[labels == item.id] + 0.6 * color).astype(np.uint8)
-    return encode_jpeg(image, None)

@@ -143,7 +143,7 @@ def _move_output(output: sdk.Output, folder: Path) -> list[str]:
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
     """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
-        snapshot, status = document.snapshot, document.status
+        snapshot, status = document.snapshot, document.review.status
         record = ExportRecord(
             [], snapshot.step, status.value, status.note, list_outdated(snapshot, first, last), snapshot.list_models(),
             snapshot.content_digest, document.actor.author, utc_now(),

@@ -19,9 +19,10 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
+from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
@@ -34,8 +35,22 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "undo", "redo", "suggest", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
+
+
+class LazySegmenter:
+    """A segmenter that loads its model at the first prompt; sessions may share it."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self.is_loaded = False
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        import_tracker()
+        labels = self._segmenter(frame, prompts)
+        self.is_loaded = True
+        return labels
 
 
 class Session:
@@ -83,17 +98,19 @@ class Session:
             },
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.tracked_again_warning])],
+            problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
     def require_current(
-        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
+        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
     ) -> list[FrameRange]:
-        """Raise `OutdatedError` if frames of a range are outdated; with ``proceed``, return them instead."""
+        """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if ranges and outdated != "proceed":
-            can_wait = self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
-            raise OutdatedError(action, ranges, can_wait=can_wait)
+        if (ranges or gaps) and outdated != "proceed":
+            can_wait = bool(ranges) and (
+                self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
+            )
+            raise UnfinishedError(action, ranges, gaps, can_wait=can_wait)
         return ranges
 
     def set_status(
@@ -103,26 +120,32 @@ class Session:
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
+        seen: NonNegativeInt | None = None,
     ) -> None:
-        """Store the status of the visible masks. Raises `OutdatedError`, or `InputError` after edits of others.
+        """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
+            outdated: what to do about outdated frames and, to accept the video, about frames without masks.
+            digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
+            seen: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
         with document.lock:
             step = document.log.head if step is None else step
-            if digest not in (None, document.status_digest):
+            if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         self._wait_for_tracking(outdated)
         with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.require_current("accept", outdated) if status in FINAL_STATUSES else []
-            document.set_status(status, note, known_outdated)
+            document.review.require_allowed(status, seen)
+            gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
+            is_finished = status in FINISHED_STATUSES
+            known_outdated = self.require_current("accept", outdated, gaps=gaps) if is_finished else []
+            document.review.set_status(status, note, known_outdated, seen)
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -318,21 +341,29 @@ class Session:
         """Return the mask that the segmenter makes of a prompt, H×W bool."""
         if self.segmenter is None:
             raise InputError("prompt: this session has no segmenter; draw the mask")
-        import_tracker()
-        return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
+        image, segmenter = self.document.frames.read(frame), self.segmenter
+        if is_first := isinstance(segmenter, LazySegmenter) and not segmenter.is_loaded:
+            self.document.emit(protocol.LoadingEvent(True))
+        try:
+            return segmenter(image, {1: prompt}) == 1
+        finally:
+            if is_first:
+                self.document.emit(protocol.LoadingEvent(False))
 
 
-class OutdatedError(InputError):
-    """Frames are outdated. A person may repeat the action, with one of the ``choices`` as its ``outdated``."""
+class UnfinishedError(InputError):
+    """Frames are outdated or have no masks. A person may repeat the action with one of ``choices`` as ``outdated``."""
 
-    def __init__(self, action: str, ranges: list[FrameRange], *, can_wait: bool) -> None:
-        texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
-        texts += ", …" if len(ranges) > 5 else ""
-        count = sum(last - first + 1 for first, last in ranges)
-        subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        problem = ": a drawn mask has changed since, or tracking was cut off"
-        remedy = "Track them again (unlock locked objects first)"
-        if can_wait:
-            problem, remedy = ", and tracking has not finished", "Let it finish"
-        super().__init__(f"{subject}{problem}. {remedy}, or {action} them as they are?")
+    def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
+        problems, remedy = [gaps] if gaps else [], "Track or draw them"
+        if ranges:
+            texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
+            texts += ", …" if len(ranges) > 5 else ""
+            count = sum(last - first + 1 for first, last in ranges)
+            problem = ": a drawn mask has changed since, or tracking was cut off"
+            remedy = "Track them again (unlock locked objects first)"
+            if can_wait:
+                problem, remedy = ", and tracking has not finished", "Let it finish"
+            problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
+        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} them as they are?")
         self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
