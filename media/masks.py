@@ -112,7 +112,7 @@ def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
     if any((color != colors[0])[shown].any() for color in colors):
         codes = shown * (rgba[..., :3] @ COLOR_CODES)
         found = np.unique(codes)
-        ids = [PALETTE_IDS.get((code >> 16, code >> 8 & 255, code & 255)) for code in found.tolist()]
+        ids = [PALETTE_IDS.get((code >> 16, code >> 8 & 255, code & 255)) for code in found[:257].tolist()]
         if None in ids:
             raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
         _warn_once(folder, "ids are those of the colors of PASCAL VOC")
