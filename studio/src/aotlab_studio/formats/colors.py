@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,11 +38,11 @@ def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray |
 
 
 def parse_colors(
-    names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], legend: Legend, size: Size
+    names: Iterable[tuple[tuple[Path, int | None], sdk.ParsedRegion]], legend: Legend, size: Size
 ) -> list[sdk.ParsedRegion]:
-    """Return the objects of colored masks, by file and page with the frames that they belong to."""
+    """Return the objects of colored masks, given by file and page with the frames that they belong to."""
     regions = list[sdk.ParsedRegion]()
-    for (path, page), frame in names.items():
+    for (path, page), frame in names:
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size, page)) is None:
                 raise ValueError("not in colors")
