@@ -12,6 +12,8 @@ from aotlab.media.images import open_image
 from aotlab.media.regions import ParsedRegion
 from aotlab.utils.errors import InputError
 
+COLOR_CODES = np.array((1 << 16, 1 << 8, 1), np.uint32)
+"""Factors of red, green and blue whose sum is one integer for each color."""
 Page = tuple[Path, int | None]
 """Image and its page; None: the only one."""
 
@@ -56,13 +58,15 @@ def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np
     image.seek(page)
     if page == 0 or image.format != "GIF" or image.mode in ("P", "L"):
         return np.array(image), palette if has_palette else None
-    colors = np.array(image.convert("RGB"))
-    codes, inverse = np.unique(_encode_colors(colors), return_inverse=True)
-    known = _encode_colors(palette).tolist()
-    known += [known[0]] * (256 - len(known)) + [code for code in codes.tolist() if code not in known]
-    indices = np.array([known.index(code) for code in codes.tolist()])[inverse].reshape(colors.shape[:2])
+    pixels = np.array(image.convert("RGB")) @ COLOR_CODES
+    codes = np.unique(pixels)
+    known = (palette @ COLOR_CODES).tolist()
+    known += [known[0]] * (256 - len(known))
+    known += sorted({*codes.tolist()} - {*known})
+    indices = {code: index for index, code in reversed([*enumerate(known)])}
+    labels = np.array([indices[code] for code in codes.tolist()])[np.searchsorted(codes, pixels)]
     codes = np.array(known)
-    return indices, np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1) if has_palette else None
+    return labels, np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1) if has_palette else None
 
 
 def _list_colors(image: Image.Image) -> np.ndarray:
@@ -70,8 +74,3 @@ def _list_colors(image: Image.Image) -> np.ndarray:
     if image.mode == "P":
         return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     return np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-
-
-def _encode_colors(colors: np.ndarray) -> np.ndarray:
-    """Return one integer for each color (…×3 uint8)."""
-    return colors.astype(np.uint32) @ np.array((1 << 16, 1 << 8, 1), np.uint32)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
-from aotlab.media.mask_pages import count_opened_pages, read_page
+from aotlab.media.mask_pages import COLOR_CODES, count_opened_pages, read_page
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
@@ -110,12 +110,13 @@ def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
     *colors, alpha = np.moveaxis(rgba, 2, 0)
     shown = alpha > 0
     if any((color != colors[0])[shown].any() for color in colors):
-        found, inverse = np.unique((rgba * shown[..., None])[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
-        ids = [PALETTE_IDS.get(tuple(color)) for color in found.tolist()]
+        codes = shown * (rgba[..., :3] @ COLOR_CODES)
+        found = np.unique(codes)
+        ids = [PALETTE_IDS.get((code >> 16, code >> 8 & 255, code & 255)) for code in found[:257].tolist()]
         if None in ids:
             raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
         _warn_once(folder, "ids are those of the colors of PASCAL VOC")
-        return np.array(ids, np.uint8)[inverse].reshape(shown.shape)
+        return np.array(ids, np.uint8)[np.searchsorted(found, codes)]
     gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)
     if ((gray > 0) & (gray < VOID)).any():
         raise ValueError(f"mode {image.mode} with shades of gray, not only black and white")

@@ -93,12 +93,12 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_
     images = dict.fromkeys(image for _, image in keys if image)
     selected = {"", *select_images([*images], video.frame_names, video.name)}
     keys = [key for key in keys if key[1] in selected]
-    named = [key for key in keys if key[1] and video.frame_names is not None]
     frames: dict[Hashable, int] = {}
-    for group, names in ((named, video.frame_names), ([key for key in keys if key not in named], None)):
+    for is_named in (True, False):
+        group = [key for key in keys if (bool(key[1]) and video.frame_names is not None) == is_named]
         matched = match_frames(
             group,
-            names,
+            video.frame_names if is_named else None,
             video=video.name,
             length=video.length,
             start_number=video.start_number,

@@ -12,7 +12,7 @@ from aotlab.media.images import DECODER_ERRORS
 from aotlab.media.regions import Box, ParsedFile, ParsedRegion
 from aotlab.media.rle import Size, drop_empty_polygons, fill_polygons
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import reading
+from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import format_count, shorten
 
 NO_PIXELS = "without pixels"
@@ -59,7 +59,7 @@ class RegionParser:
             if error.__cause__ is None:
                 raise
             self._error = self._error or error
-            self._place += f": {error.__cause__}"
+            self._place += f": {describe_error(error.__cause__)}"
             self.leave_out("region", "not readable")
 
     def fill(self, polygons: Sequence[Sequence[float]]) -> np.ndarray:

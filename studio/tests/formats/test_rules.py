@@ -719,6 +719,7 @@ TABLE = {
                     "region not readable",
                     ": its values are not of the expected types",
                 ),
+                ('<box xtl="1" ytl="1" ybr="9"/>', "region not readable", ": missing 'xbr'"),
                 ('<polygon points="1,1;2,2"/>', "region without pixels", ""),
                 ('<polygon points=""/>', "region without pixels", ""),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,28 +38,28 @@ def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray |
 
 
 def parse_colors(
-    names: Mapping[tuple[Path, int | None], sdk.ParsedRegion], legend: Legend, size: Size
+    names: Iterable[tuple[tuple[Path, int | None], sdk.ParsedRegion]], legend: Legend, size: Size
 ) -> list[sdk.ParsedRegion]:
-    """Return the objects of colored masks, by file and page with the frames that they belong to."""
+    """Return the objects of colored masks, given by file and page with the frames that they belong to."""
     regions = list[sdk.ParsedRegion]()
-    for (path, page), frame in names.items():
+    for (path, page), frame in names:
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size, page)) is None:
                 raise ValueError("not in colors")
             codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
-            counts = dict(zip(*np.unique(codes, return_counts=True), strict=True))
-            colors = {code: (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in counts}
-            unknown = next((code for code, color in colors.items() if color not in legend), None)
-            if unknown is not None:
-                raise InputError(
-                    f"{counts[unknown]} pixels have the color {','.join(map(str, colors[unknown]))}, which the legend "
-                    "lacks; add it, or save the mask without smoothing and JPEG compression"
-                )
-            found = [(code, *legend[color]) for code, color in colors.items() if legend[color][0]]
-            regions += [
-                replace(frame, rle=sdk.encode_rle(codes == code), class_name=class_name, key=object_id)
-                for code, object_id, class_name in found
-            ] or [frame]
+            found = []
+            for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+                color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
+                if color not in legend:
+                    raise InputError(
+                        f"{count} pixels have the color {','.join(map(str, color))}, which the legend lacks; "
+                        "add it, or save the mask without smoothing and JPEG compression"
+                    )
+                object_id, class_name = legend[color]
+                if object_id:
+                    rle = sdk.encode_rle(codes == code)
+                    found.append(replace(frame, rle=rle, class_name=class_name, key=object_id))
+        regions += found or [frame]
     return regions
 
 

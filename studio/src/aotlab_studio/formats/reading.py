@@ -33,7 +33,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
         images, legend = internal.list_image_files(path, internal.MASK_SUFFIXES), find_legend(path)
         if legend is not None and images and read_colors(images[0], size) is not None:
-            frames = {(image, None): sdk.ParsedRegion(None, None, image=image) for image in images}
+            frames = (((image, None), sdk.ParsedRegion(None, None, image=image)) for image in images)
             return sdk.ParsedFile(parse_colors(frames, read_legend(legend), size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
@@ -65,7 +65,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     legend = find_legend(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
     if legend is None or read_colors(path, size) is None:
         return None
-    return sdk.ParsedFile(parse_colors(internal.list_pages(path, video.length), read_legend(legend), size))
+    return sdk.ParsedFile(parse_colors(internal.list_pages(path, video.length).items(), read_legend(legend), size))
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
