@@ -66,8 +66,8 @@ class Planes(NamedTuple):
             planes.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
         return self._replace(values=planes)
 
-    def to_rgb(self) -> np.ndarray:
-        """Return H×W×3 float32 RGB; black is 0 and white 1. The planes are 4:4:4."""
+    def to_rgb(self, white: int) -> np.ndarray:
+        """Return H×W×3 uint16 RGB from 0 to ``white``, rounded. The planes are 4:4:4."""
         import cv2
 
         red, blue = LUMA.get(self.tags.matrix, BT601_LUMA)
@@ -80,10 +80,9 @@ class Planes(NamedTuple):
         offsets, spans = zip(
             *(measure_range(self.depth, index > 0, is_full=self.is_full) for index in range(3)), strict=True
         )
-        colors = colors / spans
+        colors = colors * white / spans
         shift = -colors @ offsets
-        planes = np.dstack(self.values).astype(np.float32)
-        return np.asarray(cv2.transform(planes, np.column_stack([colors, shift])))
+        return np.minimum(cv2.transform(np.dstack(self.values), np.column_stack([colors, shift])), white)
 
 
 def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, float]:
@@ -204,8 +203,7 @@ class VideoPlate(Plate):
         if self._is_rgb:
             return self._read_deep_rgb() if self.depth > 8 else self.to_image()
         kind = np.uint8 if self.depth <= 8 else np.uint16
-        white = np.iinfo(kind).max
-        return (self._read_planes(subsampled=False).to_rgb() * white + 0.5).clip(0, white).astype(kind)
+        return self._read_planes(subsampled=False).to_rgb(np.iinfo(kind).max).astype(kind)
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
         if self._is_rgb:

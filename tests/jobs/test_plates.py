@@ -16,7 +16,7 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
-from aotlab.media.plates import ColorTags
+from aotlab.media.plates import ColorTags, VideoPlate
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
@@ -26,8 +26,10 @@ from tests.media.plate_files import (
     COUNT,
     PLATE_FILES,
     SIZE,
+    decode_yuv,
     draw_ramps,
     encode_display,
+    encode_yuv,
     read_rgb,
     write_film,
 )
@@ -383,3 +385,31 @@ def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatc
     monkeypatch.setattr(ExrFiles, "modules", ("no_such_module",))
     with pytest.raises(InputError, match="no_such_module must be installed"):
         track_plates(video, tmp_path / "out", ("exr",))
+
+
+@pytest.mark.parametrize(
+    "layout", ["gbrp", "gbrp10le", "gbrp16le", "rgb48le", "gbrpf32le", "gray", "gray10le", "p010le"]
+)
+def test_other_formats_of_video_keep_their_rgb(layout):
+    rgb = draw_ramps()
+    rgb = rgb[..., [0, 0, 0]] if layout.startswith("gray") else rgb
+    if layout == "p010le":
+        frame = encode_yuv(rgb, "yuv420p10le", (9, 16, 9))
+        expected = decode_yuv(frame).clip(0, 1)
+        frame = frame.reformat(format=layout)
+    else:
+        values = rgb[..., 0] if layout.startswith("gray") else rgb
+        if "f32" in layout:
+            codes = values.astype(np.float32)
+        else:
+            depth = int("".join(filter(str.isdigit, layout.replace("rgb48", "rgb16").removesuffix("le"))) or 8)
+            codes = (values * (2**depth - 1)).round().astype(np.uint8 if depth == 8 else np.uint16)
+        frame = av.VideoFrame.from_ndarray(codes, format=layout)
+        expected = codes / (1 if "f32" in layout else 2**depth - 1)
+        expected = np.dstack([expected] * 3) if layout.startswith("gray") else expected
+    plate = VideoPlate(frame)
+    found = plate.to_rgb()
+    white = 1 if found.dtype.kind == "f" else np.iinfo(found.dtype).max
+    np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
+    np.testing.assert_allclose(plate.to_planes(10).to_rgb(65535) / 65535, expected, atol=0.004)
+    assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
