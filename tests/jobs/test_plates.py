@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
@@ -176,6 +178,15 @@ def test_png_of_hdr_video_states_its_colors(tmp_path):
     start = content.index(b"cICP") + 4
     assert [*content[start : start + 4]] == [9, 16, 0, 1]
     assert cv2.imread(str(out / "alpha" / "00000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+def test_outputs_keep_the_pixel_aspect(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p", "libx264", aspect=Fraction(4, 3), suffix="mp4")
+    out = track_plates(video, tmp_path / "out")
+    assert [open_frames(out / name).pixel_aspect for name in ("alpha.mov", "alpha.webm")] == [Fraction(4, 3)] * 2
+    assert read_exr(out / "exr" / "00000.exr")[0]["pixelAspectRatio"] == pytest.approx(4 / 3)
+    with Image.open(out / "alpha" / "00000.png") as image:
+        assert image.info["aspect"] == (3, 4)  # pixels per unit: horizontally and vertically
 
 
 @pytest.mark.parametrize("plate", [True, False])
