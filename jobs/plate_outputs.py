@@ -185,13 +185,13 @@ class CryptomatteFiles(Output):
 
 
 def find_timecode(context: OutputContext, index: int) -> Timecode | None:
-    """Return the time code of a frame; None if the source has none."""
+    """Return the time code of a frame; None if the source states no time code."""
     first = context.source.timecode
     return None if first is None else first + index
 
 
 def find_exr(context: OutputContext, index: int) -> Path | None:
-    """Return the EXR file of a frame; None if its source has none."""
+    """Return the EXR file of a frame; None if the frame is stored otherwise."""
     file = context.source.file(index)
     return file if file is not None and detect_image_kind(file) == "exr" else None
 

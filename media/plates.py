@@ -21,7 +21,7 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 """Parts of red and blue in the brightness, by FFmpeg's number of the matrix (ITU-T H.273)."""
 BT601_LUMA = (0.299, 0.114)
-"""Those of all other matrices, also of unspecified ones, as in FFmpeg."""
+"""Parts of red and blue for all other matrices, also unspecified ones, as in FFmpeg."""
 DEPTHS = (8, 10, 12, 16)
 """Bits of the planar formats that frames of video files are read in."""
 
