@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+import tifffile
 from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection
@@ -424,3 +425,15 @@ def test_other_formats_of_video_keep_their_rgb(layout):
     np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
     np.testing.assert_allclose(plate.to_planes(10).to_rgb(65535) / 65535, expected, atol=0.004)
     assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint32, np.float64])
+def test_values_that_png_lacks_become_exr(tmp_path, kind):
+    values = (np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) * 7 - 500 * (kind != np.uint32)).astype(kind)
+    tifffile.imwrite(tmp_path / "cells.tif", np.stack([values] * 2), photometric="minisblack", metadata={"axes": "TYX"})
+    out = track_plates(tmp_path / "cells.tif", tmp_path / "out", ("alpha",))
+    header, channels = read_exr(out / "alpha" / "00001.exr")
+    assert header["aotlab/alpha"] == "straight"
+    for name in "RGB":
+        np.testing.assert_array_equal(channels[name], values.astype(np.float32))
+    np.testing.assert_array_equal(channels["A"] > 0.5, MASK > 0)
