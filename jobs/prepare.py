@@ -18,6 +18,7 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
+from aotlab.jobs.outputs import find_used_options
 from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
@@ -93,11 +94,11 @@ class PreparedRun:
     def estimate_bytes(self) -> int:
         """Estimate the size of the results in bytes; 0 for a stream."""
         height, width = self.source.size
-        outputs = self.options.outputs.values()
-        bytes_per_pixel = 0.02 + 0.3 * self.options.stores_soft * len(self.objects)
-        bytes_per_pixel += sum(
-            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1) for output in outputs
-        )
+        options = self.options
+        bytes_per_pixel = 0.02 + 0.3 * options.stores_soft * len(self.objects)
+        for output in options.outputs.values():
+            per_object = output.per_object or "per_object" in find_used_options(output, options.output_options)
+            bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if per_object else 1)
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 

@@ -54,7 +54,7 @@ from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, rea
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.output_base import Output as Output, OutputContext as OutputContext, OutputOptions as OutputOptions
+from .jobs.output_base import Output as Output, OutputContext as OutputContext
 from .jobs.outputs import find_output as find_output
 from .jobs.run import TrackResult as TrackResult
 

@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+import tifffile
+from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
@@ -16,7 +19,7 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
-from aotlab.media.plates import ColorTags
+from aotlab.media.plates import ColorTags, VideoPlate
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
@@ -26,8 +29,10 @@ from tests.media.plate_files import (
     COUNT,
     PLATE_FILES,
     SIZE,
+    decode_yuv,
     draw_ramps,
     encode_display,
+    encode_yuv,
     read_rgb,
     write_film,
 )
@@ -174,6 +179,15 @@ def test_png_of_hdr_video_states_its_colors(tmp_path):
     start = content.index(b"cICP") + 4
     assert [*content[start : start + 4]] == [9, 16, 0, 1]
     assert cv2.imread(str(out / "alpha" / "00000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+def test_outputs_keep_the_pixel_aspect(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p", "libx264", aspect=Fraction(4, 3), suffix="mp4")
+    out = track_plates(video, tmp_path / "out")
+    assert [open_frames(out / name).pixel_aspect for name in ("alpha.mov", "alpha.webm")] == [Fraction(4, 3)] * 2
+    assert read_exr(out / "exr" / "00000.exr")[0]["pixelAspectRatio"] == pytest.approx(4 / 3)
+    with Image.open(out / "alpha" / "00000.png") as image:
+        assert image.info["aspect"] == (3, 4)  # pixels per unit: horizontally and vertically
 
 
 @pytest.mark.parametrize("plate", [True, False])
@@ -383,3 +397,43 @@ def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatc
     monkeypatch.setattr(ExrFiles, "modules", ("no_such_module",))
     with pytest.raises(InputError, match="no_such_module must be installed"):
         track_plates(video, tmp_path / "out", ("exr",))
+
+
+@pytest.mark.parametrize(
+    "layout", ["gbrp", "gbrp10le", "gbrp16le", "rgb48le", "gbrpf32le", "gray", "gray10le", "p010le"]
+)
+def test_other_formats_of_video_keep_their_rgb(layout):
+    rgb = draw_ramps()
+    rgb = rgb[..., [0, 0, 0]] if layout.startswith("gray") else rgb
+    if layout == "p010le":
+        frame = encode_yuv(rgb, "yuv420p10le", (9, 16, 9))
+        expected = decode_yuv(frame).clip(0, 1)
+        frame = frame.reformat(format=layout)
+    else:
+        values = rgb[..., 0] if layout.startswith("gray") else rgb
+        if "f32" in layout:
+            codes = values.astype(np.float32)
+        else:
+            depth = int("".join(filter(str.isdigit, layout.replace("rgb48", "rgb16").removesuffix("le"))) or 8)
+            codes = (values * (2**depth - 1)).round().astype(np.uint8 if depth == 8 else np.uint16)
+        frame = av.VideoFrame.from_ndarray(codes, format=layout)
+        expected = codes / (1 if "f32" in layout else 2**depth - 1)
+        expected = np.dstack([expected] * 3) if layout.startswith("gray") else expected
+    plate = VideoPlate(frame)
+    found = plate.to_rgb()
+    white = 1 if found.dtype.kind == "f" else np.iinfo(found.dtype).max
+    np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
+    np.testing.assert_allclose(plate.to_planes(10).to_rgb(65535) / 65535, expected, atol=0.004)
+    assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint32, np.float64])
+def test_values_that_png_lacks_become_exr(tmp_path, kind):
+    values = (np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) * 7 - 500 * (kind != np.uint32)).astype(kind)
+    tifffile.imwrite(tmp_path / "cells.tif", np.stack([values] * 2), photometric="minisblack", metadata={"axes": "TYX"})
+    out = track_plates(tmp_path / "cells.tif", tmp_path / "out", ("alpha",))
+    header, channels = read_exr(out / "alpha" / "00001.exr")
+    assert header["aotlab/alpha"] == "straight"
+    for name in "RGB":
+        np.testing.assert_array_equal(channels[name], values.astype(np.float32))
+    np.testing.assert_array_equal(channels["A"] > 0.5, MASK > 0)
