@@ -14,12 +14,18 @@ from PIL import Image
 from aotlab.media.frames import FrameSource
 from aotlab.media.regions import ObjectClasses
 from aotlab.media.results import TrackedFrame
-from aotlab.utils.errors import require_choice
+from aotlab.utils.errors import require_choice, require_modules
 from aotlab.utils.files import atomic_path
 
 ALPHA_KINDS = ("straight", "premultiplied")
 COMPRESSIONS = ("zip", "dwaa")
-OPTION_FLAGS = {"per_object": "--per-object", "alpha": "--alpha", "plate": "--no-plate", "compression": "--compression"}
+OPTION_FLAGS = {
+    "per_object": "--per-object",
+    "alpha": "--alpha",
+    "plate": "--no-plate",
+    "compression": "--compression",
+    "refine_edges": "--refine-edges",
+}
 """Options of commands by field of `OutputOptions`, for messages."""
 
 
@@ -35,10 +41,14 @@ class OutputOptions:
     """Whether ``exr`` contains the plate beside the objects."""
     compression: Literal["zip", "dwaa"] = "zip"
     """Compression of ``exr``; ``dwaa`` is smaller and changes colors slightly."""
+    refine_edges: bool = False
+    """Whether alpha follows the colors of the frame near edges, see `aotlab.media.edges`."""
 
     def __post_init__(self) -> None:
         require_choice(self.alpha, ALPHA_KINDS, "alpha")
         require_choice(self.compression, COMPRESSIONS, "compression")
+        if self.refine_edges:
+            require_modules("cv2", "scipy", "pymatting")
 
     def list_changed(self) -> dict[str, Any]:
         """Return the options that are not the default by name."""

@@ -23,6 +23,7 @@ from aotlab.jobs.plate_outputs import (
     VP9Video,
 )
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
+from aotlab.media.edges import refine_edges
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
@@ -232,9 +233,11 @@ class Outputs:
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
+        is_refined = self.options.refine_edges and any(output.needs_soft for output in self._outputs.values())
+        refined = refine_edges(tracked) if is_refined else tracked
         for output in self._outputs.values():
             make_folder(output.path.parent)
-            output.write(tracked.name, tracked)
+            output.write(tracked.name, refined if output.needs_soft else tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs, of at least one frame; return the first error."""
@@ -305,8 +308,9 @@ def render(
             cannot be written. Outputs that were complete before stay.
     """
     names = [name for name in dict.fromkeys(names) if name != MASKS]
-    require_soft(results, names)
-    context = OutputContext(source, results.classes, frame_number, options or OutputOptions(), tuple(results.objects))
+    options = options or OutputOptions()
+    require_soft(results, names, options)
+    context = OutputContext(source, results.classes, frame_number, options, tuple(results.objects))
     outputs = Outputs(names, results, context)
     try:
         with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress and bool(names)) as bar:
@@ -320,23 +324,32 @@ def render(
     return outputs
 
 
-def require_soft(results: Results, names: Iterable[str]) -> None:
-    """Raise `InputError` if an output of these names needs soft edges that the results do not have."""
+def require_soft(results: Results, names: Iterable[str], options: OutputOptions) -> None:
+    """Raise `InputError` if an output of these names needs soft edges that the results do not have.
+
+    Refined edges are made from the masks of such results.
+    """
     for name in names:
-        require(results.soft or not find_output(name).needs_soft, NO_SOFT, subject=name)
+        is_possible = results.soft or options.refine_edges or not find_output(name).needs_soft
+        require(is_possible, NO_SOFT, subject=name)
+
+
+def list_options(output: type[Output]) -> tuple[str, ...]:
+    """Return the fields of `OutputOptions` that change an output."""
+    return (*output.options, *["refine_edges"] * output.needs_soft)
 
 
 def find_used_options(output: type[Output], options: OutputOptions) -> dict[str, Any]:
     """Return the options that are not the default and change an output, by name."""
-    return {name: value for name, value in options.list_changed().items() if name in output.options}
+    return {name: value for name, value in options.list_changed().items() if name in list_options(output)}
 
 
 def require_used_options(options: OutputOptions, names: Iterable[str]) -> None:
     """Raise `InputError` if an option changes no output of these names."""
     outputs = {name: find_output(name) for name in names}
     for option, value in options.list_changed().items():
-        users = [name for name, output in BUILT_IN_OUTPUTS.items() if option in output.options]
-        is_used = any(option in output.options for output in outputs.values())
+        users = [name for name, output in BUILT_IN_OUTPUTS.items() if option in list_options(output)]
+        is_used = any(option in list_options(output) for output in outputs.values())
         require(
             is_used,
             f"no effect on {', '.join(outputs)}",

@@ -12,9 +12,10 @@ import numpy as np
 
 from aotlab.jobs.output_base import Output, OutputContext, OutputOptions
 from aotlab.media import cryptomatte
+from aotlab.media.edges import estimate_colors
 from aotlab.media.exr import copy_header, find_window, move_window, read_exr_channels, read_exr_header, write_exr
 from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.plates import BT709, ColorTags, Planes, measure_range
+from aotlab.media.plates import BT709, ColorTags, Planes, halve, measure_range
 from aotlab.media.results import TrackedFrame
 from aotlab.media.timecode import Timecode
 from aotlab.media.video_writer import PRORES, PRORES_GRAY, VP9, Encoding, VideoWriter
@@ -45,7 +46,7 @@ class AlphaFiles(Output):
         plate, alpha = tracked.plate, tracked.alpha
         rgb, kind = plate.to_rgb(), self.context.options.alpha
         if kind == "premultiplied":
-            rgb = multiply_rgb(rgb, alpha)
+            rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options.refine_edges else rgb, alpha)
         if rgb.dtype in (np.uint8, np.uint16):
             write_png(self.path / f"{name}.png", rgb, alpha, plate.tags, self.context.source.pixel_aspect, kind)
             return
@@ -76,7 +77,13 @@ class PlateVideo(Output):
     def make_planes(self, tracked: TrackedFrame, alpha: np.ndarray, plate: Planes | None) -> Planes:
         """Return what a movie shows of a frame; ``plate``: the frame, if `needs_plate`."""
         assert plate is not None
-        return plate.multiply(alpha) if self.context.options.alpha == "premultiplied" else plate
+        if self.context.options.alpha != "premultiplied":
+            return plate
+        if self.context.options.refine_edges:
+            alphas = [alpha if values.shape == alpha.shape else halve(alpha) for values in plate.values]
+            pairs = zip(plate.values, alphas, strict=True)
+            plate = plate._replace(values=[estimate_colors(values[..., None], part)[..., 0] for values, part in pairs])
+        return plate.multiply(alpha)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         encoding, plate = self.encoding, None

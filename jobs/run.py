@@ -255,7 +255,7 @@ def list_missing_outputs(results: Results, options: RunOptions) -> list[str]:
         if not has_content(results.folder / output.find_file_name(options.output_options))
         or results.output_options.get(name, {}) != find_used_options(output, options.output_options)
     ]
-    require_soft(results, missing)
+    require_soft(results, missing, options.output_options)
     return missing
 
 

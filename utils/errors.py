@@ -29,6 +29,7 @@ EXTRAS = {
     "trackeval": "hota",
     "sklearn": "agreement",
     "matplotlib": "plot",
+    "pymatting": "edges",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30

@@ -1,5 +1,6 @@
 from .media.annotations import EXPORT_RECORD as EXPORT_RECORD
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco, parse_ids as parse_ids
+from .media.edges import refine_edges as refine_edges
 from .media.frames import store_frame as store_frame
 from .media.results import (
     MASKS as MASKS,

@@ -307,16 +307,19 @@ def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = 
             default="zip",
             help="exr: dwaa is smaller and changes colors slightly",
         ),
+        flag("--refine-edges", "alpha follows the colors of the video near edges (extra edges); masks stay the same"),
         name=name,
         factory=factory,
     )
 
 
-def make_output_options(per_object: bool, alpha: Any, no_plate: bool, compression: Any) -> OutputOptions:
+def make_output_options(
+    per_object: bool, alpha: Any, no_plate: bool, compression: Any, refine_edges: bool
+) -> OutputOptions:
     """Return the options of outputs from those of `compositing_options`."""
     from aotlab.jobs.output_base import OutputOptions
 
-    return OutputOptions(per_object, alpha, not no_plate, compression)
+    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges)
 
 
 def parse_output_name(text: str) -> str:

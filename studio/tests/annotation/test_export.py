@@ -9,6 +9,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from msgspec.structs import asdict
+from PIL import Image
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.internal import format_coco
@@ -104,6 +105,16 @@ def test_frames_without_result_left_out(session):  # of every output: test_expor
     coco = json.loads((folder / "coco.json").read_text())
     assert not any(record["lost"] for record in coco["annotations"])
     assert [record["image_id"] for record in coco["annotations"] if record["track_id"] == 2] == [4, 5]
+
+
+def test_edges_are_refined_if_asked_for(session):
+    pytest.importorskip("pymatting")
+    folder = track_part(session)
+    for refine in (False, True):
+        session.export(["alpha", "masks"], refine_edges=refine)
+        with Image.open(folder / "alpha" / "00002.png") as image:
+            alpha = np.array(image)[..., 3]
+        assert ((alpha > 0) & (alpha < 255)).any() == refine
 
 
 def test_frames_of_undecodable_names_are_exported(folder):

@@ -34,7 +34,9 @@ export class Exporter {
     this.key = Math.floor(Math.random() * 2 ** 52);
     this.setRunning(true);
     await this.queue.previous.edits; // later ones do not wait for an export
-    const answer = await this.queue.send('export', { names, first, last, key: this.key });
+    const answer = await this.queue.send('export', {
+      names, first, last, key: this.key, refine_edges: element('export-refine').checked,
+    });
     this.setRunning(false);
     const isOpen = element('export-dialog').open;
     if (answer.error) {

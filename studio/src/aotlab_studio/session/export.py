@@ -81,6 +81,7 @@ def export_masks(
     last: int,
     classes: Mapping[str, int] | None = None,
     cuts: Collection[int] = (),
+    refine_edges: bool = False,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
     """Write the masks of a range of frames. Frames that are not annotated are only in `VIDEO_OUTPUTS`.
@@ -89,6 +90,7 @@ def export_masks(
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
         cuts: frames after cuts.
+        refine_edges: alpha follows the colors of the frames near the borders of masks, instead of being 0 or 1.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
@@ -101,7 +103,8 @@ def export_masks(
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    context = sdk.OutputContext(frames.source, classes_of_objects, objects=tuple(snapshot.objects))
+    options = sdk.OutputOptions(refine_edges=refine_edges)
+    context = sdk.OutputContext(frames.source, classes_of_objects, options=options, objects=tuple(snapshot.objects))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
         "review": partial(ReviewFile, scores=scores),
@@ -116,9 +119,10 @@ def export_masks(
             incomplete.callback(outputs[name].discard)
         for done, index in enumerate(indices, start=1):
             tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
+            refined = internal.refine_edges(tracked) if refine_edges and soft else tracked
             for name, output in outputs.items():
                 if index in annotated or name in VIDEO_OUTPUTS:
-                    output.write(tracked.name, tracked)
+                    output.write(tracked.name, refined if kinds[name].needs_soft else tracked)
             if index in annotated:
                 entries.append(internal.describe_frame(tracked))
             on_frame(done, len(indices))

@@ -280,11 +280,13 @@ class Session:
         last: int | None = None,
         outdated: OutdatedPolicy = "ask",
         key: int | None = None,
+        refine_edges: bool = False,
     ) -> protocol.ExportResult:
         """Replace the last export in the project's folder by the masks of a range of frames; see `archive`.
 
         Args:
             key: random number by which `cancel_export` cancels the export.
+            refine_edges: whether alpha follows the colors of the frames near the borders of masks.
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
@@ -311,8 +313,9 @@ class Session:
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
-                )
+                    document.frames, snapshot, staging, names, first=first, last=last, refine_edges=refine_edges,
+                    on_frame=report,
+                )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export_lock.release()

@@ -1,0 +1,101 @@
+"""Refined edges: alpha and colors of objects near the borders of their masks, from the colors of a frame.
+
+The constants were chosen on the clips of ``research/bundled/edge_clips.py``; ``docs/howto/compositing.md`` has errors.
+Closed-form matting (Levin, Lischinski and Weiss, 2008) and the estimation of foreground colors at several levels
+(Germer, Uelwer, Conrad and Harmeling, 2020), both of pymatting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from aotlab.media.results import TrackedFrame, quantize_probabilities
+
+INSIDE, OUTSIDE = 6, 8
+"""Width of the band in which alpha is estimated, on either side of the border, in pixels of a frame with 480 rows.
+
+It grows with frames, and is half as wide in small ones.
+"""
+MAX_DEPTH = 0.6
+"""Largest depth of the band in a thin part of an object, relative to half the width of the part."""
+CERTAINTY, PRIOR = 100.0, 0.1
+"""Weights of the mask outside the band, as in the paper, and of the probability inside."""
+REGULARIZATION = 3e-4
+"""Variance of colors from 0 to 1 in a window below which alpha is smooth; a smaller one follows noise, and flickers."""
+BLUR = 0.7
+"""Standard deviation in pixels of the blur of the colors that alpha follows, against noise."""
+TOLERANCE = 1e-5
+"""Relative error at which the solver stops; it changes no alpha by half a level of 8 bits."""
+
+
+def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
+    """Return a frame with refined edges in its ``soft``, made from its probabilities, or without them from its labels.
+
+    Objects are refined one by one; where they add up to more than 1, each gets its share.
+    """
+    if tracked.soft is None:
+        masks = tracked.labels == np.array(tracked.ids, tracked.labels.dtype)[:, None, None]
+    else:
+        masks = tracked.probabilities
+    alphas = np.stack([refine_alpha(tracked.frame, mask) for mask in masks]) if len(masks) else np.asarray(masks, float)
+    alphas /= np.maximum(alphas.sum(0), 1)
+    return replace(tracked, soft=quantize_probabilities(alphas))
+
+
+def find_band(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels H×W bool near the border of a mask H×W bool; the middle of its thin parts is not among them."""
+    import cv2
+
+    scale = max(min(mask.shape) / 480, 0.5)
+    size = 2 * round(INSIDE * scale) + 1
+    depth, distance = (
+        cv2.distanceTransform(np.pad(part, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        for part in (mask, ~mask)
+    )
+    width = cv2.dilate(depth, np.ones((size, size), np.uint8))
+    inside = depth <= np.minimum(INSIDE * scale, MAX_DEPTH * width)
+    return np.where(mask, inside, distance <= OUTSIDE * scale) & mask.any() & ~mask.all()
+
+
+def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Return the alpha H×W float32 of an object: estimated near the border of its mask, 0 or 1 elsewhere.
+
+    Args:
+        frame: H×W×3 uint8 RGB.
+        probability: H×W, of the object; the border is where it crosses 0.5.
+    """
+    import cv2
+    from pymatting import cf_laplacian, cg, ichol
+    from scipy.sparse import diags
+
+    mask = np.asarray(probability) >= 0.5
+    band, alpha = find_band(mask), mask.astype(np.float32)
+    rows, columns = np.nonzero(band.any(1))[0], np.nonzero(band.any(0))[0]
+    if not len(rows):
+        return alpha
+    window = np.s_[max(rows[0] - 2, 0) : rows[-1] + 3, max(columns[0] - 2, 0) : columns[-1] + 3]
+    known = ~band[window].ravel()
+    weights = np.where(known, CERTAINTY, PRIOR)
+    target = np.where(known, mask[window].ravel(), probability[window].ravel())
+    image = cv2.GaussianBlur(np.ascontiguousarray(frame[window], np.float64) / 255, (0, 0), BLUR)
+    system = (cf_laplacian(image, epsilon=REGULARIZATION, is_known=known) + diags(weights)).tocsc()
+    solution = cg(system, weights * target, M=ichol(system), rtol=TOLERANCE)
+    estimated = solution.reshape(band[window].shape).clip(0, 1)
+    alpha[window] = np.where(band[window], estimated, alpha[window])
+    return alpha
+
+
+def estimate_colors(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return an image H×W×C in its type with the colors of the object of a matte H×W, without those behind its edges.
+
+    Where alpha is 1, the image is unchanged.
+    """
+    from pymatting import estimate_foreground_ml
+
+    values = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
+    largest = max(values.max(initial=0), 1e-6)  # the estimate is for colors from 0 to 1
+    colors = estimate_foreground_ml(values / largest, alpha.astype(np.float64)) * largest
+    colors = colors.round() if image.dtype.kind in "iu" else colors
+    return np.where(alpha[..., None] < 1, colors, image).astype(image.dtype)

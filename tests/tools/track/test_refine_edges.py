@@ -1,0 +1,56 @@
+"""Outputs with refined edges: ``--refine-edges`` of track and render."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.jobs.output_base import OutputOptions
+from aotlab.media.edges import refine_edges
+from aotlab.media.results import Results
+from aotlab.media.video import open_frames
+from aotlab.tools.render import main
+from aotlab.utils import errors
+from aotlab.utils.errors import InputError
+from tests.tools.track.runs import track
+
+pytestmark = pytest.mark.usefixtures("repeater")
+
+
+def read_alpha(folder):
+    with Image.open(folder / "alpha" / "00002.png") as image:
+        return np.array(image)
+
+
+def test_missing_library_of_refined_edges_names_the_extra(monkeypatch):
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "pymatting" else name)
+    with pytest.raises(InputError, match=r"pip install 'aotlab\[edges\]'"):
+        OutputOptions(refine_edges=True)
+
+
+def test_edges_of_stored_masks_are_refined(video, mask, tmp_path, capsys):
+    pytest.importorskip("pymatting")
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    out = tmp_path / "out"
+    assert main([str(out), "--write", "alpha"]) == 2
+    assert "needs soft edges" in capsys.readouterr().err
+    assert main([str(out), "--write", "alpha,objects", "--refine-edges"]) == 0
+    frames = Results.read(out).read_frames(open_frames(video))
+    tracked = next(frame for frame in frames if frame.name == "00002")
+    expected = refine_edges(tracked).alpha
+    assert ((expected > 0) & (expected < 1)).any()
+    found = read_alpha(out)
+    np.testing.assert_allclose(found[..., 3], expected * 255, atol=0.51)
+    np.testing.assert_array_equal(found[..., :3], tracked.frame)
+    assert Results.read(out).output_options["alpha"] == {"refine_edges": True}
+    assert main([str(out), "--write", "alpha", "--refine-edges", "--alpha", "premultiplied"]) == 0
+    assert not read_alpha(out)[found[..., 3] == 0, :3].any()
+    assert main([str(out), "--write", "overlay", "--refine-edges"]) == 2
+    assert "refine_edges=True (--refine-edges): no effect on overlay" in capsys.readouterr().err
+
+
+def test_run_with_refined_edges_replaces_plain_ones(video, mask, tmp_path):
+    pytest.importorskip("pymatting")
+    assert track(video, tmp_path, mask, args=["--write", "alpha"]) == 0
+    plain = read_alpha(tmp_path / "out")
+    assert track(video, tmp_path, mask, args=["--write", "alpha", "--refine-edges"]) == 0
+    assert (read_alpha(tmp_path / "out")[..., 3] != plain[..., 3]).any()
