@@ -303,9 +303,10 @@ class History(RuleBasedStateMachine):
             (each,) = {now.resolve(raw) for raw in layer.objects}
             assert each in changed, "a job is for another object"
             assert layer.first <= frame <= layer.last or not drawn.get((frame, each))
-            undrawn = self.model.show(frame, only_tracked=True)
-            covered = {undrawn[p] for p in drawn.get((frame, each), ())} - {key for f, key in drawn if f == frame}
-            covered |= {shown[p] for p in drawn.get((frame, each), ())}
+            reference, tracked = layer.reference_frame, self.model.show(layer.reference_frame, only_tracked=True)
+            visible = shown if reference == frame else self.model.show(reference)
+            covered = {tracked[p] for p in drawn[reference, each]} - {key for f, key in drawn if f == reference}
+            covered |= {visible[p] for p in drawn[reference, each]}
             assert layer.takes_from == sorted(covered - {0, each})
             corrected.add(each)
         if layers is not None and after and is_tracked and not unchanged:

@@ -162,14 +162,13 @@ class Snapshot:
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
         """Return the layers that show on a frame, oldest first."""
         if index not in self._shown_layers:
-            is_frozen, drawn_masks = self.is_frozen(index), self.drawn_masks(index)
-            self._shown_layers[index] = [] if is_frozen else self._list_layers(index, drawn_masks)
+            self._shown_layers[index] = self._list_layers(index, self.drawn_masks(index))
         return self._shown_layers[index]
 
     def _list_layers(self, index: int, hidden_ids: Collection[int] = ()) -> list[ShownLayer]:
-        """Return the newest layers of the objects that are tracked on a frame, except some, oldest first."""
+        """Return the newest layers of a frame, oldest first, with their objects, except some; none if it is frozen."""
         layers: dict[int, list[int]] = {}
-        for object_id, newest in self.newest_layers.items():
+        for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
             if newest.present[index] and self.state.resolve(object_id) not in hidden_ids:
                 layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
         return [
@@ -183,7 +182,7 @@ class Snapshot:
         return np.where(drawn_labels > 0, drawn_labels, labels)
 
     def tracked_labels(self, index: int) -> np.ndarray:
-        """Return the tracked masks of a frame, H×W uint16 ids, also those that drawn masks replace."""
+        """Return the tracked masks of a frame, H×W uint16 ids, also those that drawn ones replace, unless frozen."""
         return self._merge_layers(self._list_layers(index))
 
     def _merge_layers(self, layers: Iterable[ShownLayer]) -> np.ndarray:
