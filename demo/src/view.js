@@ -73,11 +73,10 @@ function showObjects() {
   const group = element('objects');
   while (group.childElementCount < state.objectCount) group.append(createObjectButton(group.childElementCount + 1));
   while (group.childElementCount > state.objectCount) group.lastElementChild?.remove();
-  [...group.children].forEach((button, index) => {
-    button.setAttribute('aria-pressed', String(index + 1 === state.objectId));
-    const hasMask = state.store.hasObject(state.position, index + 1);
-    /** @type {HTMLElement} */ (button.lastElementChild).hidden = hasMask || !state.store.frames.size;
-  });
+  const { objectCount, objectId, position, store } = state;
+  [...group.children].forEach((button, index) => button.setAttribute('aria-pressed', String(index + 1 === objectId)));
+  const ids = Array.from({ length: objectCount }, (_, index) => index + 1).filter((id) => !store.hasObject(position, id));
+  element('absent').textContent = store.frames.size && ids.length ? `No mask on this frame: object ${ids.join(', ')}` : '';
 }
 
 /** Return a button that chooses an object. @param {number} id */
@@ -85,9 +84,7 @@ function createObjectButton(id) {
   const button = document.createElement('button');
   const dot = document.createElement('span');
   dot.style.background = `rgb(${COLORS[id - 1].join()})`;
-  const note = document.createElement('small');
-  note.textContent = 'no mask here';
-  button.append(dot, `Object ${id}`, note);
+  button.append(dot, `Object ${id}`);
   button.addEventListener('click', () => update({ objectId: id }));
   return button;
 }

@@ -39,7 +39,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
         for node in graph.node:  # WebGPU and TensorRT have no Resize with antialias
             antialias = [item.i for item in node.attribute if item.name == "antialias"]
             assert node.op_type != "Resize" or not any(antialias), path
-    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+    assert axes == {"12*frames", "height", "width", "objects", "points", "16*rows + 1", "16*columns + 1"}
 
 
 @pytest.mark.slow
