@@ -78,7 +78,7 @@ export const TOOLS = [
     },
   },
   {
-    name: 'note', key: ',', icon: 'map-pin',
+    name: 'note', key: 'Shift+N', icon: 'map-pin',
     help: 'Note: click on a place to pin a note for others.',
     press: ({ onNote }, point) => onNote(point),
   },
