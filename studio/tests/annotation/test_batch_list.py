@@ -104,7 +104,7 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
         for index in (3, 5):
             draw(session, index, 1)
     assert read().shape == (height, 2 * width + 8, 3)
-        expected = draw_masks(scale_frame(image(3)), session.document.snapshot, 3)
+    expected = draw_masks(scale_frame(image(3)), session.document.snapshot, 3)
     assert abs(read()[:, :width] - expected).mean() < 3
 
 
