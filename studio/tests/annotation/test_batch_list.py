@@ -14,11 +14,12 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
+from aotlab_studio.batch.images import draw_masks
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
-from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
+from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail, scale_frame
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
@@ -93,7 +94,9 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
     width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
 
     def read():
-        return np.array(Image.open(io.BytesIO(batch.draw_thumbnail("one")))).astype(int)
+        return np.array(Image.open(io.BytesIO(batch.images.draw_thumbnail(clips.find_clip(tmp_path, "one"))))).astype(
+            int
+        )
 
     assert read().shape == (height, width, 3)
     assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
@@ -101,7 +104,8 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
         for index in (3, 5):
             draw(session, index, 1)
     assert read().shape == (height, 2 * width + 8, 3)
-    assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
+    expected = draw_masks(scale_frame(image(3)), session.document.snapshot, 3)
+    assert abs(read()[:, :width] - expected).mean() < 3
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):

@@ -158,6 +158,7 @@ def test_shared_project_takes_changes_of_named_people_only(new_page, browser, se
     context.add_cookies([{"name": "aotlab_person", "value": "50%", "url": served.address}])
     other = Page(context, served.url)
     choose_status(other.tab, "accepted")
+    other.tab.click("dialog[open] button[value=proceed]")  # other frames have no masks
     page.wait_until(lambda: page.tab.inner_text("#clip-status") == "accepted")
     assert document.log.status.author == "50%"  # as it is, not percent-encoded
     context.close()

@@ -161,7 +161,7 @@ async function setStatuses(/** @type {ClipStatus} */ status) {
   if (!chosen.length || !requireName()) return;
   const field = createElement('input', { type: 'text', maxLength: 500 });
   const lacking = status === 'accepted' ? chosen.filter(({ gaps, missing }) => gaps || missing.length) : [];
-  const content = createElement('div', {}, createElement('label', {}, 'Note ', field),
+  const content = createElement('div', { className: 'fields' }, createElement('label', {}, 'Note ', field),
     createElement('ul', { className: 'problem' }, ...lacking.map(({ name, gaps, missing }) => (
       createElement('li', {}, `${name}: ${[gaps, ...missing].filter(Boolean).join('; ')}`)))));
   if (!(await ask(`${capitalize(status)}: ${formatCount(chosen.length, 'clip')}`, content, status))) return;
@@ -189,6 +189,7 @@ async function runForEach(chosen, task, done) {
     else selected.delete(clip.name);
   }
   const count = chosen.length - problems.length;
+  showClips();
   showMessage([`${formatCount(count, 'clip')} ${done}.`, ...problems].join(' '), problems.length > 0);
   await fetchTask.run();
 }
@@ -225,8 +226,8 @@ async function changeRules() {
   const lead = createElement('p', {}, rules.lead ? `The lead is ${rules.lead}, who may change the rules.`
     : 'Whoever stores the rules first becomes the lead, who may change them.');
   const note = createElement('p', {}, 'Names are as typed: nothing checks who types them.');
-  const content = createElement('div', {}, lead, createElement('label', {}, 'A clip may be accepted by ', list), note,
-    schema.content);
+  const rule = createElement('label', {}, 'A clip may be accepted by ', list);
+  const content = createElement('div', { className: 'fields' }, lead, rule, note, schema.content);
   if (!(await ask('Rules of this list', content, 'store')) || !requireName()) return;
   const result = await post('rules', { ...rules, accept: list.value, classes: schema.read() }).catch(showError);
   if (!result.error) showMessage('Rules stored.');

@@ -99,7 +99,7 @@ export function connectStatus(button, { setStatus, assign, fetchHistory }, draft
     };
     const list = () => [seen.status, ...STATUSES.filter((status) => status !== seen.status)];
     const note = createElement('label', {}, 'Note ', field);
-    const content = createElement('div', {}, state, gaps, note, people.lines, history);
+    const content = createElement('div', { className: 'fields' }, state, gaps, note, people.lines, history);
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     updateDialog = () => {
       if (!shown) return;
