@@ -21,6 +21,7 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Device, PositiveInt, option
 from aotlab.utils.devices import synchronize
 from aotlab.utils.environment import prepare_torch
+from aotlab.utils.errors import require
 from research.speed.compare import parse_setting
 from research.speed.worker import prepare_tracking
 
@@ -62,6 +63,9 @@ def main(setting: str, *, rounds: int, threads: int | None, device: str) -> int:
     prepare_torch()
     torch.set_num_threads(threads or torch.get_num_threads())
     parsed = parse_setting(setting) | {"device": device}
+    require(
+        not parsed["train"] and parsed["checkout"] == ".", f"{setting}: train= and @ are for research.speed.compare"
+    )
     track_frame = prepare_tracking(parsed)
 
     def run() -> float:
