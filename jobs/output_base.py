@@ -48,7 +48,7 @@ class OutputOptions:
         require_choice(self.alpha, ALPHA_KINDS, "alpha")
         require_choice(self.compression, COMPRESSIONS, "compression")
         if self.refine_edges:
-            require_modules("cv2", "scipy", "pymatting")
+            require_modules("cv2", "pymatting")  # which brings SciPy
 
     def list_changed(self) -> dict[str, Any]:
         """Return the options that are not the default by name."""

@@ -14,13 +14,14 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.edges import find_band, refine_alpha
+from aotlab.media.edges import estimate_colors, find_band, refine_alpha
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Folder
+from aotlab.tools.cli.types import Folder, option
 from aotlab.utils.progress import progress_bar
-from research.bundled.edge_clips import SHAPES, compose_edge_clip
+from research.bundled.edge_clips import SHAPES, EdgeClip, compose_edge_clip
 
 SEEDS = 3
 STATIC_SHAPES = ("smooth", "fur", "hair")
@@ -28,6 +29,7 @@ FLICKER_DISTANCE = 16
 """Largest distance of the pixels in which flicker is measured from the border of the object."""
 RADIUS, REGULARIZATION = 4, 1e-3
 """Radius in pixels and regularization of the guided filter, the best of six pairs."""
+BLUE = 41, 69, 120
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Function from a frame H×W×3 uint8 and a probability H×W to alpha H×W."""
@@ -84,11 +86,32 @@ def track_edges(tracker: Tracker, frames: np.ndarray, truth: np.ndarray) -> list
     return [tracker.step(frame).probabilities[1].numpy(force=True) for frame in frames[1:]]
 
 
+def draw_comparison(clip: EdgeClip, probability: np.ndarray) -> np.ndarray:
+    """Return an edge of the second frame at 200 %, and over blue with its probability, refined alpha and true alpha."""
+    frame, truth = clip.frames[1], clip.alpha[1]
+    rows, columns = np.nonzero(truth > 0.5)
+    top, left = int(rows.mean()) - 60, int(columns.max()) - 60
+    images = [frame]
+    for alpha in (probability, refine_alpha(frame, probability), truth):
+        colors = estimate_colors(frame, alpha) * alpha[..., None] + np.array(BLUE) * (1 - alpha[..., None])
+        images.append(colors.round().astype(np.uint8))
+    return np.hstack([
+        cv2.resize(image[top : top + 120, left : left + 105], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        for image in images
+    ])  # fmt: skip
+
+
 @command("python -m research.bundled.benchmark_edges")
 @click.argument("sample", type=Folder, metavar="SAMPLE", help="datasets/sample")
-def main(*, sample: Path) -> int:
+@option("--image", type=click.Path(path_type=Path), help="only draw an edge with fur into this file")
+def main(*, sample: Path, image: Path | None) -> int:
     """Measure alpha at edges."""
     tracker = Tracker.from_pretrained()
+    if image is not None:
+        clip = compose_edge_clip(sample, "fur", 0)
+        (probability,) = track_edges(tracker, clip.frames[:2], clip.alpha)
+        Image.fromarray(draw_comparison(clip, probability)).save(image, quality=90)
+        return 0
     errors: dict[tuple[str, str], list[tuple[float, float]]] = {}
     flicker: dict[str, list[float]] = {name: [] for name in METHODS}
     seconds: dict[str, list[float]] = {name: [] for name in METHODS}
