@@ -2,9 +2,9 @@
 
 Reference frames read no memory and have a separate graph, ``reference``. A graph processes one group of objects. The
 video's frames may have any size, and ``decode`` any number of objects. Long-term memory holds a varying number of
-frames, so attention needs no mask and is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
-of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can
-be exported if the states of their blocks are NamedTuples of tensors.
+frames, so attention needs no mask and is exact; all other shapes are fixed, except in the prompt graph. Tensors have
+names: ``memory_1_long_key`` is the key of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py``
+describes the graphs. Methods that you add can be exported if the states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
