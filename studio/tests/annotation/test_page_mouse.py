@@ -107,7 +107,8 @@ def test_marks_show_the_last_click(page, session, document):
     page.click_done(45, 30, button="right")
     wait_marks(1)
     editing.change_object(document, 1, name="fish")
-    wait_marks(0)
+    page.wait_shown("fish")
+    wait_marks(1)
     page.key_done("Control+z")
     assert not (page.labels(0) == 1)[30, 45]
     wait_marks(1)
@@ -197,6 +198,34 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     assert min(idle_page.pixel(7, 7)) > min(before)
     idle_page.key("x")
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
+
+
+def test_prompts_of_each_frame_show_until_undone(page):
+    def shows_box():
+        edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
+        return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
+
+    page.key("x")
+    page.drag((3, 3), (18, 18))
+    page.wait_objects(1)
+    page.seek(2)
+    page.drag((30.1, 15), (58, 36))
+    page.wait_shown("object 1")
+    page.wait_until(shows_box)
+    page.seek(0)
+    page.wait_until(lambda: not shows_box())
+    page.seek(2)
+    page.wait_until(shows_box)
+    page.key_done("Control+z")
+    page.wait_until(lambda: not shows_box())
+    page.key_done("Control+y")
+    page.wait_until(shows_box)
+    page.tab.uncheck("#prompts")
+    page.wait_until(lambda: not shows_box())
+    page.tab.check("#prompts")
+    page.key_done("Control+z")
+    page.key_done("m")  # a new step, after which no redo brings the box back
+    page.wait_until(lambda: not shows_box())
 
 
 def test_first_prompt_says_that_the_model_is_loaded(page, session):

@@ -70,6 +70,7 @@ export class App {
       this.objectPanel.schemaFields.show();
       this.showNeighbors().catch(showError);
     };
+    element('prompts').addEventListener('input', () => this.toolbox.show());
     element('view-kind').addEventListener('change', () => this.showNeighbors().catch(showError));
     this.gestures = new Gestures(this);
     connectShortcuts(this);
@@ -151,6 +152,7 @@ export class App {
     if (state.revision < this.project.revision) return; // it arrived late
     const wasEmpty = !this.project.objects.length;
     Object.assign(this.project, state);
+    this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
     this.clip.showStatus(state);
     this.history.show(state);

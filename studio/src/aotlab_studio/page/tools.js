@@ -313,7 +313,9 @@ export class Toolbox {
     const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
     if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
     if (this.waiting && this.waiting.frame !== this.playback.wanted.frame) this.waiting = null; // it was dropped
-    this.viewer.sketches = [...this.sentInput, ...(this.waiting ? [this.waiting] : []), this.createInput()];
+    const answered = element('prompts').checked ? this.prompter.listAnswered(this.playback.frame) : [];
+    const waiting = this.waiting ? [this.waiting] : [];
+    this.viewer.sketches = [...answered, ...this.sentInput, ...waiting, this.createInput()];
     this.viewer.requestDraw();
   }
 }

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -89,7 +89,7 @@ class GuardMiddleware:
         # the first request of a page, with the right token
         is_first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
         is_first = is_first and self._is_token(request.query_params.get("token", ""))
-        refusal: PlainTextResponse | WebSocketClose | None = self._find_refusal(request, is_first=is_first)
+        refusal = self._find_refusal(request, is_first=is_first)
 
         async def send_with_headers(message: Message) -> None:
             """Send a message; add the headers to the first one of a response, and the cookie for the right token."""
@@ -102,11 +102,12 @@ class GuardMiddleware:
                     headers.append("set-cookie", cookie)
             await send(message)
 
+        answer = refusal or self._app
         if refusal is not None and scope["type"] == "websocket":
-            refusal = WebSocketClose(1008, refusal.body.decode())  # uvicorn logs an error after any other response
-        await (refusal or self._app)(scope, receive, send_with_headers)
+            answer = WebSocketClose(1008)  # uvicorn logs an error after any other answer
+        await answer(scope, receive, send_with_headers)
 
-    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> PlainTextResponse | None:
+    def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> Response | None:
         """Return the answer to a request to refuse; None to serve it."""
         headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
