@@ -316,7 +316,8 @@ class Document:
             people = review.assignment
             return events.PageState(
                 self.revision, *review.status, review.status_count, people.annotator, people.reviewer, review.rejection,
-                describe_gaps(snapshot), review.list_missing(), schema, {**state.attributes}, objects, sorted(classes),
+                describe_gaps(snapshot), review.list_missing(), schema,
+                {key: {**item} for key, item in state.attributes.items()}, objects, sorted(classes),
                 self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 state.ranges.get("track"), snapshot.editable_range, review.notes, snapshot.checked_frames,

@@ -252,7 +252,8 @@ def set_attribute(document: Document, frame: int, object_id: int, name: Text, va
         if (rule := next((rule for rule in rules if rule.name == item.class_name), None)) is not None:
             check_value(next((each for each in rule.attributes if each.name == name), None), name, value)
         by_frame = {**document.snapshot.state.attributes.get(object_id, {})}
-        before = next((by_frame[index] for index in sorted(by_frame, reverse=True) if index <= frame), {})
+        start = max((index for index in by_frame if index <= frame), default=None)
+        before = {} if start is None else by_frame[start]
         by_frame[frame] = {**before, name: value}
         document.edit("attribute", Changes(attributes={object_id: dict(sorted(by_frame.items()))}), frame)
 

@@ -226,9 +226,10 @@ REVIEW_EDITS: Sequence[Callable[..., Any]] = (Review.set_note, Review.add_note, 
 def flag_unknown_frames(snapshot: Snapshot) -> np.ndarray:
     """Flag the frames of the range to track that are neither drawn nor tracked, N bool."""
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
-    layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
-    newest = [np.zeros(snapshot.count, int), *(item.layer_ids for item in snapshot.newest_layers.values())]
-    unknown = ~np.any(np.isin(newest, layers), axis=0)
+    empty = [key for key, layer in snapshot.state.layers.items() if layer.kind == "empty"]
+    unknown = np.ones(snapshot.count, bool)
+    for newest in snapshot.newest_layers.values():
+        unknown &= np.isin(newest.layer_ids, [0, *empty])
     unknown[snapshot.drawn_frames] = False
     unknown[:first] = unknown[last + 1 :] = False
     return unknown
