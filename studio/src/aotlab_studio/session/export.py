@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import InputError, draw_overlay, internal, sdk
+from aotlab import InputError, OutputOptions, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
@@ -103,7 +103,7 @@ def export_masks(
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    options = sdk.OutputOptions(refine_edges=refine_edges)
+    options = OutputOptions(refine_edges=refine_edges)
     context = sdk.OutputContext(frames.source, classes_of_objects, options=options, objects=tuple(snapshot.objects))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
