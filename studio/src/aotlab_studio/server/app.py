@@ -10,7 +10,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from io import BytesIO
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +17,6 @@ import numpy as np
 import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -74,10 +72,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         is_near = query.get("near") == "1"
-        content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
         if query.get("masks") == "1":
-            frame = np.asarray(Image.open(BytesIO(content)))
-            content = encode_jpeg(draw_masks(frame, session.document.snapshot, index), None)
+            frame = draw_masks(frames.read(index, "small"), session.document.snapshot, index)
+            content = encode_jpeg(frame, min(width or frames.size[1], frames.size[1]))
+        else:
+            content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
         cacheable = query.get("video") == session.video_id and not is_near
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
