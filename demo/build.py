@@ -16,7 +16,7 @@ import onnxruntime
 
 DEMO = Path(__file__).resolve().parent
 SAMPLE = DEMO.parent / "datasets" / "sample" / "rabbit.mp4"
-SIZES = {"240p": "426x240", "480p": "854x480"}
+SIZES = {"240p": "426x240", "480p": "854x480", "240p-portrait": "240x426", "480p-portrait": "480x854"}
 """Names of the exports and sizes of their frames."""
 RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
 """Onnxruntime-web for CPUs, and with WebGPU."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 from typing import Any
 
 import numpy as np
 
-from aotlab.evaluation.rows import Row, mean_row
+from aotlab.evaluation.rows import Row, column_mean, mean_row
 from aotlab.evaluation.rules import Rules
 from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
 from aotlab.utils.text import format_count
@@ -31,10 +32,10 @@ def compare_systems(
     The scores of a system are the means over its runs. Differences are those of the second minus the first, in percent.
 
     Returns:
-        ``columns``: by column, the means over all objects of both systems (``first``, ``second``), their
-        ``difference``, and its 95 % ``interval`` by a bootstrap over sequences, None with a single one. ``better``,
-        ``worse`` and ``equal``: numbers of sequences by the difference in the first column. ``sequences``: the
-        differences of each sequence and of its ``objects``.
+        ``columns``: by column, the means over all objects of both systems (``first``, ``second``) and of each run
+        (``first_runs``, ``second_runs``), the ``difference``, and its 95 % ``interval`` by a bootstrap over sequences,
+        None with a single one. ``better``, ``worse`` and ``equal``: numbers of sequences by the difference in the first
+        column. ``sequences``: the differences of each sequence and of its ``objects``.
     """
     before, after = average_runs(first), average_runs(second)
     differences: dict[str, dict[str, Row]] = {}
@@ -53,6 +54,8 @@ def compare_systems(
             summary[column] = {
                 "first": first_mean,
                 "second": second_mean,
+                "first_runs": average_objects(first, column),
+                "second_runs": average_objects(second, column),
                 "difference": second_mean - first_mean,
                 "interval": bootstrap_mean([values for values in by_sequence if values]),
             }
@@ -74,14 +77,19 @@ def average_runs(tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], R
     return {key: mean_row(values) for key, values in rows.items()}
 
 
-def bootstrap_mean(groups: Sequence[Sequence[float]]) -> list[float] | None:
+def average_objects(tables: Sequence[Mapping[str, Any]], column: str) -> list[float | None]:
+    """Return the mean of a column over the objects of each table."""
+    return [column_mean([dict(row) for _, _, row in list_object_rows(table)], column) for table in tables]
+
+
+def bootstrap_mean(groups: Sequence[Sequence[float]], share: float = SHARE) -> list[float] | None:
     """Return the percentile interval of the mean of all values; whole groups are resampled. None for a single group."""
     if len(groups) < 2:
         return None
     sums = np.array([[sum(group), len(group)] for group in groups])
     draws = np.random.default_rng(0).multinomial(len(groups), np.full(len(groups), 1 / len(groups)), RESAMPLES)
     totals = draws @ sums
-    tail = 50 * (1 - SHARE)
+    tail = 50 * (1 - share)
     return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
 
 
@@ -90,8 +98,8 @@ def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str
     rows = [["", "first", "second", "difference", f"{SHARE:.0%} interval"]]
     for column, entry in content["columns"].items():
         interval = "-" if entry["interval"] is None else "{:+.1f} to {:+.1f}".format(*entry["interval"])
-        values = (format_value(entry["first"]), format_value(entry["second"]), f"{entry['difference']:+.1f}")
-        rows.append([column, *values, interval])
+        systems = (_format_system(entry[system], entry[f"{system}_runs"]) for system in ("first", "second"))
+        rows.append([column, *systems, f"{entry['difference']:+.1f}", interval])
     sequences = content["sequences"]
     counts = ", ".join(f"{word} on {content[word]}" for word in ("better", "worse", "equal"))
     text = [format_rows(rows), "", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
@@ -104,3 +112,8 @@ def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str
             for name, item, row in lines
         ]
     return "\n".join([*text, format_rows(rows)])
+
+
+def _format_system(mean: float, runs: Sequence[float]) -> str:
+    """Return the mean of a system's runs, with their standard deviation if there are several."""
+    return format_value(mean) + (f" ± {stdev(runs):.1f}" if len(runs) > 1 else "")

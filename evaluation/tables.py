@@ -90,9 +90,3 @@ def format_rows(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text, with a line below its first row."""
     title, *others = align_columns(rows, right=1)
     return "\n".join([title, "-" * len(title), *others])
-
-
-def list_worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
-    """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    values = [(name, object_name, row[column]) for name, object_name, row in list_object_rows(table)]
-    return sorted(values, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -154,11 +153,8 @@ class ExrFiles(Output):
     their largest value, as floats.
     """
 
-    file_name, description, bytes_per_pixel = (
-        "exr",
-        "OpenEXR: the plate, and a layer with the alpha of each object",
-        4.0,
-    )
+    file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
+    bytes_per_pixel = 6.5
     needs_soft = needs_plate = True
     modules, options = ("OpenEXR",), ("plate", "compression")
 
@@ -184,7 +180,7 @@ class ExrFiles(Output):
 class CryptomatteFiles(Output):
     """``<frame>.exr`` with the ids and coverages of all objects, named as the layers of ``exr``."""
 
-    file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 0.3
+    file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 1.8
     needs_soft, modules = True, ("OpenEXR",)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -196,13 +192,13 @@ class CryptomatteFiles(Output):
 
 
 def find_timecode(context: OutputContext, index: int) -> Timecode | None:
-    """Return the time code of a frame; None if the source has none."""
+    """Return the time code of a frame; None if the source states no time code."""
     first = context.source.timecode
     return None if first is None else first + index
 
 
 def find_exr(context: OutputContext, index: int) -> Path | None:
-    """Return the EXR file of a frame; None if its source has none."""
+    """Return the EXR file of a frame; None if the frame is stored otherwise."""
     file = context.source.file(index)
     return file if file is not None and detect_image_kind(file) == "exr" else None
 
@@ -246,7 +242,7 @@ def write_png(
     image = np.dstack([rgb[..., ::-1], codes])
     # level 1 is several times faster than the default, for slightly larger files
     content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-    chunks: Mapping[bytes, bytes] = {
+    chunks = {
         b"cICP": bytes([tags.primaries, tags.transfer, 0, 1]) if tags and _has_own_colors(tags) else b"",
         b"pHYs": struct.pack(">IIB", aspect.denominator, aspect.numerator, 0) if aspect != 1 else b"",
         b"tEXt": b"Comment\0alpha: premultiplied" if alpha_kind == "premultiplied" else b"",

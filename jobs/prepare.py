@@ -18,6 +18,7 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
+from aotlab.jobs.outputs import find_used_options
 from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
@@ -35,6 +36,12 @@ log = logging.getLogger(__name__)
 
 SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """Patterns of files beside a mask file that its reader may use."""
+FOLDER_SIDECARS = {
+    "SegmentationClass": ("legend.json", "labelmap.txt"),
+    "labels": ("data.yaml", "classes.txt"),
+    "obj_train_data": ("obj.names",),
+}
+"""Files beside a folder of this name that the reader of its masks may use."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,11 @@ class PreparedRun:
     def estimate_bytes(self) -> int:
         """Estimate the size of the results in bytes; 0 for a stream."""
         height, width = self.source.size
-        outputs = self.options.outputs.values()
-        bytes_per_pixel = 0.02 + 0.3 * self.options.stores_soft * len(self.objects)
-        bytes_per_pixel += sum(
-            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1) for output in outputs
-        )
+        options = self.options
+        bytes_per_pixel = 0.02 + 0.3 * options.stores_soft * len(self.objects)
+        for output in options.outputs.values():
+            per_object = output.per_object or "per_object" in find_used_options(output, options.output_options)
+            bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if per_object else 1)
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
@@ -348,11 +355,18 @@ def _digest_array(array: np.ndarray) -> str:
 
 
 def _digest_files(path: Path, sidecars: Sequence[str]) -> str:
-    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files."""
+    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files.
+
+    Those of `FOLDER_SIDECARS` are added.
+    """
+    folder = path if path.is_dir() else path.parent
+    above = [folder.parent / name for name in FOLDER_SIDECARS.get(folder.name, ())]
+    digests = [(f"../{file.name}", digest_file(file)) for file in above if file.is_file()]
     if path.is_dir():
         files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
         files = [file for file in files if file != path / EXPORT_RECORD]  # whose time differs each time
-        return digest_values((str(file.relative_to(path)), digest_file(file)) for file in sorted(files))
+        return digest_values([*((str(file.relative_to(path)), digest_file(file)) for file in sorted(files)), *digests])
     stem = glob.escape(path.stem)
     beside = {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()}
-    return digest_values([digest_file(path), *((file.name, digest_file(file)) for file in sorted(beside - {path}))])
+    digests += [(file.name, digest_file(file)) for file in sorted(beside - {path})]
+    return digest_values([digest_file(path), *digests])

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.mask_images import parse_images, parse_masks
+from aotlab.media.mask_images import parse_images
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
@@ -153,8 +153,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
         if (parsed := read(path, video)) is not None:
             return parsed
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
-        with reading(path):  # an image of mode RGB, which may be in black and white
-            return ParsedFile(parse_masks({path: ""}, video.size))
+        with reading(path):
+            return ParsedFile(parse_images(path, video.size, video.length, rgb=True) or [])
     raise InputError(
         "not masks in a known format",
         remedy=(

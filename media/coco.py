@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.matching import image_stem, require_different_images, select_images
+from aotlab.media.matching import require_different_images, select_images, select_video
 from aotlab.media.region_parser import RegionParser
-from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
-from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
+from aotlab.media.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
+from aotlab.media.rle import (
+    Size,
+    compress_rle,
+    fill_polygons,
+    parse_integer,
+    parse_rle,
+    require_size,
+    rle_to_box,
+)
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes"."""
+RECORDS = ("images", "annotations", "videos", "categories")
+ID_FIELDS = ("id", "image_id", "video_id", "category_id", "frame_id", "frame_index")
 
 
 def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
@@ -21,8 +31,12 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
 
     If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
     """
-    images, videos, classes = _find_images(tree, video), tree.get("videos") or [], dict[str, int]()
-    class_names = _read_class_names(tree)
+    tree = parse_ids(tree)
+    videos = {record["id"]: record for record in tree["videos"]}
+    names = {key: [str(record.get("name") or ""), _find_folder(record)] for key, record in videos.items()}
+    video_id = select_video(names, video.name) if names else None
+    images, classes = _find_images(tree, video, video_id), dict[str, int]()
+    class_names, all_images = _read_class_names(tree), {image["id"] for image in tree["images"]}
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
             classes.setdefault(name, class_id)
@@ -30,17 +44,19 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     for count, record in enumerate(tree["annotations"], start=1):
         image_id, box, segmentation = record["image_id"], record.get("bbox"), record.get("segmentation")
         segmentation = None if segmentation == [[]] else segmentation
-        if segmentation or box is not None:
-            annotated.add(image_id)
-        if image_id not in images or not (segmentation or box):
-            continue
-        frame, name = images[image_id]
-        place = f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"
-        with parser.locate(place):
-            class_name = class_names.get(record.get("category_id"), "")
+        annotated.add(image_id)
+        frame, name = images.get(image_id, (None, ""))
+        with parser.skip_unreadable(f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"):
+            if image_id not in images:
+                if image_id not in all_images:
+                    parser.leave_out("annotation", "of an image that the file lacks")
+                continue
+            class_name = VOID_NAME if record.get("ignore") else class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
             region = ParsedRegion(frame, None, class_name, _find_key(record), name, attributes)
-            if not segmentation:
+            if not segmentation and not box:
+                parser.leave_out("annotation", "without a mask or box")
+            elif not segmentation:
                 left, top, width, height = map(float, box)
                 parser.add(replace(region, box=(left, top, width, height)))
             elif isinstance(segmentation, list):
@@ -55,38 +71,49 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
         frame, name = images[image["id"]]
         absent = image.get("absent") or ()
         with parser.locate(f"{name or 'image'}, absent"):
-            keys = [_find_key(record) for record in absent]
-        for key in keys:
-            parser.add_absent(ParsedRegion(frame, empty, key=key, image=name))
-        if image["id"] not in annotated and not keys:
+            for record in absent:
+                class_name = class_names.get(record.get("category_id"), "")
+                parser.add_absent(ParsedRegion(frame, empty, class_name, _find_key(record), name))
+        if image["id"] not in annotated and not absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
-    video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
+    video_name = names[video_id][0] if names else ""
     counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
     return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
-def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
+def _find_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
+
+    Without names, image ids are numbers too.
 
     The video's images have its id and lie in folders of its name; images without id or name are also used.
     """
-    images, videos = tree["images"], tree.get("videos") or []
-    if len(videos) > 1:
-        video_id = _find_video(videos, video.name)["id"]
+    images = tree["images"]
+    if len(tree["videos"]) > 1:
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     named = filter(None, map(_read_name, images))
     selected = {"", *select_images([*named], video.frame_names, video.name)}
     images = [image for image in images if _read_name(image) in selected]
     for image in images:
         require_size(image["height"], image["width"], video.size)
-    numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
     names = [_read_name(image) for image in images]
+    numbers = [image.get("frame_id", image.get("frame_index", None if any(names) else image["id"])) for image in images]
     if not all(type(number) is int for number in numbers):
         numbers = [None] * len(images)
-        names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
     pairs = [*zip(numbers, names, strict=True)]
     require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
     return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}
+
+
+def parse_ids(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return COCO JSON whose ids, which some programs write as text, are integers."""
+    return tree | {
+        name: [
+            {key: parse_integer(value) if key in ID_FIELDS else value for key, value in record.items()}
+            for record in tree.get(name) or ()
+        ]
+        for name in RECORDS
+    }
 
 
 def _read_name(image: dict[str, Any]) -> str:
@@ -95,7 +122,7 @@ def _read_name(image: dict[str, Any]) -> str:
 
 def _read_class_names(tree: Any) -> dict[Hashable, str]:
     """Return class names by id."""
-    names = {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
+    names = {record["id"]: str(record.get("name", "")) for record in tree["categories"]}
     for record in tree["annotations"]:
         if type(class_id := record.get("category_id")) is int:
             names.setdefault(class_id, f"class {class_id}")
@@ -149,25 +176,17 @@ def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
     return {"absent": absent} if absent else {}
 
 
-def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the only video, or the one with this name or with images in a folder of this name."""
-    if len(videos) == 1:
-        return videos[0]
-    for video in videos:
-        video_name, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
-        if name in (video_name, image_stem(video_name), first.rpartition("/")[0].rpartition("/")[2]):
-            return video
-    raise ValueError(f"{len(videos)} videos, but none is called {name}")
+def _find_folder(video: dict[str, Any]) -> str:
+    """Return the folder of a video's first image in YouTube-VIS; empty if unset."""
+    return str(next(iter(video.get("file_names") or ()), "")).rpartition("/")[0].rpartition("/")[2]
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     attributes = record.get("attributes")
     holders = (record, attributes) if isinstance(attributes, dict) else (record,)
-    for value in (holder.get(key) for holder in holders for key in OBJECT_KEYS):
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value % 1 == 0:
-            return int(value)
-        if isinstance(value, str) and value:
+    for value in (parse_integer(holder.get(key)) for holder in holders for key in OBJECT_KEYS):
+        if (type(value) is int and value >= 0) or (isinstance(value, str) and value):
             return value
     return None
 

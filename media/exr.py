@@ -85,8 +85,8 @@ def copy_header(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of a header that a copy of its file keeps."""
     import OpenEXR
 
-    kept = {name: value for name, value in header.items() if name not in STRUCTURE}
-    return {name: value for name, value in kept.items() if not isinstance(value, OpenEXR.OpaqueAttribute)}
+    opaque = getattr(OpenEXR, "OpaqueAttribute", ())  # earlier than 3.5, unknown types are left out
+    return {name: value for name, value in header.items() if name not in STRUCTURE and not isinstance(value, opaque)}
 
 
 def write_exr(

@@ -27,7 +27,7 @@ from aotlab.utils.text import shorten
 log = logging.getLogger(__name__)
 
 LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
-"""Lossless formats; TIFF only with a lossless compression."""
+"""Lossless formats; TIFF, and also WebP, only with a lossless compression."""
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
@@ -65,10 +65,12 @@ def parse_png_depth(content: bytes) -> int:
     return content[24] if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 25 else 0
 
 
-def is_lossless(image: Image.Image) -> bool:
-    """Return whether the format of an opened image is lossless."""
+def is_lossless(path: Path, image: Image.Image) -> bool:
+    """Return whether an opened image is compressed without losses."""
     if image.format == "TIFF":
         return image.info.get("compression") not in LOSSY_TIFF_COMPRESSIONS
+    if image.format == "WEBP":
+        return b"VP8 " not in path.read_bytes()  # the type of lossy chunks
     return image.format in LOSSLESS_FORMATS
 
 

@@ -9,62 +9,61 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.media.images import open_image, read_mode, require_image_size
-from aotlab.media.mask_pages import count_pages, require_page_count
-from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask, read_white
+from aotlab.media.images import read_mode
+from aotlab.media.mask_pages import Page, list_pages
+from aotlab.media.masks import BLURRED_FRACTION, MAX_OBJECTS, find_line_ids, is_void, read_mask
 from aotlab.media.matching import list_image_files
-from aotlab.media.regions import VOID_NAME, ParsedRegion
+from aotlab.media.regions import HOLE_NAMES, VOID_NAME, VOID_NAMES, ParsedRegion
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+"""Suffixes of mask images in a folder."""
 WHITE_16_BIT = (65535, 65280)
 """Values of white in 16 bits; the second is 255 shifted by 8 bits."""
 MOTS_IGNORED = 10000
 """Id of undecided pixels in PNGs of MOTS, whose other ids are 1000 times the class plus the object."""
 
 
-def parse_images(path: Path, size: Size, length: int | None = None) -> list[ParsedRegion] | None:
-    """Return the objects of a mask image or of a folder of them; None for colored images and other files.
+def parse_images(path: Path, size: Size, length: int | None = None, *, rgb: bool = False) -> list[ParsedRegion] | None:
+    """Return the objects of a mask image or of a folder of them; None for images in RGB and other files.
 
-    Pages of an image are frames; ``length``: number of frames of the video, if known.
+    Args:
+        path: image whose pages are frames, or folder.
+        size: (height, width) of the frames.
+        length: number of frames of the video, if known.
+        rgb: read an image in RGB, which must be in black and white.
     """
     if not path.is_dir():
-        if read_mode(path) in ("", "RGB", "RGBA"):
+        if not rgb and read_mode(path) in ("", "RGB", "RGBA"):
             return None
-        if (count := count_pages(path)) == 1:
-            return parse_masks({path: ""}, size)
-        require_page_count(path, count, length)
-        return parse_masks({(path, page): page for page in range(count)}, size)
-    images = list_image_files(path, (".png",))
+        return parse_masks(list_pages(path, length), size)
+    images = list_image_files(path, MASK_SUFFIXES)
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
-    folders = [folder for folder in folders if list_image_files(folder, (".png",))]
+    folders = [folder for folder in folders if list_image_files(folder, MASK_SUFFIXES)]
     if images and folders:
-        raise InputError(f"has PNGs and a folder {folders[0].name} of PNGs", subject=path, remedy="move one of the two")
+        problem = f"has mask images and a folder {folders[0].name} of them"
+        raise InputError(problem, subject=path, remedy="move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
-    return parse_masks({image: image for image in images}, size) if images else None
+    return parse_masks({(image, None): ParsedRegion(None, None, image=image) for image in images}, size) or None
 
 
-def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path (and page) with the names or numbers of their frames.
+def parse_masks(frames: Mapping[Page, ParsedRegion], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path and page with the frames that they belong to.
 
     White (255 in 8 bits, `WHITE_16_BIT`) is object 1 if the only other value of all images is 0; otherwise, 255 in 8
     bits is void.
     """
-    regions: dict[Path | tuple[Path, int], list[ParsedRegion]] = {}
-    voids: dict[Path | tuple[Path, int], np.ndarray] = {}
-    frames = {
-        key: ParsedRegion(name, None) if isinstance(name, int) else ParsedRegion(None, None, image=name)
-        for key, name in names.items()
-    }
-    lines: dict[Path | tuple[Path, int], set[int]] = {}
+    regions: dict[Page, list[ParsedRegion]] = {}
+    voids: dict[Page, np.ndarray] = {}
+    lines: dict[Page, set[int]] = {}
     blurred, solid_ids = None, set[int]()
     for key, frame in frames.items():
-        path, page = key if isinstance(key, tuple) else (key, None)
-        mask = read_mask(path, size=size, page=page)
+        mask = read_mask(key[0], size=size, page=key[1])
         lines[key], fraction = find_line_ids(mask)
         void = is_void(mask)
         if void.any():
@@ -113,19 +112,15 @@ def parse_masks(names: Mapping[Path | tuple[Path, int], str | Path | int], size:
     return [*chain.from_iterable(regions.values()), *empty]
 
 
-def _describe_place(key: Path | tuple[Path, int]) -> str:
-    return f"{key[0]}, page {key[1]}" if isinstance(key, tuple) else str(key)
+def _describe_place(key: Page) -> str:
+    return str(key[0]) if key[1] is None else f"{key[0]}, page {key[1]}"
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
-    with open_image(path, "give a black and white PNG") as image:
-        mode_allowed = palette or image.mode != "P"
-        is_16_bit = image.mode.startswith("I")
-        mask = read_white(image) if image.mode in ("RGB", "RGBA", "LA") else np.array(image)
-    require_image_size(mask, size, path, "its frame")
+    mask, mode_allowed = read_mask(path, size=size), palette or read_mode(path) != "P"
     values = {*np.unique(mask).tolist()}
-    allowed = [{0, 1}, {0, 255}, *({0, white} for white in WHITE_16_BIT if is_16_bit)]
+    allowed = [{0, 1}, {0, 255}, *({0, white} for white in WHITE_16_BIT if mask.dtype == np.uint16)]
     if not mode_allowed or not any(map(values.issubset, allowed)):
         kind = "gray" if mode_allowed else "palette"
         raise InputError(
@@ -144,11 +139,12 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
         raise InputError(f"two of the folders {names} have the same object id", remedy="merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
+    folders = sorted(folders, key=lambda folder: folder.name.casefold() in (*HOLE_NAMES, *VOID_NAMES))  # cut the others
     # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds
     # object ids.
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-        for path in list_image_files(folder, (".png",)):
+        for path in list_image_files(folder, MASK_SUFFIXES):
             mask = _read_binary_mask(path, size, palette=folder in ids)
             rle = encode_rle(mask) if mask.any() else None
             regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))

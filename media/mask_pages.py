@@ -9,16 +9,32 @@ from PIL import Image
 
 from aotlab.media.high_bit_depth import TiffStack
 from aotlab.media.images import open_image
+from aotlab.media.regions import ParsedRegion
 from aotlab.utils.errors import InputError
 
+COLOR_CODES = np.array((1 << 16, 1 << 8, 1), np.uint32)
+"""Factors of red, green and blue whose sum is one integer for each color."""
+Page = tuple[Path, int | None]
+"""Image and its page; None: the only one."""
 
-def count_pages(path: Path) -> int:
-    """Return the number of pages of an image; 1 if it cannot be read."""
-    try:
-        with open_image(path) as image:
-            return count_opened_pages(path, image)
-    except InputError:  # the reader of its first page reports the error
-        return 1
+
+def list_pages(path: Path, length: int | None) -> dict[Page, ParsedRegion]:
+    """Return the frames of the pages of an image; without a number if it has only one page or cannot be read.
+
+    Raises `InputError` unless several pages are as many as the frames of the video; ``length`` None: any number.
+    """
+    count = 1
+    with suppress(InputError), open_image(path) as image:  # the reader of the first page reports an error
+        count = count_opened_pages(path, image)
+    if count == 1:
+        return {(path, None): ParsedRegion(None, None)}
+    if length not in (None, count):
+        raise InputError(
+            f"has {count} pages, but the video has {length} frames",
+            subject=path,
+            remedy="give a page for each frame, or images named by their frames",
+        )
+    return {(path, page): ParsedRegion(page, None) for page in range(count)}
 
 
 def count_opened_pages(path: Path, image: Image.Image) -> int:
@@ -30,34 +46,27 @@ def count_opened_pages(path: Path, image: Image.Image) -> int:
     return count
 
 
-def require_page_count(path: Path, count: int, length: int | None) -> None:
-    """Raise `InputError` unless an image has a page for each frame of a video; any number if ``length`` is None."""
-    if length is not None and count != length:
-        raise InputError(
-            f"has {count} pages, but the video has {length} frames",
-            subject=path,
-            remedy="give a page for each frame, or images named by their frames",
-        )
+def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the ids (H×W) of a page of an opened image as stored, and the colors of its palette (N×3), if it has one.
 
-
-def read_page(path: Path, image: Image.Image, page: int) -> np.ndarray:
-    """Return the ids (H×W) of a page of an opened image, as stored.
-
-    Raises `ValueError` if a page of a GIF has a color that the first one lacks, and errors of the decoder.
+    Colors of a page of a GIF that its first page lacks follow from index 256 on. Raises errors of the decoder.
     """
     if page >= getattr(image, "n_frames", 1):  # a stack of ImageJ
         values = TiffStack(path).read(page)
-        return values[..., 0] if values.shape[2] == 1 else values
-    palette = _list_colors(image)
+        return (values[..., 0] if values.shape[2] == 1 else values), None
+    palette, has_palette = _list_colors(image), image.mode == "P"
     image.seek(page)
     if page == 0 or image.format != "GIF" or image.mode in ("P", "L"):
-        return np.array(image)
-    codes = _encode_colors(np.array(image.convert("RGB")))
-    indices = {int(code): index for index, code in reversed([*enumerate(_encode_colors(palette))])}
-    if not set(np.unique(codes).tolist()) <= indices.keys():
-        raise ValueError(f"the colors of page {page} are not in the palette of the first page")
-    found, inverse = np.unique(codes, return_inverse=True)
-    return np.array([indices[int(code)] for code in found], np.uint8)[inverse].reshape(codes.shape)
+        return np.array(image), palette if has_palette else None
+    pixels = np.array(image.convert("RGB")) @ COLOR_CODES
+    codes = np.unique(pixels)
+    known = (palette @ COLOR_CODES).tolist()
+    known += [known[0]] * (256 - len(known))
+    known += sorted({*codes.tolist()} - {*known})
+    indices = {code: index for index, code in reversed([*enumerate(known)])}
+    labels = np.array([indices[code] for code in codes.tolist()])[np.searchsorted(codes, pixels)]
+    codes = np.array(known)
+    return labels, np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1) if has_palette else None
 
 
 def _list_colors(image: Image.Image) -> np.ndarray:
@@ -65,8 +74,3 @@ def _list_colors(image: Image.Image) -> np.ndarray:
     if image.mode == "P":
         return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     return np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-
-
-def _encode_colors(colors: np.ndarray) -> np.ndarray:
-    """Return one integer for each color (…×3 uint8)."""
-    return colors.astype(np.uint32) @ np.array((1 << 16, 1 << 8, 1), np.uint32)

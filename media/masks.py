@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
-from aotlab.media.mask_pages import count_opened_pages, read_page
+from aotlab.media.mask_pages import COLOR_CODES, count_opened_pages, read_page
 from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
@@ -38,6 +38,7 @@ def _voc_palette() -> np.ndarray:
 
 PALETTE = _voc_palette()
 """Colors of object ids as in PASCAL VOC, 256×3 uint8 RGB."""
+BINARY_IDS = {(0, 0, 0): 0, (255, 255, 255): 1}
 PALETTE_IDS = {tuple(color): object_id for object_id, color in enumerate(PALETTE.tolist())}
 
 
@@ -51,8 +52,9 @@ def palette_index(labels: np.ndarray) -> np.ndarray:
 def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: int | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 
-    Colors of `PALETTE` at other indices, as programs that reorder palettes store them, are read as their ids. White in
-    a black and white image of mode RGB, RGBA or LA is 255, in which transparent pixels are black.
+    Colors of `PALETTE` are read as their ids at other indices, as programs that reorder palettes store them, and in
+    images of mode RGB and RGBA. White in a black and white image of these modes or LA is 255. Transparent pixels are
+    black.
 
     Args:
         path: image in a lossless format.
@@ -63,27 +65,29 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), colored or with shades (RGB), of another size, or with several
-            pages.
+        InputError: missing, not an image, lossy (JPEG), in other colors or with shades (RGB), of another size, or with
+            several pages.
     """
     path = Path(path)
     with open_image(path, MASK_REMEDY) as image:
         if page is None and (count := count_opened_pages(path, image)) > 1:
             raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
-        if not is_lossless(image):
+        if not is_lossless(path, image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        mode, palette = image.mode, image.getpalette() if image.mode == "P" else None
+        mode = image.mode
         if mode in ("RGB", "RGBA", "LA"):
             image.seek(page or 0)
-            labels = read_white(image)
+            labels = _read_colors(image, path.parent)
         else:
-            labels = read_page(path, image, page or 0)
-        if palette is not None and labels.ndim == 2:
-            labels = _restore_ids(labels, np.array(palette, np.uint8).reshape(-1, 3), path.parent)
+            labels, palette = read_page(path, image, page or 0)
+            if palette is not None:
+                labels = _restore_ids(labels, palette, path.parent)
         if labels.ndim != 2:
             raise ValueError(f"page {page} is in color")
+        if image.format == "GIF" and labels.max() > VOID:
+            raise ValueError(f"the colors of page {page} are not in the palette of the first page")
         if image.format == "PNG" and image.mode == "L":
             with path.open("rb") as file:
                 bits = parse_png_depth(file.read(25))
@@ -97,15 +101,22 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def read_white(image: Image.Image) -> np.ndarray:
-    """Return H×W uint8, 255 where an image of mode RGB, RGBA or LA is white; transparent pixels are black.
+def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
+    """Return ids (H×W uint8) of an image of mode RGB, RGBA or LA: those of the colors of `PALETTE`, or 255 for white.
 
-    Raises `ValueError` for other colors and shades.
+    Transparent pixels are black. Raises `ValueError` for other colors and shades.
     """
-    *colors, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), 2, 0)
+    rgba = np.asarray(image.convert("RGBA"))
+    *colors, alpha = np.moveaxis(rgba, 2, 0)
     shown = alpha > 0
     if any((color != colors[0])[shown].any() for color in colors):
-        raise ValueError(f"mode {image.mode}, which holds no object ids")
+        codes = shown * (rgba[..., :3] @ COLOR_CODES)
+        found = np.unique(codes)
+        ids = [PALETTE_IDS.get((code >> 16, code >> 8 & 255, code & 255)) for code in found[:257].tolist()]
+        if None in ids:
+            raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
+        _warn_once(folder, "ids are those of the colors of PASCAL VOC")
+        return np.array(ids, np.uint8)[np.searchsorted(found, codes)]
     gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)
     if ((gray > 0) & (gray < VOID)).any():
         raise ValueError(f"mode {image.mode} with shades of gray, not only black and white")
@@ -113,22 +124,28 @@ def read_white(image: Image.Image) -> np.ndarray:
 
 
 def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray."""
+    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray.
+
+    White is 1 if the only other color is black at an index other than 0.
+    """
     used = np.flatnonzero(np.bincount(indices.ravel()))
-    if used[-1] >= len(palette) or np.array_equal(palette[used], PALETTE[used]):
+    if used[-1] >= len(palette) or (used[-1] < 256 and np.array_equal(palette[used], PALETTE[used])):
         return indices
-    ids = [PALETTE_IDS.get(tuple(color)) for color in palette[used].tolist()]
-    if None in ids or len({*ids}) < len(ids) or (palette[used] == palette[used, :1]).all():
+    colors = [tuple(color) for color in palette[used].tolist()]
+    is_binary = {*colors} == {*BINARY_IDS} and palette[0].any()
+    ids = [(BINARY_IDS if is_binary else PALETTE_IDS).get(color) for color in colors]
+    is_gray = (palette[used] == palette[used, :1]).all()
+    if None in ids or len({*ids}) < len(ids) or (is_gray and not is_binary):
         return indices
-    _warn_once_of_palette(folder)
+    _warn_once(folder, "palettes are reordered; ids are those of the colors, not of the palette's entries")
     table = np.zeros(len(palette), np.uint8)
     table[used] = np.array(ids, np.uint8)
     return table[indices]
 
 
 @cache
-def _warn_once_of_palette(folder: Path) -> None:
-    log.warning("%s: palettes are reordered; ids are those of the colors, not of the palette's entries", folder)
+def _warn_once(folder: Path, text: str) -> None:
+    log.warning("%s: %s", folder, text)
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:

@@ -5,11 +5,11 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
@@ -26,12 +26,15 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
 """Endings of the files that `aotlab mask` writes beside an image."""
 END_NUMBER = re.compile("[0-9]{1,9}$")
+UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
+"""Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""
 START_NUMBER_OPTION = "--mask-start-number"
 """Option of commands that states the number of a video's first frame in files of masks."""
 MAX_NAMES = 3
 """Largest number of names listed in a message."""
 
 Name = TypeVar("Name", str, Path)
+Key = TypeVar("Key", bound=Hashable)
 
 
 def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -102,16 +105,30 @@ def match_frames(
     Raises:
         InputError: an image matches no frame, its number and its name disagree, or the first number is unclear.
     """
+    if not images:
+        return []
     names = [name for _, name in images]
+    stems = _find_stems(names, frames)
     if frames is not None:
         by_stem = {_fold(stem): index for index, stem in enumerate(frames)}
-        missing = [name for name in names if _fold(image_stem(name)) not in by_stem]
+        missing = [name for name in names if _fold(stems[name]) not in by_stem]
         if missing:
             raise _explain_missing(missing, names, frames, video)
-        return [by_stem[_fold(image_stem(name))] for name in names]
-    unique = dict.fromkeys((number, image_stem(name)) for number, name in images)
+        return [by_stem[_fold(stems[name])] for name in names]
+    unique = dict.fromkeys((number, stems[name]) for number, name in images)
     indices = dict(zip(unique, _count_frames([*unique], length, start_number, counts_from_zero), strict=True))
-    return [indices[number, image_stem(name)] for number, name in images]
+    return [indices[number, stems[name]] for number, name in images]
+
+
+def _find_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> dict[str | Path, str]:
+    """Return the stems of images by name, without the digits of uploads if the rest is a frame, or if all have them."""
+    stems = {name: image_stem(name) for name in names}
+    short = {name: stem[9:] for name, stem in stems.items() if UPLOAD_PREFIX.match(stem)}
+    if frames is None:  # digits only may be a date
+        are_uploads = len(short) == len(stems) and any(re.search("[a-f]", stem[:8]) for stem in stems.values())
+        return short if are_uploads else stems
+    known = set(map(_fold, frames))
+    return {name: short.get(name, stem) if _fold(stem) not in known else stem for name, stem in stems.items()}
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
@@ -122,7 +139,7 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     folders = {name: _list_folders(name) for name in names}
     if selected := [name for name in names if _fold(video) in folders[name]]:
         return selected if frames else _select_prefix(selected, video)
-    are_distinct = frames and len(set(map(image_stem, names))) == len(folders)
+    are_distinct = frames and len({*_find_stems(names, frames).values()}) == len(folders)
     if len(set(folders.values())) > 1 and not are_distinct:
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(f"its images are in the folders {listed}", remedy=f"expected a folder {video}, or one video")
@@ -134,8 +151,9 @@ def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
 
     Images without numbers in their names are of any video. Raises `InputError` for names of several videos.
     """
-    prefixes = {name: _fold(END_NUMBER.sub("", image_stem(name)).rstrip("-_. ")) for name in names}
-    numbered = {name: prefix for name, prefix in prefixes.items() if END_NUMBER.search(image_stem(name))}
+    stems = _find_stems(names, None)
+    prefixes = {name: _fold(END_NUMBER.sub("", stem).rstrip("-_. ")) for name, stem in stems.items()}
+    numbered = {name: prefix for name, prefix in prefixes.items() if END_NUMBER.search(stems[name])}
     video = _fold(video)
     starts = {prefix for prefix in numbered.values() if re.match(rf"{re.escape(video)}(?![^\W_])", prefix)}
     selected = {video} & starts or starts
@@ -154,6 +172,23 @@ def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
     return kept
 
 
+def select_video(names: Mapping[Key, Sequence[str]], video: str) -> Key:
+    """Return the key of the only video of a file, or of the one called ``video``.
+
+    Args:
+        names: names, files and folders of each video; with one of them, with or without suffix, a video is the one.
+
+    Raises:
+        InputError: several videos, and not exactly one of that name.
+    """
+    found = [key for key, texts in names.items() if video in {*texts, *map(image_stem, texts)}]
+    if len(names) > 1 and len(found) != 1:
+        listed = _shorten([next(filter(None, texts), "") for texts in names.values()])
+        problem = f"has the videos {listed}, {len(found) or 'none'} of them called {video!r}"
+        raise InputError(problem, remedy="export the annotations of one video")
+    return (found or [*names])[0]
+
+
 def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:
     """Raise `InputError` if two images, given with their frame numbers, belong to one frame."""
     owners: dict[int, str] = {}
@@ -163,11 +198,24 @@ def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) 
             raise InputError(f"{owners[index]!r} and {text!r} both belong to frame {index}", remedy="rename one")
 
 
+def require_same_frame(file: Path, image: str, frames: Sequence[str] | None) -> None:
+    """Raise `InputError` if the name of a file and that of the image which it describes are different frames.
+
+    ``frames`` as in `match_frames`; without names, the numbers at the end are compared.
+    """
+    stems = [_fold(image_stem(name)) for name in (file, image)]
+    are_frames = set(stems) <= set(map(_fold, frames)) if frames else len({*trailing_numbers(stems)}) > 1
+    if are_frames and stems[0] != stems[1]:
+        raise InputError(
+            f"describes the image {image!r} of another frame", subject=file.name, remedy="correct one of the two names"
+        )
+
+
 def require_different_images(names: Sequence[str]) -> None:
-    """Raise `ValueError` if two images of a file have the same name."""
+    """Raise `InputError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
-        if count > 1:
-            raise ValueError(f"{count} of its images are called {name!r}; name each by its frame, like bus/00000.jpg")
+        remedy = "name each by its frame, like bus/00000.jpg"
+        require(count == 1, f"{count} of its images are called {name!r}", remedy=remedy)
 
 
 def _explain_missing(

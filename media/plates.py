@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 """Parts of red and blue in the brightness, by FFmpeg's number of the matrix (ITU-T H.273)."""
 BT601_LUMA = (0.299, 0.114)
-"""Those of all other matrices, also of unspecified ones, as in FFmpeg."""
+"""Parts of red and blue for all other matrices, also unspecified ones, as in FFmpeg."""
 DEPTHS = (8, 10, 12, 16)
 """Bits of the planar formats that frames of video files are read in."""
 
@@ -66,8 +66,8 @@ class Planes(NamedTuple):
             planes.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
         return self._replace(values=planes)
 
-    def to_rgb(self) -> np.ndarray:
-        """Return H×W×3 float32 RGB; black is 0 and white 1. The planes are 4:4:4."""
+    def to_rgb(self, white: int) -> np.ndarray:
+        """Return H×W×3 uint16 RGB from 0 to ``white``, rounded. The planes are 4:4:4."""
         import cv2
 
         red, blue = LUMA.get(self.tags.matrix, BT601_LUMA)
@@ -80,10 +80,9 @@ class Planes(NamedTuple):
         offsets, spans = zip(
             *(measure_range(self.depth, index > 0, is_full=self.is_full) for index in range(3)), strict=True
         )
-        colors = colors / spans
+        colors = colors * white / spans
         shift = -colors @ offsets
-        planes = np.dstack(self.values).astype(np.float32)
-        return np.asarray(cv2.transform(planes, np.column_stack([colors, shift])))
+        return np.minimum(cv2.transform(np.dstack(self.values), np.column_stack([colors, shift])), white)
 
 
 def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, float]:
@@ -183,7 +182,7 @@ class VideoPlate(Plate):
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
         self.depth = max(component.bits for component in frame.format.components)
         """Bits of a channel."""
-        self.tags = ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace)
+        self.tags: ColorTags = ColorTags(frame.color_primaries, frame.color_trc, frame.colorspace)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -204,8 +203,7 @@ class VideoPlate(Plate):
         if self._is_rgb:
             return self._read_deep_rgb() if self.depth > 8 else self.to_image()
         kind = np.uint8 if self.depth <= 8 else np.uint16
-        white = np.iinfo(kind).max
-        return (self._read_planes(subsampled=False).to_rgb() * white + 0.5).clip(0, white).astype(kind)
+        return self._read_planes(subsampled=False).to_rgb(np.iinfo(kind).max).astype(kind)
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
         if self._is_rgb:
@@ -240,23 +238,23 @@ class VideoPlate(Plate):
         is_full = is_gray or frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
         with self._lock:
             if is_gray:
-                gray = _copy_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0)
+                gray = view_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0).astype(np.uint16)
                 colors = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
                 values = [gray, colors, colors]
             else:
                 layout = f"yuv{'420' if subsampled else '444'}p{suffix}"
                 kind = FULL_RANGE if is_full else LIMITED_RANGE
                 same = frame.reformat(format=layout, threads=1, src_color_range=kind, dst_color_range=kind)
-                values = [_copy_plane(same, index) for index in range(3)]
+                values = [view_plane(same, index).astype(np.uint16) for index in range(3)]
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
 
 
-def _copy_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """Return one plane of a planar frame as uint16."""
-    plane = frame.planes[index]
+def view_plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """Return a plane of a planar frame, H×W uint8 or uint16, which shares its memory."""
+    plane: Any = frame.planes[index]
     kind = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
-    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].astype(np.uint16)
+    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
 
 
 def _repeat_gray(values: np.ndarray) -> np.ndarray:

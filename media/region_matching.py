@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from aotlab.media.matching import match_frames, require_different_frames, select_images
+from aotlab.media.matching import START_NUMBER_OPTION, match_frames, require_different_frames, select_images
 from aotlab.media.regions import (
     HOLE_NAMES,
     MAX_ID,
@@ -93,20 +93,20 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_
     images = dict.fromkeys(image for _, image in keys if image)
     selected = {"", *select_images([*images], video.frame_names, video.name)}
     keys = [key for key in keys if key[1] in selected]
-    frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
-    if video.frame_names is not None or keys != [(None, "")]:  # not one PNG
-        matched_keys = [key for key in keys if key[1] or video.frame_names is None]
+    frames: dict[Hashable, int] = {}
+    for is_named in (True, False):
+        group = [key for key in keys if (bool(key[1]) and video.frame_names is not None) == is_named]
         matched = match_frames(
-            matched_keys,
-            video.frame_names,
+            group,
+            video.frame_names if is_named else None,
             video=video.name,
             length=video.length,
             start_number=video.start_number,
             counts_from_zero=counts_from_zero,
         )
-        frames.update(zip(matched_keys, matched, strict=True))
+        frames.update(zip(group, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
-    _require_existing([index for index in frames.values() if index is not None], video)
+    _require_existing([*frames.values()], video)
     return [frames.get((region.frame, region.image)) for region in regions]
 
 
@@ -115,7 +115,10 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
     outside = [frame for frame in frames if frame < 0 or (video.length is not None and frame >= video.length)]
     if outside:
         end = "the end" if video.length is None else video.length - 1
-        raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}", remedy="count from 0")
+        raise InputError(
+            f"is for frame {outside[0]}, but the video has frames 0 to {end}",
+            remedy=f"count from 0, or give the number of the first frame ({START_NUMBER_OPTION})",
+        )
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:

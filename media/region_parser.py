@@ -1,5 +1,6 @@
 """Parser of regions in files of all formats: places in messages, shapes without pixels, kinds that are not read."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,19 +11,21 @@ import numpy as np
 from aotlab.media.images import DECODER_ERRORS
 from aotlab.media.regions import Box, ParsedFile, ParsedRegion
 from aotlab.media.rle import Size, drop_empty_polygons, fill_polygons
-from aotlab.utils.errors import require
-from aotlab.utils.files import reading
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import format_count, shorten
 
 NO_PIXELS = "without pixels"
 """Description of regions that COCO's reader drops too: fewer than three points, or no pixel inside."""
+PYTHON_WORDS = re.compile("invalid literal|could not convert|.*values to unpack")
+"""Beginnings of messages of Python about values of other types."""
 EXPECTED = "expected polygons of three points or more in pixels, not fractions of the image, or masks"
 
 
 class RegionParser:
     """Regions of a file, added while it is parsed; `finish` returns them, and what is left out with counts.
 
-    Every region is parsed within `locate`, which adds its place to the message of an error.
+    Every region is parsed within `skip_unreadable`, everything else within `locate`; messages have its place.
     """
 
     def __init__(self, size: Size) -> None:
@@ -32,6 +35,7 @@ class RegionParser:
         self._place = ""
         self._counts: Counter[tuple[str, str]] = Counter()
         self._first_places: dict[tuple[str, str], str] = {}
+        self._error: InputError | None = None
 
     @contextmanager
     def locate(self, place: str) -> Iterator[None]:
@@ -40,8 +44,23 @@ class RegionParser:
         with reading(place, "correct or remove this region", *DECODER_ERRORS):
             try:
                 yield
-            except (AttributeError, TypeError) as error:  # their messages name Python objects
+            except (AttributeError, TypeError, ValueError) as error:
+                if isinstance(error, ValueError) and not PYTHON_WORDS.match(str(error)):
+                    raise
                 raise ValueError("its values are not of the expected types") from error
+
+    @contextmanager
+    def skip_unreadable(self, place: str) -> Iterator[None]:
+        """Leave out a region that cannot be read in the block; an `InputError`, such as for another size, is raised."""
+        try:
+            with self.locate(place):
+                yield
+        except InputError as error:
+            if error.__cause__ is None:
+                raise
+            self._error = self._error or error
+            self._place += f": {describe_error(error.__cause__)}"
+            self.leave_out("region", "not readable")
 
     def fill(self, polygons: Sequence[Sequence[float]]) -> np.ndarray:
         """Return the run lengths of polygons as `fill_polygons`; without pixels if all are lines, points or specks."""
@@ -80,7 +99,7 @@ class RegionParser:
     ) -> ParsedFile:
         """Return the regions and what is left out, with the class ids and the video of the file.
 
-        Raises `InputError` if something is left out and no region remains.
+        Raises `InputError` if something is left out and no region remains, the first one if regions are not readable.
         """
         text = ", ".join(
             f"{format_count(count, noun)} {description}".encode("ascii", "backslashreplace").decode()[:120]
@@ -88,5 +107,6 @@ class RegionParser:
             for (noun, description), count in sorted(self._counts.items())
         )
         is_found = not text or any(region.rle is not None or region.box is not None for region in self._regions)
-        require(is_found, f"only {text}", remedy=EXPECTED)
+        if not is_found:
+            raise self._error or InputError(f"only {text}", remedy=EXPECTED)
         return ParsedFile(self._regions, classes or {}, video, counts_from_zero, text)

@@ -235,10 +235,15 @@ class Results(RunFolder):
         return levels if isinstance(levels, str | None) else ",".join(f"{value:g}" for value in levels)
 
     @property
+    def input_transform(self) -> str | None:
+        """Input transform of the video, as in `Job.input_transform`."""
+        name: str | None = self.inputs.get("input_transform")
+        return name
+
+    @property
     def video_options(self) -> dict[str, Any]:
         """Arguments of `open_frames` with which the video was tracked."""
-        options = {"levels": self.levels, "rate": self.inputs.get("rate")}
-        return options | {"input_transform": self.inputs.get("input_transform")}
+        return {"levels": self.levels, "rate": self.inputs.get("rate"), "input_transform": self.input_transform}
 
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""

@@ -82,9 +82,16 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
     return box
 
 
+def parse_integer(value: object) -> object:
+    """Return the integer of a text or float, as some programs write ids and sizes; any other value unchanged."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def require_size(height: object, width: object, expected: Size) -> None:
     """Raise `InputError` unless the size of images according to a file is that of the video."""
-    if (height, width) != expected:
+    if (parse_integer(height), parse_integer(width)) != expected:
         raise InputError(
             f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video",
             remedy="give masks of this video in its size",

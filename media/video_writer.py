@@ -16,7 +16,7 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
-from aotlab.media.plates import FULL_RANGE, LIMITED_RANGE, ColorTags, Planes
+from aotlab.media.plates import FULL_RANGE, LIMITED_RANGE, ColorTags, Planes, view_plane
 from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
@@ -153,9 +153,8 @@ class VideoWriter:
         if alpha is not None:
             values.append((alpha * (2**planes.depth - 1)).round())
         image = av.VideoFrame(self.size[1], self.size[0], self.encoding.pixel_format)
-        kind = np.uint8 if planes.depth == 8 else np.uint16
-        for plane, codes in zip(image.planes, values, strict=True):
-            np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width] = codes
+        for index, codes in enumerate(values):
+            view_plane(image, index)[:] = codes
         image.color_range = FULL_RANGE if planes.is_full else LIMITED_RANGE
         self._append(image, time, planes.tags)
 

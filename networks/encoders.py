@@ -19,6 +19,8 @@ from torchvision.models import (
 )
 from torchvision.ops import FrozenBatchNorm2d
 
+from aotlab.utils.errors import require_modules
+
 
 class Encoder(nn.Module, ABC):
     """Base of encoders: map an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
@@ -117,7 +119,8 @@ class ResNeSt101(ResNet50):
     @staticmethod
     def build(weights: None, norm_layer: type[FrozenBatchNorm2d]) -> nn.Module:
         """Build the layers, without the fourth stage and classifier."""
-        from timm.models.resnest import resnest101e  # slow to import
+        require_modules("timm")
+        from timm.models.resnest import resnest101e
 
         def norm(channels: int, **_: None) -> nn.Module:  # timm also gives a device and a type
             return norm_layer(channels)

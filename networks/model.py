@@ -17,6 +17,7 @@ from typing_extensions import Self
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
+from aotlab.utils.errors import require_modules
 from aotlab.utils.plugins import ENCODER_PLUGINS, find_plugin
 
 
@@ -129,6 +130,8 @@ class VOSModel(nn.Module, ABC):
     decoder: nn.Module
     fused = False
     """Whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved."""
+    graphs: Any = None
+    """Recordings of `aotlab.networks.fast.graphs`, which copies of another depth share; None without."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -228,7 +231,8 @@ def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> Bloc
 
 def build_encoder(name: str) -> Encoder:
     """Return an encoder with random weights."""
-    if name == "swin_base":  # timm is slow to import
+    if name == "swin_base":
+        require_modules("timm")
         from aotlab.networks.swin import SwinBase
 
         return SwinBase()

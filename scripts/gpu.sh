@@ -3,7 +3,7 @@
 #
 #   PYTHON      an interpreter with PyTorch, pytest and the libraries of pyproject.toml (default: .venv's, else python3);
 #               without a network, install wheels carried along: pip install --no-index --find-links wheels av click ...
-#   DEVICE=cpu  a dry run on a CPU: small frames, few rounds, the stand-in instead of CUDA graphs
+#   DEVICE=cpu  a dry run on a CPU: small frames, few rounds, no graphs but in the tests, which use a stand-in
 #
 # A step that fails is named at the end; the others run nevertheless. OUT gets a file for each.
 set -uo pipefail

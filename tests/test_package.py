@@ -57,7 +57,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = ["av", "cv2", "scipy", "pycocotools", "tensorboard", "onnx", "onnxruntime", "trax", "resource"]
+OPTIONAL = sorted({*EXTRAS, "resource"})
 
 
 def run_isolated(*command, cwd, path=None):
@@ -306,6 +306,7 @@ NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . .": "score",
     "check-data .": "score",
+    "weights get aott": "weights",
     "convert-visor --annotations . --images . --output out": "score",
     "submit --dataset mose --root . --results . --output out.zip": "score",
     "vot": "vot",

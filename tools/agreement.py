@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +19,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
-from aotlab.tools.cli.options import force_file
+from aotlab.tools.cli.options import force_file, mask_start_number
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import InputError, describe_missing_module, require
 from aotlab.utils.files import atomic_path
@@ -107,14 +108,22 @@ def find_annotation(path: Path, name: str) -> Path:
     return found[0]
 
 
-def compare(first: Path, second: Path, video: str, name: str = "") -> Agreement:
-    """Compare two annotations of a video; ``name``: name of the video (default: its own)."""
+def compare(first: Path, second: Path, video: str, name: str = "", start_number: int | None = None) -> Agreement:
+    """Compare two annotations of a video.
+
+    Args:
+        first: masks.
+        second: other masks.
+        video: file or folder.
+        name: name of the video (default: its own).
+        start_number: as in `VideoInfo`.
+    """
     from aotlab.evaluation.agreement import compare_annotations
     from aotlab.media.annotations import read_annotations
     from aotlab.media.regions import VideoInfo
     from aotlab.media.video import open_frames
 
-    info = VideoInfo.from_source(open_frames(video))
+    info = replace(VideoInfo.from_source(open_frames(video)), start_number=start_number)
     masks = [read_annotations(path, info, strict=True) for path in (first, second)]
     agreement = compare_annotations(name or info.name, *masks)
     subject = f"{first}, {second}"
@@ -127,9 +136,19 @@ def compare(first: Path, second: Path, video: str, name: str = "") -> Agreement:
 @click.argument("second", metavar="SECOND", type=ExistingPath, help="masks, as for track --mask; for a list, a folder")
 @option("--video", type=ExistingPath, help="the video, or its folder of frames")
 @option("--jobs", type=ExistingPath, help="list or folder of videos, whose annotations FIRST and SECOND hold by name")
+@mask_start_number
 @option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
 @force_file
-def main(first: Path, second: Path, *, video: Path | None, jobs: Path | None, table: Path | None, force: bool) -> int:
+def main(
+    first: Path,
+    second: Path,
+    *,
+    video: Path | None,
+    jobs: Path | None,
+    mask_start_number: int | None,
+    table: Path | None,
+    force: bool,
+) -> int:
     if (video is None) == (jobs is None):
         raise UsageError("--video, --jobs: give one of them")
     from aotlab.jobs.job_list import read_jobs
@@ -137,11 +156,11 @@ def main(first: Path, second: Path, *, video: Path | None, jobs: Path | None, ta
     require_new_output(table, ".csv", force=force)
     agreements, failures = list["Agreement"](), dict[str, str]()
     if video is not None:
-        agreements.append(compare(first, second, str(video)))
+        agreements.append(compare(first, second, str(video), start_number=mask_start_number))
     for job in read_jobs(jobs) if jobs is not None else ():
         try:
             files = [find_annotation(path, job.name) for path in (first, second)]
-            agreements.append(compare(files[0], files[1], job.video, job.name))
+            agreements.append(compare(files[0], files[1], job.video, job.name, mask_start_number))
         except InputError as error:
             failures[job.name] = str(error)
     if agreements and table is not None:

@@ -15,7 +15,7 @@ from aotlab.utils.files import cache_folder
 from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.text import align_columns
 
-REQUIRED = ("torch", "torchvision", "timm", "numpy", "PIL", "safetensors", "huggingface_hub")
+REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")
 OTHER_PACKAGES = ("aotlab_studio", "aotlab_runtime")
 DECODERS = ("h264", "hevc", "vp9", "libdav1d", "prores", "ffv1")
 PLUGIN_GROUPS = (
@@ -60,10 +60,11 @@ def describe_codecs() -> Iterator[tuple[str, str]]:
     """Yield the version of FFmpeg in PyAV, and which of the codecs that aotlab uses it has."""
     import av
 
-    from aotlab.media.video_writer import ALPHA, H264
+    from aotlab.media.video_writer import H264, PRORES, VP9
 
     yield "ffmpeg", av.ffmpeg_version_info
-    for title, names in (("encoders", (H264[0], *(codec for codec, _, _ in ALPHA.values()))), ("decoders", DECODERS)):
+    encoders = tuple(encoding.codec for encoding in (H264, PRORES, VP9))
+    for title, names in (("encoders", encoders), ("decoders", DECODERS)):
         yield title, ", ".join(name if name in av.codecs_available else f"no {name}" for name in names)
 
 

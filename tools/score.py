@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, TRACKED, find_default_root
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
@@ -30,26 +30,31 @@ from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.evaluation.scoring import ScoringResult
-    from aotlab.evaluation.sequence_scores import SequenceScores
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Files to write, and number of objects to list."""
+    """Files to write, and number of frames to list."""
 
     json_file: Path | None
     compare: bool
+    plot_file: Path | None
     worst: int
     draw_folder: Path | None
     force: bool
 
     def __post_init__(self) -> None:
         if self.draw_folder is not None and not self.worst:
-            raise UsageError("--draw-worst: needs the number of objects; give --worst N")
+            raise UsageError("--draw-worst: needs the number of frames; give --worst N")
+        if self.plot_file is not None and not self.compare:
+            raise UsageError("--plot: draws a comparison; give --compare")
         require_new_output(self.json_file, ".json", force=self.force)
+        require_new_output(self.plot_file, ".png", ".pdf", ".svg", force=self.force)
         require_new_output(self.draw_folder, force=self.force)
+        if self.plot_file is not None:
+            require_modules("matplotlib")
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Write the content of `scores.json` if there is a path."""
@@ -75,8 +80,13 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     return tables
 
 
-def compare_halves(tables: Mapping[str, Mapping[str, Any]], videos: Sequence[Video]) -> dict[str, Any]:
-    """Print how the second half of the tables, by folder, differs from the first; return it with the folders."""
+def compare_halves(
+    tables: Mapping[str, Mapping[str, Any]], videos: Sequence[Video], plot_file: Path | None
+) -> dict[str, Any]:
+    """Print how the second half of the tables, by folder, differs from the first; return it with the folders.
+
+    ``plot_file``: file for a plot of the differences; None: it is not drawn.
+    """
     from aotlab.evaluation.comparison import compare_systems, format_comparison, select_columns
     from aotlab.evaluation.scoring import find_rules
 
@@ -86,6 +96,11 @@ def compare_halves(tables: Mapping[str, Mapping[str, Any]], videos: Sequence[Vid
     content = compare_systems(first, second, columns)
     print(f"\nfirst: {', '.join(halves[0])}\nsecond: {', '.join(halves[1])}\n")
     print(format_comparison(content, columns))
+    if plot_file is not None:
+        from aotlab.evaluation.comparison_plot import plot_comparison
+
+        titles = (", ".join(Path(name).name for name in half) for half in halves)
+        plot_comparison(plot_file, content, columns, *titles)
     return {"first": halves[0], "second": halves[1], **content}
 
 
@@ -125,29 +140,31 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
 
 
 def print_worst(
-    content: Mapping[str, Any],
-    videos: Sequence[Video],
-    results: Path,
-    scores: Mapping[str, SequenceScores],
-    *,
-    count: int,
-    draw_folder: Path | None,
+    systems: Sequence[Sequence[tuple[Path, ScoringResult]]], videos: Sequence[Video], output: ReportOptions
 ) -> None:
-    """Print the worst objects of a `scores.json`, and draw them if there is a folder for the images."""
-    from aotlab.evaluation.object_strips import write_strips
-    from aotlab.evaluation.scoring import find_rules
-    from aotlab.evaluation.tables import list_worst_objects
+    """Print the worst frames, and draw them if there is a folder for the images.
 
+    ``systems``: the folders of results of each run, with their scores.
+    """
+    from aotlab.evaluation.scoring import find_rules
+    from aotlab.evaluation.worst_frames import draw_worst_frames, find_worst_frames
+
+    runs = [[report.scores for _, report in system] for system in systems]
+    frames = find_worst_frames(runs, output.worst)
+    notes = [""] * len(frames)
+    if output.draw_folder is not None:
+        titles = ("result",) if len(systems) == 1 else ("first", "second")
+        folders = {title: system[0][0] for title, system in zip(titles, systems, strict=True)}
+        with locked_output(output.draw_folder):
+            paths = draw_worst_frames(output.draw_folder, frames, videos, folders, runs[0][0])
+        notes = [str(path) for path in paths]
     column = find_rules(videos).columns[0]
-    print(f"\nworst {column}:")
-    worst_objects = list_worst_objects(content, count, column)
-    notes = [""] * len(worst_objects)
-    if draw_folder is not None:
-        with locked_output(draw_folder):
-            paths = write_strips(draw_folder, worst_objects, videos, results, scores)
-        notes = [f"  {path or 'no frame to draw'}" for path in paths]
-    for rank, ((name, item, value), note) in enumerate(zip(worst_objects, notes, strict=True), start=1):
-        print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
+    title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
+    print(f"\n{title} in {column}:{'' if frames else ' no frame'}")
+    for rank, (entry, note) in enumerate(zip(frames, notes, strict=True), start=1):
+        stretch = "" if entry.first == entry.last else f"  ({entry.first} to {entry.last})"
+        value = f"{entry.value:5.1f}" if len(systems) == 1 else f"{entry.value:+6.1f}"
+        print(f"{rank:4}  {value}  {entry.sequence}  {entry.object_name}  {entry.frame}{stretch}  {note}".rstrip())
 
 
 def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int) -> list[ScoringResult]:
@@ -188,7 +205,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     "<frame>.png of one video",
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
-@benchmark_options(DATASETS)
+@benchmark_options(TRACKED)
 @option(
     "--workers",
     type=PositiveInt,
@@ -202,8 +219,14 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
         "--compare",
         "compare the second half of RESULTS with the first, for example A B, or two runs each: A1 A2 B1 B2",
     ),
-    option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: 0)"),
-    option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder"),
+    option("--plot", "plot_file", type=File, help="with --compare: draw the differences as PNG, PDF or SVG"),
+    option(
+        "--worst",
+        type=NonNegativeInt,
+        default=0,
+        help="list the N worst frames, with --compare those on which the second half loses most (default: 0)",
+    ),
+    option("--draw-worst", "draw_folder", type=Folder, help="draw the worst frames into this folder"),
     force_file,
     name="output",
     factory=ReportOptions,
@@ -226,10 +249,11 @@ def main(
     hota = dataset != "" and DATASETS[dataset].hota
     if output.compare and (len(results) % 2 or len(set(results)) < len(results)):
         raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
-    if len(results) > 1 and (hota or worst):
-        raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; give a single one")
+    if len(results) > 1 and (hota or (worst and not output.compare)):
+        remedy = "give a single one, or --compare" if worst else "give a single one"
+        raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; {remedy}")
     if hota and worst:
-        raise UsageError(f"--worst: lists objects by J; {dataset} is scored by HOTA, so remove it")
+        raise UsageError(f"--worst: lists frames by J; {dataset} is scored by HOTA, so remove it")
     if hota:
         output.write(score_hota(benchmark, results[0]))
         return 0
@@ -240,17 +264,19 @@ def main(
 
         video, folder = read_tracked_video(results[0], annotations)
         videos, results = [video], (folder,)
-    reports = score_folders(videos, results, workers)
-    if len(reports) > 1:
-        content = compare_reports(dict(zip(map(str, results), reports, strict=True)), videos)
+    runs = [*zip(results, score_folders(videos, results, workers), strict=True)]
+    systems = [runs]
+    if len(runs) > 1:
+        content = compare_reports({str(folder): report for folder, report in runs}, videos)
         if output.compare:
-            content = compare_halves(content, videos)
+            systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
+            content = compare_halves(content, videos, output.plot_file)
     else:
-        content = report_scores(videos, reports[0])
+        content = report_scores(videos, runs[0][1])
     output.write(content)
-    if worst and reports[0].scores:
-        print_worst(content, videos, results[0], reports[0].scores, count=worst, draw_folder=output.draw_folder)
-    return int(any(report.failures for report in reports))  # each was logged
+    if worst and runs[0][1].scores:
+        print_worst(systems, videos, output)
+    return int(any(report.failures for _, report in runs))  # each was logged
 
 
 if __name__ == "__main__":

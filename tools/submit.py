@@ -1,4 +1,4 @@
-"""Pack results for a benchmark's server.
+"""Pack results for a benchmark's server or scoring tool.
 
 aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
 """
@@ -50,8 +50,7 @@ def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: boo
     masks = write(SubmittedResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {dataset} {split}")
-    if split in data.server_splits:
-        print(f"scored by the server linked from {data.source}")
+    print(data.scoring)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
+aotlab table r50_aotl --dataset davis2017 --root datasets/DAVIS     # the rows of one published checkpoint
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, TRACKED
 from aotlab.engine.benchmark.paper_tables import (
     PaperTable,
     TableRow,
@@ -22,9 +23,12 @@ from aotlab.engine.benchmark.paper_tables import (
     list_missing,
     load_table,
     name_results,
+    replace_root,
+    select_weights,
 )
+from aotlab.networks.weights.published import list_published_weights
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
-from aotlab.tools.cli.options import device, force_results
+from aotlab.tools.cli.options import dataset_option, device, force_results
 from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
@@ -33,12 +37,15 @@ from aotlab.utils.signals import STOP_SIGNALS
 
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
+    from aotlab.evaluation.submit import name_submission
+
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
     results = output / name_results(row.model, row.benchmark)
     options = (*benchmark.arguments, *benchmark.options, *model.arguments, *["--force"] * force)
     run_tool("eval", *options, "--device", device, "--output", str(results), ranks=ranks)
-    if benchmark.split in DATASETS[benchmark.dataset].server_splits:
-        archive = results.with_name(f"{results.name}.zip")
+    dataset = DATASETS[benchmark.dataset]
+    if benchmark.split in dataset.server_splits:
+        archive = name_submission(results, dataset.submission)
         run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
         return f"server: {archive}"
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
@@ -62,13 +69,21 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     "aotlab table",
     epilog="Data sets are read from datasets/, or from the folder in the environment variable AOTLAB_DATA.",
 )
-@click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
+@click.argument(
+    "name",
+    metavar="TABLE",
+    help="name of a table, for example aot_davis2017; a YAML file; or a name in `aotlab weights`, for its rows",
+)
+@dataset_option(TRACKED, help="with a name in `aotlab weights`: ", default="davis2017", show_default=True)
+@option("--root", type=Folder, help="folder of the data set of the table (default: in $AOTLAB_DATA or ./datasets)")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 @force_results
-def main(name: str, *, device: str, ranks: int, output: Path, force: bool) -> int:
-    table = load_table(name)
+def main(name: str, *, dataset: str, root: Path | None, device: str, ranks: int, output: Path, force: bool) -> int:
+    table = select_weights(name, dataset) if name in list_published_weights() else load_table(name)
+    if root is not None:
+        table = replace_root(table, root)
     results = require_writable(output / table.name)
     figures, missing, status = [], dict[str, None](), 0
     for row in table.rows:

@@ -46,7 +46,7 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
     factory=read_recipe,
 )
 def main(recipe: Config, *, dry_run: bool, restart: bool, device: str) -> int:
-    require_modules("scipy", "tensorboard", "cv2", "pycocotools", "tqdm")
+    require_modules("scipy", "cv2", "pycocotools", "tqdm")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.devices import leave_cores_free

@@ -152,6 +152,8 @@ def prefix_errors(subject: object) -> Iterator[None]:
 
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not text in {error.encoding.upper()} at position {error.start}"
     text = getattr(error, "strerror", None) or shorten(error, 200) or type(error).__name__
     return f"missing {text}" if isinstance(error, KeyError) else text
 
@@ -182,7 +184,7 @@ def require_none_missing(missing: Sequence[Path], reason: str) -> None:
         raise InputError(f"no such file{others}", subject=missing[0], remedy=reason)
 
 
-def read_text(path: Path, remedy: str) -> str:
+def read_text(path: Path, remedy: str = "save it as UTF-8") -> str:
     """Read a small UTF-8 file; raises `InputError`, which ends with ``remedy``, if it is missing or not text."""
     require_file(path, remedy)
     with reading(path, remedy):
@@ -191,9 +193,9 @@ def read_text(path: Path, remedy: str) -> str:
 
 def read_json(path: Path, remedy: str = "export it again") -> Any:
     """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing or not JSON."""
-    require_file(path, remedy)
+    text = read_text(path, remedy)
     with reading(path, remedy, RecursionError):
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return json.loads(text)
 
 
 @contextmanager

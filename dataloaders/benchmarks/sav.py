@@ -1,4 +1,8 @@
-"""Reader of SA-V, validation and test. Layout as distributed (ai.meta.com/datasets/segment-anything-video)."""
+"""Readers of SA-V and SeCVOS, whose objects may overlap: a folder of binary PNGs for each.
+
+Layouts as distributed (ai.meta.com/datasets/segment-anything-video) and as in the instructions of SeCVOS
+(``vos_evaluation/INFERENCE.md`` of github.com/OpenIXCLab/SeC).
+"""
 
 import re
 from itertools import dropwhile
@@ -23,11 +27,18 @@ def read_sav(root: Path, split: str) -> list[Video]:
     folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
     names, listed = sequences.list_subfolders(folder / MASKS), folder / f"sav_{split}.txt"
     names = sorted(sequences.read_names(listed)) if listed.is_file() else names
-    return sequences.read_videos(folder, names, lambda name: _read(folder, name))
+    return sequences.read_videos(folder, names, lambda name: _read(name, folder / FRAMES / name, folder / MASKS / name))
 
 
-def _read(folder: Path, name: str) -> Video:
-    frames, source = sequences.list_frames(folder / FRAMES / name), folder / MASKS / name
+def read_secvos(root: Path) -> list[Video]:
+    """Read the videos of SeCVOS, sorted by name, as `read_sav` does."""
+    listed, images, masks = root / "video_id.txt", root / "JPEGImages", root / "Annotations"
+    names = sequences.read_names(listed) if listed.is_file() else sequences.list_subfolders(masks)
+    return sequences.read_videos(root, sorted(names), lambda name: _read(name, images / name, masks / name))
+
+
+def _read(name: str, images: Path, source: Path) -> Video:
+    frames = sequences.list_frames(images)
     folders = {_parse_object_id(source / item): source / item for item in sequences.list_subfolders(source)}
     masks = {object_id: sequences.list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects, first_masks = [], dict[str, dict[int, Path]]()
@@ -53,6 +64,6 @@ def _read(folder: Path, name: str) -> Video:
 
 def _parse_object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
-    valid = re.fullmatch("[0-9]{3}", folder.name) and int(folder.name) + 1 < VOID
+    valid = re.fullmatch("[0-9]{1,3}", folder.name) and int(folder.name) + 1 < VOID
     require(valid, f"expected a folder 000, 001 and so on for each object, up to {VOID - 2}", subject=folder)
     return int(folder.name) + 1

@@ -3,9 +3,9 @@
 import { LabelStore } from './labels.js';
 import { Model } from './model.js';
 import { CANCELED, remember, state, takeSnapshot } from './state.js';
-import { HEIGHT, Video, WIDTH } from './video.js';
+import { Video } from './video.js';
 import { compute, element, progress, show, showProgress, showStatus, size, update } from './view.js';
-import { describeCount, describeError } from './words.js';
+import { WAIT_FOR_MODEL, describeCount, describeError } from './words.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
 /** @typedef {import('./state.js').Activity} Activity */
@@ -41,10 +41,21 @@ export function cancel() {
   update({ activity: null });
 }
 
-export async function loadModel() {
+/** Return the name of the model for the chosen size and the shape of the video. */
+function chooseModel() {
+  return state.video?.isPortrait ? `${size.value}-portrait` : size.value;
+}
+
+/** Load another model if the video needs one of another shape. */
+function loadFittingModel() {
+  if (state.model && state.model.name !== chooseModel()) loadModel(false);
+}
+
+/** Load the chosen model. @param {boolean} [isFirstStep] whether to show what to do next */
+export async function loadModel(isFirstStep = true) {
   state.model?.close(new Error('Another model is loaded'));
-  const model = new Model(showProgress, () => update({}));
-  const [name, gpu] = [size.value, compute.value === 'gpu'];
+  const [name, gpu] = [chooseModel(), compute.value === 'gpu'];
+  const model = new Model(name, showProgress, () => update({}));
   progress.value = 0;
   update({ model, loading: true });
   let problem = '';
@@ -56,11 +67,12 @@ export async function loadModel() {
   if (state.model !== model) return;
   update({ loading: false });
   element('speed').textContent = model.backend;
-  const hasError = element('status').classList.contains('error');
+  const { textContent: status, classList } = element('status');
+  const isReplaceable = status === WAIT_FOR_MODEL || (isFirstStep && !classList.contains('error'));
   if (problem) {
     const remedy = gpu ? 'load it again, or compute on the CPU' : 'load it again';
     showStatus(`Model ${name}: cannot be loaded (${problem}); ${remedy}`, true);
-  } else if (!state.activity && !hasError) {
+  } else if (!state.activity && isReplaceable) {
     showStatus('Ready: drag a box around an object, or click on it');
   }
 }
@@ -78,6 +90,7 @@ export async function openVideo(file, name) {
       if (state.video) remember();
       update({ video, position: 0, image, ...noObjects() });
     }
+    loadFittingModel();
     return `${name}: ${video.truncated ? 'only the first ' : ''}${describeCount(frames, 'frame')}`;
   });
 }
@@ -96,6 +109,7 @@ export function undo() {
   seeking.abort();
   update({ ...state.history.at(-1), history: state.history.slice(0, -1) });
   showStatus('Undone');
+  loadFittingModel();
 }
 
 /** Decode and show a frame; the last call wins. @param {number} index */
@@ -111,11 +125,20 @@ export async function seek(index) {
   }
 }
 
-/** Segment the chosen object with one more prompt. @param {Partial<Prompt>} added */
-export async function segment({ positive = [], negative = [], box = null }) {
-  const { model, objectId, position, image, prompts, store } = state;
+/** Prompts wait for those before them. */
+let lastMark = Promise.resolve();
+
+/** Segment the chosen object with one more prompt, after earlier ones. @param {Partial<Prompt>} added */
+export function mark(added) {
+  const { objectId } = state;
+  lastMark = lastMark.then(() => segment(objectId, added));
+}
+
+/** @param {number} objectId @param {Partial<Prompt>} added */
+async function segment(objectId, { positive = [], negative = [], box = null }) {
+  const { model, position, image, prompts, store } = state;
   if (!model?.backend || !state.video || state.activity) return;
-  const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
+  const labels = store.get(position) ?? new Uint8Array(image.width * image.height);
   const objectMask = labels.includes(objectId) ? labels.map((label) => Number(label === objectId)) : null;
   const unmarked = { positive: [], negative: [], box, mask: box ? null : objectMask }; // a box marks the object again
   const old = box ? unmarked : prompts.get(objectId) ?? unmarked;

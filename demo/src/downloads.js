@@ -1,10 +1,10 @@
-/** Downloads of masks and of the video with overlay. */
+/** Downloads of masks, the video with overlay, and mattes. */
 
 import { zipSync } from 'fflate';
 import { runActivity } from './activities.js';
-import { LabelStore, drawOverlay, encodePng } from './labels.js';
+import { LabelStore, cutOut, drawOverlay, encodePng } from './labels.js';
 import { state } from './state.js';
-import { WIDTH, encodeWebm } from './video.js';
+import { encodeWebm } from './video.js';
 import { showStatus, update } from './view.js';
 import { describeCount } from './words.js';
 
@@ -25,7 +25,7 @@ export async function saveMasks() {
     /** @type {Record<string, [Uint8Array, {level: 0}]>} */
     const files = {};
     for (const index of [...store.frames.keys()].sort((first, second) => first - second)) {
-      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, video.content, video.size);
+      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), video.width, video.content, video.size);
       files[`${String(index).padStart(5, '0')}.png`] = [png, { level: 0 }];
       showStatus(`Writing masks: ${Object.keys(files).length} of ${store.frames.size}`);
       await new Promise((resolve) => setTimeout(resolve));
@@ -37,7 +37,23 @@ export async function saveMasks() {
   });
 }
 
-export async function saveOverlay() {
+/** Save the video with the colors of the objects over it. */
+export function saveOverlay() {
+  return saveVideo('overlay', drawOverlay, 'discard');
+}
+
+/** Save the objects over a transparent background. */
+export function saveMatte() {
+  return saveVideo('matte', cutOut, 'keep');
+}
+
+/**
+ * Save the frames from the first to the last with a mask as a WebM video.
+ * @param {string} name
+ * @param {(image: ImageData, labels: Uint8Array | null) => ImageData} draw
+ * @param {'keep' | 'discard'} alpha
+ */
+async function saveVideo(name, draw, alpha) {
   const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
   await runActivity('export', async (signal) => {
     const indices = [...store.frames.keys()];
@@ -47,13 +63,13 @@ export async function saveOverlay() {
       for await (const frame of video.read(first, last + 1)) {
         signal.throwIfAborted();
         showStatus(`Encoding frame ${index - first + 1} of ${last - first + 1}`);
-        yield drawOverlay(frame, store.get(index));
+        yield draw(frame, store.get(index));
         index += 1;
       }
     }
-    const blob = await encodeWebm(video, frames(), first);
+    const blob = await encodeWebm(video, frames(), first, alpha);
     signal.throwIfAborted();
-    download(blob, 'overlay.webm');
-    return 'Overlay saved';
+    download(blob, `${name}.webm`);
+    return `Saved as ${name}.webm: ${describeCount(last - first + 1, 'frame')}`;
   });
 }

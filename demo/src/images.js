@@ -1,51 +1,7 @@
-/** Interpolation of maps; connected components of masks. */
+/** Connected components of masks, distances to them. */
 
 /** Lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 `distanceTransform`. */
 const [STRAIGHT_STEP, DIAGONAL_STEP] = [0.955, 1.3693];
-
-/** (height, width) in pixels. @typedef {[number, number]} Size */
-
-/**
- * Resize a map bilinearly, as PyTorch's `interpolate` does.
- * @param {Float32Array} map h×w
- * @param {Size} source its size
- * @param {Size} target
- * @param {boolean} alignCorners
- * @returns {Float32Array}
- */
-export function resize(map, [height, width], target, alignCorners) {
-  const rows = interpolationTaps(height, target[0], alignCorners);
-  const columns = interpolationTaps(width, target[1], alignCorners);
-  const resized = new Float32Array(target[0] * target[1]);
-  const line = new Float32Array(width);
-  for (let y = 0; y < target[0]; y += 1) {
-    const [first, second, weight] = [rows.first[y] * width, rows.second[y] * width, rows.weights[y]];
-    for (let x = 0; x < width; x += 1) line[x] = (1 - weight) * map[first + x] + weight * map[second + x];
-    for (let x = 0; x < target[1]; x += 1) {
-      const share = columns.weights[x];
-      resized[y * target[1] + x] = (1 - share) * line[columns.first[x]] + share * line[columns.second[x]];
-    }
-  }
-  return resized;
-}
-
-/**
- * Return the two pixels around each target pixel along an axis, and the weight of the second.
- * @param {number} source
- * @param {number} target
- * @param {boolean} alignCorners
- */
-function interpolationTaps(source, target, alignCorners) {
-  const [first, second, weights] = [new Int32Array(target), new Int32Array(target), new Float32Array(target)];
-  for (let index = 0; index < target; index += 1) {
-    const place = alignCorners ? index * ((source - 1) / Math.max(1, target - 1)) : ((index + 0.5) * source) / target - 0.5;
-    const center = Math.min(source - 1, Math.max(0, place));
-    first[index] = Math.floor(center);
-    second[index] = Math.min(first[index] + 1, source - 1);
-    weights[index] = center - first[index];
-  }
-  return { first, second, weights };
-}
 
 /**
  * Label the 8-connected components of a mask from 1 on, in the order of their first pixels.
@@ -103,16 +59,6 @@ export function measureDistance(mask, width) {
     }
   }
   return Float32Array.from(mask, (_, pixel) => padded[stride + 1 + pixel + 2 * Math.floor(pixel / width)]);
-}
-
-/**
- * Return the indices with which `nearest` of PyTorch resizes an axis.
- * @param {number} source
- * @param {number} target
- */
-export function nearestIndices(source, target) {
-  const scale = Math.fround(source / target);
-  return Int32Array.from({ length: target }, (_, index) => Math.min(source - 1, Math.trunc(Math.fround(index * scale))));
 }
 
 /**

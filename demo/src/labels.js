@@ -11,14 +11,14 @@ export const COLORS = [
 
 /** Labels of frames, deflated: a few kB each. */
 export class LabelStore {
-  /** @param {Map<number, {data: Uint8Array, hasObjects: boolean}>} [frames] */
+  /** @param {Map<number, {data: Uint8Array, ids: Set<number>}>} [frames] */
   constructor(frames) {
     this.frames = new Map(frames);
   }
 
   /** @param {number} index @param {Uint8Array} labels */
   set(index, labels) {
-    this.frames.set(index, { data: deflateSync(labels, { level: 1 }), hasObjects: labels.some(Boolean) });
+    this.frames.set(index, { data: deflateSync(labels, { level: 1 }), ids: new Set(labels) });
   }
 
   /** @param {number} index @returns {Uint8Array | null} */
@@ -27,9 +27,9 @@ export class LabelStore {
     return stored ? inflateSync(stored.data) : null;
   }
 
-  /** Whether a frame has a pixel of an object. @param {number} index */
-  hasObjects(index) {
-    return this.frames.get(index)?.hasObjects ?? false;
+  /** Whether a frame has a pixel of an object. @param {number} index @param {number} id */
+  hasObject(index, id) {
+    return this.frames.get(index)?.ids.has(id) ?? false;
   }
 
   /** Whether another store holds the same labels of all its frames. @param {LabelStore} other */
@@ -57,6 +57,18 @@ export function drawOverlay(image, labels) {
     }
   });
   return new ImageData(data, width, height);
+}
+
+/**
+ * Make everything but objects transparent.
+ * @param {ImageData} image
+ * @param {Uint8Array | null} labels
+ * @returns {ImageData}
+ */
+export function cutOut(image, labels) {
+  const data = new Uint8ClampedArray(image.data);
+  for (let pixel = 0; pixel < data.length / 4; pixel += 1) if (!labels?.[pixel]) data[4 * pixel + 3] = 0;
+  return new ImageData(data, image.width, image.height);
 }
 
 /**

@@ -1,10 +1,12 @@
 /** A worker with a model. */
 export class Model {
   /**
+   * @param {string} name name of its export
    * @param {(progress: import('./worker.js').Progress) => void} onProgress
    * @param {() => void} onFailure called when the worker ends by itself
    */
-  constructor(onProgress, onFailure) {
+  constructor(name, onProgress, onFailure) {
+    this.name = name;
     this.worker = new Worker('worker.js', { type: 'module' });
     /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
     this.calls = new Map();

@@ -1,9 +1,10 @@
 /** The page: listens to its controls, and starts with the sample and a model. */
 
-import { cancel, clear, loadModel, openVideo, play, seek, segment, track, undo } from './activities.js';
-import { saveMasks, saveOverlay } from './downloads.js';
+import { cancel, clear, loadModel, mark, openVideo, play, seek, track, undo } from './activities.js';
+import { saveMasks, saveMatte, saveOverlay } from './downloads.js';
 import { BUSY, state } from './state.js';
-import { compute, element, locate, negativeClicks, showStatus, size, slider, update, view } from './view.js';
+import { compute, element, isInVideo, locate, negativeClicks, showStatus, size, slider, update, view } from './view.js';
+import { WAIT_FOR_MODEL } from './words.js';
 
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
@@ -14,12 +15,13 @@ function isBusy() {
   return state.activity !== null;
 }
 
-/** Mark objects with boxes and clicks on the shown frame. */
+/** Mark objects with boxes and clicks on the shown frame, also while an object is being segmented. */
 function listenToPointer() {
   view.addEventListener('pointerdown', (event) => {
-    if (event.button || !event.isPrimary || isBusy()) return;
+    if (event.button || !event.isPrimary || (state.video && !isInVideo(event))) return;
+    if (state.activity?.name !== 'segment' && isBusy()) return;
     if (!state.video || !state.model?.backend) {
-      const needed = state.loading ? 'Wait until the model is loaded' : 'Load the model again first';
+      const needed = state.loading ? WAIT_FOR_MODEL : 'Load the model again first';
       showStatus(state.video ? needed : 'Open a video first', true);
       return;
     }
@@ -41,8 +43,8 @@ function listenToPointer() {
     /** @type {[number, number]} */
     const point = [x0 - 0.5, y0 - 0.5]; // prompts count from the center of the first pixel
     const isNegative = event.shiftKey || negativeClicks.checked;
-    if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
-    else if (Math.max(width, height) < MIN_DRAG) segment(isNegative ? { negative: [point] } : { positive: [point] });
+    if (Math.min(width, height) >= MIN_DRAG) mark({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
+    else if (Math.max(width, height) < MIN_DRAG) mark(isNegative ? { negative: [point] } : { positive: [point] });
     else showStatus('The box is too narrow: drag diagonally across the object, or click on it', true);
   });
 }
@@ -55,7 +57,7 @@ function listenToControls() {
   /** @type {[string, () => void][]} */
   const actions = [
     ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['clear', clear],
-    ['masks', saveMasks], ['overlay', saveOverlay],
+    ['masks', saveMasks], ['overlay', saveOverlay], ['matte', saveMatte],
     ['add', () => update({ objectCount: state.objectCount + 1, objectId: state.objectCount + 1 })],
   ];
   for (const [id, action] of actions) element(id).addEventListener('click', action);

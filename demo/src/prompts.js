@@ -2,7 +2,6 @@
 
 import { labelComponents, measureDistance, round } from './images.js';
 
-/** @typedef {import('./images.js').Size} Size */
 /** @typedef {import('./tracker.js').Frame} Frame */
 /** @typedef {import('./tracker.js').Graphs} Graphs */
 /** x and y in pixels. @typedef {[number, number]} Point */
@@ -54,21 +53,23 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
  * @returns {Promise<Record<string, Float32Array>>}
  */
 async function segmentCrop(graphs, frame, prompt, rough, crop, edge) {
-  const [{ height, width }, { click_radius, excluded_logit, align_corners }] = [crop, graphs.promptSettings];
+  const [{ height, width }, { excluded_logit, align_corners }] = [crop, graphs.promptSettings];
   const [extra, scale] = [Number(align_corners), edge / Math.max(height, width)];
   /** @param {number} side */
   const fit = (side) => graphs.tokenSize * Math.max(2, round((side * scale - extra) / graphs.tokenSize)) + extra;
-  /** @type {Size} */
   const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
   forRows(crop, frame.width, (start, row) => {
     image.set(frame.data.subarray(3 * start, 3 * (start + width)), 3 * row);
     if (rough) mask.set(rough.subarray(start, start + width), row);
   });
+  const [points, labels] = listPoints(prompt, crop);
   const outputs = await graphs.run('prompt', {
-    image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
-    planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, click_radius), [1, 3, ...size]),
+    image: graphs.tensor(image, [height, width, 3]),
+    points: graphs.tensor(Float32Array.from(points.flat()), [points.length, 2]),
+    labels: graphs.tensor(Int32Array.from(labels), [labels.length]),
     rough_mask: graphs.tensor(mask, [height, width]),
+    canvas: graphs.tensor(new Uint8Array(size[0] * size[1]), size), // only its shape is read
   });
   return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => {
     const data = /** @type {Float32Array} */ (tensor.data);
@@ -131,49 +132,15 @@ function boxCorners([left, top, width, height]) {
 }
 
 /**
- * Draw positive points, negative points and the box of a prompt for a crop: planes 3×h×w of 0 and 1.
+ * Return points in pixels of a crop and their labels: 1 on the object, 0 off it, 2 and 3 the corners of its box.
  * @param {Prompt} prompt
  * @param {Crop} crop
- * @param {Size} size
- * @param {number} radius of a point's disc in pixels of the network
+ * @returns {[Point[], number[]]}
  */
-export function drawPromptPlanes(prompt, crop, [height, width], radius) {
-  const data = new Float32Array(3 * height * width);
-  const scale = [width / crop.width, height / crop.height];
-  [prompt.positive, prompt.negative].forEach((points, plane) => {
-    for (const point of points) {
-      const x = (point[0] - crop.left + 0.5) * scale[0] - 0.5;
-      const y = (point[1] - crop.top + 0.5) * scale[1] - 0.5;
-      const [lastRow, lastColumn] = [Math.min(height - 1, y + radius), Math.min(width - 1, x + radius)];
-      for (let row = Math.max(0, Math.ceil(y - radius)); row <= lastRow; row += 1) {
-        for (let column = Math.max(0, Math.ceil(x - radius)); column <= lastColumn; column += 1) {
-          if ((row - y) ** 2 + (column - x) ** 2 <= radius ** 2) data[(plane * height + row) * width + column] = 1;
-        }
-      }
-    }
-  });
-  if (prompt.box) {
-    const [first, last] = boxCorners(prompt.box);
-    const [left, right] = scaleSpan(first[0] - crop.left, last[0] - crop.left, scale[0], width);
-    const [top, bottom] = scaleSpan(first[1] - crop.top, last[1] - crop.top, scale[1], height);
-    for (let row = top; row < bottom; row += 1) {
-      const start = (2 * height + row) * width;
-      data.fill(1, start + left, start + right);
-    }
-  }
-  return data;
-}
-
-/**
- * Return the first of the pixels of a scaled span, at least one, and the index after the last.
- * @param {number} start
- * @param {number} end
- * @param {number} scale
- * @param {number} limit number of pixels
- */
-function scaleSpan(start, end, scale, limit) {
-  const first = Math.min(limit - 1, Math.max(0, round(start * scale)));
-  return [first, Math.min(limit, Math.max(first + 1, round(end * scale)))];
+function listPoints({ positive, negative, box }, { left, top }) {
+  const corners = box ? boxCorners(box) : [];
+  const points = [...positive, ...negative, ...corners].map(([x, y]) => /** @type {Point} */ ([x - left, y - top]));
+  return [points, [...positive.map(() => 1), ...negative.map(() => 0), ...corners.map((_, index) => 2 + index)]];
 }
 
 /**

@@ -1,7 +1,7 @@
 /** State of the page, and snapshots of it for Undo. */
 
 import { LabelStore } from './labels.js';
-import { HEIGHT, WIDTH } from './video.js';
+import { LONG_EDGE, SHORT_EDGE } from './video.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('./prompts.js').Prompt} Prompt */
@@ -31,7 +31,7 @@ const initial = {
   store: new LabelStore(),
   /** Index of the shown frame. */
   position: 0,
-  image: new ImageData(WIDTH, HEIGHT),
+  image: new ImageData(LONG_EDGE, SHORT_EDGE),
   /** Chosen object. */
   objectId: 1,
   objectCount: 1,

@@ -3,8 +3,6 @@
  * all on the first frame.
  */
 
-import { nearestIndices, resize } from './images.js';
-
 /** @typedef {import('onnxruntime-common').Tensor} Tensor */
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
@@ -13,7 +11,7 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {{every: number, frames: number, max_tracked: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const EXPORT_VERSION = 15;
+const EXPORT_VERSION = 16;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -27,14 +25,10 @@ export class Graphs {
   constructor(runtime, description, sessions) {
     this.runtime = runtime;
     this.sessions = sessions;
-    /** @type {import('./images.js').Size} Size of the frame in the network. */
-    this.networkSize = description.network_size;
     /** @type {number} Number of objects that can be tracked. */
     this.maxObjects = description.max_objects;
     /** @type {number} Side of a token in pixels. */
     this.tokenSize = description.stride;
-    /** @type {boolean} As in PyTorch's `interpolate`. */
-    this.alignCorners = description.align_corners;
     /** @type {MemorySettings} */
     this.memorySettings = description.memory;
     /** @type {Record<string, number>} Settings of the segmentation from prompts: sizes, margins, logits. */
@@ -84,9 +78,15 @@ export class Graphs {
     return /** @type {Tensors} */ (results);
   }
 
-  /** @param {Float32Array} data @param {number[]} shape @returns {Tensor} */
+  /** @param {Uint8Array | Int32Array | Float32Array} data @param {number[]} shape @returns {Tensor} */
   tensor(data, shape) {
-    return new this.runtime.Tensor('float32', data, shape);
+    const type = data instanceof Float32Array ? 'float32' : data instanceof Int32Array ? 'int32' : 'uint8';
+    return new this.runtime.Tensor(type, data, shape);
+  }
+
+  /** @param {Frame} frame @returns {Tensor} */
+  frameTensor({ data, height, width }) {
+    return this.tensor(data, [height, width, 3]);
   }
 }
 
@@ -134,9 +134,8 @@ export class Tracker {
     if (!this.ids.length || this.ids.length > this.graphs.maxObjects) {
       throw new Error(`${this.ids.length} objects: mark 1 to ${this.graphs.maxObjects}`);
     }
-    const channels = labels.map((id) => this.ids.indexOf(id) + 1);
-    const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
-    const idEmbeddings = await this.assignIdentities(channels, frame);
+    const features = await this.graphs.run('encode', { frame: this.graphs.frameTensor(frame) });
+    const idEmbeddings = await this.assignIdentities(labels, frame);
     const reference = await this.graphs.run('reference', { ...features, ...idEmbeddings });
     this.bank.store(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }), true);
   }
@@ -147,55 +146,45 @@ export class Tracker {
    * @returns {Promise<Uint8Array>} object ids H×W
    */
   async step(frame) {
-    const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
+    const inputs = {
+      frame: this.graphs.frameTensor(frame),
+      identities: this.graphs.tensor(Int32Array.from(this.ids, (_, index) => index + 1), [this.ids.length]),
+    };
+    const features = await this.graphs.run('encode', inputs);
     const propagated = await this.graphs.run('propagate', { ...features, ...this.bank.inputs });
-    const { logits } = await this.graphs.run('decode', { ...propagated, ...features });
-    const channels = this.chooseChannels(logits, frame);
-    const idEmbeddings = await this.assignIdentities(channels, frame);
+    const { logits } = await this.graphs.run('decode', { ...inputs, ...propagated, ...features });
+    const labels = this.chooseIds(logits);
+    const idEmbeddings = await this.assignIdentities(labels, frame);
     this.bank.add(await this.graphs.run('memorize', { ...propagated, ...idEmbeddings }));
-    return channels.map((channel) => (channel ? this.ids[channel - 1] : 0));
+    return labels;
   }
 
-  /**
-   * Return the most likely channel of each pixel of a frame.
-   * @param {Tensor} logits 1×(M+1)×h×w, background first
-   * @param {Frame} frame
-   */
-  chooseChannels(logits, { height, width }) {
-    const [, , mapHeight, mapWidth] = logits.dims;
-    const data = /** @type {Float32Array} */ (logits.data);
-    const channels = new Uint8Array(height * width);
-    const best = new Float32Array(height * width).fill(-Infinity);
-    for (let channel = 0; channel <= this.ids.length; channel += 1) {
-      const map = data.subarray(channel * mapHeight * mapWidth, (channel + 1) * mapHeight * mapWidth);
-      const resized = resize(map, [mapHeight, mapWidth], [height, width], this.graphs.alignCorners);
-      for (let pixel = 0; pixel < best.length; pixel += 1) {
-        if (resized[pixel] > best[pixel]) {
-          best[pixel] = resized[pixel];
-          channels[pixel] = channel;
+  /** Return the most likely object id of each pixel. @param {Tensor} logits (1+n)×H×W, background first */
+  chooseIds({ data, dims: [, height, width] }) {
+    const area = height * width;
+    const labels = new Uint8Array(area);
+    const best = /** @type {Float32Array} */ (data).slice(0, area);
+    this.ids.forEach((id, index) => {
+      const start = (index + 1) * area;
+      for (let pixel = 0; pixel < area; pixel += 1) {
+        const logit = /** @type {Float32Array} */ (data)[start + pixel];
+        if (logit > best[pixel]) {
+          best[pixel] = logit;
+          labels[pixel] = id;
         }
       }
-    }
-    return channels;
-  }
-
-  /** Embed the objects of a frame. @param {Uint8Array} channels H×W @param {Frame} frame */
-  assignIdentities(channels, { height, width }) {
-    const [networkHeight, networkWidth] = this.graphs.networkSize;
-    const [rows, columns] = [nearestIndices(height, networkHeight), nearestIndices(width, networkWidth)];
-    const shape = [1, this.graphs.maxObjects + 1, networkHeight, networkWidth];
-    const masks = new Float32Array(shape[1] * networkHeight * networkWidth);
-    rows.forEach((row, y) => {
-      columns.forEach((column, x) => {
-        masks[(channels[row * width + column] * networkHeight + y) * networkWidth + x] = 1;
-      });
     });
-    return this.graphs.run('assign_identities', { masks: this.graphs.tensor(masks, shape) });
+    return labels;
   }
 
-  /** @param {Frame} frame @returns {Tensor} */
-  frameTensor({ data, height, width }) {
-    return new this.graphs.runtime.Tensor('uint8', data, [height, width, 3]);
+  /** Embed the objects of a frame. @param {Uint8Array} labels object ids H×W @param {Frame} frame */
+  assignIdentities(labels, { height, width }) {
+    const { maxObjects } = this.graphs;
+    const ids = Int32Array.from({ length: maxObjects }, (_, index) => this.ids[index] ?? -1);
+    return this.graphs.run('assign_identities', {
+      labels: this.graphs.tensor(Int32Array.from(labels), [height, width]),
+      ids: this.graphs.tensor(ids, [maxObjects]),
+    });
   }
 }
 

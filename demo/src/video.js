@@ -7,8 +7,8 @@ import {
 } from 'mediabunny';
 import { describeError } from './words.js';
 
-/** Size of frames in pixels; videos of other shapes get bars. */
-export const [WIDTH, HEIGHT] = [854, 480];
+/** Longer and shorter edge of frames in pixels; videos of other shapes get bars. */
+export const [LONG_EDGE, SHORT_EDGE] = [854, 480];
 
 /** Number of frames that are read; it bounds memory. */
 const MAX_FRAMES = 1800;
@@ -28,11 +28,17 @@ export class Video {
     this.timestamps = timestamps;
     this.truncated = truncated;
     this.size = size;
-    const scale = Math.min(WIDTH / shownWidth, HEIGHT / shownHeight);
+    this.isPortrait = shownHeight > shownWidth;
+    /** Size of the frames in pixels. */
+    this.width = this.isPortrait ? SHORT_EDGE : LONG_EDGE;
+    this.height = this.isPortrait ? LONG_EDGE : SHORT_EDGE;
+    const scale = Math.min(this.width / shownWidth, this.height / shownHeight);
     const [contentWidth, contentHeight] = [Math.round(shownWidth * scale), Math.round(shownHeight * scale)];
     /** The part of a frame without bars. */
-    this.content = { x: (WIDTH - contentWidth) >> 1, y: (HEIGHT - contentHeight) >> 1, width: contentWidth, height: contentHeight };
-    const context = new OffscreenCanvas(WIDTH, HEIGHT).getContext('2d', { willReadFrequently: true });
+    this.content = {
+      x: (this.width - contentWidth) >> 1, y: (this.height - contentHeight) >> 1, width: contentWidth, height: contentHeight,
+    };
+    const context = new OffscreenCanvas(this.width, this.height).getContext('2d', { willReadFrequently: true });
     this.context = /** @type {OffscreenCanvasRenderingContext2D} */ (context);
   }
 
@@ -66,11 +72,11 @@ export class Video {
     try {
       for await (const sample of this.sink.samplesAtTimestamps(this.timestamps.slice(first, end))) {
         if (sample) {
-          this.context.fillRect(0, 0, WIDTH, HEIGHT);
+          this.context.fillRect(0, 0, this.width, this.height);
           sample.draw(this.context, this.content.x, this.content.y, this.content.width, this.content.height);
           sample.close();
         }
-        yield this.context.getImageData(0, 0, WIDTH, HEIGHT);
+        yield this.context.getImageData(0, 0, this.width, this.height);
         index += 1;
       }
     } catch (error) {
@@ -80,13 +86,14 @@ export class Video {
 }
 
 /**
- * Encode frames as WebM.
+ * Encode frames as WebM; with `alpha`, their transparency too.
  * @param {Video} video
  * @param {AsyncIterable<ImageData>} frames
  * @param {number} first index of the first frame
+ * @param {'keep' | 'discard'} alpha
  * @returns {Promise<Blob>}
  */
-export async function encodeWebm(video, frames, first) {
+export async function encodeWebm(video, frames, first, alpha) {
   const { x, y, width, height } = video.content;
   const [evenWidth, evenHeight] = [width & ~1, height & ~1];
   const codec = await getFirstEncodableVideoCodec(['vp9', 'vp8', 'av1'], { width: evenWidth, height: evenHeight });
@@ -94,7 +101,7 @@ export async function encodeWebm(video, frames, first) {
   const canvas = new OffscreenCanvas(evenWidth, evenHeight);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const output = new Output({ format: new WebMOutputFormat(), target: new BufferTarget() });
-  const source = new CanvasSource(canvas, { codec, bitrate: 4e6 });
+  const source = new CanvasSource(canvas, { codec, bitrate: 4e6, alpha });
   output.addVideoTrack(source);
   await output.start();
   const times = video.timestamps;

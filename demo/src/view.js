@@ -2,12 +2,13 @@
 
 import { COLORS, drawOverlay } from './labels.js';
 import { CANCELED, state } from './state.js';
-import { HEIGHT, WIDTH } from './video.js';
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 export const element = (id) => /** @type {T} */ (document.getElementById(id));
 export const view = /** @type {HTMLCanvasElement} */ (element('view'));
-const context = /** @type {CanvasRenderingContext2D} */ (view.getContext('2d'));
+/** Lies over the view, so that a drag does not draw the frame again. */
+const marks = /** @type {HTMLCanvasElement} */ (element('marks'));
+const [context, marksContext] = [view, marks].map((canvas) => /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')));
 export const slider = /** @type {HTMLInputElement} */ (element('frame'));
 export const size = /** @type {HTMLSelectElement} */ (element('size'));
 export const compute = /** @type {HTMLSelectElement} */ (element('compute'));
@@ -32,7 +33,8 @@ export function showProgress({ stage, done, total }) {
 export function update(changes) {
   Object.assign(state, changes);
   showObjects();
-  draw();
+  drawFrame();
+  drawMarks();
   updateControls();
 }
 
@@ -40,6 +42,7 @@ function updateControls() {
   const { model, video, store, position, objectCount, activity, history } = state;
   const [idle, marked] = [activity === null, store.frames.size > 0];
   const playing = activity?.name === 'play';
+  const hasObjects = COLORS.some((_, index) => store.hasObject(position, index + 1));
   /** @type {[string, boolean][]} */
   const enabled = [
     ['play', video !== null && (idle || playing)],
@@ -47,10 +50,11 @@ function updateControls() {
     ['add', idle && marked && objectCount < COLORS.length],
     ['clear', idle && marked],
     ['undo', idle && history.length > 0],
-    ['track', idle && Boolean(model?.backend) && store.hasObjects(position)],
+    ['track', idle && Boolean(model?.backend) && hasObjects],
     ['cancel', activity !== null && activity.name in CANCELED],
     ['masks', idle && marked],
     ['overlay', idle && marked],
+    ['matte', idle && marked],
     ['size', idle],
     ['compute', idle],
     ['file', idle],
@@ -69,7 +73,10 @@ function showObjects() {
   const group = element('objects');
   while (group.childElementCount < state.objectCount) group.append(createObjectButton(group.childElementCount + 1));
   while (group.childElementCount > state.objectCount) group.lastElementChild?.remove();
-  [...group.children].forEach((button, index) => button.setAttribute('aria-pressed', String(index + 1 === state.objectId)));
+  const { objectCount, objectId, position, store } = state;
+  [...group.children].forEach((button, index) => button.setAttribute('aria-pressed', String(index + 1 === objectId)));
+  const ids = Array.from({ length: objectCount }, (_, index) => index + 1).filter((id) => !store.hasObject(position, id));
+  element('absent').textContent = store.frames.size && ids.length ? `No mask on this frame: object ${ids.join(', ')}` : '';
 }
 
 /** Return a button that chooses an object. @param {number} id */
@@ -82,22 +89,41 @@ function createObjectButton(id) {
   return button;
 }
 
-function draw() {
-  const { drag, image, position, prompts, store } = state;
+/** What the view shows: a frame and its stored masks. @type {unknown[]} */
+let shown = [];
+
+/** Draw the frame with its masks, unless it is shown. */
+function drawFrame() {
+  const { image, position, store } = state;
+  const masks = store.frames.get(position);
+  if (shown[0] === image && shown[1] === masks) return;
+  shown = [image, masks];
+  const { width, height } = image;
+  if (view.width !== width || view.height !== height) {
+    for (const canvas of [view, marks]) Object.assign(canvas, { width, height });
+    const stage = /** @type {HTMLElement} */ (view.parentElement);
+    stage.style.width = `min(100%, ${(75 * width) / height}vh)`;
+  }
   context.putImageData(drawOverlay(image, store.get(position)), 0, 0);
-  context.lineWidth = 2;
-  context.strokeStyle = '#fff';
-  if (drag) context.strokeRect(drag[0], drag[1], drag[2] - drag[0], drag[3] - drag[1]);
+}
+
+/** Draw the prompts of the frame and the box that is being drawn. */
+function drawMarks() {
+  const { drag, prompts } = state;
+  marksContext.clearRect(0, 0, marks.width, marks.height);
+  marksContext.lineWidth = 2;
+  marksContext.strokeStyle = '#fff';
+  if (drag) marksContext.strokeRect(drag[0], drag[1], drag[2] - drag[0], drag[3] - drag[1]);
   for (const [id, { positive, negative, box }] of prompts) {
-    context.strokeStyle = `rgb(${COLORS[id - 1].join()})`;
-    if (box) context.strokeRect(...box);
+    marksContext.strokeStyle = `rgb(${COLORS[id - 1].join()})`;
+    if (box) marksContext.strokeRect(...box);
     for (const [points, color] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
       for (const [x, y] of points) {
-        context.beginPath();
-        context.arc(x + 0.5, y + 0.5, 6, 0, 7);
-        context.fillStyle = color;
-        context.fill();
-        context.stroke();
+        marksContext.beginPath();
+        marksContext.arc(x + 0.5, y + 0.5, 6, 0, 7);
+        marksContext.fillStyle = color;
+        marksContext.fill();
+        marksContext.stroke();
       }
     }
   }
@@ -109,16 +135,34 @@ export function show(index, image) {
 }
 
 /**
- * Return the place under the pointer within the video, in pixels from the frame's corner.
+ * Return the place under the pointer, in pixels from the frame's corner.
+ * @param {PointerEvent} event
+ * @returns {[number, number]}
+ */
+function findPixel(event) {
+  const box = view.getBoundingClientRect();
+  return [((event.clientX - box.left) * view.width) / box.width, ((event.clientY - box.top) * view.height) / box.height];
+}
+
+/** Return the part of the view without bars. */
+function findContent() {
+  return state.video?.content ?? { x: 0, y: 0, width: view.width, height: view.height };
+}
+
+/** Return whether the pointer is over the video, not over a bar. @param {PointerEvent} event */
+export function isInVideo(event) {
+  const [pixelX, pixelY] = findPixel(event);
+  const { x, y, width, height } = findContent();
+  return pixelX >= x && pixelY >= y && pixelX <= x + width && pixelY <= y + height;
+}
+
+/**
+ * Return the place in the video nearest to the pointer, in pixels from the frame's corner.
  * @param {PointerEvent} event
  * @returns {[number, number]}
  */
 export function locate(event) {
-  const box = view.getBoundingClientRect();
-  const { x, y, width, height } = state.video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
-  /** @param {number} value @param {number} low @param {number} extent */
-  const clamp = (value, low, extent) => Math.min(low + extent, Math.max(low, value));
-  const pixelX = ((event.clientX - box.left) * WIDTH) / box.width;
-  const pixelY = ((event.clientY - box.top) * HEIGHT) / box.height;
-  return [clamp(pixelX, x, width), clamp(pixelY, y, height)];
+  const [pixelX, pixelY] = findPixel(event);
+  const { x, y, width, height } = findContent();
+  return [Math.min(x + width, Math.max(x, pixelX)), Math.min(y + height, Math.max(y, pixelY))];
 }

@@ -1,5 +1,8 @@
 /** Words of messages, also of the worker's. */
 
+/** Shown until the model is loaded, if an object is marked before. */
+export const WAIT_FOR_MODEL = 'Wait until the model is loaded';
+
 /** Return the message of an error, else its kind. @param {unknown} error */
 export function describeError(error) {
   return error instanceof Error ? error.message || error.name : String(error);

@@ -1,4 +1,4 @@
-"""The page's tracker, in Node, beside aotlab-runtime; types of the page's code."""
+"""The page's tracker in Node replays the recorded cases; types of the page's code."""
 
 import hashlib
 import json
@@ -9,22 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import aotlab
 from aotlab.engine.export.export import EXPORT
 from aotlab.engine.export.graphs import PROMPTING
-from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.utils.versioned_files import unwrap, wrap
-from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prediction import resize
 from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license
-from runtime.tests.exports import STORED, load_stored
+from runtime.tests.cases import CASES, MIN_EQUAL, read_cases
+from runtime.tests.exports import STORED
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import draw_stripes, draw_texture
 from tests.processes import RUN_SECONDS, WAIT_SECONDS
 
 DEMO = Path(__file__).parents[1]
-HEIGHT, WIDTH = 120, 160
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("node") and (DEMO / "node_modules").is_dir()),
@@ -32,16 +27,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def track_in_node(folder, frames, mask, prompts, output):
-    """Return labels T×H×W and a mask of each prompt N×H×W, without the pixels of object 2."""
-    description = {"shape": frames.shape[:3], "prompts": prompts}
-    output.with_suffix(".json").write_text(json.dumps(description))
-    output.with_suffix(".rgb").write_bytes(frames.tobytes())
-    output.with_suffix(".mask").write_bytes(mask.astype(np.uint8).tobytes())
-    command = ["node", DEMO / "tests" / "track.mjs", folder, output.with_suffix(""), output]
-    subprocess.run(command, check=True, timeout=RUN_SECONDS, stderr=subprocess.PIPE, text=True)
-    labels = np.frombuffer(output.read_bytes(), np.uint8).reshape(-1, *mask.shape)
-    return labels[: len(frames)], labels[len(frames) :]
+def replay_in_node(folder):
+    """Return the shares of equal pixels by name of the case."""
+    command = ["node", DEMO / "tests" / "track.mjs", folder, CASES]
+    result = subprocess.run(command, check=True, timeout=RUN_SECONDS, capture_output=True, text=True)
+    return json.loads(result.stdout)
 
 
 def run_script(script, folder=None):
@@ -52,65 +42,21 @@ def run_script(script, folder=None):
     return result.stdout
 
 
-def make_prompt(positive=(), negative=(), box=None, mask=None):
-    return {"positive": positive, "negative": negative, "box": box, "mask": mask}
-
-
-def segment(tracker, frame, mask, prompt):
-    """Return the mask of a prompt without the pixels of object 2, by aotlab-runtime."""
-    points = [*prompt["positive"], *prompt["negative"]]
-    labels = [1] * len(prompt["positive"]) + [0] * len(prompt["negative"])
-    other_object, prompts = np.where(mask == 2, 2, 0), {9: Prompt(points, labels, prompt["box"])}
-    return tracker.fresh().step(frame, other_object, prompts=prompts).labels == 9
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The runtime's stored export with a memory that the page supports."""
     folder = shutil.copytree(STORED, tmp_path_factory.mktemp("exports") / "aott")
     description = unwrap(EXPORT, json.loads((folder / "export.json").read_text()))
-    description["memory"] |= {"policy": "bounded_fifo", "every": 3}
+    description["memory"]["policy"] = "bounded_fifo"
     (folder / "export.json").write_text(json.dumps(wrap(EXPORT, description)))
     return folder
 
 
 @pytest.mark.slow
-def test_masks_equal_runtime(exported, tmp_path):
-    folder = exported
-    frames, mask = draw_texture(20, HEIGHT, WIDTH), draw_stripes([1, 2, 5], HEIGHT, WIDTH)
-    prompts = [
-        make_prompt(box=[30.5, 20, 60, 70]),
-        make_prompt(positive=[[100, 60], [20.25, 30]], negative=[[80, 100]]),
-        make_prompt(positive=[[50, 40]], box=[10, 10, 101, 91]),
-    ]
-    labels, segmented = track_in_node(folder, frames, mask, prompts, tmp_path / "output.bin")
-    tracker = Tracker.from_export(folder, threads=1)
-    expected = [tracker.step(frames[0], mask).labels, *(tracker.step(frame).labels for frame in frames[1:])]
-    assert {1, 2, 5} <= set(np.unique(expected[1:]))
-    assert min((np.array(expected) == labels).mean((1, 2))) >= 0.999
-    for prompt, found in zip(prompts, segmented, strict=True):
-        reference = segment(tracker, frames[0], mask, prompt)
-        assert reference.any()
-        assert (reference == found).mean() >= 0.999
-
-
-@pytest.mark.slow
-def test_corrected_masks_equal_pytorch(exported, tmp_path):
-    """The runtime has no prompts with masks."""
-    frame, mask = draw_texture(1, HEIGHT, WIDTH), draw_stripes([1, 2, 5], HEIGHT, WIDTH)
-    earlier = (mask == 1).astype(int)
-    prompts = [
-        make_prompt(negative=[[20, 100]], mask=earlier.ravel().tolist()),
-        make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
-    ]
-    _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
-    segmenter = NetworkSegmenter(load_stored()[1].segmenter.load)
-    for prompt, found in zip(prompts, segmented, strict=True):
-        points = [*prompt["positive"], *prompt["negative"]]
-        same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)
-        expected = segmenter(frame[0], {9: same_prompt}, keep=np.where(mask == 2, 2, 0)) == 9
-        assert expected.any()
-        assert (expected == found).mean() >= 0.999
+def test_recorded_cases_are_replayed(exported):
+    shares, prompts = replay_in_node(exported), read_cases()["prompts"]
+    assert shares.keys() == {"one object", "three objects", *prompts}
+    assert min(min(frames) for frames in shares.values()) >= MIN_EQUAL, shares
 
 
 def change_policy(path):
@@ -137,10 +83,10 @@ DAMAGED_MODELS = {
     "no description": (lambda export: (export / "export.json").write_text("{"), "export.json: damaged; export again"),
     "another policy": (lambda export: change_policy(export / "export.json"),
         "memory.policy: the page supports only bounded_fifo, without max_stored"),
-    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 15}'),
+    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 16}'),
         "export.json: damaged; export again"),
     "another version": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 15; export again"),
+        "export.json: version 6, expected 16; export again"),
 }  # fmt: skip
 
 
@@ -150,9 +96,8 @@ def test_damaged_models_rejected(exported, tmp_path, case):
     damage, message = DAMAGED_MODELS[case]
     shutil.copytree(exported, tmp_path / "export")
     damage(tmp_path / "export")
-    frames, mask = draw_texture(1, HEIGHT, WIDTH), draw_stripes([1], HEIGHT, WIDTH)
     with pytest.raises(subprocess.CalledProcessError) as raised:
-        track_in_node(tmp_path / "export", frames, mask, [], tmp_path / "output.bin")
+        replay_in_node(tmp_path / "export")
     assert raised.value.stderr.startswith(message)
     assert raised.value.stderr.count("\n") == 1
 
@@ -179,40 +124,14 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
             np.testing.assert_array_equal(mask_kept, mask & ~far)
 
 
-@pytest.mark.parametrize(
-    ("box", "row", "column"), [((1001, 500, 2, 3), 112, 226), ((0, 0, 2, 2), 0, 0), ((1918, 1078, 2, 2), 240, 432)]
-)
-def test_small_box_draws_one_pixel(box, row, column):
-    script = f"""
-        import {{ drawPromptPlanes }} from 'SRC/prompts.js';
-        const crop = {{ top: 0, left: 0, height: 1080, width: 1920 }};
-        const planes = drawPromptPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
-        console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
-    assert run_script(script).split() == [str((2 * 241 + row) * 433 + column), "1"]
-
-
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_resized_maps_equal_runtime(align_corners):
-    for height, width in ((1, 2), (3, 1), (3, 4)):
-        values = np.arange(height * width, dtype=np.float32).reshape(height, width) ** 2
-        script = f"""
-            import {{ resize }} from 'SRC/images.js';
-            const map = Float32Array.from({values.ravel().tolist()});
-            console.log(resize(map, [{height}, {width}], [5, 7], {str(align_corners).lower()}).join());"""
-        found = np.array(run_script(script).split(","), float).reshape(5, 7)
-        np.testing.assert_allclose(found, resize(values, (5, 7), align_corners), atol=1e-5)
-
-
 def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
     script = """
         import { segmentPrompt } from 'SRC/prompts.js';
         const sizes = [];
         const graphs = {
           promptSettings: PROMPTING,
-          alignCorners: true,
           tokenSize: 16,
-          runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
-          tensor: () => null,
+          tensor: (data, dims) => ({ dims }),
           run: async (name, { image: { dims: [height, width] } }) => {
             sizes.push(`${width}x${height}`);
             const data = new Float32Array(height * width).fill(-3);

@@ -1,32 +1,54 @@
-// Tracks a clip with the page's tracker in Node: node track.mjs EXPORT CLIP OUTPUT
+// Replays runtime/tests/cases.json with the page's tracker in Node: node track.mjs EXPORT CASES
 //
-// CLIP.json: {shape: [T, H, W], prompts}, CLIP.rgb: frames, CLIP.mask: first labels.
-// OUTPUT: labels T×H×W of the tracked frames, then a mask H×W for each prompt.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+// Prints {name: equal pixels of each frame in [0, 1]}. Masks on later frames and several groups are not supported.
+import { readdirSync, readFileSync } from 'node:fs';
+import { unzlibSync } from 'fflate';
 import * as runtime from 'onnxruntime-web';
 import { segmentPrompt } from '../src/prompts.js';
 import { Graphs, Tracker } from '../src/tracker.js';
 
-const [folder, clip, output] = process.argv.slice(2);
+const [folder, path] = process.argv.slice(2);
 runtime.env.wasm.numThreads = 1;
 const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(`${folder}/${name}`)]));
-const { shape: [length, height, width], prompts } = JSON.parse(readFileSync(`${clip}.json`, 'utf-8'));
-const [pixels, mask] = [new Uint8Array(readFileSync(`${clip}.rgb`)), new Uint8Array(readFileSync(`${clip}.mask`))];
-const frames = Array.from({ length }, (_, index) => {
-  const data = pixels.subarray(3 * index * height * width, 3 * (index + 1) * height * width);
-  return { data, height, width };
-});
+const cases = JSON.parse(readFileSync(path, 'utf-8'), (_, value) => (
+  value?.deflated ? { shape: value.shape, data: unzlibSync(Buffer.from(value.deflated, 'base64')) } : value
+));
 const graphs = await Graphs.load(runtime, files, ['wasm']).catch((error) => {
   console.error(error.message);
   process.exit(2);
 });
-const tracker = new Tracker(graphs);
-const results = [mask];
-await tracker.start(frames[0], mask);
-for (const frame of frames.slice(1)) results.push(await tracker.step(frame));
-const otherObjects = mask.map((id) => Number(id === 2));
-for (const prompt of prompts) {
-  const typedPrompt = { ...prompt, mask: prompt.mask && Uint8Array.from(prompt.mask) };
-  results.push(await segmentPrompt(graphs, frames[0], typedPrompt, otherObjects));
+
+/** Return the frames of an array T×H×W×3. */
+function splitFrames({ shape: [length, height, width], data }) {
+  const area = 3 * height * width;
+  return Array.from({ length }, (_, index) => ({ data: data.subarray(index * area, (index + 1) * area), height, width }));
 }
-writeFileSync(output, Buffer.concat(results));
+
+/** Return the share of equal labels. */
+function compare(found, expected) {
+  return found.filter((label, pixel) => label === expected[pixel]).length / expected.length;
+}
+
+const equal = {};
+const frames = splitFrames(cases.frames);
+for (const [name, { memory, masks, labels }] of Object.entries(cases.tracking)) {
+  const first = masks[0].data;
+  if (memory.policy !== 'bounded_fifo' || Object.keys(masks).length > 1) continue;
+  Object.assign(graphs.memorySettings, memory);
+  const tracker = new Tracker(graphs);
+  await tracker.start(frames[0], first);
+  equal[name] = [];
+  for (const [index, frame] of frames.slice(1).entries()) {
+    const start = (index + 1) * first.length;
+    equal[name].push(compare(await tracker.step(frame), labels.data.subarray(start, start + first.length)));
+  }
+}
+const [height, width, channels] = cases.prompt_frame.shape;
+const [frame] = splitFrames({ shape: [1, height, width, channels], data: cases.prompt_frame.data });
+for (const [name, { points, labels, box, mask, keep, segmented }] of Object.entries(cases.prompts)) {
+  const positive = points.filter((_, index) => labels[index]);
+  const negative = points.filter((_, index) => !labels[index]);
+  const prompt = { positive, negative, box, mask: mask && mask.data };
+  equal[name] = [compare(await segmentPrompt(graphs, frame, prompt, keep.data), segmented.data)];
+}
+console.log(JSON.stringify(equal));

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import require, require_choice, suggest
+from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import MALFORMED, read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -130,6 +130,42 @@ def load_table(table: str | Path) -> PaperTable:
     return build_config(tree, str(path), PaperTable)
 
 
+def select_weights(name: str, dataset: str) -> PaperTable:
+    """Return the rows of the papers' tables of published weights on a data set, on splits that can be scored locally.
+
+    Args:
+        name: key of `list_published_weights`.
+        dataset: key of `DATASETS`.
+    """
+    file, others = find_published_file(list_published_weights()[name].file), dict[str, None]()
+    for path in sorted(TABLES.glob("*.yaml")):
+        table = load_table(path)
+        rows = [row for row in table.rows if table.models[row.model].files == [file]]
+        others |= dict.fromkeys(table.benchmarks[row.benchmark].dataset for row in rows)
+        rows = [row for row in rows if is_scored_locally(table.benchmarks[row.benchmark], dataset)]
+        if rows:
+            return replace(table, name=f"{name}_{dataset}", rows=rows)
+    hidden = f"; the masks of {dataset} are not public, and {DATASETS[dataset].scoring}" if dataset in others else ""
+    raise InputError(
+        f"no published figure on {dataset} that can be measured{hidden}",
+        subject=name,
+        remedy=f"figures are published on {', '.join(others)}",
+    )
+
+
+def is_scored_locally(benchmark: Benchmark, dataset: str) -> bool:
+    """Return whether a benchmark is a split of this data set with public masks."""
+    return benchmark.dataset == dataset and benchmark.split not in DATASETS[dataset].server_splits
+
+
+def replace_root(table: PaperTable, root: Path) -> PaperTable:
+    """Return the table with another folder of its data set; raise `InputError` if it has several."""
+    names = sorted({table.benchmarks[row.benchmark].dataset for row in table.rows})
+    require(len(names) == 1, f"the table has {', '.join(names)}", subject="--root", remedy="set AOTLAB_DATA")
+    benchmarks = {name: replace(benchmark, root=str(root)) for name, benchmark in table.benchmarks.items()}
+    return replace(table, benchmarks=benchmarks)
+
+
 def name_results(model: str, benchmark: str) -> str:
     """Return the name of the folder of a model's results on a benchmark."""
     return re.sub(r"(?:[^\w.]|_)+", "_", f"{model}_{benchmark}").strip("_")
@@ -167,8 +203,8 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
         lines.append([row.model, row.benchmark, measured, *published])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
-    text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
-    return "\n".join([*text, table.note] if table.note else text)
+    notes = [*(f"{key}: {table.sources[key]}" for key in cited), *filter(None, [table.note])]
+    return "\n".join([*text, "", *notes] if notes else text)
 
 
 def format_figures(values: Sequence[float | None]) -> str:

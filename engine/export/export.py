@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
 """Computed constants with more elements are not stored, but computed when a graph is loaded."""
-EXPORT = FileKind("export", 15, "export again")
+EXPORT = FileKind("export", 16, "export again")
 EXPORTED_POLICIES = ("bounded_fifo", "rmem")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 """Packages that write ONNX files."""
@@ -146,7 +146,6 @@ def _write_graphs(
         "network_size": size,
         "max_objects": config.model.max_objects,
         "stride": config.model.stages[0].stride,
-        "align_corners": config.model.align_corners,
         "confidence_temperature": config.confidence_temperature,
         "memory": describe_memory(config.memory),
         "prompting": None if prompts is None else {**PROMPTING, "align_corners": prompts.config.align_corners},

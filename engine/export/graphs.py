@@ -1,10 +1,10 @@
 """Methods of a model as functions of tensors, which ``torch.export`` can trace.
 
 Reference frames read no memory and have a separate graph, ``reference``. A graph processes one group of objects. The
-video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
-is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
-of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can
-be exported if the states of their blocks are NamedTuples of tensors.
+video's frames may have any size, and ``decode`` any number of objects. Long-term memory holds a varying number of
+frames, so attention needs no mask and is exact; all other shapes are fixed, except in the prompt graph. Tensors have
+names: ``memory_1_long_key`` is the key of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py``
+describes the graphs. Methods that you add can be exported if the states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.export.resize import resize_bicubic
+from aotlab.engine.export.planes import LEFT_TOP, NEGATIVE, POSITIVE, RIGHT_BOTTOM, draw_prompt_planes
+from aotlab.engine.export.resize import resize_bicubic, resize_nearest
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.guided_filter import guided_filter
-from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
+from aotlab.engine.prompting.planes import MIN_CROP
 from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
-from aotlab.networks.prompts import PLANES, PromptNetwork
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.utils.errors import require
 
 PROMPTING = {
-    "click_radius": CLICK_RADIUS,
     "frame_edge": network.FRAME_EDGE,
     "crop_edge": network.CROP_EDGE,
     "min_crop": MIN_CROP,
@@ -89,8 +89,12 @@ def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, 
     return {"features": model.encode(normalize(image[None]))}
 
 
-def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
-    return {"id_embeddings": model.assign_identities(masks)}
+def _assign_identities(model: VOSModel, labels: Tensor, ids: Tensor, size: tuple[int, int]) -> dict[str, Any]:
+    """Embed the objects of labels H×W int32 of any size; ``ids``: M object ids by identity, -1 without an object."""
+    masks = (resize_nearest(labels, size) == ids[:, None, None]).float()
+    background = 1 - masks.sum(0, keepdim=True)
+    id_embeddings = model.assign_identities(torch.cat([background, masks])[None])
+    return {"id_embeddings": id_embeddings, "areas": masks.sum((1, 2))}
 
 
 def _propagate(
@@ -107,15 +111,22 @@ def _memorize(
     return {"memory": model.memorize(PropagatedFrame(torch.empty(0), states, sizes), id_embeddings)}
 
 
-def _decode(model: VOSModel, embeddings: Tensor, features: Features) -> dict[str, Any]:
-    return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
+def _decode(
+    model: VOSModel, embeddings: Tensor, features: Features, frame: Tensor, identities: Tensor
+) -> dict[str, Any]:
+    """Decode the logits of n identities at the size of the frame, of which only the shape is read."""
+    logits = model.decode(PropagatedFrame(embeddings, [], []), features)
+    channels = logits.index_select(1, F.pad(identities, (1, 0)))  # 0: background
+    align_corners = model.config.align_corners
+    resized = F.interpolate(channels, frame.shape[:2], mode="bilinear", align_corners=align_corners)
+    return {"logits": resized[0], "identity_logits": logits}
 
 
 def _compute_relevance(
     model: VOSModel,
     states: list[Any],
     memory_0_long_key: Tensor,
-    logits: Tensor,
+    identity_logits: Tensor,
     sizes: list[tuple[int, int]],
     frame_tokens: int,
 ) -> dict[str, Any]:
@@ -125,17 +136,20 @@ def _compute_relevance(
     """
     frames = memory_0_long_key.shape[1] // frame_tokens
     propagated = PropagatedFrame(torch.empty(0), states, sizes)
-    frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
+    frame_relevance = compute_relevance(model, propagated, identity_logits, memory_0_long_key, frames, RELEVANCE_ROWS)
     return {"relevance": frame_relevance.shares}
 
 
-def _segment_prompts(prompts: PromptNetwork, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
-    """Segment an object of a crop; ``planes`` are the first three of `PLANES`, and ``rough_mask`` becomes the last."""
-    size, pixels = planes.shape[2:], image.permute(2, 0, 1).float()
+def _segment_prompts(
+    prompts: PromptNetwork, image: Tensor, points: Tensor, labels: Tensor, rough_mask: Tensor, canvas: Tensor
+) -> dict[str, Any]:
+    """Segment an object of a crop, resized to the shape of ``canvas``; for points, see `draw_prompt_planes`."""
+    size, pixels = (canvas.shape[0], canvas.shape[1]), image.permute(2, 0, 1).float()
+    planes = draw_prompt_planes(points, labels, (image.shape[0], image.shape[1]), size)
     resized, rough = (
         F.interpolate(maps[None], size, mode="bilinear", antialias=True) for maps in (pixels / 255, rough_mask[None])
     )
-    logits = prompts(prompts.encode(normalize(resized)), torch.cat([planes, rough.clamp(0, 1)], 1))
+    logits = prompts(prompts.encode(normalize(resized)), torch.cat([planes[None], rough.clamp(0, 1)], 1))
     align_corners = prompts.config.align_corners
     logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
     filter_size = size[0] // 2, size[1] // 2
@@ -185,8 +199,10 @@ def build_graphs(
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
         features = encode.results["features"]
-        masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
-        assign = Graph(model, _assign_identities, masks=masks)
+        max_objects = model.config.max_objects
+        labels = torch.randint(max_objects + 1, frame.shape[:2], dtype=torch.int32, generator=generator)
+        ids = torch.arange(1, max_objects + 1, dtype=torch.int32)
+        assign = Graph(model, _assign_identities, {"labels": FRAME_AXES}, labels=labels, ids=ids, size=size)
         id_embeddings = assign.results["id_embeddings"]
         reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes, _ = reference.results
@@ -198,7 +214,15 @@ def build_graphs(
             )
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
         memory, axes = _build_example_memory(memorize.results["memory"], settings.frames)
-        decode = Graph(model, _decode, embeddings=embeddings, features=features)
+        decode = Graph(
+            model,
+            _decode,
+            {"frame": FRAME_AXES, "identities": {0: torch.export.Dim("objects", min=1, max=max(2, max_objects))}},
+            embeddings=embeddings,
+            features=features,
+            frame=frame,
+            identities=torch.ones(2, dtype=torch.int32),
+        )
         graphs = {
             "encode": encode,
             "assign_identities": assign,
@@ -214,7 +238,7 @@ def build_graphs(
                 axes,
                 states=states[:1],
                 memory_0_long_key=memory[0].long.key,
-                logits=decode.results["logits"],
+                identity_logits=decode.results["identity_logits"],
                 sizes=sizes,
                 frame_tokens=memorize.results["memory"][0].long.key.shape[1],
             )
@@ -239,17 +263,31 @@ def build_prompt_graph(prompts: PromptNetwork) -> Graph:
     align_corners, generator = prompts.config.align_corners, torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
     size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=align_corners)
-    planes = torch.rand(1, len(PLANES) - 1, *size, generator=generator)
+    canvas = torch.zeros(size, dtype=torch.uint8)
+    points = torch.tensor([(20.0, 9), (5, 30), (3, 4), (30, 35)])
+    labels = torch.tensor([POSITIVE, NEGATIVE, LEFT_TOP, RIGHT_BOTTOM], dtype=torch.int32)
+    points_axis = {0: torch.export.Dim("points", min=1)}
     rows, columns = (torch.export.Dim(name, min=2, max=network.FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     extra = int(align_corners)
     axes = {
         "image": FRAME_AXES,
-        "planes": {2: STRIDE * rows + extra, 3: STRIDE * columns + extra},
+        "points": points_axis,
+        "labels": points_axis,
         "rough_mask": FRAME_AXES,
+        "canvas": {0: STRIDE * rows + extra, 1: STRIDE * columns + extra},
     }
     rough_mask = image[..., 0].float() / 255
     with torch.no_grad():
-        return Graph(prompts, _segment_prompts, axes, image=image, planes=planes, rough_mask=rough_mask)
+        return Graph(
+            prompts,
+            _segment_prompts,
+            axes,
+            image=image,
+            points=points,
+            labels=labels,
+            rough_mask=rough_mask,
+            canvas=canvas,
+        )
 
 
 def _copy_exportable(model: Network, local_attention: type[DenseLocalAttention] = TiledLocalAttention) -> Network:

@@ -46,6 +46,15 @@ def _far_weight(distance: Tensor) -> Tensor:
     return ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
 
 
+def resize_nearest(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize labels H×W of integers as ``F.interpolate(mode="nearest")``, whose floats cannot hold all of them."""
+    for axis, length in enumerate(size):
+        source = labels.shape[axis]
+        index = (torch.arange(length, dtype=torch.float32) * (source / length)).floor().clamp(max=source - 1)
+        labels = labels.index_select(axis, index.long())
+    return labels
+
+
 def resize_antialiased(maps: Tensor, size: Sequence[int], *_: Any) -> Tensor:
     """Resize maps as ``F.interpolate(mode="bilinear", antialias=True)`` by matrix products.
 

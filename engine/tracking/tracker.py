@@ -116,8 +116,8 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        if hasattr(self.model, "graphs") and not build_bank(config.memory).is_bounded:
-            log.info("compute.graphs: memory.policy %s has no bound, so frames are not replayed", config.memory.policy)
+        if self.model.graphs is not None and not build_bank(config.memory).is_bounded:
+            log.info("compute.graphs: memory.policy %s has no bound, so reading is not replayed", config.memory.policy)
         self.hooks = [*build_hooks(rules), *hooks]
         self._optimize, self._checksum = optimize, 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from aotlab.engine.training.listener import NonFiniteError, StepResult, Training
 from aotlab.engine.training.state import PhaseState
 from aotlab.media.overlay import draw_overlay
 from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
+from aotlab.utils.errors import describe_missing_module
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
 
@@ -36,7 +38,7 @@ MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 
 
 class Journal(TrainingListener):
-    """``log.jsonl``, ``tensorboard/`` and, on a terminal, the progress bar of a run.
+    """``log.jsonl``, ``tensorboard/`` if TensorBoard is installed and, on a terminal, the progress bar of a run.
 
     Training continues if there is no space left for them.
 
@@ -52,6 +54,10 @@ class Journal(TrainingListener):
         self.settings, self.is_main = settings, is_main
         self.pending: list[dict[str, float]] = []
         """Metrics of the steps since the last log line."""
+        self.has_tensorboard = find_spec("tensorboard") is not None
+        if is_main and not self.has_tensorboard:
+            missing = describe_missing_module("tensorboard")
+            log.warning("no TensorBoard, only %s: %s", self.log.name, missing)
         self.board: Any = None
         """TensorBoard's writer."""
         self.bar: Any = None
@@ -64,7 +70,7 @@ class Journal(TrainingListener):
         self.first = sum(phase.steps for phase in self.settings.phases[: names.index(self.name)])
         if self.is_main:
             drop_later_lines(self.log, names, self.name, state.step)
-            if self.board is None:
+            if self.board is None and self.has_tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = SummaryWriter(str(self.tensorboard), purge_step=self.first + state.step + 1)

@@ -1,4 +1,4 @@
-"""A job as one function for Ray, Dask and submitit, with videos, masks and results on any file system of fsspec.
+"""A job as one function for any engine, with videos, masks and results on any file system of fsspec.
 
 >>> run_job(job, "s3://bucket/results/clip", TrackerOptions(device="cuda"))
 """

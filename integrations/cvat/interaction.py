@@ -12,12 +12,20 @@ from aotlab.sdk import load_segmenter
 
 
 class InteractionFunction:
-    """`cvat_sdk.auto_annotation.InteractionFunction` of a prompt network."""
+    """`cvat_sdk.auto_annotation.InteractionFunction` of a prompt network.
+
+    Args:
+        checkpoint: file of a prompt network; None: the bundled one.
+        device: auto, cpu, cuda or cuda:N.
+    """
 
     spec = cvataa.InteractionFunctionSpec(min_pos_points=0, min_neg_points=0, min_bounding_boxes=0)
 
-    def __init__(self, checkpoint: str | None) -> None:
-        self._segment = load_segmenter() if checkpoint is None else load_segmenter(checkpoint=Path(checkpoint))
+    def __init__(self, checkpoint: str | None, device: str) -> None:
+        if checkpoint is None:
+            self._segment = load_segmenter(device=device)
+        else:
+            self._segment = load_segmenter(checkpoint=Path(checkpoint), device=device)
 
     def preprocess_image(self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image) -> np.ndarray:
         """Return the frame H×W×3 uint8; the segmenter keeps the encoding of the last one."""
@@ -41,6 +49,6 @@ class InteractionFunction:
         return [cvataa.InteractionResultShape(type="mask", points=encode_mask(mask))]
 
 
-def create(checkpoint: str | None = None) -> InteractionFunction:
-    """Return the function for an agent; ``checkpoint``: file of a prompt network, None for the bundled one."""
-    return InteractionFunction(checkpoint)
+def create(checkpoint: str | None = None, device: str = "auto") -> InteractionFunction:
+    """Return the function for an agent; `cvat-cli` passes its ``-p NAME=TYPE:VALUE`` as arguments."""
+    return InteractionFunction(checkpoint, device)

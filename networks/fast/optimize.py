@@ -76,6 +76,8 @@ def prepare_for_tracking(
         return optimize(
             model, device=device, precision=precision, compile=compute.compile, graphs=compute.graphs
         ), "float32"
+    if compute.graphs == "on":
+        log.warning("compute.graphs: only optimized models have graphs")
     model = model.to(device).eval()
     if compute.compile:
         compile_parts(model)

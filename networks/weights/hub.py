@@ -6,15 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-from huggingface_hub import ModelHubMixin, hf_hub_download
 from typing_extensions import Self
 
 from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.zoo import HUB_FILE
+from aotlab.utils.errors import InputError, describe_missing_module
 from aotlab.utils.files import write_json
+
+try:
+    import huggingface_hub
+    from huggingface_hub import ModelHubMixin, hf_hub_download
+except ModuleNotFoundError as error:
+    raise InputError(describe_missing_module(error.name or "") or error) from error
 
 CARD_TEMPLATE = Path(__file__).with_name("card.md")
 """Template of the model card of a repository."""

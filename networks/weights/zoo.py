@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError, require_modules, suggest
 from aotlab.utils.files import cache_folder, make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
 
@@ -171,6 +171,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
 def download_from_hub(address: str, file: str) -> Path:
     """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name."""
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
+    require_modules("huggingface_hub")
     from huggingface_hub import hf_hub_download
 
     with reading(address, "check address and network", Exception):  # as above
@@ -179,6 +180,7 @@ def download_from_hub(address: str, file: str) -> Path:
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     """Download a published file with gdown, which resumes interrupted downloads."""
+    require_modules("gdown")
     import gdown
 
     address = f"Google Drive, file {entry.google_drive}"

@@ -32,7 +32,7 @@ PEOPLE = ("CCP", "PennFudan")
 PARTS = 20
 """Number of parts that all images are divided into."""
 HELD_OUT_PART = 0
-"""Part that no recipe here trains on."""
+"""Part that the prompt network and rendered clips do not use."""
 MIN_CONNECTED_SHARE = 0.9
 """Fraction of the labeled pixels in one component, above which the objects of an image may be parts of one body."""
 
@@ -86,7 +86,7 @@ def cut_out_object(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutou
     if not (areas >= MIN_CUTOUT_PIXELS).any():
         return None
     chosen = objects == rng.choice(ids[areas >= MIN_CUTOUT_PIXELS])
-    if len(ids) > 1 and rng.random() < 0.5 and _measure_largest_part(objects > 0) >= MIN_CONNECTED_SHARE:
+    if len(ids) > 1 and rng.random() < 0.5 and measure_largest_part(objects > 0) >= MIN_CONNECTED_SHARE:
         chosen = objects > 0
     left, top, width, height = cv2.boundingRect(chosen.astype(np.uint8))
     window = slice(top, top + height), slice(left, left + width)
@@ -263,7 +263,7 @@ def _paste_cutout(
     label[window][mask > 0.5] = number
 
 
-def _measure_largest_part(mask: np.ndarray) -> float:
+def measure_largest_part(mask: np.ndarray) -> float:
     """Return the fraction of a mask's pixels in its largest connected component."""
     areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
     return float(areas.max() / areas.sum())

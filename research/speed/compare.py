@@ -49,6 +49,7 @@ def processor_name() -> str:
 def parse_setting(text: str) -> dict[str, Any]:
     """Read ``MODEL,key=value,...@CHECKOUT``; raises InputError for another form."""
     setting, _, checkout = text.partition("@")
+    checkout = checkout or "."
     model, *rest = setting.split(",")
     is_file = model.endswith((".safetensors", ".pth"))
     with reading(text, "write for example aott,objects=10"):
@@ -58,11 +59,17 @@ def parse_setting(text: str) -> dict[str, Any]:
             "at_frame": int(values.pop("at_frame", "0")), "train": None,
         }  # fmt: skip
         if "train" in values:
-            run["train"] = [int(number) for number in values.pop("train").split("x")]
-    require((Path(checkout) / "src" / "aotlab").is_dir(), f"{checkout}: no such checkout; give one after @")
+            run["train"] = clips, frames, crop = [int(number) for number in values.pop("train").split("x")]
+            require(min(clips, frames, crop) > 0, f"train={clips}x{frames}x{crop}: expected positive numbers")
+    require(0 < run["objects"] < run["size"][0], f"objects={run['objects']}: expected 1 to the width - 1")
+    require(run["at_frame"] >= 0, f"at_frame={run['at_frame']}: expected 0 or more")
+    require(
+        (Path(checkout) / "src" / "aotlab").is_dir(),
+        f"{checkout}: no checkout, as it lacks src/aotlab; give one after @",
+    )
     values.setdefault("train.precision" if run["train"] else "compute.precision", "float32")
     return run | {
-        "title": text, "checkout": checkout or ".", "config": None if is_file else model,
+        "title": text, "checkout": checkout, "config": None if is_file else model,
         "checkpoint": model if is_file else None, "overrides": [f"{key}={values[key]}" for key in values],
     }  # fmt: skip
 

@@ -29,11 +29,11 @@ OBJECTS, PATCH = 2, 16
 """Objects of a training clip, and the side in pixels of its squares of one label."""
 
 
-def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
-    """Track to the first timed frame; return a function that tracks one more."""
+def prepare_tracking(setting: dict[str, Any], *, optimize: bool = True) -> Callable[[], object]:
+    """Track to the first timed frame; return a function that tracks one more. See `Tracker` for ``optimize``."""
     checkpoint = setting["checkpoint"] and Path(setting["checkpoint"])
     model, config = build_or_load(checkpoint, config=setting["config"], overrides=setting["overrides"])
-    tracker = Tracker(model, config, device=setting["device"])
+    tracker = Tracker(model, config, device=setting["device"], optimize=optimize)
     width, height = setting["size"]
     frames = list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
     stripes = np.arange(width) * (setting["objects"] + 1) // width

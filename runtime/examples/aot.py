@@ -27,7 +27,6 @@ import math
 import numpy as np
 
 from aotlab_runtime import Prediction
-from aotlab_runtime.prediction import resize, resize_nearest
 
 EPSILON = 1e-5
 """Added to variances, against division by zero."""
@@ -54,8 +53,9 @@ def track(graphs, w, frames, mask, run_blocks, memorize, every=5):
             _, states = run_blocks(w, blocks, features, memory, id_embedding)
         else:
             embeddings, states = run_blocks(w, blocks, features, memory)
-            logits = graphs.decode(embeddings, features)[0, : 1 + len(ids)]
-            prediction = Prediction(ids, resize(logits, frame.shape[:2], graphs.align_corners), graphs.temperature)
+            identities = np.arange(1, 1 + len(ids), dtype=np.int32)
+            logits = graphs.decode(embeddings, features, frame, identities)["logits"]
+            prediction = Prediction(ids, logits, graphs.temperature)
             yield prediction
             id_embedding = embed_objects(graphs, prediction.labels, ids)
         memory = [
@@ -91,10 +91,9 @@ def run_deaot(w, blocks, features, memory, id_embedding=None):
 
 def embed_objects(graphs, labels, ids):
     """Return the identity embedding E (L×C) of labels H×W; the object ``ids[k]`` has the identity k + 1."""
-    masks = np.zeros((1, 1 + graphs.max_objects, *graphs.network_size), np.float32)
-    for identity, object_id in enumerate((0, *ids)):
-        masks[0, identity] = resize_nearest(labels, graphs.network_size) == object_id
-    return graphs.assign_identities(masks)["id_embeddings_0"][0]
+    all_ids = np.full(graphs.max_objects, -1, np.int32)
+    all_ids[: len(ids)] = ids
+    return graphs.assign_identities(labels.astype(np.int32), all_ids)["id_embeddings_0"][0]
 
 
 def store_frame(memory, key, value, long):

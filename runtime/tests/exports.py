@@ -1,6 +1,7 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
+from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.tracking.tracker import Tracker
+from runtime.tests.cases import draw_frames, replay_tracking, write_cases
 from tests.engine.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -60,6 +63,51 @@ def renew_stored():
     np.savez(STORED_WEIGHTS, **{name: x for name, x in weights.items() if name.startswith(("blocks.", "norms."))})
 
 
+BOUNDED = {"policy": "bounded_fifo", "every": 2}
+TRACKING = {
+    "one object": (BOUNDED, {0: draw_stripes([0, 1, 0])}),
+    "three objects": (BOUNDED, {0: draw_stripes([1, 2, 5])}),
+    "restricted memory and a later mask": ({}, {0: draw_stripes([1, 2]), 3: draw_stripes([9, 2, 1])}),
+    "two groups": ({}, {0: draw_stripes(range(1, 13))}),
+}
+"""Changes of the memory's settings and masks by frame."""
+PROMPT_SIZE = 120, 160
+RECORDED_PROMPTS = {
+    "box": {"box": (30.5, 20, 60, 70)},
+    "points": {"points": [(100, 60), (20.25, 30), (80, 100)], "labels": [1, 1, 0]},
+    "box and point": {"points": [(50, 40)], "box": (10, 10, 101, 91)},
+    "negative point on a mask": {"points": [(20, 100)], "labels": [0], "mask": draw_stripes([1, 0, 0], *PROMPT_SIZE)},
+    "positive point beside a mask": {"points": [(140, 60)], "mask": draw_stripes([1, 0, 0], *PROMPT_SIZE)},
+}
+
+
+def record_cases(model, config, prompts):
+    """Record the cases of `runtime.tests.cases` with PyTorch."""
+    frames, frame = draw_frames(8, HEIGHT, WIDTH), draw_frames(1, *PROMPT_SIZE)[0]
+    cases = {"frames": frames, "prompt_frame": frame, "tracking": {}, "prompts": {}}
+    for name, (memory, masks) in TRACKING.items():
+        case = {"memory": memory, "masks": {str(index): mask for index, mask in masks.items()}}
+        labels = replay_tracking(configure(model, config, memory), case, frames)
+        cases["tracking"][name] = {**case, "labels": labels}
+    keep = draw_stripes([0, 2, 0], *PROMPT_SIZE)
+    for name, prompt in RECORDED_PROMPTS.items():
+        prompt = {"points": [], "labels": [1] * len(prompt.get("points", [])), "box": None, "mask": None} | prompt
+        segmented = segment_with_pytorch(prompts, frame, prompt, keep)
+        cases["prompts"][name] = {**prompt, "keep": keep, "segmented": segmented}
+    write_cases(cases)
+
+
+def configure(model, config, memory):
+    """Return a tracker of PyTorch with changed settings of its memory."""
+    return Tracker(model, resolve_export_config(replace(config, memory=replace(config.memory, **memory))))
+
+
+def segment_with_pytorch(prompts, frame, case, keep):
+    """Return the mask H×W of a prompt by the framework."""
+    prompt = aotlab.Prompt(case["points"], case["labels"], case["box"], mask=case["mask"])
+    return NetworkSegmenter(lambda: prompts.eval())(frame, {9: prompt}, keep=keep) == 9
+
+
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     for index, frame in enumerate(draw_texture(length, *masks[0].shape)):
         found, expected = (tracker.step(frame, masks.get(index)) for tracker in pair)
@@ -89,3 +137,4 @@ def assert_equal_prompted_masks(pair):
 
 if __name__ == "__main__":
     renew_stored()
+    record_cases(*build_untrained(*STORED_MODEL))

@@ -15,7 +15,7 @@ class TorchGraphs(Graphs):
     """Graphs of a model before their conversion to ONNX."""
 
     def __init__(self, model, config):
-        self.network_size, self.align_corners = (HEIGHT, WIDTH), config.model.align_corners
+        self.network_size = HEIGHT, WIDTH
         self.max_objects, self.temperature = config.model.max_objects, 1.0
         self._graphs = build_graphs(model, self.network_size, config.memory)
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -43,8 +44,8 @@ def assert_equal_outputs(graph, run):
     """Compare what ``run`` returns for the example inputs of a graph with PyTorch's outputs."""
     results = run({name: tensor.numpy() for name, tensor in graph.inputs.items()})
     for name, expected in zip(graph.outputs, graph(*graph.inputs.values()), strict=True):
-        # the sums of float32 products are ordered differently: 2.4e-3 on a Xeon with AVX-512, below 1e-3 on an EPYC
-        np.testing.assert_allclose(results[name], expected, atol=5e-3 * float(expected.std()))
+        # the sums of float32 products are ordered differently: 5.5e-3 on a Xeon with AVX-512 (prompt)
+        np.testing.assert_allclose(results[name], expected, atol=1e-2 * float(expected.std()))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -56,25 +57,36 @@ def test_stored_graphs_equal_pytorch(exported, name):
 
 def test_arrays_that_do_not_fit_together_rejected(exported):
     graphs, frame = exported[1].graphs, draw_texture(1)[0]
-    features, masks = graphs.encode(frame), np.zeros((1, 11, HEIGHT, WIDTH), np.float32)
-    id_embeddings = graphs.assign_identities(masks)
+    features, ids = graphs.encode(frame), np.arange(1, 11, dtype=np.int32)
+    id_embeddings = graphs.assign_identities(draw_stripes([1, 2]).astype(np.int32), ids)
     long, short = graphs.memorize(graphs.propagate_reference(features, id_embeddings), id_embeddings)
     tripled = {name: x.repeat(3, 1) for name, x in long.items() if name.endswith("value")}
     for call in (
         lambda: graphs.propagate(features, short | long | tripled),
         lambda: graphs.propagate(features, short | {name: x[:, :0] for name, x in long.items()}),
-        lambda: graphs.segment_prompt(frame, masks[:, :3], np.zeros((3, 3), np.float32)),
+        lambda: graphs.segment_prompt(frame, np.ones((1, 2)), ids[:1], np.zeros((3, 3), np.float32), (33, 49)),
+        lambda: graphs.assign_identities(draw_stripes([1, 2]).astype(np.int32), ids[1:]),
         lambda: graphs.encode([[1], [1, 2]]),
     ):
-        with pytest.raises(aotlab_runtime.InputError, match=r"^graph (propagate|prompt|encode): "):
+        with pytest.raises(aotlab_runtime.InputError, match=r"^graph (propagate|prompt|assign_identities|encode): "):
             call()
 
 
-def test_too_little_memory_is_not_an_input_error(exported, monkeypatch):
-    session = Mock(run=Mock(side_effect=MemoryError), get_inputs=list)
-    monkeypatch.setitem(exported[1].graphs._sessions, "encode", session)
-    with pytest.raises(MemoryError):
-        exported[1].fresh().step(draw_texture(1)[0], draw_stripes([1]))
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the process from /proc")
+def test_exhausted_memory_is_not_an_input_error(exported):
+    script = f"""
+        import resource
+        import numpy as np
+        from aotlab_runtime import Graphs
+        graphs, frame = Graphs({str(exported[0])!r}, threads=1), np.zeros((6000, 6000, 3), np.uint8)
+        pages = int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (resource.getpagesize() * pages + 200_000_000, -1))
+        try:
+            graphs.encode(frame)
+        except MemoryError as error:
+            print(error)"""
+    result = run_python("-c", textwrap.dedent(script))
+    assert result.stdout == "graph encode: too little memory; give smaller frames, or stop other programs\n", result
 
 
 def assert_converted_graph_equals(graph):
@@ -128,14 +140,14 @@ def damage_graph(folder, content=b"0"):
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
     "another version": (lambda export: rewrite(export, version=9),
-        r"version 9, this runtime reads 15\); run aotlab export"),
+        r"version 9, this runtime reads 16\); run aotlab export"),
     "no description": (lambda export: (export / "export.json").unlink(),
         r"export .export.json: [^/]*.; run aotlab export"),
     "text": (lambda export: (export / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda export: (export / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 15"),
+    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 16"),
     "missing version": (lambda export: (export / "export.json").write_text("{}"), "missing 'version'"),
-    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 15}'), "missing 'sha256'"),
+    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 16}'), "missing 'sha256'"),
     "changed settings": (lambda export: rewrite(export, network_size=[1, 1]),
         "changed or damaged since it was written"),
     "outside": (lambda export: rewrite(export, sha256={"../x": ""}), "not a usable export"),
@@ -220,6 +232,21 @@ def test_too_little_memory_to_load_is_not_an_input_error(exported, monkeypatch):
     monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(side_effect=MemoryError))
     with pytest.raises(MemoryError):
         aotlab_runtime.Tracker.from_export(exported[0])
+
+
+def test_documents_list_the_tensors_of_graphs(exported):
+    text = (ROOT / "docs/reference/graphs.md").read_text("utf-8")
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("`"): row[1:] for row in rows}
+    for name in GRAPHS[:6]:
+        session = exported[1].graphs._sessions[name]
+        for column, nodes in zip(listed[name], (session.get_inputs(), session.get_outputs()), strict=True):
+            names = {re.sub(r"_\d+(?=_|$)", "_N", node.name): node for node in nodes}
+            assert {*re.findall(r"`(\w+)`", column)} == names.keys(), name
+            for tensor, node in names.items():
+                kind, shape = listed.get(tensor, ("float32", None))[:2]
+                assert node.type == f"tensor({kind.replace('32', '') if kind == 'float32' else kind})", tensor
+                assert shape is None or len(shape.split("×")) == len(node.shape), tensor
 
 
 def test_runtime_imports_numpy_and_onnxruntime_only():

@@ -39,7 +39,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
         for node in graph.node:  # WebGPU and TensorRT have no Resize with antialias
             antialias = [item.i for item in node.attribute if item.name == "antialias"]
             assert node.op_type != "Resize" or not any(antialias), path
-    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+    assert axes == {"12*frames", "height", "width", "objects", "points", "16*rows + 1", "16*columns + 1"}
 
 
 @pytest.mark.slow
@@ -86,17 +86,16 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
 
 
 def share_masks(monkeypatch, model, graphs):
-    """Embed the model's masks, of which 1+m channels may be given, in the graphs too."""
+    """Store the model's masks, one-hot at the size of the network, in the graphs too."""
     embed_in_model, embed_in_graphs, masks = model.assign_identities, graphs.assign_identities, []
 
     def record(own):
         masks.append(own)
         return embed_in_model(own)
 
-    def replace(own):
-        shared = np.zeros_like(own)
-        shared[:, : masks[-1].shape[1]] = masks[-1]
-        return embed_in_graphs(shared)
+    def replace(labels, ids):
+        identities = masks[-1][0].argmax(0).numpy()
+        return embed_in_graphs(np.array([0, *ids], np.int32)[identities], ids)
 
     monkeypatch.setattr(model, "assign_identities", record)
     monkeypatch.setattr(graphs, "assign_identities", replace)

@@ -14,7 +14,7 @@ from aotlab import InputError
 from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
-from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
+from aotlab.engine.prompting.planes import MIN_CROP, find_crop
 from aotlab_runtime import components, segment
 from aotlab_runtime.inputs import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
@@ -135,17 +135,6 @@ def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
     assert len({*caplog.messages}) == count // 2
 
 
-@pytest.mark.parametrize(
-    ("left", "top", "size"), [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))]
-)
-def test_small_box_draws_a_pixel(left, top, size):
-    (prompt,) = check_prompts({1: aotlab_runtime.Prompt(box=(left, top, *size))}, (1080, 1920)).values()
-    plane = segment.draw_prompt_planes(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
-    expected = draw_prompt_planes(aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321))
-    assert plane.any()
-    np.testing.assert_array_equal(plane, expected[2])
-
-
 @pytest.mark.parametrize("prompt", [{"box": (600, 100, 200, 90)}, {"points": [(400, 240), (300, 9)]}])
 @pytest.mark.parametrize("part", [np.s_[20:240, 20:140], np.s_[400:480, 700:854], np.s_[:0]])
 def test_crops_equal_framework(prompt, part):
@@ -205,13 +194,13 @@ def test_components_of_noise_equal_opencv():
 def test_passes_segment_crops_around_the_object(prompt, coarse):
     frame, crops = np.stack([*np.indices((120, 160)), np.zeros((120, 160))], axis=2).astype(np.uint8), []
 
-    def run(image, planes, rough_mask):
+    def run(image, points, labels, rough_mask, size):
         crops.append((*image[0, 0, :2], *image.shape[:2]))  # top, left, height, width
         is_object = np.abs(image[..., :2] - [49.5, 69.5]).max(2) < 10
         return dict.fromkeys(("logits", "refined_logits"), np.where(is_object, 1, -1))
 
     settings = PROMPTING | {"min_crop": 8, "align_corners": True}
-    graphs = Mock(prompt_settings=settings, align_corners=True, token_size=16, temperature=1, segment_prompt=run)
+    graphs = Mock(prompt_settings=settings, token_size=16, temperature=1, segment_prompt=run)
     prompts = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (120, 160))
     labels = segment.segment_prompts(graphs, frame, prompts, np.zeros((120, 160), int)).labels
     assert crops == [coarse, (37, 57, 26, 26)]
@@ -222,10 +211,10 @@ def test_passes_segment_crops_around_the_object(prompt, coarse):
 def test_crops_have_sizes_of_the_prompt_network(align_corners, extra):
     """Its grid may differ from that of the tracking model."""
     settings, sizes = PROMPTING | {"align_corners": align_corners}, []
-    graphs = Mock(prompt_settings=settings, align_corners=False, token_size=16, temperature=1)
+    graphs = Mock(prompt_settings=settings, token_size=16, temperature=1)
 
-    def run(image, planes, rough_mask):
-        sizes.extend(planes.shape[2:])
+    def run(image, points, labels, rough_mask, size):
+        sizes.extend(size)
         return dict.fromkeys(("logits", "refined_logits"), np.ones(image.shape[:2], np.float32))
 
     graphs.segment_prompt = run

@@ -1,6 +1,8 @@
 """The runtime with numpy and onnxruntime only: these tests import nothing of aotlab and no PyTorch."""
 
 import io
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +12,15 @@ from aotlab_runtime import InputError, Prediction, Prompt, Tracker
 from aotlab_runtime.components import find_pixels_far_from_points, label_components, measure_distance
 from aotlab_runtime.inputs import check_prompts
 from aotlab_runtime.memory import MemoryBank, MemorySettings, StoredFrame, score_frames
-from aotlab_runtime.prediction import resize, resize_nearest
-from aotlab_runtime.segment import draw_prompt_planes, find_crop, fit_to_tokens, suppress_overlaps
-from runtime.examples import aot
+from aotlab_runtime.segment import find_crop, fit_to_tokens, list_points, suppress_overlaps
+from runtime.examples import aot, loop
+from runtime.tests.cases import assert_equal_labels, draw_frames, read_cases, replay_tracking
 
 EXPORT = Path(__file__).parent / "export"
 HEIGHT, WIDTH = 33, 49
 MASK = np.repeat([0, 1, 2], (16, 16, 17))[None].repeat(HEIGHT, 0)
 """Three stripes: background, object 1, object 2."""
-AREAS = [
-    (528, 561, 0), (375, 778, 0), (359, 786, 0), (222, 552, 528), (263, 684, 516), (237, 724, 482)
-]  # fmt: skip
-"""Pixels of the objects 1, 2 and 7 in each frame, as tracked with PyTorch."""
-PROMPTED_AREAS = 296, 989
-"""Pixels of two objects with prompts, as segmented with PyTorch."""
+CASES = read_cases()
 
 
 @pytest.fixture(scope="module")
@@ -31,30 +28,24 @@ def stored():
     return Tracker.from_export(EXPORT, threads=1)
 
 
-def draw_frames(count):
-    """Frames T×H×W×3 of random tiles that slide to the left."""
-    random = np.random.default_rng(0)
-    tiles = random.integers(0, 256, (HEIGHT // 8 + 1, WIDTH // 8 + 2, 3), dtype=np.uint8)
-    wide = tiles.repeat(8, 0).repeat(8, 1)
-    return [wide[:HEIGHT, index : index + WIDTH] for index in range(count)]
+@pytest.mark.parametrize("name", CASES["tracking"])
+def test_recorded_labels_are_replayed(stored, monkeypatch, name):
+    case = CASES["tracking"][name]
+    monkeypatch.setattr(stored.graphs, "memory_settings", stored.graphs.memory_settings | case["memory"])
+    assert_equal_labels(replay_tracking(stored.fresh(), case, CASES["frames"]), case["labels"])
 
 
-def count_pixels(prediction):
-    return [int((prediction.labels == object_id).sum()) for object_id in (1, 2, 7)]
-
-
-def test_areas_of_objects_equal_pytorch(stored):
-    tracker, areas = stored.fresh(), []
-    for index, frame in enumerate(draw_frames(6)):
-        masks = {0: MASK, 3: np.where(MASK == 1, 7, 0)}
-        areas.append(count_pixels(tracker.step(frame, masks.get(index))))
-    assert tracker.ids == (1, 2, 7)
-    np.testing.assert_allclose(areas, AREAS, atol=3)  # ties on outlines
+@pytest.mark.parametrize("name", [name for name, case in CASES["prompts"].items() if case["mask"] is None])
+def test_recorded_masks_of_prompts_are_replayed(stored, name):
+    case = CASES["prompts"][name]
+    prompts = {9: Prompt(case["points"], case["labels"], case["box"])}
+    labels = stored.fresh().step(CASES["prompt_frame"], case["keep"], prompts=prompts).labels
+    assert_equal_labels(labels == 9, case["segmented"])
 
 
 def test_state_file_resumes_a_video(stored):
     tracker, other, file = stored.fresh(), stored.fresh(), io.BytesIO()
-    frames = draw_frames(4)
+    frames = draw_frames(4, HEIGHT, WIDTH)
     tracker.step(frames[0], MASK)
     tracker.step(frames[1])
     np.savez(file, **tracker.state_dict())
@@ -65,7 +56,7 @@ def test_state_file_resumes_a_video(stored):
 
 
 def test_forgotten_object_has_no_pixel_and_its_id_is_free(stored):
-    tracker, frames = stored.fresh(), draw_frames(3)
+    tracker, frames = stored.fresh(), draw_frames(3, HEIGHT, WIDTH)
     tracker.step(frames[0], MASK)
     tracker.forget(1)
     prediction = tracker.step(frames[1])
@@ -76,7 +67,7 @@ def test_forgotten_object_has_no_pixel_and_its_id_is_free(stored):
 
 def test_unusable_input_changes_nothing(stored):
     tracker = stored.fresh()
-    (frame,) = draw_frames(1)
+    (frame,) = draw_frames(1, HEIGHT, WIDTH)
     for call in (
         lambda: tracker.step(np.zeros((HEIGHT, WIDTH), np.uint8)),
         lambda: tracker.step(frame, MASK[1:]),
@@ -106,18 +97,11 @@ def test_rejected_frame_prints_nothing(stored, capfd):
 def test_prompts_need_a_prompt_network(stored, monkeypatch):
     monkeypatch.setattr(stored.graphs, "prompt_settings", {})
     with pytest.raises(InputError, match=r"^prompts: this export has no prompt network; give a mask"):
-        stored.prompt(draw_frames(1)[0], {1: (20, 16)})
-
-
-def test_areas_of_prompted_objects_are_those_of_pytorch(stored):
-    prompts = {1: Prompt(box=(5, 5, 20, 20)), 2: Prompt(points=[(40, 16), (5, 5)], labels=[1, 0])}
-    prediction = stored.prompt(draw_frames(1)[0], prompts)
-    areas = [int((prediction.labels == object_id).sum()) for object_id in (1, 2)]
-    np.testing.assert_allclose(areas, PROMPTED_AREAS, atol=3)
+        stored.prompt(draw_frames(1, HEIGHT, WIDTH)[0], {1: (20, 16)})
 
 
 def test_prompts_keep_other_objects(stored):
-    tracker, frames = stored.fresh(), draw_frames(2)
+    tracker, frames = stored.fresh(), draw_frames(2, HEIGHT, WIDTH)
     prediction = tracker.step(frames[0], MASK * (MASK == 2), prompts={5: Prompt(box=(5, 5, 30, 20))})
     assert prediction.ids == (2, 5)
     np.testing.assert_array_equal(prediction.labels == 2, MASK == 2)
@@ -126,7 +110,7 @@ def test_prompts_keep_other_objects(stored):
 
 
 def test_prompts_replace_objects_of_the_mask(stored):
-    (frame,), prompts = draw_frames(1), {1: Prompt(box=(5, 5, 20, 20))}
+    (frame,), prompts = draw_frames(1, HEIGHT, WIDTH), {1: Prompt(box=(5, 5, 20, 20))}
     labels, expected = (
         stored.fresh().step(frame, mask, prompts=prompts).labels for mask in (MASK, np.where(MASK == 1, 0, MASK))
     )
@@ -136,7 +120,7 @@ def test_prompts_replace_objects_of_the_mask(stored):
 
 def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):
     monkeypatch.setattr(stored.graphs, "temperature", 2.0)
-    tracker, frames = stored.fresh(), draw_frames(4)
+    tracker, frames = stored.fresh(), draw_frames(4, HEIGHT, WIDTH)
     tracker.step(frames[0], MASK)
     w = dict(np.load(EXPORT / "blocks.npz"))
     predictions = aot.track(stored.graphs, w, frames, MASK, aot.run_aot, aot.memorize_aot, every=1)
@@ -145,6 +129,15 @@ def test_aot_in_numpy_tracks_as_the_graphs(stored, monkeypatch):
         np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))
         assert prediction.confidence == pytest.approx(expected.confidence, abs=2e-3)  # as the logits
     assert len(tracker.banks[0].long) == 3
+
+
+def test_loop_of_one_object_replays_recorded_labels(tmp_path):
+    case = CASES["tracking"]["one object"]
+    folder = shutil.copytree(EXPORT, tmp_path / "export")
+    description = json.loads((folder / "export.json").read_text("utf-8"))
+    description["memory"] |= case["memory"]
+    (folder / "export.json").write_text(json.dumps(description))
+    assert_equal_labels([*loop.track(folder, CASES["frames"], case["masks"]["0"])], case["labels"][1:])
 
 
 def test_prediction_of_logits_by_hand():
@@ -156,13 +149,6 @@ def test_prediction_of_logits_by_hand():
     assert prediction.confidence == pytest.approx({300: 0.6, 7: 0.7})
 
 
-def test_resized_ramps_by_hand():
-    ramp = np.array([[0, 2, 4]], np.float32)
-    np.testing.assert_allclose(resize(ramp, (2, 5), align_corners=True), [[0, 1, 2, 3, 4]] * 2)
-    np.testing.assert_allclose(resize(ramp, (1, 6), align_corners=False), [[0, 0.5, 1.5, 2.5, 3.5, 4]])
-    assert resize_nearest(ramp, (1, 6)).tolist() == [[0, 0, 2, 2, 4, 4]]
-
-
 def test_crop_is_square_within_the_frame():
     checked = check_prompts({1: Prompt(box=(10, 20, 30, 40)), 2: (190, 90)}, (100, 200))
     no_mask = np.zeros((100, 200))
@@ -171,13 +157,13 @@ def test_crop_is_square_within_the_frame():
     assert find_crop(checked[2], no_mask, margin=0.5, min_side=150) == np.s_[0:100, 50:200]
 
 
-def test_prompts_drawn_by_hand():
+def test_points_and_corners_in_a_crop_are_labeled():
     checked = check_prompts({1: Prompt(box=(4, 8, 6, 2)), 2: (8, 8)}, (32, 32))
-    box, point = (draw_prompt_planes(prompt, np.s_[0:32, 0:32], (16, 16), radius=1) for prompt in checked.values())
-    assert np.argwhere(box[2]).tolist() == [[4, 2], [4, 3], [4, 4]]
-    assert np.argwhere(point[0]).tolist() == [[3, 4], [4, 3], [4, 4]]  # the point is at 3.75, 3.75
-    np.testing.assert_array_equal(box[1], point[0])  # the other object's point
-    assert not np.any([box[0], point[1], point[2]])
+    box, point = (list_points(prompt, np.s_[1:32, 2:32]) for prompt in checked.values())
+    assert box[0].tolist() == [[6, 7], [2, 7], [8, 9]]
+    assert box[1].tolist() == [0, 2, 3]  # the other object's point, then the corners of the box
+    assert point[0].tolist() == [[6, 7]]
+    assert point[1].tolist() == [1]
 
 
 def test_size_of_a_crop_in_whole_tokens():

@@ -1,6 +1,6 @@
 from .media.annotations import EXPORT_RECORD as EXPORT_RECORD
+from .media.coco import format_coco as format_coco, parse_coco as parse_coco, parse_ids as parse_ids
 from .media.edges import refine_edges as refine_edges
-from .media.coco import format_coco as format_coco, parse_coco as parse_coco
 from .media.frames import store_frame as store_frame
 from .media.results import (
     MASKS as MASKS,
@@ -9,11 +9,16 @@ from .media.results import (
     describe_frame as describe_frame,
     quantize_probabilities as quantize_probabilities,
 )
-from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .media.matching import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    START_NUMBER_OPTION as START_NUMBER_OPTION,
+    list_image_files as list_image_files,
+)
 from .media.overlay import concat_images as concat_images
-from .media.mask_pages import count_pages as count_pages, require_page_count as require_page_count
-from .media.masks import VOID as VOID
+from .media.mask_pages import list_pages as list_pages
+from .media.masks import PALETTE as PALETTE, VOID as VOID
 from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
+from .media.mask_images import MASK_SUFFIXES as MASK_SUFFIXES
 from .media.rle import compress_rle as compress_rle
 from .media.video import (
     VideoFrames as VideoFrames,
@@ -33,6 +38,7 @@ from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
 from .utils.files import (
     SYSTEM_FILES as SYSTEM_FILES,
     read_json as read_json,
+    read_text as read_text,
     write_bytes as write_bytes,
     write_json as write_json,
     writing as writing,

@@ -14,7 +14,12 @@ from .media.annotations import (
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.results import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
-from .media.matching import natural_sort as natural_sort, require_different_images as require_different_images
+from .media.matching import (
+    natural_sort as natural_sort,
+    require_different_images as require_different_images,
+    require_same_frame as require_same_frame,
+    select_video as select_video,
+)
 from .media.regions import (
     Annotations as Annotations,
     ObjectClasses as ObjectClasses,
@@ -49,7 +54,7 @@ from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, rea
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.output_base import Output as Output, OutputContext as OutputContext, OutputOptions as OutputOptions
+from .jobs.output_base import Output as Output, OutputContext as OutputContext
 from .jobs.outputs import find_output as find_output
 from .jobs.run import TrackResult as TrackResult
 

@@ -13,6 +13,7 @@ import msgspec
 
 from aotlab_studio import protocol
 from aotlab_studio.document.events import Event
+from aotlab_studio.document.rules import Rules
 from aotlab_studio.session.actions import ACTIONS, MESSAGES
 
 HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
@@ -75,7 +76,15 @@ def format_declarations() -> str:
     """Return the whole file."""
     classes: dict[str, Any] = {
         kind.__name__: kind
-        for kind in (protocol.Answer, protocol.Failure, protocol.Clip, protocol.FileObject, protocol.LoadedMasks)
+        for kind in (
+            protocol.Answer,
+            protocol.Failure,
+            protocol.Clip,
+            protocol.ExportedClips,
+            protocol.FileObject,
+            protocol.LoadedMasks,
+            Rules,
+        )
     }
     actions = []
     for name, action in ACTIONS.items():

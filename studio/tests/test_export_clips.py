@@ -63,24 +63,22 @@ def set_status(batch, *values, **options):
 
 
 def read_status(batch):
-    return [Document.read(path).status.value for path in sorted(batch.glob("*.aotlab"))]
+    return [Document.read(path).review.status.value for path in sorted(batch.glob("*.aotlab"))]
 
 
 def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     before = (batch / "c" / "coco.json").read_bytes()
     for name in ("a", "b"):
         session = open_clip(batch / name)
-        assert session.describe().status == "open"
+        assert session.describe().status == "to do"
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert session.describe().status == "in progress"
-        run_action(
-            session, {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"}
-        )
+        assert session.describe().status == "in work"
+        run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
         session.close()
     open_clip(batch / "c").close()
-    assert read_status(batch) == ["corrected", "accepted", "open"]
+    assert read_status(batch) == ["accepted", "accepted", "to do"]
     assert main([str(batch)]) == 0
-    assert "2 corrected clips exported\nleft out: c (open)\n" in capsys.readouterr().out
+    assert "2 accepted clips exported\nleft out: c (to do)\n" in capsys.readouterr().out
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         results = Results.read(batch / name)
@@ -96,7 +94,7 @@ def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         with closing(open_clip(batch / name)) as session:
             editing.change_object(session.document, 1, class_name=class_name)
-            session.set_status("corrected", outdated="proceed")
+            session.set_status("accepted", outdated="proceed")
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
@@ -123,7 +121,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
         editing.change_object(session.document, 1, class_name="kitten")
-        session.set_status("corrected")
+        session.set_status("accepted")
     assert main([str(folder)]) == 0
     assert Results.read(folder / "a").classes.class_names == {1: "kitten", 2: "dog"}
     assert merge(folder, tmp_path / "set") == 0
@@ -165,7 +163,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     editing.clear_tracking(document, 4)
     assert session.document.undo().frame == 4
     assert not describe_document("a", document).untracked
-    session.set_status("corrected", outdated="proceed")
+    session.set_status("accepted", outdated="proceed")
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
@@ -176,7 +174,7 @@ def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("corrected", outdated="proceed")
+        session.set_status("accepted", outdated="proceed")
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
@@ -195,7 +193,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     before = sorted(path.name for path in (tmp_path / "videos").iterdir())
     assert main([str(tmp_path / "videos")]) == 1
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
@@ -209,7 +207,7 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
         editing.change_object(session.document, 2, class_name="fish")
-        session.document.set_status("accepted", "")
+        session.document.review.set_status("accepted", "")
     assert main([str(video.parent), "--write", outputs]) == 0
     found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
     np.testing.assert_array_equal(found.mask(0), truth(0))
@@ -221,7 +219,7 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     write_video(video)
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
-        session.document.set_status("accepted", "")
+        session.document.review.set_status("accepted", "")
     assert main(line) == 0
     (masks,) = find_masks_beside(str(video))
     assert masks.value == str(tmp_path / "a.masks")
@@ -235,12 +233,12 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
     for status in ("accepted", "rejected"):
         with closing(open_session(video)) as session:
-            session.set_status(status)
+            session.set_status(status, outdated="proceed")
         assert main(line) == 0
     assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
     assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     assert main(line) == 0
     with closing(open_session(draw_folder(tmp_path / "a"))) as session:
         session.set_status("rejected")
@@ -273,7 +271,7 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
         assert main([str(batch)]) == 1
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert merge(batch, batch / "set") == 1
-    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
+    assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
     with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
         assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert main([str(batch)]) == 0
@@ -284,12 +282,12 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("corrected", outdated="proceed")
+        session.set_status("accepted", outdated="proceed")
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
     streams = capsys.readouterr()
-    assert "1 corrected clip exported" in streams.out
+    assert "1 accepted clip exported" in streams.out
     assert "error: b:" in streams.err
     assert "in use" in streams.err
 
@@ -298,11 +296,11 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-    assert read_status(batch) == ["in progress"]
+    assert read_status(batch) == ["in work"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 corrected clips exported\nleft out: a (in progress), b (open), c (open)\n" in out
-    assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
+    assert "0 accepted clips exported\nleft out: a (in work), b (to do), c (to do)\n" in out
+    assert f"set the status of clips to accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 
@@ -378,12 +376,12 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes": ["mattes"]})
     set_status(batch, "accepted")
     assert main([str(batch)]) == 0
-    assert "left out: a (mattes: as tracked), b (open), c (open)\n" in capsys.readouterr().out
+    assert "left out: a (mattes: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before
     assert "mattes/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
     for outputs in (["--write", "mattes"], []):  # those are corrected masks from then on
         assert main([str(batch), *outputs]) == 0
-        assert "left out: b (open), c (open)\n" in capsys.readouterr().out
+        assert "left out: b (to do), c (to do)\n" in capsys.readouterr().out
         assert soft.read_bytes() != before
 
 
@@ -398,7 +396,7 @@ def test_export_makes_complete_results(batch):
     with closing(open_clip(folder)) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         editing.change_object(session.document, 1, class_name="cat")
-        session.set_status("corrected", outdated="proceed")
+        session.set_status("accepted", outdated="proceed")
     assert main([str(batch), "--write", "mots"]) == 0
     results = Results.read(folder)
     assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
@@ -443,7 +441,7 @@ def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
     video = draw_folder(tmp_path / "videos" / "a")
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
-        session.document.set_status("accepted", "")
+        session.document.review.set_status("accepted", "")
     inputs = []
     for _ in range(2):
         assert main([str(video.parent), "--write", "masks"]) == 0
@@ -465,22 +463,22 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
     correct(batch)
     assert not survives_in_subprocess(export_until_killed, batch, number)
     assert Results.read(batch / "a") is not None
-    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+    assert Document.read(batch / "a.aotlab").review.status.value == "accepted"
     with closing(open_clip(batch / "a")) as session:
-        assert session.describe().status == "corrected"
+        assert session.describe().status == "accepted"
         assert session.describe().problems == []
     assert main([str(batch)]) == 0
     results = Results.read(batch / "a")
     assert (results.corrected, results.list_missing()) == (True, [])
     assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
-    assert Document.read(batch / "a.aotlab").status.value == "corrected"
+    assert Document.read(batch / "a.aotlab").review.status.value == "accepted"
 
 
 def test_status_survives_an_export_of_fewer_frames(batch):
     with closing(open_clip(batch / "a")) as session:
         editing.clear_tracking(session.document, 9)
-        session.set_status("corrected", outdated="proceed")
+        session.set_status("accepted", outdated="proceed")
     for _ in range(2):
         assert main([str(batch)]) == 0
         assert len(Results.read(batch / "a").entries) == 9
-        assert Document.read(batch / "a.aotlab").status.value == "corrected"
+        assert Document.read(batch / "a.aotlab").review.status.value == "accepted"

@@ -38,6 +38,8 @@ def test_runs_of_a_system_are_averaged():
     content = compare_systems([FIRST, FIRST], [SECOND, other], ["J"])
     assert content["sequences"]["bear"]["objects"] == {"1": {"J": 6.0}, "2": {"J": 2.0}}
     assert (content["better"], content["worse"], content["equal"]) == (1, 0, 2)
+    assert content["columns"]["J"]["second_runs"] == [56.25, 57.75]
+    assert format_comparison(content, ["J"]).splitlines()[2].split()[1:7] == ["55.0", "±", "0.0", "57.0", "±", "1.1"]
 
 
 def test_objects_without_a_score_are_left_out():
@@ -68,7 +70,8 @@ def test_interval_is_that_of_scipy():
 
 def test_equal_systems_have_an_empty_interval():
     content = compare_systems([FIRST], [FIRST], ["J"])
-    assert content["columns"]["J"] == {"first": 55.0, "second": 55.0, "difference": 0.0, "interval": [0.0, 0.0]}
+    entry = content["columns"]["J"]
+    assert (entry["first"], entry["second"], entry["difference"], entry["interval"]) == (55.0, 55.0, 0.0, [0.0, 0.0])
     assert content["equal"] == 3
 
 

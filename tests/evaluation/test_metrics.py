@@ -7,7 +7,7 @@ from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contou
 from aotlab.evaluation.rows import compute_statistics
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
-from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
+from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.golden.references import golden_arrays
 
 
@@ -42,15 +42,6 @@ def test_statistics_equal_the_reference():
             # float64 sums in another order: 1e-10 percent
             row = dict(zip(("J", "J-Recall", "J-Decay"), 100 * np.array(expected), strict=True))
             assert compute_statistics("J", values) == pytest.approx(row, abs=1e-10), index
-
-
-def test_worst_objects_come_first_and_ties_by_name():
-    scores = {
-        name: SequenceScores(np.full((2, 2, 4), np.array(values)[:, None]), (ScoredObject(1), ScoredObject(2)))
-        for name, values in {"b": (0.5, 0.25), "a": (1.0, 0.5)}.items()
-    }
-    worst = list_worst_objects(make_scores_table(scores), 3, "J")
-    assert worst == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]
 
 
 def test_missing_frames_count_as_zero_for_their_object():

@@ -1,4 +1,4 @@
-"""Scoring folders of results, in one process and in several, and frames that show the worst objects."""
+"""Scoring folders of results, in one process and in several."""
 
 import logging
 import pickle
@@ -12,10 +12,9 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.evaluation import scoring
-from aotlab.evaluation.object_strips import pick_frames
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import find_rules, has_annotations, score_videos
-from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, SequenceScores
+from aotlab.evaluation.sequence_scores import LabelScorer
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
@@ -164,29 +163,3 @@ def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
         for length in (min_frames - 1, min_frames)
     ]
     assert [has_annotations(video) for video in videos] == [False, True]
-
-
-def make_scores(*region):
-    """One object, id 3, by its J in every frame."""
-    values = np.array([[region]] * 2)
-    frames = tuple(f"{index:02d}" for index in range(len(region)))
-    return SequenceScores(values, (ScoredObject(3),), frames=frames)
-
-
-@pytest.mark.parametrize(
-    ("worst", "expected"), [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])]
-)
-def test_shown_frames_are_spread_and_include_worst(worst, expected):
-    region = [0.9] * 10
-    region[worst] = 0.1
-    assert pick_frames(make_scores(*region), 3, 4) == expected
-
-
-def test_unscored_frames_are_not_shown():
-    nan = float("nan")
-    assert pick_frames(make_scores(nan, 0.5, nan, 0.25), 3, 4) == ["01", "03"]
-
-
-def test_missing_scored_frame_has_no_image():
-    values = np.array([[[0.5, 0.0]]] * 2)
-    assert pick_frames(SequenceScores(values, (ScoredObject(3),), frames=("01", "")), 3, 4) == ["01"]

@@ -1,12 +1,16 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import OpenEXR
 import pytest
+import tifffile
+from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
@@ -15,17 +19,20 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
-from aotlab.media.plates import ColorTags
+from aotlab.media.plates import ColorTags, VideoPlate
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
+from tests.marks import slow
 from tests.media.plate_files import (
     COUNT,
     PLATE_FILES,
     SIZE,
+    decode_yuv,
     draw_ramps,
     encode_display,
+    encode_yuv,
     read_rgb,
     write_film,
 )
@@ -38,6 +45,8 @@ ENCODERS = {
     "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
     "vp9": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}, ".webm"),
 }
+QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
+"""Kinds of sources that the quick suite tests."""
 MASK = np.zeros(SIZE, np.uint8)
 MASK[10:30, 20:40], MASK[10:30, 40:50] = 1, 2
 
@@ -107,7 +116,7 @@ def measure_outputs(kind, video, folder):
     return found
 
 
-@pytest.mark.parametrize("name", PLATE_FILES)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*sorted({*PLATE_FILES} - {*QUICK}))])
 def test_outputs_have_the_rgb_of_the_source(tmp_path, name):
     kind = PLATE_FILES[name]
     video = kind.write(tmp_path / "in")
@@ -145,7 +154,7 @@ def read_tags(path):
         return tags, code, {key.lower(): value for key, value in container.metadata.items()}.get("comment")
 
 
-@pytest.mark.parametrize("tags", [(9, 16, 9), (9, 18, 9), (1, 1, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("tags", [(9, 16, 9), *slow(((9, 18, 9),), ((1, 1, 1),), ((2, 2, 2),))], ids=str)
 def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     video = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", tags=tags, timecode="01:00:00:10", suffix="mov")
     masks = {1: MASK}
@@ -170,6 +179,15 @@ def test_png_of_hdr_video_states_its_colors(tmp_path):
     start = content.index(b"cICP") + 4
     assert [*content[start : start + 4]] == [9, 16, 0, 1]
     assert cv2.imread(str(out / "alpha" / "00000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+def test_outputs_keep_the_pixel_aspect(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p", "libx264", aspect=Fraction(4, 3), suffix="mp4")
+    out = track_plates(video, tmp_path / "out")
+    assert [open_frames(out / name).pixel_aspect for name in ("alpha.mov", "alpha.webm")] == [Fraction(4, 3)] * 2
+    assert read_exr(out / "exr" / "00000.exr")[0]["pixelAspectRatio"] == pytest.approx(4 / 3)
+    with Image.open(out / "alpha" / "00000.png") as image:
+        assert image.info["aspect"] == (3, 4)  # pixels per unit: horizontally and vertically
 
 
 @pytest.mark.parametrize("plate", [True, False])
@@ -252,7 +270,7 @@ def test_ids_are_floats_without_special_exponents():
     assert (np.abs(ids) >= np.finfo(np.float32).tiny).all()
 
 
-@pytest.mark.parametrize("output", ["prores", "vp9", "matte_mov"])
+@pytest.mark.parametrize("output", ["prores", *slow("vp9", "matte_mov")])
 def test_each_object_has_its_movie(tmp_path, output):
     video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
     options = OutputOptions(per_object=True)
@@ -326,7 +344,7 @@ def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
     assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
 
-@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", *slow("aac")])
 def test_movies_have_the_sound_of_the_source(tmp_path, codec):
     path = film(tmp_path / "film.mov", codec)
     mask = np.zeros((32, 48), np.uint8)
@@ -352,7 +370,7 @@ def test_phone_video_is_delivered_upright(tmp_path):
 
 def test_planes_beyond_white_survive(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p10le", tags=(1, 1, 1))
-    plate = open_frames(video).read_plate(0)
+    plate: Any = open_frames(video).read_plate(0)
     plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
     assert plate.to_planes(10).values[0].max() == 1000
     assert plate.to_planes(10).tags == ColorTags(1, 1, 1)
@@ -379,3 +397,43 @@ def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatc
     monkeypatch.setattr(ExrFiles, "modules", ("no_such_module",))
     with pytest.raises(InputError, match="no_such_module must be installed"):
         track_plates(video, tmp_path / "out", ("exr",))
+
+
+@pytest.mark.parametrize(
+    "layout", ["gbrp", "gbrp10le", "gbrp16le", "rgb48le", "gbrpf32le", "gray", "gray10le", "p010le"]
+)
+def test_other_formats_of_video_keep_their_rgb(layout):
+    rgb = draw_ramps()
+    rgb = rgb[..., [0, 0, 0]] if layout.startswith("gray") else rgb
+    if layout == "p010le":
+        frame = encode_yuv(rgb, "yuv420p10le", (9, 16, 9))
+        expected = decode_yuv(frame).clip(0, 1)
+        frame = frame.reformat(format=layout)
+    else:
+        values = rgb[..., 0] if layout.startswith("gray") else rgb
+        if "f32" in layout:
+            codes = values.astype(np.float32)
+        else:
+            depth = int("".join(filter(str.isdigit, layout.replace("rgb48", "rgb16").removesuffix("le"))) or 8)
+            codes = (values * (2**depth - 1)).round().astype(np.uint8 if depth == 8 else np.uint16)
+        frame = av.VideoFrame.from_ndarray(codes, format=layout)
+        expected = codes / (1 if "f32" in layout else 2**depth - 1)
+        expected = np.dstack([expected] * 3) if layout.startswith("gray") else expected
+    plate = VideoPlate(frame)
+    found = plate.to_rgb()
+    white = 1 if found.dtype.kind == "f" else np.iinfo(found.dtype).max
+    np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
+    np.testing.assert_allclose(plate.to_planes(10).to_rgb(65535) / 65535, expected, atol=0.004)
+    assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint32, np.float64])
+def test_values_that_png_lacks_become_exr(tmp_path, kind):
+    values = (np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) * 7 - 500 * (kind != np.uint32)).astype(kind)
+    tifffile.imwrite(tmp_path / "cells.tif", np.stack([values] * 2), photometric="minisblack", metadata={"axes": "TYX"})
+    out = track_plates(tmp_path / "cells.tif", tmp_path / "out", ("alpha",))
+    header, channels = read_exr(out / "alpha" / "00001.exr")
+    assert header["aotlab/alpha"] == "straight"
+    for name in "RGB":
+        np.testing.assert_array_equal(channels[name], values.astype(np.float32))
+    np.testing.assert_array_equal(channels["A"] > 0.5, MASK > 0)

@@ -62,7 +62,9 @@ def write_exr(path, rgb, kind):
     OpenEXR.File(header, {"RGB": light, "Z": depth}).write(f"{path}.exr")
 
 
-def write_film(folder, layout, codec="ffv1", *, tags=(1, 1, 1), full=False, timecode=None, suffix="mkv", **options):
+def write_film(
+    folder, layout, codec="ffv1", *, tags=(1, 1, 1), full=False, timecode=None, suffix="mkv", aspect=1, **options
+):
     """Write a video with these primaries, transfer function and matrix; return its path."""
     folder.mkdir()
     path = folder / f"film.{suffix}"
@@ -72,6 +74,7 @@ def write_film(folder, layout, codec="ffv1", *, tags=(1, 1, 1), full=False, time
         if timecode:
             stream.metadata["timecode"] = timecode
         context = stream.codec_context
+        context.sample_aspect_ratio = Fraction(aspect)
         context.color_primaries, context.color_trc, context.colorspace = tags
         context.color_range = FULL if full else 1
         for index in range(COUNT):

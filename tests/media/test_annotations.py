@@ -69,7 +69,7 @@ def test_masks_beside_a_folder_of_masks_are_not_dropped(tmp_path):
     save_binary(tmp_path / ".trash" / "00000.png", draw_labels(0) == 3)
     assert read_annotations(tmp_path, VIDEO).objects() == [3]
     save_binary(tmp_path / "old" / "00000.PNG", draw_labels(0) == 3)
-    with pytest.raises(InputError, match="has PNGs and a folder old of PNGs; move one of the two"):
+    with pytest.raises(InputError, match="has mask images and a folder old of them; move one"):
         read_annotations(tmp_path, VIDEO)
     (tmp_path / "00000.png").unlink()
     assert read_annotations(tmp_path, VIDEO).class_names == {1: "old"}

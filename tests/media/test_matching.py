@@ -132,14 +132,16 @@ def test_prefix_of_names_is_the_video_or_common(names, selected, caplog):
 @given(
     frames=st.sets(st.integers(0, 7), min_size=1), start=st.integers(0, 1), prefix=st.sampled_from(["", "bus_", "f-"]),
     others=st.sets(st.integers(0, 9)), numbers=st.sampled_from([None, 0, 1]), length=st.sampled_from([8, None]),
+    upload=st.sampled_from(["", "a1b2c3{:02d}-"]),
 )  # fmt: skip
-def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, length):
-    """Names that count from 0 or 1, with numbers in the file or not, and images of another video."""
+def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, length, upload):
+    """Names that count from 0 or 1, with numbers in the file or not, images of another video, and uploads."""
     images = {
-        (None if numbers is None else frame + numbers, f"{prefix}{frame + start:05d}.png"): frame for frame in frames
+        (None if numbers is None else frame + numbers, f"{upload.format(frame)}{prefix}{frame + start:05d}.png"): frame
+        for frame in frames
     }
     names = [name for _, name in images]
-    foreign = [f"cat_{number}.png" for number in others]
+    foreign = [f"{upload.format(number)}cat_{number}.png" for number in others]
     try:
         selected = select_images([*names, *foreign], None, "bus")
         found = match_frames([image for image in images if image[1] in selected], None, length=length)
@@ -149,6 +151,15 @@ def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, othe
     assert not set(selected) & set(foreign)
     if start == 0 or 1 in {frame + start for frame in frames} or numbers == 0:
         assert found == [*images.values()]
+
+
+def test_digits_of_uploads_are_ignored_but_not_dates():
+    names = ["0a1b2c3d-bus_00000.jpg", "1f2e3d4c-cat_00003.jpg"]
+    assert select_images(names, None, "bus") == names[:1]
+    assert match_frames([(None, "12345678-00001.jpg")], ["00000", "00001"]) == [1]
+    assert match_frames([(None, "0a1b2c3d-00001.jpg")], ["00001", "0a1b2c3d-00001"]) == [1]
+    with pytest.raises(InputError, match="several videos"):
+        select_images(["20240101-00000.jpg", "20240102-00001.jpg"], None, "bus")
 
 
 def test_names_of_several_other_videos_rejected():

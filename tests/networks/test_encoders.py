@@ -7,6 +7,7 @@ from timm import create_model
 from aotlab.networks.model import build_encoder
 from aotlab.networks.swin import SwinBase, _shift_mask
 from aotlab.networks.weights.published_keys import load_encoder_weights
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_same_weights, draw_normal
 from tests.marks import slow
 
@@ -59,3 +60,10 @@ def test_masks_of_swin_cached_in_tracking_can_be_trained_with():
 def test_shifted_windows_of_swin_take_bfloat16():
     block = SwinBase._block(32, 4, 1, 0.0).bfloat16()
     assert block(torch.ones(1, 9, 9, 32, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["swin_base", "resnest101"])
+def test_encoder_without_timm_names_its_extra(name, monkeypatch):
+    monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda module: None)
+    with pytest.raises(InputError, match=r"^timm must be installed for this; pip install 'aotlab\[encoders\]'$"):
+        build_encoder(name)

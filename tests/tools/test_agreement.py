@@ -13,6 +13,7 @@ from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.agreement import main
 from tests.drawn_clips import draw_two_squares
+from tests.media.video_files import write_video
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
     rows = (tmp_path / "j.csv").read_text().splitlines()
     header = "video,frame,object,J,first_class,second_class"
     assert rows[:4] == [header, "clip,0,1,1.0000,,", "clip,0,2,1.0000,,", "clip,1,1,0.5000,,"]
+
+
+def test_masks_numbered_from_1_are_compared(annotations, tmp_path, capsys, read_error_line):
+    frames = [draw_two_squares(index) for index in range(12)]
+    write_video(tmp_path / "clip.mp4", [np.stack([255 * np.uint8(labels > 0)] * 3, 2) for labels in frames])
+    for folder in ("first", "second"):
+        (tmp_path / folder / "00000.png").unlink()
+    given = [*annotations[:2], "--video", str(tmp_path / "clip.mp4")]
+    assert "give --mask-start-number 1" in read_error_line(main(given))
+    assert main([*given, "--mask-start-number", "1"]) == 0
+    assert "frame 0: object 2, J 0.000" in capsys.readouterr().out
 
 
 def test_annotations_of_different_frames_rejected(annotations, tmp_path, read_error_line):

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from aotlab.dataloaders.benchmarks.datasets import TRACKED
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
@@ -57,7 +58,7 @@ def test_scores_equal_the_scoring_program(name, tmp_path, loaded):
 
 
 @pytest.mark.parametrize(("name", "reason", "command"), [
-    ("youtubevos2019", "the annotations of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
+    ("youtubevos2019", "the masks of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
     ("burst", "burst is scored by HOTA", "score with: aotlab score --dataset burst"),
 ])  # fmt: skip
 def test_results_without_scores_name_the_next_command(tmp_path, capsys, loaded, name, reason, command):
@@ -243,3 +244,11 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, loaded, run_expecti
         tool.main, *other
     )
     assert read_files(tmp_path / "out") == before
+
+
+def test_data_sets_are_described(capsys):
+    assert tool.main(["--dataset", "help"]) == 0
+    sections = capsys.readouterr().out.replace("\n  ", "\t").splitlines()
+    assert [section.split("\t")[0] for section in sections] == [*TRACKED]
+    (mose,) = (section for section in sections if section.startswith("mosev2\t"))
+    assert "https://mose.video\tlicense  CC BY-NC-SA 4.0" in mose

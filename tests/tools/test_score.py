@@ -2,25 +2,23 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import TRACKED, open_dataset
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.results import Results
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.drawn_clips import draw_box, write_images, write_masks
 from tests.limits import limit_file_size
-from tests.mutations import change_json
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
 COLUMNS = {
-    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "folder"), DAVIS),
+    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "secvos", "cutvos", "folder"), DAVIS),
     **dict.fromkeys(("youtubevos2018", "youtubevos2019"), ("overall", *GROUPS, "J&F", "J", "F")),
     **dict.fromkeys(("lvosv1", "lvosv2"), ("J&F", "J", "F", "V", *GROUPS, "V_seen", "V_unseen")),
     "vost": ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay"),
@@ -49,7 +47,7 @@ def truth(davis, tmp_path):
     return min((tmp_path / "root" / "Annotations" / "480p").iterdir())
 
 
-SCORED = [name for name, dataset in DATASETS.items() if not dataset.hota]
+SCORED = [name for name in TRACKED if name not in ("burst", "didi")]
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -69,7 +67,7 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert means == [sequence for sequence, values in sequences.items() if len(values["objects"]) > 1]
 
 
-@pytest.mark.parametrize("name", [name for name in SCORED if name != "sav"])  # whose objects overlap
+@pytest.mark.parametrize("name", [name for name in SCORED if name not in ("sav", "secvos")])  # whose objects overlap
 def test_annotations_as_results_score_100(name, tmp_path):
     command = [*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]
     videos = open_dataset(name, tmp_path / "root", miniatures.scored_split(name))
@@ -156,32 +154,60 @@ def bad_bear(davis, tmp_path):
     return davis
 
 
-def test_worst_objects_of_hota_rejected(tmp_path, run_expecting_error):
+def test_worst_frames_of_hota_rejected(tmp_path, run_expecting_error):
     line = ["--dataset", "burst", "--root", tmp_path, tmp_path, "--worst", "3"]
-    assert "--worst: lists objects by J; burst is scored by HOTA" in run_expecting_error(main, *line)
+    assert "--worst: lists frames by J; burst is scored by HOTA" in run_expecting_error(main, *line)
 
 
-def test_worst_objects_come_first(bad_bear, capsys):
+def test_worst_frames_come_first(bad_bear, capsys):
     assert main([*bad_bear, "--worst", "2"]) == 0
-    first, second = (line.split() for line in capsys.readouterr().out.split("worst J&F:\n")[1].splitlines())
-    assert (first[0], *first[2:4], second[0]) == ("1", "bear", "2", "2")
-    assert float(first[1]) <= float(second[1])
+    first, second = (line.split() for line in capsys.readouterr().out.split("worst frames in J&F:\n")[1].splitlines())
+    assert (first, second[0]) == (["1", "0.0", "bear", "2", "00002"], "2")
 
 
-def test_worst_objects_are_drawn(bad_bear, tmp_path):
+def test_worst_frames_are_drawn(bad_bear, tmp_path):
     command = [*bad_bear, "--draw-worst", str(tmp_path / "worst"), "--worst"]
     assert main([*command, "2"]) == 0
     images = sorted((tmp_path / "worst").iterdir())
-    assert images[0].name == "01_bear_2.jpg"
+    assert images[0].name == "01_bear_2_00002.jpg"
     assert len(images) == 2
     with Image.open(images[0]) as image:
-        # three scored frames of 200×480, truth above result, at 480 pixels, with two gaps of 4
-        assert (image.format, image.size) == ("JPEG", (3 * 100 + 8, 480))
-    others = {"01_other_2.jpg", "2024_bear_trip.jpg", "01_brown_bear_1.jpg"}
+        # truth and result of 200×480, at 360 pixels, with a gap of 4
+        assert (image.format, image.size) == ("JPEG", (2 * 150 + 4, 360))
+    others = {"01_other_2_00002.jpg", "2024_bear_trip.jpg", "01_brown_bear_1.jpg", "01_bear_2_trip.jpg"}
     for name in others:
         (tmp_path / "worst" / name).touch()
     assert main([*command, "1", "--force"]) == 0
-    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"01_bear_2.jpg", *others}
+    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"01_bear_2_00002.jpg", *others}
+
+
+def test_frames_lost_by_the_second_are_drawn(bad_bear, tmp_path, capsys):
+    exact = tmp_path / "exact"
+    videos = open_dataset("davis2017", tmp_path / "root", miniatures.scored_split("davis2017"))
+    miniatures.write_perturbed(videos, exact, shift=0)
+    line = [*bad_bear[:-1], str(exact), bad_bear[-1], "--compare", "--worst", "1", "--draw-worst", tmp_path / "worst"]
+    assert main([*map(str, line), "--workers", "1"]) == 0
+    (image,) = (tmp_path / "worst").iterdir()
+    text = capsys.readouterr().out.split("frames on which the second loses most in J&F:\n")[1]
+    assert text.split() == ["1", "-100.0", "bear", "2", "00002", str(image)]
+    with Image.open(image) as drawn:
+        assert drawn.size == (3 * 150 + 8, 360)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_comparison_is_plotted(davis, tmp_path, suffix):
+    plot, exact = tmp_path / f"plot{suffix}", tmp_path / "exact"
+    videos = open_dataset("davis2017", tmp_path / "root", miniatures.scored_split("davis2017"))
+    miniatures.write_perturbed(videos, exact, shift=0)
+    assert main([*davis, str(exact), "--compare", "--plot", str(plot), "--workers", "1"]) == 0
+    magic = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    assert plot.read_bytes().startswith(magic[suffix])
+
+
+def test_plot_without_matplotlib_names_its_extra(davis, tmp_path, monkeypatch, run_expecting_error):
+    monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda module: None if module == "matplotlib" else module)
+    line = run_expecting_error(main, *davis, *davis[-1:], "--compare", "--plot", tmp_path / "plot.png")
+    assert "matplotlib must be installed for this; pip install 'aotlab[plot]'" in line
 
 
 def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
@@ -239,11 +265,11 @@ def test_server_split_names_submit(name, split, tmp_path, run_expecting_error):
     miniatures.make(name, tmp_path)
     dataset_options = ["--dataset", name, "--root", tmp_path, "--split", split]
     line = run_expecting_error(main, *dataset_options, tmp_path)
-    assert f"the annotations of {name} {split} are not public" in line
+    assert f"the masks of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
-@pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
+@pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"], ["--plot", "plot.png"]])
 def test_bad_options_rejected(davis, run_expecting_error, options):
     assert options[0] in run_expecting_error(main, *davis, *options)
 
@@ -252,28 +278,14 @@ def test_objects_in_separate_folders_are_drawn(tmp_path, capsys):
     options = [*prepare("sav", tmp_path), "--worst", "2", "--draw-worst", str(tmp_path / "worst")]
     assert main([*options, "--workers", "1"]) == 0
     assert len(list((tmp_path / "worst").iterdir())) == 2
-    assert "worst J&F" in capsys.readouterr().out
-
-
-def test_object_without_a_frame_to_draw_is_listed(tmp_path, capsys):
-    options = [*prepare("lvosv2", tmp_path), "--worst", "9", "--draw-worst", str(tmp_path / "worst")]
-    late = {"start": "16", "end": "17", "frame_nums": "3"}  # of 3 frames, only the first is labeled
-    change_json(
-        tmp_path / "root" / "valid" / "valid_meta.json",
-        lambda meta: meta["videos"]["7K7WVzGG"]["objects"]["2"].update(frame_range=late),
-    )
-    assert main([*options, "--workers", "1"]) == 0
-    lines = capsys.readouterr().out.split("worst J&F:\n")[1].splitlines()
-    assert lines[0].split(maxsplit=4) == ["1", "0.0", "7K7WVzGG", "2", "no frame to draw"]
-    drawn = [path.name for path in sorted((tmp_path / "worst").iterdir())]
-    assert drawn == [Path(line.split()[-1]).name for line in lines[1:]]
+    assert "worst frames in J&F" in capsys.readouterr().out
 
 
 def test_annotation_without_a_frame_is_drawn(tmp_path):
     options = [*prepare("folder", tmp_path), "--worst", "9", "--draw-worst", str(tmp_path / "worst")]
-    sorted((tmp_path / "root" / "JPEGImages" / "first").iterdir())[2].unlink()
+    sorted((tmp_path / "root" / "JPEGImages" / "first").iterdir())[1].unlink()
     assert main([*options, "--workers", "1"]) == 0
-    assert len(list((tmp_path / "worst").iterdir())) == 3
+    assert "01_first_4_00001.jpg" in {path.name for path in (tmp_path / "worst").iterdir()}
 
 
 def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
@@ -328,15 +340,17 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     for path in truth.iterdir():  # 16-bit masks
         write_mask(path, read_mask(path).astype(np.int32) * 300)
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
+    lost = tmp_path / "rabbit" / "masks" / "00002.png"
+    write_mask(lost, np.where(read_mask(lost) == 600, 0, read_mask(lost)))
     Results(folder=tmp_path / "rabbit", inputs={}, name="rabbit", status="done").save()
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
     line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
     assert main([*line, "--workers", "1"]) == 0
     assert list(json.loads((tmp_path / "one.json").read_text())["sequences"]) == ["rabbit"]
-    assert (tmp_path / "worst" / "01_rabbit_300.jpg").exists()
-    table, worst = capsys.readouterr().out.split("worst J&F:\n")
+    assert (tmp_path / "worst" / "01_rabbit_600_00002.jpg").exists()
+    table, worst = capsys.readouterr().out.split("worst frames in J&F:\n")
     assert "rabbit" in table
-    assert worst.split()[2:4] == ["rabbit", "300"]
+    assert worst.split()[2:4] == ["rabbit", "600"]
 
 
 def test_frames_beside_annotations_are_ignored(truth, tmp_path):

@@ -178,3 +178,9 @@ def test_oversized_image_is_not_decoded(mose, capsys):
     path.write_bytes(content)
     assert mose.write() == 2
     assert "20000×8000; expected" in lines(capsys)[0]
+
+
+def test_what_scores_a_submission_is_printed(tmp_path, capsys):
+    for name, text in (("mosev2", "https://www.codabench.org/competitions/10062"), ("vost", "no server that accepts")):
+        assert Run(name, tmp_path / name).write() == 0
+        assert text in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results
+from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results, select_weights
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -227,3 +227,41 @@ def test_default_roots_follow_the_environment(monkeypatch, environment, base):
 def test_help_names_the_folder_of_data_sets(capsys):
     assert tool.main(["--help"]) == 0
     assert "environment variable AOTLAB_DATA" in " ".join(capsys.readouterr().out.split())
+
+
+def test_rows_of_published_weights_are_selected():
+    table = select_weights("r50_aotl", "davis2017")
+    assert [(row.model, row.benchmark) for row in table.rows] == [("R50-AOT-L", "val")]
+    assert table.rows[0].published["paper"] == [84.9, 82.3, 87.5, 18.0]
+    assert table.name == "r50_aotl_davis2017"
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "message"),
+    [
+        ("r50_aotl", "youtubevos2019", "the masks of youtubevos2019 are not public, and no server"),
+        ("deaott", "davis2017", "no published figure on davis2017 that can be measured; figures are published on"),
+    ],
+)
+def test_weights_without_a_figure_to_measure_are_named(name, dataset, message, run_expecting_error):
+    assert message in run_expecting_error(tool.main, name, "--dataset", dataset)
+
+
+def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("aotlab.engine.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
+    (tmp_path / "AOTT_PRE_YTB_DAV.pth").touch()
+    assert tool.main(["aott", "--root", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert re.search(r"AOT-T +\| +val +\| +70\.2 / - / - / 5\.0 +\| +79\.9", capsys.readouterr().out)
+    ((*_, options),) = [fake_commands]
+    assert options[options.index("--root") + 1] == str(tmp_path)
+
+
+def test_root_of_a_table_of_several_data_sets_rejected(run_expecting_error, tmp_path):
+    line = run_expecting_error(tool.main, "bundled", "--root", tmp_path)
+    assert "--root: the table has davis2016, davis2017; set AOTLAB_DATA" in line
+
+
+def test_reproduction_without_a_name_rejected():
+    result = subprocess.run(["bash", "scripts/reproduce.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "give a name in aotlab weights" in result.stderr

@@ -41,7 +41,7 @@ COMMON_COMMANDS = {
     "score": "Score folders of results.",
     "train": "Train a model through the phases of a recipe.",
     "check-data": "Check a folder of frames and masks before training.",
-    "submit": "Pack results for a benchmark's server.",
+    "submit": "Pack results for a benchmark's server or scoring tool.",
     "export": "Write a model as ONNX graphs.",
     "weights": "List, download and check the published checkpoints.",
 }

@@ -69,14 +69,31 @@ root = option("--root", type=Folder, help="folder of the data set (default: in $
 
 
 def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
-    """Return ``--dataset``, one of ``names``; None if unset."""
+    """Return ``--dataset``, one of ``names``, or help; None if unset."""
     return option(
         "--dataset",
         metavar="NAME",
-        type=Choice([*names], case_sensitive=False),
-        help=f"{help}one of {', '.join(names)}",
+        type=DatasetChoice([*names], case_sensitive=False),
+        help=f"{help}one of {', '.join(names)}; help describes them",
         **attributes,
     )
+
+
+class DatasetChoice(Choice):
+    """Name of a data set; for help, describes all and exits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value != "help":
+            return super().convert(value, param, ctx)
+        for name in self.choices:
+            dataset = DATASETS[name]
+            print(dataset.name)
+            if dataset.source:
+                print(f"  home     {dataset.source}\n  license  {dataset.license or 'see its home'}")
+            print(f"  folder   {dataset.folder or '--root'}: {dataset.layout}")
+            if dataset.server_splits or dataset.submission:
+                print(f"  server   {dataset.scoring}")
+        raise Exit(0)
 
 
 def video_argument(metavar: str, help: str, type: Any = str, **attributes: Any) -> Decorator:
@@ -209,6 +226,8 @@ class BenchmarkOptions:
 
     def explain_no_score(self, results: Path) -> str | None:
         """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
+        from aotlab.evaluation.submit import name_submission
+
         dataset = DATASETS[self.dataset]
         root = [] if self.root is None else ["--root", str(self.root)]
         options = shlex.join(["--dataset", dataset.name, *root, "--split", self.split])
@@ -216,10 +235,9 @@ class BenchmarkOptions:
             return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {shlex.quote(str(results))}"
         if self.split not in dataset.server_splits:
             return None
-        reason = f"the annotations of {dataset.name} {self.split} are not public"
-        server = f"its scores come from the server linked from {dataset.source}"
-        files = shlex.join(["--results", str(results), "--output", f"{results}.zip"])
-        return f"{reason}, {server}; write the archive with: aotlab submit {options} {files}"
+        reason = f"the masks of {dataset.name} {self.split} are not public, and {dataset.scoring}"
+        files = shlex.join(["--results", str(results), "--output", str(name_submission(results, dataset.submission))])
+        return f"{reason}; write what is submitted with: aotlab submit {options} {files}"
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:

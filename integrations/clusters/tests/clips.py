@@ -1,7 +1,5 @@
-"""Small clips on disk, and a run of a job that is killed once in the middle."""
+"""Small clips on disk."""
 
-import os
-import signal
 from pathlib import Path
 
 import PIL.Image
@@ -22,29 +20,10 @@ def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
     return Job(name, str(folder / name), (str(folder / f"{name}.png"),))
 
 
-def run_killed_once(job: Job, output: str, *arguments: object, force: bool = False) -> object:
-    """Run a job; the first time, the process of job b kills itself before a mask is complete."""
-    import aotlab_clusters
-
-    flag, number = Path(f"{output}.killed"), getattr(signal, os.environ.get("KILL_WITH", "SIGKILL"))
-    if job.name == "b" and not flag.exists():
-        replace, left = os.replace, [6]
-
-        def kill_before_last(source: str, target: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                flag.touch()
-                os.kill(os.getpid(), number)
-            replace(source, target)
-
-        os.replace = kill_before_last
-    return aotlab_clusters.run_job(job, output, *arguments, force=force)
-
-
 def read_results(folder: Path) -> dict[str, bytes]:
     """Return the results below a folder by path, without records and locks."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name[0] != "." and path.name != "results.json" and path.suffix != ".killed"
+        if path.is_file() and path.name[0] != "." and path.name != "results.json"
     }

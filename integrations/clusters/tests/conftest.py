@@ -1,15 +1,11 @@
 """Clips of the tests, tracked undisturbed."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-PATHS = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-sys.path[:0] = PATHS
-# workers of Ray, Dask and submitit import the modules too
-os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 
 @pytest.fixture(scope="session")

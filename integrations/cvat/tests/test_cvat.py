@@ -80,7 +80,7 @@ def test_click_and_box_give_mask():
     rows, columns = np.nonzero(mask == 1)
     box = [[int(columns.min()), int(rows.min())], [int(columns.max()) + 1, int(rows.max()) + 1]]
     middle = [[float(np.median(columns)), float(np.median(rows))]]
-    executor, ask = open_agent("interaction", frames)
+    executor, ask = open_agent("interaction", frames, device="cpu")
     with executor:
         request = {"type": "interact", "frame": 0, "pos_points": middle, "neg_points": [], "obj_bbox": box}
         (shape,) = ask(**request)["shapes"]

@@ -106,8 +106,10 @@ class TrackWidget(Container):
         return given_frames
 
     def _show(self, labels: Labels, index: int, found: np.ndarray) -> None:
-        labels.data[index] = found
-        labels.refresh()
+        is_given = index in labels.metadata[GIVEN_FRAMES] and labels.data[index].any()
+        if not is_given:  # it may have been painted while the frames before it were tracked
+            labels.data[index] = found
+            labels.refresh()
         self.progress.value += 1
 
     def _end(self) -> None:

@@ -100,6 +100,24 @@ def test_painted_frame_is_kept(opened, clip, qtbot):
     assert labels.data[3].any()
 
 
+def test_frame_painted_while_tracking_is_kept(opened, clip, qtbot):
+    viewer, widget = opened
+    labels = viewer.layers["objects"]
+    viewer.dims.set_current_step(0, 0)
+    labels.data[0] = clip[1][0]
+    widget.track()
+
+    def paint(result):
+        if result[0] == 1:
+            viewer.dims.set_current_step(0, 4)
+            labels.paint((4, 5, 5), 7)
+
+    widget._worker.yielded.connect(paint)
+    qtbot.waitUntil(lambda: widget._worker is None, timeout=120_000)
+    assert {*np.unique(labels.data[4])} == {0, 7}
+    assert labels.data[5].any()
+
+
 def test_cleared_key_frame_is_no_reference(opened, clip, qtbot, monkeypatch):
     viewer, widget = opened
     frames, masks = clip

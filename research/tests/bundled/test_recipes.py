@@ -1,6 +1,7 @@
 """The recipe of the bundled model, and the script that runs it."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -24,3 +25,20 @@ def test_script_without_data_names_the_missing_option(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
         assert done.returncode == 2
         assert done.stderr.startswith(f"error: {[*arguments, 'DATA'][0]}: not a folder; give the training data")
+
+
+def test_trial_draws_rendered_clips_at_30_percent():
+    recipe = load_config(BUNDLED / "recipes" / "crossings.yaml")
+    (phase,) = recipe.train.phases
+    weights = {source.path: source.weight for source in phase.sources}
+    assert weights == {"davis16": 4.0, "pairs": 1.0, "static": 2.0, "crossings": 3.0}
+    assert recipe.rules == read_settings(BUNDLED_CHECKPOINT).rules
+
+
+def test_control_of_the_trial_lacks_only_rendered_clips():
+    (line,) = (line for line in (BUNDLED / "README.md").read_text().splitlines() if "train.phases.0.sources=[" in line)
+    trial, control = (
+        load_config(BUNDLED / "recipes" / "crossings.yaml", overrides).train.phases[0]
+        for overrides in ([], [line.strip().strip("'")])
+    )
+    assert control == replace(trial, sources=trial.sources[:3])

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+MEMORY_FAILURES = ("failed to allocate memory", "bad_alloc", "bad allocation", "out of memory")
+"""Parts of onnxruntime's messages if memory is exhausted; its errors have no class for it."""
+
 
 class InputError(ValueError):
     """Unusable input, described in one sentence."""
@@ -16,6 +19,13 @@ def require(condition: object, message: str) -> None:
 def shorten(value: object, length: int = 60) -> str:
     """Return a value as text in one line of at most ``length`` characters."""
     return " ".join(str(value).split())[:length]
+
+
+def translate_error(error: Exception, message: str) -> Exception:
+    """Return an error of onnxruntime as `InputError` with a message or, if memory is exhausted, as `MemoryError`."""
+    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in MEMORY_FAILURES):
+        return MemoryError(f"{message}: too little memory; give smaller frames, or stop other programs")
+    return InputError(f"{message}: {describe_error(error)}")
 
 
 def describe_error(error: Exception) -> str:

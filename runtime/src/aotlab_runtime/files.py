@@ -10,7 +10,7 @@ import numpy as np
 
 from aotlab_runtime.errors import InputError, describe_error, shorten
 
-EXPORT_VERSION = 15  # of ``export.json``
+EXPORT_VERSION = 16  # of ``export.json``
 STATE_VERSION = 18
 
 

@@ -6,7 +6,8 @@ long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, flo
 
     frame            H×W×3 uint8 RGB
     features         features_f4, _f8, _f16: maps at strides 4, 8, 16; features_projected: 1×C×h×w
-    masks            1×(1+M)×H'×W', one-hot, background first
+    labels           H×W int32, object ids
+    ids              M int32, the object id of each identity from 1 on, -1 without an object
     id_embeddings    id_embeddings_0: E, 1×L×C
     memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
     propagated       embeddings: the frame's map and the outputs of all blocks, 1×(1+blocks)C×h×w; and states
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from aotlab_runtime.errors import InputError, describe_error, require, shorten
+from aotlab_runtime.errors import InputError, require, shorten, translate_error
 from aotlab_runtime.files import read_description
 from aotlab_runtime.inputs import is_integer_between
 from aotlab_runtime.memory import MemorySettings, Tensors
@@ -60,7 +61,6 @@ class Graphs:
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
         self.max_objects: int = description["max_objects"]  # M
         self.token_size: int = description["stride"]  # side of a token in pixels
-        self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
         self.memory_settings: MemorySettings = description["memory"]
         self.prompt_settings: dict[str, float] = description["prompting"] or {}  # empty without a prompt network
@@ -71,23 +71,22 @@ class Graphs:
         session = self._sessions[name]
         try:
             outputs = session.run(None, {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()})
-        except MemoryError:
-            raise
         except Exception as error:  # onnxruntime's errors have no common class
-            raise InputError(f"graph {name}: {describe_error(error)}") from error
+            raise translate_error(error, f"graph {name}") from error
         return {node.name: output for node, output in zip(session.get_outputs(), outputs, strict=True)}
 
     def encode(self, frame: np.ndarray) -> Tensors:
         """Return the features of a frame. They do not depend on its objects."""
         return self.run("encode", {"frame": frame})
 
-    def assign_identities(self, masks: np.ndarray) -> Tensors:
-        """Embed the objects of a frame: E is a convolution of its masks with stride 16 (section 4.1).
+    def assign_identities(self, labels: np.ndarray, ids: np.ndarray) -> Tensors:
+        """Embed the objects of a frame: E is a convolution of their masks at H'×W' with stride 16 (section 4.1).
 
         Each identity has a learned 17×17 kernel of vectors (16×16 if corners are not aligned), so a token sums vectors
-        of pixels around it. In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
+        of pixels around it. In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows. ``areas`` are
+        the pixels of each identity at H'×W', M.
         """
-        return self.run("assign_identities", {"masks": masks})
+        return self.run("assign_identities", {"labels": labels, "ids": ids})
 
     def propagate_reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
         """Propagate in a reference frame, one with a mask: its blocks read the frame itself in place of memory."""
@@ -108,7 +107,7 @@ class Graphs:
         long = {name: x for name, x in memory.items() if "_long_" in name}
         return long, {name: x for name, x in memory.items() if name not in long}
 
-    def decode(self, propagated: Tensors, features: Tensors) -> np.ndarray:
+    def decode(self, propagated: Tensors, features: Tensors, frame: np.ndarray, identities: np.ndarray) -> Tensors:
         """Return logits by a feature pyramid (section 4.1)::
 
             x = relu(groupnorm(conv(embeddings)))
@@ -116,31 +115,37 @@ class Graphs:
                 x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
             logits = conv(x)
 
-        They are 1×(1+M)×H'/4×W'/4, background first. In models of several scales, embeddings have the stride of the
-        finest scale, and the loop is left out.
+        In models of several scales, embeddings have the stride of the finest scale, and the loop is left out.
+        ``identity_logits`` are those of all identities, 1×(1+M)×H'/4×W'/4, background first. ``logits`` are those of
+        the background and n ``identities`` (int32, from 1 on), resized to the frame: (1+n)×H×W.
         """
-        return self.run("decode", features | propagated)["logits"]
+        return self.run("decode", {"frame": frame, "identities": identities, **features, **propagated})
 
-    def compute_relevance(self, propagated: Tensors, logits: np.ndarray, memory: Tensors) -> np.ndarray:
+    def compute_relevance(self, propagated: Tensors, identity_logits: np.ndarray, memory: Tensors) -> np.ndarray:
         """Return the relevance r of the T stored frames: their shares of the attention of tokens with objects (RMem).
 
         A[p, t]: long-term attention of token p in block 0 to all tokens of frame t, the mean of the heads::
 
-            f[p] = 1 - softmax(resize(logits, h×w))[0, p]     probability of an object on token p
-            r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])        0 without objects
+            f[p] = 1 - softmax(resize(identity_logits, h×w))[0, p]     probability of an object on token p
+            r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])                 0 without objects
 
         Only in exports with the policy ``rmem``.
         """
-        return self.run("relevance", {"logits": logits, **propagated, **memory})["relevance"]
+        return self.run("relevance", {"identity_logits": identity_logits, **propagated, **memory})["relevance"]
 
-    def segment_prompt(self, image: np.ndarray, planes: np.ndarray, rough_mask: np.ndarray) -> Tensors:
+    def segment_prompt(
+        self, image: np.ndarray, points: np.ndarray, labels: np.ndarray, rough_mask: np.ndarray, size: tuple[int, int]
+    ) -> Tensors:
         """Segment an object of an image height×width×3 uint8 RGB. Only in exports with a prompt network.
 
-        ``planes``: 1×3×height×width in the network, of 0 and 1: points on the object, points off it, its box.
-        ``rough_mask``: height×width in 0 to 1. Returns ``logits`` and, with outlines snapped to edges in the image,
-        ``refined_logits``, height×width.
+        ``points``: N×2, (x, y) in pixels of the image; ``labels``: N int32, 1 on the object, 0 off it, 2 and 3 the left
+        top and right bottom corner of its box. ``rough_mask``: height×width in 0 to 1. ``size``: (height, width) of the
+        image in the network. Returns ``logits`` and, with outlines snapped to edges in the image, ``refined_logits``,
+        height×width.
         """
-        return self.run("prompt", {"image": image, "planes": planes, "rough_mask": rough_mask})
+        canvas = np.zeros(size, np.uint8)  # only its shape is read
+        prompt = {"points": points, "labels": labels, "rough_mask": rough_mask, "canvas": canvas}
+        return self.run("prompt", {"image": image, **prompt})
 
 
 def open_sessions(
@@ -163,11 +168,8 @@ def open_sessions(
         providers = [(first, dict(provider_options)), *fallbacks]
         paths = [folder / file_name for file_name in names if file_name.endswith(".onnx")]
         sessions = {path.stem: ort.InferenceSession(path, options, providers=providers) for path in paths}
-    except MemoryError:
-        raise
     except Exception as error:  # onnxruntime's errors have no common class
-        message = f"{folder}: onnxruntime {ort.__version__} cannot load it ({name}): {describe_error(error)}"
-        raise InputError(message) from error
+        raise translate_error(error, f"{folder}: onnxruntime {ort.__version__} cannot load it ({name})") from error
     if first not in sessions["encode"].get_providers():  # onnxruntime falls back silently
         raise InputError(f"provider {name}: onnxruntime cannot start it; check its libraries and options")
     return sessions

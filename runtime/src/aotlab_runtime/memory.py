@@ -71,6 +71,11 @@ class MemoryBank:
         """Identities of the objects, without forgotten ones."""
         return [identity for identity, object_id in enumerate(self.object_ids, start=1) if object_id]
 
+    def list_ids(self, max_objects: int) -> np.ndarray:
+        """Return the object id of each of M identities, -1 without an object."""
+        ids = [object_id or -1 for object_id in self.object_ids]
+        return np.array(ids + [-1] * (max_objects - len(ids)), np.int32)
+
     @property
     def is_due(self) -> bool:
         """Whether the policy decides about the next tracked frame; in long videos ``max_stored`` makes this rarer."""

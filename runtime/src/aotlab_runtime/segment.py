@@ -61,8 +61,7 @@ def segment_crop(
     """Return the outputs, padded to H×W, for a crop whose longer edge becomes about ``edge`` pixels."""
     settings = graphs.prompt_settings
     size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.token_size, bool(settings["align_corners"]))
-    planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
-    outputs = graphs.segment_prompt(frame[crop], planes[None], rough_mask[crop])
+    outputs = graphs.segment_prompt(frame[crop], *list_points(prompt, crop), rough_mask[crop], size)
     margins = [(side.start, length - side.stop) for side, length in zip(crop, rough_mask.shape, strict=True)]
     excluded_logit = graphs.prompt_settings["excluded_logit"]
     return {name: np.pad(logits, margins, constant_values=excluded_logit) for name, logits in outputs.items()}
@@ -95,17 +94,9 @@ def find_crop(prompt: CheckedPrompt, rough_mask: np.ndarray, margin: float, min_
     return np.s_[start[1] : stop[1], start[0] : stop[0]]
 
 
-def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: tuple[int, int], radius: float) -> np.ndarray:
-    """Draw planes 3×height×width of 0 and 1: discs of positive points, discs of negative points, and the box."""
-    planes = np.zeros((3, *size), np.float32)
-    origin = np.array([crop[1].start, crop[0].start])
-    scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
-    rows, columns = np.ogrid[: size[0], : size[1]]
-    for plane, points in zip(planes[:2], (prompt.positive, prompt.negative), strict=True):
-        for x, y in (points - origin + 0.5) * scale - 0.5:
-            plane[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
-    if prompt.box is not None:
-        start, stop = np.rint((prompt.box - origin) * scale).astype(int)
-        x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
-        planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
-    return planes
+def list_points(prompt: CheckedPrompt, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+    """Return points N×2 in pixels of a crop and their labels N, as `Graphs.segment_prompt` takes them."""
+    corners = np.empty((0, 2)) if prompt.box is None else prompt.box
+    points = np.concatenate([prompt.positive, prompt.negative, corners]) - (crop[1].start, crop[0].start)
+    labels = [1] * len(prompt.positive) + [0] * len(prompt.negative) + [2, 3][: len(corners)]
+    return points.astype(np.float32), np.array(labels, np.int32)

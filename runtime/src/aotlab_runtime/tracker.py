@@ -27,7 +27,7 @@ from aotlab_runtime.files import pack_state, unpack_state
 from aotlab_runtime.graphs import Graphs, Provider
 from aotlab_runtime.inputs import Prompts, check_frame, check_mask, check_prompts, is_integer_between
 from aotlab_runtime.memory import MemoryBank, Tensors
-from aotlab_runtime.prediction import Prediction, resize, resize_nearest, softmax
+from aotlab_runtime.prediction import Prediction, softmax
 from aotlab_runtime.segment import add_prompted_objects, segment_prompts
 
 log = logging.getLogger(__name__)
@@ -95,13 +95,17 @@ class Tracker:
         banks = [copy(bank) for bank in self.banks]  # a failed step leaves the tracker unchanged
         features = self.graphs.encode(image) if banks or has_mask else {}
         propagated = [self.graphs.propagate(features, bank.read()) for bank in banks]
-        logits = [self.graphs.decode(tensors, features) for tensors in propagated]
-        prediction = Prediction(self.ids, self._merge_logits(banks, logits, size), self.graphs.temperature)
+        decoded = [
+            self.graphs.decode(tensors, features, image, np.array(bank.identities, np.int32))
+            for tensors, bank in zip(propagated, banks, strict=True)
+        ]
+        logits = merge_logits([tensors["logits"] for tensors in decoded], size)
+        prediction = Prediction(self.ids, logits, self.graphs.temperature)
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
             self._store_reference_frame(banks, features, prediction)
         else:
-            self._store_tracked_frame(banks, propagated, logits, prediction.labels)
+            self._store_tracked_frame(banks, propagated, decoded, prediction.labels)
         if self._frame_shape is None:
             self._warn_if_stretched(size)
         self.banks, self._frame_shape = banks, image.shape
@@ -134,57 +138,43 @@ class Tracker:
         self.reset(content["length"])
         self.banks, self._frame_shape = banks, content["frame_shape"] and tuple(content["frame_shape"])
 
-    def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-        """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background."""
-        if not banks:
-            return np.zeros((1, *size), np.float32)
-        groups = zip(banks, logits, strict=True)
-        resized = [resize(x[0, [0, *bank.identities]], size, self.graphs.align_corners) for bank, x in groups]
-        if len(banks) == 1:
-            return resized[0]
-        probabilities = [softmax(channels) for channels in resized]
-        background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
-        merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
-        return np.log(merged / (1 - merged))
-
     def _overwrite_with_mask(self, prediction: Prediction, mask: np.ndarray) -> Prediction:
         """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
         mask_ids = np.unique(mask[mask > 0])
         labels = np.where((mask > 0) | np.isin(prediction.labels, mask_ids), mask, prediction.labels)
         new_ids = np.setdiff1d(mask_ids, prediction.ids)
-        for object_id in np.setdiff1d(new_ids, resize_nearest(mask, self.graphs.network_size)):
-            log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
         ids = (*prediction.ids, *new_ids.tolist())
         masks = labels == np.array([0, *ids])[:, None, None]
         return Prediction(ids, np.where(masks, np.float32(0), np.float32(-1e10)), prediction.temperature)
 
     def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
-        for object_id in prediction.ids[len(self.ids) :]:
+        new_ids = prediction.ids[len(self.ids) :]
+        for object_id in new_ids:
             if not banks or len(banks[-1].object_ids) == self.graphs.max_objects:
                 banks.append(MemoryBank(self.graphs.memory_settings, self._length))
             banks[-1].object_ids = [*banks[-1].object_ids, object_id]
         for bank in banks:
             id_embeddings = self._assign_identities(bank, prediction.labels)
+            for object_id, area in zip(bank.object_ids, id_embeddings["areas"].tolist(), strict=False):
+                if object_id in new_ids and not area:
+                    log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
             propagated = self.graphs.propagate_reference(features, id_embeddings)
             bank.add_reference(*self.graphs.memorize(propagated, id_embeddings))
 
     def _store_tracked_frame(
-        self, banks: list[MemoryBank], propagated: list[Tensors], logits: list[np.ndarray], labels: np.ndarray
+        self, banks: list[MemoryBank], propagated: list[Tensors], decoded: list[Tensors], labels: np.ndarray
     ) -> None:
         """Store a frame without a mask, whose objects are those of the predicted labels H×W."""
-        for bank, tensors, channels in zip(banks, propagated, logits, strict=True):
-            relevance = self.graphs.compute_relevance(tensors, channels, bank.read()) if bank.needs_relevance else None
+        for bank, tensors, outputs in zip(banks, propagated, decoded, strict=True):
+            relevance = None
+            if bank.needs_relevance:
+                relevance = self.graphs.compute_relevance(tensors, outputs["identity_logits"], bank.read())
             bank.add(*self.graphs.memorize(tensors, self._assign_identities(bank, labels)), relevance)
 
     def _assign_identities(self, bank: MemoryBank, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
-        resized_labels = resize_nearest(labels, self.graphs.network_size)
-        masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
-        for identity in bank.identities:
-            masks[identity] = resized_labels == bank.object_ids[identity - 1]
-        masks[0] = 1 - masks.sum(0)
-        return self.graphs.assign_identities(masks[None])
+        return self.graphs.assign_identities(labels.astype(np.int32), bank.list_ids(self.graphs.max_objects))
 
     def _warn_if_stretched(self, size: tuple[int, int]) -> None:
         """Log a warning if the network's input has another aspect ratio than frames, beyond the rounding to tokens."""
@@ -193,3 +183,15 @@ class Tracker:
         if abs(rows * width - columns * height) > rounding * (height + width):
             message = f"frames of {width}×{height} are stretched to {columns}×{rows} in the network"
             log.warning("%s; export with --size %dx%d", message, width, height)
+
+
+def merge_logits(logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Merge the logits (1+n)×H×W of all groups to those of all objects; without objects, all background."""
+    if not logits:
+        return np.zeros((1, *size), np.float32)
+    if len(logits) == 1:
+        return logits[0]
+    probabilities = [softmax(channels) for channels in logits]
+    background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
+    merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
+    return np.log(merged / (1 - merged))

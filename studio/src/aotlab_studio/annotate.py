@@ -122,11 +122,12 @@ def main(
     from aotlab_studio.batch.clips import find_clips
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch_app import build_batch_app
-    from aotlab_studio.server.guard import LOCAL_HOSTS
+    from aotlab_studio.server.guard import LOCAL_HOSTS, keep_token
+    from aotlab_studio.session.session import LazySegmenter
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)
-    prompter = sdk.load_segmenter(segmenter, device=options.device)
+    prompter = LazySegmenter(sdk.load_segmenter(segmenter, device=options.device))
     open_video = partial(
         open_session, loader=loader, segmenter=prompter, cache_bytes=cache, levels=levels, same_video=same_video
     )
@@ -137,19 +138,22 @@ def main(
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
+            token_folder = session.document.folder
             title = f"{frames.name}: {internal.format_count(frames.count, 'frame')}, masks in {session.document.folder}"
-            if session.document.tracked_again_warning:
-                print(f"warning: {session.document.tracked_again_warning}", file=sys.stderr)
-            session.runner.schedule()
+            for warning in filter(None, [session.document.read_only_warning, session.document.tracked_again_warning]):
+                print(f"warning: {warning}", file=sys.stderr)
+            if not session.document.read_only_warning:
+                session.runner.schedule()
             app = build_app(lambda _: session)
         elif project is not None:
             raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
         else:
             batch = Batch(Path(video[0]), open_video)
             cleanup.callback(batch.close)
+            token_folder = batch.folder
             title = f"{batch.folder}: {internal.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)
-        server = Server(app, listener, host=host)
+        server = Server(app, listener, host=host, token=keep_token(token_folder))
         print(f"{title}\nopen {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
         if host not in LOCAL_HOSTS:
             print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)

@@ -31,9 +31,9 @@ def main(folder: Path, *, write: str) -> int:
         exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: {internal.format_count(len(exported.names), 'corrected clip')} exported")
+    print(f"{folder}: {internal.format_count(len(exported.names), 'accepted clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):
-        print(f"set the status of clips to corrected or accepted in aotlab annotate {folder}")
+        print(f"set the status of clips to accepted in aotlab annotate {folder}")
     return 1 if exported.problems else 0

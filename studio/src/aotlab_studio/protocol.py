@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from aotlab_studio.document.events import Event, PageState, Timeline
-from aotlab_studio.document.log import VideoStatus
+from aotlab_studio.document.log import Note, VideoStatus
 
 OutdatedChoice = Literal["wait", "proceed"]
 """What to do about outdated frames: wait until they are tracked (paused tracking resumes), or use their old masks."""
@@ -51,7 +51,7 @@ class ExportedClips(Struct, frozen=True):
     problems: list[str]
     """Error messages of clips that could not be written."""
     left_out: list[str] = []
-    """Clips that are neither corrected nor accepted, each with its status; outputs that stay as they were tracked."""
+    """Clips that are not accepted, each with its status; outputs as they were tracked; frames without masks."""
 
 
 class ExportResult(Struct, frozen=True):
@@ -80,21 +80,44 @@ class Clip(Struct, frozen=True):
     name: str
     frames: int
     objects: int
-    status: VideoStatus = "open"
+    status: VideoStatus = "to do"
     note: str = ""
     """Note on the status, such as the reason for a rejection."""
     author: str = ""
     """Person who changed the status last; empty if unknown."""
+    status_count: int = 0
+    """Number of statuses so far. A new status sent with it as ``seen`` is refused if others were set since."""
+    annotator: str = ""
+    """Assigned people; empty if nobody is."""
+    reviewer: str = ""
+    rejection: str = ""
+    """Who rejected it and why, until the next status; empty without."""
+    notes: list[Note] = []
+    """Open notes on its frames."""
+    gaps: str = ""
+    """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
+    missing: list[str] = []
+    """What objects lack of the lead's schema."""
     holder: str = ""
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
     untracked: bool = False
-    """Whether it can be tracked: it is *open* or *in progress*, with drawn masks and frames without tracking."""
+    """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
+    exporting: bool = False
+    """Whether it waits for an export."""
     sentences: list[str] = []
     """Checks, worst first; during tracking, its progress."""
+
+
+class PixelCount(Struct, frozen=True):
+    """Number of pixels of an object, on all frames together."""
+
+    object_id: int
+    pixels: int
+    frames: list[int]
 
 
 class JobProgress(Struct, frozen=True):
@@ -112,8 +135,17 @@ class JobProgress(Struct, frozen=True):
     """Frames per second."""
     remaining: float | None
     """Estimated seconds until the end; None if unknown."""
-    overwritten_pixels: int
-    """Number of pixels that other objects lost, on all frames."""
+    step: int
+    """Number of the step that started it."""
+    layer: int
+    """Number of its layer."""
+    object_ids: list[int]
+    """Tracked objects."""
+    taken: list[PixelCount]
+    """Pixels that other objects lost; empty before the end."""
+    left: list[PixelCount]
+    """Pixels that other objects kept; empty before the end. The action ``take_pixels`` tracks a correction again
+    without that."""
     problem: str | None
 
 
@@ -154,6 +186,12 @@ class ModelEvent(Event, frozen=True):
     """Another model was chosen."""
 
     model: str
+
+
+class LoadingEvent(Event, frozen=True):
+    """The model of the prompts is being loaded, or is loaded."""
+
+    loading: bool
 
 
 class ExportEvent(Event, frozen=True):

@@ -8,7 +8,7 @@ import numpy as np
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
-from aotlab_studio.document.outdated import flag_pending, list_corrections
+from aotlab_studio.document.outdated import find_pending_frames, list_corrections
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, truth
@@ -73,7 +73,9 @@ def list_tracked_frames(snapshot):
 
 def find_pending(snapshot):
     """Return the pending frames of each layer that has any."""
-    frames = {layer_id: np.flatnonzero(flag_pending(snapshot, layer_id)).tolist() for layer_id in snapshot.state.layers}
+    frames = {
+        layer_id: np.flatnonzero(find_pending_frames(snapshot, layer_id)).tolist() for layer_id in snapshot.state.layers
+    }
     return {layer_id: pending for layer_id, pending in frames.items() if pending}
 
 
@@ -104,6 +106,11 @@ def draw(session, index, *object_ids):
         editing.add_object(session.document)
     for object_id in object_ids:
         set_mask(session.document, index, object_id, truth(index) == object_id)
+
+
+def list_notes(document):
+    """Return the text of the last note on each frame."""
+    return {note.frame: note.text for note in document.review.notes}
 
 
 def list_labels(document):

@@ -20,6 +20,7 @@ from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, read_annotati
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document.folder import digest_output, read_results
+from aotlab_studio.server.guard import TOKEN_FILE
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
@@ -252,3 +253,25 @@ def test_other_paths_are_not_results(tmp_path):
     (folder / "results.json").write_text("{")
     with pytest.raises(InputError, match=r"results\.json: not readable"):
         read_results(folder)
+
+
+@needs_posix
+def test_restart_keeps_the_link_in_a_private_file(video, capsys, never_served):
+    def read_link():
+        assert cli.main([str(video), "--no-browser"]) == 0
+        return re.search(r"token=(\S+)", capsys.readouterr().out)[1]
+
+    token = read_link()
+    assert read_link() == token
+    path = video.with_name(f"{video.name}.aotlab") / TOKEN_FILE
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (token, 0o600)
+    path.chmod(0o644)  # others may have read it
+    changed = read_link()
+    assert changed != token
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (changed, 0o600)
+    other = video.with_name("other")
+    other.write_text(changed)
+    path.unlink()
+    path.symlink_to(other)
+    assert read_link() != changed
+    assert other.read_text() == changed

@@ -33,6 +33,7 @@ from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
     list_labels,
+    list_notes,
     list_titles,
     list_tracked_frames,
     open_session,
@@ -91,7 +92,7 @@ def read_project(video):
         assert all(index < 3 for index in [*document.snapshot.drawn_frames, *list_tracked_frames(document.snapshot)])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         list_outdated(document.snapshot)
-        assert document.status.value
+        assert document.review.status.value
     finally:
         document.close()
     return True
@@ -149,7 +150,7 @@ def test_error_names_the_damaged_record(video, project, content):
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(100):
-            document.log.append(StatusRecord("open", "", f"{index} " + "x" * 3000))
+            document.log.append(StatusRecord("to do", "", f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -197,7 +198,7 @@ def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, 
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None
     (clip,) = make_batch(tmp_path, open_session).list_clips()
-    assert (clip.status, clip.error) == ("open", "")
+    assert (clip.status, clip.error) == ("to do", "")
     with pytest.raises(InputError, match=r"clip.aotlab: not a project yet; open its video"):
         open_document(project)
     open_document(video).close()
@@ -265,12 +266,13 @@ def test_earlier_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session,
     project, (digest,) = session.document.folder, session.document.snapshot.drawn_masks(0).values()
     change_rows(project, "UPDATE masks SET content = x'00' WHERE id = ?", digest)
     session = reopen(folder)
-    editing.set_note(session.document, 3, "look")
+    session.document.review.set_note(3, "look")
     draw(session, 5, 1)
     session.close()
     restore_backup(project)
-    snapshot = Document.read(project).snapshot
-    assert snapshot.state.notes == {3: "look"}
+    stored = Document.read(project)
+    snapshot = stored.snapshot
+    assert list_notes(stored) == {3: "look"}
     np.testing.assert_array_equal(snapshot.labels(5), truth(5) == 1)
     restore_backup(project, f"{BACKUP_FILE}.1")
     np.testing.assert_array_equal(Document.read(project).snapshot.labels(0), truth(0) == 1)
@@ -282,7 +284,7 @@ def test_damaged_backup_is_set_aside(video, project, size):
     damaged = content[:size] + b"X" * (len(content) - size) * (size > 0)
     (project / BACKUP_FILE).write_bytes(damaged)
     with closing(open_document(video)) as document:
-        editing.set_note(document, 0, "look")
+        document.review.set_note(0, "look")
     assert (project / f"{BACKUP_FILE}.1").read_bytes() == damaged
     restore_backup(project)
     assert Document.read(project).snapshot.labels(0).any()
@@ -359,12 +361,12 @@ def test_full_disk_is_reported(video, project):
         full = r"cannot be written \(database or disk is full\); free space"
         with pytest.raises(InputError, match=full):  # noqa: PT012 - the page that is full is a later one
             for _ in range(100):
-                editing.set_note(document, 0, "x" * 400)
-                editing.set_note(document, 0, "")
+                document.review.set_note(0, "x" * 400)
+                document.review.set_note(0, "")
         shown = document.log.size
     with closing(open_document(video)) as again:
         assert again.log.size == shown
-        editing.set_note(again, 0, "now")
+        again.review.set_note(0, "now")
 
 
 def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
@@ -482,14 +484,14 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     session = reopen(results)
     editing.change_object(session.document, 1, name="cat")
-    session.document.set_status("corrected", "")
+    session.document.review.set_status("to review", "")
     before, project = list_labels(session.document), session.document.folder
     session.close()
     restore_backup(project)
     again = reopen(results)
     np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
-    assert again.document.status.value == "corrected"
+    assert again.document.review.status.value == "to review"
     again.document.restore_version(1)
     np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()

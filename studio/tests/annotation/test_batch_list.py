@@ -14,11 +14,12 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
+from aotlab_studio.batch.images import draw_masks
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
-from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
+from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail, scale_frame
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
@@ -40,7 +41,7 @@ def test_list_starts_with_the_worst_video(served_list):
     clips = served_list.get("/clips").json()
     assert [clip["name"] for clip in clips] == ["b", "a", "c"]
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
-    assert {clip["status"] for clip in clips} == {"open"}
+    assert {clip["status"] for clip in clips} == {"to do"}
 
 
 def test_corrected_video_is_listed_with_the_others(batch):
@@ -71,7 +72,7 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
         draw_folder(tmp_path / name)
     assert find_clips(tmp_path / "one") == []  # a folder of frames
     assert [(clip.name, clip.status, clip.untracked) for clip in make_batch(tmp_path).list_clips()] == [
-        (name, "open", False) for name in ("one", "three", "two")
+        (name, "to do", False) for name in ("one", "three", "two")
     ]
 
 
@@ -93,7 +94,9 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
     width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
 
     def read():
-        return np.array(Image.open(io.BytesIO(batch.draw_thumbnail("one")))).astype(int)
+        return np.array(Image.open(io.BytesIO(batch.images.draw_thumbnail(clips.find_clip(tmp_path, "one"))))).astype(
+            int
+        )
 
     assert read().shape == (height, width, 3)
     assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
@@ -101,7 +104,8 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
         for index in (3, 5):
             draw(session, index, 1)
     assert read().shape == (height, 2 * width + 8, 3)
-    assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
+    expected = draw_masks(scale_frame(image(3)), session.document.snapshot, 3)
+    assert abs(read()[:, :width] - expected).mean() < 3
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):
@@ -122,7 +126,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, be
     with batch.use("a", "Ann", is_page=True) as session:
         draw(session, 0, 1)
     clip = find_clip(batch, "a")
-    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
+    assert (clip.status, clip.error, clip.sentences) == ("in work", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="no such file or folder"):
@@ -240,9 +244,9 @@ def test_foreign_or_damaged_record_keeps_the_status(results, batch):
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")
     change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
-    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    assert Document.read(results / "a.aotlab").review.status.value == "accepted"
     change_record(results / "a", inputs={"video": {"name": "another"}})  # tracked again
-    assert Document.read(results / "a.aotlab").status.value == "in progress"
+    assert Document.read(results / "a.aotlab").review.status.value == "in work"
     set_status(batch, "a", "Ada", "accepted")
     (results / "a" / RECORD).write_bytes(b"x")
-    assert Document.read(results / "a.aotlab").status.value == "accepted"
+    assert Document.read(results / "a.aotlab").review.status.value == "accepted"

@@ -8,7 +8,7 @@ import pytest
 from aotlab_studio.batch import open_clips
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.browser import Page, choose_status, find_violations, hold_first_answer, needs_browser
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import (
@@ -42,8 +42,8 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, re
     assert tab.locator("#next-clip").bounding_box() == place
     line, summary = (tab.locator(name).bounding_box() for name in ("#status", "#summary"))
     assert line["y"] + line["height"] <= summary["y"]
-    tab.wait_for_selector("[aria-label='Status of c: open']")
-    assert statuses(batch)["c"] == "open"
+    tab.wait_for_selector("[aria-label='Status of c: to do']")
+    assert statuses(batch)["c"] == "to do"
     tab.click("#export-clips")
     tab.wait_for_selector("#status >> text=Type your name first")
     assert tab.evaluate("document.activeElement.id") == "person"
@@ -84,7 +84,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
     def set_status(self, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
-            raise OutdatedError("accept", [(2, 4)], can_wait=True)
+            raise UnfinishedError("accept", [(2, 4)], can_wait=True)
 
     monkeypatch.setitem(ACTIONS, "set_status", set_status)
     tab = open_list(context, served_list)
@@ -116,7 +116,7 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
     wait_until_tracked(batch)
     tab.close()
 
@@ -125,7 +125,7 @@ def test_accepted_clips_are_exported_once_from_the_list(context, results, served
     tab, requests = open_list(context, served_list), []
     tab.on("request", lambda request: requests.append(request.url))
     tab.click("#export-clips")
-    tab.wait_for_selector("#status >> text=0 clips exported. Left out: a (open), b (open), c (open).")
+    tab.wait_for_selector("#status >> text=0 clips exported. Left out: a (to do), b (to do), c (to do).")
     for name in ("a", "c"):
         choose_status(tab, "accepted", of=name)
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")
@@ -216,7 +216,7 @@ def test_next_clip_opens_under_the_name_of_the_list(tab, batch):
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")
     tab.keyboard.press("m")
-    tab.wait_for_selector("#clip-status >> text=in progress")
+    tab.wait_for_selector("#clip-status >> text=in work")
     assert find_clip(batch, "b").holder.startswith("Ann on")
 
 
@@ -232,7 +232,7 @@ def test_next_clip_skips_clips_that_need_no_work(context, served_list, batch):
     tab.wait_for_selector("#view[aria-busy=false]")
     tab.focus("#view")
     tab.keyboard.press(">")
-    tab.wait_for_selector("#status >> text=No other clip needs work")
+    tab.wait_for_selector("#status >> text=No other clip waits for you")
     tab.close()
 
 
@@ -259,7 +259,7 @@ def test_list_keeps_a_note_that_is_typed(tab, batch):
     tab.focus("dialog[open] [value=rejected]")
     tab.keyboard.press(">")
     tab.keyboard.press("Enter")
-    tab.wait_for_selector("#clips .status >> text=rejected: dark")
+    tab.wait_for_selector("#clips .reason >> text=dark")
     tab.wait_for_selector("#clips .status:text('accepted')")
     assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
     wait_until(lambda: find_clip(batch, "c").note == "dark")
@@ -272,8 +272,8 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
     replace_results(results, "c", 3)
     choose_status(tab, "rejected", note="dark", of="c")
     tab.wait_for_selector("#status.error >> text=changed since the list was read")
-    tab.wait_for_selector("[aria-label='Status of c: open']")
-    assert statuses(batch)["c"] == "open"
+    tab.wait_for_selector("[aria-label='Status of c: to do']")
+    assert statuses(batch)["c"] == "to do"
     choose_status(tab, "rejected", of="c")  # offers the note again
     tab.wait_for_selector("#clips .status:text('rejected')")
     assert find_clip(batch, "c").note == "dark"

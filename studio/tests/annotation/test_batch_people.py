@@ -32,9 +32,9 @@ def post_status(served, name, person="", **values):
 
 def test_first_edit_and_finishing_set_the_status(batch, served_list):
     connection = served_list.open("clip/b/socket", "Zoë")
-    assert statuses(batch)["b"] == "open"
+    assert statuses(batch)["b"] == "to do"
     connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
-    assert statuses(batch)["b"] == "in progress"
+    assert statuses(batch)["b"] == "in work"
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
@@ -44,7 +44,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
     assert [version["title"] for version in connection.do("list_versions")["result"]] == ["rejected: blurred"]
     connection.do("undo")
     (clip, *_) = batch.list_clips()
-    assert (clip.status, clip.note) == ("in progress", "")  # the note was another person's
+    assert (clip.status, clip.note) == ("in work", "")  # the note was another person's
     connection.socket.close()
 
 
@@ -61,7 +61,7 @@ def test_change_without_a_name_is_rejected_in_a_list(batch, served_list):
     answer = connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert "type your name" in answer["error"]
     assert "type your name" in post_status(served_list, "b", status="accepted")["error"]
-    assert statuses(batch)["b"] == "open"
+    assert statuses(batch)["b"] == "to do"
     connection.socket.close()
 
 
@@ -110,7 +110,7 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
 
 def test_invalid_status_rejected(served_list):
     assert "Invalid enum value 'perfect' - at `status`" in post_status(served_list, "a", status="perfect")["error"]
-    assert "unknown field `color`" in post_status(served_list, "a", status="open", color=1)["error"]
+    assert "unknown field `color`" in post_status(served_list, "a", status="to do", color=1)["error"]
     assert served_list.post("/clip/a/edits", b"[").status_code == 422
     assert served_list.get("/clip/a/edits", "POST", content=b"[]").status_code == 403  # no Origin
 
@@ -150,7 +150,7 @@ def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_re
     digest = find_clip(batch, "a").digest
     answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
     assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
-    assert statuses(batch)["a"] == "in progress"
+    assert statuses(batch)["a"] == "in work"
 
 
 def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_list):
@@ -168,7 +168,7 @@ def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_l
         change()
         problem = "a: changed since the list was read; look at it, then set the status again"
         assert accept()["error"] == problem
-        assert statuses(batch)["a"] == "in progress"
+        assert statuses(batch)["a"] == "in work"
 
 
 def test_two_clips_open_side_by_side(results, make_batch, begin_request):

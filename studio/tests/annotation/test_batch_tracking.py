@@ -94,7 +94,7 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path, make_batch):
     set_status(batch, "two", "Bob", "accepted", outdated="proceed")
     accepted.set()
     wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
-    assert statuses(batch) == {"one": "in progress", "two": "accepted"}
+    assert statuses(batch) == {"one": "in work", "two": "accepted"}
     assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
     assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
 
@@ -165,7 +165,7 @@ def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     replace_results(results, "a", 3)
-    assert statuses(batch)["a"] == "in progress"
+    assert statuses(batch)["a"] == "in work"
     with batch.use("a", "Ann") as session:
         document = session.document
         np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
@@ -219,7 +219,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     replace_results(results, "a", 3)
     clip = find_clip(batch, "a")
-    assert clip.status == "in progress"
+    assert clip.status == "in work"
     assert clip.sentences[0].startswith("the video was tracked again")
     exported = batch.export_all([])
     assert exported.names == []

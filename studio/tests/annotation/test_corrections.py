@@ -13,13 +13,13 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import find_outdated, flag_changed, list_corrections, list_outdated
+from aotlab_studio.document.outdated import find_changed_frames, find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import JobEvent
+from aotlab_studio.protocol import JobEvent, PixelCount
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth
 from studio.tests.annotation.sessions import (
@@ -37,7 +37,7 @@ from studio.tests.annotation.sessions import (
     wait_for,
     wait_until_propagated,
 )
-from studio.tests.annotation.trackers import TruthTracker
+from studio.tests.annotation.trackers import Greedy, TruthTracker
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
@@ -256,7 +256,7 @@ def test_masks_far_from_a_correction_are_not_compared(session, document, long_pa
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
     compared, unite = list[str](), document.masks.unite
     monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
-    assert not flag_changed(document.snapshot, 50, 1).any()
+    assert not find_changed_frames(document.snapshot, 50, 1).any()
     assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 
 
@@ -269,7 +269,11 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 
 
 @pytest.mark.parametrize(
-    ("edited", "expected"), [(2, Layer([1], 1, 5, 2, "correction")), (6, Layer([1], 3, 8, 6, "correction", [2]))]
+    ("edited", "expected"),
+    [
+        (2, Layer([1], 1, 5, 2, "correction", takes_from=[])),
+        (6, Layer([1], 3, 8, 6, "correction", [2], takes_from=[])),
+    ],
 )
 def test_correction_reaches_as_far_as_drawn_in_its_example(session, document, long_pause, edited, expected):
     draw(session, 2, 1)
@@ -524,7 +528,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     for index in (*range(1, 4), *range(5, LENGTH)):
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
-    with pytest.raises(OutdatedError) as refused:
+    with pytest.raises(UnfinishedError) as refused:
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
@@ -542,27 +546,97 @@ def test_second_object_keeps_frames_of_the_first(session, document, short_pause)
     np.testing.assert_array_equal([labels == 1 for labels in before], [labels == 1 for labels in after])
 
 
-class Greedy(TruthTracker):
-    """Gives every pixel of object 1 to object 2, if it knows object 2."""
-
-    def change_logits(self, logits, index, *, is_drawn):
-        if 2 in self.ids and not is_drawn:
-            first, second = (self.ids.index(object_id) + 1 for object_id in (1, 2))
-            logits[second] = logits[[first, second]].max(0).values
-            logits[first] = -3.0
-        return logits
+def count_lost_pixels(before, after, object_id):
+    """Return the number of an object's pixels that show another one, on all frames."""
+    pairs = zip(before, after, strict=True)
+    return sum(int(((old == object_id) & (new != object_id)).sum()) for old, new in pairs)
 
 
-def test_overwritten_pixels_are_counted_and_come_back(session, document, short_pause):
+def test_correction_takes_nothing_from_untouched_objects(session, document, short_pause):
     draw_and_track(session, 1)
     before = list_labels(document)
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
-    lost = sum(int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(document), strict=True))
-    assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
-    run_action(session, {"do": "undo"})
-    np.testing.assert_array_equal(list_labels(document), before)
+    np.testing.assert_array_equal([labels == 1 for labels in list_labels(document)], [old == 1 for old in before])
+    assert session.runner.job.report().taken == []
+    assert session.runner.job.report().left == [PixelCount(1, 100 * (LENGTH - 6), [*range(6, LENGTH)])]
+
+
+def test_left_pixels_are_taken_on_request_and_come_back(session, document, short_pause):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    corrected = list_labels(document)
+    run_action(session, {"do": "take_pixels", "layer": session.runner.job.report().layer})
+    wait_until_propagated(session)
+    report = session.runner.job.report()
+    lost = count_lost_pixels(before, list_labels(document), 1)
+    assert (report.taken, report.left) == ([PixelCount(1, lost, [*range(6, LENGTH)])], [])
+    assert lost == 100 * (LENGTH - 6)
+    with pytest.raises(InputError, match="something else was done since"):
+        run_action(session, {"do": "take_pixels", "layer": 2})
+    for labels in (corrected, before):
+        run_action(session, {"do": "undo"})
+        np.testing.assert_array_equal(list_labels(document), labels)
+
+
+def test_correction_takes_from_the_object_it_was_drawn_over(session, document, short_pause):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    rows, columns = np.nonzero(before[5] == 1)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(int(columns[0]), int(rows[0]), 3)))
+    wait_until_propagated(session)
+    (taken,) = session.runner.job.report().taken
+    assert (taken.object_id, taken.frames) == (1, [*range(6, LENGTH)])
+    after = [*before[:6], *list_labels(document)[6:]]  # without the stroke itself
+    assert taken.pixels == count_lost_pixels(before, after, 1)
+
+
+def test_later_stroke_keeps_what_the_earlier_one_may_take(session, document, long_pause):
+    draw_and_track(session, 1, 2)
+    rows, columns = np.nonzero(document.snapshot.labels(5) == 2)
+    found = []
+    for frame, point in ((5, (float(columns[0]), float(rows[0]))), (5, (30, 5)), (8, (30, 5))):
+        editing.paint(document, frame, 1, [point], 2)
+        found.append(max(document.snapshot.state.layers.items())[1].takes_from)
+    assert found == [[2], [2], []]
+
+
+def test_many_strokes_leave_the_layers_that_show_or_wait(session, document, short_pause):
+    draw_and_track(session, 1)
+    for column in range(10, 30):
+        run_action(session, stroke(5, column, 20))
+        if column % 2:
+            wait_until_propagated(session)
+    assert len(document.snapshot.state.layers) <= 3  # of 21
+    for _ in range(20):
+        document.undo()
+    assert [*document.snapshot.state.layers] == [1]
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_object_tracked_alone_takes_no_pixel(session, document, direction):
+    draw_and_track(session, 1)
+    before = list_labels(document)
+    draw(session, 0, 2)
+    session.runner.make_tracker = Greedy
+    job = run_job(session, 0, direction, object_id=2)
+    assert job.layer.objects == [2]
+    assert [count.object_id for count in job.report().left] == [1]
+    after = list_labels(document)
+    np.testing.assert_array_equal([labels == 1 for labels in after], [labels == 1 for labels in before])
+    assert all((labels == 2).any() for labels in after)
+
+
+def test_locked_object_is_not_tracked_on_its_own(session, document):
+    draw(session, 0, 1, 2)
+    editing.change_object(document, 2, locked=True)
+    with pytest.raises(InputError, match="object 2 is locked; unlock one first"):
+        session.track(0, object_id=2)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):
@@ -584,3 +658,29 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
     run_job(session, 4, "both", 3, 7)
     run_action(session, stroke(frame, 50, 20))
     assert list_outdated(session.document.snapshot) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"do": "paint", "points": [[10, 8]], "radius": 30},
+        {"do": "fill_polygon", "points": [[0, 0], [60, 0], [60, 40], [0, 40]]},
+        {"do": "suggest", "box": [0, 0, 60, 40], "separate": True},
+    ],
+    ids=lambda message: message["do"],
+)
+@pytest.mark.parametrize("object_id", [None, 2])
+def test_edit_can_keep_all_pixels_of_others(session, document, long_pause, message, object_id):
+    draw_and_track(session, 1)
+    draw(session, 5, 2)
+    session.segmenter = lambda frame, prompts: np.full(frame.shape[:2], 1)
+    before = document.snapshot.labels(5)
+    kept_ids = [1] if object_id else [1, 2]
+    result = run_action(session, {**message, "frame": 5, "object_id": object_id, "keep_others": True})
+    after = document.snapshot.labels(5)
+    np.testing.assert_array_equal(after[np.isin(before, kept_ids)], before[np.isin(before, kept_ids)])
+    assert result.losses == {}
+    assert (after == result.object_id).sum() == (~np.isin(before, kept_ids)).sum() or message["do"] == "paint"
+    assert all(
+        layer.takes_from == [] for layer in document.snapshot.state.layers.values() if layer.kind == "correction"
+    )

@@ -20,7 +20,7 @@ from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.export import describe_masks, draw_names
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
 from studio.tests.annotation.sessions import (
@@ -230,7 +230,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, docume
 def test_export_error_lists_outdated_frames(session, document, long_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    with pytest.raises(OutdatedError) as found:
+    with pytest.raises(UnfinishedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
     words = (
         "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
@@ -238,12 +238,12 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(OutdatedError, match=r"\(unlock locked objects first\), or accept them"):
+        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept them"):
             session.set_status("accepted")
         document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
+    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
 
 
 def test_export_names_the_model_of_each_frame(session, long_pause):

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
 
@@ -47,9 +48,12 @@ class Snapshot:
     """Pixels by frame and object."""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
+    frozen: set[int] = field(default_factory=set)
+    kept: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    """Tracked masks that became drawn ones when their frame was frozen."""
 
     def copy(self) -> Snapshot:
-        return Snapshot(dict(self.locked), dict(self.drawn), dict(self.layers), dict(self.merged))
+        return Snapshot(*(copy(getattr(self, item.name)) for item in fields(self)))
 
     def resolve(self, raw: int) -> int:
         while raw in self.merged:
@@ -95,7 +99,7 @@ class Model:
     def find_sources(self, frame: int) -> dict[int, int]:
         """The newest layer by id in layers, of those with pixels to show."""
         newest: dict[int, int | None] = {}
-        for layer_id, layer in sorted(self.now.layers.items()):
+        for layer_id, layer in sorted(self.now.layers.items()) if frame not in self.now.frozen else ():
             made = self.made.get((layer_id, frame))
             if not layer.first <= frame <= layer.last or (made is None and layer.kind != "empty"):
                 continue
@@ -113,18 +117,18 @@ class Model:
                 return True
         return False
 
-    def show(self, frame: int) -> list[int]:
+    def show(self, frame: int, *, only_tracked: bool = False) -> list[int]:
         """The object at each pixel: the drawn one, else that of the newest layer."""
         shown, now = [0 for _ in PIXELS], self.now
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
-            if target and not now.has_drawn_mask(frame, target):
+            if target and (only_tracked or not now.has_drawn_mask(frame, target)):
                 made = self.made.get((layer_id, frame))
                 assert made is not None
                 for pixel in made.masks[raw]:
                     shown[pixel] = target
         for (index, object_id), mask in now.drawn.items():
-            if index == frame and object_id in now.locked:
+            if index == frame and object_id in now.locked and not only_tracked:
                 for pixel in mask:
                     shown[pixel] = object_id
         return shown
@@ -145,7 +149,8 @@ class Model:
         objects = {raw for raw in layer.objects if now.resolve(raw)}
         if layer.kind == "empty" or not objects:
             return []
-        return [frame for frame in sorted(self.find_range(layer)) if (key, frame) not in self.made and not any(
+        frames = sorted(self.find_range(layer) - now.frozen)
+        return [frame for frame in frames if (key, frame) not in self.made and not any(
             other > key
             and newer.first <= frame <= newer.last
             and objects <= {*newer.objects}
@@ -163,7 +168,7 @@ class Model:
 
     def is_outdated(self, frame: int, object_id: int) -> bool:
         now = self.now
-        if now.has_drawn_mask(frame, object_id):
+        if now.has_drawn_mask(frame, object_id) or frame in now.frozen:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
@@ -174,7 +179,10 @@ class Model:
                 return True
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
-                then, layer = self.origin[key], now.layers[key]
+                then, layer = self.origin[key].copy(), now.layers[key]
+                for place, mask in now.kept.items():
+                    if now.drawn.get(place) == mask and not then.drawn.get(place):
+                        then.drawn[place] = mask
                 references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
@@ -276,6 +284,7 @@ class History(RuleBasedStateMachine):
 
         def change(snapshot: Snapshot) -> None:
             assert after is not None, "a locked object was drawn"
+            assert frame not in now.frozen, "a frozen frame was drawn"
             for (index, each), other in now.drawn.items():
                 if index == frame and each != object_id and each in now.locked:
                     snapshot.drawn[index, each] = other - after
@@ -294,6 +303,11 @@ class History(RuleBasedStateMachine):
             (each,) = {now.resolve(raw) for raw in layer.objects}
             assert each in changed, "a job is for another object"
             assert layer.first <= frame <= layer.last or not drawn.get((frame, each))
+            reference, tracked = layer.reference_frame, self.model.show(layer.reference_frame, only_tracked=True)
+            visible = shown if reference == frame else self.model.show(reference)
+            covered = {tracked[p] for p in drawn[reference, each]} - {key for f, key in drawn if f == reference}
+            covered |= {visible[p] for p in drawn[reference, each]}
+            assert layer.takes_from == sorted(covered - {0, each})
             corrected.add(each)
         if layers is not None and after and is_tracked and not unchanged:
             assert object_id in corrected, "an object is not tracked again"
@@ -304,6 +318,7 @@ class History(RuleBasedStateMachine):
         locked = self.model.now.locked
 
         def change(snapshot: Snapshot) -> None:
+            assert frame not in snapshot.frozen, "a frozen frame was reset"
             snapshot.drawn = {
                 key: mask for key, mask in snapshot.drawn.items() if key[0] != frame or locked.get(key[1], False)
             }
@@ -326,6 +341,29 @@ class History(RuleBasedStateMachine):
             if frame in drawn and keyframe and self.model.is_tracked_beside(*keyframe, object_id, frame):
                 objects.add(object_id)
         return objects
+
+    @rule(frame=frames)
+    def freeze(self, frame) -> None:
+        """Freeze a frame, or end that: no pixel changes, nothing is outdated, and nothing is tracked again."""
+        now, shown, frozen = self.model.now, self.model.show(frame), frame not in self.model.now.frozen
+
+        def change(snapshot: Snapshot) -> None:
+            snapshot.frozen ^= {frame}
+            for object_id in now.locked if frozen else ():
+                mask, place = find_pixels(shown, object_id), (frame, object_id)
+                if mask and place not in now.drawn:
+                    snapshot.drawn[place] = snapshot.kept[place] = mask
+            for index, each in [*snapshot.drawn] if frozen else ():
+                if index == frame and each not in now.locked:
+                    del snapshot.drawn[index, each]  # as drawing does
+
+        before = self.find_outdated()
+        if self.follow(change, lambda: editing.set_frozen(self.document, frame, frozen)) is not None:
+            assert self.model.show(frame) == shown or not frozen
+            assert self.find_outdated() <= before or not frozen
+
+    def find_outdated(self) -> set[tuple[int, int]]:
+        return {pair for pair in product(range(COUNT), self.model.now.locked) if self.model.is_outdated(*pair)}
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data())
@@ -378,14 +416,17 @@ class History(RuleBasedStateMachine):
         self.follow(lambda _: None, lambda: editing.clear_tracking(self.document, frame, last))
 
     @precondition(lambda self: self.model.now.drawn)
-    @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]))
-    def track(self, data, frame, direction) -> None:
+    @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]), one=st.booleans())
+    def track(self, data, frame, direction, one) -> None:
         first, last = sorted((data.draw(frames), data.draw(frames)))
+        chosen = self.pick(data) if one and self.model.now.locked else None
 
         def act() -> None:
-            layer = plan_request(self.document.snapshot, frame, direction, min(first, frame), max(last, frame))
+            layer = plan_request(self.document.snapshot, frame, direction, min(first, frame), max(last, frame), chosen)
             unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
-            assert {self.model.now.resolve(raw) for raw in layer.objects} == unlocked
+            expected = unlocked if chosen is None else {chosen}
+            assert {self.model.now.resolve(raw) for raw in layer.objects} == expected <= unlocked
+            assert layer.takes_from == (None if chosen is None else [])
             self.document.edit("tracking", Changes(layers={self.document.make_layer_id(): layer}))
 
         self.follow(lambda _: None, act)
@@ -413,9 +454,16 @@ class History(RuleBasedStateMachine):
         is_pending = key in self.model.find_pending()
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
-        free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
+        mine = {self.model.now.resolve(raw) for raw in layer.objects}
+        may_lose = {0, *mine, *map(self.model.now.resolve, layer.takes_from or ())}
+        is_free = [not locked.get(shown) and (layer.takes_from is None or shown in may_lose) for shown in before]
+        free = [ids[p] if is_free[p] else 0 for p in PIXELS]
         result = LayerFrame(frame, scores, sorted(absent))
         taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
+        if frame in self.model.now.frozen:
+            assert taken is not None
+            assert not any(taken)
+            return
         if not is_pending or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
@@ -423,10 +471,10 @@ class History(RuleBasedStateMachine):
         self.model.made[key, frame] = StoredFrame(pixels, absent)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object lost pixels"
-        mine = {self.model.now.resolve(raw) for raw in layer.objects}
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
-        assert taken == len(lost)
+        assert taken.taken == Counter(before[p] for p in lost)
+        assert layer.takes_from is None or {before[p] for p in lost} <= may_lose
 
     @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data())
@@ -463,7 +511,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.document.snapshot.annotated_frames)
     @rule()
     def accept(self) -> None:
-        self.document.set_status("accepted", "", [])
+        self.document.review.set_status("accepted", "", [])
         if self.model.now.locked:
             self.kept.append(self.model.now.copy())  # as a version
         self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
@@ -504,7 +552,7 @@ class History(RuleBasedStateMachine):
         found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
         assert found == expected
-        if self.document.status.value == "accepted":
+        if self.document.review.status.value == "accepted":
             assert not found
             assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, list_titles, run_job
+from studio.tests.annotation.sessions import draw, list_notes, list_titles, run_job
 from tests.marks import slow
 from tests.processes import wait_for_event, wait_until
 
@@ -84,12 +84,12 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     page.leave()
     closed.set()
     document = served.session.document
-    wait_until(lambda: document.status.note == "ear missing")
+    wait_until(lambda: document.review.status.note == "ear missing")
     served.close()  # after all requests
     np.testing.assert_array_equal(document.take_snapshot(6).labels(0)[20, 8:56:8], 1)
     assert document.snapshot.drawn_masks(0) == {1: ""}
     assert (len(document.log.steps), [*document.snapshot.objects]) == (7, [1])
-    assert document.status[:2] == ("rejected", "ear missing")
+    assert document.review.status[:2] == ("rejected", "ear missing")
 
 
 @pytest.mark.parametrize("field", ["note", *slow("class", "attributes", "name")])
@@ -109,7 +109,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     def is_stored():
         item = document.snapshot.objects[1]
         found = {
-            "note": document.snapshot.state.notes.get(0), "class": item.class_name, "name": item.name,
+            "note": list_notes(document).get(0), "class": item.class_name, "name": item.name,
             "attributes": ",".join(item.attributes),
         }  # fmt: skip
         return found[field] == "fish"

@@ -126,7 +126,7 @@ def test_phone_on_its_side_shows_all_tools(browser, served, size):
         page = Page(context, served.url)
         page.tab.click("[data-tool=brush]")
         bar, *buttons = (each.bounding_box() for each in page.tab.locator("#tools, #tools button").all())
-        assert len(buttons) == 13
+        assert len(buttons) == 14
         assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
 
 
@@ -317,7 +317,7 @@ def test_resized_frame_keeps_its_image(idle_page):
 
 @pytest.mark.slow
 def test_header_of_a_rejected_clip_fits(page, session):
-    session.document.set_status("rejected", note="the ear is missing on most of the frames after 100")
+    session.document.review.set_status("rejected", note="the ear is missing on most of the frames after 100")
     for width in (390, 620, 720, 1280):
         page.tab.set_viewport_size({"width": width, "height": 844})
         page.tab.wait_for_selector("#clip-status >> text=rejected: the ear")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
+from aotlab_studio.session.session import LazySegmenter
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, set_mask
+from studio.tests.annotation.sessions import draw, list_notes, set_mask
 from studio.tests.annotation.trackers import segment_stripes
 from tests.marks import slow
 from tests.processes import wait_for_event
@@ -106,7 +107,8 @@ def test_marks_show_the_last_click(page, session, document):
     page.click_done(45, 30, button="right")
     wait_marks(1)
     editing.change_object(document, 1, name="fish")
-    wait_marks(0)
+    page.wait_shown("fish")
+    wait_marks(1)
     page.key_done("Control+z")
     assert not (page.labels(0) == 1)[30, 45]
     wait_marks(1)
@@ -196,6 +198,51 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     assert min(idle_page.pixel(7, 7)) > min(before)
     idle_page.key("x")
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
+
+
+def test_prompts_of_each_frame_show_until_undone(page):
+    def shows_box():
+        edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
+        return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
+
+    page.key("x")
+    page.drag((3, 3), (18, 18))
+    page.wait_objects(1)
+    page.seek(2)
+    page.drag((30.1, 15), (58, 36))
+    page.wait_shown("object 1")
+    page.wait_until(shows_box)
+    page.seek(0)
+    page.wait_until(lambda: not shows_box())
+    page.seek(2)
+    page.wait_until(shows_box)
+    page.key_done("Control+z")
+    page.wait_until(lambda: not shows_box())
+    page.key_done("Control+y")
+    page.wait_until(shows_box)
+    page.tab.uncheck("#prompts")
+    page.wait_until(lambda: not shows_box())
+    page.tab.check("#prompts")
+    page.key_done("Control+z")
+    page.key_done("m")  # a new step, after which no redo brings the box back
+    page.wait_until(lambda: not shows_box())
+
+
+def test_first_prompt_says_that_the_model_is_loaded(page, session):
+    released = threading.Event()
+    segment = session.segmenter
+
+    def load_and_segment(frame, prompts):
+        wait_for_event(released)
+        return segment(frame, prompts)
+
+    session.segmenter = LazySegmenter(load_and_segment)
+    page.key("x")
+    page.stroke((3, 3), (18, 18))
+    page.wait_status("Loading the model…")
+    released.set()
+    page.wait_objects(1)
+    page.wait_no_status()
 
 
 @pytest.mark.slow
@@ -389,12 +436,12 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, docu
     page.drag((2, 2), (56, 38))
     np.testing.assert_array_equal(page.labels(0) == 1, truth(0) == 1)
     page.tab.wait_for_selector(".toast >> text=Other objects kept 100 pixels")
-    editing.set_note(document, 0, "kept")
+    document.review.set_note(0, "kept")
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")
     page.wait_until(lambda: (page.labels(0) == 2).all())
-    assert document.snapshot.state.notes == {0: "kept"}
+    assert list_notes(document) == {0: "kept"}
 
 
 @pytest.mark.slow

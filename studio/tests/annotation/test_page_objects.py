@@ -9,7 +9,7 @@ from PIL import Image
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw
+from studio.tests.annotation.sessions import draw, list_notes
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -327,7 +327,7 @@ def test_refused_text_stays_in_its_field(context, served, field):
 
     def read_field():
         return {
-            "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
+            "note": list_notes(document).get(0), "name": document.snapshot.objects[1].name,
             "class": document.snapshot.objects[1].class_name,
         }[field]  # fmt: skip
 
@@ -345,19 +345,19 @@ def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, t
         new_page.tab.press("#note", "Enter")
     wire.send_held()
     new_page.wait_idle()
-    assert session.document.snapshot.state.notes == stored
+    assert list_notes(session.document) == stored
     assert len(wire.list_sent("set_note")) == len({*texts})
 
 
 @pytest.mark.slow
 def test_focus_does_not_change_reformatted_texts(page, document, one_object):
-    editing.set_note(document, 0, "ear\ntail")
+    document.review.set_note(0, "ear\ntail")
     editing.change_object(document, 1, attributes={"color": "red "})
     page.wait_until(lambda: page.tab.input_value("#attributes"))
     for field in ("#note", "#attributes", "#view"):
         page.tab.focus(field)
     page.key_done("n")
-    assert document.snapshot.state.notes == {0: "ear\ntail"}
+    assert list_notes(document) == {0: "ear\ntail"}
     assert document.snapshot.objects[1].attributes == {"color": "red "}
 
 

@@ -11,7 +11,8 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
-from aotlab_studio.document.log import Changes, Step, VersionRecord
+from aotlab_studio.document.log import Changes, Note, Step, VersionRecord
+from aotlab_studio.document.review import Review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
@@ -235,7 +236,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
         answer(choice)
         page.wait_idle()
         assert not page.tab.is_visible("#status.error")
-        assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
+        assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in work")
     page.wait_until(lambda: session.document.log.status is not None)
     assert session.document.log.status.outdated == [(1, 3), (5, 11)]
     page.key("Shift+E")
@@ -281,16 +282,16 @@ def test_impossible_range_of_an_export_is_refused(new_page):
 def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     draw(session, 0, 1)
     choose_status(page.tab, "rejected", note="ear missing")
-    page.wait_until(lambda: session.document.status[:2] == ("rejected", "ear missing"))
+    page.wait_until(lambda: session.document.review.status[:2] == ("rejected", "ear missing"))
     page.tab.click("#clip-status >> text=rejected: ear missing")
     page.key("End")
     page.tab.keyboard.type(", tail")
     page.key("Enter")
     page.tab.wait_for_selector("#clip-status >> text=rejected: ear missing, tail")
-    choose_status(page.tab, "open", note="")
-    page.wait_until(lambda: session.document.status[:2] == ("open", ""))
+    choose_status(page.tab, "to do", note="")
+    page.wait_until(lambda: session.document.review.status[:2] == ("to do", ""))
     choose_status(page.tab, "rejected")
-    page.wait_until(lambda: session.document.status[:2] == ("rejected", ""))
+    page.wait_until(lambda: session.document.review.status[:2] == ("rejected", ""))
     versions = session.document.list_versions()
     assert [version.title for version in versions] == [
         "rejected",
@@ -331,14 +332,14 @@ def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monke
         draw(session, 1, 1)
     choose_status(page.tab, "accepted")
     page.wait_status("clip: changed meanwhile; look at it, then set the status again")
-    assert session.document.status.value == "in progress"
+    assert session.document.review.status.value == "in work"
 
 
 @pytest.mark.slow
 def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.key("q")
     page.wait_status("frame 0: no mask to check")
-    assert session.document.status.value == "open"
+    assert session.document.review.status.value == "to do"
     draw(session, 0, 1)
     page.wait_objects(1)
     page.key(".")
@@ -351,9 +352,9 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
         code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
         return idle_page.tab.evaluate(code, clips)
 
-    assert find("open", "corrected", "in progress") == "c"
-    assert find("open", "rejected", "corrected") == "c"
-    assert find("open", "accepted", "rejected") is None
+    assert find("to do", "to review", "in work") == "c"
+    assert find("to do", "rejected", "to review") == "c"
+    assert find("to do", "accepted", "rejected") is None
 
 
 @pytest.mark.slow
@@ -362,7 +363,7 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     log = session.document.log
     for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
         log.append(VersionRecord(log.head, author="Ann", time=time))
-    log.append(Step("note", Changes(notes={0: "tail"}), author="Ann", time="2026-01-02T20:00:00+00:00"))
+    log.append(Step("note", Changes(notes={1: Note(1, 0, "tail")}), author="Ann", time="2026-01-02T20:00:00+00:00"))
     with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
         page = Page(context, served.url)
         page.tab.wait_for_selector("#undo[title^='Undo (Ctrl+Z): note · Ann · Jan 3, 2026, 5:00']")
@@ -451,10 +452,10 @@ def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
     def refuse(*_):
         raise InputError("disk: full")
 
-    monkeypatch.setattr(session.document, "set_status", refuse)
-    choose_status(page.tab, "corrected")
+    monkeypatch.setattr(Review, "set_status", refuse)
+    choose_status(page.tab, "to review")
     page.wait_status("disk: full")
-    assert page.tab.inner_text("#clip-status") == "open"
+    assert page.tab.inner_text("#clip-status") == "to do"
 
 
 def test_refused_export_shows_an_error_in_its_dialog(page):

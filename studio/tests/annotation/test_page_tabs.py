@@ -158,6 +158,7 @@ def test_shared_project_takes_changes_of_named_people_only(new_page, browser, se
     context.add_cookies([{"name": "aotlab_person", "value": "50%", "url": served.address}])
     other = Page(context, served.url)
     choose_status(other.tab, "accepted")
+    other.tab.click("dialog[open] button[value=proceed]")  # other frames have no masks
     page.wait_until(lambda: page.tab.inner_text("#clip-status") == "accepted")
     assert document.log.status.author == "50%"  # as it is, not percent-encoded
     context.close()
@@ -330,7 +331,7 @@ def test_late_events_keep_typed_text(page, session, field, one_object):
     page.tab.click(field)
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)
-    editing.set_note(session.document, 0, "other")
+    session.document.review.set_note(0, "other")
     editing.change_object(session.document, 1, class_name="cat")
     page.tab.wait_for_selector("#objects .class >> text=cat")
     page.settle()
@@ -353,7 +354,7 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
     draw(session, 5, 1)
     new_page.settle()
     wire.release()
-    editing.set_note(session.document, 0, "later")
+    session.document.review.set_note(0, "later")
     new_page.tab.wait_for_selector("#notes button >> text=later")
     new_page.settle()
     new_page.key("Shift+E")

@@ -84,17 +84,19 @@ def test_clicks_come_after_queued_keys(page, session):
     assert [item.name for item in session.document.snapshot.objects.values()] == ["object 1", "koi"]
 
 
-def test_stroke_on_a_loading_frame_is_refused(page):
+def test_stroke_on_a_loading_frame_is_drawn_on_it(page):
     slow = HeldFrames(page, 5)
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
     page.stroke((10, 10), (30, 10))
-    page.wait_status("Frame 5 has not loaded yet")
-    slow.release()
-    page.wait_frame(5)
-    page.drag((10, 10), (30, 10))
-    assert [page.labels(index).any() for index in (0, 5)] == [False, True]
+    page.stroke((10, 30), (30, 30))
+    with page.done():
+        slow.release()
+        page.wait_frame(5)
+    page.wait_shown("object 1")
+    page.wait_until(lambda: page.labels(5)[30, 20] == page.labels(5)[10, 20] == 1)
+    assert not page.labels(0).any()
 
 
 @pytest.mark.slow
@@ -526,13 +528,13 @@ def test_failed_request_is_repeated_and_named(page):
 @pytest.mark.slow
 def test_single_marks_show_in_a_long_video(new_page, session):
     draw(session, 0, 1)
-    count, lost, checked, outdated = 20_000, 5000, 8000, 12_000
+    count, lost, checked, outdated, frozen = 20_000, 5000, 8000, 12_000, 16_000
     marks = "9" * lost + "l" + "9" * (count - lost - 1)
 
     def change(result):
         timeline = {**result["timeline"], "marks": {"1": marks}}
         result.update(
-            frames=count, editable_range=[0, count - 1], timeline=timeline, checked=[checked],
+            frames=count, editable_range=[0, count - 1], timeline=timeline, checked=[checked], frozen=[frozen],
             outdated={"1": [[outdated, outdated]]},
         )  # fmt: skip
 
@@ -547,10 +549,10 @@ def test_single_marks_show_in_a_long_video(new_page, session):
             const { data } = canvas.getContext('2d').getImageData(x - 1, y, 3, 12);
             return [...data].flatMap((_, at) => (at % 4 ? [] : [[...data.slice(at, at + 4)].join()]));
         })""",
-        [count, (lost, 23), (checked, 19), (outdated, 24)],
+        [count, (lost, 23), (checked, 19), (outdated, 24), (frozen, 40)],
     )
-    expected = ("224,36,36,255", "29,138,75,255", "176,125,0,255")  # of the style sheet
-    assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 3
+    expected = ("224,36,36,255", "29,138,75,255", "176,125,0,255", "20,85,192,255")  # of the style sheet
+    assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 4
 
 
 @pytest.mark.slow

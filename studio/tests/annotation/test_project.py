@@ -1,6 +1,8 @@
 """Projects belong to one video, survive edits by other programs, and are refused in one sentence otherwise."""
 
+import hashlib
 import os
+import re
 import shutil
 from contextlib import closing, suppress
 from unittest.mock import Mock
@@ -19,6 +21,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
@@ -157,7 +160,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    editing.set_note(session.document, 0, "another branch")
+    session.document.review.set_note(0, "another branch")
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -183,7 +186,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
-        editing.set_note(session.document, 0, "late")
+        session.document.review.set_note(0, "late")
 
 
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
@@ -275,7 +278,7 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 
 def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
-    document.set_status("accepted", "")
+    document.review.set_status("accepted", "")
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(document, 5, 1, truth(4) == 1)
@@ -350,3 +353,100 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
     for _ in range(2):
         run_action(session, {"do": "undo"})
     assert session.describe().range is None
+
+
+OLD_RECORDS = """
+{"type":"edit","time":"","title":"drawn","changes":{"objects":{"1":{"id":1,"name":"car","color":"#109898"}},"drawn_masks":{"0":{"1":"DIGEST"}}},"frame":0}
+{"type":"edit","time":"","title":"tracking","changes":{"layers":{"1":{"objects":[1],"first":1,"last":3}}}}
+{"type":"edit","time":"","title":"brush","changes":{"drawn_masks":{"2":{"1":"DIGEST"}},"layers":{"2":{"objects":[1],"first":1,"last":3,"reference_frame":2,"kind":"correction"}}},"frame":2}
+{"type":"edit","time":"","title":"mark as checked","changes":{"checked":{"0":"CHECK"}},"frame":0}
+{"type":"edit","time":"","title":"note","changes":{"notes":{"3":"look"}},"frame":3}
+{"type":"status","time":"","status":"corrected","digest":""}
+"""
+"""Records of format 11, a line each, without what came later: frozen frames, layers that keep others."""
+
+
+def test_project_of_format_11_shows_all_masks(folder, session, document, reopen):
+    mask = truth(0) == 1
+    digest = document.masks.encode(mask, pngs := {})
+    session.close()
+    text = OLD_RECORDS.replace("DIGEST", digest).strip()
+    ((header,),) = change_rows(document.folder, "SELECT content FROM header")
+    change_rows(
+        document.folder, "UPDATE header SET content = ?", re.sub(rb'"version": ?[0-9]+', b'"version":11', header)
+    )
+    change_rows(document.folder, "INSERT INTO masks VALUES (?, ?)", digest, pngs[digest])
+    for number, line in enumerate(text.splitlines(), start=1):
+        change_rows(document.folder, "INSERT INTO records VALUES (?, ?)", number, line.encode())
+    for layer in (1, 2):
+        png = encode_png(np.where(truth(layer) == 1, 1, 0))
+        result = {"frame": layer, "scores": {"1": [1.0, 1, 0.0, 0.0]}, "digest": hashlib.sha256(png).hexdigest()[:16]}
+        row = layer, msgspec.json.encode(result), png
+        change_rows(document.folder, "INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", *row)
+    again = reopen(folder).document
+    assert list_tracked_frames(again.snapshot) == [1, 2]
+    assert again.snapshot.drawn_frames == [0, 2]
+    for frame, expected in ((0, mask), (1, truth(1) == 1), (2, mask)):
+        np.testing.assert_array_equal(again.snapshot.labels(frame), expected)
+    assert (again.snapshot.frozen_frames, list_outdated(again.snapshot)) == ([], [(1, 1), (3, 3)])
+    assert [(note.frame, note.text) for note in again.review.notes] == [(3, "look")]
+    assert [record.status for record in again.log.statuses] == ["to review"]
+    for _ in range(3):
+        again.undo()
+    np.testing.assert_array_equal(again.snapshot.labels(2), 0)
+
+
+def test_renamed_video_names_its_project(tmp_path):
+    write_video(tmp_path / "old.avi")
+    with closing(open_session(tmp_path / "old.avi")) as session:
+        draw(session, 0, 1)
+    (tmp_path / "old.avi").rename(tmp_path / "new.avi")
+    with pytest.raises(InputError, match=r"new.avi: the project old.avi.aotlab beside it .* rename the project to new"):
+        open_document(tmp_path / "new.avi")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.avi", "old.avi.aotlab"]
+    (tmp_path / "old.avi.aotlab").rename(tmp_path / "new.avi.aotlab")
+    with closing(open_session(tmp_path / "new.avi")) as session:
+        np.testing.assert_array_equal(session.document.snapshot.labels(0), truth(0) == 1)
+
+
+def test_copied_video_gets_a_project(tmp_path):
+    write_video(tmp_path / "old.avi")
+    open_session(tmp_path / "old.avi").close()
+    shutil.copy(tmp_path / "old.avi", tmp_path / "copy.avi")
+    open_session(tmp_path / "copy.avi").close()
+    assert (tmp_path / "copy.avi.aotlab" / PROJECT_FILE).is_file()
+
+
+def list_contents(folder):
+    """Return the content of all files in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_project_on_a_read_only_disk_opens_for_viewing(folder, session, monkeypatch):
+    draw_and_track(session, 1)
+    session.close()
+    before = list_contents(session.document.folder)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    with closing(open_session(folder)) as again:
+        assert "opened for viewing; changes are refused" in again.describe().problems[0]
+        np.testing.assert_array_equal(again.document.snapshot.labels(5), truth(5) == 1)
+        for change in (lambda: draw(again, 3, 1), lambda: again.set_status("accepted"), lambda: again.track(0)):
+            with pytest.raises(InputError, match="opened for viewing, as it cannot be written; copy it to change it"):
+                change()
+    assert list_contents(session.document.folder) == before
+
+
+def test_read_only_batch_lists_and_opens_clips(tmp_path, make_batch, monkeypatch):
+    results = write_results(tmp_path, ["a"])
+    with closing(open_session(results / "a")) as session:
+        draw(session, 3, 1)
+    before = list_contents(session.document.folder)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    batch = make_batch(results)
+    with batch.use("a", "Ann", is_page=True) as session:
+        assert session.describe().problems
+        assert [clip.holder for clip in batch.list_clips("Bob")] == [""]
+    batch.close()
+    assert list_contents(session.document.folder) == before

@@ -76,9 +76,11 @@ def test_wrong_cookie_host_or_origin_rejected(served):
 @pytest.mark.parametrize(
     "headers", [{"Cookie": ""}, {"Cookie": "aotlab=wrong"}, {"Origin": "http://evil.example"}, {"Origin": ""}]
 )
-def test_foreign_websocket_rejected(served, headers):
+def test_foreign_websocket_rejected(served, headers, caplog):
     with pytest.raises(InvalidStatus):
         served.open(**headers)
+    served.close()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -389,7 +391,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     again = serve(session)
     (answer,) = again.post("/edits", messages[3:]).json()
     assert answer["id"] == 2**40 + 3
-    assert session.document.snapshot.state.notes == {}  # it stays undone
+    assert session.document.review.notes == []  # it stays undone
     assert len(session.document.log.steps) == 4
 
 

@@ -12,7 +12,7 @@ from aotlab_studio.document.log import Actor
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH, square
 from studio.tests.annotation.sessions import (
     draw,
@@ -29,19 +29,19 @@ from tests.processes import WAIT_SECONDS, wait_until
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Ann"))
-    assert (session.describe().status, document.status.author) == ("accepted", "Ann")
-    editing.set_note(document.with_actor(Actor(author="Dan")), 1, "later")
-    assert document.status.author == "Ann"
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Ann"))
+    assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
+    document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
+    assert document.review.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     run_job(session, 0)
     assert session.describe().status == "accepted"  # the masks are the same
     with monkeypatch.context() as patch:  # it would take long in a long video
         patch.setattr(Snapshot, "masks_digest", property(lambda _: pytest.fail("all frames were read")))
         run_action(session, outline_message(4, 1, square(50, 2, 6)))
-        assert session.describe().status == "in progress"
+        assert session.describe().status == "in work"
     wait_until_propagated(session)
-    assert session.describe().status == "in progress"
+    assert session.describe().status == "in work"
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
 
@@ -49,7 +49,7 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
 def test_acceptance_waits_for_corrections(session, document, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": document.status_digest}
+    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": document.review.digest}
     run_action(session, status)
     assert (session.describe().status, list_outdated(document.snapshot)) == ("accepted", [])
 
@@ -63,26 +63,28 @@ def test_acceptance_resumes_paused_tracking(session):
         wait_until(lambda: job.done >= 2)
         session.pause()
         errors = [waiting.exception(WAIT_SECONDS)]
-    with pytest.raises(OutdatedError) as refused:
+    with pytest.raises(UnfinishedError) as refused:
         session.set_status("accepted")
     errors.append(refused.value)
     assert all("tracking has not finished. Let it finish, or" in str(e) for e in errors)
     assert all(error.choices == ["wait", "proceed"] for error in errors)
     tracker.release_frames()
     session.set_status("accepted", outdated="wait")
-    assert (job.status, session.document.status.value) == ("done", "accepted")
+    assert (job.status, session.document.review.status.value) == ("done", "accepted")
 
 
 @pytest.mark.parametrize("outdated", ["ask", "wait"])
 def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
+    editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
+    status = {"do": "set_status", "status": "accepted", "outdated": outdated}
+    status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
         run_action(session, status, Actor(author="Ann", message_id=7))
-    assert session.describe().status == "in progress"
+    assert session.describe().status == "in work"
     run_action(session, {"do": "undo"})
-    editing.set_note(session.document, 0, "changes no mask")
+    session.document.review.set_note(0, "changes no mask")
     run_action(session, status, Actor(author="Ann", message_id=7))
     assert session.describe().status == "accepted"
     draw(session, 1, 1)
@@ -96,30 +98,30 @@ def test_video_without_masks_is_not_accepted(session):
     with pytest.raises(InputError, match="there is no mask yet; draw one, or reject the video"):
         session.set_status("accepted")
     session.set_status("rejected")
-    assert session.document.status.value == "rejected"
+    assert session.document.review.status.value == "rejected"
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):
-    session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "outdated": "proceed"}
     draw(session, 0, 1)
     run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
     for _ in ("same program", "started again"):
         run_action(session, message, Actor(author="Ann", message_id=7))
-        assert session.document.status.value == "in progress"
+        assert session.document.review.status.value == "in work"
         assert len(session.document.log.versions) == 1
         session = reopen(folder)
 
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
-    assert read.status.value == "in progress"
+    assert read.review.status.value == "in work"
     assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
     with pytest.raises(InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"):
@@ -134,9 +136,9 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
 ])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
     run_action(session, {"do": "change_object", "object_id": 1, **changes})
-    assert session.describe().status == ("accepted" if holds else "in progress")
+    assert session.describe().status == ("accepted" if holds else "in work")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
 
@@ -147,26 +149,26 @@ def test_acceptance_and_its_version_are_stored_together(session, document):
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
-        session.set_status("accepted")
+        session.set_status("accepted", outdated="proceed")
     with document.database.transaction() as connection:
         connection.execute("DROP TRIGGER full")  # no project has one
     stored = Document.read(document.folder)
-    assert stored.status.value == document.status.value == "in progress"
+    assert stored.review.status.value == document.review.status.value == "in work"
 
 
 def test_status_without_an_edit_is_open(folder, session, document, reopen):
     draw(session, 0, 1)
-    assert document.status.value == "in progress"
+    assert document.review.status.value == "in work"
     while document.undo():
         pass
-    assert document.status.value == reopen(folder).document.status.value == "open"
+    assert document.review.status.value == reopen(folder).document.review.status.value == "to do"
 
 
 def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor(author="Ann"))
     paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
     run_action(session, paint, Actor(author="Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Cid"))
+    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Cid"))
     run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]

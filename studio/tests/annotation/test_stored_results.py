@@ -5,6 +5,7 @@ from contextlib import closing
 
 import msgspec
 import numpy as np
+import OpenEXR
 import pytest
 
 from aotlab import InputError
@@ -15,7 +16,9 @@ from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskSt
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import LENGTH, truth
+from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import change_rows, draw, draw_and_track, list_tracked_frames, run_job, set_mask
 from tests.processes import read_line, start_python
 
@@ -245,7 +248,7 @@ def test_mask_of_a_rejected_edit_is_not_stored(session, document):
     document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    editing.set_note(document.with_actor(Actor(author="Ann")), 3, "look")
+    document.with_actor(Actor(author="Ann")).review.set_note(3, "look")
     assert document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 
@@ -253,6 +256,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
+import OpenEXR
 from studio.tests.annotation.sessions import draw, open_session, set_mask
 session = open_session(Path(sys.argv[1]))
 draw(session, 0, 1)
@@ -284,3 +288,13 @@ def test_snapshot_for_export_keeps_results_that_are_replaced(session):
         document.add_tracked_masks(1, LayerFrame(2, measure_scores(ids, [1])), ids)
         snapshots.append(snapshot_for_export(document)[0])
     assert [np.flatnonzero(snapshot.labels(2).any(0)).tolist() for snapshot in snapshots] == [[5], [6]]
+
+
+def test_results_are_shown_by_their_input_transform(tmp_path):
+    video = tmp_path / "shot"
+    video.mkdir()
+    OpenEXR.File({}, {"RGB": np.full((8, 8, 3), 0.5, np.float16)}).write(str(video / "00000.exr"))
+    labels = {0: np.pad(np.ones((4, 4), np.uint8), 2)}
+    store_results(tmp_path / "results", video, labels, inputs={"levels": [0, 1], "input_transform": "srgb"})
+    with closing(open_document(tmp_path / "results")) as document:
+        assert document.frames.read(0).max() == 128

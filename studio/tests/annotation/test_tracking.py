@@ -21,7 +21,7 @@ from aotlab_studio.document.outdated import find_outdated, list_corrections, lis
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -176,7 +176,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
     draw(session, 0, 1)
 
     def make_tracker():
-        editing.set_note(document, 3, "blurred")
+        document.review.set_note(3, "blurred")
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
@@ -342,7 +342,7 @@ def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     assert (job.status, job.problem) == ("failed", "tracking failed: out of memory")
     assert list_visible_frames(session) == [0, 1, 2, 3, 4]
     assert list_outdated(session.document.snapshot) == [(5, LENGTH - 1)]
-    with pytest.raises(OutdatedError):
+    with pytest.raises(UnfinishedError):
         session.set_status("accepted")
     session.runner.make_tracker = TruthTracker
     run_job(session, 4)
@@ -391,7 +391,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not find_outdated(document.snapshot)[2].any()
-    with pytest.raises(OutdatedError, match="unlock locked objects first"):
+    with pytest.raises(UnfinishedError, match="unlock locked objects first"):
         session.set_status("accepted")
     editing.change_object(document, 1, locked=False)
     assert list_outdated(Document.read(document.folder).snapshot) == [(1, 10)]

@@ -19,7 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
-from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
+from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
 from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import draw, open_session, run_job
@@ -226,10 +226,10 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, document, fol
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(document, 0, json.dumps(tree).encode())
     assert "age" not in str(document.snapshot.describe_objects())
-    session.set_status("accepted")
-    assert document.status.value == "accepted"
+    session.set_status("accepted", outdated="proceed")
+    assert document.review.status.value == "accepted"
     again = reopen(folder)
-    assert again.document.status.value == "accepted"
+    assert again.document.review.status.value == "accepted"
 
 
 @pytest.mark.parametrize("kind", UPLOADS)
@@ -248,6 +248,12 @@ def test_single_image_is_for_the_shown_frame(document):
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
     assert load_upload(document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
     np.testing.assert_array_equal(document.snapshot.labels(8), truth(8))
+
+
+def test_upload_without_a_first_number_names_the_command():
+    numbered = zip_files({f"{index:05d}.png": png(truth(index)) for index in (1, 3)})
+    with pytest.raises(InputError, match=r"--mask-start-number 0, with aotlab convert, and load the file"):
+        read_upload(numbered, VideoInfo("clip", (HEIGHT, WIDTH), LENGTH), 0)
 
 
 def test_binary_mask_goes_to_the_chosen_object(session, document):

@@ -63,6 +63,24 @@ class TruthTracker:
         return logits
 
 
+class Greedy(TruthTracker):
+    """Gives every pixel of object 1 to object 2, if it knows object 2."""
+
+    def change_logits(self, logits, index, *, is_drawn):
+        if 2 in self.ids and not is_drawn:
+            first, second = (self.ids.index(object_id) + 1 for object_id in (1, 2))
+            logits[second] = logits[[first, second]].max(0).values
+            logits[first] = -3.0
+        return logits
+
+
+class Shifted(TruthTracker):
+    """Finds every object two pixels too far to the right."""
+
+    def change_logits(self, logits, index, *, is_drawn):
+        return logits if is_drawn else logits.roll(2, -1)
+
+
 class HeldTracker(TruthTracker):
     """Tracks a number of frames, then waits for `release_frames` or for a stop of its job."""
 

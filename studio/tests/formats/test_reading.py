@@ -1,7 +1,6 @@
 """Files as other tools write them, and what is rejected of them."""
 
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -102,9 +101,9 @@ def test_cvat_task_of_the_video_is_read(read, kind):
     text = PROJECT.format(tasks=TASK.format(7, "bear", 50) + TASK.format(8, "clip", 40), content=content)
     found = read({"clip.xml": text})
     assert np.flatnonzero(found.mask(0)[5]).tolist() == [*range(20, 30)]
-    with pytest.raises(InputError, match="a project of the tasks 'bear', 'clip', none with the name or the source"):
+    with pytest.raises(InputError, match="has the videos 'bear', 'clip', none of them called 'bus'; export"):
         read({"clip.xml": text}, video=replace(VIDEO, name="bus"))
-    with pytest.raises(InputError, match="a project with 2 tasks of 'clip'; export one"):
+    with pytest.raises(InputError, match="has the videos 'bear', 'clip', 2 of them called 'clip'; export"):
         read({"clip.xml": text.replace("bear.mp4", "clip.mp4")})
 
 
@@ -301,7 +300,7 @@ def test_cvat_for_images_is_drawn_in_z_order(read):
 ])  # fmt: skip
 def test_invalid_cvat_shape_rejected(read, more, words):
     with pytest.raises(InputError, match=words):
-        read({"clip.xml": TRACK.format(more=more)})
+        read({"clip.xml": f"<annotations>{more}</annotations>"})
 
 
 ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in range(1, 12))
@@ -369,15 +368,6 @@ def test_polygon_without_pixels_is_left_out(read, caplog, name, kind):
     assert f"left out: {words}" in caplog.text
 
 
-@pytest.mark.parametrize(("name", "place"), [
-    ("coco", "00001.jpg, annotation 5"), ("labelme", "00001.jpg, shape 2"), ("cvat", "frame 1, track 1"),
-    ("label_studio", "00001.jpg?d=1, region 1"), ("yolo", "labels/00001.txt, line 2"),
-])  # fmt: skip
-def test_error_names_the_place_of_a_bad_polygon(read, name, place):
-    with pytest.raises(InputError, match=f"{re.escape(place)}: not readable .*remove this region"):
-        read(polygon_files([[1, 1], [9, 1], [10**9, 9]])[name], folder=name == "yolo")
-
-
 @pytest.mark.parametrize(
     "image",
     ["x/00002.jpg", "/data/upload/1/abcdef12-00002.png", "/data/local-files/?d=clip%20%C3%A4/0000%32.png",
@@ -426,7 +416,7 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
 @pytest.mark.parametrize(("tree", "words"), [
     (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only 1 box"),
     (labelme(0, shape("a", [[1, 1], [2, 2]])), "only 1 region without pixels"),
-    (labelme(0, shape("a", SQUARE), shape("a", [1, 2, 3])), r"00000\.jpg, shape 2: not readable \(its values are not"),
+    (labelme(0, shape("a", [1, 2, 3])), r"00000\.jpg, shape 1: not readable \(its values are not .*; correct"),
     (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "not readable"),
     (labelme(0, shape("a", [[5, 6]], kind="mask", mask=None)), "not readable"),
     (labelme(0, shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))), "inside"),
@@ -478,7 +468,7 @@ def test_damaged_brush_mask_rejected(cut):
 
 def test_youtube_vis_annotations_without_track_id_are_objects(read):
     segment = coco_segment(0, 3)
-    video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
+    video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(2)]}
     annotations = [{"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)]
     found = read({"a.json": {"videos": [video], "annotations": annotations}})
     assert [(frame, region.area > 0) for frame, region in found.regions()] == [(0, False)] * 2 + [(1, True)] * 2
@@ -523,6 +513,7 @@ def test_legend_names_objects_of_colored_mask(colored, mode):
 
 def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
     Image.new("RGB", (500, 500)).save(colored)
+    (colored.parent / "legend.json").write_text("{}")
     monkeypatch.setattr(Image.Image, "convert", None)
     with pytest.raises(InputError, match="images of 500×500, not 40×24"):
         read_annotations(colored, VIDEO)

@@ -216,3 +216,14 @@ def test_image_shows_labels_above_predictions(monkeypatch):
             assert image[top + step, left].tolist() == mean_gray
     monkeypatch.setattr(journal_module, "MAX_HEIGHT", 32)
     assert draw_clips(batch, predictions).shape[1] == pytest.approx((4 * step + 6) * 32 / 65, abs=1)
+
+
+def test_run_without_tensorboard_has_its_log(journal, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("aotlab.engine.training.journal.find_spec", lambda module: None)
+    writer = journal()
+    train(writer, "pre", 1, 4)
+    writer.close()
+    assert places(tmp_path) == [("pre", 2), ("pre", 4)]
+    assert not (tmp_path / "tensorboard").exists()
+    sentence = "tensorboard must be installed for this; pip install 'aotlab[tensorboard]'"
+    assert caplog.messages == [f"no TensorBoard, only log.jsonl: {sentence}"]

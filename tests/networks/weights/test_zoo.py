@@ -281,3 +281,11 @@ def test_show_prints_parameters_and_flops(name, parts, capsys):
     words = (*parts, "encoder ", "decoder ", "propagate ", "total ")
     assert [word for word in words if word not in text] == []
     assert main(["show", "gone.pth"]) == 2
+
+
+@pytest.mark.parametrize(("address", "module"), [("hf://owner/name", "huggingface_hub"), ("aott", "gdown")])
+def test_download_without_its_library_names_the_extra(address, module, tmp_path, monkeypatch):
+    monkeypatch.setattr("aotlab.networks.weights.zoo.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"^{module} must be installed for this; pip install 'aotlab\[weights\]'$"):
+        resolve_checkpoint(address)

@@ -261,6 +261,15 @@ def test_inputs_cover_files_that_masks_refer_to(video, mask, tmp_path):
     assert len({str(item) for item in inputs}) == 4
 
 
+@pytest.mark.parametrize("given", ["SegmentationClass", "SegmentationClass/00000.png"])
+def test_inputs_cover_the_label_map_above_masks(video, mask, tmp_path, given):
+    write_mask(tmp_path / "SegmentationClass" / "00000.png", read_mask(mask))
+    job = Job("out", str(video), str(tmp_path / given))
+    inputs = describe_job(job)
+    (tmp_path / "labelmap.txt").write_text("a:255,0,0::")
+    assert describe_job(job) != inputs
+
+
 SAME = [
     {"video": "video"},
     {"video": "links/video"},

@@ -10,16 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clip, find_clips, find_track_range
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
+from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
+from aotlab_studio.document.events import StepInfo
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.session import Session
-from aotlab_studio.utils.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 logger = logging.getLogger(__name__)
@@ -32,6 +31,7 @@ class Batch:
         self.folder, self.open_clips = folder, OpenClips(folder, open_session)
         if not find_clips(folder):
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
+        self.images = ClipImages()
         self._export_lock = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._tracking_runs: dict[str, Future[str]] = {}
@@ -73,7 +73,7 @@ class Batch:
         return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Write the masks of all corrected and accepted clips, with the same class ids in all of them.
+        """Write the masks of all accepted clips, with the same class ids in all of them.
 
         They replace the results of tracking; masks of a video go to ``NAME.masks`` beside it. Each clip gets the
         ``outputs`` besides those that it has. Raises `InputError` for an unknown output.
@@ -127,32 +127,19 @@ class Batch:
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
-            error = clip.results.problem or "" if row.status == "open" else ""
+            error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
             row, error = Clip(name, len(clip.results.entries), objects=0), str(problem)
         holder = self.open_clips.find_holder(clip, person)
-        exporting = ["waits for export"] if name in self._unexported else []
-        sentences = exporting or self._describe_tracking(name) or row.sentences
-        return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
+        sentences = self._describe_tracking(name) or row.sentences
+        return msgspec.structs.replace(
+            row, holder=holder, error=error, exporting=name in self._unexported, sentences=sentences
+        )
 
-    def draw_thumbnail(self, name: str) -> bytes:
-        """Return a JPEG of three frames with masks: the first, the least confident and the last one.
-
-        Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` for a missing clip.
-        """
-        clip = find_clip(self.folder, name)
-        document = clip.read_document()
-        if document is None and (clip.path / THUMBNAIL).is_file():
-            return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(Path(clip.results.video), levels=clip.levels)
-        masks = {0: np.zeros(frames.size, np.uint16)}
-        if document is not None and (annotated := document.snapshot.annotated_frames):
-            snapshot = document.snapshot
-            confidence = {index: [item.confidence for item in snapshot.scores(index).values()] for index in annotated}
-            worst = min(annotated, key=lambda index: min(confidence[index], default=1.0))
-            masks = {index: snapshot.labels(index) for index in (annotated[0], worst, annotated[-1])}
-        images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
-        return encode_jpeg(internal.concat_images(images), None)
+    def list_history(self, name: str) -> list[StepInfo]:
+        """Return the statuses and assignments of a clip, newest first; raise `InputError` for a missing clip."""
+        document = find_clip(self.folder, name).read_document()
+        return document.review.list_history() if document else []
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""

@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -21,6 +19,7 @@ from aotlab_studio.document.folder import (
     read_results,
 )
 from aotlab_studio.document.log import digest_values
+from aotlab_studio.document.review import describe_gaps, flag_unknown_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
@@ -84,39 +83,41 @@ class BatchClip:
         sentences = [
             check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in review.check
         ]
-        digest = digest_values(digest_output(self.path))  # `Document.status_digest` of a new project
+        digest = digest_values(digest_output(self.path))  # `Review.digest` of a new project
         return Clip(self.name, len(self.results.entries), len(review.objects), digest=digest, sentences=sentences)
 
     def read_document(self) -> Document | None:
         """Read the project of the clip; None without one. Raises `InputError` if it is damaged."""
-        return Document.read(self.project) if has_project(self.project) else None
+        if not has_project(self.project):
+            return None
+        document = Document.read(self.project)
+        document.rules_folder = self.path.parent
+        return document
 
 
 def describe_document(name: str, document: Document) -> Clip:
     """Return the row of a document in the list."""
-    snapshot, status = document.snapshot, document.status
+    snapshot, review = document.snapshot, document.review
     objects, (first, last) = snapshot.objects, snapshot.editable_range
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
-        name, last + 1 - first, len(objects), *status, digest=document.status_digest,
-        untracked=find_track_range(document) is not None,
+        name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
+        annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
+        notes=review.open_notes,
+        gaps=describe_gaps(snapshot), missing=review.list_missing(), untracked=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 
 
 def find_track_range(document: Document) -> tuple[int, int, int] | None:
-    """Return the frames to track of a clip that is *open* or *in progress*: start, first and last frame.
+    """Return the frames to track of a clip that is *to do* or *in work*: start, first and last frame.
 
     Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
     """
     snapshot = document.snapshot
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
-    layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
-    newest = [np.zeros(snapshot.count, int), *(item.layer_ids for item in snapshot.newest_layers.values())]
-    known = np.any(np.isin(newest, layers), axis=0)
-    known[drawn] = True
-    if not drawn or known[first : last + 1].all() or document.status.value not in ("open", "in progress"):
+    if not drawn or not flag_unknown_frames(snapshot).any() or document.review.status.value not in ("to do", "in work"):
         return None
     return drawn[0], first, last
 

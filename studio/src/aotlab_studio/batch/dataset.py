@@ -11,7 +11,7 @@ import numpy as np
 
 from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
-from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
+from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
@@ -32,7 +32,7 @@ def merge_clips(
     """Write one data set of a batch, with the parts ``train`` and, if the fraction is below 1, ``val``.
 
     Each part has images and annotations; both have the same class ids. Rejected clips are left out, and so are videos
-    that are neither corrected nor accepted. Returns what is written, and an error message for each unusable clip.
+    that are not accepted. Returns what is written, and an error message for each unusable clip.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -73,12 +73,12 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
             status = read_status(clip)
             if status == "rejected":
                 by_note["rejected, and left out"].append(clip.name)
-            elif clip.is_video and status not in FINAL_STATUSES:
-                by_note["neither corrected nor accepted, and left out"].append(clip.name)
+            elif clip.is_video and status != "accepted":
+                by_note["not accepted, and left out"].append(clip.name)
             else:
                 videos.append(read_masks(clip))
-                if status == "in progress":
-                    by_note["in progress, and without corrections since the last export"].append(clip.name)
+                if status in ("in work", "to review"):
+                    by_note[f"{status}, and without corrections since the last export"].append(clip.name)
         except InputError as error:
             by_problem[str(error)].append(clip.name)
     notes = [f"{text}: {', '.join(names)}" for text, names in by_note.items()]
@@ -99,7 +99,7 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
 def read_status(clip: BatchClip) -> VideoStatus:
     """Return the status of a clip; raise `InputError` if its corrected masks are not exported, or one is missing."""
     document = clip.read_document()
-    status: VideoStatus = "open" if document is None else document.status.value
+    status: VideoStatus = "to do" if document is None else document.review.status.value
     if status == "rejected" or clip.is_video:
         return status
     exported = read_json(clip.path / internal.EXPORT_RECORD, ExportRecord)
@@ -107,10 +107,10 @@ def read_status(clip: BatchClip) -> VideoStatus:
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.log.has_history and status in FINAL_STATUSES:
+    if document is not None and document.log.has_history and status == "accepted":
         digest = document.snapshot.content_digest
         if exported.digest != digest:
-            raise InputError(f"its {status} masks are not exported; {remedy}")
+            raise InputError(f"its accepted masks are not exported; {remedy}")
     return status
 
 
@@ -121,7 +121,7 @@ def read_masks(clip: BatchClip) -> VideoMasks:
         raise InputError(results.problem)
     video = results.find_video()
     results.require_same_video(video)
-    source = open_frames(video, levels=clip.levels)
+    source = open_frames(video, levels=clip.levels, input_transform=results.input_transform)
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = results.classes.class_ids | annotations.classes

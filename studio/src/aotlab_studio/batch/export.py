@@ -15,8 +15,9 @@ from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output, read_results
 from aotlab_studio.document.lock import LOCK
-from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
+from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.review import describe_gaps
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, stage_files
@@ -31,9 +32,9 @@ class ClipExport:
     """Export of a clip: its outputs, or the reason why it is left out."""
 
     clip: BatchClip
-    status: VideoStatus = "open"
+    status: VideoStatus = "to do"
     note: str = ""
-    """What is left out: the clip, by its status, or outputs that stay as they were tracked."""
+    """What is left out: the clip, by its status; outputs that stay as they were tracked; frames without masks."""
     problem: str = ""
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
@@ -52,7 +53,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
                     raise InputError(f"other videos are exported to {clip.export_folder.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs))
             elif clip.is_listed and not clip.is_video:
-                exports.append(ClipExport(clip, note="open"))
+                exports.append(ClipExport(clip, note="to do"))
         except InputError as error:
             exports.append(ClipExport(clip, problem=format_problem(clip, error)))
     return exports
@@ -60,10 +61,10 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
 
 def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) -> ClipExport:
     """Return the export of a clip; raise `InputError` if it cannot be exported."""
-    status, last_status = document.status.value, document.log.status
-    if status not in FINAL_STATUSES:
-        if document.unimported_digest and last_status is not None and last_status.status in FINAL_STATUSES:
-            raise InputError(f"tracked again since it was {last_status.status}; set its status again")
+    status, last_status = document.review.status.value, document.log.status
+    if status != "accepted":
+        if document.unimported_digest and last_status is not None and last_status.status == "accepted":
+            raise InputError("tracked again since it was accepted; set its status again")
         return ClipExport(clip, status, status)
     kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
     exported = find_roots(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
@@ -79,7 +80,8 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
         raise InputError("no output is chosen; choose one, such as masks")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
-    return ClipExport(clip, status, "; ".join(f"{name}: as tracked" for name in kept), "", names, classes)
+    notes = [*(f"{name}: as tracked" for name in kept), *filter(None, [describe_gaps(document.snapshot)])]
+    return ClipExport(clip, status, "; ".join(notes), "", names, classes)
 
 
 def withdraw_masks(export: ClipExport) -> None:
@@ -109,7 +111,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     """
     clip, names, folder = export.clip, export.outputs, export.clip.export_folder
     snapshot, record = snapshot_for_export(document)
-    if record.status not in FINAL_STATUSES:
+    if record.status != "accepted":
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
     cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]

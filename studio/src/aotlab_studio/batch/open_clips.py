@@ -27,10 +27,9 @@ class OpenClip:
     """Cancels the timer that closes the clip."""
 
     @property
-    def folder_lock(self) -> FolderLock:
-        lock = self.session.document.database.folder_lock
-        assert lock is not None  # a session writes its project
-        return lock
+    def folder_lock(self) -> FolderLock | None:
+        """Lock of the project; None if it can only be viewed."""
+        return self.session.document.database.folder_lock
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses the clip; empty without one, or if ``person`` is unknown."""
@@ -60,6 +59,8 @@ class OpenClips:
         opened = self._clips.get(clip.name)
         if opened is None:
             return str(find_owner(clip.project) or "")
+        if opened.folder_lock is None:
+            return ""
         owner = opened.folder_lock.owner
         if not owner.person:
             return "this program"
@@ -78,7 +79,7 @@ class OpenClips:
                 self.require_free(name, person)
             clip.people.append(page_person)
         try:
-            if not clip.find_other(person):
+            if clip.folder_lock is not None and not clip.find_other(person):
                 clip.folder_lock.name_person(person)
             yield clip.session.with_actor(Actor(author=person))
         finally:
@@ -116,7 +117,7 @@ class OpenClips:
         clip = find_clip(self._folder, name)
         path = clip.path if clip.results.entries else Path(clip.results.video)
         session = self._open_session(path, project=clip.project)
-        session.document.shared = True
+        session.document.shared, session.document.rules_folder = True, self._folder
         return self._clips.setdefault(name, OpenClip(session))
 
     def _close(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The document of a video: edits, undo, tracked masks, status and versions."""
+"""The document of a video: edits, undo, tracked masks and versions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import copy
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,10 +20,11 @@ from aotlab import InputError
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
-from aotlab_studio.document.outdated import can_track, find_outdated, list_outdated
+from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections
 from aotlab_studio.document.planning import plan_corrections
+from aotlab_studio.document.review import FINISHED_STATUSES, Review, describe_gaps
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.document.timeline import mark_frame, mark_frames
@@ -33,6 +34,17 @@ from aotlab_studio.utils.video import FrameStore
 logger = logging.getLogger(__name__)
 MAX_SNAPSHOTS = 4
 """Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
+
+
+class StoredMasks(NamedTuple):
+    """What the tracked masks of a frame mean for others: numbers of pixels by object outside the layer."""
+
+    taken: dict[int, int]
+    """Pixels that the objects lost."""
+    left: dict[int, int]
+    """Pixels that they kept, as `Layer.takes_from` lacks them, except drawn ones."""
+    ended_check: bool
+    """Whether the frame was marked as checked until now."""
 
 
 class Document:
@@ -47,6 +59,8 @@ class Document:
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """Folder with the output of `aotlab track` that the project corrects; it may be missing."""
+        self.rules_folder = folder.parent
+        """Folder with the rules of the list that the video belongs to."""
         self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -97,6 +111,13 @@ class Document:
             lock.release()
 
     @property
+    def read_only_warning(self) -> str:
+        """Warning that nothing can be changed; empty for a project that can be written."""
+        if self.database.folder_lock is not None:
+            return ""
+        return f"{self.folder.name} cannot be written, so it is opened for viewing; changes are refused"
+
+    @property
     def frames(self) -> FrameStore:
         assert self._frames is not None  # not a document that is only read
         return self._frames
@@ -119,18 +140,20 @@ class Document:
     @property
     def tracked_again_warning(self) -> str:
         """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the status is final."""
-        if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
+        if not (self.log.has_history and self.unimported_digest) or self.review.status.value in FINISHED_STATUSES:
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
         return f"{problem}; accept them, or move {self.folder.name} away to see the new ones"
 
     @property
-    def status_digest(self) -> str:
-        """Digest of what a status is for: masks and objects or, without edits, the output of `aotlab track`."""
-        with self.lock:
-            if self.log.has_history or self.unimported_digest:
-                return log.digest_values(self.snapshot.content_digest, self._output_digest)
-            return log.digest_values(self._output_digest)  # the same as without a project
+    def review(self) -> Review:
+        """Assignment, status and notes of this document."""
+        return Review(self)
+
+    @property
+    def name(self) -> str:
+        """Name of the video; without frames, of the project."""
+        return self._frames.name if self._frames else self.folder.name.removesuffix(PROJECT_SUFFIX)
 
     @contextmanager
     def claim_message(self) -> Iterator[int | None]:
@@ -163,8 +186,10 @@ class Document:
                     raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
             changes = changes.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
-                self._append(log.Step(title, changes, frame), new_pngs=new_pngs)
+                checked = {*self.snapshot.checked_frames} - {*changes.checked}
+                self.append(log.Step(title, changes, frame), new_pngs=new_pngs)
                 self._notify(changes)
+                self.report_ended_checks(checked - {*self.snapshot.checked_frames}, self.log.head)
 
     def edit_masks(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
@@ -174,7 +199,10 @@ class Document:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
             corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
             layers = dict(enumerate(corrections, self.make_layer_id()))
-            self.edit(title, msgspec.structs.replace(changes, layers=layers), frame, new_pngs)
+            changes = msgspec.structs.replace(changes, layers=layers)
+            unused = find_unused_corrections(before, before.with_changes(changes))
+            changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
+            self.edit(title, changes, frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
@@ -213,45 +241,12 @@ class Document:
         page = step.page if step.page in list(self.listeners.values()) else None
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
-    def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
-        """Store a status, and the outdated frames that the person accepts. A final status requires intact masks."""
-        with self.lock:
-            if status in log.FINAL_STATUSES:
-                self.snapshot.require_intact_masks()
-            content, output = self.snapshot.content_digest, self._output_digest
-            records: list[log.Record] = [log.StatusRecord(status, content, output, note, list(outdated))]
-            if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
-                records.append(log.VersionRecord(self.log.head, f"{status}: {note}" if note else status))
-            self._append(*records)
-            self.emit_page_state()
-
-    @property
-    def status(self) -> log.Status:
-        """The last status, or *in progress* after later changes; *open* before the first edit or status."""
-        with self.lock:
-            record = self.log.status
-            if record is not None and self._still_holds(record):
-                return log.Status(record.status, record.note, record.author)
-            step = self._describe_step(self.log.undo_step)
-            return log.Status("in progress" if record or step else "open", "", step.author if step else "")
-
-    def _still_holds(self, record: log.StatusRecord) -> bool:
-        """Return whether nothing has changed since a status was set; nothing new may be outdated if it is final."""
-        before = self.take_snapshot(self.log.status_step)
-        if not self.snapshot.shows_same(before) or record.digest != before.content_digest:
-            return False
-        if self.unimported_digest not in ("", record.output_digest):
-            return False
-        outdated = list_outdated(self.snapshot) if record.status in log.FINAL_STATUSES else []
-        known = {index for first, last in record.outdated for index in range(first, last + 1)}
-        return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
-
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save the current step as a version; raise `InputError` if there is no object."""
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(log.VersionRecord(self.log.head, title))
+            self.append(log.VersionRecord(self.log.head, title))
 
     def list_versions(self) -> list[events.StepInfo]:
         """Return the versions, newest first. The oldest one is version 1."""
@@ -263,34 +258,49 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             state = self.log.state(self.log.versions[number - 1].step)
-            self.edit(f"restore version {number}", state.diff(self.snapshot.state))
+            now = self.snapshot.state
+            # notes are about the video, not about a version of its masks
+            self.edit(f"restore version {number}", msgspec.structs.replace(state, notes=now.notes).diff(now))
 
-    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> int | None:
-        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects keep their pixels.
+    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> StoredMasks | None:
+        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects and frozen frames stay as they are.
 
-        Returns the number of pixels that objects outside the layer lose; None if nothing is stored, because the layer
-        cannot be tracked any more.
+        Returns None if nothing is stored, because the layer cannot be tracked any more.
         """
         with self.lock:
-            snapshot = self.snapshot
+            snapshot, index = self.snapshot, tracked.frame
+            if snapshot.is_frozen(index):
+                return StoredMasks({}, {}, ended_check=False)
             if not can_track(snapshot, layer_id):
                 return None
-            layer, labels = snapshot.state.layers[layer_id], snapshot.labels(tracked.frame)
-            if (locked := np.isin(labels, snapshot.locked_ids)).any():
-                ids = np.where(locked, 0, ids)
+            layer, labels = snapshot.state.layers[layer_id], snapshot.labels(index)
+            others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
+            kept = np.isin(labels, snapshot.locked_ids)
+            if layer.takes_from is not None:
+                kept |= others & ~np.isin(labels, [*map(snapshot.state.resolve, layer.takes_from)])
+            left = labels[kept & (ids > 0) & ~np.isin(labels, [*snapshot.drawn_masks(index), *snapshot.locked_ids])]
+            if kept.any():
+                ids = np.where(kept, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = self.snapshot
-            after.scores(tracked.frame)  # measured here, as this takes long, and stored
-            self._emit_frame(tracked.frame)
-            others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
+            after.scores(index)  # measured here, as this takes long, and stored
+            self._emit_frame(index)
+            taken = labels[others & (after.labels(index) != labels)] if others.any() else labels[:0]
+            ended_check = snapshot.is_checked(index) and not after.is_checked(index)
+            return StoredMasks(count_pixels(taken), count_pixels(left), ended_check)
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, unless it is already, or undo has removed it."""
         with self.lock:
             if layer_id in self.snapshot.state.layers and not self.tracked_masks.layer(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
+                self.emit_page_state()
+
+    def report_ended_checks(self, frames: Collection[int], step: int) -> None:
+        """Tell the pages that frames are no longer marked as checked, as a step has changed their masks."""
+        if frames:
+            self.emit(events.UncheckedEvent(sorted(frames), step))
 
     def emit(self, event: events.Event) -> None:
         for listener in list(self.listeners):
@@ -299,13 +309,19 @@ class Document:
     def describe_page_state(self) -> events.PageState:
         """Return all that a page shows, except masks and timeline."""
         with self.lock:
-            snapshot, (status, note, _) = self.snapshot, self.status
+            snapshot, review = self.snapshot, self.review
             objects, state = [*snapshot.objects.values()], snapshot.state
-            classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
+            schema = review.rules.classes
+            classes = {rule.name for rule in schema} or {*state.classes, *(item.class_name for item in objects)} - {""}
+            people = review.assignment
             return events.PageState(
-                self.revision, status, note, objects, sorted(classes), self.history, self.log.head,
+                self.revision, *review.status, review.status_count, people.annotator, people.reviewer, review.rejection,
+                describe_gaps(snapshot), review.list_missing(), schema,
+                {key: {**item} for key, item in state.attributes.items()}, objects, sorted(classes),
+                self.history, self.log.head,
                 {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
-                state.ranges.get("track"), snapshot.editable_range, {**state.notes}, snapshot.checked_frames,
+                state.ranges.get("track"), snapshot.editable_range, review.notes, snapshot.checked_frames,
+                snapshot.frozen_frames,
             )  # fmt: skip
 
     def timeline(self) -> events.Timeline:
@@ -329,11 +345,12 @@ class Document:
                     title = " · ".join(filter(None, (step.title, step.author)))
                     problem = f"the last step, {title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
-                self._append(log.HeadRecord(move))
+                self.append(log.HeadRecord(move))
                 self._notify(self.log.steps[number].changes)
             return step
 
-    def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+    def append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+        """Store records, signed by the actor; raise `InputError` if they cannot be stored, or lack an author."""
         if self.shared:
             self.actor.require_author()
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
@@ -344,5 +361,5 @@ class Document:
         self.emit_page_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)
-        if changed.layers or changed.objects or changed.checked:
+        if changed.layers or changed.objects or changed.checked or changed.frozen:
             self.emit(events.ResultsEvent(self.revision))

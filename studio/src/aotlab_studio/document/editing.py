@@ -11,25 +11,26 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
+from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
+from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.objects import (
     Attributes,
     Color,
     ObjectInfo,
+    Text,
     check_object,
     join_attributes,
     make_object,
     split_attributes,
 )
+from aotlab_studio.document.schema import check_item, check_value
 
 MAX_POINTS = 20_000
-Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
-Point = tuple[Coordinate, Coordinate]
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
@@ -61,20 +62,30 @@ def require_editable(document: Document, object_id: int, *, visible: bool = True
 
 
 def edit_mask(
-    document: Document, frame: int, object_id: int | None, edit: Edit, title: str, *, require_change: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    edit: Edit,
+    title: str,
+    *,
+    require_change: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden. A new object
-    without a pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden, or
+    ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
+    that changes no pixel.
     """
     with document.lock:
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
+        snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
-        after = edit(before) & ~np.isin(labels, snapshot.protected_ids)
+        kept = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.protected_ids)
+        after = edit(before) & ~kept
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
@@ -92,25 +103,35 @@ def edit_mask(
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
-        ids, counts = np.unique(labels[after & ~before], return_counts=True)
-        return EditResult(object_id, {int(key): int(count) for key, count in zip(ids, counts, strict=True) if key})
+        return EditResult(object_id, count_pixels(labels[after & ~before]))
 
 
 def paint(
-    document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    points: Points,
+    radius: Radius,
+    erase: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    title = "eraser" if erase else "brush"
-    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), title, require_change=True)
+    title, edit = "eraser" if erase else "brush", _edit_area(area, erase=erase)
+    return edit_mask(document, frame, object_id, edit, title, require_change=True, keep_others=keep_others)
 
 
 def fill_polygon(
-    document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
+    document: Document,
+    frame: int,
+    object_id: int | None,
+    points: Corners,
+    erase: bool = False,
+    keep_others: bool = False,
 ) -> EditResult:
     """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
-    area = painting.draw_polygon(document.masks.size, points)
-    return edit_mask(document, frame, object_id, _edit_area(area, erase=erase), "outline", require_change=True)
+    edit = _edit_area(painting.draw_polygon(document.masks.size, points), erase=erase)
+    return edit_mask(document, frame, object_id, edit, "outline", require_change=True, keep_others=keep_others)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -119,12 +140,16 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def find_protected_pixels(
-    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
+    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False, keep_others: bool = False
 ) -> np.ndarray:
-    """Return the pixels, H×W bool, that a prompt must not change: locked, hidden and, unless ``overwrite``, drawn."""
+    """Return the pixels, H×W bool, that a prompt must not change.
+
+    These are locked and hidden ones and, unless ``overwrite`` is set, drawn ones or, with ``keep_others``, all.
+    """
     snapshot = document.snapshot
-    drawn_ids = [] if overwrite else snapshot.drawn_masks(frame).keys() - {object_id}
-    return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
+    others = [*snapshot.objects] if keep_others else [*snapshot.drawn_masks(frame)]
+    kept_ids = [] if overwrite else [key for key in others if key != object_id]
+    return np.isin(snapshot.labels(frame), [*kept_ids, *snapshot.protected_ids])
 
 
 def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
@@ -136,6 +161,7 @@ def reset_frame(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, except of locked and hidden objects, so that tracked masks show again."""
     with document.lock:
         snapshot = document.snapshot
+        snapshot.require_not_frozen([frame])
         masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
@@ -203,6 +229,8 @@ def change_object(
         }  # fmt: skip
         new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))
+        if class_name is not None or attributes is not None:
+            check_item(item, document.review.rules.classes)
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
@@ -213,6 +241,21 @@ def change_object(
         }
         changes = Changes({object_id: item}, classes=classes, attributes={object_id: by_frame or None})
         document.edit("change object", changes)
+
+
+def set_attribute(document: Document, frame: int, object_id: int, name: Text, value: Text | bool | float) -> None:
+    """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for an unusable one."""
+    with document.lock:
+        item = document.snapshot.find_object(object_id)
+        check_object(replace(item, attributes={name: value}))
+        rules = document.review.rules.classes
+        if (rule := next((rule for rule in rules if rule.name == item.class_name), None)) is not None:
+            check_value(next((each for each in rule.attributes if each.name == name), None), name, value)
+        by_frame = {**document.snapshot.state.attributes.get(object_id, {})}
+        start = max((index for index in by_frame if index <= frame), default=None)
+        before = {} if start is None else by_frame[start]
+        by_frame[frame] = {**before, name: value}
+        document.edit("attribute", Changes(attributes={object_id: dict(sorted(by_frame.items()))}), frame)
 
 
 def delete_object(document: Document, object_id: int) -> None:
@@ -259,9 +302,14 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
-def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
-    """Store a note on a frame; an empty text removes it."""
-    document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
+def take_pixels(document: Document, layer: NonNegativeInt) -> None:
+    """Track a correction again, which then takes pixels of other objects; raise `InputError` after another step."""
+    with document.lock:
+        item = document.snapshot.state.layers.get(layer)
+        if item is None or item.takes_from is None or document.log.layer_steps[layer] != document.log.head:
+            raise InputError("take pixels: something else was done since; draw the mask again")
+        correction = structs.replace(item, kind="correction", takes_from=None)
+        document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
 
 
 def set_checked(document: Document, frame: int, checked: bool) -> None:
@@ -274,6 +322,33 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
+
+
+def set_frozen(document: Document, frame: int, frozen: bool) -> None:
+    """Freeze a frame: its masks become drawn ones, and nothing but a person changes them; or end that.
+
+    Raises `InputError` if the frame has no mask. Its mark of *checked* stays.
+    """
+    with document.lock:
+        snapshot, new_pngs = document.snapshot, dict[str, bytes]()
+        if frozen == snapshot.is_frozen(frame):
+            return
+        item = snapshot.state.frozen.get(frame, FrozenFrame())
+        if not frozen:
+            changes = Changes(frozen={frame: structs.replace(item, ended=True)})
+            return document.edit("unfreeze frame", changes, frame)
+        labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
+        tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()
+        if not (drawn_masks or tracked_ids):
+            raise InputError(f"frame {frame}: no mask to freeze; draw or track an object first")
+        tracked = {key: document.masks.encode(labels == key, new_pngs) for key in tracked_ids}
+        changes = Changes(
+            drawn_masks={frame: drawn_masks | tracked}, frozen={frame: FrozenFrame({**item.tracked, **tracked})}
+        )
+        if snapshot.is_checked(frame):
+            checked = {frame: snapshot.with_changes(changes).digest_frame(frame)}
+            changes = structs.replace(changes, checked=checked)
+        return document.edit("freeze frame", changes, frame, new_pngs)
 
 
 def set_range(document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None) -> None:
@@ -292,6 +367,7 @@ def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
 
 EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
+    set_attribute, delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
+    Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

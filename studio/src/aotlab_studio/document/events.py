@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
-from aotlab_studio.document.log import FrameRange, VideoStatus
+from aotlab_studio.document.log import FrameRange, Note, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
+from aotlab_studio.document.schema import ClassRule
 
 
 class StepInfo(Struct, frozen=True):
@@ -37,6 +40,23 @@ class PageState(Struct, frozen=True):
     status: VideoStatus
     note: str
     """Note on the status."""
+    author: str
+    """Person who set the status, or whose last edit made it *in work*; empty if unknown."""
+    status_count: int
+    """Number of statuses so far; a new one is refused if others were set since."""
+    annotator: str
+    """Assigned people; empty if nobody is."""
+    reviewer: str
+    rejection: str
+    """Who rejected the video and why, until the next status; empty without."""
+    gaps: str
+    """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
+    missing: list[str]
+    """What objects lack of the lead's schema."""
+    schema: list[ClassRule]
+    """Classes that the lead allows; empty: any."""
+    varying: dict[int, dict[int, dict[str, Any]]]
+    """Attributes that differ between frames, by object and by the frame from which they apply."""
     objects: list[ObjectInfo]
     classes: list[str]
     """Class names that the page offers."""
@@ -50,9 +70,12 @@ class PageState(Struct, frozen=True):
     """First and last frame that the page tracks; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
-    notes: dict[int, str]
+    notes: list[Note]
+    """By frame."""
     checked: list[int]
     """Frames that are marked as checked."""
+    frozen: list[int]
+    """Frames that only a person can change."""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -72,6 +95,14 @@ class DocumentEvent(Event, frozen=True):
     """The state of the document changed."""
 
     state: PageState
+
+
+class UncheckedEvent(Event, frozen=True):
+    """Frames are no longer marked as checked, as their masks changed."""
+
+    frames: list[int]
+    step: int
+    """Number of the step that changed them, or whose tracking did."""
 
 
 class ResultsEvent(Event, frozen=True):

@@ -23,7 +23,9 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
+READ_VERSIONS = (11, FORMAT_VERSION)
+"""Versions of projects that are read; opening one stores the newest."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 
@@ -56,7 +58,7 @@ def read_header(database: Database) -> Header:
     with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, *sdk.MALFORMED):
         values = json.loads(content)
         version = values["version"]
-        if version == FORMAT_VERSION:
+        if version in READ_VERSIONS:
             return msgspec.convert(values, Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
@@ -90,6 +92,18 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open the video with --project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
+
+
+def require_no_renamed_project(video: Path, folder: Path) -> None:
+    """Raise `InputError` if a project beside a new one is of the same video under a name that it no longer has."""
+    for other in sorted(folder.parent.glob(f"*{PROJECT_SUFFIX}")):
+        stored = None
+        with suppress(InputError):  # a damaged project is not offered
+            stored = read_header(Database.open(other)).video if has_project(other) else None
+        if stored and not (other / stored.path).exists() and stored.source == internal.digest_video(video):
+            problem = f"the project {other.name} beside it was made for this video, which was renamed"
+            remedy = f"rename the project to {folder.name}, or move it away to start a new one"
+            raise InputError(f"{video.name}: {problem}; {remedy}")
 
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
@@ -137,7 +151,10 @@ def require_no_links(folder: Path) -> None:
 
 
 def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
-    """Store the video of a project; raise `InputError` for another video, or without ``same_video`` other content."""
+    """Store the video of a project, unless it is only viewed.
+
+    Raises `InputError` for another video, or without ``same_video`` for other content.
+    """
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
@@ -156,6 +173,6 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
             remedy = f"{RENAMED_REMEDY}, or confirm that the masks fit (annotate --same-video)"
             raise InputError(f"{folder}: {problem}; {remedy}")
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
-    if header != old:
+    if header != old and database.folder_lock is not None:
         with database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (1, encode_json(header)))

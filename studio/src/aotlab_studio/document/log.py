@@ -1,4 +1,4 @@
-"""Log of a document: records of edits, undo, redo, statuses and versions. Records are only added, never changed."""
+"""Log of a document: records of edits, undo, redo, reviews and versions. Records are only added, never changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from aotlab_studio.utils.cache import LRUCache
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
 """``cancel`` undoes a request that has tracked no frame, as if it had never been made."""
-VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
-FINAL_STATUSES = ("corrected", "accepted")
-"""Statuses of finished videos, which are exported and must not have outdated frames."""
+VideoStatus = Literal["to do", "in work", "to review", "rejected", "accepted"]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
 """First and last frame."""
+Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
+Point = tuple[Coordinate, Coordinate]
+"""x and y in pixels."""
 MAX_STATE_VALUES = 1_000_000
 """Largest number of values in all the states that are kept in memory; each takes about 30 bytes."""
 
@@ -50,6 +51,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     a correction, the previous one. Frames between two references are tracked from both."""
     source_digest: str = ""
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
+    takes_from: list[ObjectId] | None = None
+    """Other objects that may lose pixels to its masks; None: all."""
 
     @property
     def frames_to_track(self) -> list[int]:
@@ -61,11 +64,34 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return [index for index in range(self.first, self.last + 1) if index != skipped]
 
 
+class FrozenFrame(Struct, frozen=True, omit_defaults=True):
+    """A frame that a person has frozen: all its visible masks are drawn, and nothing but a person changes them."""
+
+    tracked: Mapping[ObjectId, Digest] = {}
+    """Digests of the masks that were tracked until then. Masks tracked before that are not outdated by them."""
+    ended: bool = False
+    """Whether the frame can be changed again. Its masks stay drawn."""
+
+
+class Note(Struct, frozen=True, omit_defaults=True):
+    """A note on a frame, or pinned to a place in it."""
+
+    id: NonNegativeInt
+    frame: NonNegativeInt
+    text: str
+    point: Point | None = None
+    """Place of the pin; None: the note is on the whole frame."""
+    author: str = ""
+    time: str = ""
+    """UTC, ISO 8601."""
+    resolved: bool = False
+
+
 class Changes(Struct, frozen=True, omit_defaults=True):
     """Values that an edit sets; None removes a value.
 
-    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent; the
-    note on frame 3 is removed.
+    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent;
+    note 3 is removed.
     """
 
     objects: Mapping[ObjectId, ObjectInfo | None] = {}
@@ -76,7 +102,9 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     """The object that each merged object has become a part of."""
     checked: Mapping[NonNegativeInt, str | None] = {}
     """Digests of the masks that a person has marked as checked, by frame."""
-    notes: Mapping[NonNegativeInt, str | None] = {}
+    frozen: Mapping[NonNegativeInt, FrozenFrame | None] = {}
+    notes: Mapping[NonNegativeInt, Note | None] = {}
+    """Notes by id."""
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}
@@ -107,7 +135,8 @@ class State(Struct, frozen=True):
     layers: dict[int, Layer] = {}
     merged: Mapping[int, int] = {}
     checked: Mapping[int, str] = {}
-    notes: Mapping[int, str] = {}
+    frozen: Mapping[int, FrozenFrame] = {}
+    notes: Mapping[int, Note] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}
     attributes: Mapping[int, Mapping[int, Any]] = {}
@@ -183,6 +212,19 @@ class StatusRecord(SignedRecord, frozen=True, tag="status"):
     outdated: list[FrameRange] = []
     """Outdated frames that the person has accepted with the status."""
 
+    def __str__(self) -> str:
+        return f"{self.status}: {self.note}" if self.note else self.status
+
+
+class AssignmentRecord(SignedRecord, frozen=True, tag="assignment"):
+    """People who work on the video; empty names: nobody is assigned."""
+
+    annotator: str = ""
+    reviewer: str = ""
+
+    def __str__(self) -> str:
+        return f"annotator: {self.annotator or 'nobody'}, reviewer: {self.reviewer or 'nobody'}"
+
 
 class VersionRecord(SignedRecord, frozen=True, tag="version"):
     """A saved version: a step with a title, which can be restored."""
@@ -197,11 +239,26 @@ class Status(NamedTuple):
     value: VideoStatus
     note: str
     author: str
-    """Person who set it, or whose last edit made it *in progress*; empty if unknown."""
+    """Person who set it, or whose last edit made it *in work*; empty if unknown."""
 
 
-Record = Step | HeadRecord | StatusRecord | VersionRecord
-decode_record = msgspec.json.Decoder(Record).decode
+Record = Step | HeadRecord | StatusRecord | AssignmentRecord | VersionRecord
+_decoder = msgspec.json.Decoder(Record)
+OLD_STATUSES = {"open": "to do", "in progress": "in work", "corrected": "to review"}
+
+
+def decode_record(content: bytes) -> Record:
+    """Decode a record; those of format 11 have other statuses, and a text for each frame with a note."""
+    try:
+        return _decoder.decode(content)
+    except msgspec.ValidationError:
+        values = msgspec.json.decode(content)
+    if values["type"] == "status":
+        values["status"] = OLD_STATUSES.get(values["status"], values["status"])
+    else:
+        notes = values["changes"]["notes"]
+        notes |= {key: {"id": int(key), "frame": int(key), "text": text} for key, text in notes.items() if text}
+    return _decoder.decode(msgspec.json.encode(values))
 
 
 class Log:
@@ -215,7 +272,7 @@ class Log:
         self.head = 0  # number of the last step that is not undone; 0 without one
         self.undone: list[int] = []  # steps that can be redone; the last one is redone first
         self._undone_before: list[int] = []  # `undone` just before the newest step
-        self.status: StatusRecord | None = None
+        self.reviews: list[StatusRecord | AssignmentRecord] = []
         self.status_step = 0  # `head` when the status was set
         self.versions: list[VersionRecord] = []
         self.last_import = 0  # last step that imported output of `aotlab track` before any edit; 0 without one
@@ -230,6 +287,21 @@ class Log:
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
+
+    @property
+    def statuses(self) -> list[StatusRecord]:
+        """All statuses so far, oldest first."""
+        return [record for record in self.reviews if isinstance(record, StatusRecord)]
+
+    @property
+    def status(self) -> StatusRecord | None:
+        """The last status; None if none was set."""
+        return next(reversed(self.statuses), None)
+
+    @property
+    def assignment(self) -> AssignmentRecord:
+        """The last assignment."""
+        return next((item for item in reversed(self.reviews) if isinstance(item, AssignmentRecord)), AssignmentRecord())
 
     @property
     def undo_step(self) -> int:
@@ -299,8 +371,10 @@ class Log:
             else:
                 self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
-        elif isinstance(record, StatusRecord):
-            self.status, self.status_step = record, self.head
+        elif isinstance(record, StatusRecord | AssignmentRecord):
+            self.reviews.append(record)
+            if isinstance(record, StatusRecord):
+                self.status_step = self.head
         else:
             if record.step not in self.steps:
                 raise KeyError(f"step {record.step}")

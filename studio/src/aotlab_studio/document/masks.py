@@ -38,6 +38,12 @@ def decode_png(content: bytes) -> np.ndarray:
         return np.array(image).astype(np.uint16)
 
 
+def count_pixels(ids: np.ndarray) -> dict[int, int]:
+    """Return the number of pixels of each id above 0."""
+    values, counts = np.unique(ids[ids > 0], return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
 class MaskStore:
     """Store of drawn masks. Each is the mask of one object on one frame, H×W bool, found by a digest of its pixels."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotlab_studio.document.log import FrameRange
+from aotlab_studio.document.log import Changes, FrameRange
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 
 
-def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
-    """Flag the frames that a layer still has to track, N bool.
+def find_pending_frames(snapshot: Snapshot, layer_id: int) -> np.ndarray:
+    """Return flags of the frames that a layer still has to track, N bool.
 
-    A newer layer of the same objects replaces an older one on its range, but a correction does not replace a request,
-    which is tracked first.
+    Newer tracking of all its objects replaces it, but background corrections never replace tracking that a person has
+    started.
     """
     flags, layers = np.zeros(snapshot.count, bool), snapshot.state.layers
     layer, tracked = layers[layer_id], snapshot.tracked_masks.layer(layer_id)
@@ -20,7 +20,7 @@ def flag_pending(snapshot: Snapshot, layer_id: int) -> np.ndarray:
     if tracked.finished or not object_ids:
         return flags
     flags[layer.frames_to_track] = True
-    flags[[*tracked.frames]] = False
+    flags[[*tracked.frames, *snapshot.frozen_frames]] = False
     for key, newer in reversed(layers.items()):
         if key <= layer_id or not flags.any():
             break
@@ -34,7 +34,7 @@ def can_track(snapshot: Snapshot, layer_id: int) -> bool:
     """Return whether a layer is pending and has no locked object."""
     layer = snapshot.state.layers.get(layer_id)
     is_free = layer is not None and {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, layer.objects))
-    return is_free and bool(flag_pending(snapshot, layer_id).any())
+    return is_free and bool(find_pending_frames(snapshot, layer_id).any())
 
 
 def list_corrections(snapshot: Snapshot) -> list[int]:
@@ -43,25 +43,43 @@ def list_corrections(snapshot: Snapshot) -> list[int]:
     return [key for key in corrections if can_track(snapshot, key)]
 
 
+def find_unused_corrections(before: Snapshot, after: Snapshot) -> list[int]:
+    """Return the corrections that neither show before an edit of drawn masks nor are pending after it."""
+    layers = after.state.layers
+    shown = {key for newest in before.newest_layers.values() for key in np.unique(newest.layer_ids).tolist()}
+    pending = {key: find_pending_frames(after, key) for key in layers}
+    unused = [
+        key
+        for key, layer in layers.items()
+        if layer.kind == "correction" and key not in shown and not pending[key].any()
+    ]
+    without = after.with_changes(Changes(layers=dict.fromkeys(unused)))
+    # a newer correction may keep an older one from being tracked
+    is_same = all((find_pending_frames(without, key) == pending[key]).all() for key in without.state.layers)
+    return unused if is_same else []
+
+
 def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
     """Return the frames of each object that should be tracked again, N bool, by object id.
 
     Its mask is tracked from a drawn mask that has changed since, or the frame is pending in a layer newer than the
-    mask. Frames on which the object is drawn are never outdated.
+    mask. Frames that are frozen, or on which the object is drawn, are never outdated.
     """
     outdated = {object_id: np.zeros(snapshot.count, bool) for object_id in snapshot.objects}
     for layer_id, layer in snapshot.state.layers.items():
-        pending = flag_pending(snapshot, layer_id)
+        pending = find_pending_frames(snapshot, layer_id)
         for object_id in layer.objects:
             if target_id := snapshot.state.resolve(object_id):
                 newest = snapshot.newest_layers[object_id]
                 shown = newest.present & (newest.layer_ids == layer_id)
                 outdated[target_id] |= pending & (newest.layer_ids <= layer_id)
                 if shown.any():
-                    outdated[target_id] |= shown & flag_changed(snapshot, layer_id, target_id)
+                    outdated[target_id] |= shown & find_changed_frames(snapshot, layer_id, target_id)
     for index in snapshot.drawn_frames:
         for object_id in snapshot.drawn_masks(index):
             outdated[object_id][index] = False
+    for flags in outdated.values():
+        flags[snapshot.frozen_frames] = False
     return outdated
 
 
@@ -73,10 +91,19 @@ def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -
     return find_runs(outdated)
 
 
-def flag_changed(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
-    """Flag the frames of a layer next to a drawn mask of an object that has changed since it was tracked, N bool."""
-    layer, log = snapshot.state.layers[layer_id], snapshot.log
-    states = snapshot.state, log.state(log.layer_steps[layer_id])
+def find_changed_frames(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
+    """Return flags of the frames of a layer next to a drawn mask of an object that has changed since, N bool.
+
+    Masks that became drawn ones as a frame was frozen are no change, as they are the tracked ones.
+    """
+    layer, log, state = snapshot.state.layers[layer_id], snapshot.log, snapshot.state
+    then = log.state(log.layer_steps[layer_id])
+    kept = {}
+    for frame, item in state.frozen.items():
+        masks, old = state.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
+        same = {key: digest for key, digest in item.tracked.items() if masks.get(key) == digest and not old.get(key)}
+        kept[frame] = {**old, **same}
+    states = state, then.apply(Changes(drawn_masks=kept))
     new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in states)
     frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
     references = layer.reference_frame, *layer.drawn_frames

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import cache, partial
 from itertools import chain
 
 import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
-from aotlab_studio.document.outdated import flag_pending
+from aotlab_studio.document.outdated import find_pending_frames
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
 
 
 def plan_request(
-    snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
+    snapshot: Snapshot,
+    start: int,
+    direction: Direction = "forward",
+    first: int = 0,
+    last: int | None = None,
+    object_id: int | None = None,
 ) -> Layer:
-    """Return the layer that tracks all unlocked objects from a frame; raise `InputError` for unusable frames.
+    """Return the layer that tracks objects from a frame; raise `InputError` for unusable frames or a locked object.
 
     Args:
         start: frame to track from. If it shows no mask, the nearest drawn frame in the direction is used.
         direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, from all its drawn
             masks.
         last: last frame of the range; None means the last editable one.
+        object_id: the only object to track, so that all others keep their pixels; None: all unlocked objects.
     """
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
@@ -32,9 +40,11 @@ def plan_request(
     first = max(first, snapshot.editable_range[0])
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    object_ids = snapshot.objects.keys() - snapshot.locked_ids
-    if snapshot.objects and not object_ids:
-        raise InputError("tracking: all objects are locked; unlock one first")
+    chosen_ids = [*snapshot.objects] if object_id is None else [snapshot.find_object(object_id).id]
+    object_ids = {*chosen_ids} - {*snapshot.locked_ids}
+    if chosen_ids and not object_ids:
+        names = "all objects are" if object_id is None else f"{snapshot.objects[object_id].name} is"
+        raise InputError(f"tracking: {names} locked; unlock one first")
     frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
     references = [index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any()]
     if direction == "forward":
@@ -47,8 +57,11 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
+    if {*range(first, last + 1)}.issubset([*snapshot.frozen_frames, *references]):
+        raise InputError(f"frame {start}: all frames to track are frozen; unfreeze one first")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.expand_merged_ids(object_ids), first, last, reference, direction, references)
+    ids = snapshot.expand_merged_ids(object_ids)
+    return Layer(ids, first, last, reference, direction, references, takes_from=None if object_id is None else [])
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> Iterator[Layer]:
@@ -59,6 +72,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked = _flag_tracked(before)
     if not is_tracked.any():
         return
+    find_losers = cache(partial(_find_losers, before, after))
     drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
         old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
@@ -74,11 +88,16 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
-        yield from _plan_object(before, after, object_id, references, is_tracked)
+        yield from _plan_object(before, after, object_id, references, is_tracked, find_losers)
 
 
 def _plan_object(
-    before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], is_tracked: np.ndarray
+    before: Snapshot,
+    after: Snapshot,
+    object_id: int,
+    references: Collection[int],
+    is_tracked: np.ndarray,
+    find_losers: Callable[[int], dict[int, list[int]]],
 ) -> Iterator[Layer]:
     """Yield the layers that track an object again from its changed masks on ``references``.
 
@@ -90,7 +109,7 @@ def _plan_object(
         mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
 
     The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking.
+    frames that were tracked before the edit, or waited for tracking. ``find_losers`` is `_find_losers` of a frame.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
@@ -106,11 +125,25 @@ def _plan_object(
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if frame in references:
             is_next_merged = is_tracked_from_both(frame, following)
+            takes_from = find_losers(frame).get(object_id, [])
             last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
             if is_tracked_from_both(previous, frame):
-                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
+                yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], takes_from=takes_from)
             elif (first := _reach_back(frame, previous, shows_object)) < last:
-                yield Layer(object_ids, first, last, frame, "correction")
+                yield Layer(object_ids, first, last, frame, "correction", takes_from=takes_from)
+
+
+def _find_losers(before: Snapshot, after: Snapshot, frame: int) -> dict[int, list[int]]:
+    """Return the objects that lose pixels to each drawn mask of a frame, by an edit or as it covers tracked masks."""
+    losers = dict[int, list[int]]()
+    with suppress(InputError):  # a damaged mask
+        drawn, drawn_ids = after.drawn_labels(frame), after.drawn_masks(frame).keys()
+        shown, tracked = before.labels(frame), before.tracked_labels(frame)
+        tracked[np.isin(tracked, [*drawn_ids])] = 0
+        for object_id in drawn_ids:
+            covered = np.union1d(shown[drawn == object_id], tracked[drawn == object_id]).tolist()
+            losers[object_id] = sorted({*map(after.state.resolve, covered)} - {0, object_id})
+    return losers
 
 
 def _reach_back(frame: int, previous: int, shows_object: np.ndarray) -> int:
@@ -129,5 +162,5 @@ def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = No
     is_tracked = snapshot.flag_tracked(layer_objects)
     for layer_id, layer in snapshot.state.layers.items():
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
-            is_tracked |= flag_pending(snapshot, layer_id)
+            is_tracked |= find_pending_frames(snapshot, layer_id)
     return is_tracked

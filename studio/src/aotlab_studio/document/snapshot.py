@@ -1,13 +1,13 @@
 """Objects, masks and scores that a document shows at a step of its log. Read-only, without a lock.
 
 On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
-shows its mask in the newest layer that has tracked it on the frame.
+shows its mask in the newest layer that has tracked it on the frame. A frozen frame shows only drawn masks.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import cached_property
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, measure_scores
@@ -70,6 +70,18 @@ class Snapshot:
             have = ", ".join(map(str, self.objects)) or "none; add one first"
             raise InputError(f"object {object_id}: no such object; there are {have}")
         return self.objects[object_id]
+
+    @cached_property
+    def frozen_frames(self) -> list[int]:
+        return [*filter(self.is_frozen, self.state.frozen)]
+
+    def is_frozen(self, index: int) -> bool:
+        return not self.state.frozen.get(index, FrozenFrame(ended=True)).ended
+
+    def require_not_frozen(self, frames: Iterable[int]) -> None:
+        """Raise `InputError` if one of the frames is frozen."""
+        for index in filter(self.is_frozen, frames):
+            raise InputError(f"frame {index}: frozen; unfreeze it first")
 
     @property
     def editable_range(self) -> FrameRange:
@@ -150,28 +162,38 @@ class Snapshot:
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
         """Return the layers that show on a frame, oldest first."""
         if index not in self._shown_layers:
-            drawn_masks = self.drawn_masks(index)
-            layers: dict[int, list[int]] = {}
-            for object_id, newest in self.newest_layers.items():
-                if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
-                    layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
-            self._shown_layers[index] = [
-                ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
-            ]
+            self._shown_layers[index] = self._list_layers(index, self.drawn_masks(index))
         return self._shown_layers[index]
+
+    def _list_layers(self, index: int, hidden_ids: Collection[int] = ()) -> list[ShownLayer]:
+        """Return the newest layers of a frame, oldest first, with their objects, except some; none if it is frozen."""
+        layers: dict[int, list[int]] = {}
+        for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
+            if newest.present[index] and self.state.resolve(object_id) not in hidden_ids:
+                layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
+        return [
+            ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
+        ]
 
     def labels(self, index: int) -> np.ndarray:
         """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
         require_frame(index, self.count)
+        labels, drawn_labels = self._merge_layers(self.list_shown_layers(index)), self.drawn_labels(index)
+        return np.where(drawn_labels > 0, drawn_labels, labels)
+
+    def tracked_labels(self, index: int) -> np.ndarray:
+        """Return the tracked masks of a frame, H×W uint16 ids, also those that drawn ones replace, unless frozen."""
+        return self._merge_layers(self._list_layers(index))
+
+    def _merge_layers(self, layers: Iterable[ShownLayer]) -> np.ndarray:
         labels = np.zeros(self.size, np.uint16)
-        for shown in self.list_shown_layers(index):
+        for shown in layers:
             ids = self.tracked_masks.read(shown.description)
             table = np.zeros(max(int(ids.max()), *shown.object_ids) + 1, np.uint16)
             table[shown.object_ids] = [self.state.resolve(object_id) for object_id in shown.object_ids]
             layer_labels = table[ids]
             labels = np.where(layer_labels > 0, layer_labels, labels)
-        drawn_labels = self.drawn_labels(index)
-        return np.where(drawn_labels > 0, drawn_labels, labels)
+        return labels
 
     def drawn_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
@@ -255,7 +277,10 @@ class Snapshot:
     @cached_property
     def checked_frames(self) -> list[int]:
         """Frames that are marked as checked; a mark ends when the masks change."""
-        return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
+        return [*filter(self.is_checked, self.state.checked)]
+
+    def is_checked(self, index: int) -> bool:
+        return self.state.checked.get(index) == self.digest_frame(index)
 
     def list_models(self) -> list[dict[str, Any]]:
         """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""

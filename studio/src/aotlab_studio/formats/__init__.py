@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import re
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 
 from aotlab import sdk
 
+log = logging.getLogger(__name__)
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-def order_corners(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
-    """Return the box between two opposite corners: left, top, width, height."""
-    x1, y1, x2, y2 = (float(value) for value in (x1, y1, x2, y2))
-    return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
+def find_bounds(points: Iterable[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return the box around points (x, y), such as two opposite corners: left, top, width, height."""
+    columns, rows = (list(map(float, sides)) for sides in zip(*points, strict=True))
+    return min(columns), min(rows), max(columns) - min(columns), max(rows) - min(rows)
+
+
+def read_class_names(path: Path) -> str:
+    """Return the text of a list of class names; without characters that are not in UTF-8, which a warning reports."""
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if "\ufffd" in text:
+        log.warning("%s: not text in UTF-8, so characters of class names are lost; save it as UTF-8", path)
+    return text
 
 
 def parse_numbers(text: str) -> list[float]:
     """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
     return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
+
+
+def decode_png(text: str, size: Size | None = None) -> np.ndarray:
+    """Return the H×W bool mask of a PNG in base64 or a data URL: its alpha, or its gray values without alpha.
+
+    Raises `InputError` for another size than ``size``.
+    """
+    with sdk.decode_image(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True))) as image:
+        sdk.require_size(image.height, image.width, size or (image.height, image.width))
+        has_alpha = "A" in image.getbands() or "transparency" in image.info
+        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 
 
 def encode_xml(text: str) -> bytes:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, sdk
-from aotlab_studio.formats import Size
+from aotlab import InputError, internal, sdk
+from aotlab_studio.formats import Size, read_class_names
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """File names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map."""
@@ -23,7 +23,7 @@ Legend = dict[Color, tuple[int, str]]
 """Object id and class name of each color. The background has id 0, and is black by default."""
 
 
-def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
+def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray | None:
     """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
@@ -32,39 +32,34 @@ def read_colors(path: Path, size: Size, page: int = 0) -> np.ndarray | None:
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
-        image.seek(page)
+        image.seek(page or 0)
         sdk.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 
 
-def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
-    """Return the objects of a colored mask (H×W×3 uint8)."""
-    codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
-    regions = []
-    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
-        if color not in legend:
-            raise InputError(
-                f"{count} pixels have the color {','.join(map(str, color))}, which the legend lacks; "
-                "add it, or save the mask without smoothing and JPEG compression"
-            )
-        object_id, class_name = legend[color]
-        if object_id:
-            regions.append(sdk.ParsedRegion(None, sdk.encode_rle(codes == code), class_name, object_id))
-    return regions or [sdk.ParsedRegion(None, None)]
-
-
-def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
-    """Return the objects of a folder of colored masks, which are named like frames; None for any other folder."""
-    paths, regions = sdk.natural_sort(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
-    if not paths or read_colors(paths[0], size) is None:
-        return None
-    legend = read_legend(folder)
-    for path in paths:
+def parse_colors(
+    names: Iterable[tuple[tuple[Path, int | None], sdk.ParsedRegion]], legend: Legend, size: Size
+) -> list[sdk.ParsedRegion]:
+    """Return the objects of colored masks, given by file and page with the frames that they belong to."""
+    regions = list[sdk.ParsedRegion]()
+    for (path, page), frame in names:
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
-            if (image := read_colors(path, size)) is None:
+            if (image := read_colors(path, size, page)) is None:
                 raise ValueError("not in colors")
-        regions += [replace(region, image=path) for region in parse_colors(image, legend)]
+            codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
+            found = []
+            for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+                color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
+                if color not in legend:
+                    raise InputError(
+                        f"{count} pixels have the color {','.join(map(str, color))}, which the legend lacks; "
+                        "add it, or save the mask without smoothing and JPEG compression"
+                    )
+                object_id, class_name = legend[color]
+                if object_id:
+                    rle = sdk.encode_rle(codes == code)
+                    found.append(replace(frame, rle=rle, class_name=class_name, key=object_id))
+        regions += found or [frame]
     return regions
 
 
@@ -74,26 +69,23 @@ def find_legend(folder: Path) -> Path | None:
     return next((place / name for place in places for name in LEGENDS if (place / name).is_file()), None)
 
 
-def read_legend(folder: Path) -> Legend:
-    """Return the legend in a folder; raise `InputError` without one."""
-    path = find_legend(folder)
-    if path is None:
-        raise InputError(
-            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
-            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
-        )
-    with sdk.reading(path.name, "expected colors and class names", *sdk.MALFORMED):
+def read_legend(path: Path) -> Legend:
+    """Return a legend; raise `InputError` for a damaged one."""
+    with sdk.reading(path, "expected colors and class names", *sdk.MALFORMED):
         return parse_legend(path)
 
 
 def parse_legend(path: Path) -> Legend:
     """Return a legend; raise any error for a damaged one."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".json":
-        entries = [(parse_color(color), value) for color, value in json.loads(text).items()]
-    else:  # lines label:r,g,b:parts:actions; # begins a comment
-        rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        entries = [(parse_color(row[1]), row[0]) for row in rows]
+        entries = [(parse_color(color), value) for color, value in internal.read_json(path).items()]
+    else:  # lines label:r,g,b:parts:actions; # begins a comment; labels without a color have that of PASCAL VOC
+        lines = read_class_names(path).splitlines()
+        rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+        colors = [parse_color(row[1]) if row[1] else internal.PALETTE[index] for index, row in enumerate(rows)]
+        entries = [
+            ((int(red), int(green), int(blue)), row[0]) for (red, green, blue), row in zip(colors, rows, strict=True)
+        ]
     used_ids = {value for _, value in entries if isinstance(value, int)}
     free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in used_ids)
     legend: Legend = {(0, 0, 0): (0, "")}

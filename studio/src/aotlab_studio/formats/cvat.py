@@ -33,7 +33,7 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
     """
     size = video.size
-    _select_tasks(root, video.name)
+    _select_task(root, video.name)
     original_size = root.find(".//original_size")
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
@@ -47,37 +47,22 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     name = PurePosixPath(file or "").stem
     if not name and _is_from_aotlab(root):
         name = root.findtext(".//meta/task/name", "")
-    has_images = root.find("image") is not None  # their ids count images
-    return parser.finish(classes, name, counts_from_zero=_is_from_aotlab(root) or not has_images)
+    return parser.finish(classes, name, counts_from_zero=root.find("image") is None)  # ids of images count images
 
 
-def _select_tasks(root: Element, video: str) -> None:
-    """Remove the tracks and images of other videos from the export of a project, whose tasks all count from 0.
-
-    Raises `ValueError` if several tasks, none with this name or source, are in it.
-    """
-    tasks = {task.findtext("id", ""): task for task in root.iterfind(".//meta/project/tasks/task")}
-    if len(tasks) <= 1:
+def _select_task(root: Element, video: str) -> None:
+    """Remove the tasks of other videos, with their tracks and images, from the export of a project."""
+    tasks = root.find(".//meta/project/tasks")
+    if tasks is None or len(tasks) < 2:
         return
     names = {
-        task_id: (task.findtext("name", ""), PurePosixPath(task.findtext("source") or "").stem)
-        for task_id, task in tasks.items()
+        task.findtext("id", ""): [task.findtext("name", ""), PurePosixPath(task.findtext("source", "")).name]
+        for task in tasks
     }
-    selected = {
-        task_id for task_id, (name, source) in names.items() if video in (name, PurePosixPath(name).stem, source)
-    }
-    if not selected:
-        listed = ", ".join(repr(name or source) for name, source in names.values())[:200]
-        raise ValueError(f"a project of the tasks {listed}, none with the name or the source {video!r}")
-    if len(selected) > 1:
-        raise ValueError(f"a project with {len(selected)} tasks of {video!r}; export one of them")
-    for element in [*root.iterfind("track"), *root.iterfind("image")]:
-        if element.get("task_id") not in selected:
-            root.remove(element)
-    parent = root.find(".//meta/project/tasks")
-    for task_id, task in tasks.items() if parent is not None else ():
-        if task_id not in selected and parent is not None:
-            parent.remove(task)
+    selected = sdk.select_video(names, video)
+    for parent, element in [*((root, element) for element in root), *((tasks, task) for task in tasks)]:
+        if element.get("task_id", element.findtext("id") or selected) != selected:
+            parent.remove(element)
 
 
 def _is_from_aotlab(root: Element) -> bool:
@@ -216,7 +201,7 @@ def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
         is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
         shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
     for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
-        with parser.locate(f"frame {shape.get('frame')}, {place}"):
+        with parser.skip_unreadable(f"frame {shape.get('frame')}, {place}"):
             attributes = {**region.attributes, **_parse_attributes(shape)}
             region = replace(region, frame=int(shape.attrib["frame"]), attributes=attributes)
             if shape.get("outside") == "1":
@@ -238,7 +223,7 @@ def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
             parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
         for count, shape in numbered:
-            with parser.locate(f"{place}, shape {count}"):
+            with parser.skip_unreadable(f"{place}, shape {count}"):
                 key, attributes = _find_group(shape, root), _parse_attributes(shape)
                 region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
                 _add_shape(shape, region, parser)
@@ -256,8 +241,8 @@ def _add_shape(shape: Element, region: sdk.ParsedRegion, parser: sdk.RegionParse
     elif shape.tag == "mask":
         parser.add(replace(region, rle=_parse_mask(shape, parser.size)))
     elif shape.tag == "box" and not float(shape.get("rotation", 0)):
-        corners = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        parser.add(replace(region, box=formats.order_corners(*corners)))
+        left, top, right, bottom = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+        parser.add(replace(region, box=formats.find_bounds([(left, top), (right, bottom)])))
     else:
         parser.leave_out("shape", f"of kind {'rotated ' * (shape.tag == 'box')}{shape.tag}")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.formats import Size, encode_xml
+from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
 SHAPES = ("brush", "bitmask", "polygon", "rectangle")
@@ -39,18 +37,24 @@ def is_task(tree: Any) -> bool:
 def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [(_find_image(task["data"]), _list_results(task)) for task in json_tasks]
-    tasks = [(image, _list_regions(results)) for image, results in all_tasks if results is not None]
-    sdk.require_different_images([image for image, _ in tasks])
-    uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for _, result in results})
+    tasks = [(image, _list_regions(results[0]), results[1:]) for image, results in all_tasks if results]
+    sdk.require_different_images([image for image, *_ in tasks])
+    uses = Counter(name for _, regions, _ in tasks for name in {str(result.get("id")) for _, result in regions})
     parser = sdk.RegionParser(size)
-    for image, results in tasks:
-        if not results:
+    for image, regions, others in tasks:
+        if not regions:
             parser.add_absent(sdk.ParsedRegion(None, None, image=image))
-        for count, (class_name, result) in enumerate(results, start=1):
+        with parser.locate(image):
+            for _ in filter(None, others):
+                parser.leave_out("annotation", "of an image that has another one")
+        for count, (names, result) in enumerate(regions, start=1):
             name = str(result.get("id"))
-            with parser.locate(f"{image}, region {name if 'id' in result else count}"):
+            with parser.skip_unreadable(f"{image}, region {name if 'id' in result else count}"):
                 match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
                 key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
+                for _ in names[1:]:
+                    parser.leave_out("class name", "of a region that has another one")
+                class_name = str(names[0]) if names else ""
                 _add_result(result, sdk.ParsedRegion(None, None, class_name, key, image), parser)
     return parser.finish()
 
@@ -100,23 +104,22 @@ def _find_image(data: dict[str, Any]) -> str:
     name = next(images, next(iter(texts), ""))
     if name.startswith(("/data/", "http://", "https://")):  # other names are not quoted
         name = unquote(name, errors="surrogateescape")
-    # Label Studio adds these digits to each upload
-    return re.sub(r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name)
+    return name
 
 
-def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the results of the first annotation with results, or else prediction; None if the task has neither."""
+def _list_results(task: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Return the results of each annotation, or else prediction, those with results first; empty without any."""
     annotations = [item for item in task.get("annotations") or () if not item.get("was_cancelled")]
-    result_lists = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
-    return next(filter(None, result_lists), [] if result_lists else None)
+    found = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
+    return [*filter(None, found), *(results for results in found if not results)]
 
 
-def _list_regions(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def _list_regions(results: Sequence[dict[str, Any]]) -> list[tuple[list[Any], dict[str, Any]]]:
     """Return class names and regions. The class name of a region may be another result with the same id."""
     labels = {result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"}
     regions = [result for result in results if result.get("type") not in NO_REGIONS and "value" in result]
     names = (next(filter(None, (_find_label(result), labels.get(result.get("id")))), ()) for result in regions)
-    return [(str(next(iter(name), "")), result) for name, result in zip(names, regions, strict=True)]
+    return [([*name], result) for name, result in zip(names, regions, strict=True)]
 
 
 def _find_label(result: dict[str, Any]) -> Any:
@@ -129,9 +132,10 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
     """Add a region with the mask or box of a result."""
     kind, value, (height, width) = str(result.get("type")), result["value"], parser.size
     shape = next((name for name in SHAPES if kind in (name, f"{name}labels")), "")
-    is_rotated = bool(result.get("image_rotation") or value.get("rotation"))
-    if not shape or (shape == "rectangle" and is_rotated):
-        parser.leave_out("shape", f"of kind {'rotated ' * bool(shape)}{kind}")
+    rotated = "rotated " * bool(shape == "rectangle" and value.get("rotation"))
+    on_rotated = " on a rotated image" * bool(result.get("image_rotation"))
+    if not shape or rotated or on_rotated:
+        parser.leave_out("shape", f"of kind {rotated}{kind}{on_rotated}")
         return
     sdk.require_size(result["original_height"], result["original_width"], parser.size)
     if shape == "polygon":
@@ -141,17 +145,9 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
         x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
         parser.add(replace(region, box=(x * width, y * height, w * width, h * height)))
     else:
-        mask = decode_brush(value["rle"], parser.size) if shape == "brush" else _decode_bitmask(value, parser.size)
+        is_brush = shape == "brush"
+        mask = decode_brush(value["rle"], parser.size) if is_brush else decode_png(value["imageDataURL"], parser.size)
         parser.add(replace(region, rle=sdk.encode_rle(mask)))
-
-
-def _decode_bitmask(value: dict[str, Any], size: Size) -> np.ndarray:
-    """Return the H×W bool mask of a PNG in a data URL: its alpha, or its gray values without alpha."""
-    content = base64.b64decode(value["imageDataURL"].partition(",")[2], validate=True)
-    with sdk.decode_image(BytesIO(content)) as image:
-        sdk.require_size(image.height, image.width, size)
-        has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 
 
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from io import BytesIO
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from aotlab import sdk
 from aotlab_studio import formats
-from aotlab_studio.formats import Size, place_mask
+from aotlab_studio.formats import Size
 
 
 def is_labelme(tree: Any) -> bool:
     return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
-def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
-    """Return the objects of several images of one video; shapes with the same label and group are one object."""
-    names = [str(tree.get("imagePath", "")) for tree in trees]
-    sdk.require_different_images(names)
+def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
+    """Return the objects of several images of one video, by file; shapes with the same label and group are one object.
+
+    Files in other formats are left out.
+    """
+    names = {path: str(tree.get("imagePath") or path.name) for path, tree in trees.items() if is_labelme(tree)}
+    sdk.require_different_images([*names.values()])
     parser = sdk.RegionParser(size)
-    for tree, name in zip(trees, names, strict=True):
+    for path, tree in trees.items():
+        with parser.locate(path.name):
+            if (name := names.get(path)) is None:
+                parser.leave_out("file", "in another format")
+                continue
         if not tree["shapes"]:
             parser.add_absent(sdk.ParsedRegion(None, None, image=name))
         with parser.locate(name):
             sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
         for count, shape in enumerate(tree["shapes"], start=1):
-            with parser.locate(f"{name}, shape {count}"):
+            with parser.skip_unreadable(f"{name}, shape {count}"):
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else sdk.GroupKey((label, str(group)))
                 region = sdk.ParsedRegion(None, None, label, key, name)
@@ -39,18 +43,11 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
                     rle = parser.fill([[side for x, y in shape["points"] for side in (x, y)]])
                     parser.add(replace(region, rle=rle))
                 elif kind == "mask":
-                    parser.add(replace(region, rle=_parse_mask(shape, size)))
+                    left, top = map(int, shape["points"][0])
+                    part = formats.decode_png(shape.get("mask") or "")
+                    parser.add(replace(region, rle=formats.place_mask(part, left, top, size)))
                 elif kind == "rectangle":
-                    (left, top), (right, bottom) = shape["points"]
-                    parser.add(replace(region, box=formats.order_corners(left, top, right, bottom)))
+                    parser.add(replace(region, box=formats.find_bounds(shape["points"])))
                 else:
                     parser.leave_out("shape", f"of kind {kind}")
     return parser.finish()
-
-
-def _parse_mask(shape: dict[str, Any], size: Size) -> np.ndarray:
-    """Return the run lengths of a mask, which is an image of the box between two points, as base64 text."""
-    left, top = (int(value) for value in shape["points"][0])
-    with sdk.decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
-        part = np.array(image.convert("L")) > 0
-    return place_mask(part, left, top, size)

@@ -5,7 +5,6 @@ A frame's number is that of its image, from 0 in KITTI MOTS and from 1 in MOTSCh
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -28,29 +27,28 @@ def number_frames(video: sdk.VideoInfo) -> list[int]:
 def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects of MOTS text, and the class ids by name of the file beside it.
 
-    The id within its class is the object id, unless several classes use it.
+    The id within its class is the object id, unless several classes use it. Lines that are not readable are left out.
     """
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    rows = [line.split() for line in lines if line.strip()]
-    for line, row in enumerate(rows, start=1):
-        if len(row) != 6 or not all(map(str.isdecimal, row[:5])):
-            raise ValueError(f"line {line}: expected lines of frame, object, class, height, width, run lengths")
+    rows = [line.split() for line in internal.read_text(path).splitlines() if line.strip()]
     file = path.with_name(f"{path.stem}_classes.json")
-    classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}
+    classes = internal.read_json(file) if file.is_file() else {}
     names = {int(class_id): str(name) for name, class_id in classes.items()}
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
-    uses = Counter(object_id for object_id, _ in {(int(row[1]) % IDS_PER_CLASS, int(row[2])) for row in rows})
+    numbers = {int(row[1]) for row in rows if len(row) == 6 and row[1].isdecimal()}
+    uses = Counter(number % IDS_PER_CLASS for number in numbers)
     parser = sdk.RegionParser(video.size)
-    for line, (*values, counts) in enumerate(rows, start=1):
-        frame, number, class_id, height, width = map(int, values)
-        image = images.get(frame, str(frame)) if images else ""
-        with parser.locate(f"line {line}, frame {frame}, object {number}"):
+    for line, row in enumerate(rows, start=1):
+        with parser.skip_unreadable(f"line {line}, frame {row[0]}, object {' '.join(row[1:2])}"):
+            if len(row) != 6 or not all(map(str.isdecimal, row[:5])):
+                raise ValueError("expected lines of frame, object, class, height, width, run lengths")
+            frame, number, class_id, height, width = map(int, row[:5])
+            image = images.get(frame, str(frame)) if images else ""
             sdk.require_size(height, width, video.size)
-            rle, object_id = sdk.parse_rle(counts, video.size), number % IDS_PER_CLASS
+            rle, object_id = sdk.parse_rle(row[5], video.size), number % IDS_PER_CLASS
             if number == IGNORED:
                 parser.add(sdk.ParsedRegion(frame, rle, internal.VOID_NAME, image=image))
             else:
-                key = object_id if uses[object_id] == 1 else (object_id, class_id)
+                key = object_id if uses[object_id] == 1 else divmod(number, IDS_PER_CLASS)
                 class_name = names.setdefault(class_id, f"class {class_id}")
                 parser.add(sdk.ParsedRegion(frame, rle, class_name, key, image))
     class_ids = {name: class_id for class_id, name in names.items()}

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import (
-    CLASS_MASKS,
-    find_legend,
-    parse_color_folder,
-    parse_colors,
-    read_colors,
-    read_legend,
-)
+from aotlab_studio.formats.colors import CLASS_MASKS, find_legend, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import is_task, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
@@ -39,44 +31,41 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         if list_label_files(path):
             return parse_yolo(path, size)
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
-        if find_legend(path) is not None and (regions := parse_color_folder(path, size)) is not None:
-            return sdk.ParsedFile(regions)
+        images, legend = internal.list_image_files(path, internal.MASK_SUFFIXES), find_legend(path)
+        if legend is not None and images and read_colors(images[0], size) is not None:
+            frames = (((image, None), sdk.ParsedRegion(None, None, image=image)) for image in images)
+            return sdk.ParsedFile(parse_colors(frames, read_legend(legend), size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = [internal.read_json(file) for file in files]
+            trees = {file: internal.read_json(file, "save it as JSON in UTF-8") for file in files}
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0], size) is None:  # the core reads them
                 return None
             raise
-        return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
+        if not any(map(is_labelme, trees.values())):
+            return None
+        for file, tree in trees.items():
+            if is_labelme(tree):
+                sdk.require_same_frame(file, str(tree.get("imagePath") or file.name), video.frame_names)
+        return parse_labelme(trees, size)
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
         return parse_cvat(root, video)
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
-        tree = internal.read_json(path)
+        tree = internal.read_json(path, "save it as JSON in UTF-8")
         tasks = tree if isinstance(tree, list) else [tree]
         if tasks and all(map(is_task, tasks)):
             return parse_label_studio(tasks, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)
-        return parse_labelme([tree], size) if is_labelme(tree) else None
-    image = read_colors(path, size)
-    is_gray = image is not None and (image == image[..., :1]).all()
-    if image is None or (is_gray and find_legend(path.parent) is None):  # the core reads black and white
+        return parse_labelme({path: tree}, size) if is_labelme(tree) else None
+    legend = find_legend(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
+    if legend is None or read_colors(path, size) is None:
         return None
-    legend = read_legend(path.parent)
-    if (count := internal.count_pages(path)) == 1:
-        return sdk.ParsedFile(parse_colors(image, legend))
-    internal.require_page_count(path, count, video.length)
-    regions = list[sdk.ParsedRegion]()
-    for page in range(count):
-        if (image := read_colors(path, size, page)) is None:
-            raise ValueError(f"page {page} is not in colors")
-        regions += [replace(region, frame=page) for region in parse_colors(image, legend)]
-    return sdk.ParsedFile(regions)
+    return sdk.ParsedFile(parse_colors(internal.list_pages(path, video.length).items(), read_legend(legend), size))
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.formats import Size, parse_numbers, trace_outlines
+from aotlab_studio.formats import Size, parse_numbers, read_class_names, trace_outlines
 
-CLASS_LIST = "classes.txt"
-"""List of class names, which other tools write beside the labels or into their folder."""
+CLASS_LISTS = ("classes.txt", "obj.names")
+"""Lists of class names, which other tools write beside the labels or into their folder."""
+LABEL_FOLDERS = ("labels", "obj_train_data")
+"""Folders of labels: of Ultralytics, and of CVAT's YOLO 1.1."""
+NUMBERS = re.compile(r"[\d\s.e+-]+")
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
 def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
-    """Return the objects of a folder of labels. Class ids are one higher than in the files.
+    """Return the objects of a folder of labels, or of its parent. Class ids are one higher than in the files.
 
     Track ids at the end of lines are object ids. Without them, a class is one object if no frame has it twice.
     """
-    names, parser = _read_names(folder), sdk.RegionParser(size)
-    scale = np.array([size[1], size[0]])
-    texts = {path: path.read_text(encoding="utf-8-sig", errors="replace") for path in list_label_files(folder)}
-    has_confidence, has_ids = _find_fields([*texts.values()])
+    (folder, root), parser, scale = _find_labels(folder), sdk.RegionParser(size), np.array([size[1], size[0]])
+    settings = _read_settings(folder)
+    names, has_keypoints = _read_names(folder, root, settings), "kpt_shape" in settings
+    texts = {path: internal.read_text(path) for path in list_label_files(folder)}
+    has_confidence, has_ids = (False, False) if has_keypoints else _find_fields([*texts.values()])
     for path, text in texts.items():
-        image = path.relative_to(folder / "labels").as_posix()  # its folder may be named after the video
+        image = path.relative_to(root).as_posix()  # its folder may be named after the video
         if not text.strip():
             parser.add_absent(sdk.ParsedRegion(None, None, image=image))
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
-            with parser.locate(f"labels/{image}, line {number}"):
+            with parser.skip_unreadable(f"{root.name}/{image}, line {number}"):
                 class_id, *values = parse_numbers(line)
+                if has_keypoints:  # after the box
+                    parser.leave_out("skeleton", "of keypoints")
+                    values = values[:4]
                 values, object_id = _split_fields(values, line, has_confidence, has_ids)
                 is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
-                if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
+                if not is_class or len(values) % 2 or not all(-0.01 <= value <= 1.01 for value in values):
                     raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-                points = np.array(values).reshape(-1, 2) * scale
+                points = np.array(values).clip(0, 1).reshape(-1, 2) * scale  # Ultralytics allows an excess of 1%
                 region = sdk.ParsedRegion(None, None, class_name, object_id, image)
                 if len(points) == 2:  # center and size
                     (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
@@ -52,9 +61,26 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
 
 
 def list_label_files(folder: Path) -> list[Path]:
-    """Return the files of ``labels`` and its folders, such as ``labels/train``, in natural order."""
-    paths = (folder / "labels").rglob("[!.]*.txt")
-    return sdk.natural_sort(path for path in paths if path.is_file() and path.name != CLASS_LIST)
+    """Return the files of the folder of labels and its folders, such as ``labels/train``, in natural order.
+
+    Of a folder with images, they are named like one.
+    """
+    root = _find_labels(folder)[1]
+    images = {path.stem for path in internal.list_image_files(root)} if root.is_dir() else set()
+    paths = (path for path in root.rglob("[!.]*.txt") if path.is_file() and path.name not in CLASS_LISTS)
+    return sdk.natural_sort(path for path in paths if not images or path.stem in images)
+
+
+def _find_labels(folder: Path) -> tuple[Path, Path]:
+    """Return the folder of a data set and that of its labels, either of which may be given; the latter may not exist.
+
+    A list of classes marks a folder as one of labels.
+    """
+    places = [folder / name for name in LABEL_FOLDERS]
+    if folder.name in LABEL_FOLDERS and not any(place.is_dir() for place in places):
+        return folder.parent, folder
+    places += [folder] * any((folder / name).is_file() for name in CLASS_LISTS)
+    return folder, next((place for place in places if place.is_dir()), places[0])
 
 
 def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
@@ -63,7 +89,7 @@ def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
     ``yolo track`` of Ultralytics writes a confidence (``save_conf``) on all lines or none, and an id for tracked
     objects. Raises `InputError` if the last values of all lines may be a point or these two.
     """
-    rows = [[line.split() for line in text.splitlines()] for text in files]
+    rows = [[line.split() for line in text.splitlines() if NUMBERS.fullmatch(line)] for text in files]
     odd, even = (
         [[row[-1] for row in found if len(row) > 5 and len(row) % 2 == rest] for found in rows] for rest in (0, 1)
     )
@@ -149,19 +175,23 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
     return path
 
 
-def _read_names(folder: Path) -> dict[int, str]:
-    """Return class names by class id, without the names of unused ids; empty without a file of classes."""
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """Return the contents of ``data.yaml`` in a folder; empty without it."""
     path = folder / "data.yaml"
-    if not path.is_file():
-        lists = [file for file in (folder / CLASS_LIST, *(folder / "labels").rglob(CLASS_LIST)) if file.is_file()]
-        text = lists[0].read_text(encoding="utf-8-sig", errors="replace") if lists else ""
-        return {index: name.strip() for index, name in enumerate(text.splitlines()) if name.strip()}
-    with path.open(encoding="utf-8") as file:  # errors of YAML name it
-        names = (yaml.safe_load(file) or {}).get("names") or {}
+    with sdk.reading(path, "save it as YAML", yaml.YAMLError, *sdk.MALFORMED):
+        return dict(yaml.safe_load(internal.read_text(path)) or {}) if path.is_file() else {}
+
+
+def _read_names(folder: Path, root: Path, settings: Mapping[str, Any]) -> dict[int, str]:
+    """Return class names by class id, without the names of unused ids; empty without settings or a list of classes."""
+    if not (names := settings.get("names")):
+        places = (place for name in CLASS_LISTS for place in (folder / name, *root.rglob(name)))
+        path = next((place for place in places if place.is_file()), None)
+        names = [name.strip() for name in read_class_names(path).splitlines()] if path else []
     listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
     if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
-        raise ValueError(f"{path.name}: names of classes are not text")
-    return {int(class_id): str(name) for class_id, name in listed if name != f"unused {class_id}"}
+        raise ValueError("data.yaml: names of classes are not text")
+    return {int(class_id): str(name) for class_id, name in listed if name not in ("", f"unused {class_id}")}
 
 
 YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

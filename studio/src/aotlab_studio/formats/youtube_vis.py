@@ -16,11 +16,15 @@ LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 
 def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
-    annotations, images = [], []
+    annotations, images, tree = [], [], internal.parse_ids(tree)
+    lengths = {stored["id"]: len(stored["file_names"]) for stored in tree["videos"]}
     absent: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for index, record in enumerate(tree["annotations"]):
         # the object id is used without a track id
         attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
+        count = len(record["segmentations"])
+        if count != lengths.get(record["video_id"], count):
+            raise ValueError(f"annotation {index} has {count} segmentations for {lengths[record['video_id']]} images")
         for frame, segmentation in enumerate(record["segmentations"]):
             image_id, stored = (record["video_id"], frame), {**record, "attributes": attributes}
             box = next(iter((record.get("bboxes") or ())[frame : frame + 1]), None)

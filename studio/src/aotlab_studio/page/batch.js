@@ -1,43 +1,83 @@
-/** List of the clips of a batch, the most urgent first. */
+/** List of the clips of a batch, the most urgent first: status, people and export of one clip or of several. */
 
-import { connectStatus, connectUser, fetchClips, findNext, STATUSES } from './clips.js';
+import {
+  capitalize, connectStatus, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, STATUSES,
+} from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
-import { isShortcut, onSubmit, RowList } from './fields.js';
-import { CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
+import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
+import { formatStep, isShortcut, onSubmit, RowList } from './fields.js';
+import { ask, CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
+import { SchemaTable } from './schema.js';
 
-/** @typedef {import('./protocol.js').Clip} Clip */
+/** @import { Actions, Answer, Clip, Failure, Rules, StepInfo } from './protocol.js' */
+/** @typedef {Clip['status']} ClipStatus */
 
 const INTERVAL = 5000; // milliseconds between two refreshes
+const MINE = 'mine'; // filter of the clips that wait for the user
 
 let clips = /** @type {Clip[]} */ ([]);
 let hasFailed = false; // whether the list could not be read
+const selected = /** @type {Set<string>} */ (new Set()); // names of clips
 const drafts = /** @type {Map<string, string>} */ (new Map()); // typed notes that are not stored, by clip
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
 
+/** Keys, and the buttons that do the same. @type {[string, keyof import('./protocol.js').Elements, () => unknown][]} */
+const ACTIONS = [
+  ['>', 'next-clip', openNext],
+  ['A', 'accept', () => setStatuses('accepted')],
+  ['S', 'to-review', () => setStatuses('to review')],
+  ['R', 'reject', () => setStatuses('rejected')],
+  ['P', 'assign', () => assignSelected()],
+  ['M', 'mine', () => { element('filter').value = element('filter').value === MINE ? '' : MINE; showClips(); }],
+  ['V', 'sheet', () => showSheet()],
+  ['T', 'track-all', () => { if (!element('track-all').hidden) trackAll(); }],
+  ['Ctrl+A', 'select-all', () => selectAll()],
+];
+
 const problem = new URLSearchParams(location.search).get('problem'); // why a clip could not be opened
 if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
-connectUser(() => showMessage(''));
-element('filter').append(...STATUSES.map((status) => new Option(status)));
+connectUser(() => { showMessage(''); showClips(); });
+element('filter').append(new Option('mine', MINE), ...STATUSES.map((status) => new Option(status)));
 for (const field of elements('search', 'filter')) {
   field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
   field.oninput = showClips;
 }
 addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
-element('next-clip').onclick = openNext;
-element('track-all').onclick = trackAll;
+element('rules').onclick = changeRules;
 onSubmit(element('export-clips'), exportClips);
+for (const [key, id, run] of ACTIONS) {
+  element(id).onclick = run;
+  showKey(element(id), key);
+}
 document.addEventListener('keydown', (event) => {
-  if (event.key !== '>' || document.querySelector('dialog[open]') || !isShortcut(event)) return;
+  if (document.querySelector('dialog[open]') || event.altKey || !isShortcut(event)) return;
+  if (moveFocus(event)) return;
+  const typed = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  const name = (event.ctrlKey || event.metaKey ? 'Ctrl+' : '') + typed;
+  const action = ACTIONS.find(([key]) => key === name);
+  if (!action) return;
   event.preventDefault(); // the name's field may get the focus
-  openNext();
+  if (!event.repeat) action[2]();
 });
 addIcons();
 fetchTask.run();
 setInterval(() => { if (!document.hidden) fetchTask.run(); }, INTERVAL);
+
+/** Move the focus to the box of the next or previous clip; return whether the key does that. */
+function moveFocus(/** @type {KeyboardEvent} */ event) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!by || event.ctrlKey || event.metaKey) return false;
+  const boxes = [...document.querySelectorAll('#clips [type=checkbox]')];
+  const row = document.activeElement?.closest('tr');
+  const index = boxes.findIndex((box) => row?.contains(box));
+  const next = /** @type {HTMLElement | undefined} */ (boxes[Math.max(0, index + by)]);
+  next?.focus();
+  event.preventDefault();
+  return true;
+}
 
 async function fetchList() {
   try {
@@ -51,59 +91,205 @@ async function fetchList() {
   }
 }
 
+/** Return the clips that “Find” and “Show” let through. */
+function filterClips() {
+  const filter = element('filter').value;
+  const words = element('search').value.trim().toLowerCase();
+  return clips.filter((clip) => clip.name.toLowerCase().includes(words)
+    && (filter === MINE ? isWorkFor(clip, getPerson()) : [clip.status, ''].includes(filter)));
+}
+
 function showClips() {
   for (const { id, value } of elements('search', 'filter')) sessionStorage.setItem(id, value);
   const count = (/** @type {string} */ status) => clips.filter((clip) => clip.status === status).length;
   const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
   const advice = clips.some((clip) => clip.objects)
     ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
-  const filter = element('filter').value;
-  const words = element('search').value.trim().toLowerCase();
-  const shown = clips.filter((clip) => [clip.status, ''].includes(filter) && clip.name.toLowerCase().includes(words));
+  const shown = filterClips();
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
-  const waiting = clips.filter(({ sentences }) => sentences.includes('waits for export')).length;
+  const waiting = clips.filter(({ exporting }) => exporting).length;
   if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.untracked);
+  element('mine').ariaPressed = String(element('filter').value === MINE);
+  const people = new Set(clips.flatMap(({ annotator, reviewer, author }) => [annotator, reviewer, author]));
+  people.delete('');
+  element('people').replaceChildren(...[...people].sort().map((value) => createElement('option', { value })));
+  for (const name of selected) if (!shown.some((clip) => clip.name === name)) selected.delete(name);
   // rows do not move under the pointer
   const order = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
   const names = new Set([...order, ...shown.map(({ name }) => name)]);
   table.show([...names].flatMap((name) => shown.filter((clip) => clip.name === name)));
+  showSelection();
+}
+
+function showSelection() {
+  const count = selected.size;
+  element('selection-count').textContent = count ? `${formatCount(count, 'clip')} selected` : 'Select clips:';
+  for (const button of elements('accept', 'to-review', 'reject', 'assign', 'sheet')) button.disabled = !selected.size;
+}
+
+function selectAll() {
+  const names = filterClips().map(({ name }) => name);
+  const isOn = names.some((name) => !selected.has(name));
+  for (const name of names) if (isOn) selected.add(name); else selected.delete(name);
+  showClips();
+}
+
+/** Return the selected clips in the order of the list. */
+const listSelected = () => clips.filter(({ name }) => selected.has(name));
+
+/** Carry out an action in a clip; throw its error. @template {keyof Actions} A
+ * @param {string} name @param {A} action @param {Actions[A]['message']} message @returns {Promise<{error?: Error}>} */
+async function sendEdit(name, action, message) {
+  const address = `clip/${encodeURIComponent(name)}/edits`;
+  const [result] = /** @type {(Answer | Failure)[]} */ (await post(address, [{ do: action, ...message }]));
+  if ('error' in result) throw toError(result);
+  return {};
+}
+
+/** Store a status of a clip as it was listed; ask whether to take unfinished frames. */
+async function setStatus(/** @type {Clip} */ { name, digest, status_count: seen }, /** @type {ClipStatus} */ status,
+  /** @type {string} */ note) {
+  return clearErrorAfter(sendOrAsk((choice) => (
+    sendEdit(name, 'set_status', { status, note, digest, seen, ...choice }))));
+}
+
+/** Set the status of all selected clips, with one note; those that are refused stay selected. */
+async function setStatuses(/** @type {ClipStatus} */ status) {
+  const chosen = listSelected();
+  if (!chosen.length || !requireName()) return;
+  const field = createElement('input', { type: 'text', maxLength: 500 });
+  const lacking = status === 'accepted' ? chosen.filter(({ gaps, missing }) => gaps || missing.length) : [];
+  const content = createElement('div', { className: 'fields' }, createElement('label', {}, 'Note ', field),
+    createElement('ul', { className: 'problem' }, ...lacking.map(({ name, gaps, missing }) => (
+      createElement('li', {}, `${name}: ${[gaps, ...missing].filter(Boolean).join('; ')}`)))));
+  if (!(await ask(`${capitalize(status)}: ${formatCount(chosen.length, 'clip')}`, content, status))) return;
+  await runForEach(chosen, (clip) => setStatus(clip, status, field.value.trim()), status);
+}
+
+async function assignSelected() {
+  const chosen = listSelected();
+  if (!chosen.length || !requireName()) return;
+  const [{ annotator, reviewer }] = chosen;
+  const isSame = chosen.every((clip) => clip.annotator === annotator && clip.reviewer === reviewer);
+  const people = createPeopleFields(isSame ? chosen[0] : { annotator: '', reviewer: '' });
+  if (!(await ask(`Assign ${formatCount(chosen.length, 'clip')}`, people.lines, 'assign'))) return;
+  await runForEach(chosen, (clip) => sendEdit(clip.name, 'assign', people.read()).catch(showError), 'assigned');
+}
+
+/** Run a task for each clip, then select those that failed. @param {Clip[]} chosen
+ * @param {(clip: Clip) => Promise<{error?: Error}>} task @param {string} done what the clips are then */
+async function runForEach(chosen, task, done) {
+  const problems = /** @type {string[]} */ ([]);
+  for (const [index, clip] of chosen.entries()) {
+    showMessage(`${index} of ${formatCount(chosen.length, 'clip')} ${done}…`);
+    const { error } = await task(clip);
+    if (error) problems.push(error === CANCELED ? `${clip.name}: not ${done}` : error.message);
+    else selected.delete(clip.name);
+  }
+  const count = chosen.length - problems.length;
+  showClips();
+  showMessage([`${formatCount(count, 'clip')} ${done}.`, ...problems].join(' '), problems.length > 0);
+  await fetchTask.run();
+}
+
+/** Show frames of the selected clips, by which a person sees at a glance what is wrong; each opens its clip. */
+async function showSheet() {
+  element('sheets').replaceChildren();
+  element('sheet-dialog').showModal();
+  for (const { name, digest, frames } of listSelected()) {
+    const address = encodeURIComponent(name);
+    const answer = await fetchOrThrow(`sheet/${address}`).catch(showError);
+    const indices = /** @type {number[]} */ ('error' in answer ? [] : await answer.json());
+    const links = indices.map((index) => {
+      const src = `thumbnail/${address}/${index}?digest=${digest}`;
+      const image = createElement('img', { alt: '', loading: 'lazy', src });
+      const link = createElement('a', { href: `clip/${address}/?frame=${index}` }, image, `frame ${index}`);
+      link.onclick = (event) => requireName(event);
+      return link;
+    });
+    element('sheets').append(createElement('section', {},
+      createElement('h3', {}, `${name}: ${formatCount(frames, 'frame')}`),
+      createElement('div', { className: 'sheet' }, ...links)));
+  }
+}
+
+/** Change the rules of the list. */
+async function changeRules() {
+  const rules = /** @type {Rules} */ (await (await fetchOrThrow('rules')).json());
+  const list = createElement('select', {},
+    new Option('anyone', 'anyone'), new Option('people who have not drawn in the clip', 'others'),
+    new Option('of these, the reviewer who is assigned', 'reviewer'));
+  list.value = rules.accept;
+  const schema = new SchemaTable(rules.classes);
+  const lead = createElement('p', {}, rules.lead ? `The lead is ${rules.lead}, who may change the rules.`
+    : 'Whoever stores the rules first becomes the lead, who may change them.');
+  const note = createElement('p', {}, 'Names are as typed: nothing checks who types them.');
+  const rule = createElement('label', {}, 'A clip may be accepted by ', list);
+  const content = createElement('div', { className: 'fields' }, lead, rule, note, schema.content);
+  if (!(await ask('Rules of this list', content, 'store')) || !requireName()) return;
+  const result = await post('rules', { ...rules, accept: list.value, classes: schema.read() }).catch(showError);
+  if (!result.error) showMessage('Rules stored.');
 }
 
 /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
 function createRow({ name }) {
   const address = encodeURIComponent(name);
+  const box = createElement('input', { type: 'checkbox', ariaLabel: `Select ${name}` });
+  box.onchange = () => {
+    if (box.checked) selected.add(name); else selected.delete(name);
+    showSelection();
+  };
   const image = createElement('img', { alt: '', loading: 'lazy' });
   const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
   link.onclick = (event) => requireName(event);
   const checks = createElement('ul', {});
   const button = createElement('button', { className: 'status' });
-  const [statusCell, personCell] = [createElement('td', {}, button), createElement('td', {})];
-  const showStatus = connectStatus(button, async (value, note, /** @type {Clip} */ { digest }) => {
-    const edit = { do: 'set_status', status: value, note, digest };
-    const store = async (/** @type {object=} */ choice) => {
-      const [result] = await post(`clip/${address}/edits`, [{ ...edit, ...choice }]);
-      if ('error' in result) throw toError(result);
-      return result;
-    };
-    const answer = requireName() ? await clearErrorAfter(sendOrAsk(store)) : { error: CANCELED };
+  const reason = createElement('p', { className: 'reason' });
+  const [statusCell, personCell] = [createElement('td', {}, button, reason), createElement('td', {})];
+  /** @type {(run: () => Promise<{error?: Error}>) => Promise<{error?: Error}>} */
+  const change = async (run) => {
+    const answer = requireName() ? await run() : { error: CANCELED };
     await fetchTask.run();
     return answer;
+  };
+  const showStatus = connectStatus(button, {
+    setStatus: (status, note, /** @type {Clip} */ clip) => change(() => setStatus(clip, status, note)),
+    assign: (people) => change(() => sendEdit(name, 'assign', people).catch(showError)),
+    fetchHistory: async () => {
+      const steps = /** @type {StepInfo[]} */ (await (await fetchOrThrow(`history/${address}`)).json());
+      return steps.map(formatStep);
+    },
   }, drafts, name);
   const show = (/** @type {Clip} */ clip) => {
+    box.checked = selected.has(name);
     const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
-    const texts = clip.error ? [clip.error] : clip.sentences;
-    const lines = texts.map((text) => createElement('li', {}, text));
-    if (checks.textContent !== texts.join('')) checks.replaceChildren(...lines); // selected text stays
+    const progress = clip.exporting ? ['waits for export'] : clip.sentences;
+    const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.missing];
+    const notes = clip.notes.map(({ frame, text, author }) => (
+      createElement('a', { href: `clip/${address}/?frame=${frame}`, onclick: requireName },
+        `frame ${frame}: ${text}${author ? ` (${author})` : ''}`)));
+    const lines = [...texts, ...notes].map((text) => createElement('li', {}, text));
+    const content = lines.map(({ textContent }) => textContent).join('');
+    if (checks.textContent !== content) checks.replaceChildren(...lines); // selected text stays
     showStatus(clip);
-    button.ariaLabel = `Status of ${name}: ${button.textContent}`;
+    button.textContent = clip.status;
+    reason.textContent = clip.status === 'rejected' ? clip.note : clip.note || clip.rejection;
+    button.ariaLabel = `Status of ${name}: ${clip.status}${clip.note && `: ${clip.note}`}`;
     button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
-    personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+    const people = [
+      clip.holder && `in use by ${clip.holder}`, clip.annotator && `annotator: ${clip.annotator}`,
+      clip.reviewer && `reviewer: ${clip.reviewer}`, clip.holder ? '' : clip.author && `last: ${clip.author}`,
+    ].filter(Boolean);
+    if (personCell.textContent !== people.join('')) {
+      personCell.replaceChildren(...people.map((text) => createElement('div', {}, text)));
+    }
   };
   const [nameCell, checksCell] = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks)];
-  return { line: createElement('tr', {}, nameCell, checksCell, statusCell, personCell), show };
+  const cells = [createElement('td', {}, box), nameCell, checksCell, statusCell, personCell];
+  return { line: createElement('tr', {}, ...cells), show };
 }
 
 async function trackAll() {
@@ -127,18 +313,19 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-const post = async (/** @type {string} */ address, /** @type {object | null} */ body) => (
-  (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json());
+async function post(/** @type {string} */ address, /** @type {object | null} */ body) {
+  return (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json();
+}
 
 function openNext() {
-  const clip = findNext(clips);
-  if (!clip) showMessage('No clip needs work.');
+  const clip = findNext(clips, '', getPerson());
+  if (!clip) showMessage('No clip waits for you.');
   else if (requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
 }
 
 /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
 function requireName(event) {
-  if (element('person').value.trim()) return true;
+  if (getPerson()) return true;
   event?.preventDefault();
   showMessage('Type your name first, so that others see who has a clip open.', true);
   element('person').focus();

@@ -122,3 +122,13 @@ export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMo
 
 export const formatCount = (/** @type {number} */ count, /** @type {string} */ noun) => (
   `${count} ${noun}${count === 1 ? '' : 's'}`);
+
+/** Name sorted frames by their runs, such as “frames 3–5, 9”; of many runs, the first ones. @param {number[]} frames */
+export function formatFrames(frames) {
+  const starts = frames.filter((frame, index) => frame !== frames[index - 1] + 1);
+  const runs = starts.map((start, index) => {
+    const end = frames[index + 1 < starts.length ? frames.indexOf(starts[index + 1]) - 1 : frames.length - 1];
+    return start === end ? String(start) : `${start}–${end}`;
+  });
+  return `frame${frames.length === 1 ? '' : 's'} ${runs.slice(0, 5).join(', ')}${runs.length > 5 ? ', …' : ''}`;
+}

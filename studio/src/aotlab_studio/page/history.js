@@ -1,16 +1,8 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
 import { createElement, element, formatCount } from './dom.js';
-import { onSubmit } from './fields.js';
+import { formatStep, onSubmit } from './fields.js';
 import { CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
-
-/** Return title, author and local time of a step. @param {import('./protocol.js').StepInfo} step */
-function formatStep({ title, author, time }) {
-  const date = new Date(time);
-  const format = /** @type {const} */ ({ dateStyle: 'medium', timeStyle: 'short' });
-  const local = Number.isNaN(date.valueOf()) ? 'unknown time' : date.toLocaleString([], format);
-  return [title, author, local].filter(Boolean).join(' · ');
-}
 
 export class EditHistory {
   /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */

@@ -10,7 +10,7 @@ import { addIcons, createElement, element, focusViewIfLost, installFocusReturn }
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { clearErrorAfter, showError, showHint, showMessage } from './messages.js';
+import { clearErrorAfter, showError, showHint, showLoading, showMessage } from './messages.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { Gestures } from './pointers.js';
@@ -30,8 +30,10 @@ import { Viewer } from './viewer.js';
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
+    this.requestedFrame = new URLSearchParams(location.search).get('frame'); // by a link of the list
     history.replaceState(null, '', location.pathname);
     this.project = new Project();
+    this.isShared = false; // whether several people work here, each under a name
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
     this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
@@ -50,13 +52,14 @@ export class App {
     this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
     this.objectPanel = new ObjectPanel(this);
-    this.clip = new ClipHeader(this.project, this.queue);
+    this.clip = new ClipHeader(this);
     addIcons();
     installFocusReturn();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
+    this.toolbox.onNote = (point) => this.review.pinNote(point);
     this.playback.isDrawing = () => this.toolbox.points.length > 0 || this.toolbox.sentInput.length > 0;
     this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
     this.timeline.onRangeDrop = () => this.tracking.sendRange();
@@ -64,7 +67,11 @@ export class App {
       this.toolbox.show();
       this.timeline.showFrame();
       this.review.showFrame();
+      this.objectPanel.schemaFields.show();
+      this.showNeighbors().catch(showError);
     };
+    element('prompts').addEventListener('input', () => this.toolbox.show());
+    element('view-kind').addEventListener('change', () => this.showNeighbors().catch(showError));
     this.gestures = new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
@@ -109,9 +116,10 @@ export class App {
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
     const lastVisit = this.project.id ? null : loadSettings(state.project);
-    this.project.name = element('name').textContent = element('name').title = document.title = state.name;
+    element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
+    this.isShared = state.shared;
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
@@ -120,11 +128,23 @@ export class App {
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
-    await this.playback.goTo(lastVisit ? lastVisit.frame || 0 : this.playback.wanted.frame);
+    if (lastVisit) await this.goToFirstFrame(state, lastVisit.frame);
+    else await this.playback.goTo(this.playback.wanted.frame);
     this.review.fetchTask.run();
     if (!lastVisit) return; // connected again
     if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
     this.queue.countRequests(-1);
+  }
+
+  /** Show the frame of the address, of the first open note if the clip is rejected, or of the last visit.
+   * @param {Description} state @param {number | undefined} lastFrame */
+  async goToFirstFrame({ notes, status }, lastFrame) {
+    const requested = this.requestedFrame === null ? undefined : Number(this.requestedFrame);
+    const open = notes.filter(({ resolved }) => !resolved);
+    const isRejected = requested === undefined && status === 'rejected';
+    const note = isRejected ? open[0] : open.find(({ frame }) => frame === requested);
+    await this.playback.goTo(requested ?? note?.frame ?? (lastFrame || 0));
+    if (note) showHint(`Frame ${note.frame}: ${note.text}`);
   }
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {PageState} state */
@@ -132,6 +152,7 @@ export class App {
     if (state.revision < this.project.revision) return; // it arrived late
     const wasEmpty = !this.project.objects.length;
     Object.assign(this.project, state);
+    this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
     this.clip.showStatus(state);
     this.history.show(state);
@@ -139,8 +160,8 @@ export class App {
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     const last = this.project.objects[this.project.objects.length - 1];
-    // an edit of this page selects the object that it creates
-    const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
+    // an edit of this page selects the object that it creates; that of another person is theirs
+    const isFirstOfAnotherPage = wasEmpty && last && !this.isShared && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
   }
@@ -174,6 +195,15 @@ export class App {
     this.queue.sendOnClose(userMayStay);
   }
 
+  /** Show the outlines of the frames before and after, if the view is the onion skin. */
+  async showNeighbors() {
+    const { frames, playback: { count, frame, shown }, viewer } = this;
+    const isOnion = element('view-kind').value === 'onion';
+    const indices = [frame - 1, frame + 1].filter((index) => isOnion && index >= 0 && index < count);
+    const labels = await Promise.all(indices.map((index) => frames.fetchLabels(index)));
+    if (shown === this.playback.shown) viewer.setNeighbors(labels); // the frame still shows
+  }
+
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
     focusViewIfLost(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
@@ -200,8 +230,10 @@ export class App {
       playback.refresh(event.revision);
       timeline.fetchTask.run();
       review.fetchTask.run();
-    } else if (event.event === 'job') tracking.showJob(event.job);
+    } else if (event.event === 'unchecked') review.reportUnchecked(event);
+    else if (event.event === 'job') tracking.showJob(event.job);
     else if (event.event === 'model') tracking.setModel(event.model);
+    else if (event.event === 'loading') showLoading(event.loading);
     else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }

@@ -15,6 +15,14 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
+const LOADING = 'Loading the model…';
+
+/** Show that the model of the prompts is being loaded, or no longer. @param {boolean} isLoading */
+export function showLoading(isLoading) {
+  if (isLoading) showMessage(LOADING);
+  else if (element('status').textContent === LOADING) showMessage('');
+}
+
 /** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;
@@ -62,7 +70,12 @@ export async function ask(title, content, ...values) {
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
   const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
     createElement('div', { className: 'row' }, ...buttons, createElement('button', { value: '' }, 'Cancel')));
-  form.onkeydown = (event) => { if (event.repeat && event.key === 'Enter') event.preventDefault(); };
+  form.onkeydown = (event) => {
+    if (event.key !== 'Enter') return;
+    const isList = /** @type {Element} */ (event.target).matches('select'); // in which browsers ignore the key
+    if (event.repeat || isList) event.preventDefault();
+    if (isList && !event.repeat) form.requestSubmit(buttons[0]);
+  };
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -88,7 +101,7 @@ export async function sendOrAsk(send, choice) {
     return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
     if (!error.choices?.length) return showError(error);
-    const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+    const outdated = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
     return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
   }
 }

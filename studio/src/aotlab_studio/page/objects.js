@@ -5,7 +5,7 @@ import { createElement, createIcon, element, elements, focusView, setIcon } from
 import { RowList, TextField } from './fields.js';
 import { ask, showError, showHint, showMessage } from './messages.js';
 
-/** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
+/** @import { Actions, AttributeRule, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './queue.js' */
 /** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
@@ -28,7 +28,7 @@ export class ObjectPanel {
     this.name = new TextField(name, (id) => project.findObject(id)?.name ?? '', async (id, text) => (
       text ? this.changeObject(id, { name: text }) : {}));
     this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', (id, text) => (
-      this.changeObject(id, { class_name: text })));
+      this.changeObject(id, { class_name: text, ...this.getClassColor(text) })));
     this.attributes = new TextField(attributes, (id) => formatAttributes(project.findObject(id)), async (id, text) => {
       const stored = project.findObject(id)?.attributes ?? {};
       const pairs = splitAttributes(text);
@@ -39,6 +39,8 @@ export class ObjectPanel {
       return this.changeObject(id, { attributes: Object.fromEntries(typed) });
     });
     this.fields = [this.name, this.className, this.attributes];
+    this.schemaFields = new SchemaFields(app);
+    document.addEventListener('keydown', (event) => this.pressClassKey(event));
     element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
       loadMasks(app, element('load').files).catch(showError);
@@ -96,6 +98,12 @@ export class ObjectPanel {
     return { line, show };
   }
 
+  /** Return the color of a class in the schema, as a change of an object. @param {string} className */
+  getClassColor(className) {
+    const color = this.app.project.schema.find(({ name }) => name === className)?.color;
+    return color ? { color } : {};
+  }
+
   /** Whether an object has text that is not stored; another window may have deleted the object since. */
   get hasDrafts() {
     return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.project.findObject(id)));
@@ -109,6 +117,7 @@ export class ObjectPanel {
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
     if (item) for (const field of this.fields) field.show(item.id);
+    this.schemaFields.show();
   }
 
   /** Let the user type the name of an object, which may be selected later. @param {number} id */
@@ -139,6 +148,15 @@ export class ObjectPanel {
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
+  /** Give the selected object the class of a key that is pressed with Alt. @param {KeyboardEvent} event */
+  pressClassKey({ altKey, ctrlKey, metaKey, code, key }) {
+    const { project, selection: { item } } = this.app;
+    const names = [key, code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase()); // Alt changes signs
+    const rule = project.schema.find((each) => each.key !== '' && names.includes(each.key.toUpperCase()));
+    if (!altKey || ctrlKey || metaKey || !rule || !item || document.querySelector('dialog[open]')) return;
+    this.changeObject(item.id, { class_name: rule.name, ...(rule.color && { color: rule.color }) });
+  }
+
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
   changeObject(id, changes) {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
@@ -159,6 +177,58 @@ export class ObjectPanel {
     this.app.renderObjects();
     await answer;
     this.app.renderObjects();
+  }
+}
+
+/** Fields of the attributes that the lead's schema gives to the class of the selected object. */
+class SchemaFields {
+  constructor(/** @type {App} */ app) {
+    this.app = app;
+    this.shown = ''; // object and rule that the fields are for
+    this.updates = /** @type {(() => void)[]} */ ([]);
+  }
+
+  show() {
+    const { project, selection: { item } } = this.app;
+    const rule = project.findRule(item);
+    element('attributes-row').hidden = rule !== undefined;
+    const wanted = rule && item ? JSON.stringify([item.id, rule]) : '';
+    if (wanted !== this.shown) {
+      this.shown = wanted;
+      this.updates = [];
+      element('schema-fields').replaceChildren(...(rule && item ? rule.attributes : []).map((attribute) => (
+        this.createField(item?.id ?? 0, attribute))));
+    }
+    for (const update of this.updates) update();
+  }
+
+  /** @param {number} id of the object @param {AttributeRule} rule */
+  createField(id, { name, kind, values, mandatory, per_frame: isPerFrame }) {
+    const { app, app: { project, playback } } = this;
+    const options = kind === 'yes/no' ? ['true', 'false'] : values;
+    const isList = kind === 'choice' || kind === 'yes/no';
+    const field = isList ? createElement('select', {}, ...['', ...options].map((value) => new Option(value)))
+      : createElement('input', { type: kind === 'number' ? 'number' : 'text', maxLength: 60, step: 'any' });
+    if (mandatory) field.ariaRequired = 'true';
+    field.onchange = () => {
+      const item = project.findObject(id);
+      if (!item || !field.checkValidity()) return;
+      const { frame } = playback;
+      const { value } = field;
+      if (isPerFrame && value) app.queue.edit('set_attribute', { frame, object_id: id, name, value });
+      else {
+        const attributes = { ...item.attributes, [name]: value };
+        if (!value) delete attributes[name];
+        app.queue.edit('change_object', { object_id: id, attributes });
+      }
+    };
+    this.updates.push(() => {
+      const item = project.findObject(id);
+      const value = item && project.getAttribute(item, name, playback.frame);
+      if (document.activeElement !== field || isList) field.value = value === undefined ? '' : String(value);
+    });
+    const text = `${name}${mandatory ? ' *' : ''}${isPerFrame ? ' (from this frame on)' : ''} `;
+    return createElement('label', {}, text, field);
   }
 }
 

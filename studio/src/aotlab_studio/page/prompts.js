@@ -21,6 +21,10 @@ export class Prompter {
     this.toolbox = toolbox;
     this.history = history;
     this.project = project;
+    this.previousStep = /** @type {number | undefined} */ (undefined); // last step that is not undone
+    /** Answered boxes, clicks and scribbles, by age. @type {(Input & {step: number, id: number})[]} */
+    this.answered = [];
+    this.lastStep = 0; // largest number of a step so far
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
   }
@@ -29,6 +33,20 @@ export class Prompter {
   findClicks(frame = this.toolbox.playback.frame, id = this.toolbox.selection.id) {
     const last = this.clicksByStep.get(this.project.step);
     return last?.frame === frame && last.id === id ? last.clicks : [];
+  }
+
+  /** Forget the prompts that were undone before a new step, as no redo brings them back. @param {number} step */
+  updateStep(step) {
+    const { previousStep = step } = this;
+    if (step > this.lastStep) this.answered = this.answered.filter((prompt) => prompt.step <= previousStep);
+    this.lastStep = Math.max(this.lastStep, step);
+    this.previousStep = step;
+  }
+
+  /** Return the prompts of the masks of a frame. @param {number} frame */
+  listAnswered(frame) {
+    return this.answered.filter((prompt) => (
+      prompt.frame === frame && prompt.step <= this.project.step && this.project.findObject(prompt.id)));
   }
 
   /** Undo the last click on the selected object, also one that is not answered yet. */
@@ -74,7 +92,7 @@ export class Prompter {
     const input = this.toolbox.createInput();
     this.toolbox.points = [];
     const clicks = click ? [...input.clicks, click] : input.clicks;
-    this.send({ ...input, clicks, click }, { ...prompts, separate: true });
+    this.send({ ...input, clicks, click }, { ...prompts, ...this.toolbox.choice, separate: true });
   }
 
   /** Request a mask after the earlier edits. */
@@ -99,6 +117,7 @@ export class Prompter {
     const { result: { object_id: id }, step } = answer;
     if (!unanswered.has(input)) return step ? queue.send('undo', { step }, target) : answer;
     const earlierClicks = id === previousId ? clicks : [];
+    if (step) this.answered.push({ ...input, clicks: click ? [click] : [], step, id });
     if (click && step) this.clicksByStep.set(step, { frame, id, clicks: [...earlierClicks, click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
     this.offerChanges(answer, previousId, async (changes) => {

@@ -15,9 +15,14 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
 
-/** @param {any} message @param {Target} [target] object of a message without one */
-const addObjectId = (message, target) => (
-  'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
+/** Return a message with the object of its target. @template {object} M
+ * @param {M} message @param {Target} [target] object of a message without one @returns {M} */
+const addObjectId = (message, target) => Object.assign({}, message,
+  'object_id' in message && { object_id: message.object_id || target?.id || null });
+
+/** Return the object that a message merges another one into; undefined: it merges none. @param {object} message */
+const getMergeTarget = (message) => (
+  'into' in message && typeof message.into === 'number' ? message.into : undefined);
 
 /** Return the oldest messages, as many as fit. @param {object[]} messages @returns {object[]} */
 function limitSize(messages) {
@@ -86,9 +91,9 @@ export class EditQueue {
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
     this.countRequests(count);
     try {
-      const answer = /** @type {any} */ (await sendOrAsk((choice) => (
-        this.connection.call(action, { ...fullMessage, ...choice }, resendId))));
-      if (!answer.error) await this.showAnswer(answer, target, fullMessage.into);
+      const answer = await sendOrAsk((choice) => (
+        this.connection.call(action, { ...fullMessage, ...choice }, resendId)));
+      if (!answer.error) await this.showAnswer(answer, target, getMergeTarget(message));
       return answer;
     } finally {
       this.countRequests(-count);

@@ -1,18 +1,19 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import { CoalescedTask, createElement, element, formatCount, setLabel } from './dom.js';
+import { CoalescedTask, createElement, createIcon, element, formatCount, formatFrames, setLabel } from './dom.js';
 import { RowList, TextField } from './fields.js';
-import { showError, showHint, showMessage } from './messages.js';
+import { ask, showError, showHint, showMessage, showToast } from './messages.js';
 import { isDrawn } from './timeline.js';
+import { toPairs } from './viewer.js';
 
-/** @typedef {import('./protocol.js').FrameToCheck} FrameToCheck */
+/** @import { FrameToCheck, Note } from './protocol.js' */
 
 const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
   /** @param {Pick<import('./main.js').App, 'connection' | 'frames' | 'history' | 'playback' | 'project' | 'queue'
-   *   | 'selection' | 'timeline'>} app */
+   *   | 'selection' | 'timeline' | 'viewer'>} app */
   constructor(app) {
     this.app = app;
     this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
@@ -21,22 +22,21 @@ export class Review {
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<FrameToCheck>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
-    /** @type {RowList<[string, string]>} */
-    this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
-      const onclick = () => app.playback.addCommand(() => app.playback.seek(Number(frame)));
-      const button = createElement('button', { name: `note${frame}`, onclick });
-      const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
-      return { line: createElement('li', {}, button), show };
-    });
-    this.note = new TextField(element('note'), (frame) => app.project.notes[frame] ?? '', (frame, text) => (
-      app.queue.edit('set_note', { frame, text })));
+    /** @type {RowList<Note>} */
+    this.noteList = new RowList(element('notes'), ({ id }) => id, (note) => this.createNoteRow(note));
+    const findNote = (/** @type {number} */ frame) => (
+      app.project.notes.find((note) => note.frame === frame && !note.point)?.text ?? '');
+    this.note = new TextField(element('note'), findNote, (frame, text) => app.queue.edit('set_note', { frame, text }));
   }
 
-  /** Show the note on the frame, and whether it is checked. */
+  /** Show the note on the frame, and whether it is checked or frozen. */
   showFrame() {
-    const { project: { checked }, playback: { frame } } = this.app;
+    const { project: { checked, frozen, notes }, playback: { frame }, viewer } = this.app;
     this.note.show(frame);
+    viewer.pins = notes.filter((note) => note.frame === frame && note.point && !note.resolved);
+    viewer.requestDraw();
     element('checked').ariaPressed = String(checked.includes(frame));
+    element('frozen').ariaPressed = String(frozen.includes(frame));
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -59,8 +59,48 @@ export class Review {
     timeline.requestDraw();
     element('review-summary').textContent = this.summary;
     this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
-    this.noteList.show(Object.entries(project.notes));
+    this.noteList.show(project.notes);
     setLabel(element('next-check'), `Next frame to check (${remainingEntries.length})`);
+  }
+
+  /** @param {Note} note @returns {{line: HTMLElement, show: (note: Note) => void}} */
+  createNoteRow({ id }) {
+    const { app } = this;
+    const box = createElement('input', { type: 'checkbox', name: `resolved${id}` });
+    box.onchange = () => app.queue.edit('change_note', { note_id: id, resolved: box.checked });
+    const button = createElement('button', { name: `note${id}` });
+    const show = (/** @type {Note} */ { frame, point, text, author, resolved }) => {
+      button.onclick = () => app.playback.addCommand(() => app.playback.seek(frame));
+      button.textContent = `${frame}: ${text}${author && ` (${author})`}`;
+      button.className = resolved ? 'done' : '';
+      box.checked = resolved;
+      box.ariaLabel = box.title = `Resolved: ${text}`;
+      if (point) button.prepend(createIcon('map-pin'));
+    };
+    return { line: createElement('li', { className: 'row' }, box, button), show };
+  }
+
+  /** Go to the next open note after this frame, or to the first one. */
+  showNextNote() {
+    const { app: { project, playback } } = this;
+    const open = project.notes.filter(({ resolved }) => !resolved);
+    const note = open.find(({ frame }) => frame > playback.wanted.frame) ?? open[0];
+    if (!note) {
+      showMessage('No open notes.');
+      return;
+    }
+    showHint(`Frame ${note.frame}: ${note.text}`);
+    playback.seek(note.frame);
+  }
+
+  /** Pin a note to a place of the frame. @param {import('./viewer.js').Point} point */
+  async pinNote(point) {
+    const { playback: { frame }, queue } = this.app;
+    const field = createElement('input', { type: 'text', maxLength: 500 });
+    const label = createElement('label', {}, 'Note ', field);
+    const place = toPairs([point])[0];
+    const isAdded = await ask(`Note on frame ${frame}`, label, 'add');
+    if (isAdded) await queue.edit('add_note', { frame, text: field.value, point: place });
   }
 
   /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */
@@ -123,6 +163,25 @@ export class Review {
     this.app.selection.selectByUser(worst);
     showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return this.app.playback.seek(frame);
+  }
+
+  /** Freeze this frame, or end that. */
+  async toggleFrozen() {
+    const { playback: { frame }, queue, history, project } = this.app;
+    const frozen = !project.frozen.includes(frame);
+    const answer = await queue.edit('set_frozen', { frame, frozen });
+    history.offerUndo(answer, `Frame ${frame} ${frozen ? 'frozen' : 'no longer frozen; its masks stay drawn'}`);
+  }
+
+  /** Tell that a step has changed checked frames. @param {{frames: number[], step: number}} event */
+  reportUnchecked({ frames, step }) {
+    const { history, playback, project } = this.app;
+    const isLast = step === project.step && history.canUndo;
+    const text = `${formatCount(frames.length, 'checked frame')} changed and no longer marked as checked: `;
+    showToast(text + formatFrames(frames), {
+      ...(isLast && { Undo: () => history.undo(step) }),
+      [`Frame ${frames[0]}`]: () => playback.addCommand(() => playback.seek(frames[0])),
+    }, isLast ? step : 0);
   }
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */

@@ -1,6 +1,6 @@
 /** Settings kept by the browser: tool, display of the masks, frame and object of each project. */
 
-import { elements } from './dom.js';
+import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
@@ -26,15 +26,17 @@ export function restoreSettings(app) {
   if (typeof tool === 'string') app.toolbox.setTool(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
+  const kind = element('view-kind');
   if (display) {
     [fill.checked, outline.checked] = [display.fill, display.outline];
     opacity.valueAsNumber = display.opacity;
+    kind.value = display.kind ?? 'masks';
   }
-  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.requestDraw();
+  for (const field of [fill, outline, opacity, kind]) field.oninput = () => app.viewer.requestDraw();
   addEventListener('pagehide', () => {
     const { toolbox, playback, selection, project } = app;
     if (!project.id) return; // not described yet
-    const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber };
+    const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber, kind: kind.value };
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
     saveSettings({ frame: playback.frame, object_id: selection.id, follows: playback.mode === 'follow' }, project.id);
   });

@@ -152,6 +152,12 @@ function createBindings(app) {
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
       bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
       bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
+      bind('Shift+V', 'next view: image and masks, matte only, onion skin', () => {
+        const list = element('view-kind');
+        list.selectedIndex = (list.selectedIndex + 1) % list.length;
+        for (const type of ['input', 'change']) list.dispatchEvent(new Event(type));
+        showHint(`View: ${list.selectedOptions[0].textContent}`);
+      }),
       bind('V', 'show or hide the fill', () => element('fill').click()),
     ],
     Track: [
@@ -165,6 +171,10 @@ function createBindings(app) {
     'Review and export': [
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
+      bindChange('Shift+J', 'freeze this frame, or end that', () => app.review.toggleFrozen(), 'frozen'),
+      bind('<', 'next open note', () => app.review.showNextNote(), 'next-note'),
+      bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
+      bind('Shift+Q', 'status, note and people of the clip', () => element('clip-status').click()),
       bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),

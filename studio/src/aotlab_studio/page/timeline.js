@@ -247,7 +247,7 @@ export class Timeline {
     context.clip();
     this.drawTicks();
     this.dimMargins(height);
-    this.drawReview();
+    this.drawReview(height);
     context.restore();
     this.drawHandles(height);
     this.showCurrentFrame();
@@ -263,11 +263,16 @@ export class Timeline {
     context.globalAlpha = 1;
   }
 
-  /** Mark checked frames and frames to check on the ruler. */
-  drawReview() {
+  /** Mark checked frames and frames to check on the ruler, and frozen ones on all rows. @param {number} height */
+  drawReview(height) {
     const { context, app: { project } } = this;
     context.fillStyle = this.getColor('accepted');
     for (const frame of project.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
+    context.fillStyle = this.getColor('accent');
+    for (const frame of project.frozen) {
+      const x = Math.round(this.frameToX(frame + 0.5));
+      context.fillRect(x - 1, RULER_HEIGHT, 3, height);
+    }
     context.fillStyle = this.getColor('text');
     for (const frame of this.framesToCheck) {
       const x = this.frameToX(frame + 0.5);
@@ -287,11 +292,12 @@ export class Timeline {
     });
   }
 
-  /** The current frame, whether it is checked, and how the selected object is on it. */
+  /** The current frame, whether it is checked or frozen, and how the selected object is on it. */
   get frameDescription() {
-    const { playback: { frame }, selection: { item }, project: { checked } } = this.app;
+    const { playback: { frame }, selection: { item }, project: { checked, frozen } } = this.app;
     const object = item ? `; ${item.name} ${(MARKS[this.marks.get(item.id)?.[frame] ?? NO_MARK] ?? TRACKED).name}` : '';
-    return `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}${object}`;
+    const marks = `${checked.includes(frame) ? ', checked' : ''}${frozen.includes(frame) ? ', frozen' : ''}`;
+    return `Frame ${frame}${marks}${object}`;
   }
 
   /** Move the mark of the current frame, and describe the view. */

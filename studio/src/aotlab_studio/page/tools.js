@@ -78,6 +78,11 @@ export const TOOLS = [
     },
   },
   {
+    name: 'note', key: 'Shift+N', icon: 'map-pin',
+    help: 'Note: click on a place to pin a note for others.',
+    press: ({ onNote }, point) => onNote(point),
+  },
+  {
     name: 'pan', key: 'H', icon: 'hand',
     help: 'Pan: drag the frame. With other tools, drag it with the middle button.',
   },
@@ -85,6 +90,9 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 export class Toolbox {
+  /** Called when the user clicks with the tool for notes. @type {(point: Point) => void} */
+  onNote = () => {};
+
   /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
   constructor({ history, playback, project, queue, selection, viewer }) {
     this.history = history;
@@ -98,6 +106,7 @@ export class Toolbox {
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
     /** Last press. @type {Press} */
     this.strokeStart = { frame: 0, target: selection.target, erase: false };
+    this.waiting = /** @type {Input | null} */ (null); // last input of a drag whose frame is still loading
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -138,9 +147,27 @@ export class Toolbox {
 
   /** Send the unfinished input if it is complete; drop it otherwise. */
   finish() {
-    if (this.isDown) this.tool.release?.(this);
+    if (this.isDown && this.playback.mode === 'seek') this.releaseWhenShown();
+    else if (this.isDown) this.tool.release?.(this);
     else if (this.isClosable) this.send();
     else this.discard();
+  }
+
+  /** Send the input of a drag once its frame shows; it is dropped if the frame cannot be loaded. */
+  releaseWhenShown() {
+    const { drawingTool, playback, points, strokeStart, tool } = this;
+    const input = this.createInput();
+    this.points = [];
+    this.waiting = input;
+    playback.addCommand(() => {
+      const current = { drawingTool: this.drawingTool, points: this.points, strokeStart: this.strokeStart };
+      Object.assign(this, { drawingTool, points, strokeStart });
+      if (this.waiting === input) this.waiting = null;
+      tool.release?.(this);
+      Object.assign(this, current);
+      this.show();
+    }, true);
+    this.show();
   }
 
   /** Drop unfinished input. */
@@ -184,17 +211,22 @@ export class Toolbox {
   /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held
    * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
   press(point, isShifted, isEraser = false) {
-    const { playback } = this;
-    if (!playback.isReady) {
+    const { playback, tool } = this;
+    const isLoading = playback.mode === 'seek' && this.viewer.image !== null;
+    if (!playback.isReady && !isLoading) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
-    if (this.tool !== PAN) playback.stopAtShownFrame();
+    if (isLoading && !tool.release) { // what is pressed waits for the frame
+      playback.addCommand(() => { if (tool === this.tool) this.press(point, isShifted, isEraser); }, true);
+      return;
+    }
+    if (tool !== PAN && !isLoading) playback.stopAtShownFrame();
     // the first corner of a polygon decides
     const erase = this.points.length ? this.strokeStart.erase : isEraser || isShifted !== this.erasesByDefault;
-    this.strokeStart = { frame: playback.frame, target: this.selection.getEditTarget(), erase };
-    if (this.tool.release) this.points = [point];
-    this.tool.press?.(this, point);
+    this.strokeStart = { frame: playback.wanted.frame, target: this.selection.getEditTarget(), erase };
+    if (tool.release) this.points = [point];
+    tool.press?.(this, point);
     this.show();
   }
 
@@ -222,9 +254,14 @@ export class Toolbox {
     const input = this.createInput();
     const { frame, target, erase, points, tool } = input;
     this.points = [];
-    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase };
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, ...this.choice };
     this.showUntilAnswered(input, tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
+  }
+
+  /** Field of a message by which other objects keep their pixels, if the user has chosen that. */
+  get choice() {
+    return element('only-selected').checked ? { keep_others: true } : {};
   }
 
   /** Show sent input until it is answered; a refused polygon can be sent again.
@@ -280,7 +317,10 @@ export class Toolbox {
   show() {
     const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
     if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
-    this.viewer.sketches = [...this.sentInput, this.createInput()];
+    if (this.waiting && this.waiting.frame !== this.playback.wanted.frame) this.waiting = null; // it was dropped
+    const answered = element('prompts').checked ? this.prompter.listAnswered(this.playback.frame) : [];
+    const waiting = this.waiting ? [this.waiting] : [];
+    this.viewer.sketches = [...answered, ...this.sentInput, ...waiting, this.createInput()];
     this.viewer.requestDraw();
   }
 }

@@ -1,14 +1,16 @@
 /** Tracking: buttons, range, progress, model. */
 
-import { element, elements, formatCount, setIcon, setLabel } from './dom.js';
+import { element, elements, formatCount, formatFrames, setIcon, setLabel } from './dom.js';
 import { readNumber } from './fields.js';
-import { CANCELED, showHint, showMessage, showToast } from './messages.js';
+import { CANCELED, showError, showHint, showMessage, showToast } from './messages.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
+const MIN_LEFT = 10; // mean number of pixels on a frame, of those left to an object, that is worth a message
+
 export class Tracking {
-  /** @param {Pick<import('./main.js').App, 'history' | 'playback' | 'project' | 'queue' | 'review' | 'timeline'
-   *   | 'toolbox'>} app */
+  /** @param {Pick<import('./main.js').App, 'history' | 'playback' | 'project' | 'queue' | 'review' | 'selection'
+   *   | 'timeline' | 'toolbox'>} app */
   constructor(app) {
     this.app = app;
     this.job = /** @type {JobProgress | null} */ (null);
@@ -81,14 +83,32 @@ export class Tracking {
     if (this.job?.status === 'running' && this.job.done && playback.mode === 'follow') playback.goTo(this.job.frame);
   }
 
-  showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
-    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('idle');
-    const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
-    const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
-    const text = background ? losses && `Correction ${status}: ${losses}` : summary;
+  showEnd(/** @type {JobProgress} */ job) {
+    const { app: { history, playback, project, queue, review } } = this;
+    const { background, done, layer, object_ids: ids, problem, status, step, taken } = job;
+    const left = job.left.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
+    if (!background && playback.mode === 'follow') playback.setMode('idle');
+    const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
+    const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (
+      counts.map(({ object_id: id, pixels, frames }) => (
+        `${formatCount(pixels, 'pixel')} ${word} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', '));
+    const texts = [
+      ...(taken.length ? [`${tracked} took ${describe(taken, 'from')}`] : []),
+      ...(left.length ? [`${tracked} left ${describe(left, 'to')}`] : []),
+    ];
+    const summary = background ? [] : [`Tracking ${status}: ${formatCount(done, 'frame')}`];
+    const frame = [...taken, ...left].map(({ frames }) => frames[0])[0];
+    const isLast = step === project.step && history.canUndo;
+    const text = [...summary, ...texts].join('. ');
     if (problem) showMessage(problem, true);
-    else if (text) showToast(text, {}, this.app.project.step);
-    if (done) this.app.review.fetchTask.run();
+    else if (text) {
+      showToast(text, {
+        ...(isLast && texts.length && { Undo: () => history.undo(step) }),
+        ...(isLast && background && left.length && { 'Take them': () => queue.edit('take_pixels', { layer }) }),
+        ...(texts.length && { [`Frame ${frame}`]: () => playback.addCommand(() => playback.seek(frame)) }),
+      }, isLast ? step : 0);
+    }
+    if (done) review.fetchTask.run();
   }
 
   showProgress(/** @type {JobProgress} */ job) {
@@ -105,14 +125,17 @@ export class Tracking {
   }
 
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
-    const { playback, queue, toolbox } = this.app;
+    const { playback, queue, selection, toolbox } = this.app;
     playback.stopAtShownFrame();
     toolbox.finish(); // the page shows the frames that are tracked
     playback.setMode('follow');
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
-      return range ? queue.send('track', { frame, direction, ...range }) : { error: CANCELED };
+      const isOnlySelected = element('only-selected').checked;
+      if (isOnlySelected && !selection.id) return showError(new Error('Select an object first.'));
+      const object = isOnlySelected ? { object_id: selection.id } : {};
+      return range ? queue.send('track', { frame, direction, ...range, ...object }) : { error: CANCELED };
     });
     if (!error) showHint('');
     else if (playback.mode === 'follow') playback.setMode('idle');

@@ -7,6 +7,7 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
+const MAX_PIN_TEXT = 32; // letters of a note beside its pin
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
@@ -20,6 +21,8 @@ export class Viewer {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.layers = [1, 2].map(() => document.createElement('canvas')); // masks: filled and opaque; their outlines
+    this.skins = [1, 2].map(() => document.createElement('canvas')); // outlines of the frames before and after
+    this.neighbors = /** @type {import('./frames.js').Labels[]} */ ([]); // masks of these frames; empty: not shown
     this.images = [new ImageData(1, 1), new ImageData(1, 1)]; // their pixels, kept as new ones take longer
     this.image = /** @type {ImageBitmap | null} */ (null);
     this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
@@ -36,6 +39,7 @@ export class Viewer {
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
     this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
     this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
+    this.pins = /** @type {import('./protocol.js').Note[]} */ ([]); // open notes with a place in this frame
     this.requestDraw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => {
       if (this.isFitted) this.fit();
@@ -62,6 +66,7 @@ export class Viewer {
   show(/** @type {ImageBitmap} */ image, /** @type {import('./frames.js').Labels} */ labels) {
     this.image = image;
     this.labels = labels;
+    this.neighbors = []; // of the previous frame
     this.preview = []; // of the previous masks
     this.paintMask();
   }
@@ -131,9 +136,26 @@ export class Viewer {
     return this.objects.has(id) ? id : 0;
   }
 
+  /** Paint the masks of the frame, and the outlines of its neighbors. */
   paintMask() {
     if (!this.labels) return;
-    const { width, height, ids, presentIds } = this.labels;
+    this.paintLabels(this.labels, this.layers);
+    for (const [index, labels] of this.neighbors.entries()) this.paintLabels(labels, [null, this.skins[index]]);
+    const { presentIds } = this.labels;
+    const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
+    this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
+    this.requestDraw();
+  }
+
+  /** Show the outlines of neighboring frames too. @param {import('./frames.js').Labels[]} neighbors before, after */
+  setNeighbors(neighbors) {
+    this.neighbors = neighbors;
+    this.paintMask();
+  }
+
+  /** Paint masks on canvases for their areas and their outlines.
+   * @param {import('./frames.js').Labels} labels @param {(HTMLCanvasElement | null)[]} canvases */
+  paintLabels({ width, height, ids }, canvases) {
     const [fills, outlines] = this.images.map(({ data }) => new Uint32Array(data.buffer).fill(0));
     let [pixel, last, color, halo] = [0, 0, 0, 0];
     for (let y = 0; y < height; y += 1) {
@@ -155,12 +177,9 @@ export class Viewer {
         for (const step of [left, right, above, below]) if (ids[pixel + step] === 0) outlines[pixel + step] = halo;
       }
     }
-    for (const [index, canvas] of this.layers.entries()) {
-      Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
+    for (const [index, canvas] of canvases.entries()) {
+      if (canvas) Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
     }
-    const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
-    this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
-    this.requestDraw();
   }
 
   showReadout() {
@@ -184,8 +203,16 @@ export class Viewer {
     context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
-    context.drawImage(image, 0, 0, this.size.width, this.size.height);
-    if (this.labels && !this.placeholder) {
+    const isMatte = element('view-kind').value === 'matte' && !this.placeholder;
+    if (isMatte) {
+      context.fillStyle = '#000';
+      context.fillRect(0, 0, this.size.width, this.size.height);
+      context.globalAlpha = 1;
+      context.drawImage(this.layers[0], 0, 0);
+    } else context.drawImage(image, 0, 0, this.size.width, this.size.height);
+    if (this.labels && !this.placeholder && !isMatte) {
+      context.globalAlpha = 0.55;
+      for (const skin of this.skins.slice(0, this.neighbors.length)) context.drawImage(skin, 0, 0);
       const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
       context.globalAlpha = opacity.valueAsNumber;
       if (fill.checked) context.drawImage(this.layers[0], 0, 0);
@@ -196,6 +223,7 @@ export class Viewer {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
+    for (const pin of this.pins) this.drawPin(pin);
     if (this.cursor) this.drawCursor(this.frameToView(this.cursor));
   }
 
@@ -232,6 +260,24 @@ export class Viewer {
     context.fillStyle = '#000';
     context.fillRect(position.x - 3.5, position.y - 1, 7, 2);
     if (positive) context.fillRect(position.x - 1, position.y - 3.5, 2, 7);
+  }
+
+  /** Draw a pin with the start of its text. @param {import('./protocol.js').Note} note */
+  drawPin({ point, text }) {
+    const { context } = this;
+    const [x, y] = point ?? [0, 0];
+    const position = this.frameToView({ x, y });
+    context.fillStyle = '#000';
+    drawDisc(context, position, 7);
+    context.fillStyle = '#ffd54a';
+    drawDisc(context, position, 5.5);
+    const label = text.length > MAX_PIN_TEXT ? `${text.slice(0, MAX_PIN_TEXT)}…` : text;
+    context.font = '12px system-ui, sans-serif';
+    context.textBaseline = 'middle';
+    context.fillStyle = '#000c';
+    context.fillRect(position.x + 10, position.y - 9, context.measureText(label).width + 8, 18);
+    context.fillStyle = '#ffd54a';
+    context.fillText(label, position.x + 14, position.y);
   }
 
   drawPreview() {

@@ -90,8 +90,13 @@ class ReviewFile(sdk.Output):
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw H×W object ids over a frame, H×W×3 uint8 RGB, scaled to `THUMBNAIL_HEIGHT` and at most `MAX_WIDTH` wide."""
-    height, width = labels.shape
+    image = scale_frame(frame)
+    ids = Image.fromarray(labels.astype(np.int32)).resize(image.shape[1::-1], Image.Resampling.NEAREST)
+    return draw_overlay(image, np.asarray(ids))
+
+
+def scale_frame(frame: np.ndarray) -> np.ndarray:
+    """Return a frame, H×W×3 uint8, scaled to `THUMBNAIL_HEIGHT` and at most `MAX_WIDTH` wide."""
+    height, width = frame.shape[:2]
     size = (min(max(1, round(width * THUMBNAIL_HEIGHT / height)), MAX_WIDTH), THUMBNAIL_HEIGHT)
-    image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
-    return draw_overlay(np.asarray(image), np.asarray(ids))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))

@@ -26,14 +26,14 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
+from aotlab_studio.batch.images import draw_masks
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import Targets, run_on_target
-from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
+from aotlab_studio.session.session import REPEATABLE_ACTIONS, Session, UnfinishedError
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.utils.files import encode_json
 from aotlab_studio.utils.video import encode_jpeg, require_frame
@@ -72,9 +72,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         is_near = query.get("near") == "1"
-        content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
         if query.get("masks") == "1":
-            content = draw_masks(content, session.document.snapshot, index)
+            frame = draw_masks(frames.read(index, "small"), session.document.snapshot, index)
+            content = encode_jpeg(frame, min(width or frames.size[1], frames.size[1]))
+        else:
+            content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
         cacheable = query.get("video") == session.video_id and not is_near
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
@@ -170,7 +172,7 @@ async def answer_message(
     try:
         return await run_sync(act, limiter=limiter)
     except InputError as error:
-        return Failure(message_id, str(error), error.choices if isinstance(error, OutdatedError) else [])
+        return Failure(message_id, str(error), error.choices if isinstance(error, UnfinishedError) else [])
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")
@@ -293,17 +295,3 @@ def encode_labels(labels: np.ndarray) -> bytes:
     lengths = np.diff(starts, append=flat.size)
     head = np.array([*labels.shape, len(starts)], "<u4")
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
-
-
-def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
-    """Return the JPEG of a frame with the masks of the visible objects in their colors."""
-    import cv2
-
-    bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
-    image = bgr[..., ::-1].copy()
-    labels = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in snapshot.objects.values():
-        if not item.hidden:
-            color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
-            image[labels == item.id] = (0.4 * image[labels == item.id] + 0.6 * color).astype(np.uint8)
-    return encode_jpeg(image, None)

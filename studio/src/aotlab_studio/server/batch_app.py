@@ -16,6 +16,8 @@ from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import BatchClip, find_clip
+from aotlab_studio.document import rules, schema
 from aotlab_studio.document.log import Actor
 from aotlab_studio.server import http
 from aotlab_studio.server.app import build_app
@@ -30,6 +32,9 @@ def build_batch_app(batch: Batch) -> Starlette:
         actor.require_author()
         return actor.author
 
+    def get_clip(request: Request) -> BatchClip:
+        return find_clip(batch.folder, request.path_params["name"])
+
     def track_all(request: Request) -> Response:
         return http.respond_json(batch.track_all(require_person(request)))
 
@@ -38,9 +43,34 @@ def build_batch_app(batch: Batch) -> Starlette:
         outputs = msgspec.json.decode(await http.read_body(request), type=list[str])
         return http.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
 
+    async def read_schema(request: Request) -> Response:
+        """Return the classes of an uploaded schema, which is not stored."""
+        return http.respond_json(schema.read_schema(await http.read_body(request)))
+
+    def get_schema(request: Request) -> Response:
+        """Return the schema of the list in a format of other tools."""
+        if (found := schema.SCHEMA_WRITERS.get(request.path_params["format"])) is None:
+            return PlainTextResponse(f"no such format; give one of {', '.join(schema.SCHEMA_WRITERS)}", 404)
+        name, write = found
+        headers = {"content-disposition": f"attachment; filename={name}"}
+        return PlainTextResponse(write(rules.read_rules(batch.folder).classes), headers=headers)
+
+    def get_history(request: Request) -> Response:
+        return http.respond_json(batch.list_history(request.path_params["name"]))
+
+    async def change_rules(request: Request) -> Response:
+        person = require_person(request)
+        changed = msgspec.json.decode(await http.read_body(request), type=rules.Rules)
+        return http.respond_json(rules.change_rules(batch.folder, changed, person))
+
+    def get_sheet(request: Request) -> Response:
+        return http.respond_json(batch.images.list_sheet(get_clip(request)))
+
     def get_thumbnail(request: Request) -> Response:
-        """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
-        content = batch.draw_thumbnail(request.path_params["name"])
+        """Return a thumbnail, or that of one frame; a browser may keep it by the digest in its address."""
+        clip, images = get_clip(request), batch.images
+        is_frame = "index" in request.path_params
+        content = images.draw_frame(clip, http.parse_index(request)) if is_frame else images.draw_thumbnail(clip)
         headers = http.CACHE_HEADERS if request.query_params.get("digest") else None
         return Response(content, media_type="image/jpeg", headers=headers)
 
@@ -52,7 +82,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         try:
             use = batch.use(name, person, is_page=is_page)
             session = await run_in_threadpool(cleanup.enter_context, use)
-            if connected:
+            if connected and not session.document.read_only_warning:
                 await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)
         except InputError:
@@ -74,7 +104,14 @@ def build_batch_app(batch: Batch) -> Starlette:
             Route("/clips", lambda request: http.respond_json(batch.list_clips(http.read_person(request)))),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_all, methods=["POST"]),
+            Route("/rules", lambda request: http.respond_json(rules.read_rules(batch.folder))),
+            Route("/rules", change_rules, methods=["POST"]),
+            Route("/schema", read_schema, methods=["POST"]),
+            Route("/schema/{format}", get_schema),
+            Route("/history/{name}", get_history),
+            Route("/sheet/{name}", get_sheet),
             Route("/thumbnail/{name}", get_thumbnail),
+            Route("/thumbnail/{name}/{index}", get_thumbnail),
             Mount("/clip/{clip}", serve_clip),
         ],
         exception_handlers={

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
+import re
 import secrets
 import socket
+import stat
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 SECURITY_HEADERS = {
     # the page loads nothing from elsewhere and cannot be embedded
@@ -25,7 +30,43 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
 }
 
+TOKEN_FILE = ".aotlab-token"
+TOKEN_PATTERN = re.compile(r"[\w-]{32}", re.ASCII)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def keep_token(folder: Path) -> str:
+    """Return the token kept in a folder, so that open tabs stay connected after a restart; make it if it is missing.
+
+    Only the user may read its file. If that cannot be arranged, the token is a new one, which is not kept.
+    """
+    path, token = folder / TOKEN_FILE, secrets.token_urlsafe(24)
+    if not hasattr(os, "getuid"):  # Windows, where modes mean nothing
+        return token
+    with suppress(OSError):
+        if kept := _read_private(path):
+            return kept
+        temporary = folder / f"{TOKEN_FILE}.{secrets.token_hex(4)}"
+        try:
+            with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+                file.write(token)
+            if _read_private(temporary):  # not where all files are readable by all
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return token
+
+
+def _read_private(path: Path) -> str:
+    """Return the token in a file that only the user may read; empty if others may, or without a file."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii", errors="replace") as file:
+            state = os.fstat(file.fileno())
+            text = file.read(100)
+    except FileNotFoundError:
+        return ""
+    is_private = state.st_uid == os.getuid() and stat.S_ISREG(state.st_mode) and not state.st_mode & 0o077
+    return text if is_private and TOKEN_PATTERN.fullmatch(text) else ""
 
 
 class GuardMiddleware:
@@ -52,7 +93,7 @@ class GuardMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             """Send a message; add the headers to the first one of a response, and the cookie for the right token."""
-            if message["type"].endswith("http.response.start"):
+            if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
                 headers.setdefault("cache-control", "no-store")
@@ -61,7 +102,10 @@ class GuardMiddleware:
                     headers.append("set-cookie", cookie)
             await send(message)
 
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        answer = refusal or self._app
+        if refusal is not None and scope["type"] == "websocket":
+            answer = WebSocketClose(1008)  # uvicorn logs an error after any other answer
+        await answer(scope, receive, send_with_headers)
 
     def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> Response | None:
         """Return the answer to a request to refuse; None to serve it."""

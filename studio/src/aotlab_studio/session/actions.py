@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -15,6 +15,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.review import REVIEW_EDITS, Review
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.video import require_frame
 
@@ -49,10 +50,10 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
     try:
         fields = {key: value for key, value in message.items() if key not in ("id", "do")}
+        if message.get("object_id", 0) is None and name in OBJECT_ACTIONS:
+            raise InputError("Select an object first.")
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
-        if message.get("object_id", 0) is None and "object_id" in str(error):
-            raise InputError("Select an object first.") from error
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
@@ -60,7 +61,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     view, before = session if actor is None else session.with_actor(actor), document.log.head
     with view.document.claim_message() as step:
         if step is None:
-            result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
+            result = action(_find_owner(action, view), **values)
         elif step and signature(action, eval_str=True).return_annotation is EditResult:
             object_id = next(iter(document.log.steps[step].changes.objects), values.get("object_id", 0))
             result = EditResult(object_id)  # losses are not stored
@@ -69,6 +70,13 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     if document.log.head != before:
         session.runner.schedule()
     return result
+
+
+def _find_owner(action: Callable[..., Any], session: Session) -> Session | Document | Review:
+    """Return the first argument of an action."""
+    if action in REVIEW_ACTIONS:
+        return session.document.review
+    return session.document if action in DOCUMENT_ACTIONS else session
 
 
 def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -83,9 +91,12 @@ def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
 )  # fmt: skip
+REVIEW_ACTIONS: Sequence[Callable[..., Any]] = (*REVIEW_EDITS, Review.list_history)
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
     Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
     Session.stop, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
-ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}
+ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *REVIEW_ACTIONS, *SESSION_ACTIONS)}
 MESSAGES = {name: _make_message_type(action) for name, action in ACTIONS.items()}
+OBJECT_ACTIONS = {name for name, action in ACTIONS.items() if get_type_hints(action).get("object_id") is int}
+"""Actions on an object that must exist."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import InputError, draw_overlay, internal, sdk
+from aotlab import InputError, OutputOptions, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
@@ -103,7 +103,7 @@ def export_masks(
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    options = sdk.OutputOptions(refine_edges=refine_edges)
+    options = OutputOptions(refine_edges=refine_edges)
     context = sdk.OutputContext(frames.source, classes_of_objects, options=options, objects=tuple(snapshot.objects))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
@@ -147,7 +147,7 @@ def _move_output(output: sdk.Output, folder: Path) -> list[str]:
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
     """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
-        snapshot, status = document.snapshot, document.status
+        snapshot, status = document.snapshot, document.review.status
         record = ExportRecord(
             [], snapshot.step, status.value, status.note, list_outdated(snapshot, first, last), snapshot.list_models(),
             snapshot.content_digest, document.actor.author, utc_now(),

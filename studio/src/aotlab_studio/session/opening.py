@@ -35,7 +35,8 @@ def open_document(
 ) -> Document:
     """Open the project of a video, which is created on first use. The results of `aotlab track` are loaded into it.
 
-    If the video was tracked again, a project without an edit gets the new results.
+    If the video was tracked again, a project without an edit gets the new results. A project that cannot be written is
+    opened for viewing. Raises `InputError` for a new project beside that of the same video under an earlier name.
 
     Args:
         path: a video file, a folder of frames, a project, or results of `aotlab track` or one of their outputs.
@@ -55,8 +56,17 @@ def open_document(
         folder, levels = project or projects.find_project(path), results.levels
         moved = not os.path.exists(results.video) and projects.has_project(folder)
         video = projects.locate_project(folder)[0] if moved else results.find_video()
-    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))
+    frames = FrameStore(
+        video,
+        cache_bytes=cache_bytes,
+        levels=levels or projects.read_levels(folder),
+        input_transform=None if results is None else results.input_transform,
+    )
     projects.require_no_links(folder)
+    if not projects.has_project(folder):
+        projects.require_no_renamed_project(video, folder)
+    elif not os.access(folder, os.W_OK):
+        return _view_document(folder, frames, same_video=same_video)
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
@@ -85,6 +95,13 @@ def open_document(
         with suppress(OSError):  # it holds files
             folder.rmdir()
         raise
+
+
+def _view_document(folder: Path, frames: FrameStore, *, same_video: bool) -> Document:
+    """Open a project that cannot be written, without a lock."""
+    database = Database.open(folder)
+    projects.write_header(database, frames, same_video=same_video)
+    return Document(database, frames)
 
 
 def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotations:

@@ -19,9 +19,10 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
+from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
@@ -34,8 +35,22 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "undo", "redo", "suggest", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
+
+
+class LazySegmenter:
+    """A segmenter that loads its model at the first prompt; sessions may share it."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self.is_loaded = False
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        import_tracker()
+        labels = self._segmenter(frame, prompts)
+        self.is_loaded = True
+        return labels
 
 
 class Session:
@@ -83,17 +98,19 @@ class Session:
             },
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.tracked_again_warning])],
+            problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
     def require_current(
-        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
+        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
     ) -> list[FrameRange]:
-        """Raise `OutdatedError` if frames of a range are outdated; with ``proceed``, return them instead."""
+        """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if ranges and outdated != "proceed":
-            can_wait = self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
-            raise OutdatedError(action, ranges, can_wait=can_wait)
+        if (ranges or gaps) and outdated != "proceed":
+            can_wait = bool(ranges) and (
+                self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
+            )
+            raise UnfinishedError(action, ranges, gaps, can_wait=can_wait)
         return ranges
 
     def set_status(
@@ -103,26 +120,32 @@ class Session:
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
+        seen: NonNegativeInt | None = None,
     ) -> None:
-        """Store the status of the visible masks. Raises `OutdatedError`, or `InputError` after edits of others.
+        """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
+            outdated: what to do about outdated frames and, to accept the video, about frames without masks.
+            digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
+            seen: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
         with document.lock:
             step = document.log.head if step is None else step
-            if digest not in (None, document.status_digest):
+            if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         self._wait_for_tracking(outdated)
         with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.require_current("accept", outdated) if status in FINAL_STATUSES else []
-            document.set_status(status, note, known_outdated)
+            document.review.require_allowed(status, seen)
+            gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
+            is_finished = status in FINISHED_STATUSES
+            known_outdated = self.require_current("accept", outdated, gaps=gaps) if is_finished else []
+            document.review.set_status(status, note, known_outdated, seen)
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -157,6 +180,7 @@ class Session:
         extend: bool = False,
         overwrite: bool = False,
         separate: bool = False,
+        keep_others: bool = False,
     ) -> EditResult:
         """Segment the object at a box, clicks or a scribble, and draw its mask.
 
@@ -167,6 +191,7 @@ class Session:
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
             separate: away from the object's mask, make a new object. On it, clicks or a scribble grow the mask near
                 them, or shrink it if all are negative.
+            keep_others: take no pixel of another object, unless ``overwrite`` is set.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
@@ -180,7 +205,9 @@ class Session:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
         if object_id is not None:
             editing.require_editable(document, object_id)
-        protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+        document.snapshot.require_not_frozen([frame])
+        kept = {"overwrite": overwrite, "keep_others": keep_others}
+        protected = editing.find_protected_pixels(document, frame, object_id, **kept)
         signs = [1] * len(positive) + [0] * len(negative)
         previous_mask = visible_mask if mode == "correct" else None
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
@@ -188,7 +215,7 @@ class Session:
         mask = self._segment(frame, prompt)
         with document.lock:
             # again, as others may have drawn in the meantime
-            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
+            protected = editing.find_protected_pixels(document, frame, object_id, **kept) & mask
             mask &= ~protected
             if mode != "correct" and not mask.any():
                 others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
@@ -220,10 +247,15 @@ class Session:
         self.loader.choose(name)
 
     def track(
-        self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
+        self,
+        frame: int,
+        direction: Direction = "forward",
+        first: int = 0,
+        last: int | None = None,
+        object_id: int | None = None,
     ) -> JobProgress:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
-        return self.runner.start(self.document, frame, direction, first, last).report()
+        return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
     def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
@@ -312,21 +344,29 @@ class Session:
         """Return the mask that the segmenter makes of a prompt, H×W bool."""
         if self.segmenter is None:
             raise InputError("prompt: this session has no segmenter; draw the mask")
-        import_tracker()
-        return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
+        image, segmenter = self.document.frames.read(frame), self.segmenter
+        if is_first := isinstance(segmenter, LazySegmenter) and not segmenter.is_loaded:
+            self.document.emit(protocol.LoadingEvent(True))
+        try:
+            return segmenter(image, {1: prompt}) == 1
+        finally:
+            if is_first:
+                self.document.emit(protocol.LoadingEvent(False))
 
 
-class OutdatedError(InputError):
-    """Frames are outdated. A person may repeat the action, with one of the ``choices`` as its ``outdated``."""
+class UnfinishedError(InputError):
+    """Frames are outdated or have no masks. A person may repeat the action with one of ``choices`` as ``outdated``."""
 
-    def __init__(self, action: str, ranges: list[FrameRange], *, can_wait: bool) -> None:
-        texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
-        texts += ", …" if len(ranges) > 5 else ""
-        count = sum(last - first + 1 for first, last in ranges)
-        subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        problem = ": a drawn mask has changed since, or tracking was cut off"
-        remedy = "Track them again (unlock locked objects first)"
-        if can_wait:
-            problem, remedy = ", and tracking has not finished", "Let it finish"
-        super().__init__(f"{subject}{problem}. {remedy}, or {action} them as they are?")
+    def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
+        problems, remedy = [gaps] if gaps else [], "Track or draw them"
+        if ranges:
+            texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
+            texts += ", …" if len(ranges) > 5 else ""
+            count = sum(last - first + 1 for first, last in ranges)
+            problem = ": a drawn mask has changed since, or tracking was cut off"
+            remedy = "Track them again (unlock locked objects first)"
+            if can_wait:
+                problem, remedy = ", and tracking has not finished", "Let it finish"
+            problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
+        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} them as they are?")
         self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]

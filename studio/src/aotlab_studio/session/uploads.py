@@ -96,6 +96,7 @@ def load_upload(
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
+        snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn_masks, new_pngs, losses = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & losses.keys()
@@ -210,6 +211,8 @@ def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotat
             annotations = clean_classes(sdk.read_annotations(path, video, frame=frame))
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
+            if internal.START_NUMBER_OPTION in text:  # the page has no such option
+                text += ", with aotlab convert, and load the file that it writes"
             raise InputError(text) from error
     annotations.frames = {frame: regions for frame, regions in annotations.frames.items() if regions}
     return annotations

@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Document, StoredMasks
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.log import Changes, Direction
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import can_track, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, PixelCount
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
@@ -43,10 +43,13 @@ class TrackingJob:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
-        self._start_snapshot = document.take_snapshot(document.log.layer_steps[layer_id])
+        self._step = document.log.layer_steps[layer_id]
+        self._start_snapshot = document.take_snapshot(self._step)
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
-        self.done = self.overwritten_pixels = 0
+        self.done = 0
+        self.taken, self.left = list[PixelCount](), list[PixelCount]()  # set at the end
+        self._stored: dict[int, StoredMasks] = {}  # by frame, if others are affected
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         self.frame = self.layer.reference_frame
@@ -91,7 +94,7 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
             self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
-            self.overwritten_pixels, self.problem,
+            self._step, self.layer_id, self.layer.objects, self.taken, self.left, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
@@ -107,7 +110,7 @@ class TrackingJob:
             finally:
                 is_empty = not self._document.tracked_masks.layer(self.layer_id).frames
                 if is_empty and not self.is_correction and self.command != "interrupt":
-                    self._document.cancel(self._document.log.layer_steps[self.layer_id])
+                    self._document.cancel(self._step)
                     self._document.finish_layer(self.layer_id)  # not canceled if edits followed the request
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
@@ -115,12 +118,18 @@ class TrackingJob:
         except Exception as error:  # any error must reach the page
             logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
+        self.taken, self.left = (
+            _sum_pixels({index: getattr(stored, name) for index, stored in sorted(self._stored.items())})
+            for name in ("taken", "left")
+        )
         try:
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_page_state()
                 # the marks of earlier frames may have changed: an object is lost after several frames
                 self._document.emit(ResultsEvent(self._document.revision))
+                ended_checks = [index for index, stored in self._stored.items() if stored.ended_check]
+                self._document.report_ended_checks(ended_checks, self._step)
         finally:
             self.ended.set()
 
@@ -163,13 +172,20 @@ class TrackingJob:
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         known_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
         description = LayerFrame(index, scores, [key for key in known_ids if key not in scores], model=model)
-        overwritten_pixels = document.add_tracked_masks(self.layer_id, description, ids)
-        self.overwritten_pixels += overwritten_pixels or 0
-        return overwritten_pixels is not None
+        stored = document.add_tracked_masks(self.layer_id, description, ids)
+        if stored is not None and any(stored):
+            self._stored[index] = stored
+        return stored is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
         self._document.emit(JobEvent(self.report()))
+
+
+def _sum_pixels(by_frame: Mapping[int, Mapping[int, int]]) -> list[PixelCount]:
+    """Return the numbers of pixels of each object, given by frame and object."""
+    total = sum(map(Counter, by_frame.values()), Counter[int]())
+    return [PixelCount(key, total[key], [index for index in by_frame if key in by_frame[index]]) for key in total]
 
 
 class JobRunner:
@@ -190,7 +206,13 @@ class JobRunner:
         return self.job if self.job is not None and self.job.status in ("starting", "running", "paused") else None
 
     def start(
-        self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None
+        self,
+        document: Document,
+        frame: int,
+        direction: Direction,
+        first: int = 0,
+        last: int | None = None,
+        object_id: int | None = None,
     ) -> TrackingJob:
         """Start the job of a request, an edit that ``document`` signs; raise `InputError` if another one is running."""
         with self._changed:
@@ -198,7 +220,7 @@ class JobRunner:
             if running_job is not None and not running_job.is_correction:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
-                layer = plan_request(document.snapshot, frame, direction, first, last)
+                layer = plan_request(document.snapshot, frame, direction, first, last, object_id)
                 layer_id = document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)

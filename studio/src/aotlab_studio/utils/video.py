@@ -26,8 +26,15 @@ class FrameStore:
     Each named reader keeps its own position in a video file, as seeking takes time.
     """
 
-    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
-        self.path, self.source = path, open_frames(path, levels=levels)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        levels: Levels = None,
+        input_transform: str | None = None,
+    ) -> None:
+        self.path, self.source = path, open_frames(path, levels=levels, input_transform=input_transform)
         if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.name, self.size, self.count = self.source.name, self.source.size, self.source.length

@@ -1,0 +1,1 @@
+"""Rendered clips of look-alike objects that cross and hide one another, with exact masks."""

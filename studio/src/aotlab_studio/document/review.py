@@ -1,0 +1,245 @@
+"""Review of a video: who annotates and reviews it, its status with its history, and the notes on its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from aotlab import InputError
+from aotlab_studio.document import log
+from aotlab_studio.document.events import StepInfo
+from aotlab_studio.document.folder import digest_output
+from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
+from aotlab_studio.document.outdated import list_outdated
+from aotlab_studio.document.rules import Rules, read_rules
+from aotlab_studio.document.schema import list_missing
+from aotlab_studio.document.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from aotlab_studio.document.document import Document
+
+FINISHED_STATUSES = ("to review", "accepted")
+"""Statuses of videos that the annotator has finished, which must not have outdated frames."""
+MAX_NOTE = 500
+NoteText = Annotated[str, Meta(max_length=MAX_NOTE)]
+PersonName = Annotated[str, Meta(max_length=60)]
+
+
+class Review:
+    """Assignment, status and notes of a document. Only this class stores them; names are those that people type."""
+
+    def __init__(self, document: Document) -> None:
+        self._document, self._log = document, document.log
+
+    # Status
+
+    @property
+    def status(self) -> log.Status:
+        """The last status, or *in work* after later changes; *to do* before the first edit or status."""
+        with self._document.lock:
+            record = self._log.status
+            if record is not None and self._still_holds(record):
+                return log.Status(record.status, record.note, record.author)
+            step = self._log.steps.get(self._log.undo_step)
+            return log.Status("in work" if record or step else "to do", "", step.author if step else "")
+
+    @property
+    def status_count(self) -> int:
+        """Number of statuses so far, by which `set_status` notices one that a person has not seen."""
+        return len(self._log.statuses)
+
+    @property
+    def digest(self) -> str:
+        """Digest of what a status is for: masks and objects or, without edits, the output of `aotlab track`."""
+        with self._document.lock:
+            if self._log.has_history or self._document.unimported_digest:
+                return log.digest_values(self._document.snapshot.content_digest, self._output_digest)
+            return log.digest_values(self._output_digest)  # the same as without a project
+
+    @property
+    def rejection(self) -> str:
+        """Who rejected the video and why, until the next status; empty if the last status is another one."""
+        record = self._log.status
+        if record is None or record.status != "rejected":
+            return ""
+        return f"rejected by {record.author or 'somebody'}" + (f": {record.note}" if record.note else "")
+
+    def set_status(
+        self, status: VideoStatus, note: str = "", outdated: Iterable[log.FrameRange] = (), seen: int | None = None
+    ) -> None:
+        """Store a status, and the outdated frames that the person accepts; see `require_allowed`."""
+        document = self._document
+        with document.lock:
+            self.require_allowed(status, seen)
+            if status in FINISHED_STATUSES:
+                document.snapshot.require_intact_masks()
+            content = document.snapshot.content_digest
+            records: list[log.Record] = [log.StatusRecord(status, content, self._output_digest, note, list(outdated))]
+            if status in (*FINISHED_STATUSES, "rejected") and document.snapshot.objects:
+                records.append(log.VersionRecord(self._log.head, f"{status}: {note}" if note else status))
+            document.append(*records)
+            document.emit_page_state()
+
+    @property
+    def rules(self) -> Rules:
+        """Rules of the list that the video belongs to."""
+        return read_rules(self._document.rules_folder)
+
+    def list_missing(self) -> list[str]:
+        """Return what the objects lack of the lead's schema."""
+        state = self._document.snapshot.state
+        return list_missing(state.objects, state.attributes, self.rules.classes)
+
+    def require_allowed(self, status: VideoStatus, seen: int | None = None) -> None:
+        """Raise `InputError` if the actor may not set a status.
+
+        Args:
+            seen: `status_count` when the person looked at the video. Later statuses of other people refuse this one;
+                None: they do not.
+        """
+        author = self._document.actor.author
+        unseen = [record for record in self._log.statuses[seen:] if record.author != author] if seen is not None else []
+        if unseen:
+            problem = f"{unseen[-1].author or 'somebody'} set it to “{unseen[-1]}” meanwhile"
+            raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
+        if status != "accepted":
+            return
+        if missing := self.list_missing():
+            raise InputError(f"{self._document.name}: {'; '.join(missing)}; add it, then accept the video")
+        rule = self.rules.accept
+        if rule == "reviewer" and self.assignment.reviewer not in ("", author):
+            problem = f"only its reviewer, {self.assignment.reviewer}, may accept it"
+            raise InputError(f"{self._document.name}: {problem}; choose “to review”")
+        if rule != "anyone" and author in self.annotators:
+            problem = f"{author} has drawn in it, and only others may accept it"
+            raise InputError(f"{self._document.name}: {problem}; choose “to review”")
+
+    def list_history(self) -> list[StepInfo]:
+        """Return all statuses and assignments, newest first."""
+        return [StepInfo(str(item), item.author, item.time) for item in reversed(self._log.reviews)]
+
+    def _still_holds(self, record: log.StatusRecord) -> bool:
+        """Return whether nothing has changed since a status was set; nothing new may be outdated if it is finished."""
+        document = self._document
+        before, snapshot = document.take_snapshot(self._log.status_step), document.snapshot
+        if not snapshot.shows_same(before) or record.digest != before.content_digest:
+            return False
+        if document.unimported_digest not in ("", record.output_digest):
+            return False
+        outdated = list_outdated(snapshot) if record.status in FINISHED_STATUSES else []
+        known = {index for first, last in record.outdated for index in range(first, last + 1)}
+        return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
+
+    @property
+    def _output_digest(self) -> str:
+        return digest_output(self._document.output_folder, self._document.header.video)
+
+    # People
+
+    @property
+    def assignment(self) -> log.AssignmentRecord:
+        return self._log.assignment
+
+    @property
+    def annotators(self) -> list[str]:
+        """People who have changed masks or objects by steps that are not undone."""
+        names, number = set[str](), self._log.head
+        while number:
+            step = self._log.steps[number]
+            if step.changes.drawn_masks or step.changes.layers or step.changes.objects:
+                names.add(step.author)
+            number = self._log.parents[number]
+        return sorted(names - {""})
+
+    def assign(self, annotator: str | None = None, reviewer: str | None = None) -> None:
+        """Set who annotates and who reviews the video; an empty name removes one, None keeps it."""
+        with self._document.lock:
+            old = self.assignment
+            names = [
+                before if name is None else " ".join(name.split())
+                for before, name in ((old.annotator, annotator), (old.reviewer, reviewer))
+            ]
+            if names != [old.annotator, old.reviewer]:
+                self._document.append(log.AssignmentRecord(*names))
+                self._document.emit_page_state()
+
+    # Notes
+
+    @property
+    def notes(self) -> list[Note]:
+        """All notes, by frame."""
+        return sorted(self._document.snapshot.state.notes.values(), key=lambda note: (note.frame, note.id))
+
+    @property
+    def open_notes(self) -> list[Note]:
+        return [note for note in self.notes if not note.resolved]
+
+    def set_note(self, frame: int, text: NoteText) -> None:
+        """Store the note on a whole frame; an empty text removes it."""
+        with self._document.lock:
+            found = next((note for note in self.notes if note.frame == frame and note.point is None), None)
+            if text.strip() != (found.text if found else ""):
+                note = found or Note(self._make_note_id(), frame, "")
+                self._store_note(msgspec.structs.replace(note, text=text.strip(), resolved=False))
+
+    def add_note(self, frame: int, text: NoteText, point: Point) -> None:
+        """Pin a note to a place of a frame; raise `InputError` without a text, or for a place outside the frame."""
+        with self._document.lock:
+            height, width = self._document.masks.size
+            if not text.strip():
+                raise InputError("note: type a text")
+            if not (0 <= point[0] <= width and 0 <= point[1] <= height):
+                raise InputError("note: outside the frame; click on the frame")
+            self._store_note(Note(self._make_note_id(), frame, text.strip(), point))
+
+    def change_note(self, note_id: NonNegativeInt, text: NoteText | None = None, resolved: bool | None = None) -> None:
+        """Change a note, or mark it as resolved or open; an empty text removes it.
+
+        Raises `InputError` if it was removed.
+        """
+        with self._document.lock:
+            note = self._document.snapshot.state.notes.get(note_id)
+            if note is None:
+                raise InputError(f"note {note_id}: no such note; it was removed")
+            text = note.text if text is None else text.strip()
+            resolved = note.resolved if resolved is None else resolved
+            self._store_note(msgspec.structs.replace(note, text=text, resolved=resolved))
+
+    def _make_note_id(self) -> int:
+        return max((key for step in self._log.steps.values() for key in step.changes.notes), default=0) + 1
+
+    def _store_note(self, note: Note) -> None:
+        """Store a note, signed by its first author; one without a text is removed."""
+        author, time = note.author or self._document.actor.author, note.time or log.utc_now()
+        note = msgspec.structs.replace(note, author=author, time=time)
+        self._document.edit("note", Changes(notes={note.id: note if note.text else None}), note.frame)
+
+
+REVIEW_EDITS: Sequence[Callable[..., Any]] = (Review.set_note, Review.add_note, Review.change_note, Review.assign)
+"""Actions of the page that change the review of a video, except its status."""
+
+
+def flag_unknown_frames(snapshot: Snapshot) -> np.ndarray:
+    """Flag the frames of the range to track that are neither drawn nor tracked, N bool."""
+    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    empty = [key for key, layer in snapshot.state.layers.items() if layer.kind == "empty"]
+    unknown = np.ones(snapshot.count, bool)
+    for newest in snapshot.newest_layers.values():
+        unknown &= np.isin(newest.layer_ids, [0, *empty])
+    unknown[snapshot.drawn_frames] = False
+    unknown[:first] = unknown[last + 1 :] = False
+    return unknown
+
+
+def describe_gaps(snapshot: Snapshot) -> str:
+    """Return how many frames of the range to track have no masks; empty if all have, or without an object."""
+    if not snapshot.objects:
+        return ""
+    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    missing = int(flag_unknown_frames(snapshot).sum())
+    verb = "has" if missing == 1 else "have"
+    return f"{missing} of {last + 1 - first} frames {verb} no masks" if missing else ""

@@ -1,0 +1,290 @@
+"""Work of several people on the page and in the list, in a browser."""
+
+import numpy as np
+import pytest
+
+from aotlab_studio.batch import open_clips
+from aotlab_studio.document import editing
+from aotlab_studio.document.log import Actor
+from aotlab_studio.document.rules import read_rules
+from aotlab_studio.server.batch_app import build_batch_app
+from studio.tests.annotation.browser import choose_status, find_violations, needs_browser
+from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
+from studio.tests.annotation.results import find_clip, set_status, statuses, wait_until_tracked
+from studio.tests.annotation.sessions import draw
+from tests.processes import wait_until
+
+pytestmark = needs_browser
+
+
+def open_list(context, served, person="Ann"):
+    """Open the list in a tab, under a name."""
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", person)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips tr")
+    return tab
+
+
+@pytest.fixture
+def tab(context, served_list):
+    tab = open_list(context, served_list)
+    yield tab
+    tab.close()  # the server's end would wait for it
+
+
+def open_clip_page(tab, name):
+    """Open a clip from the list."""
+    tab.click(f"#clips th a >> text={name}")
+    tab.wait_for_selector("#view[aria-busy=false]")
+
+
+def test_next_clip_leaves_a_clip_of_a_video_file(context, tmp_path, make_batch, serve, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
+    (tmp_path / "videos").mkdir()
+    for name in ("one", "two"):
+        write_video(tmp_path / "videos" / f"{name}.avi")
+    batch = make_batch(tmp_path / "videos")
+    tab = open_list(context, serve(batch, build_batch_app(batch)))
+    open_clip_page(tab, "one.avi")
+    tab.click("#next-clip")
+    tab.wait_for_url("**/clip/two.avi/")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    tab.close()
+
+
+def test_dialog_of_the_list_follows_a_rejection(clock_context, served_list, batch):
+    tab = clock_context.new_page()
+    tab.clock.install()
+    tab.goto(served_list.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.click("[aria-label^='Status of c:']")
+    set_status(batch, "c", "Bob", "rejected", "ear missing")
+    tab.click("dialog[open] button[value='to review']")
+    tab.wait_for_selector("#status.error >> text=c: Bob set it to “rejected: ear missing” meanwhile")
+    assert (find_clip(batch, "c").status, find_clip(batch, "c").note) == ("rejected", "ear missing")
+    tab.click("[aria-label^='Status of b:']")
+    set_status(batch, "b", "Bob", "rejected", "dark")
+    with tab.expect_response("**/clips"):
+        tab.clock.run_for(5000)
+    tab.wait_for_selector("dialog[open] .changed >> text=rejected by Bob: dark")
+    assert tab.input_value("dialog[open] input") == "dark"
+    assert tab.inner_text("dialog[open] .main") == "Rejected"
+    tab.click("dialog[open] button[value='to review']")  # after Ann has seen it
+    wait_until(lambda: statuses(batch)["b"] == "to review")
+    tab.close()
+
+
+def test_dialog_of_the_page_follows_a_rejection(tab, batch):
+    open_clip_page(tab, "c")
+    tab.click("#clip-status")
+    set_status(batch, "c", "Bob", "rejected", "ear missing")
+    tab.wait_for_selector("dialog[open] .changed >> text=rejected by Bob: ear missing")
+    tab.keyboard.press("Escape")
+    assert find_violations(tab) == []
+
+
+def test_acceptance_of_gaps_needs_a_second_press(tab, batch):
+    with batch.use("c", "Bob") as session:
+        editing.clear_tracking(session.document, 4)
+    tab.wait_for_selector(f"#clips li >> text={LENGTH - 4} of {LENGTH} frames have no masks")
+    tab.click("[aria-label^='Status of c:']")
+    tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
+    tab.click("dialog[open] button[value=accepted]")
+    tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept them as they are?")
+    assert statuses(batch)["c"] == "in work"
+    tab.click("dialog[open] button[value=proceed]")
+    wait_until(lambda: statuses(batch)["c"] == "accepted")
+    tab.click("#export-clips")
+    tab.wait_for_selector(f"#status >> text=c ({LENGTH - 4} of {LENGTH} frames have no masks)")
+
+
+def test_object_of_another_person_is_not_selected(new_page, session):
+    session.document.shared = True
+    new_page.open()
+    draw(session.with_actor(Actor(author="Bob")), 0, 1)
+    new_page.wait_objects(1)
+    assert not new_page.tab.is_visible("#object-fields")
+    assert new_page.tab.get_attribute("#objects .select", "aria-pressed") == "false"
+
+
+def test_enter_merges_from_the_list_of_objects(page, two_objects):
+    page.tab.click("#merge")
+    page.tab.focus("dialog[open] select")
+    page.key("Enter")
+    page.wait_objects(1)
+
+
+def test_selected_clips_are_rejected_and_assigned_by_keys(tab, batch):
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Space")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Space")
+    names = tab.eval_on_selector_all("#clips tr:has(:checked) a span", "spans => spans.map((span) => span.textContent)")
+    assert len(names) == 2
+    assert tab.inner_text("#selection-count") == "2 clips selected"
+    tab.keyboard.press("r")
+    tab.keyboard.type("dark")
+    tab.keyboard.press("Enter")
+    wait_until(lambda: [statuses(batch)[name] for name in names] == ["rejected"] * 2)
+    assert {find_clip(batch, name).note for name in names} == {"dark"}
+    tab.wait_for_selector("#status >> text=2 clips rejected.")
+    tab.keyboard.press("Control+a")
+    tab.keyboard.press("p")
+    tab.fill("dialog[open] input >> nth=1", "Bob")
+    tab.keyboard.press("Enter")
+    wait_until(lambda: {clip.reviewer for clip in batch.list_clips()} == {"Bob"})
+
+
+def test_clips_that_refuse_a_status_stay_selected(tab, batch):
+    with batch.use("b", "Bob") as session:
+        editing.clear_tracking(session.document, 4)
+    tab.wait_for_selector("#clips li >> text=frames have no masks")
+    tab.keyboard.press("Control+a")
+    tab.keyboard.press("a")
+    tab.wait_for_selector("dialog[open] li >> text=b: ")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("dialog[open] p >> text=accept them as they are?")
+    tab.click("dialog[open] button[value='']")
+    tab.wait_for_selector("#status.error >> text=2 clips accepted. b: not accepted")
+    assert tab.inner_text("#selection-count") == "1 clip selected"
+    assert statuses(batch) == {"a": "accepted", "b": "in work", "c": "accepted"}
+
+
+def test_list_of_mine_and_next_clip_follow_assignments(tab, batch):
+    for name, annotator, reviewer in (("a", "Bob", ""), ("b", "Bob", "Ann"), ("c", "Bob", "Ann")):
+        with batch.use(name, "Lea") as session:
+            session.document.review.assign(annotator, reviewer)
+    set_status(batch, "c", "Bob", "to review")
+    tab.wait_for_selector("#clips .status:text('to review')")
+    tab.keyboard.press("m")
+    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert tab.inner_text("#clips th a").strip() == "c"
+    tab.keyboard.press(">")
+    tab.wait_for_url("**/clip/c/")
+    tab.wait_for_selector("#view[aria-busy=false]")
+
+
+def test_pinned_note_opens_the_rejected_clip_at_its_frame(tab, batch):
+    open_clip_page(tab, "c")
+    tab.fill("#frame", "5")
+    tab.press("#frame", "Enter")
+    tab.wait_for_selector("#strips[aria-valuenow='5']")
+    tab.click("[data-tool=note]")
+    box = tab.locator("#view").bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.fill("dialog[open] input", "the ear is missing")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#notes >> text=5: the ear is missing (Ann)")
+    (note,) = find_clip(batch, "c").notes
+    assert [round(value) for value in note.point] == [30, 20]
+    choose_status(tab, "rejected", note="see the note")
+    wait_until(lambda: statuses(batch)["c"] == "rejected")
+    tab.click("#clips")
+    tab.wait_for_selector("#clips li a >> text=frame 5: the ear is missing (Ann)")
+    assert "see the note" in tab.inner_text("#clips")
+    assert find_violations(tab) == []
+    tab.evaluate("localStorage.clear()")
+    open_clip_page(tab, "c")
+    tab.wait_for_selector("#strips[aria-valuenow='5']")
+    tab.check("#notes [type=checkbox]")
+    wait_until(lambda: find_clip(batch, "c").notes == [])
+    tab.wait_for_selector("#notes .done")
+    assert find_violations(tab) == []
+
+
+def test_rules_and_contact_sheet_in_the_list(tab, batch):
+    tab.click("#rules")
+    tab.select_option("dialog[open] select", "others")
+    assert find_violations(tab) == []
+    tab.click("dialog[open] button[value=store]")
+    tab.wait_for_selector("#status >> text=Rules stored.")
+    assert (read_rules(batch.folder).lead, read_rules(batch.folder).accept) == ("Ann", "others")
+    tab.keyboard.press("Control+a")
+    tab.keyboard.press("v")
+    tab.wait_for_selector("#sheets section:nth-child(3) a")
+    assert find_violations(tab) == []
+    tab.click("#sheets a[href='clip/b/?frame=7']")
+    tab.wait_for_selector("#strips[aria-valuenow='7']")
+
+
+GESTURES_TO_TRACK, GESTURES_IN_ALL = 3.0, 4.5
+"""Largest numbers of a lead's gestures for each clip."""
+
+
+class Hand:
+    """Counts the gestures of a person: typed texts, keys, drags."""
+
+    def __init__(self, tab):
+        self.tab, self.count = tab, 0
+
+    def key(self, *names):
+        for name in names:
+            self.tab.keyboard.press(name)
+            self.count += 1
+
+    def drag_box(self):
+        box = self.tab.locator("#view").bounding_box()
+        zoom = min(box["width"] / 60, box["height"] / 40)
+        left, top = box["x"] + (box["width"] - 60 * zoom) / 2, box["y"] + (box["height"] - 40 * zoom) / 2
+        self.tab.mouse.move(left + 3 * zoom, top + 3 * zoom)
+        self.tab.mouse.down()
+        self.tab.mouse.move(left + 18 * zoom, top + 18 * zoom)
+        self.tab.mouse.up()
+        self.count += 1
+
+
+def test_lead_takes_few_gestures_for_a_list(context, tmp_path, make_batch, serve, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
+    names = [f"clip{number}" for number in range(4)]
+    for name in names:
+        draw_folder(tmp_path / "videos" / name)
+    batch = make_batch(tmp_path / "videos")
+    tab = open_list(context, serve(batch, build_batch_app(batch)), "Lea")
+    hand = Hand(tab)
+    hand.count = 2  # the name and Enter
+    for name in names:
+        hand.key(">")
+        tab.wait_for_url(f"**/clip/{name}/")
+        tab.wait_for_selector("#view[aria-busy=false]")
+        hand.drag_box()
+        tab.wait_for_selector("#clip-status:text('in work')")
+    hand.key("Shift+L")
+    tab.wait_for_selector("#track-all:visible")
+    hand.key("t")
+    assert hand.count <= GESTURES_TO_TRACK * len(names)
+    wait_until_tracked(batch)
+    tab.wait_for_selector("#track-all", state="hidden")
+    hand.key("Control+a", "v")
+    tab.wait_for_selector("#sheets section:nth-child(4) a")
+    hand.key("Escape", "a", "Enter")
+    wait_until(lambda: {*statuses(batch).values()} == {"accepted"})
+    tab.wait_for_selector("#status >> text=4 clips accepted.")
+    tab.click("#export-clips")
+    hand.count += 1
+    tab.wait_for_selector("#status >> text=4 clips exported.")
+    assert hand.count <= GESTURES_IN_ALL * len(names)
+    tab.close()
+
+
+def test_matte_and_onion_skin_are_drawn(page, session):
+    draw(session, 0, 1)
+    draw(session, 1, 1, 2)
+    page.wait_objects(2)
+    page.wait_shown("object 1")
+    image = page.pixel(50, 35)
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35)[:3] == [0, 0, 0])
+    x, y = (int(value) for value in np.argwhere(truth(0) == 1).mean(0)[::-1])
+    assert page.pixel(x, y)[:3] == [0x10, 0x98, 0x98]
+    before = page.tab.evaluate("document.getElementById('view').toDataURL()")
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35) == image)
+    edge_y, edge_x = np.argwhere(truth(1) == 2)[0].tolist()  # the outline of object 2 on the next frame
+    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
+    assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
+    page.open(page.tab.url)
+    assert page.tab.input_value("#view-kind") == "onion"
+    page.tab.evaluate("localStorage.clear()")

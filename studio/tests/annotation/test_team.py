@@ -1,0 +1,177 @@
+"""Review of a clip by several people: statuses of others, assignment, rules of acceptance, notes, gaps."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import InputError
+from aotlab_studio.batch.clips import find_clip as find_batch_clip
+from aotlab_studio.document.log import Actor
+from aotlab_studio.document.rules import RULES_FILE, Rules, change_rules, read_rules
+from aotlab_studio.session.actions import run_action
+from studio.tests.annotation.clips import LENGTH
+from studio.tests.annotation.results import find_clip, set_status
+from studio.tests.annotation.sessions import draw, draw_and_track
+
+
+def act(session, author, action, **values):
+    """Carry out an action under a name."""
+    return run_action(session, {"do": action, **values}, Actor(author=author))
+
+
+def test_status_over_an_unseen_rejection_refused(session, document):
+    draw_and_track(session, 1)
+    seen = session.describe().status_count
+    act(session, "Bob", "set_status", status="rejected", note="ear missing", seen=seen)
+    for status in ("accepted", "to review", "rejected"):
+        with pytest.raises(InputError, match="Bob set it to “rejected: ear missing” meanwhile; look at it"):
+            act(session, "Ann", "set_status", status=status, seen=seen)
+    assert document.review.status[:3] == ("rejected", "ear missing", "Bob")
+    act(session, "Bob", "set_status", status="to do", seen=seen)  # Bob's own status is no surprise to Bob
+    act(session, "Ann", "set_status", status="accepted", seen=session.describe().status_count)
+    assert document.review.status.value == "accepted"
+
+
+def test_clip_of_the_list_refuses_an_unseen_rejection(batch):
+    seen = find_clip(batch, "a").status_count
+    set_status(batch, "a", "Bob", "rejected", "dark")
+    with pytest.raises(InputError, match="a: Bob set it to “rejected: dark” meanwhile"):
+        set_status(batch, "a", "Ann", "to review", seen=seen)
+    assert find_clip(batch, "a").note == "dark"
+
+
+def test_acceptance_of_frames_without_masks_asks_first(session, document):
+    draw(session, 0, 1)
+    assert session.describe().gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
+    act(session, "Ann", "set_status", status="to review")
+    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Track or draw them") as error:
+        act(session, "Ann", "set_status", status="accepted")
+    assert error.value.choices == ["proceed"]
+    act(session, "Ann", "set_status", status="accepted", outdated="proceed")
+    assert document.review.status.value == "accepted"
+    document.undo()
+    assert session.describe().gaps == f"{LENGTH} of {LENGTH} frames have no masks"
+    draw_and_track(session, 1)
+    assert session.describe().gaps == ""
+
+
+def test_export_names_accepted_clips_with_gaps(folder, make_batch):
+    batch = make_batch(folder.parent)
+    with batch.use("clip", "Ann") as session:
+        draw(session, 0, 1)
+        session.set_status("accepted", outdated="proceed")
+    exported = batch.export_all(["masks"], "Ann")
+    assert exported.left_out == [f"clip ({LENGTH - 1} of {LENGTH} frames have no masks)"]
+    assert find_clip(batch, "clip").gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
+
+
+def test_rule_keeps_annotators_from_accepting(batch):
+    assert change_rules(batch.folder, Rules(accept="others"), "Lea").lead == "Lea"
+    with pytest.raises(InputError, match="only Lea, the lead, may change them"):
+        change_rules(batch.folder, Rules(accept="anyone"), "Ann")
+    with batch.use("a", "Ann") as session:
+        draw(session, 0, 1)
+        with pytest.raises(InputError, match="a: Ann has drawn in it, and only others may accept it"):
+            session.set_status("accepted", outdated="proceed")
+        session.set_status("to review", outdated="proceed")
+    set_status(batch, "a", "Bob", "accepted", outdated="proceed")
+    assert find_clip(batch, "a").status == "accepted"
+
+
+def test_rule_lets_only_the_assigned_reviewer_accept(batch):
+    change_rules(batch.folder, Rules(accept="reviewer"), "Lea")
+    with batch.use("a", "Lea") as session:
+        session.document.review.assign(" Ann ", "Bob")
+        with pytest.raises(InputError, match="only its reviewer, Bob, may accept it; choose “to review”"):
+            session.set_status("accepted")
+    clip = find_clip(batch, "a")
+    assert (clip.annotator, clip.reviewer) == ("Ann", "Bob")
+    set_status(batch, "a", "Bob", "accepted")
+    assert find_clip(batch, "a").status == "accepted"
+
+
+def test_damaged_rules_let_nobody_accept(batch):
+    (batch.folder / RULES_FILE).write_text('{"accept": "nobody"}')
+    with pytest.raises(InputError, match=RULES_FILE):
+        read_rules(batch.folder)
+    with pytest.raises(InputError, match="correct or remove it"):
+        set_status(batch, "a", "Bob", "accepted")
+
+
+def test_history_names_who_did_what(served_list, batch):
+    with batch.use("a", "Lea") as session:
+        session.document.review.assign("Ann", "Bob")
+    set_status(batch, "a", "Bob", "rejected", "dark")
+    steps = served_list.get("/history/a").json()
+    assert [(step["title"], step["author"]) for step in steps] == [
+        ("rejected: dark", "Bob"),
+        ("annotator: Ann, reviewer: Bob", "Lea"),
+    ]
+    assert all(step["time"] for step in steps)
+    assert served_list.get("/history/b").json() == []
+
+
+def test_rejection_shows_until_the_next_status(batch):
+    set_status(batch, "a", "Bob", "rejected", "dark")
+    with batch.use("a", "Ann") as session:
+        draw(session, 4, 1)
+        session.document.undo()
+        draw(session, 5, 1)
+    clip = find_clip(batch, "a")
+    assert (clip.status, clip.rejection) == ("in work", "rejected by Bob: dark")
+    set_status(batch, "a", "Ann", "to review", outdated="proceed")
+    assert find_clip(batch, "a").rejection == ""
+
+
+def test_notes_are_pinned_resolved_and_removed(session, document, reopen, folder):
+    act(session, "Bob", "add_note", frame=3, text=" ear ", point=[12.5, 7])
+    act(session, "Bob", "set_note", frame=1, text="dark")
+    act(session, "Ann", "change_note", note_id=1, resolved=True)
+    document = reopen(folder).document
+    first, second = document.review.notes
+    assert (first.frame, first.text, first.point, first.author) == (1, "dark", None, "Bob")
+    assert (second.frame, second.text, second.point, second.author, second.resolved) == (
+        3,
+        "ear",
+        (12.5, 7),
+        "Bob",
+        True,
+    )
+    assert [note.text for note in document.review.open_notes] == ["dark"]
+    document.review.change_note(1, text="")
+    assert [note.id for note in document.review.notes] == [2]
+    with pytest.raises(InputError, match="note 1: no such note"):
+        document.review.change_note(1, resolved=False)
+    for text, point in (("", (1, 1)), ("ear", (61, 1))):
+        with pytest.raises(InputError, match="note: "):
+            document.review.add_note(0, text, point)
+
+
+def test_restored_version_keeps_notes(session, document):
+    draw(session, 0, 1)
+    document.save_version("first")
+    document.review.add_note(2, "tail", (3, 3))
+    draw(session, 1, 1)
+    document.restore_version(1)
+    assert [note.text for note in document.review.notes] == ["tail"]
+
+
+def test_contact_sheet_has_first_and_last_frame(served_list, batch):
+    frames = served_list.get("/sheet/a").json()
+    assert (frames[0], frames[-1]) == (0, LENGTH - 1)
+    for index in frames[:2]:
+        assert served_list.get(f"/thumbnail/a/{index}").content[:2] == b"\xff\xd8"
+    assert served_list.get("/thumbnail/a/99").status_code == 409
+
+
+def test_thumbnail_shows_objects_in_their_colors(batch):
+    with batch.use("a", "Ann") as session:
+        draw(session, 0, 1)
+        run_action(session, {"do": "change_object", "object_id": 1, "color": "#0000ff"}, Actor(author="Ann"))
+        y, x = np.argwhere(session.document.snapshot.labels(0) == 1).mean(0).astype(int)
+    image = np.asarray(Image.open(BytesIO(batch.images.draw_frame(find_batch_clip(batch.folder, "a"), 0))))
+    scale = image.shape[0] / 40
+    red, green, blue = image[int(y * scale), int(x * scale)].astype(int)
+    assert blue > 140 > max(red, green)
