@@ -119,10 +119,10 @@ export class App {
     element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
-    this.isShared = state.shared;
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
+    this.isShared = state.shared; // objects that exist when the page opens may be selected
     if (lastVisit) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
