@@ -288,3 +288,19 @@ def test_matte_and_onion_skin_are_drawn(page, session):
     page.open(page.tab.url)
     assert page.tab.input_value("#view-kind") == "onion"
     page.tab.evaluate("localStorage.clear()")
+
+
+def test_outlines_of_a_version_are_compared(page, session):
+    draw(session, 0, 1)
+    session.document.save_version("first")
+    editing.mark_absent(session.document, 0, 1)
+    page.wait_objects(1)
+    page.wait_shown()
+    y, x = np.argwhere(truth(0) == 1)[0].tolist()
+    before = page.pixel(x + 0.5, y + 0.5)
+    page.tab.click("#open-versions")
+    page.tab.click("[aria-label='Compare version 1']")
+    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) != before)
+    page.tab.click("text=Stop comparing")
+    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) == before)
+    assert page.tab.request.get(f"{page.tab.url}labels/0?version=9").status == 404

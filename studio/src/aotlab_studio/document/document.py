@@ -252,12 +252,16 @@ class Document:
         """Return the versions, newest first. The oldest one is version 1."""
         return [events.StepInfo(item.title, item.author, item.time) for item in reversed(self.log.versions)]
 
+    def find_version(self, number: int) -> log.VersionRecord:
+        """Return a version; raise `InputError` for an unknown number."""
+        if not 1 <= number <= len(self.log.versions):
+            raise InputError(f"version {number}: no such version; choose one of the list")
+        return self.log.versions[number - 1]
+
     def restore_version(self, number: int) -> None:
         """Bring everything back as it was in a version, in one edit."""
         with self.lock:
-            if not 1 <= number <= len(self.log.versions):
-                raise InputError(f"version {number}: no such version; choose one of the list")
-            state = self.log.state(self.log.versions[number - 1].step)
+            state = self.log.state(self.find_version(number).step)
             now = self.snapshot.state
             # notes are about the video, not about a version of its masks
             self.edit(f"restore version {number}", msgspec.structs.replace(state, notes=now.notes).diff(now))

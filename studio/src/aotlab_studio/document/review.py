@@ -155,7 +155,7 @@ class Review:
             number = self._log.parents[number]
         return sorted(names - {""})
 
-    def assign(self, annotator: str | None = None, reviewer: str | None = None) -> None:
+    def assign(self, annotator: PersonName | None = None, reviewer: PersonName | None = None) -> None:
         """Set who annotates and who reviews the video; an empty name removes one, None keeps it."""
         with self._document.lock:
             old = self.assignment

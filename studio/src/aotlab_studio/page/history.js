@@ -8,6 +8,8 @@ export class EditHistory {
   /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */
   constructor(app) {
     this.app = app;
+    this.comparedVersion = 0; // version whose outlines show; 0: none
+    this.onCompare = () => {}; // called when it changes
     this.canUndo = false; // whether this page may undo the last step
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     element('open-versions').onclick = async () => {
@@ -98,12 +100,25 @@ export class EditHistory {
     element('versions').replaceChildren(...versions.map((version, index) => {
       const number = versions.length - index;
       const text = `${number}: ${formatStep({ ...version, title: version.title || 'untitled' })}`;
-      return createElement('li', {}, createElement('span', {}, text), createElement('button', {
+      const compare = createElement('button', {
+        type: 'button', ariaLabel: `Compare version ${number}`, onclick: () => this.compareVersion(number),
+      }, 'Compare');
+      return createElement('li', {}, createElement('span', {}, text), compare, createElement('button', {
         type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restoreVersion(number),
       }, 'Restore'));
     }));
     element('versions-empty').hidden = versions.length > 0;
     return answer;
+  }
+
+  /** Show the outlines of a version over the masks, or no longer if they show. @param {number} number */
+  compareVersion(number) {
+    element('versions-dialog').close();
+    this.comparedVersion = number === this.comparedVersion ? 0 : number;
+    this.onCompare();
+    if (!this.comparedVersion) return;
+    const stop = () => { if (this.comparedVersion === number) this.compareVersion(number); };
+    showToast(`Outlines of version ${number}`, { 'Stop comparing': stop });
   }
 
   async restoreVersion(/** @type {number} */ number) {

@@ -70,6 +70,7 @@ export class App {
       this.objectPanel.schemaFields.show();
       this.showNeighbors().catch(showError);
     };
+    this.history.onCompare = () => this.showNeighbors().catch(showError);
     element('prompts').addEventListener('input', () => this.toolbox.show());
     element('view-kind').addEventListener('change', () => this.showNeighbors().catch(showError));
     this.gestures = new Gestures(this);
@@ -119,10 +120,10 @@ export class App {
     element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
-    this.isShared = state.shared;
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
+    this.isShared = state.shared; // objects that exist when the page opens may be selected
     if (lastVisit) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
@@ -195,12 +196,14 @@ export class App {
     this.queue.sendOnClose(userMayStay);
   }
 
-  /** Show the outlines of the frames before and after, if the view is the onion skin. */
+  /** Show the outlines of the version to compare or, in the onion skin, of the frames before and after. */
   async showNeighbors() {
     const { frames, playback: { count, frame, shown }, viewer } = this;
-    const isOnion = element('view-kind').value === 'onion';
+    const { comparedVersion: version } = this.history;
+    const isOnion = !version && element('view-kind').value === 'onion';
     const indices = [frame - 1, frame + 1].filter((index) => isOnion && index >= 0 && index < count);
-    const labels = await Promise.all(indices.map((index) => frames.fetchLabels(index)));
+    const labels = version ? [await frames.fetchVersion(frame, version)]
+      : await Promise.all(indices.map((index) => frames.fetchLabels(index)));
     if (shown === this.playback.shown) viewer.setNeighbors(labels); // the frame still shows
   }
 

@@ -81,10 +81,16 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
+        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`.
+
+        With a ``version`` in the query, they are those of this saved version.
+        """
         session, index = find_shown_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
-        content = encode_labels(session.document.snapshot.labels(index))
+        version = msgspec.json.decode(request.query_params.get("version", "null"), type=int | None)
+        document = session.document
+        snapshot = document.snapshot if version is None else document.take_snapshot(document.find_version(version).step)
+        content = encode_labels(snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
