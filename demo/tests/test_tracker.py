@@ -181,7 +181,7 @@ def test_call_of_an_ended_worker_is_rejected():
     script = """
         import { Model } from 'SRC/model.js';
         globalThis.Worker = class extends EventTarget { terminate() {} };
-        const model = new Model(() => {}, () => {});
+        const model = new Model('240p', () => {}, () => {});
         model.worker.dispatchEvent(Object.assign(new Event('error'), { message: 'out of memory' }));
         await model.call('step').catch((error) => console.log(error.message));"""
     assert run_script(script) == "worker.js: out of memory\n"
