@@ -542,7 +542,8 @@ def test_failed_model_is_loaded_again(open_page):
     mark(tab, (300, 200))
 
 
-def test_errors_stay_while_the_model_loads(open_page, tmp_path):
+def press_while_the_model_loads(open_page):
+    """Open the page and press on the video; the function ``end`` of the page lets the model load."""
     tab = open_page(
         FAKE_MODEL, PLAIN_SERVER, "model.load = () => new Promise((end) => { window.end = () => end('fake'); });"
     )
@@ -550,6 +551,11 @@ def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab.wait_for_function("typeof end === 'function'")
     press(tab, (300, 200))
     wait_status(tab, "Wait until the model is loaded")
+    return tab
+
+
+def test_errors_stay_while_the_model_loads(open_page, tmp_path):
+    tab = press_while_the_model_loads(open_page)
     (tmp_path / "notes.txt").write_text("no video")
     tab.set_input_files("#file", tmp_path / "notes.txt")
     wait_status(tab, "notes.txt: not a video")
@@ -559,13 +565,7 @@ def test_errors_stay_while_the_model_loads(open_page, tmp_path):
 
 
 def test_request_to_wait_goes_when_the_model_is_loaded(open_page):
-    tab = open_page(
-        FAKE_MODEL, PLAIN_SERVER, "model.load = () => new Promise((end) => { window.end = () => end('fake'); });"
-    )
-    wait_status(tab, "sample.webm: ")
-    tab.wait_for_function("typeof end === 'function'")
-    press(tab, (300, 200))
-    wait_status(tab, "Wait until the model is loaded")
+    tab = press_while_the_model_loads(open_page)
     tab.evaluate("end()")
     wait_status(tab, "Ready")
     assert not tab.locator("#status.error").count()

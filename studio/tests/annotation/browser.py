@@ -397,3 +397,15 @@ class Wire:
     def list_sent(self, action: str) -> list[dict[str, Any]]:
         """Return the sent messages of an action."""
         return [message for message in self.sent if message["do"] == action]
+
+
+def open_list(context, served, person="Ann", *, fixed_clock=False):
+    """Open the list of a batch in a tab, under a name."""
+    tab = context.new_page()
+    if fixed_clock:
+        tab.clock.install()
+    tab.goto(served.url)
+    tab.fill("#person", person)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips tr")
+    return tab

@@ -13,7 +13,7 @@ from aotlab_studio.batch.batch import Batch
 from aotlab_studio.document import lock
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
-from studio.tests.annotation.browser import VIEWPORT, Page
+from studio.tests.annotation.browser import VIEWPORT, Page, open_list
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
@@ -208,6 +208,14 @@ def begin_request():
 def served_list(batch, serve, monkeypatch):
     monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
     return serve(batch, build_batch_app(batch))
+
+
+@pytest.fixture
+def list_tab(context, served_list):
+    """The list of a batch in a tab, under a name."""
+    tab = open_list(context, served_list)
+    yield tab
+    tab.close()  # the server's end would wait for it
 
 
 @pytest.fixture

@@ -9,7 +9,14 @@ from aotlab_studio.batch import open_clips
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.session import UnfinishedError
-from studio.tests.annotation.browser import Page, choose_status, find_violations, hold_first_answer, needs_browser
+from studio.tests.annotation.browser import (
+    Page,
+    choose_status,
+    find_violations,
+    hold_first_answer,
+    needs_browser,
+    open_list,
+)
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import (
     change_record,
@@ -49,25 +56,6 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, re
     assert tab.evaluate("document.activeElement.id") == "person"
     tab.close()
     assert failed == []
-
-
-def open_list(context, served, *, fixed_clock=False):
-    """Open the list in a tab, under a name."""
-    tab = context.new_page()
-    if fixed_clock:
-        tab.clock.install()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
-    return tab
-
-
-@pytest.fixture
-def tab(context, served_list):
-    """The list in a tab, under a name."""
-    tab = open_list(context, served_list)
-    yield tab
-    tab.close()  # the server's end would wait for it
 
 
 def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, served_list):
@@ -211,12 +199,12 @@ def press_next(tab):
 
 
 @pytest.mark.slow
-def test_next_clip_opens_under_the_name_of_the_list(tab, batch):
-    press_next(tab)
-    assert tab.inner_text("#name") == "b"
-    assert not tab.is_visible("#name-field")
-    tab.keyboard.press("m")
-    tab.wait_for_selector("#clip-status >> text=in work")
+def test_next_clip_opens_under_the_name_of_the_list(list_tab, batch):
+    press_next(list_tab)
+    assert list_tab.inner_text("#name") == "b"
+    assert not list_tab.is_visible("#name-field")
+    list_tab.keyboard.press("m")
+    list_tab.wait_for_selector("#clip-status >> text=in work")
     assert find_clip(batch, "b").holder.startswith("Ann on")
 
 
@@ -237,31 +225,31 @@ def test_next_clip_skips_clips_that_need_no_work(context, served_list, batch):
 
 
 @pytest.mark.slow
-def test_list_names_who_rejected_a_clip(tab):
-    press_next(tab)
-    choose_status(tab, "rejected", note="dark")
-    tab.wait_for_selector("#clip-status >> text=rejected")
-    tab.click("#clips")
-    tab.wait_for_selector("#clips .status:text('rejected')")
-    assert "Ann" in tab.inner_text("#clips tr:has(.status:text('rejected')) td:last-child")
-    assert tab.input_value("#person") == "Ann"
-    assert find_violations(tab) == []
+def test_list_names_who_rejected_a_clip(list_tab):
+    press_next(list_tab)
+    choose_status(list_tab, "rejected", note="dark")
+    list_tab.wait_for_selector("#clip-status >> text=rejected")
+    list_tab.click("#clips")
+    list_tab.wait_for_selector("#clips .status:text('rejected')")
+    assert "Ann" in list_tab.inner_text("#clips tr:has(.status:text('rejected')) td:last-child")
+    assert list_tab.input_value("#person") == "Ann"
+    assert find_violations(list_tab) == []
 
 
 @pytest.mark.slow
-def test_list_keeps_a_note_that_is_typed(tab, batch):
-    tab.click("[aria-label^='Status of c']")
-    tab.keyboard.type("da")
+def test_list_keeps_a_note_that_is_typed(list_tab, batch):
+    list_tab.click("[aria-label^='Status of c']")
+    list_tab.keyboard.type("da")
     set_status(batch, "a", "Bob", "accepted")
-    with tab.expect_response("**/clips"):
-        tab.keyboard.type("r")
-    tab.keyboard.type("k")
-    tab.focus("dialog[open] [value=rejected]")
-    tab.keyboard.press(">")
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("#clips .reason >> text=dark")
-    tab.wait_for_selector("#clips .status:text('accepted')")
-    assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
+    with list_tab.expect_response("**/clips"):
+        list_tab.keyboard.type("r")
+    list_tab.keyboard.type("k")
+    list_tab.focus("dialog[open] [value=rejected]")
+    list_tab.keyboard.press(">")
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("#clips .reason >> text=dark")
+    list_tab.wait_for_selector("#clips .status:text('accepted')")
+    assert list_tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
     wait_until(lambda: find_clip(batch, "c").note == "dark")
     with batch.use("c", "Ann") as session:
         assert [version.title for version in session.document.list_versions()] == ["rejected: dark"]
@@ -310,18 +298,18 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab.close()
 
 
-def test_list_is_filtered_by_name_and_status(tab):
-    tab.wait_for_selector("#clips tr:nth-child(3)")
-    tab.set_viewport_size({"width": 320, "height": 568})
-    assert tab.evaluate("document.body.scrollWidth") == 320
-    tab.fill("#search", "B")
-    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
-    assert tab.inner_text("#clips tr").startswith("b")
-    tab.select_option("#filter", "accepted")
-    tab.wait_for_selector("#summary >> text=No clip matches")
-    tab.goto(tab.url)  # as from a clip
-    tab.wait_for_selector("#summary >> text=No clip matches")
-    assert (tab.input_value("#search"), tab.input_value("#filter")) == ("B", "accepted")
+def test_list_is_filtered_by_name_and_status(list_tab):
+    list_tab.wait_for_selector("#clips tr:nth-child(3)")
+    list_tab.set_viewport_size({"width": 320, "height": 568})
+    assert list_tab.evaluate("document.body.scrollWidth") == 320
+    list_tab.fill("#search", "B")
+    list_tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert list_tab.inner_text("#clips tr").startswith("b")
+    list_tab.select_option("#filter", "accepted")
+    list_tab.wait_for_selector("#summary >> text=No clip matches")
+    list_tab.goto(list_tab.url)  # as from a clip
+    list_tab.wait_for_selector("#summary >> text=No clip matches")
+    assert (list_tab.input_value("#search"), list_tab.input_value("#filter")) == ("B", "accepted")
 
 
 @pytest.mark.slow
@@ -336,17 +324,17 @@ def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, 
     tab.close()
 
 
-def test_list_keeps_an_unstored_note_over_a_filter(tab):
+def test_list_keeps_an_unstored_note_over_a_filter(list_tab):
     may_leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    tab.click("[aria-label^='Status of c:']")
-    tab.fill("dialog[open] input", "dark")
-    tab.keyboard.press("Escape")
-    tab.fill("#search", "b")
-    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
-    assert not tab.evaluate(may_leave)
-    tab.fill("#search", "")
-    tab.click("[aria-label^='Status of c:']")
-    assert tab.input_value("dialog[open] input") == "dark"
-    tab.click("dialog[open] button:text('Cancel')")
-    tab.wait_for_selector("dialog[open]", state="detached")
-    assert tab.evaluate(may_leave)
+    list_tab.click("[aria-label^='Status of c:']")
+    list_tab.fill("dialog[open] input", "dark")
+    list_tab.keyboard.press("Escape")
+    list_tab.fill("#search", "b")
+    list_tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert not list_tab.evaluate(may_leave)
+    list_tab.fill("#search", "")
+    list_tab.click("[aria-label^='Status of c:']")
+    assert list_tab.input_value("dialog[open] input") == "dark"
+    list_tab.click("dialog[open] button:text('Cancel')")
+    list_tab.wait_for_selector("dialog[open]", state="detached")
+    assert list_tab.evaluate(may_leave)

@@ -552,23 +552,25 @@ def count_lost_pixels(before, after, object_id):
     return sum(int(((old == object_id) & (new != object_id)).sum()) for old, new in pairs)
 
 
-def test_correction_takes_nothing_from_untouched_objects(session, document, short_pause):
+def outline_beside_a_tracked_object(session):
+    """Track an object, then an outline that touches it only on later frames; return the labels before the outline."""
     draw_and_track(session, 1)
-    before = list_labels(document)
+    before = list_labels(session.document)
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
+    return before
+
+
+def test_correction_takes_nothing_from_untouched_objects(session, document, short_pause):
+    before = outline_beside_a_tracked_object(session)
     np.testing.assert_array_equal([labels == 1 for labels in list_labels(document)], [old == 1 for old in before])
     assert session.runner.job.report().taken == []
     assert session.runner.job.report().left == [PixelCount(1, 100 * (LENGTH - 6), [*range(6, LENGTH)])]
 
 
 def test_left_pixels_are_taken_on_request_and_come_back(session, document, short_pause):
-    draw_and_track(session, 1)
-    before = list_labels(document)
-    session.runner.make_tracker = Greedy
-    run_action(session, outline_message(5, None, square(40, 25, 10)))
-    wait_until_propagated(session)
+    before = outline_beside_a_tracked_object(session)
     corrected = list_labels(document)
     run_action(session, {"do": "take_pixels", "layer": session.runner.job.report().layer})
     wait_until_propagated(session)

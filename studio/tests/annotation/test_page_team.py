@@ -1,37 +1,19 @@
 """Work of several people on the page and in the list, in a browser."""
 
 import numpy as np
-import pytest
 
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import read_rules
 from aotlab_studio.server.batch_app import build_batch_app
-from studio.tests.annotation.browser import choose_status, find_violations, needs_browser
+from studio.tests.annotation.browser import choose_status, find_violations, needs_browser, open_list
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
 from studio.tests.annotation.results import find_clip, set_status, statuses, wait_until_tracked
 from studio.tests.annotation.sessions import draw
 from tests.processes import wait_until
 
 pytestmark = needs_browser
-
-
-def open_list(context, served, person="Ann"):
-    """Open the list in a tab, under a name."""
-    tab = context.new_page()
-    tab.goto(served.url)
-    tab.fill("#person", person)
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("#clips tr")
-    return tab
-
-
-@pytest.fixture
-def tab(context, served_list):
-    tab = open_list(context, served_list)
-    yield tab
-    tab.close()  # the server's end would wait for it
 
 
 def open_clip_page(tab, name):
@@ -77,28 +59,28 @@ def test_dialog_of_the_list_follows_a_rejection(clock_context, served_list, batc
     tab.close()
 
 
-def test_dialog_of_the_page_follows_a_rejection(tab, batch):
-    open_clip_page(tab, "c")
-    tab.click("#clip-status")
+def test_dialog_of_the_page_follows_a_rejection(list_tab, batch):
+    open_clip_page(list_tab, "c")
+    list_tab.click("#clip-status")
     set_status(batch, "c", "Bob", "rejected", "ear missing")
-    tab.wait_for_selector("dialog[open] .changed >> text=rejected by Bob: ear missing")
-    tab.keyboard.press("Escape")
-    assert find_violations(tab) == []
+    list_tab.wait_for_selector("dialog[open] .changed >> text=rejected by Bob: ear missing")
+    list_tab.keyboard.press("Escape")
+    assert find_violations(list_tab) == []
 
 
-def test_acceptance_of_gaps_needs_a_second_press(tab, batch):
+def test_acceptance_of_gaps_needs_a_second_press(list_tab, batch):
     with batch.use("c", "Bob") as session:
         editing.clear_tracking(session.document, 4)
-    tab.wait_for_selector(f"#clips li >> text={LENGTH - 4} of {LENGTH} frames have no masks")
-    tab.click("[aria-label^='Status of c:']")
-    tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
-    tab.click("dialog[open] button[value=accepted]")
-    tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept them as they are?")
+    list_tab.wait_for_selector(f"#clips li >> text={LENGTH - 4} of {LENGTH} frames have no masks")
+    list_tab.click("[aria-label^='Status of c:']")
+    list_tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
+    list_tab.click("dialog[open] button[value=accepted]")
+    list_tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept them as they are?")
     assert statuses(batch)["c"] == "in work"
-    tab.click("dialog[open] button[value=proceed]")
+    list_tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["c"] == "accepted")
-    tab.click("#export-clips")
-    tab.wait_for_selector(f"#status >> text=c ({LENGTH - 4} of {LENGTH} frames have no masks)")
+    list_tab.click("#export-clips")
+    list_tab.wait_for_selector(f"#status >> text=c ({LENGTH - 4} of {LENGTH} frames have no masks)")
 
 
 def test_object_of_another_person_is_not_selected(new_page, session):
@@ -117,97 +99,99 @@ def test_enter_merges_from_the_list_of_objects(page, two_objects):
     page.wait_objects(1)
 
 
-def test_selected_clips_are_rejected_and_assigned_by_keys(tab, batch):
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("Space")
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("Space")
-    names = tab.eval_on_selector_all("#clips tr:has(:checked) a span", "spans => spans.map((span) => span.textContent)")
+def test_selected_clips_are_rejected_and_assigned_by_keys(list_tab, batch):
+    list_tab.keyboard.press("ArrowDown")
+    list_tab.keyboard.press("Space")
+    list_tab.keyboard.press("ArrowDown")
+    list_tab.keyboard.press("Space")
+    names = list_tab.eval_on_selector_all(
+        "#clips tr:has(:checked) a span", "spans => spans.map((span) => span.textContent)"
+    )
     assert len(names) == 2
-    assert tab.inner_text("#selection-count") == "2 clips selected"
-    tab.keyboard.press("r")
-    tab.keyboard.type("dark")
-    tab.keyboard.press("Enter")
+    assert list_tab.inner_text("#selection-count") == "2 clips selected"
+    list_tab.keyboard.press("r")
+    list_tab.keyboard.type("dark")
+    list_tab.keyboard.press("Enter")
     wait_until(lambda: [statuses(batch)[name] for name in names] == ["rejected"] * 2)
     assert {find_clip(batch, name).note for name in names} == {"dark"}
-    tab.wait_for_selector("#status >> text=2 clips rejected.")
-    tab.keyboard.press("Control+a")
-    tab.keyboard.press("p")
-    tab.fill("dialog[open] input >> nth=1", "Bob")
-    tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("#status >> text=2 clips rejected.")
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("p")
+    list_tab.fill("dialog[open] input >> nth=1", "Bob")
+    list_tab.keyboard.press("Enter")
     wait_until(lambda: {clip.reviewer for clip in batch.list_clips()} == {"Bob"})
 
 
-def test_clips_that_refuse_a_status_stay_selected(tab, batch):
+def test_clips_that_refuse_a_status_stay_selected(list_tab, batch):
     with batch.use("b", "Bob") as session:
         editing.clear_tracking(session.document, 4)
-    tab.wait_for_selector("#clips li >> text=frames have no masks")
-    tab.keyboard.press("Control+a")
-    tab.keyboard.press("a")
-    tab.wait_for_selector("dialog[open] li >> text=b: ")
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("dialog[open] p >> text=accept them as they are?")
-    tab.click("dialog[open] button[value='']")
-    tab.wait_for_selector("#status.error >> text=2 clips accepted. b: not accepted")
-    assert tab.inner_text("#selection-count") == "1 clip selected"
+    list_tab.wait_for_selector("#clips li >> text=frames have no masks")
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("a")
+    list_tab.wait_for_selector("dialog[open] li >> text=b: ")
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("dialog[open] p >> text=accept them as they are?")
+    list_tab.click("dialog[open] button[value='']")
+    list_tab.wait_for_selector("#status.error >> text=2 clips accepted. b: not accepted")
+    assert list_tab.inner_text("#selection-count") == "1 clip selected"
     assert statuses(batch) == {"a": "accepted", "b": "in work", "c": "accepted"}
 
 
-def test_list_of_mine_and_next_clip_follow_assignments(tab, batch):
+def test_list_of_mine_and_next_clip_follow_assignments(list_tab, batch):
     for name, annotator, reviewer in (("a", "Bob", ""), ("b", "Bob", "Ann"), ("c", "Bob", "Ann")):
         with batch.use(name, "Lea") as session:
             session.document.review.assign(annotator, reviewer)
     set_status(batch, "c", "Bob", "to review")
-    tab.wait_for_selector("#clips .status:text('to review')")
-    tab.keyboard.press("m")
-    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
-    assert tab.inner_text("#clips th a").strip() == "c"
-    tab.keyboard.press(">")
-    tab.wait_for_url("**/clip/c/")
-    tab.wait_for_selector("#view[aria-busy=false]")
+    list_tab.wait_for_selector("#clips .status:text('to review')")
+    list_tab.keyboard.press("m")
+    list_tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert list_tab.inner_text("#clips th a").strip() == "c"
+    list_tab.keyboard.press(">")
+    list_tab.wait_for_url("**/clip/c/")
+    list_tab.wait_for_selector("#view[aria-busy=false]")
 
 
-def test_pinned_note_opens_the_rejected_clip_at_its_frame(tab, batch):
-    open_clip_page(tab, "c")
-    tab.fill("#frame", "5")
-    tab.press("#frame", "Enter")
-    tab.wait_for_selector("#strips[aria-valuenow='5']")
-    tab.click("[data-tool=note]")
-    box = tab.locator("#view").bounding_box()
-    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    tab.fill("dialog[open] input", "the ear is missing")
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("#notes >> text=5: the ear is missing (Ann)")
+def test_pinned_note_opens_the_rejected_clip_at_its_frame(list_tab, batch):
+    open_clip_page(list_tab, "c")
+    list_tab.fill("#frame", "5")
+    list_tab.press("#frame", "Enter")
+    list_tab.wait_for_selector("#strips[aria-valuenow='5']")
+    list_tab.click("[data-tool=note]")
+    box = list_tab.locator("#view").bounding_box()
+    list_tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    list_tab.fill("dialog[open] input", "the ear is missing")
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("#notes >> text=5: the ear is missing (Ann)")
     (note,) = find_clip(batch, "c").notes
     assert [round(value) for value in note.point] == [30, 20]
-    choose_status(tab, "rejected", note="see the note")
+    choose_status(list_tab, "rejected", note="see the note")
     wait_until(lambda: statuses(batch)["c"] == "rejected")
-    tab.click("#clips")
-    tab.wait_for_selector("#clips li a >> text=frame 5: the ear is missing (Ann)")
-    assert "see the note" in tab.inner_text("#clips")
-    assert find_violations(tab) == []
-    tab.evaluate("localStorage.clear()")
-    open_clip_page(tab, "c")
-    tab.wait_for_selector("#strips[aria-valuenow='5']")
-    tab.check("#notes [type=checkbox]")
+    list_tab.click("#clips")
+    list_tab.wait_for_selector("#clips li a >> text=frame 5: the ear is missing (Ann)")
+    assert "see the note" in list_tab.inner_text("#clips")
+    assert find_violations(list_tab) == []
+    list_tab.evaluate("localStorage.clear()")
+    open_clip_page(list_tab, "c")
+    list_tab.wait_for_selector("#strips[aria-valuenow='5']")
+    list_tab.check("#notes [type=checkbox]")
     wait_until(lambda: find_clip(batch, "c").notes == [])
-    tab.wait_for_selector("#notes .done")
-    assert find_violations(tab) == []
+    list_tab.wait_for_selector("#notes .done")
+    assert find_violations(list_tab) == []
 
 
-def test_rules_and_contact_sheet_in_the_list(tab, batch):
-    tab.click("#rules")
-    tab.select_option("dialog[open] select", "others")
-    assert find_violations(tab) == []
-    tab.click("dialog[open] button[value=store]")
-    tab.wait_for_selector("#status >> text=Rules stored.")
+def test_rules_and_contact_sheet_in_the_list(list_tab, batch):
+    list_tab.click("#rules")
+    list_tab.select_option("dialog[open] select", "others")
+    assert find_violations(list_tab) == []
+    list_tab.click("dialog[open] button[value=store]")
+    list_tab.wait_for_selector("#status >> text=Rules stored.")
     assert (read_rules(batch.folder).lead, read_rules(batch.folder).accept) == ("Ann", "others")
-    tab.keyboard.press("Control+a")
-    tab.keyboard.press("v")
-    tab.wait_for_selector("#sheets section:nth-child(3) a")
-    assert find_violations(tab) == []
-    tab.click("#sheets a[href='clip/b/?frame=7']")
-    tab.wait_for_selector("#strips[aria-valuenow='7']")
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("v")
+    list_tab.wait_for_selector("#sheets section:nth-child(3) a")
+    assert find_violations(list_tab) == []
+    list_tab.click("#sheets a[href='clip/b/?frame=7']")
+    list_tab.wait_for_selector("#strips[aria-valuenow='7']")
 
 
 GESTURES_TO_TRACK, GESTURES_IN_ALL = 3.0, 4.5
@@ -217,8 +201,8 @@ GESTURES_TO_TRACK, GESTURES_IN_ALL = 3.0, 4.5
 class Hand:
     """Counts the gestures of a person: typed texts, keys, drags."""
 
-    def __init__(self, tab):
-        self.tab, self.count = tab, 0
+    def __init__(self, list_tab):
+        self.tab, self.count = list_tab, 0
 
     def key(self, *names):
         for name in names:
