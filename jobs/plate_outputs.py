@@ -149,8 +149,8 @@ class MatteVideo(PlateVideo):
 class ExrFiles(Output):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
-    All channels, windows and attributes of an EXR plate are kept. Other plates are stored as they are, divided by
-    their largest value, as floats.
+    All channels, windows and attributes of an EXR plate are kept. Other plates are stored as floats in which white
+    is 1, see `Plate.to_float_rgb`.
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
@@ -169,7 +169,7 @@ class ExrFiles(Output):
                 window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
                 channels = read_exr_channels(file)
             else:
-                channels = split_rgb(tracked.plate.to_rgb())
+                channels = dict(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
         layers = context.list_layers(tracked.ids)
         for object_id, alpha in read_alphas(tracked, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
@@ -215,15 +215,6 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
     if (code := find_timecode(context, index)) is not None:
         header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
     return header
-
-
-def split_rgb(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """Return H×W×3 RGB as channels of an EXR: floats as they are, integers divided by their largest value."""
-    if rgb.dtype.kind in "iu":
-        rgb = (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(np.float32)
-    elif rgb.dtype != np.float16:
-        rgb = rgb.astype(np.float32)
-    return dict(zip("RGB", np.moveaxis(rgb, -1, 0), strict=True))
 
 
 def multiply_rgb(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
