@@ -28,7 +28,7 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
-from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame
+from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require, require_modules
@@ -332,6 +332,17 @@ def require_soft(results: Results, names: Iterable[str], options: OutputOptions)
     for name in names:
         is_possible = results.soft or options.refine_edges or not find_output(name).needs_soft
         require(is_possible, NO_SOFT, subject=name)
+
+
+def list_missing_outputs(results: Results, names: Iterable[str], options: OutputOptions) -> list[str]:
+    """Return the outputs of these names that do not exist, or were written with other options."""
+    outputs = {name: find_output(name) for name in dict.fromkeys(names)}
+    return [
+        name
+        for name, output in outputs.items()
+        if not has_content(results.folder / output.find_file_name(options))
+        or results.output_options.get(name, {}) != find_used_options(output, options)
+    ]
 
 
 def list_options(output: type[Output]) -> tuple[str, ...]:

@@ -154,7 +154,7 @@ class ExrFiles(Output):
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
-    bytes_per_pixel = 6.5
+    bytes_per_pixel = 10.0
     needs_soft = needs_plate = True
     modules, options = ("OpenEXR",), ("plate", "compression")
 
