@@ -13,7 +13,15 @@ import numpy as np
 from aotlab.jobs.output_base import Output, OutputContext, OutputOptions
 from aotlab.media import cryptomatte
 from aotlab.media.edges import estimate_colors
-from aotlab.media.exr import copy_header, find_window, move_window, read_exr_channels, read_exr_header, write_exr
+from aotlab.media.exr import (
+    copy_header,
+    find_window,
+    move_window,
+    read_exr_channels,
+    read_exr_colors,
+    read_exr_header,
+    write_exr,
+)
 from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.plates import BT709, ColorTags, Planes, halve, measure_range
 from aotlab.media.results import TrackedFrame
@@ -35,7 +43,10 @@ def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.n
 
 
 class AlphaFiles(Output):
-    """``<frame>.png``: the plate with the probability of any object as alpha; EXR if the plate has floats."""
+    """``<frame>.png``: the plate with the probability of any object as alpha; EXR if the plate has floats.
+
+    Windows and attributes of an EXR plate are kept.
+    """
 
     file_name, description = "alpha", "RGBA images of the depth of the video: PNG, or EXR for EXR"
     bytes_per_pixel = 2.0
@@ -44,7 +55,15 @@ class AlphaFiles(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         plate, alpha = tracked.plate, tracked.alpha
-        rgb, kind = plate.to_rgb(), self.context.options.alpha
+        header, file = describe_frame(self.context, tracked.index), find_exr(self.context, tracked.index)
+        if file is None:
+            rgb = plate.to_rgb()
+        else:
+            header |= copy_header(read_exr_header(file))
+            rgb = read_exr_colors(file)
+            rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
+            alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
+        kind = self.context.options.alpha
         if kind == "premultiplied":
             rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options.refine_edges else rgb, alpha)
         if rgb.dtype in (np.uint8, np.uint16):
@@ -52,8 +71,7 @@ class AlphaFiles(Output):
             return
         values = rgb.astype(np.float16 if rgb.dtype == np.float16 else np.float32)
         channels = {"R": values[..., 0], "G": values[..., 1], "B": values[..., 2], "A": alpha.astype(values.dtype)}
-        header = describe_frame(self.context, tracked.index) | {"aotlab/alpha": kind}
-        write_exr(self.path / f"{name}.exr", channels, header)
+        write_exr(self.path / f"{name}.exr", channels, header | {"aotlab/alpha": kind})
 
 
 class PlateVideo(Output):

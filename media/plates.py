@@ -177,10 +177,11 @@ class ImagePlate(Plate):
     Args:
         values: H×W×C with 1 or 3 channels, as stored.
         levels: levels of images with more than 8 bits; None: the values are 8 bits.
+        primaries: FFmpeg's number of the color primaries.
     """
 
-    def __init__(self, values: np.ndarray, levels: Levels | None = None) -> None:
-        self.values, self.levels = values, levels
+    def __init__(self, values: np.ndarray, levels: Levels | None = None, primaries: int = BT709) -> None:
+        self.values, self.levels, self.primaries = values, levels, primaries
 
     def to_image(self) -> np.ndarray:
         return _repeat_gray(self.values if self.levels is None else self.levels(self.values))
@@ -189,12 +190,15 @@ class ImagePlate(Plate):
         return _repeat_gray(self.values)
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
-        """Return the frame in BT.709. Floats are shown from 0 to 1; linear light is encoded with the sRGB curve."""
-        rgb, tags = self.to_float_rgb(), ColorTags()
+        """Return the frame with the matrix of BT.709.
+
+        Floats are shown from 0 to 1; linear light is encoded with the sRGB curve.
+        """
+        rgb, tags = self.to_float_rgb(), ColorTags(self.primaries)
         if self.values.dtype.kind == "f":
             rgb = np.nan_to_num(rgb.astype(np.float32)).clip(0, 1)
             if self.levels is not None and self.levels.curve == "linear":
-                rgb, tags = encode_srgb(rgb), ColorTags(transfer=SRGB)
+                rgb, tags = encode_srgb(rgb), tags._replace(transfer=SRGB)
         return rgb_to_planes(rgb, tags, depth, subsampled=subsampled)
 
 

@@ -19,6 +19,7 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
+from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import ColorTags, VideoPlate
 from aotlab.media.results import Results, TrackedFrame
 from aotlab.media.video import open_frames
@@ -424,6 +425,33 @@ def test_display_window_of_mattes_is_that_of_the_plate(tmp_path):
     header, channels = read_exr(out / "exr" / "0.exr")
     np.testing.assert_array_equal(header["dataWindow"], windows["dataWindow"])
     np.testing.assert_array_equal(channels["object.1.A"] > 0.5, (MASK == 1)[1:21, 2:22])
+
+
+P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290)
+AP0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+
+
+@pytest.mark.parametrize(("chromaticities", "code"), [(P3, 12), *slow((AP0, 2), (None, 1))])
+def test_outputs_of_exr_state_its_primaries(tmp_path, chromaticities, code):
+    (tmp_path / "in").mkdir()
+    header = {
+        "dataWindow": (np.array([-2, -1], np.int32), np.array([65, 48], np.int32)),
+        "displayWindow": (np.array([0, 0], np.int32), np.array([63, 47], np.int32)),
+        "note": "kept",
+    }
+    if chromaticities is not None:
+        header["chromaticities"] = chromaticities
+    OpenEXR.File(header, {"RGB": np.full((50, 68, 3), 0.5, np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(tmp_path / "in", tmp_path / "out", ("prores", "alpha", "overlay"))
+    assert read_tags(out / "alpha.mov")[0] == (code, 13, 1)
+    assert read_tags(out / "overlay.mp4")[0][0] == code
+    found, channels = read_exr(out / "alpha" / "0.exr")
+    np.testing.assert_array_equal(found["dataWindow"], header["dataWindow"])
+    assert found["note"] == "kept"
+    assert channels["A"].shape == (50, 68)
+    np.testing.assert_array_equal(channels["R"], np.float16(0.5))
+    np.testing.assert_array_equal(channels["A"][1:-1, 2:-2] > 0.5, MASK > 0)
+    np.testing.assert_allclose(found.get("chromaticities", PRIMARIES[1]), chromaticities or PRIMARIES[1], atol=1e-6)
 
 
 def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatch):
