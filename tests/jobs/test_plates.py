@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +22,7 @@ from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import ColorTags, VideoPlate
-from aotlab.media.results import Results, TrackedFrame
+from aotlab.media.results import Results, TrackedFrame, quantize_probabilities, stretch_probabilities, write_soft
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
@@ -318,6 +319,39 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
         assert read_tags(out / "alpha.mov")[2] == "alpha: premultiplied"
     else:
         assert b"alpha: premultiplied" in (out / "alpha" / "f.1001.png").read_bytes()
+
+
+def test_alpha_levels_stretch_probabilities():
+    soft = quantize_probabilities(np.array([[[0.01, 0.26, 0.5, 0.985]], [[0.0, 0.74, 0.5, 0.0]]]))
+    tracked = TrackedFrame(0, "0", np.zeros((1, 4, 3), np.uint8), np.zeros((1, 4), np.uint8), {1: 1, 2: 1}, soft=soft)
+    found = stretch_probabilities(tracked, (0.02, 0.98)).probabilities
+    np.testing.assert_allclose(found, [[[0, 0.25, 0.5, 1]], [[0, 0.75, 0.5, 0]]], atol=1e-3)
+    np.testing.assert_array_equal(stretch_probabilities(tracked, (0, 1)).soft, soft)
+    assert stretch_probabilities(tracked, (0, 0.5)).alpha.max() == 1
+
+
+@pytest.mark.parametrize("output", ["alpha", "mattes16"])
+def test_alpha_levels_apply_to_soft_outputs(tmp_path, output):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", soft=True, write=())
+    results = Results.read(out)
+    name = results.entries[1]["name"]
+    for entry in results.entries:
+        frame = results.read_frame(entry, np.zeros((*SIZE, 3), np.uint8))
+        write_soft(results.soft_path(entry["name"]), replace(frame, soft=frame.soft * 0 + 640))
+    for levels, expected in (((0.02, 0.98), 0), ((0.0, 1.0), 10 / 1023)):
+        render(results, open_frames(video), [output], options=OutputOptions(alpha_levels=levels), progress=False)
+        file = {"alpha": f"alpha/{name}.png", "mattes16": f"mattes16/1/{name}.png"}[output]
+        image = cv2.imread(str(out / file), cv2.IMREAD_UNCHANGED)
+        found = (image[..., 3].max() / 255 / 2) if output == "alpha" else image.max() / 65535
+        assert found == pytest.approx(expected, abs=0.003)
+    assert Results.read(out).output_options[output] == {"alpha_levels": [0, 1]}
+
+
+@pytest.mark.parametrize("levels", [(0.5, 0.5), (-0.1, 1), (0, 1.1)])
+def test_invalid_alpha_levels_rejected(levels):
+    with pytest.raises(InputError, match="expected LOW,HIGH from 0 to 1"):
+        OutputOptions(alpha_levels=levels)
 
 
 def test_other_options_replace_an_output(tmp_path):
