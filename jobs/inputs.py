@@ -64,7 +64,8 @@ class FrameSelection:
         for name, number in (("start", start), ("end", end)):
             has_frame = number is None or self._find(number) in self
             described = self._describe_timecodes() if isinstance(number, str) else f"frames {self._describe()}"
-            require(has_frame, f"not in the video, which has {described}", subject=f"{name} {number}")
+            problem = f"not in the video, which has {described}{self._describe_gap(number)}"
+            require(has_frame, problem, subject=f"{name} {number}")
         self._has_end = end is not None
         first = self.first if start is None else self._find(start)
         last = self.last if end is None else self._find(end)
@@ -106,22 +107,44 @@ class FrameSelection:
     def _find(self, number: int | str) -> int:
         """Return the frame index of a user's number or time code, -1 without such a frame."""
         if isinstance(number, str):
-            return max(-1, Timecode.parse(number, Fraction(self._video.rate)).count - self._first_timecode.count)
+            return max(-1, self._parse_timecode(number).count - self._first_timecode.count)
         if self._numbers is None:
             return number
         return self._numbers.index(number) if number in self._numbers else -1
 
+    def _parse_timecode(self, text: str) -> Timecode:
+        """Return a user's time code; a colon before the frames also means drop-frame if the video has it."""
+        stated, is_drop = self._stated_timecode, not {*text}.isdisjoint(";.")
+        completed = ";".join(text.rsplit(":", 1)) if stated and stated.drop and not is_drop else text
+        code = Timecode.parse(completed, Fraction(self._video.rate))
+        is_wrong = is_drop and not (code.drop and (stated is None or stated.drop))
+        problem = "drop-frame, but the time codes of the video are not"
+        require(not is_wrong, problem, subject=f"time code {text}", remedy="write a colon before the frames")
+        return code
+
+    @property
+    def _stated_timecode(self) -> Timecode | None:
+        source = self._video.source if isinstance(self._video, VideoInfo) else self._video
+        return None if source is None else source.timecode
+
     @property
     def _first_timecode(self) -> Timecode:
         """Time code of the video's first frame: 00:00:00:00 if it states none."""
-        source = self._video.source if isinstance(self._video, VideoInfo) else self._video
-        first = None if source is None else source.timecode
-        return first or Timecode.parse("00:00:00:00", Fraction(self._video.rate))
+        return self._stated_timecode or Timecode.parse("00:00:00:00", Fraction(self._video.rate))
 
     def _describe_timecodes(self) -> str:
         """Return the time codes of the first and last frame, as text."""
         first = self._first_timecode
         return f"time codes {first + self.first} to {'the end' if self.last is None else first + self.last}"
+
+    def _describe_gap(self, number: int | str | None) -> str:
+        """Return a remark on a number between those of two file names; else an empty text."""
+        if self._numbers is None or not isinstance(number, int) or number in self._numbers:
+            return ""
+        before = max((other for other in self._numbers if other < number), default=None)
+        after = min((other for other in self._numbers if other > number), default=None)
+        is_gap = before is not None and after is not None
+        return f", but none between {before} and {after}" if is_gap else ""
 
     def _describe(self) -> str:
         """Return the user's numbers of the first and last frame, as text."""

@@ -28,7 +28,7 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
-from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame
+from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content, stretch_probabilities
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require, require_modules
@@ -233,11 +233,13 @@ class Outputs:
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
-        is_refined = self.options.refine_edges and any(output.needs_soft for output in self._outputs.values())
-        refined = refine_edges(tracked) if is_refined else tracked
+        soft = tracked
+        if any(output.needs_soft for output in self._outputs.values()):
+            soft = stretch_probabilities(tracked, self.options.alpha_levels)
+            soft = refine_edges(soft) if self.options.refine_edges else soft
         for output in self._outputs.values():
             make_folder(output.path.parent)
-            output.write(tracked.name, refined if output.needs_soft else tracked)
+            output.write(tracked.name, soft if output.needs_soft else tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs, of at least one frame; return the first error."""
@@ -334,9 +336,20 @@ def require_soft(results: Results, names: Iterable[str], options: OutputOptions)
         require(is_possible, NO_SOFT, subject=name)
 
 
+def list_missing_outputs(results: Results, names: Iterable[str], options: OutputOptions) -> list[str]:
+    """Return the outputs of these names that do not exist, or were written with other options."""
+    outputs = {name: find_output(name) for name in dict.fromkeys(names)}
+    return [
+        name
+        for name, output in outputs.items()
+        if not has_content(results.folder / output.find_file_name(options))
+        or results.output_options.get(name, {}) != find_used_options(output, options)
+    ]
+
+
 def list_options(output: type[Output]) -> tuple[str, ...]:
     """Return the fields of `OutputOptions` that change an output."""
-    return (*output.options, *["refine_edges"] * output.needs_soft)
+    return (*output.options, *["refine_edges", "alpha_levels"] * output.needs_soft)
 
 
 def find_used_options(output: type[Output], options: OutputOptions) -> dict[str, Any]:

@@ -13,7 +13,15 @@ import numpy as np
 from aotlab.jobs.output_base import Output, OutputContext, OutputOptions
 from aotlab.media import cryptomatte
 from aotlab.media.edges import estimate_colors
-from aotlab.media.exr import copy_header, find_window, move_window, read_exr_channels, read_exr_header, write_exr
+from aotlab.media.exr import (
+    copy_header,
+    find_window,
+    move_window,
+    read_exr_channels,
+    read_exr_colors,
+    read_exr_header,
+    write_exr,
+)
 from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.plates import BT709, ColorTags, Planes, halve, measure_range
 from aotlab.media.results import TrackedFrame
@@ -35,7 +43,10 @@ def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.n
 
 
 class AlphaFiles(Output):
-    """``<frame>.png``: the plate with the probability of any object as alpha; EXR if the plate has floats."""
+    """``<frame>.png``: the plate with the probability of any object as alpha; EXR if the plate has floats.
+
+    Windows and attributes of an EXR plate are kept.
+    """
 
     file_name, description = "alpha", "RGBA images of the depth of the video: PNG, or EXR for EXR"
     bytes_per_pixel = 2.0
@@ -44,7 +55,15 @@ class AlphaFiles(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         plate, alpha = tracked.plate, tracked.alpha
-        rgb, kind = plate.to_rgb(), self.context.options.alpha
+        header, file = describe_frame(self.context, tracked.index), find_exr(self.context, tracked.index)
+        if file is None:
+            rgb = plate.to_rgb()
+        else:
+            header |= copy_header(read_exr_header(file))
+            rgb = read_exr_colors(file)
+            rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
+            alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
+        kind = self.context.options.alpha
         if kind == "premultiplied":
             rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options.refine_edges else rgb, alpha)
         if rgb.dtype in (np.uint8, np.uint16):
@@ -52,8 +71,7 @@ class AlphaFiles(Output):
             return
         values = rgb.astype(np.float16 if rgb.dtype == np.float16 else np.float32)
         channels = {"R": values[..., 0], "G": values[..., 1], "B": values[..., 2], "A": alpha.astype(values.dtype)}
-        header = describe_frame(self.context, tracked.index) | {"aotlab/alpha": kind}
-        write_exr(self.path / f"{name}.exr", channels, header)
+        write_exr(self.path / f"{name}.exr", channels, header | {"aotlab/alpha": kind})
 
 
 class PlateVideo(Output):
@@ -149,12 +167,12 @@ class MatteVideo(PlateVideo):
 class ExrFiles(Output):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
-    All channels, windows and attributes of an EXR plate are kept. Other plates are stored as they are, divided by
-    their largest value, as floats.
+    All channels, windows and attributes of an EXR plate are kept. Other plates are stored as floats in which white
+    is 1, see `Plate.to_float_rgb`.
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
-    bytes_per_pixel = 6.5
+    bytes_per_pixel = 10.0
     needs_soft = needs_plate = True
     modules, options = ("OpenEXR",), ("plate", "compression")
 
@@ -169,7 +187,7 @@ class ExrFiles(Output):
                 window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
                 channels = read_exr_channels(file)
             else:
-                channels = split_rgb(tracked.plate.to_rgb())
+                channels = dict(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
         layers = context.list_layers(tracked.ids)
         for object_id, alpha in read_alphas(tracked, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
@@ -215,15 +233,6 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
     if (code := find_timecode(context, index)) is not None:
         header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
     return header
-
-
-def split_rgb(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """Return H×W×3 RGB as channels of an EXR: floats as they are, integers divided by their largest value."""
-    if rgb.dtype.kind in "iu":
-        rgb = (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(np.float32)
-    elif rgb.dtype != np.float16:
-        rgb = rgb.astype(np.float32)
-    return dict(zip("RGB", np.moveaxis(rgb, -1, 0), strict=True))
 
 
 def multiply_rgb(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from aotlab.jobs.classes import merge_class_ids
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, RunOptions
 from aotlab.jobs.output_base import OutputContext
-from aotlab.jobs.outputs import Outputs, find_output, find_used_options, render, require_soft
+from aotlab.jobs.outputs import Outputs, find_output, list_missing_outputs, render, require_soft
 from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
@@ -35,7 +35,6 @@ from aotlab.media.results import (
     STATE_FILE,
     Results,
     TrackedFrame,
-    has_content,
     quantize_probabilities,
     remove_state,
 )
@@ -211,7 +210,9 @@ def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
     with locked_output(prepared.folder):
         results = prepared.new_results().open(force=force)
         if results.status == "done":
-            list_missing_outputs(results, prepared.options)
+            options = prepared.options
+            missing = list_missing_outputs(results, options.outputs, options.output_options)
+            require_soft(results, missing, options.output_options)
             return "reuse"
         prepared.loader.load(prepared.job.overrides)
         return "resume" if results.entries and (prepared.folder / STATE_FILE).is_file() else "track"
@@ -247,27 +248,16 @@ def run(
                 results.close()
 
 
-def list_missing_outputs(results: Results, options: RunOptions) -> list[str]:
-    """Return the names of the outputs that finished results lack; raise `InputError` if they lack what these need."""
-    missing = [
-        name
-        for name, output in options.outputs.items()
-        if not has_content(results.folder / output.find_file_name(options.output_options))
-        or results.output_options.get(name, {}) != find_used_options(output, options.output_options)
-    ]
-    require_soft(results, missing, options.output_options)
-    return missing
-
-
 def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
     """Write the outputs that finished results lack."""
-    missing = list_missing_outputs(results, prepared.options)
+    options = prepared.options
+    missing = list_missing_outputs(results, options.outputs, options.output_options)
     outputs = render(
-        results, prepared.source, missing, options=prepared.options.output_options,
-        frame_number=prepared.frames.number, progress=prepared.options.progress,
+        results, prepared.source, missing, options=options.output_options,
+        frame_number=prepared.frames.number, progress=options.progress,
     )  # fmt: skip
     return TrackResult(
-        len(results.entries), results.seconds, _list_written(results, prepared.options), tuple(outputs.summaries),
+        len(results.entries), results.seconds, _list_written(results, options), tuple(outputs.summaries),
         reused=True, rendered=tuple(missing),
     )  # fmt: skip
 

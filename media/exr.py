@@ -20,20 +20,43 @@ STRUCTURE = ("channels", "chunkCount", "compression", "lineOrder", "maxSamplesPe
 """Attributes of the storage of a file, which a copy has its own values of."""
 
 
+PRIMARIES = {
+    1: (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, 0.3127, 0.3290),  # BT.709
+    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),  # BT.2020
+    11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3140, 0.3510),  # DCI-P3
+    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),  # Display P3
+}
+"""x and y of red, green, blue and white by the number of ITU-T H.273."""
+PRIMARIES_TOLERANCE = 0.002
+"""Largest difference of a coordinate; files round them to three or four digits."""
+
+
+def find_primaries(header: Mapping[str, Any]) -> int:
+    """Return FFmpeg's number of the ``chromaticities`` of a file: BT.709 if not stated, 2 (unspecified) for others."""
+    stated = np.ravel(header.get("chromaticities", PRIMARIES[1]))
+    matches = (key for key, values in PRIMARIES.items() if np.abs(stated - values).max() <= PRIMARIES_TOLERANCE)
+    return next(matches, 2)
+
+
 def read_exr(path: Path) -> np.ndarray:
     """Return the display window of the first part, H×W×C with 1 or 3 channels; black outside the data window."""
     header = read_exr_header(path)
+    values = read_exr_colors(path)
+    with reading(path, REMEDY, *DECODER_ERRORS):
+        return move_window(values, find_window(header, "dataWindow"), find_window(header, "displayWindow"))
+
+
+def read_exr_colors(path: Path) -> np.ndarray:
+    """Return the data window of the first part, H×W×C with 1 or 3 channels, as stored."""
     with reading(path, REMEDY, *DECODER_ERRORS):
         import OpenEXR
 
-        data_window, display_window = (find_window(header, name) for name in ("dataWindow", "displayWindow"))
         with OpenEXR.File(str(path)) as file:
             channels = file.channels()
             name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
             if name is None:
                 raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
-            values = np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
-        return move_window(values, data_window, display_window)
+            return np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
 
 
 def read_exr_header(path: Path) -> dict[str, Any]:

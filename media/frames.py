@@ -17,11 +17,11 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from PIL import Image
 
-from aotlab.media.exr import read_exr_header
+from aotlab.media.exr import find_primaries, read_exr_header
 from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
-from aotlab.media.plates import ImagePlate, Plate
+from aotlab.media.plates import BT709, ImagePlate, Plate
 from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
@@ -217,7 +217,8 @@ class ImageFrames(FrameSource):
             self.levels = Levels(low, high, curve=curve, white=white, estimated=True)
 
     def _read_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
-        """Set rate, pixel aspect and time code to those that the first EXR file states."""
+        """Set color primaries, rate, pixel aspect and time code to those that the first EXR file states."""
+        self.color_tags = (find_primaries(header), BT709)
         self.pixel_aspect = Fraction(header.get("pixelAspectRatio", 1)).limit_denominator(1000) or Fraction(1)
         code, file_rate = header.get("timeCode"), header.get("framesPerSecond")
         with suppress(InputError):  # no rate, or a code that its rate does not have
@@ -243,7 +244,7 @@ class ImageFrames(FrameSource):
             problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
             raise InputError(problem, subject=subject, remedy="convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
-        return ImagePlate(values, self.levels)
+        return ImagePlate(values, self.levels, self.color_tags[0])
 
     def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
         return ((index, self.read_plate(index)) for index in range(first, self.length))

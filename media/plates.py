@@ -22,6 +22,8 @@ LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627,
 """Parts of red and blue in the brightness, by FFmpeg's number of the matrix (ITU-T H.273)."""
 BT601_LUMA = (0.299, 0.114)
 """Parts of red and blue for all other matrices, also unspecified ones, as in FFmpeg."""
+JPEG_MATRIX = 5
+"""FFmpeg's number of the matrix that frames of Motion JPEG have."""
 DEPTHS = (8, 10, 12, 16)
 """Bits of the planar formats that frames of video files are read in."""
 
@@ -38,7 +40,7 @@ class Planes(NamedTuple):
     """Brightness and colors of a frame as video files store them."""
 
     values: list[np.ndarray]
-    """Y, U and V as uint16 H×W; in 4:2:0, U and V have half the size, rounded up."""
+    """Y, U and V as H×W uint16, or float32 if interpolated; in 4:2:0, U and V have half the size, rounded up."""
     depth: int
     """Bits of a value."""
     is_full: bool
@@ -47,7 +49,8 @@ class Planes(NamedTuple):
 
     def scale(self, depth: int, *, is_full: bool) -> Planes:
         """Return the planes with another depth and range, rounded."""
-        if (depth, is_full) == (self.depth, self.is_full):
+        is_rounded = all(values.dtype.kind == "u" for values in self.values)
+        if is_rounded and (depth, is_full) == (self.depth, self.is_full):
             return self
         planes = []
         for index, values in enumerate(self.values):
@@ -66,8 +69,8 @@ class Planes(NamedTuple):
             planes.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
         return self._replace(values=planes)
 
-    def to_rgb(self, white: int) -> np.ndarray:
-        """Return H×W×3 uint16 RGB from 0 to ``white``, rounded. The planes are 4:4:4."""
+    def to_rgb(self) -> np.ndarray:
+        """Return H×W×3 float32 RGB of 4:4:4 planes; white is 1, and values beyond black and white are not clipped."""
         import cv2
 
         red, blue = LUMA.get(self.tags.matrix, BT601_LUMA)
@@ -80,9 +83,9 @@ class Planes(NamedTuple):
         offsets, spans = zip(
             *(measure_range(self.depth, index > 0, is_full=self.is_full) for index in range(3)), strict=True
         )
-        colors = colors * white / spans
-        shift = -colors @ offsets
-        return np.minimum(cv2.transform(np.dstack(self.values), np.column_stack([colors, shift])), white)
+        colors = colors / spans
+        values = np.dstack(self.values).astype(np.float32)
+        return np.asarray(cv2.transform(values, np.column_stack([colors, -colors @ offsets])))
 
 
 def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, float]:
@@ -99,6 +102,18 @@ def halve(values: np.ndarray) -> np.ndarray:
     height, width = values.shape
     padded = np.pad(values.astype(np.float32), ((0, height % 2), (0, width % 2)), mode="edge")
     return np.asarray(cv2.resize(padded, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA))
+
+
+def widen(values: np.ndarray, width: int) -> np.ndarray:
+    """Return a color plane of 4:2:2 or 4:1:1 at the width of the image, H×W float32, interpolated.
+
+    The first of 2 or 4 pixels has the stored color (ITU-R BT.601 and BT.709); FFmpeg takes files without
+    ``chroma_location`` for centered between them.
+    """
+    values, part = values.astype(np.float32), -(-width // values.shape[1])
+    following = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
+    steps = [values + (following - values) * np.float32(step / part) for step in range(part)]
+    return np.stack(steps, axis=2).reshape(len(values), -1)[:, :width]
 
 
 def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: bool = False) -> Planes:
@@ -138,6 +153,16 @@ class Plate(ABC):
         once; those of `to_image` are less exact, as FFmpeg is faster with its defaults.
         """
 
+    def to_float_rgb(self) -> np.ndarray:
+        """Return H×W×3 RGB in which white is 1: float16 and float32 as stored, else float32.
+
+        YUV of video files is neither rounded nor clipped: codes above white and colors outside the gamut survive.
+        """
+        rgb = self.to_rgb()
+        if rgb.dtype.kind in "iu":
+            return (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(np.float32)
+        return rgb if rgb.dtype == np.float16 else rgb.astype(np.float32)
+
     @abstractmethod
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
         """Return the frame for a video file with ``depth`` bits, in 4:4:4, or 4:2:0 if ``subsampled``.
@@ -152,10 +177,11 @@ class ImagePlate(Plate):
     Args:
         values: H×W×C with 1 or 3 channels, as stored.
         levels: levels of images with more than 8 bits; None: the values are 8 bits.
+        primaries: FFmpeg's number of the color primaries.
     """
 
-    def __init__(self, values: np.ndarray, levels: Levels | None = None) -> None:
-        self.values, self.levels = values, levels
+    def __init__(self, values: np.ndarray, levels: Levels | None = None, primaries: int = BT709) -> None:
+        self.values, self.levels, self.primaries = values, levels, primaries
 
     def to_image(self) -> np.ndarray:
         return _repeat_gray(self.values if self.levels is None else self.levels(self.values))
@@ -164,14 +190,15 @@ class ImagePlate(Plate):
         return _repeat_gray(self.values)
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
-        """Return the frame in BT.709. Floats are shown from 0 to 1; linear light is encoded with the sRGB curve."""
-        rgb, tags = self.to_rgb(), ColorTags()
-        if rgb.dtype.kind in "iu":
-            rgb = rgb.astype(np.float32) / np.iinfo(rgb.dtype).max
-        else:
+        """Return the frame with the matrix of BT.709.
+
+        Floats are shown from 0 to 1; linear light is encoded with the sRGB curve.
+        """
+        rgb, tags = self.to_float_rgb(), ColorTags(self.primaries)
+        if self.values.dtype.kind == "f":
             rgb = np.nan_to_num(rgb.astype(np.float32)).clip(0, 1)
             if self.levels is not None and self.levels.curve == "linear":
-                rgb, tags = encode_srgb(rgb), ColorTags(transfer=SRGB)
+                rgb, tags = encode_srgb(rgb), tags._replace(transfer=SRGB)
         return rgb_to_planes(rgb, tags, depth, subsampled=subsampled)
 
 
@@ -203,14 +230,16 @@ class VideoPlate(Plate):
         if self._is_rgb:
             return self._read_deep_rgb() if self.depth > 8 else self.to_image()
         kind = np.uint8 if self.depth <= 8 else np.uint16
-        return self._read_planes(subsampled=False).to_rgb(np.iinfo(kind).max).astype(kind)
+        white = np.iinfo(kind).max
+        return (self.to_float_rgb() * white).round().clip(0, white).astype(kind)
+
+    def to_float_rgb(self) -> np.ndarray:
+        return super().to_float_rgb() if self._is_rgb else self._read_planes(subsampled=False).to_rgb()
 
     def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
         if self._is_rgb:
-            rgb = self.to_rgb()
             tags = self.tags._replace(matrix=BT709)
-            part = rgb.astype(np.float32) / (1 if rgb.dtype.kind == "f" else np.iinfo(rgb.dtype).max)
-            return rgb_to_planes(part.clip(0, 1), tags, depth, subsampled=subsampled)
+            return rgb_to_planes(self.to_float_rgb().clip(0, 1), tags, depth, subsampled=subsampled)
         planes = self._read_planes(subsampled=subsampled)
         # ProRes has no full range; 8 bits keep theirs, as codes would merge
         return planes.scale(depth, is_full=planes.is_full and depth == 8)
@@ -218,6 +247,11 @@ class VideoPlate(Plate):
     @property
     def _is_rgb(self) -> bool:
         return self._frame.format.is_rgb or self._frame.format.has_palette
+
+    @property
+    def _is_jpeg(self) -> bool:
+        """Whether colors of 4:2:2 are centered between two pixels."""
+        return self._frame.format.name == "yuvj422p" and self._frame.colorspace == JPEG_MATRIX
 
     def _read_deep_rgb(self) -> np.ndarray:
         """Return RGB with more than 8 bits as uint16, or float32 as stored."""
@@ -242,10 +276,21 @@ class VideoPlate(Plate):
                 colors = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
                 values = [gray, colors, colors]
             else:
-                layout = f"yuv{'420' if subsampled else '444'}p{suffix}"
                 kind = FULL_RANGE if is_full else LIMITED_RANGE
-                same = frame.reformat(format=layout, threads=1, src_color_range=kind, dst_color_range=kind)
-                values = [view_plane(same, index).astype(np.uint16) for index in range(3)]
+
+                def read(layout: str) -> list[np.ndarray]:
+                    same = frame.reformat(format=layout, threads=1, src_color_range=kind, dst_color_range=kind)
+                    return [view_plane(same, index).astype(np.uint16) for index in range(3)]
+
+                part = round(frame.width / frame.format.chroma_width(frame.width))
+                is_low = frame.format.chroma_height(frame.height) < frame.height
+                if subsampled or (part == 1 and not is_low):
+                    values = read(f"yuv{'420' if subsampled else '444'}p{suffix}")
+                elif not is_low and not self._is_jpeg:
+                    values = read(f"yuv{'422' if part == 2 else '411'}p{suffix}")
+                    values[1:] = [widen(plane, frame.width) for plane in values[1:]]
+                else:
+                    values = [plane / np.float32(2 ** (16 - depth)) for plane in read("yuv444p16le")]
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
 

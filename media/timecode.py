@@ -31,8 +31,10 @@ class Timecode:
         assert match is not None
         hours, minutes, seconds, frames = (int(match[group]) for group in (1, 2, 3, 5))
         drop = match[4] != ":" and base % 30 == 0
+        require(frames < base, f"no such frame at {base} frames per second", subject=subject)
         skipped = drop and seconds == 0 and minutes % 10 and frames < base // 15
-        require(frames < base and not skipped, f"no such frame at {base} frames per second", subject=subject)
+        first = f"{text.strip()[: -len(match[5])]}{base // 15:02d}"
+        require(not skipped, "skipped by drop-frame time code", subject=subject, remedy=f"give {first}")
         total_minutes = 60 * hours + minutes
         count = (60 * total_minutes + seconds) * base + frames
         return cls(count - drop * (base // 15) * (total_minutes - total_minutes // 10), base, drop)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from aotlab.utils.errors import InputError
+from aotlab.media.timecode import TIMECODE
+from aotlab.utils.errors import InputError, require
 
 INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
 """Names of `levels.CURVES`."""
@@ -27,8 +28,13 @@ class FrameObjectValue(NamedTuple):
 
 
 def parse_frame_object(text: str) -> FrameObjectValue:
-    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object."""
+    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object.
+
+    Raises `InputError` for a time code as FRAME, which only ``--start`` and ``--end`` take.
+    """
     head, _, value = text.partition("=")
+    is_timecode = value and TIMECODE.match(head)
+    require(not is_timecode, "a time code, expected a frame number", subject=head, remedy="count frames from 0")
     match = FRAME_AND_OBJECT.fullmatch(head) if head and value else None
     if match is None:
         return FrameObjectValue(None, None, text)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="folders of results of aotlab track, also corrected ones, or of lists of videos",
 )
 @list_option("--write", "outputs to write or replace, comma-separated, or help to list them all", parse_output_name)
-@flag("--missing", "only write outputs that do not exist")
+@flag("--missing", "only write outputs that do not exist, or were written with other options")
 @compositing_options(name="options", factory=make_output_options)
 def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, options: OutputOptions) -> int:
     """Write outputs of results without tracking again."""
@@ -65,7 +65,7 @@ def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, 
         InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
     """
     from aotlab.jobs.inputs import FrameSelection
-    from aotlab.jobs.outputs import find_output, render
+    from aotlab.jobs.outputs import list_missing_outputs, render
     from aotlab.media.results import MASKS, Results
     from aotlab.media.video import open_frames
     from aotlab.utils.locks import locked_output
@@ -76,7 +76,7 @@ def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, 
         assert results is not None
         names = [name for name in dict.fromkeys(write) if name != MASKS]
         if missing:
-            names = [name for name in names if not (folder / find_output(name).find_file_name(options)).exists()]
+            names = list_missing_outputs(results, names, options)
         if absent := results.list_missing():
             raise InputError(
                 f"{len(absent)} of {len(results.entries)} masks are missing", remedy="track the video again"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
+from aotlab.media.timecode import Timecode
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
@@ -353,6 +355,34 @@ def test_start_and_end_are_time_codes_of_the_file(tmp_path, start, end, expected
     path = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", timecode="01:00:00:10", suffix="mov")
     frames = FrameSelection(open_frames(path), start, end)
     assert (frames.first, frames.last) == expected
+
+
+@pytest.mark.parametrize(("timecode", "rate", "start", "expected"), [
+    ("00:00:59;28", 30, "00:00:59:29", 1), ("00:00:59;28", 30, "00:01:00:02", 2),
+    (None, 24, "00:00:00;01", "drop-frame, but the time codes of the video are not; write a colon"),
+    ("00:00:00:00", 30, "00:00:00;01", "drop-frame, but the time codes of the video are not; write a colon"),
+    ("00:00:59;28", 30, "00:01:00;00", "skipped by drop-frame time code; give 00:01:00;02"),
+])  # fmt: skip
+def test_drop_frame_is_that_of_the_video(source, timecode, rate, start, expected):
+    source.rate = Fraction(1000 * rate, 1001)
+    source.timecode = timecode and Timecode.parse(timecode, source.rate)
+    if isinstance(expected, int):
+        assert FrameSelection(source, start).first == expected
+    else:
+        with pytest.raises(InputError, match=expected):
+            FrameSelection(source, start)
+
+
+def test_number_between_file_names_is_said():
+    video = VideoInfo("gap", SIZE, 3, frame_names=("f1001", "f1002", "f1005"))
+    problem = "start 1003: not in the video, which has frames 1001 to 1005, but none between 1002 and 1005"
+    with pytest.raises(InputError, match=problem):
+        FrameSelection(video, 1003, by_name=True)
+
+
+def test_time_code_of_a_mask_rejected():
+    with pytest.raises(InputError, match="00:00:01:00: a time code, expected a frame number"):
+        parse_mask("00:00:01:00=first.png")
 
 
 def test_time_code_counts_from_zero_without_one(tmp_path):

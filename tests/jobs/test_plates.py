@@ -1,6 +1,7 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,13 +15,14 @@ from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
-from aotlab.jobs.output_base import OutputOptions
+from aotlab.jobs.output_base import OutputContext, OutputOptions
 from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
+from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import ColorTags, VideoPlate
-from aotlab.media.results import Results
+from aotlab.media.results import Results, TrackedFrame, quantize_probabilities, stretch_probabilities, write_soft
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
@@ -110,7 +112,7 @@ def measure_outputs(kind, video, folder):
     for name, file in OUTPUTS.items():
         if (folder / file).exists():
             shown = [encode_display(rgb) for rgb in expected] if kind.is_linear and name in ENCODERS else expected
-            if kind.is_video and name not in ENCODERS:  # files of RGB from 0 to 1
+            if kind.is_video and name == "alpha":  # integers from 0 to 1
                 shown = [rgb.clip(0, 1) for rgb in expected]
             found[name] = measure_difference(shown, read_rgb(folder / file))
     return found
@@ -125,7 +127,7 @@ def test_outputs_have_the_rgb_of_the_source(tmp_path, name):
     step = 1 / 257 if "8-bit" not in name else 1  # of the codes that RGB is rounded to once
     limits = {
         "alpha": 0.26 * step * kind.is_video,
-        "exr": 0.26 * step if kind.is_video else 1e-5 * (not kind.is_linear),
+        "exr": 1e-5 * (not kind.is_linear),
     }
     limits |= {codec: measure_codec(kind, video, tmp_path, codec) + 0.1 for codec in ENCODERS}
     assert {name: value for name, value in found.items() if value > limits[name]} == {}, limits
@@ -319,6 +321,39 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
         assert b"alpha: premultiplied" in (out / "alpha" / "f.1001.png").read_bytes()
 
 
+def test_alpha_levels_stretch_probabilities():
+    soft = quantize_probabilities(np.array([[[0.01, 0.26, 0.5, 0.985]], [[0.0, 0.74, 0.5, 0.0]]]))
+    tracked = TrackedFrame(0, "0", np.zeros((1, 4, 3), np.uint8), np.zeros((1, 4), np.uint8), {1: 1, 2: 1}, soft=soft)
+    found = stretch_probabilities(tracked, (0.02, 0.98)).probabilities
+    np.testing.assert_allclose(found, [[[0, 0.25, 0.5, 1]], [[0, 0.75, 0.5, 0]]], atol=1e-3)
+    np.testing.assert_array_equal(stretch_probabilities(tracked, (0, 1)).soft, soft)
+    assert stretch_probabilities(tracked, (0, 0.5)).alpha.max() == 1
+
+
+@pytest.mark.parametrize("output", ["alpha", "mattes16"])
+def test_alpha_levels_apply_to_soft_outputs(tmp_path, output):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    out = track_plates(video, tmp_path / "out", soft=True, write=())
+    results = Results.read(out)
+    name = results.entries[1]["name"]
+    for entry in results.entries:
+        frame = results.read_frame(entry, np.zeros((*SIZE, 3), np.uint8))
+        write_soft(results.soft_path(entry["name"]), replace(frame, soft=frame.soft * 0 + 640))
+    for levels, expected in (((0.02, 0.98), 0), ((0.0, 1.0), 10 / 1023)):
+        render(results, open_frames(video), [output], options=OutputOptions(alpha_levels=levels), progress=False)
+        file = {"alpha": f"alpha/{name}.png", "mattes16": f"mattes16/1/{name}.png"}[output]
+        image = cv2.imread(str(out / file), cv2.IMREAD_UNCHANGED)
+        found = (image[..., 3].max() / 255 / 2) if output == "alpha" else image.max() / 65535
+        assert found == pytest.approx(expected, abs=0.003)
+    assert Results.read(out).output_options[output] == {"alpha_levels": [0, 1]}
+
+
+@pytest.mark.parametrize("levels", [(0.5, 0.5), (-0.1, 1), (0, 1.1)])
+def test_invalid_alpha_levels_rejected(levels):
+    with pytest.raises(InputError, match="expected LOW,HIGH from 0 to 1"):
+        OutputOptions(alpha_levels=levels)
+
+
 def test_other_options_replace_an_output(tmp_path):
     video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
     out = track_plates(video, tmp_path / "out", ("prores", "exr"))
@@ -376,6 +411,40 @@ def test_planes_beyond_white_survive(tmp_path):
     assert plate.to_planes(10).tags == ColorTags(1, 1, 1)
 
 
+@pytest.mark.parametrize(("codec", "layout"), [("prores_ks", "yuv422p10le"), ("v210", "yuv422p10le")])
+def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
+    video = write_film(tmp_path / "in", layout, codec, suffix="mov")
+    with av.open(str(video)) as container:
+        expected = decode_yuv(next(container.decode(video=0)))
+    plate = open_frames(video).read_plate(0)
+    np.testing.assert_allclose(plate.to_float_rgb(), expected, atol=1e-5)
+    np.testing.assert_allclose(plate.to_rgb() / 65535, expected.clip(0, 1), atol=0.51 / 65535)
+    np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.003)
+
+
+def test_colors_of_motion_jpeg_are_centered():
+    frame = encode_yuv(draw_ramps(), "yuv422p", (5, 1, 5), full=True).reformat(format="yuvj422p")
+    frame.planes[1].update(bytes(np.tile(np.uint8([100, 200] * 16), SIZE[0])))
+    frame.planes[2].update(bytes(np.full(frame.planes[2].buffer_size, 128, np.uint8)))
+    frame.colorspace = 5
+    blue = VideoPlate(frame)._read_planes(subsampled=False).values[1]
+    assert blue[0, 1:5].tolist() == [125, 175, 175, 125]
+
+
+def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):
+    video = write_film(tmp_path / "in", "yuv420p10le", tags=(9, 16, 9))
+    plate: Any = open_frames(video).read_plate(0)
+    for plane, code in zip(plate._frame.planes, (1018, 700, 512), strict=True):
+        plane.update(bytes(np.full(plane.buffer_size // 2, code, np.uint16)))
+    y, u = (1018 - 64) / 876, (700 - 512) / 896
+    blue, green = y + 2 * (1 - 0.0593) * u, y - 2 * 0.0593 * (1 - 0.0593) / 0.678 * u
+    tracked = TrackedFrame(0, "0", plate.to_image(), MASK, {}, soft=np.zeros((0, *SIZE), np.uint16), stored_plate=plate)
+    ExrFiles(tmp_path / "exr", OutputContext(open_frames(video))).write("0", tracked)
+    channels = read_exr(tmp_path / "exr" / "0.exr")[1]
+    for name, value in zip("RGB", (y, green, blue), strict=True):
+        np.testing.assert_allclose(channels[name], value, rtol=1e-5)
+
+
 def test_display_window_of_mattes_is_that_of_the_plate(tmp_path):
     windows = {
         "dataWindow": (np.array([12, 11], np.int32), np.array([31, 30], np.int32)),
@@ -390,6 +459,33 @@ def test_display_window_of_mattes_is_that_of_the_plate(tmp_path):
     header, channels = read_exr(out / "exr" / "0.exr")
     np.testing.assert_array_equal(header["dataWindow"], windows["dataWindow"])
     np.testing.assert_array_equal(channels["object.1.A"] > 0.5, (MASK == 1)[1:21, 2:22])
+
+
+P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290)
+AP0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+
+
+@pytest.mark.parametrize(("chromaticities", "code"), [(P3, 12), *slow((AP0, 2), (None, 1))])
+def test_outputs_of_exr_state_its_primaries(tmp_path, chromaticities, code):
+    (tmp_path / "in").mkdir()
+    header = {
+        "dataWindow": (np.array([-2, -1], np.int32), np.array([65, 48], np.int32)),
+        "displayWindow": (np.array([0, 0], np.int32), np.array([63, 47], np.int32)),
+        "note": "kept",
+    }
+    if chromaticities is not None:
+        header["chromaticities"] = chromaticities
+    OpenEXR.File(header, {"RGB": np.full((50, 68, 3), 0.5, np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(tmp_path / "in", tmp_path / "out", ("prores", "alpha", "overlay"))
+    assert read_tags(out / "alpha.mov")[0] == (code, 13, 1)
+    assert read_tags(out / "overlay.mp4")[0][0] == code
+    found, channels = read_exr(out / "alpha" / "0.exr")
+    np.testing.assert_array_equal(found["dataWindow"], header["dataWindow"])
+    assert found["note"] == "kept"
+    assert channels["A"].shape == (50, 68)
+    np.testing.assert_array_equal(channels["R"], np.float16(0.5))
+    np.testing.assert_array_equal(channels["A"][1:-1, 2:-2] > 0.5, MASK > 0)
+    np.testing.assert_allclose(found.get("chromaticities", PRIMARIES[1]), chromaticities or PRIMARIES[1], atol=1e-6)
 
 
 def test_output_without_its_module_rejected_before_tracking(tmp_path, monkeypatch):
@@ -423,7 +519,7 @@ def test_other_formats_of_video_keep_their_rgb(layout):
     found = plate.to_rgb()
     white = 1 if found.dtype.kind == "f" else np.iinfo(found.dtype).max
     np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
-    np.testing.assert_allclose(plate.to_planes(10).to_rgb(65535) / 65535, expected, atol=0.004)
+    np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.004)
     assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
 
 

@@ -28,6 +28,11 @@ def test_drop_frame_codes_follow_each_other():
     assert not any(text.endswith(("1:00;00", "1:00;01")) for text in codes)
 
 
+def test_dropped_number_names_the_next_one():
+    with pytest.raises(InputError, match="skipped by drop-frame time code; give 00:01:00;02"):
+        Timecode.parse("00:01:00;00", NTSC)
+
+
 def test_day_begins_again_at_midnight():
     assert str(Timecode.parse("23:59:59:24", Fraction(25)) + 1) == "00:00:00:00"
     assert str(Timecode.parse("23:59:59;29", NTSC) + 1) == "00:00:00;00"

@@ -18,6 +18,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, selec
 from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
+    AlphaLevels,
     Checkpoint,
     Choice,
     ConfigFile,
@@ -308,18 +309,29 @@ def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = 
             help="exr: dwaa is smaller and changes colors slightly",
         ),
         flag("--refine-edges", "alpha follows the colors of the video near edges (extra edges); masks stay the same"),
+        option(
+            "--alpha-levels",
+            type=AlphaLevels,
+            default="0.02,0.98",
+            help="outputs with alpha: probabilities that become 0 and 1",
+        ),
         name=name,
         factory=factory,
     )
 
 
 def make_output_options(
-    per_object: bool, alpha: Any, no_plate: bool, compression: Any, refine_edges: bool
+    per_object: bool,
+    alpha: Any,
+    no_plate: bool,
+    compression: Any,
+    refine_edges: bool,
+    alpha_levels: tuple[float, float],
 ) -> OutputOptions:
     """Return the options of outputs from those of `compositing_options`."""
     from aotlab.jobs.output_base import OutputOptions
 
-    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges)
+    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges, alpha_levels)
 
 
 def parse_output_name(text: str) -> str:

@@ -118,6 +118,8 @@ def test_compositing_options_apply_to_both_commands(video, mask, tmp_path, capsy
     assert [path.name for path in (results / "prores").iterdir()] == ["cup.1.mov"]
     assert not (results / "alpha.mov").exists()
     assert main([str(results), "--write", "prores", "--per-object", "--missing"]) == 0
+    assert capsys.readouterr().out.endswith("out: prores\n")  # straight now
+    assert main([str(results), "--write", "prores", "--per-object", "--missing"]) == 0
     assert capsys.readouterr().out.endswith("out: complete\n")
     assert main([str(results), "--write", "overlay", "--per-object"]) == 2
     assert "per_object=True (--per-object): no effect on overlay; write prores" in capsys.readouterr().err
