@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -255,6 +256,32 @@ def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
     assert not best.exists()
     run_recipe(config)
     assert best.exists()
+
+
+def test_signal_during_validation_stops_before_the_next_frame(recipe, monkeypatch):
+    config = recipe("run", phase(steps=2), overrides=["train.validate_every=1", "data.validation=[{path: held}]"])
+    frames = []
+
+    def step(*_):
+        if not frames:
+            signal.raise_signal(signal.SIGTERM)
+        frames.append(1)
+        return Mock(labels=np.zeros((80, 96), np.uint8))
+
+    monkeypatch.setattr(validation.Tracker, "step", step)
+    with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
+        run_recipe(config)
+    assert (len(frames), caught.value.signal_number) == (1, signal.SIGTERM)
+    assert [line["step"] for line in log_lines(config)] == [1]
+
+
+def test_kill_during_validation_loses_no_step(recipe, monkeypatch):
+    settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: held}]"]
+    config = recipe("run", phase(steps=3), overrides=settings)
+    monkeypatch.setattr(validation, "validate", Mock(side_effect=SystemExit))  # saves nothing, like a kill
+    with pytest.raises(SystemExit):
+        run_recipe(config)
+    assert [path.name for path in list_states(config)] == ["0_video_000002.pt"]
 
 
 def test_state_of_a_skipped_phase_rejected(recipe):
