@@ -10,8 +10,8 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.validation import score_video, validate
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.distributed import Distributed
-from aotlab.utils.signals import StopFlag
 from aotlab.utils.errors import InputError
+from aotlab.utils.signals import StopFlag
 from tests.drawn_clips import write_images, write_masks
 from tests.engine import small_model
 
