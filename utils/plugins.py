@@ -57,7 +57,7 @@ class PluginFile:
     """Objects by group and name."""
 
 
-class PluginBase(ABC):
+class PluginBase(ABC):  # noqa: B024  # its subclasses have abstract methods
     """Base of the classes that plug-ins derive."""
 
     def __new__(cls, *_: object, **__: object) -> Self:

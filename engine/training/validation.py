@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -46,8 +46,13 @@ def validate_if_due(
         return False
     if state.world.is_main:
         save_state(state, listeners)
+
+    def report(done: int, total: int) -> None:
+        for listener in listeners:
+            listener.video_scored(state, done, total)
+
     with state.ema.applied(state.model):
-        state.scores = validate(state.model, state.config, videos, state.world, stop)
+        state.scores = validate(state.model, state.config, videos, state.world, stop, report)
         state.validated = state.step
         journal.log_scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
@@ -66,11 +71,17 @@ def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
 
 
 def validate(
-    model: VOSModel, config: Config, videos: list[Video], world: Distributed, stop: StopFlag
+    model: VOSModel,
+    config: Config,
+    videos: list[Video],
+    world: Distributed,
+    stop: StopFlag,
+    report: Callable[[int, int], None],
 ) -> dict[str, float]:
     """Track and score ``videos``, distributed over the ranks, all of which call this.
 
-    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder.
+    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder. ``report`` is called
+    after each video with the numbers of videos that this rank has scored and scores, at all depths.
 
     Returns:
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
@@ -81,14 +92,17 @@ def validate(
     trained = model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
     scores: dict[str, float] = {}
-    for depth in range(1 if model.config.scalable else trained, trained + 1):
+    indices = range(world.rank, len(videos), world.ranks)
+    depths = range(1 if model.config.scalable else trained, trained + 1)
+    for place, depth in enumerate(depths):
         if model.config.scalable:
             tracker.set_depth(depth)
         rank_scores = {}
-        for index in range(world.rank, len(videos), world.ranks):
+        for index in indices:
             if (video_score := score_video(tracker, videos[index], stop)) is None:
                 break
             rank_scores[index] = video_score
+            report(place * len(indices) + len(rank_scores), len(depths) * len(indices))
         video_scores = {index: score for part in world.gather(rank_scores) for index, score in part.items()}
         stop_if_interrupted(stop, world)
         table = make_scores_table({f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)})

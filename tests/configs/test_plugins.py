@@ -55,9 +55,8 @@ FAULTY = {
 def test_faulty_policy_is_one_sentence(tmp_path, unload, case):
     words, message = FAULTY[case]
     path = tmp_path / "mine.py"
-    path.write_text(
-        POLICY.format(**{"name": "decide", "result": "Decision(True)", "make": "lambda memory: Mine()"} | words)
-    )
+    whole = {"name": "decide", "result": "Decision(True)", "make": "lambda memory: Mine()"}
+    path.write_text(POLICY.format(**whole | words))
     load_plugins([path])
     with raises_one_sentence(message):
         fill_bank(build_policy(MemoryConfig(policy="mine")), 3)

@@ -22,7 +22,7 @@ def test_validation_scores_every_depth(tmp_path):
     write_masks(tmp_path / "Annotations" / "one", masks)
     videos = list(map(select_labeled_frames, read_video_folders(tmp_path)))
     model, config = small_model.build("aost")
-    scores, expected = validate(model, config, videos, Distributed("cpu"), StopFlag()), {}
+    scores, expected = validate(model, config, videos, Distributed("cpu"), StopFlag(), lambda *_: None), {}
     for depth, suffix in ((1, " at depth 1"), (2, " at depth 2"), (3, "")):
         tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
         table = make_scores_table({"one": score_video(tracker, videos[0], StopFlag())})
