@@ -176,13 +176,13 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypa
     changed += ["memory.every_in_training=7"]
     run_recipe(recipe("run", phase(steps=2), overrides=changed))
     weights = run_recipe(recipe("run", phase(steps=3), overrides=changed)).checkpoint
-    assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
-    assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
-    assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
-    assert "resumed at step 1 with aotlab 0.0.1 (was " in caplog.text
-    assert "resumed at step 1 with train.phases.0.steps=2 (was 1)" in caplog.text
-    assert "resumed at step 1 with train.precision=float16 (was float32)" in caplog.text
-    assert "resumed at step 1 with memory.every_in_training=7 (was 2)" in caplog.text
+    assert "\n- resumed at step 1 of video with train.seed=7 (was 0)" in describe_card(load_card(weights))
+    assert "resumed at step 1 of video with train.seed=7 (was 0)" in caplog.text
+    assert "resumed at step 1 of video with train.phases.0.lr=0.001 (was " in caplog.text
+    assert "resumed at step 1 of video with aotlab 0.0.1 (was " in caplog.text
+    assert "resumed at step 1 of video with train.phases.0.steps=2 (was 1)" in caplog.text
+    assert "resumed at step 1 of video with train.precision=float16 (was float32)" in caplog.text
+    assert "resumed at step 1 of video with memory.every_in_training=7 (was 2)" in caplog.text
 
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
@@ -191,7 +191,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     for steps, videos in ((1, "{path: held}"), (2, "{path: held}, {path: held}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
-    assert "resumed at step 1 with other images or masks in validation: 6 files, " in caplog.text
+    assert "resumed at step 1 of video with other images or masks in validation: 6 files, " in caplog.text
     assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
 
 
@@ -226,7 +226,7 @@ def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, cha
     change(own_data / "drawn")
     weights = run_recipe(recipe("run", phase(steps=2), overrides=override)).checkpoint
     (sentence,) = [line for line in load_card(weights).phases[0].resumed if "images or masks" in line]
-    assert re.fullmatch(rf"resumed at step 1 with other images or masks in drawn \(video\): {words}", sentence)
+    assert re.fullmatch(rf"resumed at step 1 of video with other images or masks in drawn \(video\): {words}", sentence)
     assert sentence in caplog.messages
 
 
@@ -241,7 +241,7 @@ def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch,
         run_recipe(config)
         (record,) = load_card(Path(config.train.output, "best.safetensors")).phases
         assert record.scores["J&F"] == found
-    assert "resumed at step 1 with other images or masks in validation: " in caplog.text
+    assert "resumed at step 1 of video with other images or masks in validation: " in caplog.text
     assert "in drawn" not in caplog.text
 
 
