@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import sha256
@@ -57,10 +57,13 @@ class PluginFile:
     """Objects by group and name."""
 
 
+Plugin = TypeVar("Plugin", bound="PluginBase")
+
+
 class PluginBase(ABC):  # noqa: B024  # its subclasses have abstract methods
     """Base of the classes that plug-ins derive."""
 
-    def __new__(cls, *_: object, **__: object) -> Self:
+    def __new__(cls: type[Plugin], *_: object, **__: object) -> Plugin:
         """Return a new object; raise `InputError` with the file of a class that lacks abstract methods."""
         missing = sorted(cls.__abstractmethods__)
         if missing:
