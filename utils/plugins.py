@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
+from abc import ABC
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import sha256
@@ -38,6 +40,8 @@ FILE_GROUPS = {
     SCHEDULE_PLUGINS: "schedule",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
+BUILT_ATTRIBUTES = {POLICY_PLUGINS: ("every", "capacity", "decide"), ENCODER_PLUGINS: ("channels", "freezable_parts")}
+"""Attributes that aotlab reads of the objects that plug-ins build."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """End of the message about a missing command or output."""
@@ -51,6 +55,30 @@ class PluginFile:
     """SHA-256 of its content."""
     offered: Mapping[str, Mapping[str, Any]]
     """Objects by group and name."""
+
+
+Plugin = TypeVar("Plugin", bound="PluginBase")
+
+
+class PluginBase(ABC):  # noqa: B024  # its subclasses have abstract methods
+    """Base of the classes that plug-ins derive."""
+
+    def __new__(cls: type[Plugin], *_: object, **__: object) -> Plugin:
+        """Return a new object; raise `InputError` with the file of a class that lacks abstract methods."""
+        missing = sorted(cls.__abstractmethods__)
+        if missing:
+            bases = ", ".join(base.__name__ for base in cls.__bases__)
+            similar = next(iter(get_close_matches(missing[0], vars(cls), n=1)), None)
+            remedy = f"rename {similar}" if similar is not None else f"define {missing[0]}"
+            raise InputError(
+                f"lacks {', '.join(missing)}, required by {bases}", subject=describe_class(cls), remedy=remedy
+            )
+        return super().__new__(cls)
+
+
+def describe_class(kind: type) -> str:
+    """Return the file and name of a class, for messages."""
+    return f"{getattr(sys.modules.get(kind.__module__), '__file__', kind.__module__)}: {kind.__name__}"
 
 
 _loaded_files: dict[Path, PluginFile] = {}
@@ -116,6 +144,25 @@ def find_plugin(group: str, name: str) -> Any:
             remedy=suggest(name, names, PLUGIN_REMEDY),
         )
     return load_plugin(points[name])
+
+
+def build_plugin(group: str, name: str, *args: object) -> Any:
+    """Call the object of a plug-in and return the result.
+
+    Raises:
+        InputError: see `find_plugin`; or the result lacks one of `BUILT_ATTRIBUTES`.
+    """
+    built = find_plugin(group, name)(*args)
+    missing = [attribute for attribute in BUILT_ATTRIBUTES[group] if not hasattr(built, attribute)]
+    noun = FILE_GROUPS[group]
+    file = _list_file_names(group).get(name)
+    require(
+        not missing,
+        f"its object is a {type(built).__name__} without {', '.join(missing)}",
+        subject=f"{file}: {noun} {name}" if file is not None else f"{noun} {name}",
+        remedy=f"expected an object with {', '.join(BUILT_ATTRIBUTES[group])}",
+    )
+    return built
 
 
 def load_plugin(point: EntryPoint) -> Any:

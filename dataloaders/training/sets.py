@@ -23,7 +23,7 @@ from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.digests import digest_files, digest_values
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
@@ -263,8 +263,13 @@ def sample_clip(
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
-        size = pixels[indices[0]][1].shape
-        require_image_size(mask, size, frames[index].image, "another frame of its video")
+        height, width = pixels[indices[0]][1].shape
+        require(
+            mask.shape == (height, width),
+            f"{mask.shape[1]}×{mask.shape[0]}, but another frame of its video is {width}×{height}",
+            subject=frames[index].image,
+            remedy="give frames of one size, or use kind static for single images",
+        )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
     return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import MemoryPolicy, build_policy
+from aotlab.engine.memory.policies import MemoryPolicy, ask_policy, build_policy
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
 
@@ -179,7 +179,7 @@ class MemoryBank:
         self._short.append([block.short for block in memory])
         if not due:
             return
-        store, evicted = self.policy.decide(self.frames, self.evictable, self.last_index, relevance)
+        store, evicted = ask_policy(self.policy, self.frames, self.evictable, self.last_index, relevance)
         self._last_decision = self.last_index
         if store:
             if evicted is not None:

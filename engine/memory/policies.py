@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
-from aotlab.utils.plugins import POLICY_PLUGINS, find_plugin
+from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import POLICY_PLUGINS, PluginBase, build_plugin, describe_class
+from aotlab.utils.text import join_truncated
 
 MOMENTUM = 0.8
 """Weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)."""
@@ -34,7 +36,7 @@ class Decision(NamedTuple):
     """Position of the frame to evict before storing; None keeps all."""
 
 
-class MemoryPolicy(ABC):
+class MemoryPolicy(PluginBase):
     """Decides which frames long-term memory keeps."""
 
     every: float
@@ -68,8 +70,37 @@ class MemoryPolicy(ABC):
         """Return a copy of the statistics that `decide` needs, as plain Python values."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027  # no state by default
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # no state by default
         """Continue from the state of a policy with the same settings."""
+
+
+def ask_policy(
+    policy: MemoryPolicy,
+    frames: Sequence[int],
+    evictable: Sequence[int],
+    index: int,
+    relevance: FrameRelevance | None,
+) -> Decision:
+    """Return the policy's decision about a frame; arguments as `MemoryPolicy.decide`.
+
+    Raises:
+        InputError: it is not a `Decision`, evicts a frame that must stay, or exceeds the capacity.
+    """
+    decision = policy.decide(frames, evictable, index, relevance)
+    subject = f"{describe_class(type(policy))}.decide"
+    if not (isinstance(decision, tuple) and len(decision) == 2):
+        raise InputError(f"returned {decision!r}", subject=subject, remedy="expected Decision(store, evict)")
+    store, evict = decision
+    if not store:
+        return Decision(store=False)
+    if evict is not None and evict not in evictable:
+        problem = f"evicts position {evict!r}, but may evict {join_truncated(evictable) or 'no frame'}"
+        raise InputError(problem, subject=subject, remedy="choose one of evictable")
+    count = len(frames) + 1 - (evict is not None)
+    if policy.capacity is not None and count > policy.capacity:
+        problem = f"stores frame {index} as number {count} of a memory of {policy.capacity}"
+        raise InputError(problem, subject=subject, remedy="evict one, or do not store it")
+    return Decision(True, evict)
 
 
 @dataclass(frozen=True)
@@ -236,5 +267,5 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(replace(config, every=every))
+    policy: MemoryPolicy = build_plugin(POLICY_PLUGINS, config.policy, replace(config, every=every))
     return policy

@@ -12,6 +12,7 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import build_training_model, open_data, resolve_training
+from aotlab.engine.training.journal import print_line
 from aotlab.engine.training.listener import NonFiniteError
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.trainer import build_batches, train_step, wrap_ddp
@@ -40,6 +41,7 @@ def dry_run(config: Config, world: Distributed) -> str:
     total = 0.0
     for mixture in data.mixtures.values():
         phase = mixture.phase
+        print_line(f"{phase.name}: making {CLIPS} clips, then {STEPS} steps of {format_count(phase.batch, 'clip')}")
         rate = measure_clip_rate(mixture)
         state = PhaseState(config, world, model, replace(mixture, phase=replace(phase, steps=max(phase.steps, STEPS))))
         metrics = run_steps(state)

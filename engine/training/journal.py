@@ -30,6 +30,7 @@ from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.errors import describe_missing_module
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,11 @@ class StepPrinter(TrainingListener):
         end = datetime.now().astimezone() + timedelta(seconds=seconds * (state.phase.steps - state.step))
         print_line(f"{' '.join(words)} ends {end:%Y-%m-%d %H:%M}")
         self.pending = []
+
+    def video_scored(self, state: PhaseState, done: int, total: int) -> None:
+        """Print a line after each tenth of the videos, except the last, which the scores follow."""
+        if self.every and done < total and done * 10 // total > (done - 1) * 10 // total:
+            print_line(f"{state.phase.name}, step {state.step}: validation of {done} of {format_count(total, 'video')}")
 
 
 def print_line(text: str) -> None:

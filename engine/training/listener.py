@@ -39,6 +39,9 @@ class TrainingListener:
     def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
         """Called after a step, which ``state.step`` counts; ``result``: an error if the step was skipped."""
 
+    def video_scored(self, state: PhaseState, done: int, total: int) -> None:
+        """Called after each video of a validation; ``done`` of ``total`` videos of this rank are scored."""
+
     def state_saved(self, state: PhaseState, path: Path) -> None:
         """Called on a rank that has written a state: the main one or, after a lost rank, all."""
 

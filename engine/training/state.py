@@ -150,7 +150,8 @@ class PhaseState:
             for name, before in content.get("program", {}).items()
             if (now := self.program.get(name)) != before
         ]
-        sentences = [f"resumed at step {content['step']} with {sentence}" for sentence in sentences]
+        place = f"step {content['step']} of {self.phase.name}"
+        sentences = [f"resumed at {place} with {sentence}" for sentence in sentences]
         for sentence in sentences:
             log.warning("%s", sentence)
         self.resumed = content["resumed"] + sentences

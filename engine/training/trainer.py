@@ -142,7 +142,7 @@ def train_phase(
 
     Args:
         validation: videos to score the averaged weights on.
-        stop: stops the run after the step in progress.
+        stop: stops the run after the step in progress, or within validation.
         journal: log of steps and scores.
         listeners: called after the journal.
 
@@ -152,7 +152,7 @@ def train_phase(
     batches, clip_module = build_batches(state), None
     for listener in (journal, *listeners):
         listener.phase_begins(state)
-    validate_if_due(state, validation, journal)  # missed by the run that is resumed
+    validate_if_due(state, validation, stop, journal, listeners)  # missed by the run that is resumed
     while state.step < state.phase.steps:
         if clip_module is None or state.step == state.first_fed_step:  # other weights get gradients from there
             clip_module = wrap_ddp(state)
@@ -160,8 +160,8 @@ def train_phase(
         for listener in (journal, *listeners):
             listener.step_done(state, result)
         stop_if_interrupted(stop, state.world)
-        validate_if_due(state, validation, journal)
-        if state.world.is_main and state.is_due(state.config.train.save_every):
+        is_saved = validate_if_due(state, validation, stop, journal, listeners)
+        if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
             save_state(state, listeners)
     state.ema.copy_to(state.model)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -13,6 +14,8 @@ from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
+from aotlab.engine.training.listener import TrainingListener
+from aotlab.engine.training.saved_states import save_state, stop_if_interrupted
 from aotlab.engine.training.state import PhaseState
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -21,21 +24,43 @@ from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed
+from aotlab.utils.signals import StopFlag
 from aotlab.utils.streaming import ReadAhead
 
 
-def validate_if_due(state: PhaseState, videos: list[Video], journal: Journal) -> None:
-    """Score the averaged weights every ``train.validate_every`` steps, and write those with the best score."""
+def validate_if_due(
+    state: PhaseState, videos: list[Video], stop: StopFlag, journal: Journal, listeners: Sequence[TrainingListener]
+) -> bool:
+    """Score the averaged weights every ``train.validate_every`` steps, and write those with the best score.
+
+    The state is saved before, so that a kill loses no step, and after, with the scores.
+
+    Returns:
+        Whether it was due.
+
+    Raises:
+        Interrupted: ``stop`` was set, also on another rank.
+    """
     is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
     if not videos or not is_due:
-        return
+        return False
+    if state.world.is_main:
+        save_state(state, listeners)
+
+    def report(done: int, total: int) -> None:
+        for listener in listeners:
+            listener.video_scored(state, done, total)
+
     with state.ema.applied(state.model):
-        state.scores = validate(state.model, state.config, videos, state.world)
+        state.scores = validate(state.model, state.config, videos, state.world, stop, report)
         state.validated = state.step
         journal.log_scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]
             write_weights(state, f"{BEST}.safetensors")
+    if state.world.is_main:
+        save_state(state, listeners)
+    return True
 
 
 def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
@@ -45,36 +70,56 @@ def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
         save_checkpoint(state.output / name, state.model, state.config, half=half, card=card)
 
 
-def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:
+def validate(
+    model: VOSModel,
+    config: Config,
+    videos: list[Video],
+    world: Distributed,
+    stop: StopFlag,
+    report: Callable[[int, int], None],
+) -> dict[str, float]:
     """Track and score ``videos``, distributed over the ranks, all of which call this.
 
-    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder.
+    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder. ``report`` is called
+    after each video with the numbers of videos that this rank has scored and scores, at all depths.
 
     Returns:
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
+
+    Raises:
+        Interrupted: ``stop`` was set, also on another rank.
     """
     trained = model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
     scores: dict[str, float] = {}
-    for depth in range(1 if model.config.scalable else trained, trained + 1):
+    indices = range(world.rank, len(videos), world.ranks)
+    depths = range(1 if model.config.scalable else trained, trained + 1)
+    for place, depth in enumerate(depths):
         if model.config.scalable:
             tracker.set_depth(depth)
-        indices = range(world.rank, len(videos), world.ranks)
-        rank_scores = world.gather({index: score_video(tracker, videos[index]) for index in indices})
-        video_scores = {index: score for part in rank_scores for index, score in part.items()}
+        rank_scores = {}
+        for index in indices:
+            if (video_score := score_video(tracker, videos[index], stop)) is None:
+                break
+            rank_scores[index] = video_score
+            report(place * len(indices) + len(rank_scores), len(depths) * len(indices))
+        video_scores = {index: score for part in world.gather(rank_scores) for index, score in part.items()}
+        stop_if_interrupted(stop, world)
         table = make_scores_table({f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)})
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     return scores
 
 
-def score_video(tracker: Tracker, video: Video) -> SequenceScores:
-    """Track a video from its first mask and score all frames."""
+def score_video(tracker: Tracker, video: Video, stop: StopFlag) -> SequenceScores | None:
+    """Track a video from its first mask and score all frames; return None if ``stop`` is set before the last frame."""
     annotations: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     tracker.reset(len(video.frames))
     with closing(iter(ReadAhead(frame.read() for frame in list_frame_pairs(video)))) as frames:
         for image, mask in frames:
+            if stop.is_set():
+                return None
             annotations.append(extract_object_ids(mask))
             labels.append(tracker.step(image, None if labels else annotations[0]).labels)
     return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])))

@@ -9,11 +9,18 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.load import load_config
 from aotlab.configs.plugins import describe_plugins, load_plugins
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.networks.encoders import Encoder
+from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.tools.train import main as train
 from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import ENCODER_PLUGINS
+from tests.engine.frames import fill_bank
 from tests.engine.small_model import build
+from tests.mutations import raises_one_sentence
 
 PLUGIN = """
 from aotlab.engine.memory.policies import FIFO
@@ -21,6 +28,49 @@ def make_recent(memory):
     return FIFO(memory.every, memory.frames)
 memory_policies = {"recent": make_recent}
 """
+
+
+POLICY = """
+from aotlab.sdk import Decision, MemoryPolicy
+class Mine(MemoryPolicy):
+    every, capacity = 1, 2
+    def {name}(self, frames, evictable, index, relevance):
+        return {result}
+memory_policies = {{"mine": {make}}}
+"""
+FAULTY = {
+    "misspelt": ({"name": "deside"}, r"mine\.py: Mine: lacks decide, required by MemoryPolicy; rename deside$"),
+    "nothing": ({"make": "lambda memory: None"}, r"mine\.py: memory policy mine: .* NoneType without every, capacity"),
+    "triple": (
+        {"result": "True, None, 3"},
+        r"Mine\.decide: returned \(True, None, 3\); expected Decision\(store, evict\)$",
+    ),
+    "bool": ({"result": "True"}, r"Mine\.decide: returned True; expected Decision"),
+    "reference": ({"result": "Decision(True, 0)"}, r"Mine\.decide: evicts position 0, but may evict no frame; choose"),
+    "full": ({"result": "Decision(True)"}, r"Mine\.decide: stores frame 2 as number 3 of a memory of 2; evict one"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_faulty_policy_is_one_sentence(tmp_path, unload, case):
+    words, message = FAULTY[case]
+    path = tmp_path / "mine.py"
+    whole = {"name": "decide", "result": "Decision(True)", "make": "lambda memory: Mine()"}
+    path.write_text(POLICY.format(**whole | words))
+    load_plugins([path])
+    with raises_one_sentence(message):
+        fill_bank(build_policy(MemoryConfig(policy="mine")), 3)
+
+
+def test_incomplete_encoder_is_one_sentence(offer):
+    class Plain(Encoder):
+        pass
+
+    offer(ENCODER_PLUGINS, plain=Plain)
+    with raises_one_sentence(
+        r"test_plugins\.py: Plain: lacks freezable_parts, required by Encoder; define freezable_parts$"
+    ):
+        build_encoder("plain")
 
 
 @pytest.fixture

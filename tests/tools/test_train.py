@@ -80,7 +80,8 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     output = tmp_path / "out"
     arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *make_settings(), *SMALL]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
-    text = capsys.readouterr().out
+    text, progress = capsys.readouterr()
+    assert "static: making 8 clips, then 2 steps of 1 clip\nvideo: making 8 clips" in progress
     for words in ("0.15 M parameters", "static: 9000 steps of 1 clip,", "3 images", "video: 1 step of 1 clip",
                   "clips/s", "validation: 1 video, 3 frames", "B at most", "time: ", "minutes; loss"):  # fmt: skip
         assert words in text

@@ -11,6 +11,7 @@ from aotlab.engine.training.validation import score_video, validate
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
+from aotlab.utils.signals import StopFlag
 from tests.drawn_clips import write_images, write_masks
 from tests.engine import small_model
 
@@ -21,10 +22,10 @@ def test_validation_scores_every_depth(tmp_path):
     write_masks(tmp_path / "Annotations" / "one", masks)
     videos = list(map(select_labeled_frames, read_video_folders(tmp_path)))
     model, config = small_model.build("aost")
-    scores, expected = validate(model, config, videos, Distributed("cpu")), {}
+    scores, expected = validate(model, config, videos, Distributed("cpu"), StopFlag(), lambda *_: None), {}
     for depth, suffix in ((1, " at depth 1"), (2, " at depth 2"), (3, "")):
         tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
-        table = make_scores_table({"one": score_video(tracker, videos[0])})
+        table = make_scores_table({"one": score_video(tracker, videos[0], StopFlag())})
         expected |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     assert scores == expected
     assert len({*scores.values()}) == len(scores)  # the depths differ

@@ -162,6 +162,15 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
 
 
+@pytest.mark.parametrize(("every", "total", "lines"), [(9, 3, [1, 2]), (9, 25, range(3, 25, 5)), (0, 3, [])])
+def test_lines_during_validation_are_few(capsys, every, total, lines):
+    for done in range(1, total + 1):
+        StepPrinter(every).video_scored(Phase("main", 4), done, total)
+    shown = capsys.readouterr().err.splitlines()
+    assert {f"main, step 4: validation of {done} of {total} videos" for done in lines} <= {*shown}
+    assert len(shown) == (min(total, 10) - 1 if every else 0)
+
+
 def print_steps(monkeypatch, every, *, skipped=()):
     """Print steps from the fourth of the phase main at noon; ten minutes pass before each line."""
     clock = SimpleNamespace(monotonic=itertools.count(0, 600).__next__)

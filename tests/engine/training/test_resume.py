@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -175,13 +176,13 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypa
     changed += ["memory.every_in_training=7"]
     run_recipe(recipe("run", phase(steps=2), overrides=changed))
     weights = run_recipe(recipe("run", phase(steps=3), overrides=changed)).checkpoint
-    assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
-    assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
-    assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
-    assert "resumed at step 1 with aotlab 0.0.1 (was " in caplog.text
-    assert "resumed at step 1 with train.phases.0.steps=2 (was 1)" in caplog.text
-    assert "resumed at step 1 with train.precision=float16 (was float32)" in caplog.text
-    assert "resumed at step 1 with memory.every_in_training=7 (was 2)" in caplog.text
+    assert "\n- resumed at step 1 of video with train.seed=7 (was 0)" in describe_card(load_card(weights))
+    assert "resumed at step 1 of video with train.seed=7 (was 0)" in caplog.text
+    assert "resumed at step 1 of video with train.phases.0.lr=0.001 (was " in caplog.text
+    assert "resumed at step 1 of video with aotlab 0.0.1 (was " in caplog.text
+    assert "resumed at step 1 of video with train.phases.0.steps=2 (was 1)" in caplog.text
+    assert "resumed at step 1 of video with train.precision=float16 (was float32)" in caplog.text
+    assert "resumed at step 1 of video with memory.every_in_training=7 (was 2)" in caplog.text
 
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
@@ -190,7 +191,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     for steps, videos in ((1, "{path: held}"), (2, "{path: held}, {path: held}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run_recipe(config)
-    assert "resumed at step 1 with other images or masks in validation: 6 files, " in caplog.text
+    assert "resumed at step 1 of video with other images or masks in validation: 6 files, " in caplog.text
     assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
 
 
@@ -225,7 +226,7 @@ def test_changed_training_data_are_named_on_resume(recipe, own_data, caplog, cha
     change(own_data / "drawn")
     weights = run_recipe(recipe("run", phase(steps=2), overrides=override)).checkpoint
     (sentence,) = [line for line in load_card(weights).phases[0].resumed if "images or masks" in line]
-    assert re.fullmatch(rf"resumed at step 1 with other images or masks in drawn \(video\): {words}", sentence)
+    assert re.fullmatch(rf"resumed at step 1 of video with other images or masks in drawn \(video\): {words}", sentence)
     assert sentence in caplog.messages
 
 
@@ -240,7 +241,7 @@ def test_changed_validation_video_is_scored_again(recipe, own_data, monkeypatch,
         run_recipe(config)
         (record,) = load_card(Path(config.train.output, "best.safetensors")).phases
         assert record.scores["J&F"] == found
-    assert "resumed at step 1 with other images or masks in validation: " in caplog.text
+    assert "resumed at step 1 of video with other images or masks in validation: " in caplog.text
     assert "in drawn" not in caplog.text
 
 
@@ -255,6 +256,32 @@ def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
     assert not best.exists()
     run_recipe(config)
     assert best.exists()
+
+
+def test_signal_during_validation_stops_before_the_next_frame(recipe, monkeypatch):
+    config = recipe("run", phase(steps=2), overrides=["train.validate_every=1", "data.validation=[{path: held}]"])
+    frames = []
+
+    def step(*_):
+        if not frames:
+            signal.raise_signal(signal.SIGTERM)
+        frames.append(1)
+        return Mock(labels=np.zeros((80, 96), np.uint8))
+
+    monkeypatch.setattr(validation.Tracker, "step", step)
+    with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
+        run_recipe(config)
+    assert (len(frames), caught.value.signal_number) == (1, signal.SIGTERM)
+    assert [line["step"] for line in log_lines(config)] == [1]
+
+
+def test_kill_during_validation_loses_no_step(recipe, monkeypatch):
+    settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: held}]"]
+    config = recipe("run", phase(steps=3), overrides=settings)
+    monkeypatch.setattr(validation, "validate", Mock(side_effect=SystemExit))  # saves nothing, like a kill
+    with pytest.raises(SystemExit):
+        run_recipe(config)
+    assert [path.name for path in list_states(config)] == ["0_video_000002.pt"]
 
 
 def test_state_of_a_skipped_phase_rejected(recipe):

@@ -9,6 +9,7 @@ from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.training.validation import score_video
 from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
+from aotlab.utils.signals import StopFlag
 from tests.drawn_clips import write_masks, write_plain
 from tests.repeating_tracker import RepeatingTracker
 
@@ -25,7 +26,7 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
     write_masks(tmp_path / "results" / "a", masks[:1].repeat(5, 0))
     write_plain(tmp_path / "JPEGImages" / "a", 5, SIZE)
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
-    validated = make_scores_table({"a": score_video(RepeatingTracker(), video)})
+    validated = make_scores_table({"a": score_video(RepeatingTracker(), video, StopFlag())})
     evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
     assert validated == evaluated
     assert validated["J&F"] < 50
