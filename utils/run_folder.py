@@ -246,9 +246,10 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
         return ""
     if isinstance(before, list) and isinstance(now, list):
         before, now = dict(enumerate(before)), dict(enumerate(now))
-    elif isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
-        if None not in (before, now) or "weights" not in (before or now or {}):
-            before, now = before or {}, now or {}
+    elif before is None and isinstance(now, Mapping) and "weights" not in now:
+        before = {}
+    elif now is None and isinstance(before, Mapping) and "weights" not in before:
+        now = {}
     if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
         changes = [
             describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
