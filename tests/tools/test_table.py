@@ -270,7 +270,18 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
         assert after.benchmarks[row.benchmark].root == (root or str(tmp_path))
 
 
-def test_reproduction_without_a_name_rejected():
-    result = subprocess.run(["bash", "scripts/reproduce.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert "give a name in aotlab weights" in result.stderr
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "error: no name: give a name in aotlab weights: aott, "),
+        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights: aott, "),
+        (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
+        (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
+    ],
+)
+def test_reproduction_checks_its_name_before_installing(arguments, status, words):
+    line = ["bash", "scripts/reproduce.sh", *arguments]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
+    assert (result.returncode, other) == (status, "")
+    assert words in found
