@@ -122,14 +122,6 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
-def list_changes(config: Config) -> dict[str, Any]:
-    """Return the settings that differ from their defaults, by their path such as ``memory.every``."""
-    tree = asdict(Config())
-    tree["model"]["stages"] = [asdict(type(config.model.stages[0])())]
-    defaults = dict(flatten_settings(tree))
-    return {path: value for path, value in flatten_settings(asdict(config)) if defaults.get(path, ...) != value}
-
-
 def flatten_settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of nested dicts and lists with their paths such as ``memory.every``."""
     if isinstance(value, dict | list) and value:

@@ -16,6 +16,8 @@ from aotlab.utils.text import format_count
 RESAMPLES = 10_000
 SHARE = 0.95
 """Share of the resampled means that the interval holds."""
+MIN_SEQUENCES = 10
+"""Number of sequences below which a comparison warns that its intervals are unreliable."""
 
 
 def select_columns(rules: Rules) -> list[str]:
@@ -35,7 +37,9 @@ def compare_systems(
         ``columns``: by column, the means over all objects of both systems (``first``, ``second``) and of each run
         (``first_runs``, ``second_runs``), the ``difference``, and its 95 % ``interval`` by a bootstrap over sequences,
         None with a single one. ``better``, ``worse`` and ``equal``: numbers of sequences by the difference in the first
-        column. ``sequences``: the differences of each sequence and of its ``objects``.
+        column. ``warning``: sentence on too few sequences; None with at least `MIN_SEQUENCES`. ``resamples``: number
+        of resampled means. ``level``: share of them in the interval. ``sequences``: the differences of each sequence
+        and of its ``objects``.
     """
     before, after = average_runs(first), average_runs(second)
     differences: dict[str, dict[str, Row]] = {}
@@ -46,6 +50,7 @@ def compare_systems(
         }
     means = {sequence: mean_row([*objects.values()]) for sequence, objects in differences.items()}
     signs = [np.sign(round(row[columns[0]], 9)) for row in means.values() if columns[0] in row]
+    warning = f"{format_count(len(means), 'sequence')}: too few for a reliable interval"
     summary = {}
     for column in columns:
         by_sequence = [[row[column] for row in objects.values() if column in row] for objects in differences.values()]
@@ -64,6 +69,9 @@ def compare_systems(
         "better": signs.count(1),
         "worse": signs.count(-1),
         "equal": signs.count(0),
+        "warning": warning if len(means) < MIN_SEQUENCES else None,
+        "resamples": RESAMPLES,
+        "level": SHARE,
         "sequences": {name: {**means[name], "objects": objects} for name, objects in differences.items()},
     }
 
@@ -102,7 +110,8 @@ def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str
         rows.append([column, *systems, f"{entry['difference']:+.1f}", interval])
     sequences = content["sequences"]
     counts = ", ".join(f"{word} on {content[word]}" for word in ("better", "worse", "equal"))
-    text = [format_rows(rows), "", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
+    notes = [f"warning: {content['warning']}"] * (content["warning"] is not None)
+    text = [format_rows(rows), *notes, "", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
     rows = [["sequence", "object", *columns]]
     for name, sequence in sorted(sequences.items(), key=lambda item: item[1].get(columns[0], 0.0)):
         lines = [(name, *item) for item in sequence["objects"].items()]

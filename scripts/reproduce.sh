@@ -7,8 +7,14 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup.sh
-if [ $# = 0 ] || [[ $1 = -* ]]; then
-    echo "error: give a name in aotlab weights, for example r50_aotl" >&2
+names=$(sed -n 's/^\([^ #]*\):$/\1/p' networks/weights/published.yaml)
+if [[ " $* " = *" --help "* || " $* " = *" -h "* ]]; then
+    sed -n "2,/^set/s/^# \{0,1\}//p" scripts/reproduce.sh
+    printf '\nnames:\n%s\n' "$names"
+    exit
+fi
+if ! grep -Fqx -- "${1--}" <<<"$names"; then
+    echo "error: ${1:-no name}: give a name in aotlab weights: ${names//$'\n'/, }" >&2
     exit 2
 fi
 set_up "[all]"

@@ -26,10 +26,12 @@ from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt,
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
 from aotlab.utils.locks import locked_output
+from aotlab.utils.run_folder import describe_program
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.evaluation.scoring import ScoringResult
+    from aotlab.evaluation.worst_frames import WorstFrame
 
 log = logging.getLogger(__name__)
 
@@ -140,23 +142,24 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
 
 
 def print_worst(
-    systems: Sequence[Sequence[tuple[Path, ScoringResult]]], videos: Sequence[Video], output: ReportOptions
+    frames: Sequence[WorstFrame],
+    systems: Sequence[Sequence[tuple[Path, ScoringResult]]],
+    videos: Sequence[Video],
+    output: ReportOptions,
 ) -> None:
     """Print the worst frames, and draw them if there is a folder for the images.
 
     ``systems``: the folders of results of each run, with their scores.
     """
     from aotlab.evaluation.scoring import find_rules
-    from aotlab.evaluation.worst_frames import draw_worst_frames, find_worst_frames
+    from aotlab.evaluation.worst_frames import draw_worst_frames
 
-    runs = [[report.scores for _, report in system] for system in systems]
-    frames = find_worst_frames(runs, output.worst)
     notes = [""] * len(frames)
     if output.draw_folder is not None:
         titles = ("result",) if len(systems) == 1 else ("first", "second")
         folders = {title: system[0][0] for title, system in zip(titles, systems, strict=True)}
         with locked_output(output.draw_folder):
-            paths = draw_worst_frames(output.draw_folder, frames, videos, folders, runs[0][0])
+            paths = draw_worst_frames(output.draw_folder, frames, videos, folders, systems[0][0][1].scores)
         notes = [str(path) for path in paths]
     column = find_rules(videos).columns[0]
     title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
@@ -270,12 +273,19 @@ def main(
         content = compare_reports({str(folder): report for folder, report in runs}, videos)
         if output.compare:
             systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
-            content = compare_halves(content, videos, output.plot_file)
+            made = {"inputs": benchmark.fingerprint(), "provenance": describe_program()}
+            content = compare_halves(content, videos, output.plot_file) | made
     else:
         content = report_scores(videos, runs[0][1])
+    frames: list[WorstFrame] = []
+    if worst:
+        from aotlab.evaluation.worst_frames import find_worst_frames
+
+        frames = find_worst_frames([[report.scores for _, report in system] for system in systems], worst)
+        content["worst_frames"] = [frame._asdict() for frame in frames]
     output.write(content)
     if worst and runs[0][1].scores:
-        print_worst(systems, videos, output)
+        print_worst(frames, systems, videos, output)
     return int(any(report.failures for _, report in runs))  # each was logged
 
 

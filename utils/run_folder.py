@@ -238,13 +238,18 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def describe_changes(before: Any, now: Any, name: str = "") -> str:
-    """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now"."""
+    """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now".
+
+    A model that was added or removed is named as a whole, without its settings.
+    """
     if before == now:
         return ""
     if isinstance(before, list) and isinstance(now, list):
         before, now = dict(enumerate(before)), dict(enumerate(now))
-    elif isinstance(before, Mapping | None) and isinstance(now, Mapping | None):
-        before, now = before or {}, now or {}
+    elif before is None and isinstance(now, Mapping) and "weights" not in now:
+        before = {}
+    elif now is None and isinstance(before, Mapping) and "weights" not in before:
+        now = {}
     if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
         changes = [
             describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
@@ -258,10 +263,12 @@ def describe_changes(before: Any, now: Any, name: str = "") -> str:
 
 
 def _describe_value(value: Any) -> str:
-    """Return a value as text of at most 60 characters; of a file its name or digest."""
+    """Return a value as text of at most 60 characters; of a file its name or digest, of a model its weights."""
+    if isinstance(value, Mapping) and "weights" in value:
+        value = value["weights"]
     if isinstance(value, Mapping) and ("name" in value or "sha256" in value):
         return str(value.get("name") or _short_digest(value))
-    text = "none" if value in (None, [], {}, "") else value if isinstance(value, str) else json.dumps(value)
+    text = "none" if value is None else value if value and isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

@@ -169,7 +169,9 @@ def open_dataset(
     dataset = DATASETS[name]
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    require(folder.is_dir(), "no such folder", subject=folder, remedy=f"expected {name} as {dataset.layout}{source}")
+    elsewhere = "; or give its folder as --root, or the folder above as AOTLAB_DATA" if root is None else ""
+    remedy = f"expected {name} as {dataset.layout}{source}{elsewhere}"
+    require(folder.is_dir(), "no such folder", subject=folder, remedy=remedy)
     read, parameters = dataset.load_reader()
     options = {"all_frames": all_frames, "new_objects": new_objects}
     enabled = {option: True for option, value in options.items() if value}

@@ -151,16 +151,17 @@ def load_tracker(
             checkpoint, config=config, overrides=overrides, device=device, protocol="published"
         )
         described.append(TrackerLoader(tracker).fingerprint() | ({} if weight == 1 else {"weight": weight}))
-        if feedback is None:
-            return tracker, described[0]
-        branches += build_branches(
-            tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
-        )
+        if feedback is not None:
+            branches += build_branches(
+                tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
+            )
     inputs = {
         **described[0],
         "averaged_with": described[1:],
         "flip": flip,
         "scales": list(scales),
-        "feedback": feedback,
+        "feedback": feedback or "own",
     }
+    if feedback is None:
+        return tracker, inputs
     return Ensemble(branches, fused_feedback=feedback == "fused"), inputs

@@ -121,7 +121,7 @@ def load_table(table: str | Path) -> PaperTable:
     table_path = TABLES / f"{table}.yaml"
     path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
-    remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
+    remedy = suggest(str(table), [*names, *list_published_weights()], f"the tables are {', '.join(names)}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, remedy), str(path))}
     with reading(path, f"the tables are {', '.join(names)}", *MALFORMED):
         tree["rows"] = [
@@ -159,10 +159,20 @@ def is_scored_locally(benchmark: Benchmark, dataset: str) -> bool:
 
 
 def replace_root(table: PaperTable, root: Path) -> PaperTable:
-    """Return the table with another folder of its data set; raise `InputError` if it has several."""
-    names = sorted({table.benchmarks[row.benchmark].dataset for row in table.rows})
-    require(len(names) == 1, f"the table has {', '.join(names)}", subject="--root", remedy="set AOTLAB_DATA")
-    benchmarks = {name: replace(benchmark, root=str(root)) for name, benchmark in table.benchmarks.items()}
+    """Return the table with another folder for its data sets, except for those with a root in the table.
+
+    If all have a root in the table, all are replaced.
+
+    Raises:
+        InputError: the data sets are in several folders, by `Dataset.folder`.
+    """
+    used = {row.benchmark: table.benchmarks[row.benchmark] for row in table.rows}
+    moved = {name: benchmark for name, benchmark in used.items() if not benchmark.root} or used
+    names = sorted({benchmark.dataset for benchmark in moved.values()})
+    folders = {DATASETS[name].folder for name in names}
+    problem = f"the table has {', '.join(names)}, which are not in one folder"
+    require(len(folders) == 1, problem, subject="--root", remedy="set AOTLAB_DATA to the folder above")
+    benchmarks = table.benchmarks | {name: replace(benchmark, root=str(root)) for name, benchmark in moved.items()}
     return replace(table, benchmarks=benchmarks)
 
 

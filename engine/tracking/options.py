@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,12 +87,12 @@ class TrackerLoader:
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
     def fingerprint(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return the weights, the changed settings and their plug-ins as inputs of a run, without building the model.
+        """Return the weights, the settings in effect and their plug-ins as inputs of a run, without building the model.
 
         Raises:
             InputError: the checkpoint or settings cannot be read.
         """
-        from aotlab.configs.load import list_changes
+        from aotlab.configs.load import flatten_settings
         from aotlab.configs.plugins import describe_plugins
         from aotlab.engine.hooks.rules import build_hooks
 
@@ -105,7 +105,7 @@ class TrackerLoader:
             hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
         sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
-        settings = {name: value for name, value in list_changes(config).items() if name.split(".")[0] in sections}
+        settings = dict(flatten_settings({name: value for name, value in asdict(config).items() if name in sections}))
         made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
         extensions = {"plugins": describe_plugins(config), "hooks": hooks}
         return made_by | {name: value for name, value in extensions.items() if value}

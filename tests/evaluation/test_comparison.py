@@ -33,6 +33,14 @@ def test_differences_are_per_object_and_sequence():
     assert (content["better"], content["worse"], content["equal"]) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(("count", "words"), [(9, "9 sequences: too few for a reliable interval"), (10, None)])
+def test_few_sequences_warn_of_the_interval(count, words):
+    table = make_table(**{f"s{index}": [(50.0, 60.0)] for index in range(count)})
+    content = compare_systems([table], [table], ["J"])
+    assert content["warning"] == words
+    assert (f"warning: {words}" in format_comparison(content, ["J"])) == (words is not None)
+
+
 def test_runs_of_a_system_are_averaged():
     other = make_table(bear=[(58.0, 60.0), (72.0, 84.0)], camel=[(91.0, 90.0)], dog=[(10.0, 10.0)])
     content = compare_systems([FIRST, FIRST], [SECOND, other], ["J"])

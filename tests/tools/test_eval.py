@@ -93,7 +93,7 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 
 
 @pytest.mark.parametrize(("args", "words"), [
-    ("--split train", "ImageSets/train.txt: no such file; lists here: test, val"),
+    ("--split train", "ImageSets/train.txt: no such file; give --split test or val"),
     ("--sequence beer", "sequence beer: not one of 1083_cut_tomato, 2001_fold_cloth$"),
     ("--new-objects", "--new-objects: vost has no such option"),
     ("--feedback own", "--feedback: applies to averages"),
@@ -219,8 +219,12 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert "finished before: 1 of 1" in out
     assert "frames per second" not in out
     assert read_files(tmp_path, "*.png") == before
-    for args in ("--flip", "memory.every=2"):
-        assert "contains results of a different run (" in run_expecting_error(tool.main, *arguments, args)
+    for args, change in (
+        ("--flip", "flip: false before, true now"),
+        ("input.scale=0.5", "settings.input.scale: 1.0 before, 0.5 now"),
+    ):
+        line = run_expecting_error(tool.main, *arguments, args)
+        assert f"contains results of a different run ({change}); choose" in line
     assert read_files(tmp_path, "*.png") == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab import __version__
 from aotlab.dataloaders.benchmarks.datasets import TRACKED, open_dataset
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.results import Results
@@ -116,6 +117,11 @@ def test_two_systems_are_compared(davis, tmp_path, capsys):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["columns"]["J&F"]["second"] == 100
     assert 0 < scores["columns"]["J&F"]["interval"][0] <= scores["columns"]["J&F"]["difference"]
+    assert "warning: 2 sequences: too few for a reliable interval" in text
+    assert scores["warning"].startswith("2 sequences")
+    assert (scores["resamples"], scores["level"]) == (10_000, 0.95)
+    assert scores["inputs"] == {"dataset": "davis2017", "split": "val"}
+    assert scores["provenance"]["aotlab"] == __version__
     assert scores["second"] == [str(folder) for folder in folders[2:]]
     assert set(scores["sequences"]) == {"bear", "camel"}
 
@@ -186,7 +192,9 @@ def test_frames_lost_by_the_second_are_drawn(bad_bear, tmp_path, capsys):
     videos = open_dataset("davis2017", tmp_path / "root", miniatures.scored_split("davis2017"))
     miniatures.write_perturbed(videos, exact, shift=0)
     line = [*bad_bear[:-1], str(exact), bad_bear[-1], "--compare", "--worst", "1", "--draw-worst", tmp_path / "worst"]
-    assert main([*map(str, line), "--workers", "1"]) == 0
+    assert main([*map(str, line), "--workers", "1", "--json", str(tmp_path / "scores.json")]) == 0
+    (frame,) = json.loads((tmp_path / "scores.json").read_text())["worst_frames"]
+    assert (frame["sequence"], frame["object_id"], frame["frame"], round(frame["value"])) == ("bear", 2, "00002", -100)
     (image,) = (tmp_path / "worst").iterdir()
     text = capsys.readouterr().out.split("frames on which the second loses most in J&F:\n")[1]
     assert text.split() == ["1", "-100.0", "bear", "2", "00002", str(image)]

@@ -13,7 +13,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results, select_weights
+from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -257,11 +257,31 @@ def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, c
 
 
 def test_root_of_a_table_of_several_data_sets_rejected(run_expecting_error, tmp_path):
-    line = run_expecting_error(tool.main, "bundled", "--root", tmp_path)
-    assert "--root: the table has davis2016, davis2017; set AOTLAB_DATA" in line
+    line = run_expecting_error(tool.main, "aot_youtubevos", "--root", tmp_path)
+    assert "--root: the table has youtubevos2018, youtubevos2019, which are not in one folder; set AOTLAB_DATA" in line
 
 
-def test_reproduction_without_a_name_rejected():
-    result = subprocess.run(["bash", "scripts/reproduce.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert "give a name in aotlab weights" in result.stderr
+@pytest.mark.parametrize("name", ["deaot_davis", "bundled"])
+def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
+    before = load_table(name)
+    after = replace_root(before, tmp_path)
+    for row in before.rows:
+        root = before.benchmarks[row.benchmark].root
+        assert after.benchmarks[row.benchmark].root == (root or str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "error: no name: give a name in aotlab weights: aott, "),
+        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights: aott, "),
+        (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
+        (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
+    ],
+)
+def test_reproduction_checks_its_name_before_installing(arguments, status, words):
+    line = ["bash", "scripts/reproduce.sh", *arguments]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
+    assert (result.returncode, other) == (status, "")
+    assert words in found

@@ -97,6 +97,9 @@ def test_refusal_names_both_values(earlier):
     ({"video": {"name": "x", "sha256": "1" * 64}}, {"video": {"name": "x", "sha256": "2" * 64}},
      "video: x (content 11111111) before, x (content 22222222) now"),
     ({"settings": {}}, {"settings": {"memory.every": 9}}, "settings.memory.every: none before, 9 now"),
+    ({"with": []}, {"with": [{"weights": {"name": "x", "sha256": "1" * 64}, "settings": {"memory.every": 9}}]},
+     "with.0: none before, x now"),
+    ({"scales": []}, {"scales": None}, "scales: [] before, none now"),
     ({"a": 1, "b": "x"}, {"a": 2, "b": "y"}, "a: 1 before, 2 now; b: x before, y now"),
 ])  # fmt: skip
 def test_changes_name_the_values_that_differ(before, now, text):

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("repeater")
 def test_results_of_other_inputs_are_named_and_kept(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
     for other, change in (
-        (["memory.every=9"], "settings.memory.every: none before, 9 now"),
+        (["memory.every=9"], "settings.memory.every: 5 before, 9 now"),
         (["--end", "1"], "frames.last: 3 before, 1 now"),
         (["--class", "cat"], "classes.1: none before, cat now"),
     ):
