@@ -140,5 +140,6 @@ def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
     log.info("compiling the model: the first frames take minutes")
     for name in ("torch._dynamo", "torch._inductor"):  # their warnings
         logging.getLogger(name).setLevel(logging.ERROR)
-    for part in dict.fromkeys([model.encoder, *model.active_blocks, model.decoder]):  # a block may be shared
+    parts: list[nn.Module] = [model.encoder, *model.active_blocks, model.decoder]
+    for part in dict.fromkeys(parts):  # a block may be shared
         part.compile(dynamic=dynamic)

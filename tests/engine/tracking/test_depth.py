@@ -25,7 +25,9 @@ def test_validation_scores_every_depth(tmp_path):
     scores, expected = validate(model, config, videos, Distributed("cpu"), StopFlag(), lambda *_: None), {}
     for depth, suffix in ((1, " at depth 1"), (2, " at depth 2"), (3, "")):
         tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
-        table = make_scores_table({"one": score_video(tracker, videos[0], StopFlag())})
+        scores_of_video = score_video(tracker, videos[0], StopFlag())
+        assert scores_of_video is not None
+        table = make_scores_table({"one": scores_of_video})
         expected |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     assert scores == expected
     assert len({*scores.values()}) == len(scores)  # the depths differ

@@ -26,7 +26,9 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
     write_masks(tmp_path / "results" / "a", masks[:1].repeat(5, 0))
     write_plain(tmp_path / "JPEGImages" / "a", 5, SIZE)
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
-    validated = make_scores_table({"a": score_video(RepeatingTracker(), video, StopFlag())})
+    scores = score_video(RepeatingTracker(), video, StopFlag())
+    assert scores is not None
+    validated = make_scores_table({"a": scores})
     evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
     assert validated == evaluated
     assert validated["J&F"] < 50
