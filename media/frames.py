@@ -93,7 +93,7 @@ class FrameSource(ABC):
         return f"{index:05d}"
 
     def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None if it has no file of its own."""
+        """Return the image file of a frame; None if it is in a file of several frames."""
         return None
 
     def read(self, index: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the time of a frame goes: ``python -m research.speed.kernels r50_deaotl,objects=3 --threads 1``.
+"""Time and arithmetic of a frame's operations: ``python -m research.speed.kernels r50_deaotl,objects=3 --threads 1``.
 
 The first line compares the time of operations on the device with the wall time; the difference is the launches of
 operations, and the work of the host. On a CPU, the second compares the arithmetic of a frame with that of a product of

@@ -26,7 +26,7 @@ def track(folder, frames, mask):
     every, capacity = description["memory"]["every"], description["memory"]["frames"]
     capacity = min(capacity, 1 + description["memory"]["max_tracked"])
     ids = np.full(description["max_objects"], -1, np.int32)
-    ids[0] = 1  # the object 1 has the first identity, the others have none
+    ids[0] = 1  # object 1 has the first identity; -1 marks unused ones
     identities = np.array([1], np.int32)
     long_term, short_term = [], {}  # keys and values of the stored frames, the first frame first; of the last frame
     for index, frame in enumerate(frames):

@@ -70,7 +70,7 @@ def test_boxes_of_another_tool_are_read_exactly(name, video, ids):
             assert box == pytest.approx((left, top, right - left, bottom - top), abs=1e-4)
 
 
-def test_tracks_of_ultralytics_have_ids_and_confidence_is_no_point():
+def test_ids_and_confidence_of_ultralytics_are_no_points():
     found = read_annotations(FOLDER / "ultralytics_tracks", NUMBERED_FROM_1)
     assert found.objects() == [*NAMES]
     for frame, region in found.regions():

@@ -243,7 +243,7 @@ class Session:
     def set_model(self, name: str) -> None:
         """Choose the model of the next jobs, of all clips of a batch; raise `InputError` if it is not offered."""
         if self.loader is None:
-            raise InputError(f"model {name[:40]!r}: not offered; this session has none to choose from")
+            raise InputError(f"model {name[:40]!r}: this session offers no choice of models")
         self.loader.choose(name)
 
     def track(
