@@ -7,7 +7,11 @@ Closed-form matting (Levin, Lischinski and Weiss, 2008) and the estimation of fo
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
@@ -28,6 +32,13 @@ BLUR = 0.7
 """Standard deviation in pixels of the blur of the colors that alpha follows, against noise."""
 TOLERANCE = 1e-5
 """Relative error at which the solver stops; it changes no alpha by half a level of 8 bits."""
+
+
+@cache
+def load_pymatting() -> ModuleType:
+    """Import pymatting in another thread: numba sets the OpenMP threads of the one that does, and so PyTorch's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(import_module, "pymatting").result()
 
 
 def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
@@ -67,8 +78,9 @@ def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
         probability: H×W, of the object; the border is where it crosses 0.5.
     """
     import cv2
-    from pymatting import cf_laplacian, cg, ichol
     from scipy.sparse import diags
+
+    pymatting = load_pymatting()
 
     mask = np.asarray(probability) >= 0.5
     band, alpha = find_band(mask), mask.astype(np.float32)
@@ -80,8 +92,9 @@ def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
     weights = np.where(known, CERTAINTY, PRIOR)
     target = np.where(known, mask[window].ravel(), probability[window].ravel())
     image = cv2.GaussianBlur(np.ascontiguousarray(frame[window], np.float64) / 255, (0, 0), BLUR)
-    system = (cf_laplacian(image, epsilon=REGULARIZATION, is_known=known) + diags(weights)).tocsc()
-    solution = cg(system, weights * target, M=ichol(system), rtol=TOLERANCE)
+    laplacian = pymatting.cf_laplacian(image, epsilon=REGULARIZATION, is_known=known)
+    system = (laplacian + diags(weights)).tocsc()
+    solution = pymatting.cg(system, weights * target, M=pymatting.ichol(system), rtol=TOLERANCE)
     estimated = solution.reshape(band[window].shape).clip(0, 1)
     alpha[window] = np.where(band[window], estimated, alpha[window])
     return alpha
@@ -92,10 +105,8 @@ def estimate_colors(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     Where alpha is 1, the image is unchanged.
     """
-    from pymatting import estimate_foreground_ml
-
     values = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
     largest = max(values.max(initial=0), 1e-6)  # the estimate is for colors from 0 to 1
-    colors = estimate_foreground_ml(values / largest, alpha.astype(np.float64)) * largest
+    colors = load_pymatting().estimate_foreground_ml(values / largest, alpha.astype(np.float64)) * largest
     colors = colors.round() if image.dtype.kind in "iu" else colors
     return np.where(alpha[..., None] < 1, colors, image).astype(image.dtype)

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "r50_deaotl_rmem", "msdeaott", "aost", "r50_paotl")
+needs_pymatting = pytest.mark.skipif(not find_spec("pymatting"), reason="needs pymatting")  # not imported by the test
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
 
 

@@ -5,8 +5,10 @@ import pytest
 
 from aotlab.media.edges import estimate_colors, find_band, refine_alpha, refine_edges
 from aotlab.media.results import TrackedFrame, quantize_probabilities
+from tests.marks import needs_pymatting
+from tests.processes import run_python
 
-pytest.importorskip("pymatting")
+pytestmark = needs_pymatting
 RED = np.array([220, 40, 30])
 
 
@@ -64,3 +66,14 @@ def test_colors_behind_an_edge_are_removed(dtype):
     np.testing.assert_array_equal(colors[alpha == 1], image[alpha == 1])
     edge, red = (alpha > 0.3) & (alpha < 1), RED * (1 if dtype == np.uint8 else 4)
     assert np.abs(colors[edge] - red).mean() < 0.1 * np.abs(image[edge].astype(float) - red).mean()
+
+
+def test_threads_of_pytorch_stay_as_they_are():
+    code = """
+import numpy as np, torch
+from aotlab.media.edges import estimate_colors
+estimate_colors(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5))
+print(torch.get_num_threads())
+"""
+    result = run_python("-c", code, env={"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"})
+    assert result.stdout.split() == ["1"], result.stderr

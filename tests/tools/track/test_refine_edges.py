@@ -11,6 +11,7 @@ from aotlab.media.video import open_frames
 from aotlab.tools.render import main
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
+from tests.marks import needs_pymatting
 from tests.tools.track.runs import track
 
 pytestmark = pytest.mark.usefixtures("repeater")
@@ -27,8 +28,8 @@ def test_missing_library_of_refined_edges_names_the_extra(monkeypatch):
         OutputOptions(refine_edges=True)
 
 
+@needs_pymatting
 def test_edges_of_stored_masks_are_refined(video, mask, tmp_path, capsys):
-    pytest.importorskip("pymatting")
     assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
     out = tmp_path / "out"
     assert main([str(out), "--write", "alpha"]) == 2
@@ -48,8 +49,8 @@ def test_edges_of_stored_masks_are_refined(video, mask, tmp_path, capsys):
     assert "refine_edges=True (--refine-edges): no effect on overlay" in capsys.readouterr().err
 
 
+@needs_pymatting
 def test_run_with_refined_edges_replaces_plain_ones(video, mask, tmp_path):
-    pytest.importorskip("pymatting")
     assert track(video, tmp_path, mask, args=["--write", "alpha"]) == 0
     plain = read_alpha(tmp_path / "out")
     assert track(video, tmp_path, mask, args=["--write", "alpha", "--refine-edges"]) == 0
