@@ -68,7 +68,7 @@ def read_table(table: Mapping[int, Mapping[str, Any]]) -> Attributes:
     return {name: changes for name, changes in columns.items() if changes}
 
 
-def write_table(attributes: Attributes) -> dict[int, dict[str, Any]]:
+def write_table(attributes: Attributes) -> dict[int, Mapping[str, Any]]:
     """Return attributes as a table of annotations, which begins at frame 0; the opposite of `read_table`."""
     return {
         frame: {name: value for name in attributes if (value := value_at(attributes, name, frame)) is not None}

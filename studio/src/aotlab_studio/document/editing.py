@@ -267,7 +267,8 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        attributes = merge_attributes(*(snapshot.state.attributes.get(key, {}) for key in (object_id, into)))
+        below, above = (snapshot.state.attributes.get(key, {}) for key in (object_id, into))
+        attributes = merge_attributes(below, above)
         objects = {object_id: None, into: replace(target, class_name=target.class_name or item.class_name)}
         changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)

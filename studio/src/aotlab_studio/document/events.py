@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -55,7 +56,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     """What the schema requires and objects do not have."""
     schema: list[ClassRule]
     """Classes that the lead allows; empty: any."""
-    attributes: dict[int, dict[str, dict[int, Any]]]
+    attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]
     """Values by object, name and the frame from which they hold; null: none from there on."""
     objects: list[ObjectInfo]
     classes: list[str]

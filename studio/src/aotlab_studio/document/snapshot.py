@@ -251,7 +251,7 @@ class Snapshot:
     def objects_digest(self) -> str:
         """Digest of the names, classes and attributes that exports contain."""
         objects, state = self.objects, self.state
-        items = [(item.id, item.name, item.class_name, []) for item in objects.values()]  # as in format 12
+        items = [(item.id, item.name, item.class_name, list[str]()) for item in objects.values()]  # as in format 12
         attributes = {key: values for key, values in state.attributes.items() if key in objects}
         return digest_values(items, state.classes, attributes)
 
