@@ -256,10 +256,11 @@ class OldAttributes:
     def convert_step(self, content: bytes, number: int, parent: int) -> bytes:
         """Return a step of format 12, the child of another one, in this format."""
         values = msgspec.json.decode(content)
-        changes, (of_objects, of_frames) = values["changes"], map(dict, self._steps.get(parent, ({}, {})))
+        changes, (of_objects, of_frames) = values["changes"], self._steps.get(parent, ({}, {}))
         objects, by_frame = changes.get("objects", {}), changes.get("attributes", {})
-        of_objects |= {key: item.pop("attributes", {}) for key, item in objects.items() if item}
-        of_frames = {key: found for key, found in {**of_frames, **by_frame}.items() if found is not None}
+        if objects or by_frame:
+            of_objects = of_objects | {key: item.pop("attributes", {}) for key, item in objects.items() if item}
+            of_frames = {key: found for key, found in {**of_frames, **by_frame}.items() if found is not None}
         self._steps[number] = of_objects, of_frames
         converted = dict[str, Attributes | None]()
         for key in sorted({*objects, *by_frame}):
@@ -270,6 +271,10 @@ class OldAttributes:
         for item in filter(None, changes.get("frozen", {}).values()):
             item["unfrozen"] = item.pop("ended", False)
         return msgspec.json.encode(values | {"type": "step"})
+
+    def has_attributes(self, number: int) -> bool:
+        of_objects, of_frames = self._steps[number]
+        return bool(of_frames) or any(of_objects.values())
 
     def digest_objects(self, number: int, state: State) -> str:
         """Return `Snapshot.objects_digest` of format 12, by which statuses and exports recognize their content."""
@@ -309,12 +314,13 @@ class Log:
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, *sdk.MALFORMED):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
-                step = len(self.steps) + 1
-                if is_old := content.startswith(b'{"type":"edit"'):
-                    content = old.convert_step(content, step, self.head)
-                self._apply(_decoder.decode(content))
-                if is_old:
-                    self.old_objects_digests[step] = old.digest_objects(step, self.state(step))
+                try:
+                    self._apply(_decoder.decode(content))
+                except msgspec.ValidationError:  # an edit of format 12
+                    step = len(self.steps) + 1
+                    self._apply(_decoder.decode(old.convert_step(content, step, self.head)))
+                    if old.has_attributes(step):
+                        self.old_objects_digests[step] = old.digest_objects(step, self.state(step))
 
     @property
     def statuses(self) -> list[StatusRecord]:
