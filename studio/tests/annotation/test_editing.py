@@ -10,7 +10,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.attributes import read_table
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Actor, Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
@@ -529,3 +529,20 @@ def test_preview_of_a_click_does_not_change_masks(served):
     assert not served.session.document.snapshot.labels(0).any()
     served.session.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
+
+
+def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, caplog):
+    monkeypatch.setattr("aotlab_studio.document.document.describe_gaps", Mock(side_effect=InputError("no disk")))
+    assert editing.add_object(document).object_id == 1
+    assert [*document.snapshot.objects] == [1]
+    assert "stored, but not shown (no disk)" in caplog.text
+
+
+def test_views_of_a_document_follow_its_changes(document):
+    view = document.with_actor(Actor(author="Ann"))
+    document.shared = True
+    editing.add_object(view)
+    assert [step.author for step in document.log.steps.values()] == ["Ann"]
+    with pytest.raises(InputError, match="type your name first"):
+        editing.add_object(document)
+    assert view.shared

@@ -196,8 +196,7 @@ class Document:
             if changes != log.Changes():
                 checked = {*self.snapshot.checked_frames} - {*changes.checked}
                 self.append(log.Step(title, changes, frame), new_pngs=new_pngs)
-                self._notify(changes)
-                self.report_ended_checks(checked - {*self.snapshot.checked_frames}, self.log.head)
+                self._notify(changes, checked)
 
     def edit_masks(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
@@ -382,10 +381,14 @@ class Document:
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         self.log.append(*(msgspec.structs.replace(record, **signature) for record in records), new_pngs=new_pngs)
 
-    def _notify(self, changed: log.Changes) -> None:
-        """Notify all listeners after an edit, undo or redo."""
-        self.emit_page_state()
-        for index in sorted(changed.drawn_masks):
-            self._emit_frame(index)
-        if changed.layers or changed.objects or changed.checked or changed.frozen:
-            self.emit(events.ResultsEvent(self.revision))
+    def _notify(self, changed: log.Changes, checked: Collection[int] = ()) -> None:
+        """Notify all listeners after an edit, undo or redo; ``checked``: frames that were checked before an edit."""
+        try:
+            self.emit_page_state()
+            for index in sorted(changed.drawn_masks):
+                self._emit_frame(index)
+            if changed.layers or changed.objects or changed.checked or changed.frozen:
+                self.emit(events.ResultsEvent(self.revision))
+            self.report_ended_checks({*checked} - {*self.snapshot.checked_frames}, self.log.head)
+        except InputError as error:  # the change is stored, so it has not failed
+            logger.warning("%s: stored, but not shown (%s)", self.folder, error)
