@@ -327,7 +327,7 @@ def test_attribute_changes_and_ends_apart_from_others(document):
     }  # fmt: skip
     editing.set_attribute(document, 1, "pose")
     assert document.snapshot.state.attributes[1] == {"age": {4: "3"}}
-    editing.set_attribute(document, 1, "age", frame=11)
+    editing.set_attribute(document, 1, "age", "", 11)
     assert document.snapshot.state.attributes == {}
 
 

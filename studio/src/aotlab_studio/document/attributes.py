@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab_studio.document.objects import NAME_LENGTH, is_same
 
 Attributes = Mapping[str, Mapping[int, Any]]
-"""Values of an object by name and by the frame from which each holds; None: no value from there on.
+"""Values of an object by name and by the frame from which each holds, ascending; None: no value from there on.
 
 ``{"sex": {0: "male"}, "pose": {0: "sitting", 8: "standing"}}``: the sex is constant; the object sits on frames 0 to 7.
 Any value of JSON is stored; a schema states which ones are wanted.
@@ -19,12 +19,10 @@ Any value of JSON is stored; a schema states which ones are wanted.
 ALL_FRAMES = range(2**31)
 
 
-def value_at(attributes: Attributes, name: str, frame: int) -> Any:
-    """Return the value of an attribute on a frame; None without one."""
-    changes = attributes.get(name, {})
-    frames = sorted(changes)
-    position = bisect_right(frames, frame)
-    return changes[frames[position - 1]] if position else None
+def values_at(changes: Mapping[int, Any], frames: Iterable[int]) -> list[Any]:
+    """Return the value of an attribute on each of the frames; None without one."""
+    starts, values = [*changes], [None, *changes.values()]
+    return [values[bisect_right(starts, frame)] for frame in frames]
 
 
 def set_value(attributes: Attributes, name: str, value: Any, frame: int | None = None) -> Attributes:
@@ -48,13 +46,13 @@ def merge_attributes(below: Attributes, above: Attributes, frames: range = ALL_F
     """
     merged = {**below}
     for name, changes in above.items():
-        is_new = name not in below and [*changes] == [0]
-        used = ALL_FRAMES if is_new else frames
-        values = dict[int, Any]()
-        for frame in sorted({used.start, used.stop, *below.get(name, {}), *changes} - {ALL_FRAMES.stop}):
-            value = value_at(above, name, frame) if frame in used else None
-            values[frame] = value_at(below, name, frame) if value is None else value
-        merged[name] = drop_repeated(values)
+        old = below.get(name, {})
+        used = frames if old or [*changes] != [0] else ALL_FRAMES
+        starts = sorted({used.start, used.stop, *old, *changes} - {ALL_FRAMES.stop})
+        values = zip(starts, values_at(changes, starts), values_at(old, starts), strict=True)
+        merged[name] = drop_repeated(
+            {frame: value if frame in used and value is not None else before for frame, value, before in values}
+        )
     return {name: changes for name, changes in merged.items() if changes}
 
 
@@ -70,9 +68,11 @@ def read_table(table: Mapping[int, Mapping[str, Any]]) -> Attributes:
 
 def write_table(attributes: Attributes) -> dict[int, Mapping[str, Any]]:
     """Return attributes as a table of annotations, which begins at frame 0; the opposite of `read_table`."""
+    frames = sorted({0}.union(*attributes.values()))
+    columns = {name: values_at(changes, frames) for name, changes in attributes.items()}
     return {
-        frame: {name: value for name in attributes if (value := value_at(attributes, name, frame)) is not None}
-        for frame in sorted({0}.union(*attributes.values()))
+        frame: {name: column[row] for name, column in columns.items() if column[row] is not None}
+        for row, frame in enumerate(frames)
     }
 
 

@@ -325,29 +325,15 @@ class Document:
             classes = {rule.name for rule in schema.classes} or {*state.classes, *(item.class_name for item in objects)}
             status, people = review.status, review.assignment
             return events.PageState(
-                revision=self.revision,
-                status=status.value,
-                note=status.note,
-                author=status.author,
-                status_count=review.status_count,
-                annotator=people.annotator,
-                reviewer=people.reviewer,
-                rejection=review.rejection,
-                gaps=describe_gaps(snapshot),
-                missing=review.list_violations(),
-                schema=schema.classes,
+                revision=self.revision, step=self.log.head, history=self.history, status=status.value, note=status.note,
+                author=status.author, status_count=review.status_count, annotator=people.annotator,
+                reviewer=people.reviewer, rejection=review.rejection, gaps=describe_gaps(snapshot),
+                missing=review.list_violations(), schema=schema.classes, classes=sorted(classes - {""}), objects=objects,
                 attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
-                objects=objects,
-                classes=sorted(classes - {""}),
-                history=self.history,
-                step=self.log.head,
                 outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
-                range=state.ranges.get("track"),
-                editable_range=snapshot.editable_range,
-                notes=review.notes,
-                checked=snapshot.checked_frames,
-                frozen=snapshot.frozen_frames,
-            )
+                range=state.ranges.get("track"), editable_range=snapshot.editable_range, notes=review.notes,
+                checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,
+            )  # fmt: skip
 
     def timeline(self) -> events.Timeline:
         """Return the marks of each object on all frames."""

@@ -233,11 +233,12 @@ def set_attribute(
     """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for unusable texts.
 
     Args:
-        value: None removes the value that holds on the frame; then the one before it holds.
+        value: None or an empty text removes the value that holds on the frame; then the one before it holds.
         frame: None: on all frames.
     """
     with document.lock:
         document.snapshot.find_object(object_id)
+        value = None if value == "" else value
         if value is not None:
             require_usable(name, value)
         attributes = set_value(document.snapshot.state.attributes.get(object_id, {}), name, value, frame)

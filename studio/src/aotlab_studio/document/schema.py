@@ -39,26 +39,25 @@ class AttributeRule(Struct, frozen=True):
     """Whether it may differ from frame to frame."""
 
     def find_problem(self, value: object) -> str:
-        """Return why a value is not allowed; empty if it is."""
-        text = str(value)
+        """Return what is wrong with a value, None or an empty text: without one; empty if nothing is."""
+        text = "" if value is None else str(value)
+        if not text:
+            return "is missing" if self.mandatory else ""
         if self.kind == "choice" and text not in self.values:
-            return f"{text[:60]!r} is not one of {', '.join(self.values)}"
+            return f"is {text[:60]!r}, not one of {', '.join(self.values)}"
         if self.kind == "yes/no" and text.lower() not in ("true", "false"):
-            return f"{text[:60]!r} is neither true nor false"
+            return f"is {text[:60]!r}, neither true nor false"
         if self.kind == "number" and not (NUMBER.fullmatch(text) and math.isfinite(float(text))):
-            return f"{text[:60]!r} is not a number"
+            return f"is {text[:60]!r}, not a number"
         return ""
 
     def check(self, changes: Mapping[int, Any]) -> Iterator[str]:
         """Yield what is wrong with the values of an object, by the frame from which they hold."""
-        if self.mandatory and not changes:
-            yield f"attribute {self.name} is missing"
         if len(changes) > 1 and not self.per_frame:
             yield f"attribute {self.name} differs between frames; set it again"
-        for frame, value in changes.items():
-            missing = "it is missing" if self.mandatory else ""
-            if problem := missing if value is None else self.find_problem(value):
-                yield f"attribute {self.name}: {problem}" + (f" from frame {frame} on" if frame else "")
+        for frame, value in (changes or {0: None}).items():
+            if problem := self.find_problem(value):
+                yield f"attribute {self.name} {problem}" + (f", from frame {frame} on" if frame else "")
 
 
 class ClassRule(Struct, frozen=True):
