@@ -46,7 +46,7 @@ class RulesFile:
         self.path = folder / RULES_FILE
         self.current, self.problem = Rules(), ""
         self.listeners: set[Callable[[], None]] = set()
-        """Functions that are called after a change, in any thread. They lock documents; the caller of `refresh` must not."""
+        """Functions that are called after a change, in any thread. They lock documents."""
         self._state: object = None  # of the file when it was read
         self._was_read = False  # whether `current` is what the file contained
         self._lock = threading.Lock()
