@@ -103,12 +103,12 @@ from dataclasses import dataclass
 class Spread:
     every: int = 2
 memory_policies = {"spread": Spread}
-losses = {"focal": len}
+losses = {"focal": print}
 """
     path = write_plugin(tmp_path, text)
     plugins.load_plugin_file(path)
     assert plugins.find_plugin(plugins.POLICY_PLUGINS, "spread")().every == 2
-    assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is len
+    assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is print
     assert plugins.list_plugin_names(plugins.POLICY_PLUGINS) == ["spread"]
     origin = {"file": "mine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
     assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == origin
