@@ -1,12 +1,14 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 import hashlib
+import re
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 
 import aotlab
+import aotlab.sdk
 from aotlab.jobs.outputs import find_output
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.regions import VideoInfo
@@ -87,6 +89,45 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     needed = "any other needs the package aotlab-studio; pip install ./studio"
     with pytest.raises(aotlab.InputError, match=f"{name}: not one of .*coco; {needed}"):
         find(name)
+
+
+class WrongOutput(aotlab.sdk.Output):
+    def write(self, tracked):
+        pass
+
+
+class WrongHook(aotlab.sdk.Hook):
+    def before(self, frame):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: WrongOutput("path", None),
+            r"WrongOutput\.write: .* \(self, tracked\); expected \(self, name, tracked\)$",
+        ),
+        (WrongHook, r"WrongHook\.before: .* \(self, frame\); expected \(self, frame, notes\)$"),
+    ],
+    ids=["output", "hook"],
+)
+def test_override_with_other_arguments_rejected(build, message):
+    with pytest.raises(aotlab.InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("group", "wrong", "expected"),
+    [
+        (plugins.MASK_READER_PLUGINS, lambda path: None, "(path, video)"),
+        (plugins.OUTPUT_PLUGINS, lambda path: None, "(path, context)"),
+    ],
+)
+def test_entry_point_with_other_arguments_rejected(group, wrong, expected, monkeypatch):
+    monkeypatch.setattr(EntryPoint, "load", lambda point: wrong)
+    with pytest.raises(aotlab.InputError, match=re.escape(f"its arguments are (path); expected {expected}")):
+        plugins.load_plugin(EntryPoint("mine", "mine:wrong", group))
 
 
 def write_plugin(folder, text):
