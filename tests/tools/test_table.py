@@ -284,10 +284,12 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ([], 2, "error: no name: give a name in aotlab weights: aott, "),
-        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights: aott, "),
+        ([], 2, "error: no name: give a name in aotlab weights or a table: aott, "),
+        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights or a table: aott, "),
         (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
         (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
+        (["--help"], 0, "\naott\n"),
+        (["--help"], 0, "\naot_davis2017\n"),
     ],
 )
 def test_reproduction_checks_its_name_before_installing(arguments, status, words):
