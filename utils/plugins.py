@@ -105,12 +105,16 @@ def describe_object(plugin: Any) -> str:
 
 
 def require_call(function: object, expected: Callable[..., object] | None) -> None:
-    """Raise `InputError` unless a plug-in's function or class can be called with the arguments of ``expected``."""
+    """Raise `InputError` unless a plug-in's function or class accepts the arguments of ``expected``.
+
+    Those with a default may be given by name, and must have the same one.
+    """
     if expected is None:
         return
     required = signature(expected)
-    positional = [part.name for part in required.parameters.values() if part.kind is part.POSITIONAL_OR_KEYWORD]
-    keywords = {part.name: None for part in required.parameters.values() if part.kind is part.KEYWORD_ONLY}
+    parts = [part for part in required.parameters.values() if part.kind not in (part.VAR_POSITIONAL, part.VAR_KEYWORD)]
+    keywords = {part.name: None for part in parts if part.default is not part.empty or part.kind is part.KEYWORD_ONLY}
+    positional = [part.name for part in parts if part.name not in keywords]
     remedy = f"expected {_format_names(required)}"
     if not callable(function):
         raise InputError("not a function", subject=describe_object(function), remedy=remedy)

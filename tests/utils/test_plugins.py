@@ -96,6 +96,14 @@ class WrongOutput(aotlab.sdk.Output):
         pass
 
 
+class RenamedBlock(aotlab.sdk.Block):
+    def forward(self, x, size, memory=None, identities=None):
+        pass
+
+    def memorize(self, state, id_embedding):
+        pass
+
+
 class WrongHook(aotlab.sdk.Hook):
     def before(self, frame):
         return True
@@ -108,9 +116,10 @@ class WrongHook(aotlab.sdk.Hook):
             lambda: WrongOutput("path", None),
             r"WrongOutput\.write: .* \(self, tracked\); expected \(self, name, tracked\)$",
         ),
+        (RenamedBlock, r"RenamedBlock\.forward: .*; expected \(self, x, size, memory=None, id_embedding=None\)$"),
         (WrongHook, r"WrongHook\.before: .* \(self, frame\); expected \(self, frame, notes\)$"),
     ],
-    ids=["output", "hook"],
+    ids=["output", "block", "hook"],
 )
 def test_override_with_other_arguments_rejected(build, message):
     with pytest.raises(aotlab.InputError, match=message):
