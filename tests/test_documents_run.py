@@ -207,6 +207,9 @@ def inputs(tmp_path_factory):
     write_youtube_meta(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip}, categories=False)
     write_split(data / "VOST", {"discs": clip})
     write_list(data / "VOST" / "ImageSets" / "val.txt", ["discs"])
+    write_split(data / "MOSEv2" / "valid", {"discs": clip}, labels={"discs": clip.stems[:1]})
+    names = ("breakdance-flare", "dog-agility", "drift-turn", "motorbike", "paragliding", "scooter-gray")
+    write_split(data / "mini" / "davis16", dict.fromkeys(names, clip))
     for name in ("configs", "pretrain_models"):
         (folder / name).symlink_to(ROOT / name)
     return folder
