@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from aotlab.media.regions import ObjectClasses
 from aotlab.media.results import TrackedFrame
 from aotlab.utils.errors import require, require_choice, require_modules
 from aotlab.utils.files import atomic_path
+from aotlab.utils.plugins import PluginBase
 
 ALPHA_KINDS = ("straight", "premultiplied")
 COMPRESSIONS = ("zip", "dwaa")
@@ -85,7 +87,7 @@ class OutputContext:
         }
 
 
-class Output:
+class Output(PluginBase):
     """One kind of output, written frame by frame to the file or folder ``path``.
 
     A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
@@ -120,9 +122,9 @@ class Output:
         """Prepare the output of a video; nothing is written before the first frame."""
         self.path, self.context = path, context
 
+    @abstractmethod
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
