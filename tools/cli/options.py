@@ -64,6 +64,12 @@ mask_start_number = option(
     type=NonNegativeInt,
     help="number of a video file's first frame in names of mask files, or in a file of masks; needed if unclear",
 )
+frame_numbers_option = option(
+    "--frame-numbers",
+    type=Choice(("index", "file")),
+    default="index",
+    help="numbers of frames on the command line and in lists: from 0, or as in the file names of an image folder",
+)
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from aotlab.configs.files import find_config
-from aotlab.media.timecode import TIMECODE
+from aotlab.media.value_syntax import parse_frame
 from aotlab.utils.errors import describe_wrong_choice
 from aotlab.utils.numbers import COUNT, MAX_SIDE, POSITIVE, POSITIVE_COUNT, Range
 
@@ -134,16 +134,7 @@ def parse_config(text: str) -> str:
     return text
 
 
-def parse_frame_position(text: str) -> int | str:
-    """Return the number of a frame, or its time code as text; raise `ValueError` for any other text."""
-    if re.fullmatch("[0-9]{1,9}", text):
-        return int(text)
-    if TIMECODE.fullmatch(text) is None:
-        raise ValueError(f"{text[:40]}: expected a frame number or a time code, for example 100 or 01:00:10:12")
-    return text
-
-
-FramePosition = ParsedType(parse_frame_position, "N|TIMECODE")
+Frame = ParsedType(parse_frame, "N|TIMECODE")
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
