@@ -88,7 +88,7 @@ class StreamFrames(FrameSource):
                             self.corrupt_packets += 1
                         else:
                             self.pixel_aspect = decoding.read_pixel_aspect(stream, frame)
-                            yield VideoPlate(frame), decoding.read_time(frame)
+                            yield VideoPlate(frame, stream.codec_context.name), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
                     f"interrupted ({describe_error(error)})", subject=self.subject, remedy="check the source"

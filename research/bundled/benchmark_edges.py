@@ -31,8 +31,11 @@ RADIUS, REGULARIZATION = 4, 1e-3
 """Radius in pixels and regularization of the guided filter, the best of six pairs."""
 BLUE = 41, 69, 120
 
+DEEP = "closed form, frames not rounded"
+"""Method that gets `EdgeClip.plates` instead of the frames of 8 bits."""
+
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Function from a frame H×W×3 uint8 and a probability H×W to alpha H×W."""
+"""Function from a frame H×W×3, in levels of 8 bits, and a probability H×W to alpha H×W."""
 
 
 def filter_guided(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -59,6 +62,7 @@ METHODS: dict[str, Refine] = {
     "probability": lambda frame, probability: probability,
     "guided filter": filter_guided,
     "closed form (`--refine-edges`)": refine_alpha,
+    DEEP: refine_alpha,
 }
 
 
@@ -122,10 +126,9 @@ def main(*, sample: Path, image: Path | None) -> int:
             count = 2 if moves else 3
             probabilities = track_edges(tracker, clip.frames[:count], clip.alpha)
             for name, refine in METHODS.items():
+                frames = (clip.plates if name == DEEP else clip.frames)[1:count]
                 start = time.process_time()
-                alphas = [
-                    refine(frame, value) for frame, value in zip(clip.frames[1:count], probabilities, strict=True)
-                ]
+                alphas = [refine(frame, value) for frame, value in zip(frames, probabilities, strict=True)]
                 seconds[name].append((time.process_time() - start) / len(alphas))
                 if moves:
                     errors.setdefault((name, shape), []).append(measure_errors(alphas[0], clip.alpha[1]))

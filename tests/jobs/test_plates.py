@@ -422,13 +422,20 @@ def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
     np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.003)
 
 
-def test_colors_of_motion_jpeg_are_centered():
-    frame = encode_yuv(draw_ramps(), "yuv422p", (5, 1, 5), full=True).reformat(format="yuvj422p")
-    frame.planes[1].update(bytes(np.tile(np.uint8([100, 200] * 16), SIZE[0])))
-    frame.planes[2].update(bytes(np.full(frame.planes[2].buffer_size, 128, np.uint8)))
-    frame.colorspace = 5
-    blue = VideoPlate(frame)._read_planes(subsampled=False).values[1]
-    assert blue[0, 1:5].tolist() == [125, 175, 175, 125]
+@pytest.mark.parametrize(("codec", "expected"), [
+    ("h264", [100, 150, 200, 150]), ("mpeg2video", [100, 150, 200, 150]),
+    ("mpeg1video", [100, 125, 175, 175]), ("mjpeg", [100, 125, 175, 175]),
+])  # fmt: skip
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p"])
+def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
+    frame = encode_yuv(draw_ramps(), layout, (1, 1, 1))
+    columns, rows = np.uint8([100, 200] * 16), np.uint8([[100], [200]] * (SIZE[0] // 4))
+    frame.planes[1].update(bytes(np.tile(columns, (frame.planes[1].height, 1))))
+    frame.planes[2].update(bytes(np.tile(rows, (frame.planes[2].height // len(rows), 32))))
+    _, blue, red = VideoPlate(frame, codec)._read_planes(subsampled=False).values
+    np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
+    between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
+    np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
 
 
 def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):
