@@ -47,6 +47,10 @@ class StreamFrames(FrameSource):
         self._first: tuple[VideoPlate, Fraction | None] | None = first
         self.size = first[0].size
 
+    @property
+    def has_constant_rate(self) -> bool:
+        return False  # not known before its end
+
     def time(self, index: int) -> Fraction:
         return self._times[index] - self._times[0]
 

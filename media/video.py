@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,10 @@ class VideoFrames(FrameSource):
     @property
     def length(self) -> int:
         return self.index.length
+
+    @cached_property
+    def has_constant_rate(self) -> bool:
+        return all(self.time(index) == index / self.rate for index in range(self.length))
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame by the file's clock; by the rate if they differ by rounding only."""

@@ -21,7 +21,7 @@ from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.exr import PRIMARIES
-from aotlab.media.plates import ColorTags, VideoPlate
+from aotlab.media.plates import ColorTags, VideoPlate, halve
 from aotlab.media.results import Results, TrackedFrame, quantize_probabilities, stretch_probabilities, write_soft
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
@@ -167,6 +167,30 @@ def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     header, _ = read_exr(out / "exr" / "00002.exr")
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
+
+
+def test_exr_of_variable_rate_states_no_time(tmp_path):
+    for name, times, stated in (("even", range(COUNT), True), ("gap", (0, 1, 4), False)):
+        video = write_film(
+            tmp_path / name, "yuv422p10le", "prores_ks", timecode="01:00:00:10", suffix="mov", times=times
+        )
+        out = track_plates(video, tmp_path / f"{name}.out", ("exr", "prores"), frames=(2, None), masks={2: MASK})
+        header, _ = read_exr(out / "exr" / "00002.exr")
+        assert [key in header for key in ("timeCode", "framesPerSecond")] == [stated] * 2
+        assert read_tags(out / "alpha.mov")[1] == ("01:00:00:12" if stated else None)
+
+
+@pytest.mark.parametrize("output", ["exr", "cryptomatte"])
+def test_files_without_the_plate_keep_its_attributes(tmp_path, output):
+    (tmp_path / "in").mkdir()
+    header = {"camera/lens": 35.0, "cryptomatte/1234567/name": "gone", "owner": "us"}
+    OpenEXR.File(header, {"RGB": np.ones((*SIZE, 3), np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(
+        tmp_path / "in", tmp_path / "out", (output,), output_options=OutputOptions(plate=output != "exr")
+    )
+    found, _ = read_exr(out / output / "0.exr")
+    assert (found["camera/lens"], found["owner"]) == (35, "us")
+    assert "cryptomatte/1234567/name" not in found
 
 
 def read_exr(path):
@@ -436,6 +460,12 @@ def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
     np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
     between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
     np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
+
+
+def test_halved_colors_lie_where_they_are_read():
+    columns = np.tile(np.arange(9.0), (5, 1))
+    np.testing.assert_allclose(halve(columns)[:, 1:-1], np.tile([2, 4, 6], (3, 1)))
+    np.testing.assert_allclose(halve(columns.T)[:-1, 0], [0.5, 2.5, 4.5, 6.5])
 
 
 def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):

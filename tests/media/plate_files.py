@@ -63,9 +63,19 @@ def write_exr(path, rgb, kind):
 
 
 def write_film(
-    folder, layout, codec="ffv1", *, tags=(1, 1, 1), full=False, timecode=None, suffix="mkv", aspect=1, **options
+    folder,
+    layout,
+    codec="ffv1",
+    *,
+    tags=(1, 1, 1),
+    full=False,
+    timecode=None,
+    suffix="mkv",
+    aspect=1,
+    times=range(COUNT),
+    **options,
 ):
-    """Write a video with these primaries, transfer function and matrix; return its path."""
+    """Write a video with these primaries, transfer function and matrix, and times in frames; return its path."""
     folder.mkdir()
     path = folder / f"film.{suffix}"
     with av.open(str(path), "w") as container:
@@ -79,7 +89,7 @@ def write_film(
         context.color_range = FULL if full else 1
         for index in range(COUNT):
             frame = encode_yuv(draw_ramps(index), layout, tags, full=full)
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            frame.pts, frame.time_base = times[index], Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
