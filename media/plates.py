@@ -288,18 +288,19 @@ class VideoPlate(Plate):
 
                 part = round(frame.width / frame.format.chroma_width(frame.width))
                 is_low = frame.format.chroma_height(frame.height) < frame.height
-                if subsampled or (part == 1 and not is_low):
-                    values = read(f"yuv{'420' if subsampled else '444'}p{suffix}")
-                elif part == 4 and not is_low and not self._is_centered:
+                is_left = part == 2 and not self._is_centered
+                if is_same := subsampled and is_left and is_low:
+                    values = read(f"yuv420p{suffix}")
+                elif part == 1 and not is_low:
+                    values = read(f"yuv444p{suffix}")
+                elif part == 4 and not is_low:
                     values = read("yuv411p")
                 else:
-                    is_left = part == 2 and not self._is_centered
                     values = read("yuv422p16le" if is_left else "yuv444p16le")
                     values = [plane / np.float32(2 ** (16 - depth)) for plane in values]
-                if not subsampled:
-                    values[1:] = [
-                        plane if plane.shape[1] == frame.width else widen(plane, frame.width) for plane in values[1:]
-                    ]
+                if not is_same:
+                    colors = [widen(plane, frame.width) if part > 1 else plane for plane in values[1:]]
+                    values[1:] = map(halve, colors) if subsampled else colors
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
 
