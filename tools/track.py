@@ -162,7 +162,6 @@ def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
     frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
     per_object: bool, alpha: str, no_plate: bool, compression: str, refine_edges: bool,
-    alpha_levels: tuple[float, float],
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
     from aotlab.jobs.job import RunOptions
@@ -171,7 +170,7 @@ def make_run_options(
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         by_name=frame_numbers == "file", mask_start_number=mask_start_number,
-        output_options=make_output_options(per_object, alpha, no_plate, compression, refine_edges, alpha_levels),
+        output_options=make_output_options(per_object, alpha, no_plate, compression, refine_edges),
     )  # fmt: skip
 
 

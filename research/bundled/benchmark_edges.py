@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.edges import estimate_colors, find_band, refine_alpha
+from aotlab.media.edges import estimate_colors, find_band, find_limits, refine_alpha
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder, option
 from aotlab.utils.progress import progress_bar
@@ -60,6 +60,7 @@ def filter_guided(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
 METHODS: dict[str, Refine] = {
     "mask": lambda frame, probability: (probability >= 0.5).astype(np.float32),
     "probability": lambda frame, probability: probability,
+    "probability, 0 or 1 far from the border": lambda frame, value: value.clip(*find_limits(value >= 0.5)),
     "guided filter": filter_guided,
     "closed form (`--refine-edges`)": refine_alpha,
     DEEP: refine_alpha,
@@ -96,7 +97,8 @@ def draw_comparison(clip: EdgeClip, probability: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(truth > 0.5)
     top, left = int(rows.mean()) - 60, int(columns.max()) - 60
     images = [frame]
-    for alpha in (probability, refine_alpha(frame, probability), truth):
+    confined = probability.clip(*find_limits(probability >= 0.5))
+    for alpha in (confined, refine_alpha(frame, probability), truth):
         colors = estimate_colors(frame, alpha) * alpha[..., None] + np.array(BLUE) * (1 - alpha[..., None])
         images.append(colors.round().astype(np.uint8))
     return np.hstack([

@@ -1,7 +1,6 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,9 +19,10 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
+from aotlab.media.edges import confine_edges
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import ColorTags, VideoPlate, halve
-from aotlab.media.results import Results, TrackedFrame, quantize_probabilities, stretch_probabilities, write_soft
+from aotlab.media.results import Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
@@ -345,46 +345,19 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
         assert b"alpha: premultiplied" in (out / "alpha" / "f.1001.png").read_bytes()
 
 
-def test_alpha_levels_stretch_probabilities():
-    soft = quantize_probabilities(np.array([[[0.01, 0.26, 0.5, 0.985]], [[0.0, 0.74, 0.5, 0.0]]]))
-    tracked = TrackedFrame(0, "0", np.zeros((1, 4, 3), np.uint8), np.zeros((1, 4), np.uint8), {1: 1, 2: 1}, soft=soft)
-    found = stretch_probabilities(tracked, (0.02, 0.98)).probabilities
-    np.testing.assert_allclose(found, [[[0, 0.25, 0.5, 1]], [[0, 0.75, 0.5, 0]]], atol=1e-3)
-    np.testing.assert_array_equal(stretch_probabilities(tracked, (0, 1)).soft, soft)
-    assert stretch_probabilities(tracked, (0, 0.5)).alpha.max() == 1
-
-
-@pytest.mark.parametrize("output", ["alpha", "mattes16"])
-def test_alpha_levels_apply_to_soft_outputs(tmp_path, output):
-    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
-    out = track_plates(video, tmp_path / "out", soft=True, write=())
-    results = Results.read(out)
-    name = results.entries[1]["name"]
-    for entry in results.entries:
-        frame = results.read_frame(entry, np.zeros((*SIZE, 3), np.uint8))
-        write_soft(results.soft_path(entry["name"]), replace(frame, soft=frame.soft * 0 + 640))
-    for levels, expected in (((0.02, 0.98), 0), ((0.0, 1.0), 10 / 1023)):
-        render(results, open_frames(video), [output], options=OutputOptions(alpha_levels=levels), progress=False)
-        file = {"alpha": f"alpha/{name}.png", "mattes16": f"mattes16/1/{name}.png"}[output]
-        image = cv2.imread(str(out / file), cv2.IMREAD_UNCHANGED)
-        found = (image[..., 3].max() / 255 / 2) if output == "alpha" else image.max() / 65535
-        assert found == pytest.approx(expected, abs=0.003)
-    assert Results.read(out).output_options[output] == {"alpha_levels": [0, 1]}
-
-
-@pytest.mark.parametrize("levels", [(0.5, 0.5), (-0.1, 1), (0, 1.1)])
-def test_invalid_alpha_levels_rejected(levels):
-    with pytest.raises(InputError, match="expected LOW,HIGH from 0 to 1"):
-        OutputOptions(alpha_levels=levels)
-
-
-def test_other_options_replace_an_output(tmp_path):
-    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
-    out = track_plates(video, tmp_path / "out", ("prores", "exr"))
-    track_plates(video, out, ("prores", "exr"), output_options=OutputOptions(per_object=True, plate=False))
-    assert {path.name for path in out.iterdir()} >= {"prores", "exr"}
-    assert not (out / "alpha.mov").exists()
-    assert read_exr(out / "exr" / "f.1001.exr")[1].keys() == {"object.1.A", "object.2.A"}
+def test_alpha_is_certain_far_from_the_border():
+    labels, probabilities = np.zeros((480, 480), np.uint8), np.full((3, 480, 480), 0.01, np.float32)
+    labels[100:300, 100:200], labels[100:300, 200:300] = 1, 2
+    probabilities[0], probabilities[1] = np.where(labels == 1, 0.8, 0.1), np.where(labels == 2, 0.6, 0.1)
+    soft = quantize_probabilities(probabilities)
+    tracked = TrackedFrame(0, "0", np.zeros((480, 480, 3), np.uint8), labels, {1: 1, 2: 1, 3: 1}, soft=soft)
+    found = confine_edges(tracked).probabilities
+    for row, column, alphas in (
+        (200, 150, (1, 0, 0)), (200, 191, (1, 0, 0)), (200, 202, (0.1, 0.6, 0)), (200, 250, (0, 1, 0)),
+        (400, 400, (0, 0, 0)), (200, 95, (0.1, 0, 0)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[:, row, column], alphas, atol=1e-3)
+    assert found.sum(0).max() <= 1.002  # rounded
 
 
 def test_option_without_effect_rejected():

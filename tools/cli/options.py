@@ -18,7 +18,6 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, selec
 from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
-    AlphaLevels,
     Checkpoint,
     Choice,
     ConfigFile,
@@ -315,12 +314,6 @@ def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = 
             help="exr: dwaa is smaller and changes colors slightly",
         ),
         flag("--refine-edges", "alpha follows the colors of the video near edges (extra edges); masks stay the same"),
-        option(
-            "--alpha-levels",
-            type=AlphaLevels,
-            default="0.02,0.98",
-            help="outputs with alpha: probabilities that become 0 and 1",
-        ),
         name=name,
         factory=factory,
     )
@@ -332,12 +325,11 @@ def make_output_options(
     no_plate: bool,
     compression: Any,
     refine_edges: bool,
-    alpha_levels: tuple[float, float],
 ) -> OutputOptions:
     """Return the options of outputs from those of `compositing_options`."""
     from aotlab.jobs.output_base import OutputOptions
 
-    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges, alpha_levels)
+    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges)
 
 
 def parse_output_name(text: str) -> str:
