@@ -61,4 +61,4 @@ def parse_removal(value: str | tuple[int | str, int]) -> tuple[int | str, int]:
 def _read_frame_object(match: re.Match[str]) -> tuple[int | str | None, int | None]:
     """Return frame and object id of `FRAME_AND_OBJECT`; None if not given."""
     frame, object_id = match["frame"], match["object_id"]
-    return frame and parse_frame(frame), object_id and int(object_id)
+    return parse_frame(frame) if frame else None, int(object_id) if object_id else None
