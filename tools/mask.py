@@ -55,7 +55,7 @@ def main(
     from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    if output is not None:
+    if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     frames = ImageFrames(source) if is_image else open_frames(source)
