@@ -17,6 +17,7 @@ from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.document.events import StepInfo
+from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.session.session import Session
 
@@ -28,7 +29,8 @@ class Batch:
     """The clips of a folder of videos, or of the results of a list of videos; other folders raise `InputError`."""
 
     def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
-        self.folder, self.open_clips = folder, OpenClips(folder, open_session)
+        self.folder, self.rules = folder, RulesFile(folder)
+        self.open_clips = OpenClips(folder, open_session, self.rules)
         if not find_clips(folder):
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self.images = ClipImages()
@@ -43,7 +45,9 @@ class Batch:
     def list_clips(self, person: str = "") -> list[Clip]:
         """Return all clips: failed ones, then by number of checks. A clip that ``person`` has open has no holder."""
         clips = dict[str, BatchClip]()
+        self.rules.refresh()
         for clip in find_clips(self.folder):
+            clip.rules = self.rules
             previous = self._clips.get(clip.name, clip)
             clips[clip.name] = previous if previous.file_states == clip.file_states else clip
         self._clips = clips
@@ -54,6 +58,7 @@ class Batch:
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
         """Yield the session of a clip for a request, as `OpenClips.use` does."""
+        self.rules.refresh()
         with self.open_clips.use(name, person, is_page=is_page) as session:
             if is_page and (run := self._tracking_runs.get(name)) is not None and run.done():
                 self._tracking_runs.pop(name, None)  # its error is shown until a page opens the clip

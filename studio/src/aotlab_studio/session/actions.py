@@ -55,7 +55,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
-    if "frame" in values:
+    if values.get("frame") is not None:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session if actor is None else session.with_actor(actor), document.log.head
