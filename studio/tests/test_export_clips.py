@@ -305,7 +305,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
 
 
 def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
-    opened = Batch(batch, lambda path, project: Session(open_document(path, project=project), TruthTracker))
+    opened = Batch(batch, lambda path, project: Session.create(open_document(path, project=project), TruthTracker))
     for name in ("a", "b"):
         with opened.use(name, "Ann") as session:
             session.set_status("accepted", outdated="proceed")

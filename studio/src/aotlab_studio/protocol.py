@@ -37,10 +37,10 @@ class LoadedMasks(Struct, frozen=True):
     frames: list[int]
     losses: dict[int, int]
     """Number of pixels that each object outside the file lost, by object id."""
-    step: int
-    """Number of the last step that is not undone."""
-    unchanged: list[int] = []
+    unchanged: list[int]
     """Objects that were not changed, as they are locked or hidden."""
+    step: int = 0
+    """Number of the last step that is not undone."""
 
 
 class ExportedClips(Struct, frozen=True):

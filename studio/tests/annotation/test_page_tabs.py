@@ -54,7 +54,7 @@ def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
 
 def test_model_is_chosen_in_the_page(context, folder):
     loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
-    served = Served(Session(open_document(folder), TruthTracker, loader=loader))
+    served = Served(Session.create(open_document(folder), TruthTracker, loader=loader))
     page = Page(context, served.url)
     with page.done():
         page.tab.select_option("#model", "other")

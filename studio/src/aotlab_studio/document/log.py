@@ -192,6 +192,8 @@ class Step(SignedRecord, frozen=True, tag="edit"):
     changes: Changes
     frame: NonNegativeInt | None = None
     """Frame that the edit changed, shown after undo; None if it changed several."""
+    result: Any = None
+    """Result of the action, which answers a repeated message."""
 
 
 class HeadRecord(SignedRecord, frozen=True, tag="head"):

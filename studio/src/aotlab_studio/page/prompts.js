@@ -92,7 +92,7 @@ export class Prompter {
     const input = this.toolbox.createInput();
     this.toolbox.points = [];
     const clicks = click ? [...input.clicks, click] : input.clicks;
-    this.send({ ...input, clicks, click }, { ...prompts, ...this.toolbox.choice, separate: true });
+    this.send({ ...input, clicks, click }, { ...prompts, keep: this.toolbox.keepsOthers ? 'all' : 'drawn', mode: 'auto' });
   }
 
   /** Request a mask after the earlier edits. */
@@ -137,10 +137,10 @@ export class Prompter {
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
     const step = answer.step || project.step; // the messages stay until the next one
     if (protectedPixels) showToast(`Other objects kept ${formatCount(protectedPixels, 'pixel')}`, {
-      'Take them': () => repeat({ overwrite: true }),
+      'Take them': () => repeat({ keep: 'none' }),
     }, step);
     if (previousId > 0 && id !== previousId) showToast(`Created ${project.getName(id)}`, {
-      [`Add to ${project.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+      [`Add to ${project.getName(previousId)} instead`]: () => repeat({ mode: 'extend' }),
       Undo: () => history.undo(step),
     }, step);
   }

@@ -254,14 +254,14 @@ export class Toolbox {
     const input = this.createInput();
     const { frame, target, erase, points, tool } = input;
     this.points = [];
-    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, ...this.choice };
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, keep_others: this.keepsOthers };
     this.showUntilAnswered(input, tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
   }
 
-  /** Field of a message by which other objects keep their pixels, if the user has chosen that. */
-  get choice() {
-    return element('only-selected').checked ? { keep_others: true } : {};
+  /** Whether the user has chosen that other objects keep their pixels. */
+  get keepsOthers() {
+    return element('only-selected').checked;
   }
 
   /** Show sent input until it is answered; a refused polygon can be sent again.

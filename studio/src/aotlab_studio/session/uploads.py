@@ -80,9 +80,10 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.claim_message() as step, document.lock:
-        if step:  # losses are not stored
-            return LoadedMasks(sorted(document.log.steps[step].changes.drawn_masks), {}, step)
+    with document.find_earlier_step() as step, document.lock:
+        if step:
+            loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
+            return msgspec.structs.replace(loaded, step=step)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:
@@ -102,8 +103,9 @@ def load_upload(
         unchanged |= protected_ids & losses.keys()
         losses = {key: count for key, count in losses.items() if key not in protected_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
-        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs)
-        return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
+        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged))
+        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs, loaded)
+        return msgspec.structs.replace(loaded, step=document.log.head)
 
 
 def _match_objects(
