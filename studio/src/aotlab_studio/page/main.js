@@ -155,7 +155,7 @@ export class App {
     Object.assign(this.project, state);
     this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
-    this.clip.showStatus(state);
+    this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
