@@ -254,8 +254,8 @@ def test_masks_far_from_a_correction_are_not_compared(session, document, long_pa
     for frame in range(1, LENGTH):
         draw(session, frame, 1)
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
-    compared, unite = list[str](), document.masks.unite
-    monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
+    compared, unite = list[str](), document.masks.digest_of_union
+    monkeypatch.setattr(document.masks, "digest_of_union", lambda digests: compared.extend(digests) or unite(digests))
     assert not find_changed_frames(document.snapshot, 50, 1).any()
     assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 
@@ -529,7 +529,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(UnfinishedError) as refused:
-        session.set_status("accepted", outdated="wait")
+        session.set_status("accepted", if_unfinished="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)

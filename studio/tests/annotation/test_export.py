@@ -85,7 +85,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
     hold(session, 0)
     job = start_job(session, 4)
     with ThreadPoolExecutor(1) as threads:
-        export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
+        export = threads.submit(session.export, ["masks"], if_unfinished="wait", key=7)
         wait_until(lambda: session._export_lock.locked())
         with pytest.raises(InputError, match="another export is running"):
             session.export(["masks"])
@@ -153,7 +153,7 @@ def test_exported_review_is_that_of_the_page(session):
     folder = track_part(session)
     session.export(["review"])
     review = json.loads((folder / "review.json").read_text())
-    shown = [asdict(entry) for entry in session.review()]
+    shown = [asdict(entry) for entry in session.list_frames_to_check()]
     keys = ("frame", "object_id")
     assert [[each[key] for key in keys] for each in review["check"]] == [[each[key] for key in keys] for each in shown]
     assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
@@ -246,16 +246,15 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(UnfinishedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = (
-        "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
-    )
+    problem = "10 frames are outdated (2 to 11), and tracking has not finished"
+    words = f"{problem}. Wait for tracking, or export the frames as they are?"
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept them"):
+        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept the"):
             session.set_status("accepted")
         document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
 
@@ -275,7 +274,7 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
 def test_export_waits_for_corrections(session, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
+    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 

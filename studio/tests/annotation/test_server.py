@@ -351,7 +351,7 @@ def test_waiting_statuses_do_not_block_requests(served):
     served.session.runner.wait = wait
     page = served.open()
     for number in range(45):
-        message = {"id": number, "do": "set_status", "status": "rejected", "outdated": "wait"}
+        message = {"id": number, "do": "set_status", "status": "rejected", "if_unfinished": "wait"}
         page.socket.send(json.dumps(message))
     for _ in range(40):
         assert waiting.acquire(timeout=WAIT_SECONDS)

@@ -110,7 +110,7 @@ function showClips() {
   const waiting = clips.filter(({ exporting }) => exporting).length;
   if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
-  element('track-all').hidden = !clips.some((clip) => clip.untracked);
+  element('track-all').hidden = !clips.some((clip) => clip.trackable);
   element('mine').ariaPressed = String(element('filter').value === MINE);
   const people = new Set(clips.flatMap(({ annotator, reviewer, author }) => [annotator, reviewer, author]));
   people.delete('');
@@ -149,10 +149,10 @@ async function sendEdit(name, action, message) {
 }
 
 /** Store a status of a clip as it was listed; ask whether to take unfinished frames. */
-async function setStatus(/** @type {Clip} */ { name, digest, status_count: seen }, /** @type {ClipStatus} */ status,
+async function setStatus(/** @type {Clip} */ { name, digest, status_count: expected }, /** @type {ClipStatus} */ status,
   /** @type {string} */ note) {
   return clearErrorAfter(sendOrAsk((choice) => (
-    sendEdit(name, 'set_status', { status, note, digest, seen, ...choice }))));
+    sendEdit(name, 'set_status', { status, note, digest, expected_status_count: expected, ...choice }))));
 }
 
 /** Set the status of all selected clips, with one note; those that are refused stay selected. */

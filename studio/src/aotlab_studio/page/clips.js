@@ -181,7 +181,7 @@ export class ClipHeader {
     this.drafts = new Map(); // typed note of the status that is not stored
     /** @type {StatusButton<import('./protocol.js').PageState>} */
     this.status = new StatusButton(element('clip-status'), {
-      setStatus: (status, note, seen) => queue.setStatus({ status, note, seen: seen.status_count }),
+      setStatus: (status, note, seen) => queue.setStatus({ status, note, expected_status_count: seen.status_count }),
       assign: (people) => queue.edit('assign', people),
       fetchHistory: async () => {
         const { error, result } = await queue.send('list_history', {});

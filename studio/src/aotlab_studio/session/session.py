@@ -24,7 +24,7 @@ from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegative
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
-from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
+from aotlab_studio.protocol import JobProgress, UnfinishedChoice, UnfinishedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.session.prompting import Prompter, PromptInput, PromptMode, choose_change, draw_prompted
@@ -88,12 +88,12 @@ class Session:
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
-    def require_current(
-        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
+    def refuse_outdated(
+        self, action: str, if_unfinished: UnfinishedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
     ) -> list[FrameRange]:
         """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if (ranges or gaps) and outdated != "proceed":
+        if (ranges or gaps) and if_unfinished != "proceed":
             can_wait = bool(ranges) and (
                 self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
             )
@@ -104,19 +104,19 @@ class Session:
         self,
         status: VideoStatus,
         note: Annotated[str, Meta(max_length=100)] = "",
-        outdated: OutdatedPolicy = "ask",
+        if_unfinished: UnfinishedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
-        seen: NonNegativeInt | None = None,
+        expected_status_count: NonNegativeInt | None = None,
     ) -> None:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            outdated: what to do about outdated frames and, to accept the video, about frames without masks.
+            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
-            seen: `Review.status_count` that the person has seen; None: it is not checked.
+            expected_status_count: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -124,15 +124,15 @@ class Session:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
-        self._wait_for_tracking(outdated)
+        self._wait_for_tracking(if_unfinished)
         with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            document.review.require_allowed(status, seen)
+            document.review.require_allowed(status, expected_status_count)
             gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
             is_finished = status in FINISHED_STATUSES
-            known_outdated = self.require_current("accept", outdated, gaps=gaps) if is_finished else []
-            document.review.set_status(status, note, known_outdated, seen)
+            known_outdated = self.refuse_outdated("accept", if_unfinished, gaps=gaps) if is_finished else []
+            document.review.set_status(status, note, known_outdated, expected_status_count)
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -208,7 +208,7 @@ class Session:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
         return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
-    def review(self) -> list[protocol.FrameToCheck]:
+    def list_frames_to_check(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
@@ -229,7 +229,7 @@ class Session:
         names: list[str],
         first: int = 0,
         last: int | None = None,
-        outdated: OutdatedPolicy = "ask",
+        if_unfinished: UnfinishedPolicy = "ask",
         key: int | None = None,
         refine_edges: bool = False,
     ) -> protocol.ExportResult:
@@ -258,9 +258,9 @@ class Session:
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, require_not_canceled)
+            self._wait_for_tracking(if_unfinished, require_not_canceled)
             with document.lock:
-                self.require_current("export", outdated, first, last)
+                self.refuse_outdated("export", if_unfinished, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -284,16 +284,16 @@ class Session:
             raise InputError(f"{action}: nothing is being tracked")
         return job
 
-    def _wait_for_tracking(self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None) -> None:
+    def _wait_for_tracking(self, if_unfinished: UnfinishedPolicy, check: Callable[[], object] = lambda: None) -> None:
         """With ``wait``, wait for tracking. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
-        if outdated == "wait":
+        if if_unfinished == "wait":
             if (job := self.runner.running_job) is not None:
                 job.resume()
             self.runner.wait(MAX_WAIT, check)
 
 
 class UnfinishedError(InputError):
-    """Frames are outdated or have no masks. A person may repeat the action with one of ``choices`` as ``outdated``."""
+    """Frames are outdated or have no masks. The action can be repeated with one of ``choices`` as ``if_unfinished``."""
 
     def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
         problems, remedy = [gaps] if gaps else [], "Track or draw them"
@@ -304,7 +304,7 @@ class UnfinishedError(InputError):
             problem = ": a drawn mask has changed since, or tracking was cut off"
             remedy = "Track them again (unlock locked objects first)"
             if can_wait:
-                problem, remedy = ", and tracking has not finished", "Let it finish"
+                problem, remedy = ", and tracking has not finished", "Wait for tracking"
             problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
-        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} them as they are?")
-        self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
+        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} the frames as they are?")
+        self.choices: list[UnfinishedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
