@@ -90,6 +90,8 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
+export const findTool = (/** @type {string} */ name) => TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
+
 export class Toolbox {
   /** Called when the user clicks with the tool for notes. @type {(point: Point) => void} */
   onNote = () => {};
@@ -126,7 +128,7 @@ export class Toolbox {
   }
 
   setTool(/** @type {string} */ name) {
-    const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
+    const tool = findTool(name);
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
