@@ -135,13 +135,15 @@ class Batch:
             return "internal error; the program's output has the details"
 
     def _describe(self, clip: BatchClip, person: str) -> Clip:
-        name, session = clip.name, self.open_clips.get_session(clip.name)
+        name = clip.name
+        session = self.open_clips.get_session(clip.name)
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
             error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
-            row, error = Clip(name, len(clip.results.entries), objects=0), str(problem)
+            row = Clip(name, len(clip.results.entries), objects=0)
+            error = str(problem)
         holder = self.open_clips.find_holder(clip, person)
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(
@@ -155,7 +157,8 @@ class Batch:
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""
-        run, session = self._tracking_runs.get(name), self.open_clips.get_session(name)
+        run = self._tracking_runs.get(name)
+        session = self.open_clips.get_session(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
         job = session.runner.running_job if session else None
