@@ -50,6 +50,7 @@ class Batch:
 
     def find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
+        clip: BatchClip | None
         if (known := self._clips.get(name)) is not None and known.path.exists():
             clip = self._reuse(BatchClip(self.folder, known.path.name, is_video=known.is_video))
         else:
