@@ -2,7 +2,6 @@
 
 import { formatCount } from './dom.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
-import { findTool } from './tools.js';
 import { toPairs } from './viewer.js';
 
 /** @import { ActionAnswer } from './connection.js' */
@@ -52,7 +51,7 @@ export class Prompter {
 
   /** Show stored prompts again. @param {ReturnType<Prompter['listStored']>} prompts */
   restore(prompts) {
-    this.answered = prompts.map((prompt) => ({ ...prompt, tool: findTool(prompt.tool) }));
+    this.answered = prompts.map((prompt) => ({ ...prompt, tool: this.toolbox.findTool(prompt.tool) }));
   }
 
   /** Return the prompts of the masks of a frame. @param {number} frame */

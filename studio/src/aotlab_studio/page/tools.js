@@ -90,8 +90,6 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-export const findTool = (/** @type {string} */ name) => TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
-
 export class Toolbox {
   /** Called when the user clicks with the tool for notes. @type {(point: Point) => void} */
   onNote = () => {};
@@ -127,8 +125,12 @@ export class Toolbox {
     this.showButtons();
   }
 
+  findTool(/** @type {string} */ name) {
+    return TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
+  }
+
   setTool(/** @type {string} */ name) {
-    const tool = findTool(name);
+    const tool = this.findTool(name);
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
