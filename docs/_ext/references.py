@@ -220,14 +220,14 @@ def names() -> str:
 
 def actions() -> str:
     """Return a table of the actions of the studio's page: name, fields, the first part of the docstring."""
-    from aotlab_studio.session.actions import ACTIONS, MESSAGES
+    from aotlab_studio.session.actions import ACTIONS
 
     rows = ["| action | fields (optional ones in brackets) | purpose |", "|---|---|---|"]
     for name, action in ACTIONS.items():
-        fields = structs.fields(MESSAGES[name])
+        fields = structs.fields(action.message_type)
         required, optional = ([f"`{each.name}`" for each in fields if each.required is flag] for flag in (True, False))
         texts = [*required, *([f"[{', '.join(optional)}]"] if optional else [])]
-        caption = re.split("[;.]", (inspect.getdoc(action) or "").partition("\n")[0])[0].replace("``", "`")
+        caption = re.split("[;.]", (inspect.getdoc(action.run) or "").partition("\n")[0])[0].replace("``", "`")
         rows.append(f"| `{name}` | {', '.join(texts) or '–'} | {caption} |")
     return "\n".join(rows)
 

@@ -15,7 +15,7 @@ import msgspec
 from aotlab_studio import protocol
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.rules import Rules
-from aotlab_studio.session.actions import ACTIONS, MESSAGES
+from aotlab_studio.session.actions import ACTIONS
 
 HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
 TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
@@ -47,7 +47,7 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     """Return the fields of a class; those a page may omit are optional."""
     hints = get_type_hints(kind, include_extras=True)
     required = set(hints)
-    if kind in MESSAGES.values():
+    if kind in [action.message_type for action in ACTIONS.values()]:
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
     tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, Event) else []
     return tag + [f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()]
@@ -89,8 +89,8 @@ def format_declarations() -> str:
     }
     actions = []
     for name, action in ACTIONS.items():
-        message = "; ".join(list_fields(MESSAGES[name], classes))
-        result = type_name(get_type_hints(action)["return"], classes)
+        message = "; ".join(list_fields(action.message_type, classes))
+        result = type_name(action.result_type, classes)
         actions.append(f"  {name}: {{\n    message: {{ {message} }};\n    result: {result};\n  }};")
     event = " | ".join(type_name(kind, classes) for kind in Event.__subclasses__())
     done: dict[str, str] = {}

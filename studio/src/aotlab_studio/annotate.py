@@ -18,16 +18,15 @@ from click import UsageError
 from aotlab import InputError, TrackerOptions, internal, sdk
 
 if TYPE_CHECKING:
-    from aotlab_studio.session.session import Segmenter, Session
+    from aotlab_studio.session.prompting import Prompter
+    from aotlab_studio.session.session import Session
     from aotlab_studio.tracking.models import TrackerLoader
 
 INTERRUPTED = 130
 HOST_WARNING = "anyone who reaches this address with the token can see and change everything, unencrypted"
 
 
-def open_session(
-    video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
-) -> Session:
+def open_session(video: str | Path, loader: TrackerLoader, prompter: Prompter | None = None, **options: Any) -> Session:
     """Return the session of a video, with the options of `open_document`. Its first job loads the model."""
     from aotlab_studio.session.opening import open_document
     from aotlab_studio.session.session import Session
@@ -35,7 +34,7 @@ def open_session(
     path = Path(video)
     if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    return Session(open_document(path, **options), lambda: loader().fresh(), segmenter, loader)
+    return Session.create(open_document(path, **options), lambda: loader().fresh(), prompter, loader)
 
 
 @contextmanager
@@ -123,14 +122,20 @@ def main(
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS, keep_token
-    from aotlab_studio.session.session import LazySegmenter
-    from aotlab_studio.tracking.models import TrackerLoader
+    from aotlab_studio.session.prompting import Prompter
+    from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 
     loader = TrackerLoader(options, checkpoint)
-    prompter = LazySegmenter(sdk.load_segmenter(segmenter, device=options.device))
+    segment = sdk.load_segmenter(segmenter, device=options.device)
+
+    def segment_prompts(*arguments: Any) -> Any:
+        import_tracker()
+        return segment(*arguments)
+
     open_video = partial(
-        open_session, loader=loader, segmenter=prompter, cache_bytes=cache, levels=levels, same_video=same_video
-    )
+        open_session, loader=loader, prompter=Prompter(segment_prompts), cache_bytes=cache, levels=levels,
+        same_video=same_video,
+    )  # fmt: skip
     with _exit_on_signals(), ExitStack() as cleanup:
         listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
         if not find_clips(Path(video[0])):

@@ -14,9 +14,9 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
 
-OutdatedChoice = Literal["wait", "proceed"]
+UnfinishedChoice = Literal["wait", "proceed"]
 """What to do about outdated frames: wait until they are tracked (paused tracking resumes), or use their old masks."""
-OutdatedPolicy = Literal["ask", OutdatedChoice]
+UnfinishedPolicy = Literal["ask", UnfinishedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
@@ -37,10 +37,10 @@ class LoadedMasks(Struct, frozen=True):
     frames: list[int]
     losses: dict[int, int]
     """Number of pixels that each object outside the file lost, by object id."""
-    step: int
-    """Number of the last step that is not undone."""
-    unchanged: list[int] = []
+    unchanged: list[int]
     """Objects that were not changed, as they are locked or hidden."""
+    step: int = 0
+    """Number of the last step that is not undone."""
 
 
 class ExportRequest(Struct, frozen=True):
@@ -95,7 +95,7 @@ class Clip(Struct, frozen=True):
     author: str = ""
     """Person who changed the status last; empty if unknown."""
     status_count: int = 0
-    """Number of statuses so far. A new status sent with it as ``seen`` is refused if others were set since."""
+    """Number of statuses so far; sent as ``expected_status_count``, it refuses a status if others were set since."""
     annotator: str = ""
     """Assigned people; empty if nobody is."""
     reviewer: str = ""
@@ -111,7 +111,7 @@ class Clip(Struct, frozen=True):
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
-    untracked: bool = False
+    trackable: bool = False
     """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
@@ -225,5 +225,5 @@ class Failure(Struct, frozen=True):
 
     id: int | None
     error: str
-    choices: list[OutdatedChoice] = []
-    """Values of ``outdated`` with which the action can be sent again."""
+    choices: list[UnfinishedChoice] = []
+    """Values of ``if_unfinished`` with which the action can be sent again."""

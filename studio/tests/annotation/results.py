@@ -12,6 +12,7 @@ from aotlab.sdk import Results, TrackedFrame
 from aotlab_studio.convert import main as convert
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document
+from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.files import write_json
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
@@ -59,7 +60,7 @@ def merge(results, output, *options, to="coco"):
 
 def open_clip(path, project=None):
     """Open a session of a clip of a batch."""
-    return Session(open_document(path, project=project), TruthTracker, segment_by_color)
+    return Session.create(open_document(path, project=project), TruthTracker, Prompter(segment_by_color))
 
 
 def find_clip(batch, name):

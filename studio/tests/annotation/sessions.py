@@ -10,6 +10,7 @@ from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.outdated import find_pending_frames, list_corrections
 from aotlab_studio.session.opening import open_document
+from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.trackers import HeldTracker, TruthTracker
@@ -26,7 +27,7 @@ def hold(session, count):
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
-    return Session(open_document(path, **options), lambda: tracker, segment_by_color)
+    return Session.create(open_document(path, **options), lambda: tracker, Prompter(segment_by_color))
 
 
 def start_job(session, *args, **options):

@@ -1,14 +1,16 @@
 """The page of a list of videos, in a browser."""
 
+import functools
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from aotlab_studio.batch import open_clips
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
-from aotlab_studio.session.session import UnfinishedError
+from aotlab_studio.session.session import Session, UnfinishedError
 from studio.tests.annotation.browser import (
     Page,
     choose_status,
@@ -69,12 +71,13 @@ def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, serve
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, batch, monkeypatch):
     asked = []
 
-    def set_status(self, outdated, **values):
-        asked.append(outdated)
-        if outdated == "ask":
+    @functools.wraps(Session.set_status)
+    def set_status(self, if_unfinished, **values):
+        asked.append(if_unfinished)
+        if if_unfinished == "ask":
             raise UnfinishedError("accept", [(2, 4)], can_wait=True)
 
-    monkeypatch.setitem(ACTIONS, "set_status", set_status)
+    monkeypatch.setitem(ACTIONS, "set_status", replace(ACTIONS["set_status"], run=set_status))
     tab = open_list(context, served_list)
     for choice in ("", "wait"):
         choose_status(tab, "accepted", of="c")
@@ -104,7 +107,7 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: all(clip.status == "in work" and not clip.trackable for clip in batch.list_clips()))
     wait_until_tracked(batch)
     tab.close()
 

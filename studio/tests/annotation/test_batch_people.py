@@ -129,7 +129,7 @@ def test_status_waiting_for_corrections_does_not_block_others(batch):
     waits, corrected = threading.Event(), threading.Event()
     request.__enter__().runner.wait = lambda *_: (waits.set(), wait_for_event(corrected))
     with ThreadPoolExecutor() as pool:
-        stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
+        stored = pool.submit(set_status, batch, "a", "Ann", "accepted", if_unfinished="wait")
         wait_for_event(waits)
         try:
             pool.submit(request.__exit__, None, None, None).result(WAIT_SECONDS)  # stays open for who waits
@@ -148,7 +148,7 @@ def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_re
     session = begin_request(batch, "a", "Ann")
     session.runner.wait = lambda *_: edit(session.with_actor(Actor(author="Bob")))
     digest = find_clip(batch, "a").digest
-    answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
+    answer = post_status(served_list, "a", "Ann", status="accepted", if_unfinished="wait", digest=digest)
     assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
     assert statuses(batch)["a"] == "in work"
 

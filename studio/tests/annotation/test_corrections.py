@@ -254,8 +254,8 @@ def test_masks_far_from_a_correction_are_not_compared(session, document, long_pa
     for frame in range(1, LENGTH):
         draw(session, frame, 1)
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
-    compared, unite = list[str](), document.masks.unite
-    monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
+    compared, unite = list[str](), document.masks.digest_of_union
+    monkeypatch.setattr(document.masks, "digest_of_union", lambda digests: compared.extend(digests) or unite(digests))
     assert not find_changed_frames(document.snapshot, 50, 1).any()
     assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 
@@ -529,7 +529,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(UnfinishedError) as refused:
-        session.set_status("accepted", outdated="wait")
+        session.set_status("accepted", if_unfinished="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
@@ -665,9 +665,9 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
 @pytest.mark.parametrize(
     "message",
     [
-        {"do": "paint", "points": [[10, 8]], "radius": 30},
-        {"do": "fill_polygon", "points": [[0, 0], [60, 0], [60, 40], [0, 40]]},
-        {"do": "suggest", "box": [0, 0, 60, 40], "separate": True},
+        {"do": "paint", "points": [[10, 8]], "radius": 30, "keep_others": True},
+        {"do": "fill_polygon", "points": [[0, 0], [60, 0], [60, 40], [0, 40]], "keep_others": True},
+        {"do": "suggest", "box": [0, 0, 60, 40], "mode": "auto", "keep": "all"},
     ],
     ids=lambda message: message["do"],
 )
@@ -675,10 +675,10 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
 def test_edit_can_keep_all_pixels_of_others(session, document, long_pause, message, object_id):
     draw_and_track(session, 1)
     draw(session, 5, 2)
-    session.segmenter = lambda frame, prompts: np.full(frame.shape[:2], 1)
+    session.prompter.segmenter = lambda frame, prompts: np.full(frame.shape[:2], 1)
     before = document.snapshot.labels(5)
     kept_ids = [1] if object_id else [1, 2]
-    result = run_action(session, {**message, "frame": 5, "object_id": object_id, "keep_others": True})
+    result = run_action(session, {**message, "frame": 5, "object_id": object_id})
     after = document.snapshot.labels(5)
     np.testing.assert_array_equal(after[np.isin(before, kept_ids)], before[np.isin(before, kept_ids)])
     assert result.losses == {}

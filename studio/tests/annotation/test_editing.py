@@ -159,7 +159,7 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
 
 
 def test_empty_suggestion_rejected(session, document):
-    session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = list_titles(document)
     for object_id in (1, None):
@@ -173,42 +173,42 @@ def test_empty_suggestion_rejected(session, document):
 def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
-    session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
-    session.suggest(0, 1, positive=[(16, 10)], separate=True)
+    session.prompter.segmenter = lambda frame, prompts: everything.astype(np.uint16)
+    session.suggest(0, 1, positive=[(16, 10)], mode="auto")
     added = (session.document.snapshot.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 16).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.suggest(0, 1, negative=[(50, 30)], separate=True)
+        session.suggest(0, 1, negative=[(50, 30)], mode="auto")
 
 
 def test_separate_prompts_away_make_a_new_object(session, document):
     draw(session, 0, 1)
-    assert session.suggest(0, 1, (2, 2, 20, 20), separate=True).object_id == 1
-    assert session.suggest(0, 1, (37, 22, 16, 16), separate=True).object_id == 2
+    assert session.suggest(0, 1, (2, 2, 20, 20), mode="auto").object_id == 1
+    assert session.suggest(0, 1, (37, 22, 16, 16), mode="auto").object_id == 2
     editing.mark_absent(document, 0, 2)
-    assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
+    assert session.suggest(0, 1, positive=[(45, 30)], mode="auto").object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
-        session.suggest(0, 2, negative=[(10, 10)], separate=True)
+        session.suggest(0, 2, negative=[(10, 10)], mode="auto")
     set_mask(document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
-    assert session.suggest(1, 1, (2, 2, 20, 20), separate=True).object_id == 4
-    session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
-    assert session.suggest(0, 1, positive=[(16, 10)], separate=True).object_id == 1  # near it
+    assert session.suggest(1, 1, (2, 2, 20, 20), mode="auto").object_id == 4
+    session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
+    assert session.suggest(0, 1, positive=[(16, 10)], mode="auto").object_id == 1  # near it
     assert (document.snapshot.labels(0) == 1).sum() < 1000
 
 
 def test_scribble_changes_a_mask_along_its_line(session, document):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, np.uint16)
-    session.segmenter = lambda frame, prompts: everything
+    session.prompter.segmenter = lambda frame, prompts: everything
     line = [(12, 10), (30, 10), (40, 10)]
-    session.suggest(0, 1, scribble=line, separate=True)
+    session.suggest(0, 1, scribble=line, mode="auto")
     labels = document.snapshot.labels(0)
     np.testing.assert_array_equal(labels[10, 15:50], 1)
     assert not labels[24:].any()
-    session.segmenter = lambda frame, prompts: 0 * everything
-    session.suggest(0, 1, negative=[(20, 10), *line[1:]], separate=True)
+    session.prompter.segmenter = lambda frame, prompts: 0 * everything
+    session.suggest(0, 1, negative=[(20, 10), *line[1:]], mode="auto")
     labels = document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     np.testing.assert_array_equal(labels[5:15, 5:9], 1)
@@ -227,10 +227,10 @@ def test_segmenter_gets_pixels_of_other_objects(session):
         return (truth(0) == 2).astype(np.uint16)
 
     draw(session, 0, 1)
-    session.segmenter = segment
+    session.prompter.segmenter = segment
     session.suggest(0, None, (0, 0, 60, 40))
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) == 1)
-    session.suggest(0, 2, (0, 0, 60, 40), overwrite=True)
+    session.suggest(0, 2, (0, 0, 60, 40), keep="none")
     assert not prompts[-1].exclude.any()
     session.preview(0, [(45, 30)])
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) > 0)
@@ -409,13 +409,13 @@ def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id
 
 def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
-    session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
     assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
     session.suggest(0, 2, positive=[(20, 10)])
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).losses.keys() == {1}
+    assert session.suggest(0, 2, (0, 0, 60, 40), keep="none").losses.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0), 2)
     with pytest.raises(InputError, match="pixels of other objects"):
         session.suggest(0, None, (0, 0, 60, 40))
@@ -423,7 +423,7 @@ def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
 
 def test_prompt_names_who_lost_tracked_pixels(session, document):
     draw_and_track(session, 1)
-    session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
@@ -432,10 +432,10 @@ def test_prompt_names_who_lost_tracked_pixels(session, document):
 def test_drawing_does_not_overwrite_hidden_objects(session, document):
     draw_and_track(session, 1, 2)
     editing.change_object(document, 2, hidden=True)
-    session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
         editing.fill_polygon(document, frame, 1, square(38, 25, 5))
-        session.suggest(frame, None, (0, 0, 60, 40), overwrite=True)
+        session.suggest(frame, None, (0, 0, 60, 40), keep="none")
         np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
@@ -515,19 +515,19 @@ def test_refining_click_changes_the_existing_mask(served):
     merged = truth(0) > 0
     set_mask(session.document, 0, 1, merged)
     connection = served.open()
-    answer = connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], separate=True)
+    answer = connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], mode="auto")
     assert "error" not in answer
     labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
     assert "give a box" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
-    assert "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
+    assert "mode" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], mode="yes")["error"]
 
 
 def test_preview_of_a_click_does_not_change_masks(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
     assert not served.session.document.snapshot.labels(0).any()
-    served.session.segmenter = None
+    served.session.prompter.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
 
 

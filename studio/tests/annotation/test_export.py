@@ -11,15 +11,15 @@ import pytest
 from msgspec.structs import asdict
 from PIL import Image
 
-from aotlab import InputError, open_frames, read_mask
+from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.internal import format_coco
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.export import describe_masks, draw_names
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
@@ -85,7 +85,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
     hold(session, 0)
     job = start_job(session, 4)
     with ThreadPoolExecutor(1) as threads:
-        export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
+        export = threads.submit(session.export, ["masks"], if_unfinished="wait", key=7)
         wait_until(lambda: session._export_lock.locked())
         with pytest.raises(InputError, match="another export is running"):
             session.export(["masks"])
@@ -153,7 +153,7 @@ def test_exported_review_is_that_of_the_page(session):
     folder = track_part(session)
     session.export(["review"])
     review = json.loads((folder / "review.json").read_text())
-    shown = [asdict(entry) for entry in session.review()]
+    shown = [asdict(entry) for entry in session.list_frames_to_check()]
     keys = ("frame", "object_id")
     assert [[each[key] for key in keys] for each in review["check"]] == [[each[key] for key in keys] for each in shown]
     assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
@@ -190,10 +190,24 @@ def test_export_replaces_only_what_an_export_wrote(session):
     assert (folder / "mine" / "coco.json").read_text() == "kept"
 
 
-def test_overlay_shows_names(session, document):
-    draw(session, 0, 1)
-    tracked = describe_masks(document.frames, document.snapshot, 0)
-    assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
+class CountedFrames(sdk.Output):
+    """A text file with names and scores of all frames."""
+
+    file_name, every_frame = "frames.txt", True
+
+    def write(self, name, tracked):
+        self.path.parent.mkdir(exist_ok=True)
+        scores = self.context.scores.get(tracked.index, {})
+        with self.path.open("a") as file:
+            file.write(f"{name} {[self.context.names[key] for key, score in scores.items() if score.area]}\n")
+
+
+def test_output_can_ask_for_all_frames_names_and_scores(session, monkeypatch):
+    monkeypatch.setitem(BUILT_IN_OUTPUTS, "counted", CountedFrames)
+    draw(session, 1, 1)
+    session.export(["counted"], 0, 2)
+    lines = (session.archive.parent / "frames.txt").read_text().splitlines()
+    assert lines == ["00000 []", "00001 ['object 1']", "00002 []"]
 
 
 def test_loaded_classes_keep_their_ids(session, document):
@@ -232,16 +246,15 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(UnfinishedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = (
-        "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
-    )
+    problem = "10 frames are outdated (2 to 11), and tracking has not finished"
+    words = f"{problem}. Wait for tracking, or export the frames as they are?"
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept them"):
+        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept the"):
             session.set_status("accepted")
         document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
 
@@ -261,7 +274,7 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
 def test_export_waits_for_corrections(session, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
+    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 

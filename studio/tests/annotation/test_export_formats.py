@@ -10,15 +10,16 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from aotlab import open_frames
+from aotlab import draw_overlay, open_frames
 from aotlab.internal import list_outputs
+from aotlab.media.overlay import draw_names
 from aotlab.sdk import VideoInfo, find_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.session.export import describe_masks, draw_names
+from aotlab_studio.session.export import describe_masks
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
 from studio.tests.annotation.sessions import open_session, set_mask
 
@@ -61,7 +62,7 @@ def session(tmp_path_factory):
         document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
         set_mask(document, 2, 3, draw_labels(2) == 3)
         editing.mark_absent(document, CLEARED, 3)
-        session.export(list_outputs(), outdated="proceed")
+        session.export(list_outputs(), if_unfinished="proceed")
         for index in range(TRACKED):
             np.testing.assert_array_equal(document.snapshot.labels(index), draw_labels(index))
         yield session
@@ -173,7 +174,7 @@ def test_exported_overlay_shows_stored_masks(document, folder):
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
         image, tracked = document.frames.read(index), describe_masks(document.frames, document.snapshot, index)
-        drawn_in = draw_names(tracked, NAMES)
+        drawn_in = draw_names(draw_overlay(image, tracked.labels), tracked.labels, NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy
         if tracked.ids:

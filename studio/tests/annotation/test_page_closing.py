@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,17 +63,15 @@ def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
 
 
 def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
-    paint = actions.ACTIONS["paint"]
+    action = actions.ACTIONS["paint"]
     closed = threading.Event()
 
-    @functools.wraps(paint)
+    @functools.wraps(action.run)
     def slow(*args, **values):
         wait_for_event(closed)
-        return paint(*args, **values)
+        return action.run(*args, **values)
 
-    monkeypatch.setitem(actions.ACTIONS, "paint", slow)
-    for name in ("EDITS", "DOCUMENT_ACTIONS"):
-        monkeypatch.setattr(actions, name, [*getattr(actions, name), slow])
+    monkeypatch.setitem(actions.ACTIONS, "paint", replace(action, run=slow))
     page = Page(context, served.url)
     page.tab.evaluate(LATE_CLOSE)
     page.key("b")
@@ -119,14 +118,14 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
 
 def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     session, begun, released = served.session, threading.Event(), threading.Event()
-    segment, document = session.segmenter, session.document
+    segment, document = session.prompter.segmenter, session.document
 
     def wait_and_segment(*values):
         begun.set()
         wait_for_event(released)
         return segment(*values)
 
-    session.segmenter = wait_and_segment
+    session.prompter.segmenter = wait_and_segment
     page = Page(context, served.url)
     rows, columns = np.nonzero(truth(0) == 1)
     page.key("x")

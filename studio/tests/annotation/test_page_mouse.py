@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
-from aotlab_studio.session.session import LazySegmenter
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, list_notes, set_mask
@@ -37,7 +36,7 @@ def test_box_that_removes_is_refused(page, one_object):
 
 @pytest.mark.parametrize("tool", [*slow("x"), "c"])
 def test_double_click_beside_the_objects_makes_one_object(page, session, tool, one_object):
-    session.segmenter = segment_stripes(4, 20, 36)
+    session.prompter.segmenter = segment_stripes(4, 20, 36)
     page.key(tool)
     with page.done():
         page.tab.mouse.dblclick(*page.at(45, 30))
@@ -97,7 +96,7 @@ def test_marks_show_the_last_click(page, session, document):
     editing.add_object(document)
     editing.edit_mask(document, 0, 1, lambda _: shapes, "shapes")
     page.wait_shown("object 1")
-    session.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
 
     def wait_marks(count):
         points = ((45, 30), (8, 33))
@@ -200,43 +199,54 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
 
 
-def test_prompts_of_each_frame_show_until_undone(page):
-    def shows_box():
-        edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
-        return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
+def shows_box(page):
+    edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
+    return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
 
+
+def test_prompts_of_each_frame_show_until_undone(page):
     page.key("x")
     page.drag((3, 3), (18, 18))
     page.wait_objects(1)
     page.seek(2)
     page.drag((30.1, 15), (58, 36))
     page.wait_shown("object 1")
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.seek(0)
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.seek(2)
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.key_done("Control+z")
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.key_done("Control+y")
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.tab.uncheck("#prompts")
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.tab.check("#prompts")
     page.key_done("Control+z")
     page.key_done("m")  # a new step, after which no redo brings the box back
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
+
+
+def test_prompts_show_after_a_reload(page):
+    page.key("x")
+    page.drag((30.1, 15), (58, 36))
+    page.wait_objects(1)
+    page.tab.reload()
+    page.wait_objects(1)
+    page.tab.wait_for_selector("#view[aria-busy=false]")
+    page.wait_until(lambda: shows_box(page))
 
 
 def test_first_prompt_says_that_the_model_is_loaded(page, session):
     released = threading.Event()
-    segment = session.segmenter
+    segment = session.prompter.segmenter
 
     def load_and_segment(frame, prompts):
         wait_for_event(released)
         return segment(frame, prompts)
 
-    session.segmenter = LazySegmenter(load_and_segment)
+    session.prompter.segmenter = load_and_segment
     page.key("x")
     page.stroke((3, 3), (18, 18))
     page.wait_status("Loading the model…")
@@ -248,13 +258,13 @@ def test_first_prompt_says_that_the_model_is_loaded(page, session):
 @pytest.mark.slow
 def test_pointer_shows_that_a_preview_is_slow(page, session):
     released = threading.Event()
-    segment = session.segmenter
+    segment = session.prompter.segmenter
 
     def wait_and_segment(frame, prompts):
         wait_for_event(released)
         return segment(frame, prompts)
 
-    session.segmenter = wait_and_segment
+    session.prompter.segmenter = wait_and_segment
     page.key("c")
     page.move(10, 10)
     cursor = "getComputedStyle(document.getElementById('view')).cursor"
@@ -429,7 +439,7 @@ def test_pointer_fits_after_a_change_of_density(page):
 
 def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, document):
     draw(session, 0, 1)
-    session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
+    session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     page.wait_objects(1)
     page.key("n", "x")
     page.wait_objects(2)
@@ -447,7 +457,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, docu
 @pytest.mark.slow
 def test_jitter_when_zoomed_out_is_a_click(page, session):
     prompts = []
-    session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[1]
+    session.prompter.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[1]
     page.key("x")
     page.key(*["-"] * 20)
     x, y = page.at(30, 20)

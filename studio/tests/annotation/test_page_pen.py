@@ -88,7 +88,7 @@ def test_tap_clicks_and_two_fingers_pan(page):
 
 @pytest.mark.parametrize("tool", ["c", "x"])
 def test_double_tap_makes_one_object(page, session, tool):
-    session.segmenter = segment_stripes(4, 20, 36)
+    session.prompter.segmenter = segment_stripes(4, 20, 36)
     page.key(tool)
     # the taps are at once, however busy the machine is
     page.tab.evaluate("Object.defineProperty(Event.prototype, 'timeStamp', { get: () => 1000 })")

@@ -84,13 +84,13 @@ def test_violations_are_stored_and_refuse_acceptance(batch, schema):
     assert missing == [*(f"Rex: {text}" for text in violations), "object 3: class is missing"]
     assert find_clip(batch, "a").missing == missing
     with pytest.raises(InputError, match=r"a: Rex: attribute tail .*; object 3: class is missing; correct it"):
-        set_status(batch, "a", "Bob", "accepted", outdated="proceed")
-    set_status(batch, "a", "Bob", "to review", outdated="proceed")
+        set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Bob", "to review", if_unfinished="proceed")
     with batch.use("a", "Ann") as session:
         editing.set_attribute(session.document, 1, "sex", "male")
         editing.set_attribute(session.document, 1, "tail")
         editing.change_object(session.document, 3, class_name="person")
-    set_status(batch, "a", "Bob", "accepted", outdated="proceed")
+    set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
 
 
 def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
@@ -102,7 +102,7 @@ def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
         load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
         assert session.describe().missing[0] == "object 1: attribute sex is 'x', not one of male, female"
         with pytest.raises(InputError, match="'x', not one of male, female"):
-            session.set_status("accepted", outdated="proceed")
+            session.set_status("accepted", if_unfinished="proceed")
 
 
 def test_changed_rules_show_on_open_and_closed_clips(batch, served_list):

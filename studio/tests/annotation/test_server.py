@@ -132,7 +132,7 @@ def test_export_of_a_video_with_an_undecodable_name_is_served(serve, tmp_path):
 
 def test_tracker_settings_are_chosen_and_announced(folder, serve):
     loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
-    served = serve(Session(open_document(folder), TruthTracker, loader=loader))
+    served = serve(Session.create(open_document(folder), TruthTracker, loader=loader))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["model"] == "bundled"
     first.do("set_model", name="other")
@@ -351,7 +351,7 @@ def test_waiting_statuses_do_not_block_requests(served):
     served.session.runner.wait = wait
     page = served.open()
     for number in range(45):
-        message = {"id": number, "do": "set_status", "status": "rejected", "outdated": "wait"}
+        message = {"id": number, "do": "set_status", "status": "rejected", "if_unfinished": "wait"}
         page.socket.send(json.dumps(message))
     for _ in range(40):
         assert waiting.acquire(timeout=WAIT_SECONDS)
@@ -374,7 +374,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     messages = [
         {"id": 2**40 + 1, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
-        {"id": 2**40 + 5, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(30, 20, 5)},
+        {"id": 2**40 + 5, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 5)},
         {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
     ]
     for _ in range(2):
@@ -384,6 +384,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
             first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
             assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
+            assert third["losses"] == {"1": 36}
         assert connection.do("describe")["result"]["history"][0]["title"] == "note"
         served.close()
     session = reopen(folder)
@@ -491,14 +492,14 @@ def test_edits_sent_again_have_the_same_answer(served):
 
 
 def test_prompt_sent_twice_at_once_is_drawn_once(session):
-    segment, calls, go_on = session.segmenter, [], threading.Event()
+    segment, calls, go_on = session.prompter.segmenter, [], threading.Event()
 
     def segment_slowly(*prompt):
         calls.append(prompt)
         wait_for_event(go_on)
         return segment(*prompt)
 
-    session.segmenter = segment_slowly
+    session.prompter.segmenter = segment_slowly
     box = {"do": "suggest", "frame": 0, "object_id": None, "box": [0, 0, 60, 40]}
     with ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(run_action, session, dict(box), Actor(message_id=2**40)) for _ in range(2)]

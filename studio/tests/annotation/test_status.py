@@ -29,7 +29,7 @@ from tests.processes import WAIT_SECONDS, wait_until
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Ann"))
     assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
     document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
     assert document.review.status.author == "Ann"
@@ -49,7 +49,7 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
 def test_acceptance_waits_for_corrections(session, document, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": document.review.digest}
+    status = {"do": "set_status", "status": "accepted", "if_unfinished": "wait", "digest": document.review.digest}
     run_action(session, status)
     assert (session.describe().status, list_outdated(document.snapshot)) == ("accepted", [])
 
@@ -59,17 +59,17 @@ def test_acceptance_resumes_paused_tracking(session):
     tracker = hold(session, 3)
     job = start_job(session, 0)
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(session.set_status, "accepted", outdated="wait")
+        waiting = threads.submit(session.set_status, "accepted", if_unfinished="wait")
         wait_until(lambda: job.done >= 2)
         session.pause()
         errors = [waiting.exception(WAIT_SECONDS)]
     with pytest.raises(UnfinishedError) as refused:
         session.set_status("accepted")
     errors.append(refused.value)
-    assert all("tracking has not finished. Let it finish, or" in str(e) for e in errors)
+    assert all("tracking has not finished. Wait for tracking, or" in str(e) for e in errors)
     assert all(error.choices == ["wait", "proceed"] for error in errors)
     tracker.release_frames()
-    session.set_status("accepted", outdated="wait")
+    session.set_status("accepted", if_unfinished="wait")
     assert (job.status, session.document.review.status.value) == ("done", "accepted")
 
 
@@ -77,7 +77,7 @@ def test_acceptance_resumes_paused_tracking(session):
 def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
     editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "outdated": outdated}
+    status = {"do": "set_status", "status": "accepted", "if_unfinished": outdated}
     status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
@@ -102,7 +102,7 @@ def test_video_without_masks_is_not_accepted(session):
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):
-    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "outdated": "proceed"}
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
     draw(session, 0, 1)
     run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
@@ -115,7 +115,7 @@ def test_repeated_acceptance_is_stored_once(folder, reopen):
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 2)
@@ -124,7 +124,9 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.review.status.value == "in work"
     assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
-    with pytest.raises(InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"):
+    with pytest.raises(
+        InputError, match=r"tracking was cut off\. Track them again .*, or accept the frames as they are"
+    ):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
@@ -136,7 +138,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
 ])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, action, changes, holds):
     draw(session, 0, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
     run_action(session, {"do": action, "object_id": 1, **changes})
     assert session.describe().status == ("accepted" if holds else "in work")
     run_action(session, {"do": "undo"})
@@ -149,7 +151,7 @@ def test_acceptance_and_its_version_are_stored_together(session, document):
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     with document.database.transaction() as connection:
         connection.execute("DROP TRIGGER full")  # no project has one
     stored = Document.read(document.folder)
@@ -168,7 +170,7 @@ def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor(author="Ann"))
     paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
     run_action(session, paint, Actor(author="Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Cid"))
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Cid"))
     run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]
@@ -198,16 +200,16 @@ def test_checked_frame_is_unlisted_until_its_masks_change(folder, reopen):
 
     session = reopen(folder, Jumping())
     draw_and_track(session, 1)
-    listed = {entry.frame for entry in session.review()}
+    listed = {entry.frame for entry in session.list_frames_to_check()}
     assert 7 in listed
     for frame in sorted(listed):
         run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
     assert {*session.describe().checked} == listed
-    assert session.review() == []
+    assert session.list_frames_to_check() == []
     run_job(session, 0)
-    assert {entry.frame for entry in session.review()} == set()  # the same masks
+    assert {entry.frame for entry in session.list_frames_to_check()} == set()  # the same masks
     session.runner.make_tracker = TruthTracker
     run_job(session, 0)
     session.runner.make_tracker = lambda: Jumping(shift=15)
     run_job(session, 0)
-    assert 7 in {entry.frame for entry in session.review()}
+    assert 7 in {entry.frame for entry in session.list_frames_to_check()}

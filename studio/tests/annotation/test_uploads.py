@@ -226,7 +226,7 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, document, fol
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(document, 0, json.dumps(tree).encode())
     assert "age" not in str(document.snapshot.describe_objects())
-    session.set_status("accepted", outdated="proceed")
+    session.set_status("accepted", if_unfinished="proceed")
     assert document.review.status.value == "accepted"
     again = reopen(folder)
     assert again.document.review.status.value == "accepted"
@@ -350,12 +350,14 @@ def test_assigned_ids_do_not_bind_to_objects(session):
 
 
 def test_upload_that_arrives_twice_is_loaded_once(served):
+    draw(served.session, 3, 1, 2)
     targets, content = '{"1":null,"2":null}', png(truth(3))
     answers = [served.post(f"/masks/3?id={2**40}&targets={targets}", content).json() for _ in range(2)]
-    assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1, "unchanged": []}
+    step = len(served.session.document.log.steps)
+    assert answers[0] == answers[1] == {"frames": [3], "losses": {"1": 100, "2": 100}, "step": step, "unchanged": []}
     for unusable in ("x", "1"):
         assert served.post(f"/masks/3?id={unusable}", content).status_code == 422
-    assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == 2
+    assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == step + 1
 
 
 @pytest.mark.parametrize("protection", ["hidden", "locked"])

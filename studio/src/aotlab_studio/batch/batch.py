@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError, OutputOptions, internal, sdk
-from aotlab_studio.batch.clips import BatchClip, describe_document, find_clip, find_clips, find_track_range
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, set_rejected_masks_aside
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.document.events import StepInfo
@@ -29,9 +29,12 @@ class Batch:
     """The clips of a folder of videos, or of the results of a list of videos; other folders raise `InputError`."""
 
     def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
-        self.folder, self.rules = folder, RulesFile(folder)
-        self.open_clips = OpenClips(folder, open_session, self.rules)
-        if not find_clips(folder):
+        self.folder = folder
+        self.rules = RulesFile(folder)
+        self.open_clips = OpenClips(self.find_clip, open_session, self.rules)
+        self._clips = {clip.name: clip for clip in find_clips(folder)}
+        """Clips of the last list by name; their files are read again only after a change."""
+        if not self._clips:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self.images = ClipImages()
         self._export_lock = threading.Lock()
@@ -39,21 +42,32 @@ class Batch:
         self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._unexported: set[str] = set()  # clips that the running export has not written yet
-        self._clips: dict[str, BatchClip] = {}
-        """Clips of the last list by name; their files are read again only after a change."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
         """Return all clips: failed ones, then by number of checks. A clip that ``person`` has open has no holder."""
-        clips = dict[str, BatchClip]()
         self.rules.refresh()
-        for clip in find_clips(self.folder):
-            clip.rules = self.rules
-            previous = self._clips.get(clip.name, clip)
-            clips[clip.name] = previous if previous.file_states == clip.file_states else clip
-        self._clips = clips
-        rows = [self._describe(clip, person) for clip in clips.values() if clip.is_listed]
+        self._clips = {clip.name: self._reuse(clip) for clip in find_clips(self.folder)}
+        rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
+
+    def find_clip(self, name: str) -> BatchClip:
+        """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
+        clip: BatchClip | None
+        if (known := self._clips.get(name)) is not None and known.path.exists():
+            clip = BatchClip(self.folder, known.path.name, is_video=known.is_video)
+        else:
+            clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
+        clip = clip and self._reuse(clip)
+        if clip is None or not clip.is_listed:
+            raise InputError(f"{name[:80]}: no such clip; open the list")
+        return clip
+
+    def _reuse(self, clip: BatchClip) -> BatchClip:
+        """Return the clip of the last list if its files are unchanged, as it has read them."""
+        clip.rules = self.rules
+        known = self._clips.get(clip.name, clip)
+        return known if known.file_states == clip.file_states else clip
 
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
@@ -72,7 +86,7 @@ class Batch:
     def track_all(self, person: str) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
-        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        names = sorted({clip.name for clip in self.list_clips() if clip.trackable} - waiting)
         for name in names:
             self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
         return len(names)
@@ -97,7 +111,7 @@ class Batch:
             try:
                 for export in exports:
                     try:
-                        withdraw_masks(export)
+                        set_rejected_masks_aside(export)
                         if export.outputs:
                             with self.use(export.clip.name, person) as session:
                                 export_clip(export, session.document, class_ids)
@@ -130,13 +144,15 @@ class Batch:
             return "internal error; the program's output has the details"
 
     def _describe(self, clip: BatchClip, person: str) -> Clip:
-        name, session = clip.name, self.open_clips.get_session(clip.name)
+        name = clip.name
+        session = self.open_clips.get_session(clip.name)
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
             error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
-            row, error = Clip(name, len(clip.results.entries), objects=0), str(problem)
+            row = Clip(name, len(clip.results.entries), objects=0)
+            error = str(problem)
         holder = self.open_clips.find_holder(clip, person)
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(
@@ -145,12 +161,13 @@ class Batch:
 
     def list_history(self, name: str) -> list[StepInfo]:
         """Return the statuses and assignments of a clip, newest first; raise `InputError` for a missing clip."""
-        document = find_clip(self.folder, name).read_document()
+        document = self.find_clip(name).read_document()
         return document.review.list_history() if document else []
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""
-        run, session = self._tracking_runs.get(name), self.open_clips.get_session(name)
+        run = self._tracking_runs.get(name)
+        session = self.open_clips.get_session(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
         job = session.runner.running_job if session else None

@@ -107,8 +107,10 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        notes=review.open_notes, gaps=describe_gaps(snapshot), missing=review.list_violations(),
-        untracked=find_track_range(document) is not None,
+        notes=review.open_notes,
+        gaps=describe_gaps(snapshot),
+        missing=review.list_violations(),
+        trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 
@@ -144,11 +146,3 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
-
-
-def find_clip(folder: Path, name: str) -> BatchClip:
-    """Return a clip of a batch; raise `InputError` if the list lacks it."""
-    clip = next((clip for clip in find_clips(folder) if clip.name == name), None)
-    if clip is None or not clip.is_listed:
-        raise InputError(f"{name[:80]}: no such clip; open the list")
-    return clip

@@ -20,7 +20,7 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.review import describe_gaps
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
-from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, stage_files
+from aotlab_studio.utils.files import ExportRecord, list_files, read_json, stage_files, top_level_names
 from aotlab_studio.utils.video import FrameStore
 
 LOCK_TIMEOUT = 10.0
@@ -47,7 +47,8 @@ class ClipExport:
 
 def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: OutputOptions) -> list[ClipExport]:
     """Return the exports of all clips that are tracked or edited."""
-    exports, folders = [], Counter(clip.export_folder for clip in clips)
+    exports = []
+    folders = Counter(clip.export_folder for clip in clips)
     for clip in clips:
         try:
             if (document := clip.read_document()) is not None:
@@ -69,7 +70,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
             raise InputError("tracked again since it was accepted; set its status again")
         return ClipExport(clip, status, status)
     kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
-    exported = find_roots(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
+    exported = top_level_names(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
     if not clip.is_video:
         current |= {internal.MASKS, *clip.results.outputs}
@@ -88,7 +89,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     return ClipExport(clip, status, "; ".join(notes), "", names, by_name, classes)
 
 
-def withdraw_masks(export: ClipExport) -> None:
+def set_rejected_masks_aside(export: ClipExport) -> None:
     """Rename the exported masks of a rejected video, so that ``aotlab track --jobs`` does not use them.
 
     Raises `InputError` if they cannot be renamed.
@@ -113,7 +114,9 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
 
     Raises `InputError` if the clip was changed or tracked again during the export.
     """
-    clip, names, folder = export.clip, export.outputs, export.clip.export_folder
+    clip = export.clip
+    names = export.outputs
+    folder = export.clip.export_folder
     snapshot, record = snapshot_for_export(document)
     if record.status != "accepted":
         raise InputError("changed during the export; accept it again")
@@ -132,7 +135,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
             _correct_results(export, snapshot, exported, classes).write(staging)
-            removed = {internal.SOFT, internal.STATE_FILE, *find_roots(replaced)}
+            removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
 

@@ -37,7 +37,7 @@ MAX_SNAPSHOTS = 4
 
 
 class StoredMasks(NamedTuple):
-    """What the tracked masks of a frame mean for others: numbers of pixels by object outside the layer."""
+    """Effects of storing a frame on other objects: numbers of pixels by object outside the layer."""
 
     taken: dict[int, int]
     """Pixels that the objects lost."""
@@ -164,7 +164,7 @@ class Document:
         return self._frames.name if self._frames else self.folder.name.removesuffix(PROJECT_SUFFIX)
 
     @contextmanager
-    def claim_message(self) -> Iterator[int | None]:
+    def find_earlier_step(self) -> Iterator[int | None]:
         """Yield None if the actor's message is new and the block has to carry it out.
 
         A page may send a message twice, even at the same time. The second call waits until the first one is done. It
@@ -181,11 +181,17 @@ class Document:
     # Edits
 
     def edit(
-        self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self,
+        title: str,
+        changes: log.Changes,
+        frame: int | None = None,
+        new_pngs: Mapping[str, bytes] = {},
+        result: msgspec.Struct | None = None,
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
-        All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`.
+        All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`; ``result`` is
+        stored with the step, for a repeated message.
         """
         with self.lock:
             first, last = self.snapshot.with_changes(changes).editable_range
@@ -195,11 +201,16 @@ class Document:
             changes = changes.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
                 checked = {*self.snapshot.checked_frames} - {*changes.checked}
-                self.append(log.Step(title, changes, frame), new_pngs=new_pngs)
+                self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs)
                 self._notify(changes, checked)
 
     def edit_masks(
-        self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self,
+        title: str,
+        changes: log.Changes,
+        frame: int | None = None,
+        new_pngs: Mapping[str, bytes] = {},
+        result: msgspec.Struct | None = None,
     ) -> None:
         """Make an edit of drawn masks as `edit` does, and add corrections of the masks tracked from them."""
         with self.lock:
@@ -209,7 +220,7 @@ class Document:
             changes = msgspec.structs.replace(changes, layers=layers)
             unused = find_unused_corrections(before, before.with_changes(changes))
             changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
-            self.edit(title, changes, frame, new_pngs)
+            self.edit(title, changes, frame, new_pngs, result)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, structs
@@ -27,7 +27,8 @@ Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
 Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
-
+KeptPixels = Literal["drawn", "all", "none"]
+"""Pixels that other objects keep beside a prompt, besides those of locked and hidden objects."""
 Edit = Callable[[np.ndarray], np.ndarray]
 """Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
@@ -61,12 +62,13 @@ def edit_mask(
     *,
     require_change: bool = False,
     keep_others: bool = False,
+    protected_pixels: int = 0,
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
     The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden, or
     ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
-    that changes no pixel.
+    that changes no pixel. ``protected_pixels`` are those of the result.
     """
     with document.lock:
         if object_id is not None:
@@ -83,7 +85,7 @@ def edit_mask(
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
-                return EditResult(object_id)
+                return EditResult(object_id, protected_pixels=protected_pixels)
         objects: dict[int, ObjectInfo] = {}
         new_pngs: dict[str, bytes] = {}
         if object_id is None:
@@ -93,8 +95,9 @@ def edit_mask(
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
-        document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
-        return EditResult(object_id, count_pixels(labels[after & ~before]))
+        result = EditResult(object_id, count_pixels(labels[after & ~before]), protected_pixels)
+        document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs, result)
+        return result
 
 
 def paint(
@@ -131,16 +134,13 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def find_protected_pixels(
-    document: Document, frame: int, object_id: int | None, *, overwrite: bool = False, keep_others: bool = False
+    document: Document, frame: int, object_id: int | None, keep: KeptPixels = "drawn"
 ) -> np.ndarray:
-    """Return the pixels, H×W bool, that a prompt must not change.
-
-    These are locked and hidden ones and, unless ``overwrite`` is set, drawn ones or, with ``keep_others``, all.
-    """
+    """Return the pixels of other objects, H×W bool, that a prompt must not change."""
     snapshot = document.snapshot
-    others = [*snapshot.objects] if keep_others else [*snapshot.drawn_masks(frame)]
-    kept_ids = [] if overwrite else [key for key in others if key != object_id]
-    return np.isin(snapshot.labels(frame), [*kept_ids, *snapshot.protected_ids])
+    kept_ids = {"drawn": [*snapshot.drawn_masks(frame)], "all": [*snapshot.objects], "none": []}[keep]
+    others = [key for key in kept_ids if key != object_id]
+    return np.isin(snapshot.labels(frame), [*others, *snapshot.protected_ids])
 
 
 def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
@@ -196,8 +196,9 @@ def add_object(document: Document) -> EditResult:
     """Add an object; raise `InputError` if there are too many."""
     with document.lock:
         object_id = document.make_object_id()
-        document.edit("new object", Changes(objects={object_id: make_object(object_id)}))
-        return EditResult(object_id)
+        result = EditResult(object_id)
+        document.edit("new object", Changes(objects={object_id: make_object(object_id)}), result=result)
+        return result
 
 
 def change_object(

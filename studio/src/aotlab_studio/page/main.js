@@ -60,7 +60,7 @@ export class App {
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
     this.toolbox.onNote = (point) => this.review.pinNote(point);
-    this.playback.isDrawing = () => this.toolbox.points.length > 0 || this.toolbox.sentInput.length > 0;
+    this.playback.isDrawing = () => this.toolbox.stroke.points.length > 0 || this.toolbox.sentInput.length > 0;
     this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
     this.timeline.onRangeDrop = () => this.tracking.sendRange();
     this.playback.onShow = () => {
@@ -80,13 +80,13 @@ export class App {
       this.saveBeforeClose(true);
       const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size + this.clip.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasInput = this.playback.commands.length > 0 || this.toolbox.points.length > 0;
+      const hasInput = this.playback.commands.length > 0 || this.toolbox.stroke.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     // phones end hidden pages without another event
     document.addEventListener('visibilitychange', () => document.hidden && this.saveBeforeClose(true));
-    this.queue.countRequests(1); // until the first session shows
+    this.queue.addPending(1); // until the first session shows
     this.connection.connect();
   }
 
@@ -119,6 +119,7 @@ export class App {
     const lastVisit = this.project.id ? null : loadSettings(state.project);
     element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
+    if (lastVisit?.prompts) this.toolbox.prompter.restore(lastVisit.prompts);
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
@@ -134,7 +135,7 @@ export class App {
     this.review.fetchTask.run();
     if (!lastVisit) return; // connected again
     if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
-    this.queue.countRequests(-1);
+    this.queue.addPending(-1);
   }
 
   /** Show the frame of the address, of the first open note if the clip is rejected, or of the last visit.
@@ -155,7 +156,7 @@ export class App {
     Object.assign(this.project, state);
     this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
-    this.clip.showStatus(state);
+    this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();

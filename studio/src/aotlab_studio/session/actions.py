@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from inspect import signature
 from typing import Any, get_type_hints
 
@@ -48,55 +50,72 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
-    try:
-        fields = {key: value for key, value in message.items() if key not in ("id", "do")}
-        if message.get("object_id", 0) is None and name in OBJECT_ACTIONS:
-            raise InputError("Select an object first.")
-        values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
+    action = ACTIONS[name]
+    document = session.document
+    values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
     if values.get("frame") is not None:
-        require_frame(values["frame"], session.document.frames.count)
-    action, document = ACTIONS[name], session.document
-    view, before = session if actor is None else session.with_actor(actor), document.log.head
-    with view.document.claim_message() as step:
+        require_frame(values["frame"], document.frames.count)
+    view = session if actor is None else session.with_actor(actor)
+    before = document.log.head
+    with view.document.find_earlier_step() as step:
         if step is None:
-            result = action(_find_owner(action, view), **values)
-        elif step and signature(action, eval_str=True).return_annotation is EditResult:
-            object_id = next(iter(document.log.steps[step].changes.objects), values.get("object_id", 0))
-            result = EditResult(object_id)  # losses are not stored
+            result = action.run(action.get_owner(view), **values)
         else:
-            result = None
+            stored = document.log.steps[step].result if step else None
+            result = None if stored is None else msgspec.convert(stored, action.result_type, str_keys=True)
     if document.log.head != before:
         session.runner.schedule()
     return result
 
 
-def _find_owner(action: Callable[..., Any], session: Session) -> Session | Document | Review:
-    """Return the first argument of an action."""
-    if action in REVIEW_ACTIONS:
-        return session.document.review
-    return session.document if action in DOCUMENT_ACTIONS else session
+@dataclass(frozen=True)
+class Action:
+    """A function that the page can call. The fields of its message are the parameters after the first one."""
+
+    run: Callable[..., Any]
+    get_owner: Callable[[Session], Document | Review | Session]
+    """Function that returns the first argument."""
+
+    @cached_property
+    def message_type(self) -> type[msgspec.Struct]:
+        fields: list[Any] = [
+            (item.name, item.annotation, *([] if item.default is item.empty else [item.default]))
+            for item in list(signature(self.run, eval_str=True).parameters.values())[1:]
+        ]
+        return msgspec.defstruct(self.run.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+
+    @cached_property
+    def result_type(self) -> Any:
+        return get_type_hints(self.run)["return"]
+
+    def read_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments in a message; raise `InputError` for an unknown field, or a value of another type."""
+        if fields.get("object_id", 0) is None and get_type_hints(self.run).get("object_id") is int:
+            raise InputError("Select an object first.")
+        try:
+            return msgspec.structs.asdict(msgspec.convert(fields, self.message_type))
+        except (msgspec.ValidationError, OverflowError) as error:
+            raise InputError(f"{self.run.__name__}: {str(error).replace('$.', '')}") from error
 
 
-def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
-    """Return the type of an action's message: its parameters."""
-    fields: list[Any] = [
-        (item.name, item.annotation, *([] if item.default is item.empty else [item.default]))
-        for item in list(signature(action, eval_str=True).parameters.values())[1:]
-    ]
-    return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+def _list_actions(
+    get_owner: Callable[[Session], Document | Review | Session], *functions: Callable[..., Any]
+) -> dict[str, Action]:
+    """Return actions by name."""
+    return {function.__name__: Action(function, get_owner) for function in functions}
 
 
-DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
-    *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
-)  # fmt: skip
-REVIEW_ACTIONS: Sequence[Callable[..., Any]] = (*REVIEW_EDITS, Review.list_history)
-SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
-    Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
-    Session.stop, Session.review, Session.export, Session.cancel_export, Session.set_status,
-)  # fmt: skip
-ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *REVIEW_ACTIONS, *SESSION_ACTIONS)}
-MESSAGES = {name: _make_message_type(action) for name, action in ACTIONS.items()}
-OBJECT_ACTIONS = {name for name, action in ACTIONS.items() if get_type_hints(action).get("object_id") is int}
-"""Actions on an object that must exist."""
+ACTIONS = {
+    **_list_actions(
+        lambda session: session.document,
+        *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
+    ),
+    **_list_actions(lambda session: session.document.review, *REVIEW_EDITS, Review.list_history),
+    **_list_actions(
+        lambda session: session,
+        Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause,
+        Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
+        Session.set_status,
+    ),
+}  # fmt: skip
+"""All actions by name."""

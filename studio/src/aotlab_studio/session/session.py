@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,21 +18,20 @@ from aotlab import InputError, OutputOptions, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
+from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
-from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
+from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
-from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
+from aotlab_studio.protocol import JobProgress, UnfinishedChoice, UnfinishedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
+from aotlab_studio.session.prompting import Prompter, PromptInput, PromptMode, choose_change, draw_prompted
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
-from aotlab_studio.tracking.models import TrackerLoader, import_tracker
+from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
-Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
-"""Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
@@ -39,55 +39,44 @@ REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "und
 """Actions that need no connection, and whose message may arrive again."""
 
 
-class LazySegmenter:
-    """A segmenter that loads its model at the first prompt; sessions may share it."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
-        self.is_loaded = False
-
-    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        import_tracker()
-        labels = self._segmenter(frame, prompts)
-        self.is_loaded = True
-        return labels
-
-
+@dataclass(frozen=True)
 class Session:
-    """Prompts, tracking, status and export of a document. Other edits are functions of `editing`.
+    """Prompts, tracking, status and export of a document. Other edits are functions of `editing`."""
 
-    Args:
-        make_tracker: returns the tracker for a job.
-        segmenter: turns prompts into a mask; None: prompts are refused.
-        loader: loads the models that ``make_tracker`` uses; None: the page offers no choice.
-    """
+    document: Document
+    """The document; an actor signs its edits, see `with_actor`."""
+    runner: JobRunner
+    prompter: Prompter
+    loader: TrackerLoader | None = None
+    """Loads the models of the trackers; None: the page offers no choice."""
+    video_id: str = field(default_factory=partial(secrets.token_hex, 8))
+    _export_lock: threading.Lock = field(default_factory=threading.Lock)
+    _canceled_exports: set[int | None] = field(default_factory=set)
+    """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
 
-    def __init__(
-        self,
+    @classmethod
+    def create(
+        cls,
         document: Document,
         make_tracker: MakeTracker,
-        segmenter: Segmenter | None = None,
+        prompter: Prompter | None = None,
         loader: TrackerLoader | None = None,
-    ) -> None:
-        self.document, self.segmenter, self.loader = document, segmenter, loader
-        self.runner = JobRunner(document, make_tracker)
+    ) -> Session:
+        """Return a new session; without a prompter, it refuses prompts."""
         if loader is not None:
             loader.listeners.add(document.emit)
-        self.video_id = secrets.token_hex(8)
-        self._export_lock = threading.Lock()
-        self._canceled_exports: set[int | None] = set()
-        """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
+        return cls(document, JobRunner(document, make_tracker), prompter or Prompter(), loader)
 
     def with_actor(self, actor: Actor) -> Session:
-        """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
-        view = copy.copy(self)
-        view.document = self.document.with_actor(actor)
-        return view
+        """Return this session with a document whose edits an actor signs; see `Document.with_actor`."""
+        return replace(self, document=self.document.with_actor(actor))
 
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
-        document, job = self.document, self.runner.running_job
-        frames, state = document.frames, msgspec.structs.asdict(document.describe_page_state())
+        document = self.document
+        job = self.runner.running_job
+        frames = document.frames
+        state = msgspec.structs.asdict(document.describe_page_state())
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
@@ -101,12 +90,12 @@ class Session:
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
-    def require_current(
-        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
+    def refuse_outdated(
+        self, action: str, if_unfinished: UnfinishedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
     ) -> list[FrameRange]:
         """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if (ranges or gaps) and outdated != "proceed":
+        if (ranges or gaps) and if_unfinished != "proceed":
             can_wait = bool(ranges) and (
                 self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
             )
@@ -117,36 +106,37 @@ class Session:
         self,
         status: VideoStatus,
         note: Annotated[str, Meta(max_length=100)] = "",
-        outdated: OutdatedPolicy = "ask",
+        if_unfinished: UnfinishedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
-        seen: NonNegativeInt | None = None,
+        expected_status_count: NonNegativeInt | None = None,
     ) -> None:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            outdated: what to do about outdated frames and, to accept the video, about frames without masks.
+            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
-            seen: `Review.status_count` that the person has seen; None: it is not checked.
+            expected_status_count: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
-        name, remedy = document.frames.name, "look at it, then set the status again"
+        name = document.frames.name
+        remedy = "look at it, then set the status again"
         document.rules.refresh()
         with document.lock:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
-        self._wait_for_tracking(outdated)
+        self._wait_for_tracking(if_unfinished)
         with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            document.review.require_allowed(status, seen)
+            document.review.require_allowed(status, expected_status_count)
             gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
             is_finished = status in FINISHED_STATUSES
-            known_outdated = self.require_current("accept", outdated, gaps=gaps) if is_finished else []
-            document.review.set_status(status, note, known_outdated, seen)
+            known_outdated = self.refuse_outdated("accept", if_unfinished, gaps=gaps) if is_finished else []
+            document.review.set_status(status, note, known_outdated, expected_status_count)
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -178,68 +168,33 @@ class Session:
         positive: Clicks | None = None,
         negative: Clicks | None = None,
         scribble: Clicks | None = None,
-        extend: bool = False,
-        overwrite: bool = False,
-        separate: bool = False,
-        keep_others: bool = False,
+        mode: PromptMode = "replace",
+        keep: KeptPixels = "drawn",
     ) -> EditResult:
         """Segment the object at a box, clicks or a scribble, and draw its mask.
 
         Args:
             object_id: the object; None: a new one.
             scribble: points of a line on the object.
-            extend: add to the object's mask instead of replacing it.
-            overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-            separate: away from the object's mask, make a new object. On it, clicks or a scribble grow the mask near
-                them, or shrink it if all are negative.
-            keep_others: take no pixel of another object, unless ``overwrite`` is set.
+            mode: whether to replace the mask, to add to it, or to decide by the place of the prompt.
+            keep: pixels that other objects keep; the others are taken.
         """
-        positive, negative, stroke = positive or [], negative or [], scribble or []
-        document, labels = self.document, self.document.snapshot.labels(frame)
-        visible_mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        added_points, mode = [*positive, *stroke], "extend" if extend else "replace"
-        if separate and is_far_from(visible_mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
-            object_id = None
-        elif separate and box is None and visible_mask.any():
-            mode = "correct"
-        elif separate and box is None and not added_points:
-            raise InputError("remove: the object has no mask on this frame; click on the object first")
-        if object_id is not None:
-            editing.require_editable(document, object_id)
+        document = self.document
+        prompts = PromptInput(box, positive or [], negative or [], scribble or [])
+        labels = document.snapshot.labels(frame)
+        visible_mask = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
+        change = choose_change(visible_mask, object_id, prompts, mode)
+        if change.object_id is not None:
+            editing.require_editable(document, change.object_id)
         document.snapshot.require_not_frozen([frame])
-        kept = {"overwrite": overwrite, "keep_others": keep_others}
-        protected = editing.find_protected_pixels(document, frame, object_id, **kept)
-        signs = [1] * len(positive) + [0] * len(negative)
-        previous_mask = visible_mask if mode == "correct" else None
-        prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
         self.runner.delay_corrections()
-        mask = self._segment(frame, prompt)
-        with document.lock:
-            # again, as others may have drawn in the meantime
-            protected = editing.find_protected_pixels(document, frame, object_id, **kept) & mask
-            mask &= ~protected
-            if mode != "correct" and not mask.any():
-                others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
-                remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
-                raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
-
-            def edit(before: np.ndarray) -> np.ndarray:
-                after = before | mask if mode == "extend" else mask
-                if mode == "correct":
-                    after = limit_to_prompt(before, mask, added_points or negative, positive=bool(added_points))
-                    if after.any() and (after == before).all():
-                        raise InputError("nothing found at the click; use the brush or the eraser")
-                if not after.any():
-                    raise InputError("nothing would be left of the object; press M if it is not on this frame")
-                return after
-
-            result = editing.edit_mask(document, frame, object_id, edit, "prompt")
-        return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
+        return draw_prompted(document, self.prompter, frame, change, prompts, keep)
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raise `InputError` for clicks outside the image."""
         protected = editing.find_protected_pixels(self.document, frame, None)
-        return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
+        mask = self.prompter.segment(self.document, frame, Prompt(positive, exclude=protected))
+        return find_outlines(mask)
 
     def set_model(self, name: str) -> None:
         """Choose the model of the next jobs, of all clips of a batch; raise `InputError` if it is not offered."""
@@ -258,9 +213,10 @@ class Session:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
         return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
-    def review(self) -> list[protocol.FrameToCheck]:
+    def list_frames_to_check(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
-        snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
+        snapshot = self.document.snapshot
+        frames = dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.description)
         frames_to_check = []
@@ -279,7 +235,7 @@ class Session:
         names: list[str],
         first: int = 0,
         last: int | None = None,
-        outdated: OutdatedPolicy = "ask",
+        if_unfinished: UnfinishedPolicy = "ask",
         key: int | None = None,
         refine_edges: bool = False,
     ) -> protocol.ExportResult:
@@ -289,7 +245,8 @@ class Session:
             key: random number by which `cancel_export` cancels the export.
             refine_edges: whether alpha follows the colors of the frames near the borders of masks.
         """
-        document, folder = self.document, self.archive.parent
+        document = self.document
+        folder = self.archive.parent
         options = dict.fromkeys(names, OutputOptions(refine_edges=refine_edges))
         start, end = document.snapshot.editable_range
         last = end if last is None else last
@@ -309,9 +266,9 @@ class Session:
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, require_not_canceled)
+            self._wait_for_tracking(if_unfinished, require_not_canceled)
             with document.lock:
-                self.require_current("export", outdated, first, last)
+                self.refuse_outdated("export", if_unfinished, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -335,32 +292,20 @@ class Session:
             raise InputError(f"{action}: nothing is being tracked")
         return job
 
-    def _wait_for_tracking(self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None) -> None:
+    def _wait_for_tracking(self, if_unfinished: UnfinishedPolicy, check: Callable[[], object] = lambda: None) -> None:
         """With ``wait``, wait for tracking. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
-        if outdated == "wait":
+        if if_unfinished == "wait":
             if (job := self.runner.running_job) is not None:
                 job.resume()
             self.runner.wait(MAX_WAIT, check)
 
-    def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
-        """Return the mask that the segmenter makes of a prompt, H×W bool."""
-        if self.segmenter is None:
-            raise InputError("prompt: this session has no segmenter; draw the mask")
-        image, segmenter = self.document.frames.read(frame), self.segmenter
-        if is_first := isinstance(segmenter, LazySegmenter) and not segmenter.is_loaded:
-            self.document.emit(protocol.LoadingEvent(True))
-        try:
-            return segmenter(image, {1: prompt}) == 1
-        finally:
-            if is_first:
-                self.document.emit(protocol.LoadingEvent(False))
-
 
 class UnfinishedError(InputError):
-    """Frames are outdated or have no masks. A person may repeat the action with one of ``choices`` as ``outdated``."""
+    """Frames are outdated or have no masks. The action can be repeated with one of ``choices`` as ``if_unfinished``."""
 
     def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
-        problems, remedy = [gaps] if gaps else [], "Track or draw them"
+        problems = [gaps] if gaps else []
+        remedy = "Track or draw them"
         if ranges:
             texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
             texts += ", …" if len(ranges) > 5 else ""
@@ -368,7 +313,7 @@ class UnfinishedError(InputError):
             problem = ": a drawn mask has changed since, or tracking was cut off"
             remedy = "Track them again (unlock locked objects first)"
             if can_wait:
-                problem, remedy = ", and tracking has not finished", "Let it finish"
+                problem, remedy = ", and tracking has not finished", "Wait for tracking"
             problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
-        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} them as they are?")
-        self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
+        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} the frames as they are?")
+        self.choices: list[UnfinishedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]

@@ -78,9 +78,10 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.claim_message() as step, document.lock:
-        if step:  # losses are not stored
-            return LoadedMasks(sorted(document.log.steps[step].changes.drawn_masks), {}, step)
+    with document.find_earlier_step() as step, document.lock:
+        if step:
+            loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
+            return msgspec.structs.replace(loaded, step=step)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:
@@ -100,8 +101,9 @@ def load_upload(
         unchanged |= protected_ids & losses.keys()
         losses = {key: count for key, count in losses.items() if key not in protected_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
-        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs)
-        return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
+        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged))
+        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs, loaded)
+        return msgspec.structs.replace(loaded, step=document.log.head)
 
 
 def _match_objects(
@@ -162,11 +164,15 @@ def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
     """Return the new drawn masks, their PNGs, and how many pixels of each other object they cover."""
-    snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
+    snapshot = document.snapshot
+    losses = Counter[int]()
+    new_pngs = dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
-        loaded, before = annotations.mask(frame), snapshot.labels(frame)
-        drawn, regions = snapshot.drawn_labels(frame), annotations.frames[frame]
+        loaded = annotations.mask(frame)
+        before = snapshot.labels(frame)
+        drawn = snapshot.drawn_labels(frame)
+        regions = annotations.frames[frame]
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())

@@ -1,0 +1,133 @@
+"""Masks of objects from prompts: a box, clicks or a scribble on a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from aotlab import InputError, Prompt
+from aotlab_studio.document import editing
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels
+from aotlab_studio.document.painting import is_far_from, limit_to_prompt
+from aotlab_studio.protocol import LoadingEvent
+
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
+PromptMode = Literal["replace", "extend", "auto"]
+"""Replace the mask of the object, or add to it. ``auto``: away from this mask, make a new object; on it, clicks or a
+scribble grow the mask near them, or shrink it if all are negative; a box replaces it."""
+
+
+class Prompter:
+    """Segments objects at prompts. Sessions may share it.
+
+    Args:
+        segmenter: it loads its model at the first prompt; None: prompts are refused.
+    """
+
+    def __init__(self, segmenter: Segmenter | None = None) -> None:
+        self.segmenter = segmenter
+        self._is_loaded = False
+
+    def segment(self, document: Document, frame: int, prompt: Prompt) -> np.ndarray:
+        """Return the mask of a prompt on a frame, H×W bool; raise `InputError` without a segmenter."""
+        if self.segmenter is None:
+            raise InputError("prompt: this session has no segmenter; draw the mask")
+        image = document.frames.read(frame)
+        if is_first := not self._is_loaded:
+            document.emit(LoadingEvent(True))
+        try:
+            labels = self.segmenter(image, {1: prompt})
+            self._is_loaded = True
+            return labels == 1
+        finally:
+            if is_first:
+                document.emit(LoadingEvent(False))
+
+
+class PromptInput(NamedTuple):
+    """Box, clicks and a scribble on an object, in pixels of the frame."""
+
+    box: Box | None
+    positive: Clicks
+    negative: Clicks
+    scribble: Clicks
+
+    @property
+    def added_points(self) -> Clicks:
+        """Points on the object."""
+        return [*self.positive, *self.scribble]
+
+
+class PromptedChange(NamedTuple):
+    """Change of a mask by a prompt."""
+
+    kind: Literal["new", "replace", "extend", "correct"]
+    object_id: int | None
+    """Object whose mask changes; None: a new one."""
+
+
+def choose_change(
+    visible_mask: np.ndarray, object_id: int | None, prompts: PromptInput, mode: PromptMode
+) -> PromptedChange:
+    """Return what prompts change, given the object's mask on the frame, H×W bool.
+
+    Raises `InputError` if there is nothing to remove.
+    """
+    if object_id is not None and mode != "auto":
+        return PromptedChange(mode, object_id)
+    can_correct = prompts.box is None and visible_mask.any()
+    if mode == "auto" and not (prompts.box or prompts.added_points or can_correct):
+        raise InputError("remove: the object has no mask on this frame; click on the object first")
+    ends = [*prompts.positive, *prompts.scribble[:1], *prompts.scribble[-1:]]
+    if object_id is None or is_far_from(visible_mask, prompts.box, ends):
+        return PromptedChange("new", None)
+    return PromptedChange("correct" if can_correct else "replace", object_id)
+
+
+def draw_prompted(
+    document: Document,
+    prompter: Prompter,
+    frame: int,
+    change: PromptedChange,
+    prompts: PromptInput,
+    keep: KeptPixels = "drawn",
+) -> EditResult:
+    """Segment the object at prompts, and draw its mask; raise `InputError` if nothing is found there."""
+    kind, object_id = change
+    protected = editing.find_protected_pixels(document, frame, object_id, keep)
+    previous_mask = document.snapshot.labels(frame) == object_id if kind == "correct" else None
+    points = [*prompts.positive, *prompts.negative]
+    signs = [1] * len(prompts.positive) + [0] * len(prompts.negative)
+    prompt = Prompt(points, signs, prompts.box, prompts.scribble, mask=previous_mask, exclude=protected)
+    mask = prompter.segment(document, frame, prompt)
+    with document.lock:
+        # again, as others may have drawn in the meantime
+        protected = editing.find_protected_pixels(document, frame, object_id, keep) & mask
+        found = mask & ~protected
+        if kind != "correct" and not found.any():
+            others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
+            remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
+            raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
+
+        def edit(before: np.ndarray) -> np.ndarray:
+            if kind == "correct":
+                return correct_mask(before, found, prompts)
+            return before | found if kind == "extend" else found
+
+        kept = int(protected.sum())
+        return editing.edit_mask(document, frame, object_id, edit, "prompt", protected_pixels=kept)
+
+
+def correct_mask(before: np.ndarray, found: np.ndarray, prompts: PromptInput) -> np.ndarray:
+    """Return a mask, H×W bool, changed near prompts only; raise `InputError` if none or all of it would change."""
+    added = prompts.added_points
+    after = limit_to_prompt(before, found, added or prompts.negative, positive=bool(added))
+    if not after.any():
+        raise InputError("nothing would be left of the object; press M if it is not on this frame")
+    if (after == before).all():
+        raise InputError("nothing found at the click; use the brush or the eraser")
+    return after
