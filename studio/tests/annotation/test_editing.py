@@ -1,5 +1,6 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
+from dataclasses import FrozenInstanceError
 from itertools import combinations, product
 from unittest.mock import Mock
 
@@ -156,6 +157,15 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     editing.change_object(document, 1, locked=False)
     editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == 2).sum() == 100
+
+
+def test_sessions_of_actors_share_their_parts(session):
+    signed = session.with_actor(Actor(author="Ann"))
+    session.prompter.segmenter = None
+    with pytest.raises(InputError, match="no segmenter"):
+        signed.suggest(0, None, (2, 2, 20, 20))
+    with pytest.raises(FrozenInstanceError):
+        signed.prompter = None
 
 
 def test_empty_suggestion_rejected(session, document):
