@@ -39,6 +39,8 @@ class LoadedMasks(Struct, frozen=True):
     """Number of pixels that each object outside the file lost, by object id."""
     unchanged: list[int]
     """Objects that were not changed, as they are locked or hidden."""
+    replaced: dict[int, int] = {}
+    """Number of pixels of the drawn masks that were replaced, by object id; masks that have only grown do not count."""
     step: int = 0
     """Number of the last step that is not undone."""
 

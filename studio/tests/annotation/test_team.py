@@ -140,7 +140,9 @@ def test_notes_are_pinned_resolved_and_removed(session, document, reopen, folder
         True,
     )
     assert [note.text for note in document.review.open_notes] == ["dark"]
-    document.review.change_note(1, text="")
+    with pytest.raises(InputError, match="note: only Bob, who wrote it, may change it"):
+        document.with_actor(Actor(author="Ann")).review.change_note(1, text="")
+    document.with_actor(Actor(author="bob")).review.change_note(1, text="")
     assert [note.id for note in document.review.notes] == [2]
     with pytest.raises(InputError, match="note 1: no such note"):
         document.review.change_note(1, resolved=False)

@@ -199,12 +199,15 @@ class Review:
     def change_note(self, note_id: NonNegativeInt, text: NoteText | None = None, resolved: bool | None = None) -> None:
         """Change a note, or mark it as resolved or open; an empty text removes it.
 
-        Raises `InputError` if it was removed.
+        Raises `InputError` if it was removed, or for a new text by another person than its author.
         """
         with self._document.lock:
             note = self._document.snapshot.state.notes.get(note_id)
             if note is None:
                 raise InputError(f"note {note_id}: no such note; it was removed")
+            author = self._document.actor.author
+            if text is not None and author and note.author and not log.is_same_person(note.author, author):
+                raise InputError(f"note: only {note.author}, who wrote it, may change it; mark it as resolved")
             text = note.text if text is None else text.strip()
             resolved = note.resolved if resolved is None else resolved
             self._store_note(msgspec.structs.replace(note, text=text, resolved=resolved))

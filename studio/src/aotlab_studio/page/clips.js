@@ -22,6 +22,10 @@ export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).j
 /** Return the user's name; empty: not typed yet. */
 export const getPerson = () => element('person').value.trim();
 
+/** Return whether two names are those of one person, who may type it in capitals or not. */
+export const isSamePerson = (/** @type {string} */ first, /** @type {string} */ second) => (
+  first.toLowerCase() === second.toLowerCase());
+
 /** Return whether a clip waits for a person: to be annotated, or to be reviewed. A rejected one waits for the person
  * who is assigned. @param {Clip} clip @param {string} person */
 export function isWorkFor({ status, annotator = '', reviewer = '', author = '' }, person) {
