@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,10 @@ class OutputContext:
     options: OutputOptions = field(default_factory=OutputOptions)
     objects: tuple[int, ...] = ()
     """Ids of all objects of the video, if known."""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Names of objects by id, if known."""
+    scores: Mapping[int, Mapping[int, Any]] = field(default_factory=dict)
+    """Known scores of masks by frame and object id, as the studio's output ``review`` stores them."""
 
     def list_layers(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the name of each object in files for compositing, such as ``person.1``: its class and id."""
@@ -104,6 +108,8 @@ class Output:
 
     It gets them after `OutputOptions.alpha_levels` and ``refine_edges``.
     """
+    every_frame = False
+    """Whether the studio's export writes all frames of a range to it, also those without masks."""
     needs_plate = False
     """Whether it contains the frame as the source stores it, `TrackedFrame.plate`."""
     modules: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from aotlab.media.annotations import MaskWriter, find_mask_writer, require_outpu
 from aotlab.media.edges import refine_edges
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
-from aotlab.media.overlay import draw_ids, draw_overlay
+from aotlab.media.overlay import draw_ids, draw_names, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content, stretch_probabilities
 from aotlab.media.rle import encode_rle
@@ -72,22 +72,15 @@ class Matte16Files(MatteFiles):
     bytes_per_pixel, white = 0.3, 65535
 
 
-def render_overlay(tracked: TrackedFrame) -> np.ndarray:
-    """Draw objects and ids over the frame: H×W×3 uint8."""
-    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
-
-
 class VideoFile(Output):
     """Video with the rate, times, size, pixel aspect and sound of the source."""
 
     file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
-    bytes_per_pixel = 0.1
+    bytes_per_pixel, every_frame = 0.1, True
 
-    def __init__(
-        self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray] = render_overlay
-    ) -> None:
+    def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
-        self._draw, source = draw, context.source
+        source = context.source
         self._writer = VideoWriter(
             path,
             rate=source.rate,
@@ -98,7 +91,8 @@ class VideoFile(Output):
         )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
-        self._writer.write(self._draw(tracked), tracked.time)
+        image, labels, names = draw_overlay(tracked.frame, tracked.labels), tracked.labels, self.context.names
+        self._writer.write(draw_names(image, labels, names) if names else draw_ids(image, labels), tracked.time)
 
     def finish(self) -> None:
         self._writer.close()

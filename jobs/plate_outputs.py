@@ -81,7 +81,7 @@ class PlateVideo(Output):
     suffix = ".mov"
     folder_name = ""
     """Folder of the movies of single objects."""
-    needs_soft = needs_plate = True
+    every_frame = needs_soft = needs_plate = True
     options: tuple[str, ...] = ("per_object", "alpha")
 
     @classmethod

@@ -1,9 +1,10 @@
 """Overlays: object masks drawn over frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw, ImageFont
 
 from aotlab.media.images import to_array
 from aotlab.media.masks import PALETTE, palette_index
@@ -70,6 +71,20 @@ def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         letter_height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
         draw_text(image, str(object_id), (left + x - 1, top + y - 1), letter_height, centered=True)
     return image
+
+
+def draw_names(image: np.ndarray, labels: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
+    """Draw the names of the objects in ``labels`` (H×W) at their centers: H×W×3 uint8."""
+    drawn = Image.fromarray(image)
+    draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(max(12, labels.shape[0] // 30))
+    for object_id, name in names.items():
+        rows, columns = np.nonzero(labels == object_id)
+        if len(rows):
+            width = draw.textlength(name, font)
+            left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
+            position = (left, float(rows.mean()))
+            draw.text(position, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
+    return np.asarray(drawn)
 
 
 def draw_text(image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False) -> None:

@@ -543,6 +543,11 @@ def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, wor
     assert words in capsys.readouterr().err
 
 
+def test_merging_names_a_missing_folder(tmp_path, capsys):
+    assert main([str(tmp_path / "gone"), str(tmp_path / "out"), "--to", "coco", "--merge"]) == 2
+    assert "gone: no such folder" in capsys.readouterr().err
+
+
 def test_results_without_masks_rejected(tmp_path, capsys):
     folder, video = write_results(tmp_path, ["a"]) / "a", tmp_path / "videos/a"
     line = [str(folder), str(tmp_path / "a.json"), "--to", "coco", "--video", str(video)]

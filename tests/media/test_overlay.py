@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
+from aotlab.media.overlay import concat_images, draw_ids, draw_names, draw_overlay
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, draw_square
 
@@ -96,6 +96,14 @@ def test_ids_are_drawn_where_objects_are_widest():
         assert np.abs(label.mean(axis=0) - (30, left + 20)).max() < 4
     sevens, eights = image[:, 10:50], image[:, 70:110]
     assert (sevens != eights).any()
+
+
+def test_names_are_drawn_at_centers():
+    labels = np.zeros((60, 120), np.uint8)
+    labels[10:50, 70:110] = 7
+    frame = np.full((60, 120, 3), 90, np.uint8)
+    changed = np.argwhere((draw_names(frame, labels, {7: "größe", 8: "absent"}) != frame).any(axis=-1))
+    assert np.abs(changed.mean(axis=0) - (30, 90)).max() < 4
 
 
 def test_single_pixels_and_ids_of_no_object_are_drawn():

@@ -74,6 +74,8 @@ def main(
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     if output.name in ("", ".."):
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
+    if merge and not masks.is_dir():
+        raise InputError("not a folder" if masks.exists() else "no such folder", subject=masks)
     clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.results.video) for clip in clips if clip.results.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix

@@ -1,6 +1,7 @@
 """The list of a batch: its clips, their order, records and thumbnails."""
 
 import io
+import shutil
 from contextlib import closing
 from functools import partial
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, RunOptions, open_frames, track, write_mask
-from aotlab.internal import RECORD
+from aotlab import InputError, RunOptions, internal, open_frames, track, write_mask
+from aotlab.internal import RECORD, list_job_folders
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
@@ -94,9 +95,7 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
     width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
 
     def read():
-        return np.array(Image.open(io.BytesIO(batch.images.draw_thumbnail(clips.find_clip(tmp_path, "one"))))).astype(
-            int
-        )
+        return np.array(Image.open(io.BytesIO(batch.images.draw_thumbnail(batch.find_clip("one"))))).astype(int)
 
     assert read().shape == (height, width, 3)
     assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
@@ -106,6 +105,20 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
     assert read().shape == (height, 2 * width + 8, 3)
     expected = draw_masks(scale_frame(image(3)), session.document.snapshot, 3)
     assert abs(read()[:, :width] - expected).mean() < 3
+
+
+def test_clip_is_found_without_listing_the_folder(results, served_list, monkeypatch):
+    shown, listed = served_list.get("/clips").json(), []
+    monkeypatch.setattr(internal, "list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder))
+    assert {clip["name"] for clip in shown} == {"a", "b", "c"}
+    for path in ("/thumbnail/a", "/thumbnail/a/3", "/sheet/a", "/history/a", "/clip/a/labels/0"):
+        assert served_list.get(path).status_code == 200
+    assert listed == []
+    shutil.copytree(results / "a", results / "d")
+    assert served_list.get("/thumbnail/d").status_code == 200
+    assert listed == [results]
+    shutil.rmtree(results / "d")
+    assert "no such clip" in served_list.get("/thumbnail/d").text
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):

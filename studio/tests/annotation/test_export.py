@@ -11,15 +11,15 @@ import pytest
 from msgspec.structs import asdict
 from PIL import Image
 
-from aotlab import InputError, open_frames, read_mask
+from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.internal import format_coco
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.export import describe_masks, draw_names
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
@@ -190,10 +190,24 @@ def test_export_replaces_only_what_an_export_wrote(session):
     assert (folder / "mine" / "coco.json").read_text() == "kept"
 
 
-def test_overlay_shows_names(session, document):
-    draw(session, 0, 1)
-    tracked = describe_masks(document.frames, document.snapshot, 0)
-    assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
+class CountedFrames(sdk.Output):
+    """A text file with names and scores of all frames."""
+
+    file_name, every_frame = "frames.txt", True
+
+    def write(self, name, tracked):
+        self.path.parent.mkdir(exist_ok=True)
+        scores = self.context.scores.get(tracked.index, {})
+        with self.path.open("a") as file:
+            file.write(f"{name} {[self.context.names[key] for key, score in scores.items() if score.area]}\n")
+
+
+def test_output_can_ask_for_all_frames_names_and_scores(session, monkeypatch):
+    monkeypatch.setitem(BUILT_IN_OUTPUTS, "counted", CountedFrames)
+    draw(session, 1, 1)
+    session.export(["counted"], 0, 2)
+    lines = (session.archive.parent / "frames.txt").read_text().splitlines()
+    assert lines == ["00000 []", "00001 ['object 1']", "00002 []"]
 
 
 def test_loaded_classes_keep_their_ids(session, document):

@@ -10,15 +10,16 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from aotlab import open_frames
+from aotlab import draw_overlay, open_frames
 from aotlab.internal import list_outputs
+from aotlab.media.overlay import draw_names
 from aotlab.sdk import VideoInfo, find_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.session.export import describe_masks, draw_names
+from aotlab_studio.session.export import describe_masks
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
 from studio.tests.annotation.sessions import open_session, set_mask
 
@@ -173,7 +174,7 @@ def test_exported_overlay_shows_stored_masks(document, folder):
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
         image, tracked = document.frames.read(index), describe_masks(document.frames, document.snapshot, index)
-        drawn_in = draw_names(tracked, NAMES)
+        drawn_in = draw_names(draw_overlay(image, tracked.labels), tracked.labels, NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy
         if tracked.ids:

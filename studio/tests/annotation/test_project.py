@@ -261,11 +261,6 @@ def test_agreement_with_a_project_of_another_video_rejected(folder, session, tmp
     assert f"belongs to video {folder.name}, not other" in error
 
 
-def test_query_without_end_is_stopped(session):
-    with pytest.raises(InputError, match=r"interrupted\); replace it"):
-        session.document.database.query(ENDLESS)
-
-
 def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
     draw_and_track(session, 1)
     session.close()

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab_studio.batch.clips import find_clip as find_batch_clip
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import RULES_FILE, Rules, change_rules, read_rules
 from aotlab_studio.session.actions import run_action
@@ -173,7 +172,7 @@ def test_thumbnail_shows_objects_in_their_colors(batch):
         draw(session, 0, 1)
         run_action(session, {"do": "change_object", "object_id": 1, "color": "#0000ff"}, Actor(author="Ann"))
         y, x = np.argwhere(session.document.snapshot.labels(0) == 1).mean(0).astype(int)
-    image = np.asarray(Image.open(BytesIO(batch.images.draw_frame(find_batch_clip(batch.folder, "a"), 0))))
+    image = np.asarray(Image.open(BytesIO(batch.images.draw_frame(batch.find_clip("a"), 0))))
     scale = image.shape[0] / 40
     red, green, blue = image[int(y * scale), int(x * scale)].astype(int)
     assert blue > 140 > max(red, green)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.batch.clips import BatchClip, describe_document, find_clip, find_clips, find_track_range
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
@@ -28,8 +28,11 @@ class Batch:
     """The clips of a folder of videos, or of the results of a list of videos; other folders raise `InputError`."""
 
     def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
-        self.folder, self.open_clips = folder, OpenClips(folder, open_session)
-        if not find_clips(folder):
+        self.folder = folder
+        self.open_clips = OpenClips(self.find_clip, open_session)
+        self._clips = {clip.name: clip for clip in find_clips(folder)}
+        """Clips of the last list by name; their files are read again only after a change."""
+        if not self._clips:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self.images = ClipImages()
         self._export_lock = threading.Lock()
@@ -37,19 +40,28 @@ class Batch:
         self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._unexported: set[str] = set()  # clips that the running export has not written yet
-        self._clips: dict[str, BatchClip] = {}
-        """Clips of the last list by name; their files are read again only after a change."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
         """Return all clips: failed ones, then by number of checks. A clip that ``person`` has open has no holder."""
-        clips = dict[str, BatchClip]()
-        for clip in find_clips(self.folder):
-            previous = self._clips.get(clip.name, clip)
-            clips[clip.name] = previous if previous.file_states == clip.file_states else clip
-        self._clips = clips
-        rows = [self._describe(clip, person) for clip in clips.values() if clip.is_listed]
+        self._clips = {clip.name: self._reuse(clip) for clip in find_clips(self.folder)}
+        rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
+
+    def find_clip(self, name: str) -> BatchClip:
+        """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
+        if (known := self._clips.get(name)) is not None and known.path.exists():
+            clip = self._reuse(BatchClip(self.folder, known.path.name, is_video=known.is_video))
+        else:
+            clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
+        if clip is None or not clip.is_listed:
+            raise InputError(f"{name[:80]}: no such clip; open the list")
+        return clip
+
+    def _reuse(self, clip: BatchClip) -> BatchClip:
+        """Return the clip of the last list if its files are unchanged, as it has read them."""
+        known = self._clips.get(clip.name, clip)
+        return known if known.file_states == clip.file_states else clip
 
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
@@ -138,7 +150,7 @@ class Batch:
 
     def list_history(self, name: str) -> list[StepInfo]:
         """Return the statuses and assignments of a clip, newest first; raise `InputError` for a missing clip."""
-        document = find_clip(self.folder, name).read_document()
+        document = self.find_clip(name).read_document()
         return document.review.list_history() if document else []
 
     def _describe_tracking(self, name: str) -> list[str]:

@@ -140,11 +140,3 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
-
-
-def find_clip(folder: Path, name: str) -> BatchClip:
-    """Return a clip of a batch; raise `InputError` if the list lacks it."""
-    clip = next((clip for clip in find_clips(folder) if clip.name == name), None)
-    if clip is None or not clip.is_listed:
-        raise InputError(f"{name[:80]}: no such clip; open the list")
-    return clip

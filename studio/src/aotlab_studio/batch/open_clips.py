@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab import InputError
-from aotlab_studio.batch.clips import BatchClip, find_clip
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.lock import FolderLock, find_owner
 from aotlab_studio.document.log import Actor
 from aotlab_studio.session.session import Session
@@ -37,14 +37,16 @@ class OpenClip:
 
 
 class OpenClips:
-    """Sessions of the clips of a folder that are in use. Thread-safe.
+    """Sessions of the clips of a batch that are in use. Thread-safe.
 
     Args:
+        find_clip: returns the clip of a name.
         open_session: opens the session of a folder of results or of a video, with ``project``.
     """
 
-    def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
-        self._folder, self._open_session = folder, open_session
+    def __init__(self, find_clip: Callable[[str], BatchClip], open_session: Callable[..., Session]) -> None:
+        self._find_clip = find_clip
+        self._open_session = open_session
         self._clips: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
@@ -114,10 +116,11 @@ class OpenClips:
             self._close(name)
 
     def _open(self, name: str) -> OpenClip:
-        clip = find_clip(self._folder, name)
+        clip = self._find_clip(name)
         path = clip.path if clip.results.entries else Path(clip.results.video)
         session = self._open_session(path, project=clip.project)
-        session.document.shared, session.document.rules_folder = True, self._folder
+        session.document.shared = True
+        session.document.rules_folder = clip.path.parent
         return self._clips.setdefault(name, OpenClip(session))
 
     def _close(self, name: str) -> None:

@@ -27,15 +27,14 @@ MAX_WIDTH = 2000
 class ReviewFile(sdk.Output):
     """Writes ``review.json``, ``scores.json``, and ``thumbnail.jpg`` with the first, least confident and last frame.
 
-    Args:
-        scores: known scores by frame and object id. Other frames are measured.
+    Frames without scores in the context are measured.
     """
 
     file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
 
-    def __init__(self, path: Path, context: sdk.OutputContext, *, scores: Mapping[int, dict[int, Score]] = {}) -> None:
+    def __init__(self, path: Path, context: sdk.OutputContext) -> None:
         super().__init__(path, context)
-        self._scores = dict(scores)
+        self._scores: dict[int, Mapping[int, Score]] = dict(context.scores)
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab_studio.batch.batch import Batch
-from aotlab_studio.batch.clips import BatchClip, find_clip
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import rules, schema
 from aotlab_studio.document.log import Actor
 from aotlab_studio.server import http
@@ -33,7 +33,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         return actor.author
 
     def get_clip(request: Request) -> BatchClip:
-        return find_clip(batch.folder, request.path_params["name"])
+        return batch.find_clip(request.path_params["name"])
 
     def track_all(request: Request) -> Response:
         return http.respond_json(batch.track_all(require_person(request)))

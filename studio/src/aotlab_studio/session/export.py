@@ -6,24 +6,18 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import InputError, OutputOptions, draw_overlay, internal, sdk
+from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.utils.video import FrameStore
-
-VIDEO_OUTPUTS = ("overlay", "prores", "vp9", "matte_mov")
-"""Outputs with every frame of the range, annotated or not."""
 
 
 class ExportedMasks(NamedTuple):
@@ -84,7 +78,7 @@ def export_masks(
     refine_edges: bool = False,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
-    """Write the masks of a range of frames. Frames that are not annotated are only in `VIDEO_OUTPUTS`.
+    """Write the masks of a range of frames. Those that are not annotated are only in outputs of every frame.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
@@ -98,30 +92,27 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    indices = range(first, last + 1) if any(name in VIDEO_OUTPUTS for name in names) else sorted(annotated)
+    kinds = {name: sdk.find_output(name) for name in names}
+    indices = range(first, last + 1) if any(kind.every_frame for kind in kinds.values()) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
-    object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    options = OutputOptions(refine_edges=refine_edges)
-    context = sdk.OutputContext(frames.source, classes_of_objects, options=options, objects=tuple(snapshot.objects))
-    scores = {index: snapshot.scores(index) for index in sorted(annotated)}
-    named_outputs: dict[str, Callable[..., sdk.Output]] = {
-        "review": partial(ReviewFile, scores=scores),
-        "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
-    }
-    kinds = {name: sdk.find_output(name) for name in names}
+    context = sdk.OutputContext(
+        frames.source, classes_of_objects, options=OutputOptions(refine_edges=refine_edges),
+        objects=tuple(snapshot.objects), names={item.id: item.name for item in snapshot.objects.values()},
+        scores={index: snapshot.scores(index) for index in sorted(annotated)},
+    )  # fmt: skip
     soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
     outputs, entries = dict[str, sdk.Output](), list[dict[str, Any]]()
     with ExitStack() as incomplete:
         for name, kind in kinds.items():
-            outputs[name] = named_outputs.get(name, kind)(folder / f".{name}" / kind.file_name, context)
+            outputs[name] = kind(folder / f".{name}" / kind.file_name, context)
             incomplete.callback(outputs[name].discard)
         for done, index in enumerate(indices, start=1):
             tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
             refined = internal.refine_edges(tracked) if refine_edges and soft else tracked
             for name, output in outputs.items():
-                if index in annotated or name in VIDEO_OUTPUTS:
+                if index in annotated or kinds[name].every_frame:
                     output.write(tracked.name, refined if kinds[name].needs_soft else tracked)
             if index in annotated:
                 entries.append(internal.describe_frame(tracked))
@@ -177,18 +168,3 @@ def add_record(
         ):
             for name in names:  # an archive holds no undecodable names
                 file.write(staging / name, os.fsencode(name).decode(errors="backslashreplace"))
-
-
-def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
-    """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
-    labels = tracked.labels
-    image = Image.fromarray(draw_overlay(tracked.frame, labels))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, labels.shape[0] // 30))
-    for object_id, name in names.items():
-        rows, columns = np.nonzero(labels == object_id)
-        if len(rows):
-            width = draw.textlength(name, font)
-            left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
-            position = (left, float(rows.mean()))
-            draw.text(position, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
-    return np.asarray(image)

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,27 +45,19 @@ def open_document(
         levels: as in `open_frames`; None: those of the project. Results keep their own.
         same_video: open the project although the video's content has changed.
     """
-    results, parent = projects.read_results(path), None
-    with suppress(InputError):  # a foreign file may have the name of the record
-        parent = projects.read_results(path.parent)
-    if results is None and parent is not None and path.name in {internal.MASKS, *parent.list_written()}:
-        path, results = path.parent, parent
-    if results is None:
-        video, folder = projects.locate_project(path, project)
-    else:
-        output_folder = Path(os.path.realpath(path))
-        folder, levels = project or projects.find_project(path), results.levels
-        moved = not os.path.exists(results.video) and projects.has_project(folder)
-        video = projects.locate_project(folder)[0] if moved else results.find_video()
+    source = find_source(path, project)
+    folder, results = source.project, source.results
+    if results is not None:
+        levels = results.levels
     frames = FrameStore(
-        video,
+        source.video,
         cache_bytes=cache_bytes,
         levels=levels or projects.read_levels(folder),
         input_transform=None if results is None else results.input_transform,
     )
     projects.require_no_links(folder)
     if not projects.has_project(folder):
-        projects.require_no_renamed_project(video, folder)
+        projects.require_no_renamed_project(source.video, folder)
     elif not os.access(folder, os.W_OK):
         return _view_document(folder, frames, same_video=same_video)
     database, is_new = Database.open_for_writing(folder), False
@@ -72,21 +65,7 @@ def open_document(
         is_new = database.is_empty
         recover_export(folder / projects.EXPORT, internal.EXPORT_RECORD)
         projects.write_header(database, frames, same_video=same_video)
-        document = Document(database, frames)
-        document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
-        if results is not None:
-            document.output_folder = output_folder
-        elif folder == path and projects.digest_output(document.output_folder, document.header.video):
-            results = projects.read_results(document.output_folder)  # opened by the path of the project
-        if results is not None:
-            recover_export(document.output_folder, internal.EXPORT_RECORD)
-            results = projects.read_results(document.output_folder) or results
-            if not document.log.has_history and (document.unimported_digest or not document.log.steps):
-                with database.transaction():
-                    _import_results(document, results)
-            else:
-                _restore_results(document, results)
-        return document
+        return _load_document(database, frames, source)
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
             for name in (PROJECT_FILE, JOURNAL_FILE) if is_new else ():
@@ -95,6 +74,56 @@ def open_document(
         with suppress(OSError):  # it holds files
             folder.rmdir()
         raise
+
+
+class Source(NamedTuple):
+    """Video of a document, its project, and the results of `aotlab track` that it corrects."""
+
+    video: Path
+    project: Path
+    """Folder of the project, which may not exist yet."""
+    output_folder: Path | None
+    """Folder to load results from, if it has any."""
+    results: sdk.Results | None
+    """Results that were opened; None: a video or a project was opened."""
+
+
+def find_source(path: Path, project: Path | None = None) -> Source:
+    """Return what `open_document` opens at a path; raise `InputError` if the video is missing."""
+    results = projects.read_results(path)
+    if results is None:
+        with suppress(InputError):  # a foreign file may have the name of the record
+            parent = projects.read_results(path.parent)
+            if parent is not None and path.name in {internal.MASKS, *parent.list_written()}:
+                path, results = path.parent, parent
+    if results is None:
+        video, folder = projects.locate_project(path, project)
+        corrected = folder.with_name(folder.name.removesuffix(projects.PROJECT_SUFFIX))
+        return Source(video, folder, corrected if folder == path else None, None)
+    folder = project or projects.find_project(path)
+    has_moved = not os.path.exists(results.video) and projects.has_project(folder)
+    video = projects.locate_project(folder)[0] if has_moved else results.find_video()
+    return Source(video, folder, Path(os.path.realpath(path)), results)
+
+
+def _load_document(database: Database, frames: FrameStore, source: Source) -> Document:
+    """Return the document of a locked project, with the results that it corrects."""
+    document = Document(database, frames)
+    document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
+    folder = source.output_folder
+    if folder is None or not (source.results or projects.digest_output(folder, document.header.video)):
+        return document
+    document.output_folder = folder
+    recover_export(folder, internal.EXPORT_RECORD)
+    results = projects.read_results(folder) or source.results
+    if results is None:
+        return document
+    if not document.log.has_history and (document.unimported_digest or not document.log.steps):
+        with database.transaction():
+            _import_results(document, results)
+    else:
+        _restore_results(document, results)
+    return document
 
 
 def _view_document(folder: Path, frames: FrameStore, *, same_video: bool) -> Document:
