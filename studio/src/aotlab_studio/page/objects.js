@@ -155,9 +155,10 @@ export class ObjectPanel {
     const names = [key, code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase()); // Alt changes signs
     const rule = project.schema.find((each) => each.key !== '' && names.includes(each.key.toUpperCase()));
     if (!altKey || ctrlKey || metaKey || !rule || document.querySelector('dialog[open]')) return;
-    const prompt = [...toolbox.unanswered].reverse().find((input) => input.tool.makesPrompts && input.target === target);
     if (!item && !queue.hasEdits) return;
-    const values = { class_name: rule.name, ...(rule.color && { color: rule.color }) };
+    const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
+      tool.makesPrompts && other === target));
+    const values = { class_name: rule.name, ...this.getClassColor(rule.name) };
     queue.runInOrder({ action: 'change_object' }, async (id) => (
       prompt && !prompt.answerId ? { error: CANCELED }
         : queue.send('change_object', { object_id: prompt?.answerId ?? target.id, ...values }, target, id)));

@@ -92,7 +92,8 @@ export class Prompter {
     const input = this.toolbox.createInput();
     this.toolbox.points = [];
     const clicks = click ? [...input.clicks, click] : input.clicks;
-    this.send({ ...input, clicks, click }, { ...prompts, keep: this.toolbox.keepsOthers ? 'all' : 'drawn', mode: 'auto' });
+    const keep = this.toolbox.keepsOthers ? 'all' : 'drawn';
+    this.send({ ...input, clicks, click }, { ...prompts, keep, mode: 'auto' });
   }
 
   /** Request a mask after the earlier edits. */

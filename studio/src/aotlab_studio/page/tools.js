@@ -19,7 +19,8 @@ import { getDistance, toPairs } from './viewer.js';
  * A tool without `release` acts when pressed, with `opensDialog` when the pointer is released; without `move`, a drag
  * appends points; `shape` returns the outline.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
- *   makesPrompts?: boolean, opensDialog?: boolean, isPolygon?: boolean, isClosedShape?: boolean, shape?: (points: Point[]) => Point[],
+ *   makesPrompts?: boolean, opensDialog?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
+ *   shape?: (points: Point[]) => Point[],
  *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (toolbox: Toolbox, point: Point) => void,
  *   release?: (toolbox: Toolbox) => unknown}} Tool */
 
@@ -256,7 +257,8 @@ export class Toolbox {
     const input = this.createInput();
     const { frame, target, erase, points, tool } = input;
     this.points = [];
-    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, keep_others: this.keepsOthers };
+    const erases = tool.erases || erase;
+    const message = { frame, object_id: null, points: toPairs(points), erase: erases, keep_others: this.keepsOthers };
     this.showUntilAnswered(input, tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
   }
