@@ -60,7 +60,7 @@ export class App {
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
     this.toolbox.onNote = (point) => this.review.pinNote(point);
-    this.playback.isDrawing = () => this.toolbox.points.length > 0 || this.toolbox.sentInput.length > 0;
+    this.playback.isDrawing = () => this.toolbox.stroke.points.length > 0 || this.toolbox.sentInput.length > 0;
     this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
     this.timeline.onRangeDrop = () => this.tracking.sendRange();
     this.playback.onShow = () => {
@@ -80,7 +80,7 @@ export class App {
       this.saveBeforeClose(true);
       const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size + this.clip.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasInput = this.playback.commands.length > 0 || this.toolbox.points.length > 0;
+      const hasInput = this.playback.commands.length > 0 || this.toolbox.stroke.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));

@@ -6,7 +6,7 @@ import { toPairs } from './viewer.js';
 
 /** @import { ActionAnswer } from './connection.js' */
 /** @import { Actions } from './protocol.js' */
-/** @import { Input } from './tools.js' */
+/** @import { Input, Stroke } from './tools.js' */
 /** @import { Click, Point } from './viewer.js' */
 /** @typedef {Actions['suggest']['message']} Message */
 /** @typedef {Partial<Message>} Prompts */
@@ -55,42 +55,43 @@ export class Prompter {
     history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: project.step } : undefined));
   }
 
-  /** Request a mask of the drawn box; a small one is a click. */
-  sendBox() {
-    const { toolbox, toolbox: { points: [first, last = first], strokeStart, viewer } } = this;
+  /** Request a mask of the drawn box; a small one is a click. @param {Stroke} stroke */
+  sendBox(stroke) {
+    const { points: [first, last = first], erase } = stroke;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
-    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) this.click(first);
-    else if (strokeStart.erase) {
-      toolbox.discard();
-      showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-    } else this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
+    const minEdge = Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.toolbox.viewer.zoom);
+    if (Math.max(width, height) <= minEdge) this.click(first, stroke);
+    else if (erase) showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
+    else this.suggest(stroke, { box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
   }
 
-  /** Request a mask of the scribble, or correct one along it; a short one is a click. */
-  sendScribble() {
-    const { points, strokeStart, viewer: { size } } = this.toolbox;
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {Stroke} stroke */
+  sendScribble(stroke) {
+    const { points, erase } = stroke;
+    const { size } = this.toolbox.viewer;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
-    if (line.length < 2) this.click(line[0] ?? points[0]);
-    else if (!strokeStart.erase) this.suggest({ scribble: toPairs(line) });
-    else this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
+    if (line.length < 2) this.click(line[0] ?? points[0], stroke);
+    else if (!erase) this.suggest(stroke, { scribble: toPairs(line) });
+    else this.suggest(stroke, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
-  /** Request or correct a mask, or select the object there. @param {Point} point */
-  click(point) {
-    const { project, toolbox, toolbox: { selection, strokeStart, viewer } } = this;
-    const positive = !strokeStart.erase;
-    toolbox.discard();
+  /** Request or correct a mask, or select the object there. @param {Point} point @param {Stroke} stroke */
+  click(point, stroke) {
+    const { project, toolbox: { selection, viewer } } = this;
+    const positive = !stroke.erase;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
       selection.selectByUser(other);
       showMessage(`${project.getName(other)} is selected.`);
-    } else this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
+    } else {
+      const prompts = { [positive ? 'positive' : 'negative']: toPairs([point]) };
+      this.suggest({ ...stroke, points: [] }, prompts, { point, positive });
+    }
   }
 
-  /** Request a mask of the unfinished input. @param {Prompts} prompts @param {Click} [click] */
-  suggest(prompts, click) {
-    const input = this.toolbox.createInput();
-    this.toolbox.points = [];
+  /** Request a mask of a stroke. @param {Stroke} stroke @param {Prompts} prompts @param {Click} [click] */
+  suggest(stroke, prompts, click) {
+    const input = this.toolbox.createInput(stroke);
     const clicks = click ? [...input.clicks, click] : input.clicks;
     const keep = this.toolbox.keepsOthers ? 'all' : 'drawn';
     this.send({ ...input, clicks, click }, { ...prompts, keep, mode: 'auto' });

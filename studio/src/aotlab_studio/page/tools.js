@@ -10,9 +10,10 @@ import { getDistance, toPairs } from './viewer.js';
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** Frame and object of a press; whether it removes. @typedef {{frame: number, target: Target, erase: boolean}} Press */
-/** Input of a tool; only clicks have `click`. `answerId`: the object that got the mask of a prompt.
- * @typedef {Sketch & Press & {click?: Click, answerId?: number}} Input */
+/** What the user draws with a tool, from the press on; `erase`: it removes.
+ * @typedef {{tool: Tool, frame: number, target: Target, erase: boolean, points: Point[]}} Stroke */
+/** A stroke as it is shown; only clicks have `click`. `answerId`: the object that got the mask of a prompt.
+ * @typedef {Sketch & Stroke & {click?: Click, answerId?: number}} Input */
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
@@ -21,8 +22,8 @@ import { getDistance, toPairs } from './viewer.js';
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
  *   makesPrompts?: boolean, opensDialog?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
  *   shape?: (points: Point[]) => Point[],
- *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (toolbox: Toolbox, point: Point) => void,
- *   release?: (toolbox: Toolbox) => unknown}} Tool */
+ *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (stroke: Stroke, point: Point) => void,
+ *   release?: (toolbox: Toolbox, stroke: Stroke) => unknown}} Tool */
 
 const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
 const MAX_POINTS = 1500; // of a line; two messages fit into what a browser sends when the page closes
@@ -34,32 +35,32 @@ export const TOOLS = [
     name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, isClosedShape: true,
-    move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: ({ prompter }) => prompter.sendBox(),
+    move: (stroke, point) => { stroke.points = [stroke.points[0], point]; },
+    release: ({ prompter }, stroke) => prompter.sendBox(stroke),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
-    makesPrompts: true, press: ({ prompter }, point) => prompter.click(point),
+    makesPrompts: true, press: ({ prompter, stroke }, point) => prompter.click(point, stroke),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
-    makesPrompts: true, release: ({ prompter }) => prompter.sendScribble(),
+    makesPrompts: true, release: ({ prompter }, stroke) => prompter.sendScribble(stroke),
   },
   {
     name: 'brush', key: 'B', icon: 'brush',
     help: 'Brush: draw on the object. The wheel or the buttons − and + change the size.',
-    usesBrush: true, release: (toolbox) => toolbox.send(),
+    usesBrush: true, release: (toolbox, stroke) => toolbox.send(stroke),
   },
   {
     name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
-    usesBrush: true, erases: true, release: (toolbox) => toolbox.send(),
+    usesBrush: true, erases: true, release: (toolbox, stroke) => toolbox.send(stroke),
   },
   {
     name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
-    isClosedShape: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.discard()),
+    isClosedShape: true, release: (toolbox, stroke) => { if (stroke.points.length > 2) toolbox.send(stroke); },
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
@@ -106,9 +107,8 @@ export class Toolbox {
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12; // of the brush, in pixels of the frame
-    this.points = /** @type {Point[]} */ ([]); // of unfinished input
-    /** Last press. @type {Press} */
-    this.strokeStart = { frame: 0, target: selection.target, erase: false };
+    /** Unfinished input, or the last one without its points. @type {Stroke} */
+    this.stroke = { tool: this.tool, frame: 0, target: selection.target, erase: false, points: [] };
     this.waiting = /** @type {Input | null} */ (null); // last input of a drag whose frame is still loading
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
@@ -150,39 +150,42 @@ export class Toolbox {
 
   /** Send the unfinished input if it is complete; drop it otherwise. */
   finish() {
-    if (this.isDown && this.playback.mode === 'seek') this.releaseWhenShown();
-    else if (this.isDown) this.tool.release?.(this);
-    else if (this.isClosable) this.send();
-    else this.discard();
+    const { isDown, isClosable } = this;
+    const stroke = this.takeStroke();
+    if (isDown && this.playback.mode === 'seek') this.releaseWhenShown(stroke);
+    else if (isDown) stroke.tool.release?.(this, stroke);
+    else if (isClosable) this.send(stroke);
+    this.show();
   }
 
-  /** Send the input of a drag once its frame shows; it is dropped if the frame cannot be loaded. */
-  releaseWhenShown() {
-    const { drawingTool, playback, points, strokeStart, tool } = this;
-    const input = this.createInput();
-    this.points = [];
+  /** Release a stroke once its frame shows; it is dropped if the frame cannot be loaded. @param {Stroke} stroke */
+  releaseWhenShown(stroke) {
+    const input = this.createInput(stroke);
     this.waiting = input;
-    playback.addCommand(() => {
-      const current = { drawingTool: this.drawingTool, points: this.points, strokeStart: this.strokeStart };
-      Object.assign(this, { drawingTool, points, strokeStart });
+    this.playback.addCommand(() => {
       if (this.waiting === input) this.waiting = null;
-      tool.release?.(this);
-      Object.assign(this, current);
+      stroke.tool.release?.(this, stroke);
       this.show();
     }, true);
-    this.show();
+  }
+
+  /** Return the unfinished input, which ends. */
+  takeStroke() {
+    const { stroke } = this;
+    this.stroke = { ...stroke, points: [] };
+    return stroke;
   }
 
   /** Drop unfinished input. */
   discard() {
-    this.points = [];
+    this.takeStroke();
     this.show();
   }
 
   /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
   cancel() {
     const prompts = [...this.unanswered].filter(({ tool }) => tool.makesPrompts);
-    const hasInput = this.points.length > 0 || prompts.length > 0;
+    const hasInput = this.stroke.points.length > 0 || prompts.length > 0;
     for (const prompt of prompts) this.unanswered.delete(prompt);
     this.discard();
     return hasInput;
@@ -195,25 +198,26 @@ export class Toolbox {
 
   /** Whether a pointer or key is dragging; the points of other tools are corners. */
   get isDown() {
-    return this.tool.release !== undefined && this.points.length > 0;
+    return this.tool.release !== undefined && this.stroke.points.length > 0;
   }
 
   /** Whether the input is a polygon with enough corners. */
   get isClosable() {
-    return this.drawingTool.isPolygon && this.points.length > 2;
+    return this.stroke.tool.isPolygon && this.stroke.points.length > 2;
   }
 
   /** Remove the last corner or the unfinished stroke; return whether there was one. */
   stepBack() {
-    if (!this.points.length) return false;
-    this.points = this.isDown ? [] : this.points.slice(0, -1);
+    const { points } = this.stroke;
+    if (!points.length) return false;
+    this.stroke.points = this.isDown ? [] : points.slice(0, -1);
     this.show();
     return true;
   }
 
-  /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held
+  /** @param {Point} point @param {boolean} inverts whether Shift or the right button is held, so that tools remove
    * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
-  press(point, isShifted, isEraser = false) {
+  press(point, inverts, isEraser = false) {
     const { playback, tool } = this;
     const isLoading = playback.mode === 'seek' && this.viewer.image !== null;
     if (!playback.isReady && !isLoading) {
@@ -221,44 +225,49 @@ export class Toolbox {
       return;
     }
     if (isLoading && !tool.release) { // what is pressed waits for the frame
-      playback.addCommand(() => { if (tool === this.tool) this.press(point, isShifted, isEraser); }, true);
+      playback.addCommand(() => { if (tool === this.tool) this.press(point, inverts, isEraser); }, true);
       return;
     }
     if (tool !== PAN && !isLoading) playback.stopAtShownFrame();
-    // the first corner of a polygon decides
-    const erase = this.points.length ? this.strokeStart.erase : isEraser || isShifted !== this.erasesByDefault;
-    this.strokeStart = { frame: playback.wanted.frame, target: this.selection.getEditTarget(), erase };
-    if (tool.release) this.points = [point];
+    const { points } = this.stroke;
+    this.stroke = {
+      tool: this.drawingTool,
+      frame: playback.wanted.frame,
+      target: this.selection.getEditTarget(),
+      // the first corner of a polygon decides
+      erase: points.length ? this.stroke.erase : isEraser || inverts !== this.erasesByDefault,
+      points: tool.release ? [point] : points,
+    };
     tool.press?.(this, point);
     this.show();
   }
 
   move(/** @type {Point} */ point) {
     if (!this.isDown) return;
-    const { points, tool } = this;
-    if (tool.move) tool.move(this, point);
+    const { stroke, stroke: { points, tool } } = this;
+    if (tool.move) tool.move(stroke, point);
     else if (getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
     // a long line gets coarser
-    if (points.length > MAX_POINTS) this.points = points.filter((_, index) => index % 2 === 0);
+    if (points.length > MAX_POINTS) stroke.points = points.filter((_, index) => index % 2 === 0);
     this.show();
   }
 
   /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
-    const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
+    const { points, points: [first = point] } = this.stroke;
+    const last = points[points.length - 1];
     const distance = getDistance(point, first) * this.viewer.zoom;
-    if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send();
-    else if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
+    if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send(this.takeStroke());
+    else if (last?.x !== point.x || last.y !== point.y) points.push(point);
   }
 
-  /** Send a stroke or an outline. */
-  send() {
+  /** Send a stroke or an outline. @param {Stroke} stroke */
+  send(stroke) {
     const { queue, radius } = this;
-    const input = this.createInput();
+    const input = this.createInput(stroke);
     const { frame, target, erase, points, tool } = input;
-    this.points = [];
-    const erases = tool.erases || erase;
-    const message = { frame, object_id: null, points: toPairs(points), erase: erases, keep_others: this.keepsOthers };
+    const keptOthers = { keep_others: this.keepsOthers };
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, ...keptOthers };
     this.showUntilAnswered(input, tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
   }
@@ -275,20 +284,19 @@ export class Toolbox {
     this.show();
     const { error } = await answer;
     this.unanswered.delete(input);
-    const { frame, target, tool, points } = input;
+    const { frame, target, tool, erase, points } = input;
     const isSameObject = frame === this.playback.frame && target === this.selection.target;
-    const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.points.length;
-    if (error && canRepeat) this.points = points;
+    const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.stroke.points.length;
+    if (error && canRepeat) this.stroke = { tool, frame, target, erase, points };
     this.show();
   }
 
-  /** Return the unfinished input. @returns {Input} */
-  createInput() {
-    const { drawingTool: tool, points, strokeStart } = this;
-    const erases = tool.erases || (strokeStart.erase && tool.usesBrush);
+  /** Return a stroke as it is shown. @param {Stroke} stroke @returns {Input} */
+  createInput(stroke) {
+    const { tool, points, erase } = stroke;
+    const erases = tool.erases || (erase && tool.usesBrush);
     return {
-      ...strokeStart,
-      tool,
+      ...stroke,
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erases ? '#ffffff' : this.selection.item?.color || '#109898',
@@ -319,12 +327,12 @@ export class Toolbox {
 
   /** Show the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
-    const canUndo = this.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
+    const canUndo = this.stroke.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
     if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
     if (this.waiting && this.waiting.frame !== this.playback.wanted.frame) this.waiting = null; // it was dropped
     const answered = element('prompts').checked ? this.prompter.listAnswered(this.playback.frame) : [];
     const waiting = this.waiting ? [this.waiting] : [];
-    this.viewer.sketches = [...answered, ...this.sentInput, ...waiting, this.createInput()];
+    this.viewer.sketches = [...answered, ...this.sentInput, ...waiting, this.createInput(this.stroke)];
     this.viewer.requestDraw();
   }
 }
