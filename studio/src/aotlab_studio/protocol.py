@@ -14,8 +14,8 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
 
-OutdatedChoice = Literal["wait", "proceed"]
-"""What to do about outdated frames: wait until they are tracked (paused tracking resumes), or use their old masks."""
+OutdatedChoice = Literal["proceed"]
+"""What to do about outdated frames, and others that are not finished: take them as they are."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]

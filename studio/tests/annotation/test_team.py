@@ -45,7 +45,7 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
     draw(session, 0, 1)
     assert session.describe().gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
     act(session, "Ann", "set_status", status="to review")
-    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Track or draw them") as error:
+    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Accept afterwards") as error:
         act(session, "Ann", "set_status", status="accepted")
     assert error.value.choices == ["proceed"]
     act(session, "Ann", "set_status", status="accepted", outdated="proceed")

@@ -101,6 +101,8 @@ class Review:
             seen: `status_count` when the person looked at the video. Later statuses of other people refuse this one;
                 None: they do not.
         """
+        if self._document.shared:
+            self._document.actor.require_author()
         author = self._document.actor.author
         unseen = [record for record in self._log.statuses[seen:] if record.author != author] if seen is not None else []
         if unseen:

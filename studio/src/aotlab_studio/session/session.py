@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +32,6 @@ from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
-MAX_WAIT = 3600.0
-"""Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
 REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
@@ -89,15 +87,26 @@ class Session:
         )  # fmt: skip
 
     def require_current(
-        self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
+        self,
+        action: str,
+        outdated: OutdatedPolicy,
+        first: int = 0,
+        last: int | None = None,
+        problems: Sequence[str] = (),
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
+        """Return the outdated frames of a range; raise `UnfinishedError` for them or ``problems``, unless *proceed*."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if (ranges or gaps) and outdated != "proceed":
-            can_wait = bool(ranges) and (
-                self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
-            )
-            raise UnfinishedError(action, ranges, gaps, can_wait=can_wait)
+        if ranges:
+            count = sum(last - first + 1 for first, last in ranges)
+            texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
+            frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
+            is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
+            cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
+            text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
+            problems = [text, *problems]
+        if problems and outdated != "proceed":
+            remedy = f"{action} afterwards, or {action.lower()} the frames as they are?"
+            raise UnfinishedError(f"{'. '.join(problems)}. {remedy}")
         return ranges
 
     def set_status(
@@ -112,7 +121,8 @@ class Session:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            outdated: what to do about outdated frames and, to accept the video, about frames without masks.
+            outdated: what to do about outdated frames and, to accept the video, about frames without masks, frames to
+                check and open notes.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
@@ -124,20 +134,29 @@ class Session:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
-        self._wait_for_tracking(outdated)
-        with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             document.review.require_allowed(status, seen)
-            gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
-            is_finished = status in FINISHED_STATUSES
-            known_outdated = self.require_current("accept", outdated, gaps=gaps) if is_finished else []
+            known_outdated: list[FrameRange] = []
+            if status == "accepted":
+                known_outdated = self.require_current("Accept", outdated, problems=self._list_doubts())
+            elif status in FINISHED_STATUSES:
+                known_outdated = self.require_current("Hand over", outdated)
             document.review.set_status(status, note, known_outdated, seen)
+
+    def _list_doubts(self) -> list[str]:
+        """Return what a person should have seen before they accept the video."""
+        snapshot = self.document.snapshot
+        notes, checks = len(self.document.review.open_notes), len({check.frame for check in list_checks(snapshot)})
+        return [
+            *filter(None, [describe_gaps(snapshot)]),
+            *([f"{internal.format_count(checks, 'frame')} to check"] if checks else []),
+            *([f"{internal.format_count(notes, 'note')} {'is' if notes == 1 else 'are'} open"] if notes else []),
+        ]
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
         self._require_job("pause").pause()
-        self.runner.wake()
 
     def resume(self) -> None:
         """Continue a paused job; raise `InputError` if no job is running."""
@@ -258,9 +277,9 @@ class Session:
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, require_not_canceled)
+            require_not_canceled()
             with document.lock:
-                self.require_current("export", outdated, first, last)
+                self.require_current("Export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -276,7 +295,6 @@ class Session:
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""
         self._canceled_exports.add(key)
-        self.runner.wake()
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.running_job
@@ -284,27 +302,8 @@ class Session:
             raise InputError(f"{action}: nothing is being tracked")
         return job
 
-    def _wait_for_tracking(self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None) -> None:
-        """With ``wait``, wait for tracking. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
-        if outdated == "wait":
-            if (job := self.runner.running_job) is not None:
-                job.resume()
-            self.runner.wait(MAX_WAIT, check)
-
 
 class UnfinishedError(InputError):
-    """Frames are outdated or have no masks. A person may repeat the action with one of ``choices`` as ``outdated``."""
+    """A video is not finished. A person may repeat the action with one of ``choices`` as ``outdated``."""
 
-    def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
-        problems, remedy = [gaps] if gaps else [], "Track or draw them"
-        if ranges:
-            texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
-            texts += ", …" if len(ranges) > 5 else ""
-            count = sum(last - first + 1 for first, last in ranges)
-            problem = ": a drawn mask has changed since, or tracking was cut off"
-            remedy = "Track them again (unlock locked objects first)"
-            if can_wait:
-                problem, remedy = ", and tracking has not finished", "Let it finish"
-            problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
-        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} them as they are?")
-        self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
+    choices: Sequence[OutdatedChoice] = ("proceed",)
