@@ -73,7 +73,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert session.describe().status == "to do"
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert session.describe().status == "in work"
-        run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
+        run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
         session.close()
     open_clip(batch / "c").close()
     assert read_status(batch) == ["accepted", "accepted", "to do"]
@@ -94,7 +94,7 @@ def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         with closing(open_clip(batch / name)) as session:
             editing.change_object(session.document, 1, class_name=class_name)
-            session.set_status("accepted", outdated="proceed")
+            session.set_status("accepted", if_unfinished="proceed")
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
@@ -162,8 +162,8 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     assert session.describe().range == (2, 5)
     editing.clear_tracking(document, 4)
     assert session.document.undo().frame == 4
-    assert not describe_document("a", document).untracked
-    session.set_status("accepted", outdated="proceed")
+    assert not describe_document("a", document).trackable
+    session.set_status("accepted", if_unfinished="proceed")
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
@@ -174,7 +174,7 @@ def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
@@ -193,7 +193,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     before = sorted(path.name for path in (tmp_path / "videos").iterdir())
     assert main([str(tmp_path / "videos")]) == 1
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
@@ -233,12 +233,12 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
     for status in ("accepted", "rejected"):
         with closing(open_session(video)) as session:
-            session.set_status(status, outdated="proceed")
+            session.set_status(status, if_unfinished="proceed")
         assert main(line) == 0
     assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
     assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     assert main(line) == 0
     with closing(open_session(draw_folder(tmp_path / "a"))) as session:
         session.set_status("rejected")
@@ -282,7 +282,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
@@ -308,7 +308,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
     opened = Batch(batch, lambda path, project: Session.create(open_document(path, project=project), TruthTracker))
     for name in ("a", "b"):
         with opened.use(name, "Ann") as session:
-            session.set_status("accepted", outdated="proceed")
+            session.set_status("accepted", if_unfinished="proceed")
     before = (batch / "a" / "coco.json").read_bytes()
 
     merge = internal.merge_class_ids
@@ -327,7 +327,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
 
 
 def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
-    set_status(batch, "accepted", outdated="proceed")
+    set_status(batch, "accepted", if_unfinished="proceed")
     export_masks, before = export.export_masks, (batch / "a" / "coco.json").read_bytes()
 
     def track_meanwhile(*args, **options):
@@ -342,7 +342,7 @@ def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
-    set_status(batch, "accepted", outdated="proceed")
+    set_status(batch, "accepted", if_unfinished="proceed")
     (batch / "a" / "cvat.xml").write_text("mine")
     assert main([str(batch), "--write", "cvat"]) == 1
     assert "cvat.xml: not written by an export; move it away" in capsys.readouterr().err
@@ -359,7 +359,7 @@ def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
     (batch / "a" / "objects" / "1").mkdir(parents=True)
     (batch / "a" / "objects" / "1" / "00004.png").touch()
     (batch / "a" / name).write_text("mine")
-    set_status(batch, "accepted", outdated="proceed")
+    set_status(batch, "accepted", if_unfinished="proceed")
     assert main([str(batch)]) == 1
     assert f"a/{name}: not written by an export; move it away" in capsys.readouterr().err
     assert (batch / "a" / name).read_text() == "mine"
@@ -396,7 +396,7 @@ def test_export_makes_complete_results(batch):
     with closing(open_clip(folder)) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         editing.change_object(session.document, 1, class_name="cat")
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     assert main([str(batch), "--write", "mots"]) == 0
     results = Results.read(folder)
     assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
@@ -477,7 +477,7 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
 def test_status_survives_an_export_of_fewer_frames(batch):
     with closing(open_clip(batch / "a")) as session:
         editing.clear_tracking(session.document, 9)
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     for _ in range(2):
         assert main([str(batch)]) == 0
         assert len(Results.read(batch / "a").entries) == 9

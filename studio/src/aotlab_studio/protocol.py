@@ -14,9 +14,9 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
 
-OutdatedChoice = Literal["proceed"]
+UnfinishedChoice = Literal["proceed"]
 """What to do about outdated frames, and others that are not finished: take them as they are."""
-OutdatedPolicy = Literal["ask", OutdatedChoice]
+UnfinishedPolicy = Literal["ask", UnfinishedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
@@ -88,7 +88,7 @@ class Clip(Struct, frozen=True):
     author: str = ""
     """Person who changed the status last; empty if unknown."""
     status_count: int = 0
-    """Number of statuses so far. A new status sent with it as ``seen`` is refused if others were set since."""
+    """Number of statuses so far; sent as ``expected_status_count``, it refuses a status if others were set since."""
     annotator: str = ""
     """Assigned people; empty if nobody is."""
     reviewer: str = ""
@@ -104,7 +104,7 @@ class Clip(Struct, frozen=True):
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
-    untracked: bool = False
+    trackable: bool = False
     """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
@@ -218,5 +218,5 @@ class Failure(Struct, frozen=True):
 
     id: int | None
     error: str
-    choices: list[OutdatedChoice] = []
-    """Values of ``outdated`` with which the action can be sent again."""
+    choices: list[UnfinishedChoice] = []
+    """Values of ``if_unfinished`` with which the action can be sent again."""

@@ -44,7 +44,7 @@ def test_video_of_a_list_is_exported_beside_it(tmp_path, make_batch):
     batch = make_batch(tmp_path)
     with batch.use("one", "Ann") as session:
         draw(session, 3, 1)
-    set_status(batch, "one", "Ann", "accepted", outdated="proceed")
+    set_status(batch, "one", "Ann", "accepted", if_unfinished="proceed")
     assert batch.export_all(["coco", "cvat"]).names == ["one"]
     written = [path.name for path in (tmp_path / "one.masks").iterdir()]
     assert sorted(written) == ["coco.json", "cvat.xml", "export.json"]
@@ -64,7 +64,7 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
 
 def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     for name in ("a", "b"):
-        set_status(batch, name, "Ann", "accepted", outdated="proceed")
+        set_status(batch, name, "Ann", "accepted", if_unfinished="proceed")
 
     def list_waiting(*_):
         waiting.append([clip.name for clip in batch.list_clips() if clip.exporting])

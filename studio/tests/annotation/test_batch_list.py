@@ -72,7 +72,7 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
     for name in ("one", "two", "three"):
         draw_folder(tmp_path / name)
     assert find_clips(tmp_path / "one") == []  # a folder of frames
-    assert [(clip.name, clip.status, clip.untracked) for clip in make_batch(tmp_path).list_clips()] == [
+    assert [(clip.name, clip.status, clip.trackable) for clip in make_batch(tmp_path).list_clips()] == [
         (name, "to do", False) for name in ("one", "three", "two")
     ]
 
@@ -237,7 +237,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     review = read_json(clip / REVIEW_FILE, VideoReview)
     listed = [(check.frame, check.object_id) for check in review.check]
     with closing(open_clip(clip)) as session:
-        shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
+        shown = [(entry.frame, each) for entry in session.list_frames_to_check() for each in entry.object_ids]
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
 
 

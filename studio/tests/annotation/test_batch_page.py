@@ -72,9 +72,9 @@ def test_list_asks_about_unfinished_frames(context, served_list, batch, monkeypa
     asked = []
 
     @functools.wraps(Session.set_status)
-    def set_status(self, outdated, **values):
-        asked.append(outdated)
-        if outdated == "ask":
+    def set_status(self, if_unfinished, **values):
+        asked.append(if_unfinished)
+        if if_unfinished == "ask":
             raise UnfinishedError("3 frames are outdated")
 
     monkeypatch.setitem(ACTIONS, "set_status", replace(ACTIONS["set_status"], run=set_status))
@@ -107,7 +107,7 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in work" and not clip.untracked for clip in batch.list_clips()))
+    wait_until(lambda: all(clip.status == "in work" and not clip.trackable for clip in batch.list_clips()))
     wait_until_tracked(batch)
     tab.close()
 

@@ -73,7 +73,7 @@ def test_work_on_all_clips_needs_a_name(served_list):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
     connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
-    set_status(batch, "b", "Bob", "accepted", outdated="proceed")
+    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
     clip = find_clip(batch, "b")
     assert (clip.status, clip.author) == ("accepted", "Bob")
     connection.socket.close()

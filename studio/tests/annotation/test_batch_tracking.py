@@ -63,13 +63,13 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
             draw(session, frame, 1)
     with batch.use("four", "Ann") as session:
         editing.mark_absent(session.document, 3, 1)
-    set_status(batch, "three", "Ann", "accepted", outdated="proceed")
-    assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
+    set_status(batch, "three", "Ann", "accepted", if_unfinished="proceed")
+    assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one"]
     assert batch.track_all("Ann") == 2
     wait_until_tracked(batch)
     assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
     assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
-    assert not any(clip.untracked for clip in batch.list_clips())
+    assert not any(clip.trackable for clip in batch.list_clips())
     assert statuses(batch)["three"] == "accepted"
 
 
@@ -91,7 +91,7 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path, make_batch):
     assert batch.track_all("Ann") == 2
     wait_for_event(begun)
     again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
-    set_status(batch, "two", "Bob", "accepted", outdated="proceed")
+    set_status(batch, "two", "Bob", "accepted", if_unfinished="proceed")
     accepted.set()
     wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
     assert statuses(batch) == {"one": "in work", "two": "accepted"}
@@ -146,7 +146,7 @@ def test_others_are_tracked_after_a_failed_clip(tmp_path, make_batch, monkeypatc
     wait_until_tracked(batch)
     one, two = batch.list_clips()
     assert one.sentences == [problem]
-    assert not two.untracked
+    assert not two.trackable
     with batch.use("one", "Ann", is_page=True):
         assert find_clip(batch, "one").sentences == []
 
@@ -216,7 +216,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         before = session.document.snapshot.masks_digest
-    set_status(batch, "a", "Ann", "accepted", outdated="proceed")
+    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
     replace_results(results, "a", 3)
     clip = find_clip(batch, "a")
     assert clip.status == "in work"
@@ -227,7 +227,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.masks_digest == before
         assert session.describe().problems == [session.document.tracked_again_warning] != [""]
-    set_status(batch, "a", "Ann", "accepted", outdated="proceed")
+    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
     clip = find_clip(batch, "a")
     assert clip.status == "accepted"
     assert not any("tracked again" in sentence for sentence in clip.sentences)

@@ -255,8 +255,8 @@ def test_masks_far_from_a_correction_are_not_compared(session, document, long_pa
     for frame in range(1, LENGTH):
         draw(session, frame, 1)
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
-    compared, unite = list[str](), document.masks.unite
-    monkeypatch.setattr(document.masks, "unite", lambda digests: compared.extend(digests) or unite(digests))
+    compared, unite = list[str](), document.masks.digest_of_union
+    monkeypatch.setattr(document.masks, "digest_of_union", lambda digests: compared.extend(digests) or unite(digests))
     assert not find_changed_frames(document.snapshot, 50, 1).any()
     assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
 

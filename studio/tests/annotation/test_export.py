@@ -132,7 +132,7 @@ def test_exported_review_is_that_of_the_page(session):
     folder = track_part(session)
     session.export(["review"])
     review = json.loads((folder / "review.json").read_text())
-    shown = [asdict(entry) for entry in session.review()]
+    shown = [asdict(entry) for entry in session.list_frames_to_check()]
     keys = ("frame", "object_id")
     assert [[each[key] for key in keys] for each in review["check"]] == [[each[key] for key in keys] for each in shown]
     assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
@@ -232,7 +232,7 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
         with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Accept afterwards"):
             session.set_status("accepted")
         document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
 

@@ -395,11 +395,11 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, c
     new_page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
     new_page.settle()
     new_page.requests.clear()
-    strips, reviews = (len(wire.list_sent(action)) for action in ("timeline", "review"))
+    strips, reviews = (len(wire.list_sent(action)) for action in ("timeline", "list_frames_to_check"))
 
     def has_refreshed():
         send_job(wire)
-        return len(wire.list_sent("review")) >= reviews + 2
+        return len(wire.list_sent("list_frames_to_check")) >= reviews + 2
 
     new_page.wait_until(has_refreshed)
     new_page.settle()
@@ -415,7 +415,7 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, c
 def test_review_grows_while_tracking_runs(new_page, session, checks):
     draw(session, 0, 1)
     wire = Wire(new_page)
-    new_page.wait_until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
+    new_page.wait_until(lambda: wire.list_sent("list_frames_to_check") and len(wire.answers) == len(wire.sent))
     checks.append(Check(7, 1, "jump", 0.9))
 
     def is_listed():

@@ -292,7 +292,7 @@ def test_lost_connection_repeats_stored_edits_only(new_page):
     new_page.key("t")
     new_page.settle()
     wire.refuses = False
-    for action in ("describe", "review"):
+    for action in ("describe", "list_frames_to_check"):
         new_page.wait_until(lambda action=action: wire.list_sent(action)[1:])
     new_page.settle()
     assert [len(wire.list_sent(action)) for action in ("describe", "track")] == [2, 0]
@@ -305,7 +305,7 @@ def test_choices_of_an_export_survive_a_reconnection(new_page):
     new_page.tab.check("#outputs input[name=cvat]")
     wire.socket.close()
     new_page.wait_until(lambda: wire.list_sent("describe")[1:])
-    new_page.wait_until(lambda: wire.list_sent("review")[1:])
+    new_page.wait_until(lambda: wire.list_sent("list_frames_to_check")[1:])
     new_page.settle()
     assert new_page.tab.is_checked("#outputs input[name=cvat]")
 

@@ -75,7 +75,7 @@ def test_acceptance_of_gaps_needs_a_second_press(list_tab, batch):
     list_tab.click("[aria-label^='Status of c:']")
     list_tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
     list_tab.click("dialog[open] button[value=accepted]")
-    list_tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept them as they are?")
+    list_tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept the frames as they are?")
     assert statuses(batch)["c"] == "in work"
     list_tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["c"] == "accepted")
@@ -130,7 +130,7 @@ def test_clips_that_refuse_a_status_stay_selected(list_tab, batch):
     list_tab.keyboard.press("a")
     list_tab.wait_for_selector("dialog[open] li >> text=b: ")
     list_tab.keyboard.press("Enter")
-    list_tab.wait_for_selector("dialog[open] p >> text=accept them as they are?")
+    list_tab.wait_for_selector("dialog[open] p >> text=accept the frames as they are?")
     list_tab.click("dialog[open] button[value='']")
     list_tab.wait_for_selector("#status.error >> text=2 clips accepted. b: not accepted")
     assert list_tab.inner_text("#selection-count") == "1 clip selected"

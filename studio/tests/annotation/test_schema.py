@@ -54,12 +54,12 @@ def test_missing_class_and_attribute_refuse_acceptance(batch, schema):
     missing = ["Rex lacks sex", "object 3 has no class"]
     assert find_clip(batch, "a").missing == missing
     with pytest.raises(InputError, match="a: Rex lacks sex; object 3 has no class; add it, then accept the video"):
-        set_status(batch, "a", "Bob", "accepted", outdated="proceed")
-    set_status(batch, "a", "Bob", "to review", outdated="proceed")
+        set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Bob", "to review", if_unfinished="proceed")
     with batch.use("a", "Ann") as session:
         editing.change_object(session.document, 1, attributes={"sex": "male"})
         editing.change_object(session.document, 3, class_name="person")
-    set_status(batch, "a", "Bob", "accepted", outdated="proceed")
+    set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
 
 
 def test_attribute_of_a_frame_holds_until_its_next_change(session, document):

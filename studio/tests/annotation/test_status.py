@@ -30,7 +30,7 @@ from tests.processes import wait_until
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Ann"))
     assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
     document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
     assert document.review.status.author == "Ann"
@@ -54,7 +54,7 @@ def test_acceptance_while_tracking_needs_a_second_press(session):
     with pytest.raises(UnfinishedError, match=words) as refused:
         session.set_status("accepted")
     assert [*refused.value.choices] == ["proceed"]
-    session.set_status("accepted", outdated="proceed")
+    session.set_status("accepted", if_unfinished="proceed")
     assert session.document.review.status.value == "accepted"
     tracker.release_frames()
     wait_for(job)
@@ -76,7 +76,7 @@ def test_acceptance_asks_about_open_notes_and_checks(session, document, checks):
 def test_acceptance_of_masks_that_changed_since_rejected(session):
     editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "outdated": "proceed"}
+    status = {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
     status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
@@ -101,7 +101,7 @@ def test_video_without_masks_is_not_accepted(session):
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):
-    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "outdated": "proceed"}
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
     draw(session, 0, 1)
     run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
@@ -114,7 +114,7 @@ def test_repeated_acceptance_is_stored_once(folder, reopen):
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 2)
@@ -123,7 +123,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.review.status.value == "in work"
     assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
-    with pytest.raises(InputError, match="tracking was cut off; .* track again"):
+    with pytest.raises(InputError, match="tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
@@ -135,7 +135,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
 ])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
     run_action(session, {"do": "change_object", "object_id": 1, **changes})
     assert session.describe().status == ("accepted" if holds else "in work")
     run_action(session, {"do": "undo"})
@@ -148,7 +148,7 @@ def test_acceptance_and_its_version_are_stored_together(session, document):
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     with document.database.transaction() as connection:
         connection.execute("DROP TRIGGER full")  # no project has one
     stored = Document.read(document.folder)
@@ -167,7 +167,7 @@ def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor(author="Ann"))
     paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
     run_action(session, paint, Actor(author="Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted", "outdated": "proceed"}, Actor(author="Cid"))
+    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Cid"))
     run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]
@@ -197,16 +197,16 @@ def test_checked_frame_is_unlisted_until_its_masks_change(folder, reopen):
 
     session = reopen(folder, Jumping())
     draw_and_track(session, 1)
-    listed = {entry.frame for entry in session.review()}
+    listed = {entry.frame for entry in session.list_frames_to_check()}
     assert 7 in listed
     for frame in sorted(listed):
         run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
     assert {*session.describe().checked} == listed
-    assert session.review() == []
+    assert session.list_frames_to_check() == []
     run_job(session, 0)
-    assert {entry.frame for entry in session.review()} == set()  # the same masks
+    assert {entry.frame for entry in session.list_frames_to_check()} == set()  # the same masks
     session.runner.make_tracker = TruthTracker
     run_job(session, 0)
     session.runner.make_tracker = lambda: Jumping(shift=15)
     run_job(session, 0)
-    assert 7 in {entry.frame for entry in session.review()}
+    assert 7 in {entry.frame for entry in session.list_frames_to_check()}

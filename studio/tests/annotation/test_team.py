@@ -23,13 +23,15 @@ def act(session, author, action, **values):
 def test_status_over_an_unseen_rejection_refused(session, document):
     draw_and_track(session, 1)
     seen = session.describe().status_count
-    act(session, "Bob", "set_status", status="rejected", note="ear missing", seen=seen)
+    act(session, "Bob", "set_status", status="rejected", note="ear missing", expected_status_count=seen)
     for status in ("accepted", "to review", "rejected"):
         with pytest.raises(InputError, match="Bob set it to “rejected: ear missing” meanwhile; look at it"):
-            act(session, "Ann", "set_status", status=status, seen=seen)
+            act(session, "Ann", "set_status", status=status, expected_status_count=seen)
     assert document.review.status[:3] == ("rejected", "ear missing", "Bob")
-    act(session, "Bob", "set_status", status="to do", seen=seen)  # Bob's own status is no surprise to Bob
-    act(session, "Ann", "set_status", status="accepted", seen=session.describe().status_count)
+    act(
+        session, "Bob", "set_status", status="to do", expected_status_count=seen
+    )  # Bob's own status is no surprise to Bob
+    act(session, "Ann", "set_status", status="accepted", expected_status_count=session.describe().status_count)
     assert document.review.status.value == "accepted"
 
 
@@ -37,7 +39,7 @@ def test_clip_of_the_list_refuses_an_unseen_rejection(batch):
     seen = find_clip(batch, "a").status_count
     set_status(batch, "a", "Bob", "rejected", "dark")
     with pytest.raises(InputError, match="a: Bob set it to “rejected: dark” meanwhile"):
-        set_status(batch, "a", "Ann", "to review", seen=seen)
+        set_status(batch, "a", "Ann", "to review", expected_status_count=seen)
     assert find_clip(batch, "a").note == "dark"
 
 
@@ -48,7 +50,7 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
     with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Accept afterwards") as error:
         act(session, "Ann", "set_status", status="accepted")
     assert error.value.choices == ["proceed"]
-    act(session, "Ann", "set_status", status="accepted", outdated="proceed")
+    act(session, "Ann", "set_status", status="accepted", if_unfinished="proceed")
     assert document.review.status.value == "accepted"
     document.undo()
     assert session.describe().gaps == f"{LENGTH} of {LENGTH} frames have no masks"
@@ -60,7 +62,7 @@ def test_export_names_accepted_clips_with_gaps(folder, make_batch):
     batch = make_batch(folder.parent)
     with batch.use("clip", "Ann") as session:
         draw(session, 0, 1)
-        session.set_status("accepted", outdated="proceed")
+        session.set_status("accepted", if_unfinished="proceed")
     exported = batch.export_all(["masks"], "Ann")
     assert exported.left_out == [f"clip ({LENGTH - 1} of {LENGTH} frames have no masks)"]
     assert find_clip(batch, "clip").gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
@@ -73,9 +75,9 @@ def test_rule_keeps_annotators_from_accepting(batch):
     with batch.use("a", "Ann") as session:
         draw(session, 0, 1)
         with pytest.raises(InputError, match="a: Ann has drawn in it, and only others may accept it"):
-            session.set_status("accepted", outdated="proceed")
-        session.set_status("to review", outdated="proceed")
-    set_status(batch, "a", "Bob", "accepted", outdated="proceed")
+            session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("to review", if_unfinished="proceed")
+    set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
     assert find_clip(batch, "a").status == "accepted"
 
 
@@ -120,7 +122,7 @@ def test_rejection_shows_until_the_next_status(batch):
         draw(session, 5, 1)
     clip = find_clip(batch, "a")
     assert (clip.status, clip.rejection) == ("in work", "rejected by Bob: dark")
-    set_status(batch, "a", "Ann", "to review", outdated="proceed")
+    set_status(batch, "a", "Ann", "to review", if_unfinished="proceed")
     assert find_clip(batch, "a").rejection == ""
 
 

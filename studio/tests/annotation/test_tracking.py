@@ -410,7 +410,7 @@ def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     assert session.document.timeline().marks == {1: "G999lllllllg", 2: "G-----------"}
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
-    checks = session.review()
+    checks = session.list_frames_to_check()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) == (8, "object 1 is lost")
     assert all(check.object_ids == [1] for check in checks)
 

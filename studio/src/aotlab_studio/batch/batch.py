@@ -13,7 +13,7 @@ import msgspec
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, set_rejected_masks_aside
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.document.events import StepInfo
@@ -79,7 +79,7 @@ class Batch:
     def track_all(self, person: str) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
-        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        names = sorted({clip.name for clip in self.list_clips() if clip.trackable} - waiting)
         for name in names:
             self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
         return len(names)
@@ -102,7 +102,7 @@ class Batch:
             try:
                 for export in exports:
                     try:
-                        withdraw_masks(export)
+                        set_rejected_masks_aside(export)
                         if export.outputs:
                             with self.use(export.clip.name, person) as session:
                                 export_clip(export, session.document, class_ids)

@@ -104,7 +104,7 @@ def describe_document(name: str, document: Document) -> Clip:
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
         notes=review.open_notes,
-        gaps=describe_gaps(snapshot), missing=review.list_missing(), untracked=find_track_range(document) is not None,
+        gaps=describe_gaps(snapshot), missing=review.list_missing(), trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 

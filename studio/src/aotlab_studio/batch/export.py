@@ -20,7 +20,7 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.review import describe_gaps
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
-from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, stage_files
+from aotlab_studio.utils.files import ExportRecord, list_files, read_json, stage_files, top_level_names
 from aotlab_studio.utils.video import FrameStore
 
 LOCK_TIMEOUT = 10.0
@@ -67,7 +67,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
             raise InputError("tracked again since it was accepted; set its status again")
         return ClipExport(clip, status, status)
     kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
-    exported = find_roots(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
+    exported = top_level_names(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
     if not clip.is_video:
         current |= {internal.MASKS, *clip.results.outputs}
@@ -84,7 +84,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     return ClipExport(clip, status, "; ".join(notes), "", names, classes)
 
 
-def withdraw_masks(export: ClipExport) -> None:
+def set_rejected_masks_aside(export: ClipExport) -> None:
     """Rename the exported masks of a rejected video, so that ``aotlab track --jobs`` does not use them.
 
     Raises `InputError` if they cannot be renamed.
@@ -127,7 +127,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
             _correct_results(clip.results, snapshot, exported, classes).write(staging)
-            removed = {internal.SOFT, internal.STATE_FILE, *find_roots(replaced)}
+            removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
 

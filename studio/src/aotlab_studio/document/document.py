@@ -37,7 +37,7 @@ MAX_SNAPSHOTS = 4
 
 
 class StoredMasks(NamedTuple):
-    """What the tracked masks of a frame mean for others: numbers of pixels by object outside the layer."""
+    """How storing a frame affected other objects: numbers of pixels by object outside the layer."""
 
     taken: dict[int, int]
     """Pixels that the objects lost."""

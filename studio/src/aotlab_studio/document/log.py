@@ -279,7 +279,7 @@ class Log:
         self.head = 0  # number of the last step that is not undone; 0 without one
         self.undone: list[int] = []  # steps that can be redone; the last one is redone first
         self._undone_before: list[int] = []  # `undone` just before the newest step
-        self.reviews: list[StatusRecord | AssignmentRecord] = []
+        self.review_records: list[StatusRecord | AssignmentRecord] = []
         self.status_step = 0  # `head` when the status was set
         self.versions: list[VersionRecord] = []
         self.last_import = 0  # last step that imported output of `aotlab track` before any edit; 0 without one
@@ -298,7 +298,7 @@ class Log:
     @property
     def statuses(self) -> list[StatusRecord]:
         """All statuses so far, oldest first."""
-        return [record for record in self.reviews if isinstance(record, StatusRecord)]
+        return [record for record in self.review_records if isinstance(record, StatusRecord)]
 
     @property
     def status(self) -> StatusRecord | None:
@@ -308,7 +308,9 @@ class Log:
     @property
     def assignment(self) -> AssignmentRecord:
         """The last assignment."""
-        return next((item for item in reversed(self.reviews) if isinstance(item, AssignmentRecord)), AssignmentRecord())
+        return next(
+            (item for item in reversed(self.review_records) if isinstance(item, AssignmentRecord)), AssignmentRecord()
+        )
 
     @property
     def undo_step(self) -> int:
@@ -379,7 +381,7 @@ class Log:
                 self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
         elif isinstance(record, StatusRecord | AssignmentRecord):
-            self.reviews.append(record)
+            self.review_records.append(record)
             if isinstance(record, StatusRecord):
                 self.status_step = self.head
         else:

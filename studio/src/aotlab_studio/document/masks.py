@@ -61,7 +61,7 @@ class MaskStore:
         self._cache.put(digest, mask.copy())
         return digest
 
-    def unite(self, digests: Sequence[str]) -> str:
+    def digest_of_union(self, digests: Sequence[str]) -> str:
         """Return the digest of the union of masks; empty if one of them is damaged."""
         if len(digests) == 1:
             return digests[0]

@@ -72,7 +72,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked = _flag_tracked(before)
     if not is_tracked.any():
         return
-    find_losers = cache(partial(_find_losers, before, after))
+    find_overlapped = cache(partial(find_overlapped_objects, before, after))
     drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
         old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
@@ -88,7 +88,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
                 is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
-        yield from _plan_object(before, after, object_id, references, is_tracked, find_losers)
+        yield from _plan_object(before, after, object_id, references, is_tracked, find_overlapped)
 
 
 def _plan_object(
@@ -97,7 +97,7 @@ def _plan_object(
     object_id: int,
     references: Collection[int],
     is_tracked: np.ndarray,
-    find_losers: Callable[[int], dict[int, list[int]]],
+    find_overlapped: Callable[[int], dict[int, list[int]]],
 ) -> Iterator[Layer]:
     """Yield the layers that track an object again from its changed masks on ``references``.
 
@@ -109,7 +109,8 @@ def _plan_object(
         mask 6 drawn again                     <--------R----->     Layer(3, 8, 6, drawn_frames=[2])
 
     The gap before mask 6 is tracked from both masks, as all its frames have masks. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking. ``find_losers`` is `_find_losers` of a frame.
+    frames that were tracked before the edit, or waited for tracking. ``find_overlapped`` is `find_overlapped_objects`
+    of a frame.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
@@ -125,7 +126,7 @@ def _plan_object(
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if frame in references:
             is_next_merged = is_tracked_from_both(frame, following)
-            takes_from = find_losers(frame).get(object_id, [])
+            takes_from = find_overlapped(frame).get(object_id, [])
             last = frame if is_next_merged else _reach_forward(frame, following, is_annotated, is_tracked)
             if is_tracked_from_both(previous, frame):
                 yield Layer(object_ids, previous + 1, last, frame, "correction", [previous], takes_from=takes_from)
@@ -133,7 +134,7 @@ def _plan_object(
                 yield Layer(object_ids, first, last, frame, "correction", takes_from=takes_from)
 
 
-def _find_losers(before: Snapshot, after: Snapshot, frame: int) -> dict[int, list[int]]:
+def find_overlapped_objects(before: Snapshot, after: Snapshot, frame: int) -> dict[int, list[int]]:
     """Return the objects that lose pixels to each drawn mask of a frame, by an edit or as it covers tracked masks."""
     losers = dict[int, list[int]]()
     with suppress(InputError):  # a damaged mask

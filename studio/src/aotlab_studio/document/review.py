@@ -69,12 +69,16 @@ class Review:
         return f"rejected by {record.author or 'somebody'}" + (f": {record.note}" if record.note else "")
 
     def set_status(
-        self, status: VideoStatus, note: str = "", outdated: Iterable[log.FrameRange] = (), seen: int | None = None
+        self,
+        status: VideoStatus,
+        note: str = "",
+        outdated: Iterable[log.FrameRange] = (),
+        expected_status_count: int | None = None,
     ) -> None:
         """Store a status, and the outdated frames that the person accepts; see `require_allowed`."""
         document = self._document
         with document.lock:
-            self.require_allowed(status, seen)
+            self.require_allowed(status, expected_status_count)
             if status in FINISHED_STATUSES:
                 document.snapshot.require_intact_masks()
             content = document.snapshot.content_digest
@@ -94,17 +98,18 @@ class Review:
         state = self._document.snapshot.state
         return list_missing(state.objects, state.attributes, self.rules.classes)
 
-    def require_allowed(self, status: VideoStatus, seen: int | None = None) -> None:
+    def require_allowed(self, status: VideoStatus, expected_status_count: int | None = None) -> None:
         """Raise `InputError` if the actor may not set a status.
 
         Args:
-            seen: `status_count` when the person looked at the video. Later statuses of other people refuse this one;
-                None: they do not.
+            expected_status_count: `status_count` when the person looked at the video. Later statuses of other people
+                refuse this one; None: they do not.
         """
         if self._document.shared:
             self._document.actor.require_author()
         author = self._document.actor.author
-        unseen = [record for record in self._log.statuses[seen:] if record.author != author] if seen is not None else []
+        later = [] if expected_status_count is None else self._log.statuses[expected_status_count:]
+        unseen = [record for record in later if record.author != author]
         if unseen:
             problem = f"{unseen[-1].author or 'somebody'} set it to “{unseen[-1]}” meanwhile"
             raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
@@ -122,7 +127,7 @@ class Review:
 
     def list_history(self) -> list[StepInfo]:
         """Return all statuses and assignments, newest first."""
-        return [StepInfo(str(item), item.author, item.time) for item in reversed(self._log.reviews)]
+        return [StepInfo(str(item), item.author, item.time) for item in reversed(self._log.review_records)]
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether nothing has changed since a status was set; nothing new may be outdated if it is finished."""

@@ -124,7 +124,7 @@ class Snapshot:
             start, end = bisect_left(frames, near.first), bisect_right(frames, near.last)
             before, after = filter(list_digests, reversed(frames[:start])), filter(list_digests, frames[end:])
             frames = [*islice(before, 1), *frames[start:end], *islice(after, 1)]
-        return {frame: self._masks.unite(digests) for frame in frames if (digests := list_digests(frame))}
+        return {frame: self._masks.digest_of_union(digests) for frame in frames if (digests := list_digests(frame))}
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids of objects, and of all objects that were merged into them: layers use both."""

@@ -1,7 +1,7 @@
 /** List of the clips of a batch, the most urgent first: status, people and export of one clip or of several. */
 
 import {
-  capitalize, connectStatus, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, STATUSES,
+  capitalize, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, StatusButton, STATUSES,
 } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
@@ -20,7 +20,7 @@ let hasFailed = false; // whether the list could not be read
 const selected = /** @type {Set<string>} */ (new Set()); // names of clips
 const drafts = /** @type {Map<string, string>} */ (new Map()); // typed notes that are not stored, by clip
 /** @type {RowList<Clip>} */
-const table = new RowList(element('clips'), ({ name }) => name, createRow);
+const table = new RowList(element('clips'), ({ name }) => name, (clip) => new ClipRow(clip));
 const fetchTask = new CoalescedTask(fetchList);
 
 /** Keys, and the buttons that do the same. @type {[string, keyof import('./protocol.js').Elements, () => unknown][]} */
@@ -110,7 +110,7 @@ function showClips() {
   const waiting = clips.filter(({ exporting }) => exporting).length;
   if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
-  element('track-all').hidden = !clips.some((clip) => clip.untracked);
+  element('track-all').hidden = !clips.some((clip) => clip.trackable);
   element('mine').ariaPressed = String(element('filter').value === MINE);
   const people = new Set(clips.flatMap(({ annotator, reviewer, author }) => [annotator, reviewer, author]));
   people.delete('');
@@ -149,10 +149,10 @@ async function sendEdit(name, action, message) {
 }
 
 /** Store a status of a clip as it was listed; ask whether to take unfinished frames. */
-async function setStatus(/** @type {Clip} */ { name, digest, status_count: seen }, /** @type {ClipStatus} */ status,
+async function setStatus(/** @type {Clip} */ { name, digest, status_count: expected }, /** @type {ClipStatus} */ status,
   /** @type {string} */ note) {
   return clearErrorAfter(sendOrAsk((choice) => (
-    sendEdit(name, 'set_status', { status, note, digest, seen, ...choice }))));
+    sendEdit(name, 'set_status', { status, note, digest, expected_status_count: expected, ...choice }))));
 }
 
 /** Set the status of all selected clips, with one note; those that are refused stay selected. */
@@ -233,63 +233,80 @@ async function changeRules() {
   if (!result.error) showMessage('Rules stored.');
 }
 
-/** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
-function createRow({ name }) {
-  const address = encodeURIComponent(name);
-  const box = createElement('input', { type: 'checkbox', ariaLabel: `Select ${name}` });
-  box.onchange = () => {
-    if (box.checked) selected.add(name); else selected.delete(name);
-    showSelection();
-  };
-  const image = createElement('img', { alt: '', loading: 'lazy' });
-  const link = createElement('a', { href: `clip/${address}/` }, image, createElement('span', {}, name));
-  link.onclick = (event) => requireName(event);
-  const checks = createElement('ul', {});
-  const button = createElement('button', { className: 'status' });
-  const reason = createElement('p', { className: 'reason' });
-  const [statusCell, personCell] = [createElement('td', {}, button, reason), createElement('td', {})];
-  /** @type {(run: () => Promise<{error?: Error}>) => Promise<{error?: Error}>} */
-  const change = async (run) => {
+/** Row of a clip: its name, what to check, status and people. */
+class ClipRow {
+  /** @param {Clip} clip */
+  constructor({ name }) {
+    const address = encodeURIComponent(name);
+    this.name = name;
+    this.page = `clip/${address}/`;
+    this.thumbnail = `thumbnail/${address}`;
+    this.box = createElement('input', { type: 'checkbox', ariaLabel: `Select ${name}` });
+    this.box.onchange = () => {
+      if (this.box.checked) selected.add(name); else selected.delete(name);
+      showSelection();
+    };
+    this.image = createElement('img', { alt: '', loading: 'lazy' });
+    const link = createElement('a', { href: this.page }, this.image, createElement('span', {}, name));
+    link.onclick = (event) => requireName(event);
+    this.checks = createElement('ul', {});
+    this.button = createElement('button', { className: 'status' });
+    this.reason = createElement('p', { className: 'reason' });
+    this.people = createElement('td', {});
+    /** @type {StatusButton<Clip>} */
+    this.status = new StatusButton(this.button, {
+      setStatus: (status, note, clip) => this.change(() => setStatus(clip, status, note)),
+      assign: (people) => this.change(() => sendEdit(name, 'assign', people).catch(showError)),
+      fetchHistory: async () => {
+        const steps = /** @type {StepInfo[]} */ (await (await fetchOrThrow(`history/${address}`)).json());
+        return steps.map(formatStep);
+      },
+    }, drafts, name);
+    this.line = createElement('tr', {}, createElement('td', {}, this.box),
+      createElement('th', { scope: 'row' }, link), createElement('td', {}, this.checks),
+      createElement('td', {}, this.button, this.reason), this.people);
+  }
+
+  /** Change the clip under the user's name, and show the result.
+   * @param {() => Promise<{error?: Error}>} run @returns {Promise<{error?: Error}>} */
+  async change(run) {
     const answer = requireName() ? await run() : { error: CANCELED };
     await fetchTask.run();
     return answer;
-  };
-  const showStatus = connectStatus(button, {
-    setStatus: (status, note, /** @type {Clip} */ clip) => change(() => setStatus(clip, status, note)),
-    assign: (people) => change(() => sendEdit(name, 'assign', people).catch(showError)),
-    fetchHistory: async () => {
-      const steps = /** @type {StepInfo[]} */ (await (await fetchOrThrow(`history/${address}`)).json());
-      return steps.map(formatStep);
-    },
-  }, drafts, name);
-  const show = (/** @type {Clip} */ clip) => {
+  }
+
+  show(/** @type {Clip} */ clip) {
+    const { box, button, image, name, reason, thumbnail } = this;
     box.checked = selected.has(name);
-    const source = `thumbnail/${address}?digest=${clip.digest}`;
+    const source = `${thumbnail}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
+    this.status.show(clip);
+    button.textContent = clip.status;
+    button.ariaLabel = `Status of ${name}: ${clip.status}${clip.note && `: ${clip.note}`}`;
+    button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
+    reason.textContent = clip.status === 'rejected' ? clip.note : clip.note || clip.rejection;
+    this.showChecks(clip);
+    replaceChanged(this.people, [
+      clip.holder && `in use by ${clip.holder}`, clip.annotator && `annotator: ${clip.annotator}`,
+      clip.reviewer && `reviewer: ${clip.reviewer}`, clip.holder ? '' : clip.author && `last: ${clip.author}`,
+    ].filter(Boolean).map((text) => createElement('div', {}, text)));
+  }
+
+  showChecks(/** @type {Clip} */ clip) {
     const progress = clip.exporting ? ['waits for export'] : clip.sentences;
     const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.missing];
     const notes = clip.notes.map(({ frame, text, author }) => (
-      createElement('a', { href: `clip/${address}/?frame=${frame}`, onclick: requireName },
+      createElement('a', { href: `${this.page}?frame=${frame}`, onclick: requireName },
         `frame ${frame}: ${text}${author ? ` (${author})` : ''}`)));
-    const lines = [...texts, ...notes].map((text) => createElement('li', {}, text));
-    const content = lines.map(({ textContent }) => textContent).join('');
-    if (checks.textContent !== content) checks.replaceChildren(...lines); // selected text stays
-    showStatus(clip);
-    button.textContent = clip.status;
-    reason.textContent = clip.status === 'rejected' ? clip.note : clip.note || clip.rejection;
-    button.ariaLabel = `Status of ${name}: ${clip.status}${clip.note && `: ${clip.note}`}`;
-    button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
-    const people = [
-      clip.holder && `in use by ${clip.holder}`, clip.annotator && `annotator: ${clip.annotator}`,
-      clip.reviewer && `reviewer: ${clip.reviewer}`, clip.holder ? '' : clip.author && `last: ${clip.author}`,
-    ].filter(Boolean);
-    if (personCell.textContent !== people.join('')) {
-      personCell.replaceChildren(...people.map((text) => createElement('div', {}, text)));
-    }
-  };
-  const [nameCell, checksCell] = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks)];
-  const cells = [createElement('td', {}, box), nameCell, checksCell, statusCell, personCell];
-  return { line: createElement('tr', {}, ...cells), show };
+    replaceChanged(this.checks, [...texts, ...notes].map((text) => createElement('li', {}, text)));
+  }
+}
+
+/** Show other lines in an element, unless their text is the same: selected text stays.
+ * @param {HTMLElement} parent @param {HTMLElement[]} lines */
+function replaceChanged(parent, lines) {
+  const text = lines.map(({ textContent }) => textContent).join('');
+  if (parent.textContent !== text) parent.replaceChildren(...lines);
 }
 
 async function trackAll() {

@@ -82,62 +82,92 @@ export function createPeopleFields(clip) {
  *   assign: (people: {annotator: string, reviewer: string}) => Promise<{error?: Error}>,
  *   fetchHistory: () => Promise<string[]>}} ReviewActions */
 
-/** Let a button ask for status, note and people. Return the function that shows a status on the button, and in the
- * open dialog. @template {Seen} V @param {HTMLButtonElement} button @param {ReviewActions<V>} actions
- * @param {Map<string, string>} drafts typed notes that are not stored, by clip @param {string} name of the clip */
-export function connectStatus(button, { setStatus, assign, fetchHistory }, drafts, name) {
-  let shown = /** @type {V | null} */ (null);
-  let updateDialog = () => {};
-  const change = async () => {
-    let seen = /** @type {V} */ (shown);
-    const field = createElement('input', { type: 'text', maxLength: 500, value: drafts.get(name) ?? seen.note });
-    field.oninput = () => (field.value === seen.note ? drafts.delete(name) : drafts.set(name, field.value));
-    const [state, gaps] = [createElement('p', { role: 'status' }), createElement('p', { className: 'problem' })];
-    const people = createPeopleFields(seen);
-    const history = createElement('details', {}, createElement('summary', {}, 'History'));
-    history.ontoggle = async () => {
-      const lines = await fetchHistory().catch(showError);
-      if ('error' in lines) return;
-      history.replaceChildren(history.firstElementChild ?? '', createElement('ol', {}, ...lines.map((line) => (
-        createElement('li', {}, line)))));
-    };
-    const list = () => [seen.status, ...STATUSES.filter((status) => status !== seen.status)];
-    const note = createElement('label', {}, 'Note ', field);
-    const content = createElement('div', { className: 'fields' }, state, gaps, note, people.lines, history);
+/** Fields for status, note and people of a clip. @template {Seen} V */
+class StatusDialog {
+  /** @param {V} seen @param {string | undefined} draft typed note that is not stored
+   * @param {ReviewActions<V>['fetchHistory']} fetchHistory */
+  constructor(seen, draft, fetchHistory) {
+    this.seen = seen; // what the person sees of the clip
+    this.note = createElement('input', { type: 'text', maxLength: 500, value: draft ?? seen.note });
+    this.state = createElement('p', { role: 'status' });
+    this.gaps = createElement('p', { className: 'problem' });
+    this.people = createPeopleFields(seen);
+    this.fetchHistory = fetchHistory;
+    this.history = createElement('details', {}, createElement('summary', {}, 'History'));
+    this.history.ontoggle = () => this.showHistory();
+    this.content = createElement('div', { className: 'fields' }, this.state, this.gaps,
+      createElement('label', {}, 'Note ', this.note), this.people.lines, this.history);
+    this.show(seen);
+  }
+
+  /** Statuses in the order of their buttons. */
+  get statuses() {
+    return [this.seen.status, ...STATUSES.filter((status) => status !== this.seen.status)];
+  }
+
+  /** Show what has changed since the dialog was opened. @param {V} value */
+  show(value) {
+    const { content, gaps, note, seen, state } = this;
+    const isOther = value.status_count !== seen.status_count;
+    if (isOther && note.value === seen.note) note.value = value.note;
+    this.seen = value;
+    state.textContent = describeStatus(value);
+    state.classList.toggle('changed', isOther || state.classList.contains('changed'));
+    gaps.textContent = [value.gaps, ...value.missing].filter(Boolean).join('; ');
+    const buttons = [...content.closest('form')?.querySelectorAll('button[value]:not([value=""])') ?? []];
+    for (const [index, button] of buttons.entries()) {
+      const status = this.statuses[index];
+      button.setAttribute('value', status);
+      button.textContent = capitalize(status);
+    }
+  }
+
+  async showHistory() {
+    const lines = await this.fetchHistory().catch(showError);
+    if ('error' in lines) return;
+    this.history.replaceChildren(this.history.firstElementChild ?? '', createElement('ol', {}, ...lines.map((line) => (
+      createElement('li', {}, line)))));
+  }
+}
+
+/** Button that shows the status of a clip, and asks for status, note and people. @template {Seen} V */
+export class StatusButton {
+  /** @param {HTMLButtonElement} button @param {ReviewActions<V>} actions
+   * @param {Map<string, string>} drafts typed notes that are not stored, by clip @param {string} name of the clip */
+  constructor(button, actions, drafts, name) {
+    this.button = button;
+    this.actions = actions;
+    this.drafts = drafts;
+    this.name = name;
+    this.shown = /** @type {V | null} */ (null);
+    this.dialog = /** @type {StatusDialog<V> | null} */ (null); // while it is open
+    button.onclick = () => this.change();
+  }
+
+  /** Show a status on the button, and in the open dialog. @param {V} value */
+  show(value) {
+    this.shown = value;
+    this.button.textContent = value.status + (value.note && `: ${value.note}`);
+    this.dialog?.show(value);
+  }
+
+  async change() {
+    const { actions: { assign, fetchHistory, setStatus }, button, drafts, name, shown } = this;
+    if (!shown) return;
+    const dialog = this.dialog = new StatusDialog(shown, drafts.get(name), fetchHistory);
+    const { note: field, people } = dialog;
+    field.oninput = () => (field.value === dialog.seen.note ? drafts.delete(name) : drafts.set(name, field.value));
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
-    updateDialog = () => {
-      if (!shown) return;
-      const isOther = shown.status_count !== seen.status_count;
-      if (isOther && field.value === seen.note) field.value = shown.note;
-      seen = shown;
-      state.textContent = describeStatus(seen);
-      state.classList.toggle('changed', isOther || state.classList.contains('changed'));
-      gaps.textContent = [seen.gaps, ...seen.missing].filter(Boolean).join('; ');
-      const buttons = content.closest('form')?.querySelectorAll('button[value]:not([value=""])') ?? [];
-      list().forEach((status, index) => {
-        if (!buttons[index]) return;
-        buttons[index].setAttribute('value', status);
-        buttons[index].textContent = capitalize(status);
-      });
-    };
-    updateDialog();
-    const status = await ask(title, content, ...list());
-    updateDialog = () => {};
-    const chosen = people.read();
+    const status = await ask(title, dialog.content, ...dialog.statuses);
+    this.dialog = null;
+    const { seen } = dialog;
+    const [chosen, note] = [people.read(), field.value.trim()];
     const isAssigned = chosen.annotator !== seen.annotator || chosen.reviewer !== seen.reviewer;
     if (status && isAssigned && (await assign(chosen)).error) return;
-    const isSame = status === seen.status && field.value.trim() === seen.note && isAssigned;
+    const isSame = status === seen.status && note === seen.note && isAssigned;
     // the button Cancel drops the note; Escape keeps it
-    if (status === '' || isSame || (status && !(await setStatus(status, field.value.trim(), seen)).error)) {
-      drafts.delete(name);
-    }
-  };
-  button.onclick = change;
-  return (/** @type {V} */ value) => {
-    shown = value;
-    button.textContent = value.status + (value.note && `: ${value.note}`);
-    updateDialog();
-  };
+    if (status === '' || isSame || (status && !(await setStatus(status, note, seen)).error)) drafts.delete(name);
+  }
 }
 
 export const capitalize = (/** @type {string} */ text) => text[0].toUpperCase() + text.slice(1);
@@ -153,9 +183,9 @@ export class ClipHeader {
   constructor({ queue }) {
     this.name = getClipName(location.href); // in the list; the name of the project may be that of its video
     this.drafts = new Map(); // typed note of the status that is not stored
-    /** Show status and people. @type {(state: import('./protocol.js').PageState) => void} */
-    this.showStatus = connectStatus(element('clip-status'), {
-      setStatus: (status, note, seen) => queue.setStatus({ status, note, seen: seen.status_count }),
+    /** @type {StatusButton<import('./protocol.js').PageState>} */
+    this.status = new StatusButton(element('clip-status'), {
+      setStatus: (status, note, seen) => queue.setStatus({ status, note, expected_status_count: seen.status_count }),
       assign: (people) => queue.edit('assign', people),
       fetchHistory: async () => {
         const { error, result } = await queue.send('list_history', {});

@@ -49,8 +49,9 @@ export class RowList {
     const newRows = [...this.rows.values()];
     const focusedIndex = [...rows.values()].findIndex(({ line }) => line.contains(document.activeElement));
     for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
-    for (const [index, { line, show }] of newRows.entries()) {
-      show(items[index]);
+    for (const [index, row] of newRows.entries()) {
+      const { line } = row;
+      row.show(items[index]);
       if (line.contains(document.activeElement)) { // moving it would end its focus
         while (list.children[index] !== line) list.append(list.children[index]);
       } else if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);

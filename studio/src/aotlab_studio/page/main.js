@@ -86,7 +86,7 @@ export class App {
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     // phones end hidden pages without another event
     document.addEventListener('visibilitychange', () => document.hidden && this.saveBeforeClose(true));
-    this.queue.countRequests(1); // until the first session shows
+    this.queue.addPending(1); // until the first session shows
     this.connection.connect();
   }
 
@@ -134,7 +134,7 @@ export class App {
     this.review.fetchTask.run();
     if (!lastVisit) return; // connected again
     if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
-    this.queue.countRequests(-1);
+    this.queue.addPending(-1);
   }
 
   /** Show the frame of the address, of the first open note if the clip is rejected, or of the last visit.
@@ -155,7 +155,7 @@ export class App {
     Object.assign(this.project, state);
     this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
-    this.clip.showStatus(state);
+    this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();

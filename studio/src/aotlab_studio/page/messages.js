@@ -91,17 +91,17 @@ export async function ask(title, content, ...values) {
 /** Error of a request that the user canceled, which is not shown. */
 export const CANCELED = new Error('Canceled.');
 
-/** @typedef {import('./protocol.js').Failure['choices'][number]} OutdatedChoice */
+/** @typedef {import('./protocol.js').Failure['choices'][number]} UnfinishedChoice */
 
 /** Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
- * @type {<T>(send: (choice?: {outdated: OutdatedChoice}) => Promise<T>, choice?: {outdated: OutdatedChoice})
- *   => Promise<T & {error?: undefined} | import('./connection.js').ShownError>} */
+ * @type {<T>(send: (choice?: {if_unfinished: UnfinishedChoice}) => Promise<T>,
+ *   choice?: {if_unfinished: UnfinishedChoice}) => Promise<T & {error?: undefined} | import('./connection.js').ShownError>} */
 export async function sendOrAsk(send, choice) {
   try {
     return /** @type {any} */ (await send(choice));
   } catch (/** @type {any} */ error) {
     if (!error.choices?.length) return showError(error);
-    const outdated = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
-    return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
+    const policy = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
+    return policy ? sendOrAsk(send, { if_unfinished: policy }) : { error: CANCELED };
   }
 }

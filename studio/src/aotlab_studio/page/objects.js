@@ -294,10 +294,10 @@ async function loadMasks(app, files) {
 /** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
 async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
-    app.queue.countRequests(1);
+    app.queue.addPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, NEEDS_MATCHING).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-    }).finally(() => app.queue.countRequests(-1));
+    }).finally(() => app.queue.addPending(-1));
   };
   const answer = await send('');
   if (answer.status !== NEEDS_MATCHING) return { result: await answer.json() };

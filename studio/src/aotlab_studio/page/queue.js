@@ -49,7 +49,7 @@ export class EditQueue {
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
-  countRequests(by) {
+  addPending(by) {
     const wasBusy = this.requestCount > 0;
     this.requestCount += by;
     if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
@@ -89,14 +89,14 @@ export class EditQueue {
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
-    this.countRequests(count);
+    this.addPending(count);
     try {
       const answer = await sendOrAsk((choice) => (
         this.connection.call(action, { ...fullMessage, ...choice }, resendId)));
       if (!answer.error) await this.showAnswer(answer, target, getMergeTarget(message));
       return answer;
     } finally {
-      this.countRequests(-count);
+      this.addPending(-count);
     }
   }
 

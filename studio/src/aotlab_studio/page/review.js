@@ -46,7 +46,7 @@ export class Review {
   }
 
   async fetch() {
-    const { result: entries } = await this.app.connection.call('review', {});
+    const { result: entries } = await this.app.connection.call('list_frames_to_check', {});
     this.nextRefreshTime = performance.now() + LIVE_PAUSE;
     const frames = entries.map(({ frame }) => frame);
     const corrected = this.entries.filter((entry) => this.isCorrected(entry) && !frames.includes(entry.frame));

@@ -171,7 +171,7 @@ function createBindings(app) {
     'Review and export': [
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
-      bindChange('Shift+J', 'freeze this frame, or end that', () => app.review.toggleFrozen(), 'frozen'),
+      bindChange('Shift+J', 'freeze or unfreeze this frame', () => app.review.toggleFrozen(), 'frozen'),
       bind('<', 'next open note', () => app.review.showNextNote(), 'next-note'),
       bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
       bind('Shift+Q', 'status, note and people of the clip', () => element('clip-status').click()),

@@ -29,7 +29,7 @@ REASONS = {
     "unsure": "has low confidence",
     "area": "suddenly changes size",
     "jump": "jumps",
-    "disagreement": "has masks that disagree in the two directions",
+    "disagreement": "differs between forward and backward tracking",
 }
 
 

@@ -108,7 +108,7 @@ class GuardMiddleware:
         await answer(scope, receive, send_with_headers)
 
     def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> Response | None:
-        """Return the answer to a request to refuse; None to serve it."""
+        """Return the refusal, or None to allow."""
         headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
             return PlainTextResponse(f"wrong Host: {remedy}", 400)

@@ -113,7 +113,8 @@ ACTIONS = {
     **_list_actions(
         lambda session: session,
         Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause,
-        Session.resume, Session.stop, Session.review, Session.export, Session.cancel_export, Session.set_status,
+        Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
+        Session.set_status,
     ),
 }  # fmt: skip
 """All actions by name."""

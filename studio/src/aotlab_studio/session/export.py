@@ -16,7 +16,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
+from aotlab_studio.utils.files import ExportRecord, list_files, read_json, top_level_names, write_json
 from aotlab_studio.utils.video import FrameStore
 
 
@@ -156,9 +156,9 @@ def add_record(
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
     record.files = [*names, archive] if archive else names
-    roots = find_roots([*record.files, *old_files])
+    roots = top_level_names([*record.files, *old_files])
     for name in sorted({*list_files(staging.parent)} - old_files):
-        if not roots.isdisjoint(find_roots([name])):
+        if not roots.isdisjoint(top_level_names([name])):
             raise InputError(f"{staging.parent / name}: not written by an export; move it away")
     write_json(staging / record_name, record, indent=1)
     if archive:

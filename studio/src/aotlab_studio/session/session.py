@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
@@ -23,8 +21,8 @@ from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
-from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
-from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
+from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, NoteText, describe_gaps
+from aotlab_studio.protocol import JobProgress, UnfinishedChoice, UnfinishedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.session.prompting import Prompter, PromptInput, PromptMode, choose_change, draw_prompted
@@ -86,10 +84,10 @@ class Session:
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
-    def require_current(
+    def refuse_unfinished(
         self,
         action: str,
-        outdated: OutdatedPolicy,
+        if_unfinished: UnfinishedPolicy,
         first: int = 0,
         last: int | None = None,
         problems: Sequence[str] = (),
@@ -104,7 +102,7 @@ class Session:
             cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
             text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
             problems = [text, *problems]
-        if problems and outdated != "proceed":
+        if problems and if_unfinished != "proceed":
             remedy = f"{action} afterwards, or {action.lower()} the frames as they are?"
             raise UnfinishedError(f"{'. '.join(problems)}. {remedy}")
         return ranges
@@ -112,21 +110,21 @@ class Session:
     def set_status(
         self,
         status: VideoStatus,
-        note: Annotated[str, Meta(max_length=100)] = "",
-        outdated: OutdatedPolicy = "ask",
+        note: NoteText = "",
+        if_unfinished: UnfinishedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
-        seen: NonNegativeInt | None = None,
+        expected_status_count: NonNegativeInt | None = None,
     ) -> None:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            outdated: what to do about outdated frames and, to accept the video, about frames without masks, frames to
-                check and open notes.
+            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks, frames
+                to check and open notes.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
-            seen: `Review.status_count` that the person has seen; None: it is not checked.
+            expected_status_count: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -136,13 +134,13 @@ class Session:
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            document.review.require_allowed(status, seen)
+            document.review.require_allowed(status, expected_status_count)
             known_outdated: list[FrameRange] = []
             if status == "accepted":
-                known_outdated = self.require_current("Accept", outdated, problems=self._list_doubts())
+                known_outdated = self.refuse_unfinished("Accept", if_unfinished, problems=self._list_doubts())
             elif status in FINISHED_STATUSES:
-                known_outdated = self.require_current("Hand over", outdated)
-            document.review.set_status(status, note, known_outdated, seen)
+                known_outdated = self.refuse_unfinished("Hand over", if_unfinished)
+            document.review.set_status(status, note, known_outdated, expected_status_count)
 
     def _list_doubts(self) -> list[str]:
         """Return what a person should have seen before they accept the video."""
@@ -227,7 +225,7 @@ class Session:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
         return self.runner.start(self.document, frame, direction, first, last, object_id).report()
 
-    def review(self) -> list[protocol.FrameToCheck]:
+    def list_frames_to_check(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
@@ -248,7 +246,7 @@ class Session:
         names: list[str],
         first: int = 0,
         last: int | None = None,
-        outdated: OutdatedPolicy = "ask",
+        if_unfinished: UnfinishedPolicy = "ask",
         key: int | None = None,
         refine_edges: bool = False,
     ) -> protocol.ExportResult:
@@ -279,7 +277,7 @@ class Session:
         try:
             require_not_canceled()
             with document.lock:
-                self.require_current("Export", outdated, first, last)
+                self.refuse_unfinished("Export", if_unfinished, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -304,6 +302,6 @@ class Session:
 
 
 class UnfinishedError(InputError):
-    """A video is not finished. A person may repeat the action with one of ``choices`` as ``outdated``."""
+    """A video is not finished. A person may repeat the action with one of ``choices`` as ``if_unfinished``."""
 
-    choices: Sequence[OutdatedChoice] = ("proceed",)
+    choices: Sequence[UnfinishedChoice] = ("proceed",)

@@ -93,7 +93,7 @@ def describe_files(paths: Iterable[Path]) -> tuple[tuple[int, ...], ...]:
     return tuple(states)
 
 
-def find_roots(files: Iterable[str]) -> set[str]:
+def top_level_names(files: Iterable[str]) -> set[str]:
     """Return the first part of each path: a file, or the folder that contains it."""
     return {file.partition("/")[0] for file in files}
 
@@ -134,7 +134,7 @@ def recover_export(folder: Path, record_name: str) -> None:
     complete = folder / COMPLETE
     if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
         before, record = (read_json(path / record_name, ExportRecord) for path in (folder, complete))
-        removed = {*(find_roots(before.files) - find_roots(record.files)), *record.removed}
+        removed = {*(top_level_names(before.files) - top_level_names(record.files)), *record.removed}
         removed.intersection_update(os.listdir(folder))
         move_entries(complete, folder, removed=removed, first=internal.RECORD, last=record_name)
     shutil.rmtree(complete, ignore_errors=True)
