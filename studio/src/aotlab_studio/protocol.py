@@ -104,6 +104,8 @@ class Clip(Struct, frozen=True):
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
+    unreadable: bool = False
+    """Whether its video or its project cannot be read."""
     trackable: bool = False
     """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
     digest: str = ""

@@ -50,7 +50,7 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
 def test_acceptance_while_tracking_needs_a_second_press(session):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 3, done=2)
-    words = r"Tracking has not finished: 9 frames \(3 to 11\)\. Accept afterwards, or accept the frames as they are\?"
+    words = r"Tracking has not finished: 9 frames \(3 to 11\)\. 9 of 12 .* Accept afterwards, or accept the frames as"
     with pytest.raises(UnfinishedError, match=words) as refused:
         session.set_status("accepted")
     assert [*refused.value.choices] == ["proceed"]

@@ -19,6 +19,7 @@ from aotlab_studio.document.folder import (
     read_results,
 )
 from aotlab_studio.document.log import digest_values
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.review import describe_gaps, flag_unknown_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
@@ -45,7 +46,8 @@ class BatchClip:
     @cached_property
     def file_states(self) -> tuple[tuple[int, ...], ...]:
         """State of the clip's files, to notice changes."""
-        return describe_files([self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE])
+        files = [self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
+        return describe_files([self.path, *files])
 
     @cached_property
     def results(self) -> sdk.Results:
@@ -100,12 +102,14 @@ def describe_document(name: str, document: Document) -> Clip:
     snapshot, review = document.snapshot, document.review
     objects, (first, last) = snapshot.objects, snapshot.editable_range
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
+    outdated = sum(last + 1 - first for first, last in list_outdated(snapshot))
+    pending = f"tracking was interrupted: {internal.format_count(outdated, 'frame')} left" if outdated else ""
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
         notes=review.open_notes,
         gaps=describe_gaps(snapshot), missing=review.list_missing(), trackable=find_track_range(document) is not None,
-        sentences=[*filter(None, [document.tracked_again_warning]), *checks],
+        sentences=[*filter(None, [document.tracked_again_warning, pending]), *checks],
     )  # fmt: skip
 
 

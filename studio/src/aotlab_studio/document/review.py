@@ -109,7 +109,7 @@ class Review:
             self._document.actor.require_author()
         author = self._document.actor.author
         later = [] if expected_status_count is None else self._log.statuses[expected_status_count:]
-        unseen = [record for record in later if record.author != author]
+        unseen = [record for record in later if not log.is_same_person(record.author, author)]
         if unseen:
             problem = f"{unseen[-1].author or 'somebody'} set it to “{unseen[-1]}” meanwhile"
             raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
@@ -118,10 +118,11 @@ class Review:
         if missing := self.list_missing():
             raise InputError(f"{self._document.name}: {'; '.join(missing)}; add it, then accept the video")
         rule = self.rules.accept
-        if rule == "reviewer" and self.assignment.reviewer not in ("", author):
-            problem = f"only its reviewer, {self.assignment.reviewer}, may accept it"
+        reviewer = self.assignment.reviewer
+        if rule == "reviewer" and reviewer and not log.is_same_person(reviewer, author):
+            problem = f"only its reviewer, {reviewer}, may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
-        if rule != "anyone" and author in self.annotators:
+        if rule != "anyone" and any(log.is_same_person(author, name) for name in self.annotators):
             problem = f"{author} has drawn in it, and only others may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from aotlab import InputError, sdk
+from aotlab_studio.document.log import is_same_person
 from aotlab_studio.document.schema import ClassRule
 from aotlab_studio.utils.files import write_json
 
@@ -39,7 +40,7 @@ def read_rules(folder: Path) -> Rules:
 def change_rules(folder: Path, rules: Rules, person: str) -> Rules:
     """Store the rules of a list, and a person as the lead if none is set; raise `InputError` for another person."""
     lead = read_rules(folder).lead
-    if lead not in ("", person):
+    if lead and not is_same_person(lead, person):
         raise InputError(f"rules: only {lead}, the lead, may change them; ask {lead}")
     rules = structs.replace(rules, lead=rules.lead or person)
     write_json(folder / RULES_FILE, rules)
