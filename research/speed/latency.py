@@ -26,6 +26,7 @@ from aotlab.tools.cli.options import settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
+from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 
@@ -218,7 +219,7 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @tracker_options()
 def main(video: str, tracker: TrackerOptions) -> int:
     """Measure the latency of the studio."""
-    session = open_session(video, TrackerLoader(tracker), load_segmenter())
+    session = open_session(video, TrackerLoader(tracker), Prompter(load_segmenter()))
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()

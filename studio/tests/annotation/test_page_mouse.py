@@ -199,32 +199,43 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
 
 
-def test_prompts_of_each_frame_show_until_undone(page):
-    def shows_box():
-        edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
-        return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
+def shows_box(page):
+    edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
+    return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
 
+
+def test_prompts_of_each_frame_show_until_undone(page):
     page.key("x")
     page.drag((3, 3), (18, 18))
     page.wait_objects(1)
     page.seek(2)
     page.drag((30.1, 15), (58, 36))
     page.wait_shown("object 1")
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.seek(0)
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.seek(2)
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.key_done("Control+z")
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.key_done("Control+y")
-    page.wait_until(shows_box)
+    page.wait_until(lambda: shows_box(page))
     page.tab.uncheck("#prompts")
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
     page.tab.check("#prompts")
     page.key_done("Control+z")
     page.key_done("m")  # a new step, after which no redo brings the box back
-    page.wait_until(lambda: not shows_box())
+    page.wait_until(lambda: not shows_box(page))
+
+
+def test_prompts_show_after_a_reload(page):
+    page.key("x")
+    page.drag((30.1, 15), (58, 36))
+    page.wait_objects(1)
+    page.tab.reload()
+    page.wait_objects(1)
+    page.tab.wait_for_selector("#view[aria-busy=false]")
+    page.wait_until(lambda: shows_box(page))
 
 
 def test_first_prompt_says_that_the_model_is_loaded(page, session):

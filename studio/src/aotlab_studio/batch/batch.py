@@ -55,6 +55,7 @@ class Batch:
 
     def find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
+        clip: BatchClip | None
         if (known := self._clips.get(name)) is not None and known.path.exists():
             clip = self._reuse(BatchClip(self.folder, known.path.name, is_video=known.is_video))
         else:
@@ -150,15 +151,19 @@ class Batch:
             return "internal error; the program's output has the details"
 
     def _describe(self, clip: BatchClip, person: str) -> Clip:
-        name, session = clip.name, self.open_clips.get_session(clip.name)
+        name = clip.name
+        session = self.open_clips.get_session(clip.name)
         try:
             row = clip.row if session is None else describe_document(name, session.document)
             # with any other status, a person has dealt with the error
             error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
-            row, error = Clip(name, len(clip.results.entries), objects=0, unreadable=True), str(problem)
-        if (problem := self._unreadable.get(name)) and problem[0] == clip.file_states:
-            row, error = msgspec.structs.replace(row, unreadable=True), problem[1]
+            row = Clip(name, len(clip.results.entries), objects=0, unreadable=True)
+            error = str(problem)
+        states, text = self._unreadable.get(name, (None, ""))
+        if states == clip.file_states:
+            row = msgspec.structs.replace(row, unreadable=True)
+            error = text
         holder = self.open_clips.find_holder(clip, person)
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(
@@ -172,7 +177,8 @@ class Batch:
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""
-        run, session = self._tracking_runs.get(name), self.open_clips.get_session(name)
+        run = self._tracking_runs.get(name)
+        session = self.open_clips.get_session(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
         job = session.runner.running_job if session else None

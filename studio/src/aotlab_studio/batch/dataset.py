@@ -103,7 +103,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
     if status == "rejected" or clip.is_video:
         return status
     exported = read_json(clip.path / internal.EXPORT_RECORD, ExportRecord)
-    folder, remedy = internal.MASKS, f"run aotlab export-clips {clip.path.parent}"
+    folder = internal.MASKS
+    remedy = f"run aotlab export-clips {clip.path.parent}"
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
@@ -153,7 +154,8 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     for video_id, (name, source, masks, _) in enumerate(videos, start=1):
         paths = store_images(source, masks, output / part / "images" / name)
         info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
-        tree, ids = internal.format_coco(masks, info), {}
+        tree = internal.format_coco(masks, info)
+        ids = {}
         merged["categories"] = tree["categories"]  # the same for all videos
         merged["videos"] += [{**video, "id": video_id} for video in tree["videos"]]
         for image, path in zip(tree["images"], paths, strict=True):

@@ -45,7 +45,8 @@ class ClipExport:
 
 def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[ClipExport]:
     """Return the exports of all clips that are tracked or edited."""
-    exports, folders = [], Counter(clip.export_folder for clip in clips)
+    exports = []
+    folders = Counter(clip.export_folder for clip in clips)
     for clip in clips:
         try:
             if (document := clip.read_document()) is not None:
@@ -109,7 +110,9 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
 
     Raises `InputError` if the clip was changed or tracked again during the export.
     """
-    clip, names, folder = export.clip, export.outputs, export.clip.export_folder
+    clip = export.clip
+    names = export.outputs
+    folder = export.clip.export_folder
     snapshot, record = snapshot_for_export(document)
     if record.status != "accepted":
         raise InputError("changed during the export; accept it again")

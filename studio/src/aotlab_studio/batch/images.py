@@ -45,7 +45,8 @@ class ClipImages:
         document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        opened, indices = self._open(clip), [0]
+        opened = self._open(clip)
+        indices = [0]
         if opened.snapshot is not None and (annotated := opened.snapshot.annotated_frames):
             scores = {index: opened.snapshot.scores(index).values() for index in annotated}
             worst = min(annotated, key=lambda index: min((item.confidence for item in scores[index]), default=1.0))

@@ -42,7 +42,9 @@ class Database:
     """
 
     def __init__(self, folder: Path, folder_lock: FolderLock | None) -> None:
-        self.folder, self.path, self.folder_lock = folder, folder / PROJECT_FILE, folder_lock
+        self.folder = folder
+        self.path = folder / PROJECT_FILE
+        self.folder_lock = folder_lock
         self._lock = threading.RLock()
         if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
             raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")

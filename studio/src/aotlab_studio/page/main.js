@@ -125,6 +125,7 @@ export class App {
     const lastVisit = this.project.id ? null : loadSettings(state.project);
     element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
+    if (lastVisit?.prompts) this.toolbox.prompter.restore(lastVisit.prompts);
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);

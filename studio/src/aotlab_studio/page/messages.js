@@ -92,17 +92,18 @@ export async function ask(title, content, ...values) {
 /** Error of a request that the user canceled, which is not shown. */
 export const CANCELED = new Error('Canceled.');
 
-/** @typedef {import('./protocol.js').Failure['choices'][number]} UnfinishedChoice */
+/** @import { ShownError } from './connection.js' */
+/** @typedef {{if_unfinished: import('./protocol.js').Failure['choices'][number]}} UnfinishedPolicy */
 
 /** Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
- * @type {<T>(send: (choice?: {if_unfinished: UnfinishedChoice}) => Promise<T>,
- *   choice?: {if_unfinished: UnfinishedChoice}) => Promise<T & {error?: undefined} | import('./connection.js').ShownError>} */
-export async function sendOrAsk(send, choice) {
+ * @type {<T>(send: (policy?: UnfinishedPolicy) => Promise<T>, policy?: UnfinishedPolicy)
+ *   => Promise<T & {error?: undefined} | ShownError>} */
+export async function sendOrAsk(send, policy) {
   try {
-    return /** @type {any} */ (await send(choice));
+    return /** @type {any} */ (await send(policy));
   } catch (/** @type {any} */ error) {
     if (!error.choices?.length) return showError(error);
-    const policy = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
-    return policy ? sendOrAsk(send, { if_unfinished: policy }) : { error: CANCELED };
+    const choice = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
+    return choice ? sendOrAsk(send, { if_unfinished: choice }) : { error: CANCELED };
   }
 }

@@ -180,7 +180,7 @@ export function pressCursor(app, shift) {
 class ClickPreview {
   constructor(/** @type {Pick<App, 'connection' | 'toolbox' | 'tracking'>} */ app) {
     this.app = app;
-    this.target = /** @type {Point | null} */ (null);
+    this.point = /** @type {Point | null} */ (null);
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
@@ -193,19 +193,19 @@ class ClickPreview {
 
   /** Preview a click at a point of the frame; null: none. @param {Point | null} point */
   moveTo(point) {
-    this.target = this.canPreview ? point : null;
-    if (this.target) this.fetchTask.run();
+    this.point = this.canPreview ? point : null;
+    if (this.point) this.fetchTask.run();
     else this.app.toolbox.viewer.preview = [];
   }
 
   async fetchOutlines() {
-    const { target, app: { connection, toolbox: { playback, viewer } } } = this;
+    const { point, app: { connection, toolbox: { playback, viewer } } } = this;
     const [{ frame }, { labels }] = [playback, viewer];
-    if (!target) return;
+    if (!point) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
-    const message = { frame, positive: toPairs([target]) };
+    const message = { frame, positive: toPairs([point]) };
     const answer = await connection.call('preview', message).catch(() => null);
-    const isCurrent = this.target && this.canPreview && playback.frame === frame && viewer.labels === labels;
+    const isCurrent = this.point && this.canPreview && playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
     viewer.requestDraw();

@@ -12,6 +12,7 @@ import { toPairs } from './viewer.js';
 /** @typedef {Partial<Message>} Prompts */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
+const MAX_STORED = 200; // prompts of a project that the browser keeps
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 
 export class Prompter {
@@ -41,6 +42,16 @@ export class Prompter {
     if (step > this.lastStep) this.answered = this.answered.filter((prompt) => prompt.step <= previousStep);
     this.lastStep = Math.max(this.lastStep, step);
     this.previousStep = step;
+  }
+
+  /** Return the latest answered prompts as JSON can store them. */
+  listStored() {
+    return this.answered.slice(-MAX_STORED).map((prompt) => ({ ...prompt, tool: prompt.tool.name }));
+  }
+
+  /** Show stored prompts again. @param {ReturnType<Prompter['listStored']>} prompts */
+  restore(prompts) {
+    this.answered = prompts.map((prompt) => ({ ...prompt, tool: this.toolbox.findTool(prompt.tool) }));
   }
 
   /** Return the prompts of the masks of a frame. @param {number} frame */

@@ -1,10 +1,10 @@
-/** Settings kept by the browser: tool, display of the masks, frame and object of each project. */
+/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project. */
 
 import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
-/** @param {string} [project] its frame and object @returns {Record<string, any>} */
+/** @param {string} [project] its frame, object and prompts @returns {Record<string, any>} */
 export function loadSettings(project = '') {
   try {
     return JSON.parse(localStorage.getItem(STORAGE_KEY + project) || '{}') || {};
@@ -39,5 +39,6 @@ export function restoreSettings(app) {
     const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber, kind: kind.value };
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
     saveSettings({ frame: playback.frame, object_id: selection.id, follows: playback.mode === 'follow' }, project.id);
+    saveSettings({ prompts: toolbox.prompter.listStored() }, project.id);
   });
 }

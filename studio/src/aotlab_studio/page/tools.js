@@ -128,8 +128,12 @@ export class Toolbox {
     this.showButtons();
   }
 
+  findTool(/** @type {string} */ name) {
+    return TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
+  }
+
   setTool(/** @type {string} */ name) {
-    const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
+    const tool = this.findTool(name);
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;

@@ -52,7 +52,8 @@ class ReviewFile(sdk.Output):
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * tracked.cut
         confidence = min(tracked.confidence.values(), default=1.0)
-        image, key = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
+        image = draw_thumbnail(tracked.frame, labels)
+        key = "last" if self._thumbnails else "first"
         self._thumbnails[key] = image
         if key == "last" and confidence < self._lowest_confidence:
             self._lowest_confidence, self._thumbnails["worst"] = confidence, image
@@ -60,7 +61,8 @@ class ReviewFile(sdk.Output):
     def finish(self) -> None:
         """Write the files. Without frames, there is no thumbnail."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
-        source, objects = self.context.source, []
+        source = self.context.source
+        objects = []
         for key in object_ids:
             seen = {index: row[key].visible for index, row in sorted(self._scores.items()) if key in row}
             lost_on = [(run[0], run[-1]) for run in find_lost_runs(seen)]
@@ -75,7 +77,8 @@ class ReviewFile(sdk.Output):
 
     def summary(self) -> str:
         """Return a text with the first frames to check, and a warning for every lost object."""
-        number, frames = self.context.frame_number, dict[int, list[str]]()
+        number = self.context.frame_number
+        frames = dict[int, list[str]]()
         for check in self._review.check:
             text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
             frames.setdefault(number(check.frame), []).append(text)

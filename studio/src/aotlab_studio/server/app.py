@@ -63,7 +63,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``width`` in pixels; ``near=1``: return the nearest decoded frame; ``masks=1``: draw the
         masks over it. A browser may cache the response if the query has the ``video`` of this session.
         """
-        session, index, query = find_session(request), http.parse_index(request), request.query_params
+        session = find_session(request)
+        index = http.parse_index(request)
+        query = request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -81,7 +83,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
         With a ``version`` in the query, they are those of this saved version.
         """
-        session, index = find_shown_session(request), http.parse_index(request)
+        session = find_shown_session(request)
+        index = http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         version = msgspec.json.decode(request.query_params.get("version", "null"), type=int | None)
         document = session.document
@@ -95,7 +98,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
         message, by which a repeated request is recognized.
         """
-        session, query, index = find_shown_session(request), request.query_params, http.parse_index(request)
+        session = find_shown_session(request)
+        query = request.query_params
+        index = http.parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await http.read_body(request)
         try:
@@ -120,7 +125,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_shown_session(request), Actor(author=http.read_person(request)), Targets()
+        session = find_shown_session(request)
+        actor = Actor(author=http.read_person(request))
+        targets = Targets()
         answers = [await answer_message(session, message, actor, targets) for message in messages]
         return http.respond_json(answers)
 

@@ -40,7 +40,8 @@ def keep_token(folder: Path) -> str:
 
     Only the user may read its file. If that cannot be arranged, the token is a new one, which is not kept.
     """
-    path, token = folder / TOKEN_FILE, secrets.token_urlsafe(24)
+    path = folder / TOKEN_FILE
+    token = secrets.token_urlsafe(24)
     if not hasattr(os, "getuid"):  # Windows, where modes mean nothing
         return token
     with suppress(OSError):
@@ -109,7 +110,8 @@ class GuardMiddleware:
 
     def _find_refusal(self, request: HTTPConnection, *, is_first: bool) -> Response | None:
         """Return the refusal, or None to allow."""
-        headers, remedy = request.headers, "open the address that the program printed"
+        headers = request.headers
+        remedy = "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
             return PlainTextResponse(f"wrong Host: {remedy}", 400)
         origin = headers.get("origin")

@@ -50,7 +50,8 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
-    action, document = ACTIONS[name], session.document
+    action = ACTIONS[name]
+    document = session.document
     values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
     if "frame" in values:
         require_frame(values["frame"], document.frames.count)

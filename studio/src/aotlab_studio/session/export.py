@@ -103,7 +103,8 @@ def export_masks(
         scores={index: snapshot.scores(index) for index in sorted(annotated)},
     )  # fmt: skip
     soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
-    outputs, entries = dict[str, sdk.Output](), list[dict[str, Any]]()
+    outputs = dict[str, sdk.Output]()
+    entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
         for name, kind in kinds.items():
             outputs[name] = kind(folder / f".{name}" / kind.file_name, context)
@@ -138,7 +139,8 @@ def _move_output(output: sdk.Output, folder: Path) -> list[str]:
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
     """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
-        snapshot, status = document.snapshot, document.review.status
+        snapshot = document.snapshot
+        status = document.review.status
         record = ExportRecord(
             [], snapshot.step, status.value, status.note, list_outdated(snapshot, first, last), snapshot.list_models(),
             snapshot.content_digest, document.actor.author, utc_now(),

@@ -145,7 +145,9 @@ def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotati
 
 def _import_results(document: Document, results: sdk.Results) -> None:
     """Replace the content of a project by results, in one edit; raise `InputError` for damaged masks."""
-    count, first, layer_id = document.frames.count, results.first_frame, document.make_layer_id()
+    count = document.frames.count
+    first = results.first_frame
+    layer_id = document.make_layer_id()
     tracked, inputs = _store_results(document, results, layer_id)
     object_ids = sorted({*tracked.objects(), *inputs.objects()})
     # a header may have stated more frames than the video has
@@ -156,7 +158,8 @@ def _import_results(document: Document, results: sdk.Results) -> None:
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in np.setdiff1d(ids, 0).tolist()}
     digest = projects.digest_output(document.output_folder)
     table = inputs.attribute_table() | results.classes.attributes
-    names, classes = list_names(table), tracked.class_names
+    names = list_names(table)
+    classes = tracked.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
     values = State(
         objects={
@@ -194,7 +197,8 @@ def _store_results(document: Document, results: sdk.Results, layer_id: int) -> t
     model = f"unknown; from a job with inputs {digest_values(results.inputs)[:16]}"
     entries = {entry["index"]: entry for entry in results.entries if entry["index"] < document.frames.count}
     for index in sorted({*entries, *tracked.frames}):
-        ids, entry = tracked.mask(index), entries.get(index, {})
+        ids = tracked.mask(index)
+        entry = entries.get(index, {})
         confidence, disagreement = (
             {int(key): value for key, value in entry.get(name, {}).items()} for name in ("confidence", "disagreement")
         )

@@ -91,18 +91,15 @@ def choose_change(
 
     Raises `InputError` if there is nothing to remove.
     """
-    ends = [*prompts.positive, *prompts.scribble[:1], *prompts.scribble[-1:]]
-    is_auto = mode == "auto"
-    if object_id is None or (is_auto and is_far_from(visible_mask, prompts.box, ends)):
-        change = PromptedChange("new", None)
-    elif is_auto:
-        can_correct = prompts.box is None and visible_mask.any()
-        change = PromptedChange("correct" if can_correct else "replace", object_id)
-    else:
-        change = PromptedChange(mode, object_id)
-    if is_auto and change.kind != "correct" and prompts.box is None and not prompts.added_points:
+    if object_id is not None and mode != "auto":
+        return PromptedChange(mode, object_id)
+    can_correct = prompts.box is None and visible_mask.any()
+    if mode == "auto" and not (prompts.box or prompts.added_points or can_correct):
         raise InputError("remove: the object has no mask on this frame; click on the object first")
-    return change
+    ends = [*prompts.positive, *prompts.scribble[:1], *prompts.scribble[-1:]]
+    if object_id is None or is_far_from(visible_mask, prompts.box, ends):
+        return PromptedChange("new", None)
+    return PromptedChange("correct" if can_correct else "replace", object_id)
 
 
 def draw_prompted(

@@ -69,8 +69,10 @@ class Session:
 
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
-        document, job = self.document, self.runner.running_job
-        frames, state = document.frames, msgspec.structs.asdict(document.describe_page_state())
+        document = self.document
+        job = self.runner.running_job
+        frames = document.frames
+        state = msgspec.structs.asdict(document.describe_page_state())
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
@@ -127,7 +129,8 @@ class Session:
             expected_status_count: `Review.status_count` that the person has seen; None: it is not checked.
         """
         document = self.document
-        name, remedy = document.frames.name, "look at it, then set the status again"
+        name = document.frames.name
+        remedy = "look at it, then set the status again"
         with document.lock:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):
@@ -192,7 +195,8 @@ class Session:
             mode: whether to replace the mask, to add to it, or to decide by the place of the prompt.
             keep: pixels that other objects keep; the others are taken.
         """
-        document, prompts = self.document, PromptInput(box, positive or [], negative or [], scribble or [])
+        document = self.document
+        prompts = PromptInput(box, positive or [], negative or [], scribble or [])
         labels = document.snapshot.labels(frame)
         visible_mask = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
         change = choose_change(visible_mask, object_id, prompts, mode)
@@ -227,7 +231,8 @@ class Session:
 
     def list_frames_to_check(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
-        snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
+        snapshot = self.document.snapshot
+        frames = dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.description)
         frames_to_check = []
@@ -256,7 +261,8 @@ class Session:
             key: random number by which `cancel_export` cancels the export.
             refine_edges: whether alpha follows the colors of the frames near the borders of masks.
         """
-        document, folder = self.document, self.archive.parent
+        document = self.document
+        folder = self.archive.parent
         start, end = document.snapshot.editable_range
         last = end if last is None else last
         if not (frames := range(max(first, start), min(last, end) + 1)):

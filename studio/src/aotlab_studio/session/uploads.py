@@ -185,11 +185,15 @@ def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int], dict[int, int]]:
     """Return the new drawn masks, their PNGs, how many pixels of each other object they cover, and `replaced` ones."""
-    snapshot, losses, replaced, new_pngs = document.snapshot, Counter[int](), Counter[int](), dict[str, bytes]()
+    snapshot = document.snapshot
+    losses, replaced = Counter[int](), Counter[int]()
+    new_pngs = dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
-        loaded, before = annotations.mask(frame), snapshot.labels(frame)
-        drawn, regions = snapshot.drawn_labels(frame), annotations.frames[frame]
+        loaded = annotations.mask(frame)
+        before = snapshot.labels(frame)
+        drawn = snapshot.drawn_labels(frame)
+        regions = annotations.frames[frame]
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
