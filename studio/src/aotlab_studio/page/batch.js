@@ -370,7 +370,7 @@ async function exportClips() {
   element('export-clips').disabled = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = result;
-  const lines = [...problems, ...leftOut.map((/** @type {string} */ text) => `Left out: ${text}`)];
+  const lines = [...problems, ...(leftOut.length ? [`Left out: ${leftOut.join(', ')}.`] : [])];
   showMessage(`${formatCount(names.length, 'clip')} exported.`, problems.length > 0,
     ...(lines.length ? [createElement('ul', {}, ...lines.map((text) => createElement('li', {}, text)))] : []));
 }
