@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 from aotlab.configs.training import Width
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, find_plugin
+from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, find_plugin, require_call
 
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, step=16)]
@@ -182,4 +182,5 @@ def find_method(name: str, path: str = "model.method") -> Method:
     method = find_plugin(METHOD_PLUGINS, name)
     usable = isinstance(method, Method) and method.model is not None
     require(usable, "its plug-in does not offer a Method with a model", subject=f"{path} {name}")
+    require_call(method.model, lambda config: None)
     return cast(Method, method)

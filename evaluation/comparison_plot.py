@@ -54,10 +54,11 @@ def plot_comparison(
     means.set_yticks(range(len(labels)), labels)
     means.set_ylim(len(labels) - 0.5, -0.5)
     means.set_xlabel(f"difference of the means, {SHARE:.0%} interval")
-    means.set_title("\n".join(filter(None, ["all objects", content["warning"]])), fontsize=10)
+    means.set_title("all objects", fontsize=10)
     for axes in (bars, means):
         axes.axvline(0, color=DARK, linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{shorten(second_title)} minus {shorten(first_title)}", fontsize=11)
+    title = f"{shorten(second_title)} minus {shorten(first_title)}"
+    figure.suptitle("\n".join(filter(None, [title, content["warning"]])), fontsize=11)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=120)

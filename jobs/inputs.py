@@ -7,19 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
+from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
-from aotlab.media.matching import trailing_numbers
 from aotlab.media.plates import Plate
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.media.timecode import Timecode
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
@@ -34,12 +32,11 @@ MIN_NUMBERED = 3
 
 
 class FrameSelection:
-    """Frames of a video to track. A user's number of a frame is its index, or the number in its file name.
+    """Frames of a video to track.
 
     Args:
-        start: user's number of the first frame, or its time code, which counts from that of the source, or from
-            00:00:00:00 if it has none; None: the first of the video.
-        end: user's number or time code of the last frame; None: the last of the video.
+        start: number or time code of the first frame, see `FrameNumbers`; None: the first of the video.
+        end: number or time code of the last frame; None: the last of the video.
         by_name: use the numbers at the end of file names, which only image folders have.
 
     Raises:
@@ -55,24 +52,15 @@ class FrameSelection:
         *,
         by_name: bool = False,
     ) -> None:
-        self._video = video
-        self._numbers = _read_numbers(video) if by_name else None
-        self.first = 0
-        """Index of the first frame."""
-        self.last = None if video.length is None else video.length - 1
-        """Index of the last frame; None: that of a stream."""
-        for name, number in (("start", start), ("end", end)):
-            has_frame = number is None or self._find(number) in self
-            described = self._describe_timecodes() if isinstance(number, str) else f"frames {self._describe()}"
-            problem = f"not in the video, which has {described}{self._describe_gap(number)}"
-            require(has_frame, problem, subject=f"{name} {number}")
+        self._numbers = FrameNumbers(video, by_name=by_name)
         self._has_end = end is not None
-        first = self.first if start is None else self._find(start)
-        last = self.last if end is None else self._find(end)
-        require(
-            last is None or first <= last, f"before start {start}", subject=f"end {end}", remedy="give a later frame"
-        )
-        self.first, self.last = first, last
+        self.first = 0 if start is None else self._numbers.index(start, "start")
+        """Index of the first frame."""
+        last = None if video.length is None else video.length - 1
+        self.last = last if end is None else self._numbers.index(end, "end")
+        """Index of the last frame; None: that of a stream."""
+        is_range = self.last is None or self.first <= self.last
+        require(is_range, f"before start {start}", subject=f"end {end}", remedy="give a later frame")
 
     def __contains__(self, index: int) -> bool:
         return index >= self.first and (self.last is None or index <= self.last)
@@ -82,19 +70,26 @@ class FrameSelection:
         """Number of frames; None if unknown."""
         return None if self.last is None else self.last + 1 - self.first
 
-    def index(self, number: int, subject: str, remedy: str = "") -> int:
-        """Return the frame index of a user's number; raise `InputError` about ``subject`` if it is not one of these."""
-        self.require_frame(index := self._find(number), f"{subject}: frame {number}", remedy)
+    def index(self, frame: int | str | None, subject: str, remedy: str = "") -> int:
+        """Return the index of a number or time code, None: the first frame.
+
+        Raises `InputError` about ``subject`` if the frame is not one of these.
+        """
+        if frame is None:
+            return self.first
+        if (index := self._numbers.find(frame)) not in self:
+            tracked = self._numbers.describe(self.first, self.last, like=frame)
+            raise InputError(f"{subject}: frame {frame} is not tracked ({tracked}){remedy}")
         return index
 
-    def require_frame(self, index: int, subject: str, remedy: str = "") -> None:
+    def require_frame(self, index: int, subject: str) -> None:
         """Raise `InputError` about ``subject`` if this frame index is not one of these."""
         if index not in self:
-            raise InputError(f"{subject} is not tracked ({self._describe()}){remedy}")
+            raise InputError(f"{subject} is not tracked ({self._numbers.describe(self.first, self.last)})")
 
     def number(self, index: int) -> int:
         """Return the user's number of a frame index."""
-        return index if self._numbers is None else self._numbers[index]
+        return self._numbers.number(index)
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image of the plates of `read_plates`: H×W×3 uint8 RGB."""
@@ -103,52 +98,6 @@ class FrameSelection:
     def read_plates(self, source: FrameSource) -> Iterator[tuple[int, Plate]]:
         """Yield index and plate, as `FrameSource.iterate_plates`; without ``end``, a file that is cut off raises."""
         return islice(source.iterate_plates(self.first), self.count if self._has_end else None)
-
-    def _find(self, number: int | str) -> int:
-        """Return the frame index of a user's number or time code, -1 without such a frame."""
-        if isinstance(number, str):
-            return max(-1, self._parse_timecode(number).count - self._first_timecode.count)
-        if self._numbers is None:
-            return number
-        return self._numbers.index(number) if number in self._numbers else -1
-
-    def _parse_timecode(self, text: str) -> Timecode:
-        """Return a user's time code; a colon before the frames also means drop-frame if the video has it."""
-        stated, is_drop = self._stated_timecode, not {*text}.isdisjoint(";.")
-        completed = ";".join(text.rsplit(":", 1)) if stated and stated.drop and not is_drop else text
-        code = Timecode.parse(completed, Fraction(self._video.rate))
-        is_wrong = is_drop and not (code.drop and (stated is None or stated.drop))
-        problem = "drop-frame, but the time codes of the video are not"
-        require(not is_wrong, problem, subject=f"time code {text}", remedy="write a colon before the frames")
-        return code
-
-    @property
-    def _stated_timecode(self) -> Timecode | None:
-        source = self._video.source if isinstance(self._video, VideoInfo) else self._video
-        return None if source is None else source.timecode
-
-    @property
-    def _first_timecode(self) -> Timecode:
-        """Time code of the video's first frame: 00:00:00:00 if it states none."""
-        return self._stated_timecode or Timecode.parse("00:00:00:00", Fraction(self._video.rate))
-
-    def _describe_timecodes(self) -> str:
-        """Return the time codes of the first and last frame, as text."""
-        first = self._first_timecode
-        return f"time codes {first + self.first} to {'the end' if self.last is None else first + self.last}"
-
-    def _describe_gap(self, number: int | str | None) -> str:
-        """Return a remark on a number between those of two file names; else an empty text."""
-        if self._numbers is None or not isinstance(number, int) or number in self._numbers:
-            return ""
-        before = max((other for other in self._numbers if other < number), default=None)
-        after = min((other for other in self._numbers if other > number), default=None)
-        is_gap = before is not None and after is not None
-        return f", but none between {before} and {after}" if is_gap else ""
-
-    def _describe(self) -> str:
-        """Return the user's numbers of the first and last frame, as text."""
-        return f"{self.number(self.first)} to {'the end' if self.last is None else self.number(self.last)}"
 
 
 def find_numbering_problem(names: Sequence[str]) -> InputError | None:
@@ -178,20 +127,6 @@ def find_numbering_problem(names: Sequence[str]) -> InputError | None:
         f"{format_count(missing, 'frame')} missing, the first after {before}, so {after} is frame {gaps[0] + 1}",
         remedy="add them, or use the numbers of the file names with --frame-numbers file",
     )
-
-
-def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
-    """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
-    info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
-    names = info.frame_names or ("",)
-    numbers = trailing_numbers(names)
-    if len({*numbers}) < len(names):
-        raise InputError(
-            "not an image folder whose file names end in different numbers",
-            subject=video.name,
-            remedy="count frames from 0",
-        )
-    return numbers
 
 
 def load_masks(
@@ -312,7 +247,7 @@ def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
     number, object_id, file = mask
     if number is None:
         return frames.first if Path(file).suffix.lower() == ".png" else None
-    is_id = number and object_id is None  # the number may be meant as an object id
+    is_id = number and isinstance(number, int) and object_id is None  # the number may be meant as an object id
     return frames.index(number, f"mask {mask}", f"; for object {number} write :{number}={file}" if is_id else "")
 
 

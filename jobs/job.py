@@ -20,7 +20,13 @@ from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.media.results import MASKS
-from aotlab.media.value_syntax import INPUT_TRANSFORMS, FrameObjectValue, parse_frame_object, parse_removal
+from aotlab.media.value_syntax import (
+    INPUT_TRANSFORMS,
+    FrameObjectValue,
+    parse_frame,
+    parse_frame_object,
+    parse_removal,
+)
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten, strip_credentials
@@ -115,8 +121,8 @@ class Job:
     """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
     classes: dict[int, str]
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
-    removals: tuple[tuple[int, int], ...]
-    """Pairs of a frame number and the id of an object that is not tracked from this frame on, or ``FRAME:ID``."""
+    removals: tuple[tuple[int | str, int], ...]
+    """Pairs of a frame, as a number or time code, and the id of an object that is not tracked from it on."""
     rate: Fraction | None
     """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
     source_line: str = field(compare=False)
@@ -138,7 +144,7 @@ class Job:
         negative_points: PromptOption = (),
         segmenter: tuple[str | Path, str | Path] | None = None,
         classes: ClassNames = (),
-        removals: Iterable[str | tuple[int, int]] = (),
+        removals: Iterable[str | tuple[int | str, int]] = (),
         rate: RateOption = None,
         source_line: str = "",
     ) -> None:
@@ -149,8 +155,9 @@ class Job:
         if input_transform is not None:
             require_choice(input_transform, INPUT_TRANSFORMS, "input_transform")
         self.input_transform = input_transform
+        self.start = None if start is None else parse_frame(start, "start")
+        self.end = None if end is None else parse_frame(end, "end")
         self.rate = None if rate is None else parse_rate(rate)
-        self.start, self.end = start, end
         self.masks = tuple(map(parse_mask, _list_texts("masks", masks)))
         self.overrides = tuple(_list_texts("overrides", overrides))
         self.boxes = parse_frame_prompts("box", boxes)

@@ -19,12 +19,11 @@ from typing import Any
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
-from aotlab.media.timecode import TIMECODE
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD
-from aotlab.utils.text import format_count, join_truncated, shorten, strip_credentials
+from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""
@@ -171,7 +170,6 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
-    values |= {key: _parse_frame_position(key, values[key]) for key in ("start", "end") if key in values}
     if "levels" in values:
         values["levels"] = str(values["levels"])  # JSON may hold a list
     location = locate_video(video, folder)
@@ -185,15 +183,6 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
         )
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
-
-
-def _parse_frame_position(column: str, value: object) -> int | str:
-    """Return a time code, or a frame number, which may end in .0, as pandas writes numbers of a column with gaps."""
-    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
-    if match is None and TIMECODE.fullmatch(str(value)) is None:
-        problem = "expected a frame number or a time code, for example 100 or 01:00:10:12"
-        raise InputError(problem, subject=f"{column} {shorten(value, 40)}")
-    return str(value) if match is None else int(match[1])
 
 
 LIST_COLUMNS = {

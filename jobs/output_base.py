@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,8 +15,9 @@ from PIL import Image
 from aotlab.media.frames import FrameSource
 from aotlab.media.regions import ObjectClasses
 from aotlab.media.results import TrackedFrame
-from aotlab.utils.errors import require, require_choice, require_modules
+from aotlab.utils.errors import require_choice, require_modules
 from aotlab.utils.files import atomic_path
+from aotlab.utils.plugins import PluginBase
 
 ALPHA_KINDS = ("straight", "premultiplied")
 COMPRESSIONS = ("zip", "dwaa")
@@ -25,7 +27,6 @@ OPTION_FLAGS = {
     "plate": "--no-plate",
     "compression": "--compression",
     "refine_edges": "--refine-edges",
-    "alpha_levels": "--alpha-levels",
 }
 """Options of commands by field of `OutputOptions`, for messages."""
 
@@ -44,23 +45,17 @@ class OutputOptions:
     """Compression of ``exr``; ``dwaa`` is smaller and changes colors slightly."""
     refine_edges: bool = False
     """Whether alpha follows the colors of the frame near edges, see `aotlab.media.edges`."""
-    alpha_levels: tuple[float, float] = (0.02, 0.98)
-    """Probabilities that become alpha 0 and 1; those between are stretched. (0, 1) keeps all."""
 
     def __post_init__(self) -> None:
         require_choice(self.alpha, ALPHA_KINDS, "alpha")
         require_choice(self.compression, COMPRESSIONS, "compression")
-        low, high = self.alpha_levels
-        subject = f"alpha levels {low:g},{high:g}"
-        require(0 <= low < high <= 1, "expected LOW,HIGH from 0 to 1 with LOW below HIGH", subject=subject)
         if self.refine_edges:
             require_modules("cv2", "pymatting")  # which brings SciPy
 
     def list_changed(self) -> dict[str, Any]:
-        """Return the options that are not the default by name, as JSON has them."""
+        """Return the options that are not the default by name."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        changed = {item.name: values[item.name] for item in fields(self) if values[item.name] != item.default}
-        return {name: [*value] if isinstance(value, tuple) else value for name, value in changed.items()}
+        return {item.name: values[item.name] for item in fields(self) if values[item.name] != item.default}
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ class OutputContext:
         }
 
 
-class Output:
+class Output(PluginBase):
     """One kind of output, written frame by frame to the file or folder ``path``.
 
     A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
@@ -106,7 +101,7 @@ class Output:
     needs_soft = False
     """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it.
 
-    It gets them after `OutputOptions.alpha_levels` and ``refine_edges``.
+    It gets them after `confine_edges` or `refine_edges` of `aotlab.media.edges`.
     """
     every_frame = False
     """Whether the studio's export writes all frames of a range to it, also those without masks."""
@@ -126,9 +121,9 @@ class Output:
         """Prepare the output of a video; nothing is written before the first frame."""
         self.path, self.context = path, context
 
+    @abstractmethod
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""

@@ -23,12 +23,12 @@ from aotlab.jobs.plate_outputs import (
     VP9Video,
 )
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
-from aotlab.media.edges import refine_edges
+from aotlab.media.edges import confine_edges, refine_edges
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_names, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
-from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content, stretch_probabilities
+from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import output_exists_error, require, require_modules
@@ -229,8 +229,7 @@ class Outputs:
         """Write a frame to every output; raise `InputError` on failure."""
         soft = tracked
         if any(output.needs_soft for output in self._outputs.values()):
-            soft = stretch_probabilities(tracked, self.options.alpha_levels)
-            soft = refine_edges(soft) if self.options.refine_edges else soft
+            soft = refine_edges(tracked) if self.options.refine_edges else confine_edges(tracked)
         for output in self._outputs.values():
             make_folder(output.path.parent)
             output.write(tracked.name, soft if output.needs_soft else tracked)
@@ -343,7 +342,7 @@ def list_missing_outputs(results: Results, names: Iterable[str], options: Output
 
 def list_options(output: type[Output]) -> tuple[str, ...]:
     """Return the fields of `OutputOptions` that change an output."""
-    return (*output.options, *["refine_edges", "alpha_levels"] * output.needs_soft)
+    return (*output.options, *["refine_edges"] * output.needs_soft)
 
 
 def find_used_options(output: type[Output], options: OutputOptions) -> dict[str, Any]:

@@ -59,7 +59,6 @@ class AlphaFiles(Output):
         if file is None:
             rgb = plate.to_rgb()
         else:
-            header |= copy_header(read_exr_header(file))
             rgb = read_exr_colors(file)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
             alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
@@ -178,7 +177,7 @@ class ExrFiles(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         context = self.context
-        header, channels = describe_frame(context, tracked.index), dict[str, np.ndarray]()
+        header, channels = describe_matte(context, tracked.index), dict[str, np.ndarray]()
         window = None
         if context.options.plate:
             file = find_exr(context, tracked.index)
@@ -204,15 +203,17 @@ class CryptomatteFiles(Output):
     def write(self, name: str, tracked: TrackedFrame) -> None:
         layers = self.context.list_layers(tracked.ids)
         alphas = {layers[key]: alpha for key, alpha in read_alphas(tracked, self.context).items()}
-        header = describe_frame(self.context, tracked.index)
+        header = describe_matte(self.context, tracked.index)
         header |= cryptomatte.make_header(CRYPTO_LAYER, [*layers.values()])
         write_exr(self.path / f"{name}.exr", cryptomatte.make_channels(CRYPTO_LAYER, alphas), header)
 
 
 def find_timecode(context: OutputContext, index: int) -> Timecode | None:
-    """Return the time code of a frame; None if the source states no time code."""
-    first = context.source.timecode
-    return None if first is None else first + index
+    """Return the time code of a frame; None if the source states none, or if its frame rate varies before the frame."""
+    source = context.source
+    if source.timecode is None or not (index == 0 or source.has_constant_rate):
+        return None
+    return source.timecode + index
 
 
 def find_exr(context: OutputContext, index: int) -> Path | None:
@@ -222,16 +223,29 @@ def find_exr(context: OutputContext, index: int) -> Path | None:
 
 
 def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
-    """Return the attributes of an EXR file of a frame: display window, pixel aspect, frame rate and time code."""
+    """Return the attributes of an EXR file of a frame: those of its EXR plate, pixel aspect, frame rate and time code.
+
+    Rate and time code are left out if the frame rate varies. Cryptomattes of the plate are, as they need its channels.
+    """
     import OpenEXR
 
     source = context.source
-    header: dict[str, Any] = {"pixelAspectRatio": float(source.pixel_aspect), "framesPerSecond": Fraction(source.rate)}
-    file = find_exr(context, index)
-    if file is not None:
-        header["displayWindow"] = header["dataWindow"] = read_exr_header(file)["displayWindow"]
-    if (code := find_timecode(context, index)) is not None:
-        header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
+    header: dict[str, Any] = {"pixelAspectRatio": float(source.pixel_aspect)}
+    if source.has_constant_rate:
+        header["framesPerSecond"] = Fraction(source.rate)
+        if (code := find_timecode(context, index)) is not None:
+            header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
+    if (file := find_exr(context, index)) is not None:
+        stated = copy_header(read_exr_header(file))
+        header |= {name: value for name, value in stated.items() if not name.startswith("cryptomatte/")}
+    return header
+
+
+def describe_matte(context: OutputContext, index: int) -> dict[str, Any]:
+    """Return the attributes of `describe_frame` for an EXR file with the display window of the plate."""
+    header = describe_frame(context, index)
+    if "displayWindow" in header:
+        header["dataWindow"] = header["displayWindow"]
     return header
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +200,12 @@ def _load_prompts(
     subject: str,
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
-    by_number = group_prompts(job.boxes, job.points, job.negative_points, first_frame=frames.number(frames.first))
+    by_index = group_prompts(
+        job.boxes, job.points, job.negative_points,
+        find_index=partial(frames.index, subject="box or point"), frame_number=frames.number,
+    )  # fmt: skip
     problem = "prompts need a video file or a folder; give a mask"
-    require(source.path is not None or not (by_number or masks.boxes), problem, subject=strip_credentials(job.video))
-    by_index = {frames.index(number, "box or point"): by_object for number, by_object in by_number.items()}
+    require(source.path is not None or not (by_index or masks.boxes), problem, subject=strip_credentials(job.video))
     num_boxes = sum(len(boxes) for index, boxes in masks.boxes.items() if index in masks)
     if num_boxes:
         log.warning("%s: left out: %s on frames with a mask", subject, format_count(num_boxes, "prompt by a box"))
@@ -299,12 +302,12 @@ def fingerprint_inputs(
 
 
 def group_removals(
-    removals: Iterable[tuple[int, int]],
+    removals: Iterable[tuple[int | str, int]],
     ids_by_frame: Mapping[int, Collection[int]],
     frames: FrameSelection,
     absent: Mapping[int, Collection[int]] | None = None,
 ) -> dict[int, list[int]]:
-    """Return the object ids to remove by frame index, given pairs of frame number and object id.
+    """Return the object ids to remove by frame index, given pairs of frame and object id.
 
     Masks and removals are played through in order: raises `InputError` if a frame is not tracked, or the object is not
     tracked before it. ``ids_by_frame``: ids of the objects with a mask, by frame index. ``absent``: ids of objects
@@ -312,8 +315,8 @@ def group_removals(
     """
     absent = absent or {}
     groups: dict[int, list[int]] = {}
-    for number, object_id in removals:
-        groups.setdefault(frames.index(number, f"remove {number}:{object_id}"), []).append(object_id)
+    for frame, object_id in removals:
+        groups.setdefault(frames.index(frame, f"remove {frame}:{object_id}"), []).append(object_id)
     tracked = set[int]()
     for index in sorted({*groups, *ids_by_frame, *absent}):
         for object_id in groups.get(index, ()):

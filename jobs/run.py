@@ -163,7 +163,7 @@ def track(
     prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
     frames: FrameSelection | None = None,
     classes: ClassNames = (),
-    removals: Iterable[str | tuple[int, int]] = (),
+    removals: Iterable[str | tuple[int | str, int]] = (),
     force: bool = False,
 ) -> TrackResult:
     """Track a video from masks or prompts in memory; all else is as in `run_job`.

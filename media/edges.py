@@ -1,4 +1,4 @@
-"""Refined edges: alpha and colors of objects near the borders of their masks, from the colors of a frame.
+"""Soft and refined edges: alpha and colors of objects near the borders of their masks.
 
 The constants were chosen on the clips of ``research/bundled/edge_clips.py``; ``docs/howto/compositing.md`` has errors.
 Closed-form matting (Levin, Lischinski and Weiss, 2008) and the estimation of foreground colors at several levels
@@ -21,6 +21,11 @@ INSIDE, OUTSIDE = 6, 8
 """Width of the band in which alpha is estimated, on either side of the border, in pixels of a frame with 480 rows.
 
 It grows with frames, and is half as wide in small ones.
+"""
+SOLID_DEPTH, EMPTY_DISTANCE = (4, 8), (8, 16)
+"""Depths inside a mask over which the least alpha rises to 1, and distances over which the largest falls to 0.
+
+In pixels of a frame with 480 rows, as the width of the band.
 """
 MAX_DEPTH = 0.6
 """Largest depth of the band in a thin part of an object, relative to half the width of the part."""
@@ -55,16 +60,52 @@ def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
     return replace(tracked, soft=quantize_probabilities(alphas))
 
 
-def find_band(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels H×W bool near the border of a mask H×W bool; the middle of its thin parts is not among them."""
+def confine_edges(tracked: TrackedFrame) -> TrackedFrame:
+    """Return a frame whose ``soft`` is 1 deep inside the mask of an object, and 0 far outside; the same without it.
+
+    Tracked frames have small probabilities far from objects, and uncertain parts inside, which would be transparent.
+    """
+    if tracked.soft is None or not tracked.ids:
+        return tracked
+    masks = tracked.labels == np.array(tracked.ids, tracked.labels.dtype)[:, None, None]
+    limits = [find_limits(mask) for mask in masks]
+    others = 1 - np.max([least for least, _ in limits], axis=0)
+    alphas = np.stack([
+        probability.clip(least, np.where(mask, largest, np.minimum(largest, others)))
+        for mask, probability, (least, largest) in zip(masks, tracked.probabilities, limits, strict=True)
+    ])  # fmt: skip
+    alphas /= np.maximum(alphas.sum(0), 1)
+    return replace(tracked, soft=quantize_probabilities(alphas))
+
+
+def find_limits(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest alpha H×W float32 of an object, given its mask H×W bool."""
+    scale, depth, distance = measure_distances(mask)
+    (outer, inner), (near, far) = SOLID_DEPTH, EMPTY_DISTANCE
+    least, largest = (depth / scale - outer) / (inner - outer), (far - distance / scale) / (far - near)
+    return least.clip(0, 1), largest.clip(0, 1)
+
+
+def measure_distances(mask: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the pixels per pixel of a frame with 480 rows, and the distances to a mask H×W bool.
+
+    These are H×W float32 in pixels: of pixels of the mask to those outside, and of those outside to the mask.
+    """
     import cv2
 
-    scale = max(min(mask.shape) / 480, 0.5)
-    size = 2 * round(INSIDE * scale) + 1
     depth, distance = (
         cv2.distanceTransform(np.pad(part, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
         for part in (mask, ~mask)
     )
+    return max(min(mask.shape) / 480, 0.5), depth, distance
+
+
+def find_band(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels H×W bool near the border of a mask H×W bool; the middle of its thin parts is not among them."""
+    import cv2
+
+    scale, depth, distance = measure_distances(mask)
+    size = 2 * round(INSIDE * scale) + 1
     width = cv2.dilate(depth, np.ones((size, size), np.uint8))
     inside = depth <= np.minimum(INSIDE * scale, MAX_DEPTH * width)
     return np.where(mask, inside, distance <= OUTSIDE * scale) & mask.any() & ~mask.all()

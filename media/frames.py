@@ -84,6 +84,11 @@ class FrameSource(ABC):
         """Number of frames that can be read; None for a stream."""
         return None
 
+    @property
+    def has_constant_rate(self) -> bool:
+        """Whether the times of all frames follow from `rate`."""
+        return True
+
     def time(self, index: int) -> Fraction:
         """Return the time of a frame that has been read, in seconds from the first one."""
         return index / self.rate

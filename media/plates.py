@@ -22,8 +22,8 @@ LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627,
 """Parts of red and blue in the brightness, by FFmpeg's number of the matrix (ITU-T H.273)."""
 BT601_LUMA = (0.299, 0.114)
 """Parts of red and blue for all other matrices, also unspecified ones, as in FFmpeg."""
-JPEG_MATRIX = 5
-"""FFmpeg's number of the matrix that frames of Motion JPEG have."""
+CENTERED_CODECS = ("mjpeg", "mpeg1video")
+"""Codecs whose colors lie between the pixels that share them; in others, they lie on the left ones."""
 DEPTHS = (8, 10, 12, 16)
 """Bits of the planar formats that frames of video files are read in."""
 
@@ -96,19 +96,18 @@ def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, 
 
 
 def halve(values: np.ndarray) -> np.ndarray:
-    """Return H×W values at half the size, rounded up: averages of 2×2 pixels, float32."""
+    """Return H×W values for the colors of 4:2:0, float32 of half the size, rounded up: weighted means, see `widen`."""
     import cv2
 
-    height, width = values.shape
-    padded = np.pad(values.astype(np.float32), ((0, height % 2), (0, width % 2)), mode="edge")
-    return np.asarray(cv2.resize(padded, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA))
+    across, down = np.float32([0.25, 0.5, 0.25]), np.float32([0, 0.5, 0.5])
+    means = cv2.sepFilter2D(values.astype(np.float32), -1, across, down, borderType=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(means[::2, ::2])
 
 
 def widen(values: np.ndarray, width: int) -> np.ndarray:
-    """Return a color plane of 4:2:2 or 4:1:1 at the width of the image, H×W float32, interpolated.
+    """Return a color plane that has less columns than the image at its width, H×W float32, interpolated.
 
-    The first of 2 or 4 pixels has the stored color (ITU-R BT.601 and BT.709); FFmpeg takes files without
-    ``chroma_location`` for centered between them.
+    The first of 2 or 4 pixels has the stored color, see `VideoPlate`.
     """
     values, part = values.astype(np.float32), -(-width // values.shape[1])
     following = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
@@ -203,9 +202,19 @@ class ImagePlate(Plate):
 
 
 class VideoPlate(Plate):
-    """A frame of a video in its decoder's format, about half the size of the image. Thread-safe."""
+    """A frame of a video in its decoder's format, about half the size of the image. Thread-safe.
 
-    def __init__(self, frame: av.VideoFrame) -> None:
+    Colors that two columns share lie on the left one, as in MPEG-2, MPEG-4, H.264 and HEVC without a stated location,
+    and in ITU-R BT.601 and BT.709; of two rows, they lie between. In MPEG-1 and JPEG, they lie between both.
+    libswscale takes all for centered. PyAV does not pass on the location that a file states.
+
+    Args:
+        frame: the frame.
+        codec: FFmpeg's name of the codec.
+    """
+
+    def __init__(self, frame: av.VideoFrame, codec: str = "") -> None:
+        self._is_centered = codec in CENTERED_CODECS
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
         self.depth = max(component.bits for component in frame.format.components)
         """Bits of a channel."""
@@ -248,11 +257,6 @@ class VideoPlate(Plate):
     def _is_rgb(self) -> bool:
         return self._frame.format.is_rgb or self._frame.format.has_palette
 
-    @property
-    def _is_jpeg(self) -> bool:
-        """Whether colors of 4:2:2 are centered between two pixels."""
-        return self._frame.format.name == "yuvj422p" and self._frame.colorspace == JPEG_MATRIX
-
     def _read_deep_rgb(self) -> np.ndarray:
         """Return RGB with more than 8 bits as uint16, or float32 as stored."""
         with self._lock:
@@ -284,13 +288,19 @@ class VideoPlate(Plate):
 
                 part = round(frame.width / frame.format.chroma_width(frame.width))
                 is_low = frame.format.chroma_height(frame.height) < frame.height
-                if subsampled or (part == 1 and not is_low):
-                    values = read(f"yuv{'420' if subsampled else '444'}p{suffix}")
-                elif not is_low and not self._is_jpeg:
-                    values = read(f"yuv{'422' if part == 2 else '411'}p{suffix}")
-                    values[1:] = [widen(plane, frame.width) for plane in values[1:]]
+                is_left = part == 2 and not self._is_centered
+                if is_same := subsampled and is_left and is_low:
+                    values = read(f"yuv420p{suffix}")
+                elif part == 1 and not is_low:
+                    values = read(f"yuv444p{suffix}")
+                elif part == 4 and not is_low:
+                    values = read("yuv411p")
                 else:
-                    values = [plane / np.float32(2 ** (16 - depth)) for plane in read("yuv444p16le")]
+                    values = read("yuv422p16le" if is_left else "yuv444p16le")
+                    values = [plane / np.float32(2 ** (16 - depth)) for plane in values]
+                if not is_same:
+                    colors = [widen(plane, frame.width) if part > 1 else plane for plane in values[1:]]
+                    values[1:] = map(halve, colors) if subsampled else colors
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
 

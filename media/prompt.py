@@ -147,8 +147,8 @@ class Prompt:
 class FramePrompt(NamedTuple):
     """Box or point of one object on one frame."""
 
-    frame: int | None
-    """Number of the frame; None: the first one."""
+    frame: int | str | None
+    """Number or time code of the frame; None: the first one."""
     object_id: int
     values: tuple[float, ...]
     """X and y, or left, top, width and height, in pixels."""
@@ -172,32 +172,39 @@ def group_prompts(
     points: Sequence[str | FramePrompt],
     negative_points: Sequence[str | FramePrompt] = (),
     *,
-    first_frame: int = 0,
+    find_index: Callable[[int | str | None], int],
+    frame_number: Callable[[int], int] = int,
 ) -> dict[int, dict[int, Prompt]]:
-    """Return prompts, or their texts as in `parse_frame_prompts`, by frame and object id.
+    """Return prompts, or their texts as in `parse_frame_prompts`, by frame index and object id.
 
-    Prompts without a frame are for ``first_frame``.
+    Args:
+        boxes: boxes around objects.
+        points: points on objects.
+        negative_points: points off objects.
+        find_index: function from a number or time code, None: the first frame, to the index of the frame.
+        frame_number: function from the index of a frame to the number that users give it.
 
-    Raises `InputError` for two boxes of one object, or a prompt that `Prompt` refuses.
+    Raises:
+        InputError: two boxes of one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, prompts in (("box", boxes), ("point", points), ("negative-point", negative_points)):
-        for number, object_id, values in parse_frame_prompts(kind, prompts):
-            frame = first_frame if number is None else number
-            arguments = options.setdefault((frame, object_id), {"points": [], "labels": []})
+        for frame, object_id, values in parse_frame_prompts(kind, prompts):
+            index = find_index(frame)
+            arguments = options.setdefault((index, object_id), {"points": [], "labels": []})
             if kind != "box":
                 arguments["points"].append(values)
                 arguments["labels"].append(int(kind == "point"))
             elif arguments.setdefault("box", values) is not values:
                 raise InputError(
-                    f"object {object_id} has a box on frame {frame} already",
+                    f"object {object_id} has a box on frame {frame_number(index)} already",
                     subject=f"box {','.join(f'{value:g}' for value in values)}",
                     remedy="give another object its id, as in :2=X,Y,W,H",
                 )
     grouped: dict[int, dict[int, Prompt]] = {}
-    for (frame, object_id), arguments in sorted(options.items()):
-        with prefix_errors(f"object {object_id} on frame {frame}"):
-            grouped.setdefault(frame, {})[object_id] = Prompt(**arguments)
+    for (index, object_id), arguments in sorted(options.items()):
+        with prefix_errors(f"object {object_id} on frame {frame_number(index)}"):
+            grouped.setdefault(index, {})[object_id] = Prompt(**arguments)
     return grouped
 
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,19 +94,6 @@ class TrackedFrame:
 def quantize_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Return n×H×W probabilities as `TrackedFrame.soft`, rounded to one of `SOFT_LEVELS` steps."""
     return np.asarray((probabilities * SOFT_LEVELS).round(), np.uint16) * np.uint16(SOFT_STEP)
-
-
-def stretch_probabilities(tracked: TrackedFrame, levels: tuple[float, float]) -> TrackedFrame:
-    """Return a frame whose probabilities ``levels`` became 0 and 1; unchanged without soft edges.
-
-    Tracked frames have small probabilities far from objects, which frames with a given mask do not have.
-    """
-    low, high = levels
-    if tracked.soft is None or levels == (0, 1):
-        return tracked
-    probabilities = ((tracked.probabilities - low) / (high - low)).clip(0, 1)
-    probabilities /= np.maximum(probabilities.sum(0), 1)
-    return replace(tracked, soft=quantize_probabilities(probabilities))
 
 
 @dataclass(kw_only=True)

@@ -47,6 +47,10 @@ class StreamFrames(FrameSource):
         self._first: tuple[VideoPlate, Fraction | None] | None = first
         self.size = first[0].size
 
+    @property
+    def has_constant_rate(self) -> bool:
+        return False  # not known before its end
+
     def time(self, index: int) -> Fraction:
         return self._times[index] - self._times[0]
 
@@ -88,7 +92,7 @@ class StreamFrames(FrameSource):
                             self.corrupt_packets += 1
                         else:
                             self.pixel_aspect = decoding.read_pixel_aspect(stream, frame)
-                            yield VideoPlate(frame), decoding.read_time(frame)
+                            yield VideoPlate(frame, stream.codec_context.name), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
                     f"interrupted ({describe_error(error)})", subject=self.subject, remedy="check the source"

@@ -1,4 +1,4 @@
-"""Syntax of ``[FRAME][:ID]=VALUE`` and ``FRAME:ID``, and names of values."""
+"""Syntax of frames, ``[FRAME][:ID]=VALUE`` and ``FRAME:ID``, and names of values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from aotlab.utils.errors import InputError, require
 
 INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
 """Names of `levels.CURVES`."""
-FRAME_AND_OBJECT = re.compile(r"(?P<frame>\d{1,9})?(?::(?P<object_id>\d{1,9}))?", re.ASCII)
+FRAME = rf"\d{{1,9}}|{TIMECODE.pattern}"
+FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 
 
 class FrameObjectValue(NamedTuple):
     """A value with its frame and object; None if not given."""
 
-    frame: int | None
+    frame: int | str | None
+    """Number or time code."""
     object_id: int | None
     value: str
 
@@ -27,24 +29,36 @@ class FrameObjectValue(NamedTuple):
         return f"{prefix}={self.value}" if prefix else self.value
 
 
-def parse_frame_object(text: str) -> FrameObjectValue:
-    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object.
+def parse_frame(value: object, name: str = "frame") -> int | str:
+    """Return the number of a frame, or its time code as text; raise `InputError` about ``name`` for any other value.
 
-    Raises `InputError` for a time code as FRAME, which only ``--start`` and ``--end`` take.
+    A number may end in .0, as pandas writes numbers of a column with gaps.
     """
+    text = str(value).strip().removesuffix(".0")
+    expected = "expected a frame number or a time code, for example 100 or 01:00:10:12"
+    require(re.fullmatch(FRAME, text, re.ASCII), expected, subject=f"{name} {text:.40}")
+    return text if ":" in text else int(text)
+
+
+def parse_frame_object(text: str) -> FrameObjectValue:
+    """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object."""
     head, _, value = text.partition("=")
-    is_timecode = value and TIMECODE.match(head)
-    require(not is_timecode, "a time code, expected a frame number", subject=head, remedy="count frames from 0")
     match = FRAME_AND_OBJECT.fullmatch(head) if head and value else None
     if match is None:
         return FrameObjectValue(None, None, text)
-    frame, object_id = (int(match[name]) if match[name] else None for name in ("frame", "object_id"))
-    return FrameObjectValue(frame, object_id, value)
+    return FrameObjectValue(*_read_frame_object(match), value)
 
 
-def parse_removal(value: str | tuple[int, int]) -> tuple[int, int]:
-    """Return the frame and the object id of ``FRAME:ID``; raise `InputError` if these are not two whole numbers."""
+def parse_removal(value: str | tuple[int | str, int]) -> tuple[int | str, int]:
+    """Return the frame and the object id of ``FRAME:ID``; raise `InputError` for any other value."""
     match = FRAME_AND_OBJECT.fullmatch(value if isinstance(value, str) else ":".join(map(str, value)))
-    if match is None or not match["frame"] or not int(match["object_id"] or 0):
+    frame, object_id = _read_frame_object(match) if match else (None, None)
+    if frame is None or not object_id:
         raise InputError("expected FRAME:ID, for example 30:2", subject=f"remove {value}"[:40])
-    return int(match["frame"]), int(match["object_id"])
+    return frame, object_id
+
+
+def _read_frame_object(match: re.Match[str]) -> tuple[int | str | None, int | None]:
+    """Return frame and object id of `FRAME_AND_OBJECT`; None if not given."""
+    frame, object_id = match["frame"], match["object_id"]
+    return parse_frame(frame) if frame else None, int(object_id) if object_id else None

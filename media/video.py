@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,7 @@ class VideoFrames(FrameSource):
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
             self.pixel_aspect = decoding.read_pixel_aspect(stream, first)
             context = stream.codec_context
+            self.codec = context.name
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)
@@ -143,6 +145,10 @@ class VideoFrames(FrameSource):
     @property
     def length(self) -> int:
         return self.index.length
+
+    @cached_property
+    def has_constant_rate(self) -> bool:
+        return all(self.time(index) == index / self.rate for index in range(self.length))
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame by the file's clock; by the rate if they differ by rounding only."""
@@ -202,7 +208,7 @@ class VideoFrames(FrameSource):
 
     def _make_plate(self, frame: av.VideoFrame, index: int) -> VideoPlate:
         """Return a frame; raise `InputError` if its size is not that of the first one."""
-        plate = VideoPlate(frame)
+        plate = VideoPlate(frame, self.codec)
         require_same_size(plate.size, self.size, f"{self.path}, frame {index}", "the first frame")
         return plate
 
@@ -210,7 +216,7 @@ class VideoFrames(FrameSource):
         """Return a frame in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
-                return VideoPlate(next(decoding.decode(self.path, container)))
+                return VideoPlate(next(decoding.decode(self.path, container)), self.codec)
         return self._reader.read_plate(index)
 
 
@@ -259,7 +265,7 @@ class VideoReader:
             self._seek(key, needed)
         while True:
             for number, frame in self._frames:
-                self._position, plate = number + 1, VideoPlate(frame)
+                self._position, plate = number + 1, VideoPlate(frame, self._source.codec)
                 if keep and number >= needed and plate.size == self._source.size:
                     keep(number, plate)
                 if number == index:

@@ -36,6 +36,10 @@ class Encoder(nn.Module, PluginBase):
     def freezable_parts(self) -> list[nn.Module]:
         """Parts in order from the input, which training may freeze."""
 
+    @abstractmethod
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Map a normalized image B×3×H×W to the four maps, B×C×h×w."""
+
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
         """Blocks whose activations the backward pass may compute again, which saves memory in training."""

@@ -36,8 +36,12 @@ def blocks(*languages):
     ]
 
 
-REGISTERED = {"memory.policy=spread": "memory.policy=rmem", "model.method=gated": "model.method=aot"}
-"""What tutorials register, and what stands in its place here."""
+REGISTERED = {
+    "memory.policy=spread": "memory.policy=rmem",
+    "model.method=gated": "model.method=aot",
+    "model.encoder=plain": "model.encoder=resnet50",
+}
+"""What pages register, and what stands in its place here."""
 
 
 @pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))

@@ -35,7 +35,7 @@ from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import draw_moving_clip, stems_from, write_davis, write_list, write_split, write_youtube_meta
 from tests.engine.small_model import to_published
-from tests.processes import WAIT_SECONDS
+from tests.processes import RUN_SECONDS
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
@@ -75,6 +75,7 @@ CHANGED = {
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
+    r"data.root=my_data --plugin": "data.root=labeled --dry-run train.phases.0.crop=97 --plugin",
     r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",
     r"steps=20": "steps=2",
     r"crop=193": "crop=97",
@@ -106,9 +107,9 @@ def run_command(line, capfd):
         line = line.replace(f"$({inner})", capfd.readouterr().out.strip())
     program, command, *words = shlex.split(line)
     if program == "python":
-        return subprocess.run([sys.executable, command, *words], timeout=WAIT_SECONDS).returncode
+        return subprocess.run([sys.executable, command, *words], timeout=RUN_SECONDS).returncode
     if program in ("mkdir", "cp"):
-        return subprocess.run(shlex.split(line), timeout=WAIT_SECONDS).returncode
+        return subprocess.run(shlex.split(line), timeout=RUN_SECONDS).returncode
     if program == "pip":
         return install_package(words[-1])
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
@@ -123,7 +124,7 @@ def install_package(folder):
     """Install a package into the folder ``site``, without downloads; plug-in files that were loaded are unloaded."""
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", "site"]
     command = [sys.executable, "-m", "pip", "install", *options, folder]
-    code = subprocess.run(command, timeout=WAIT_SECONDS).returncode
+    code = subprocess.run(command, timeout=RUN_SECONDS).returncode
     plugins._loaded_files.clear()
     plugins._read_entry_points.cache_clear()
     importlib.invalidate_caches()
@@ -206,6 +207,9 @@ def inputs(tmp_path_factory):
     write_youtube_meta(data / "YouTubeVOS" / "2019" / "valid", {"discs": clip}, categories=False)
     write_split(data / "VOST", {"discs": clip})
     write_list(data / "VOST" / "ImageSets" / "val.txt", ["discs"])
+    write_split(data / "MOSEv2" / "valid", {"discs": clip}, labels={"discs": clip.stems[:1]})
+    names = ("breakdance-flare", "dog-agility", "drift-turn", "motorbike", "paragliding", "scooter-gray")
+    write_split(data / "mini" / "davis16", dict.fromkeys(names, clip))
     for name in ("configs", "pretrain_models"):
         (folder / name).symlink_to(ROOT / name)
     return folder

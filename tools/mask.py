@@ -9,8 +9,14 @@ from click import UsageError
 
 from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import PromptOptions, force_file, prompt_options, segmenter_option
-from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
+from aotlab.tools.cli.options import (
+    PromptOptions,
+    force_file,
+    frame_numbers_option,
+    prompt_options,
+    segmenter_option,
+)
+from aotlab.tools.cli.types import ExistingPath, File, Frame, option
 from aotlab.utils.files import atomic_path, sibling_path
 
 
@@ -19,7 +25,8 @@ from aotlab.utils.files import atomic_path, sibling_path
     epilog="A value is for object 1; write :2=X,Y for object 2. Repeating an option adds to its object.",
 )
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
-@option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
+@option("--frame", type=Frame, help="frame of a video, or its time code (default: the first)")
+@frame_numbers_option
 @option_group("prompts", *prompt_options(frames=False), segmenter_option(), name="prompts", factory=PromptOptions)
 @option(
     "--output",
@@ -27,18 +34,20 @@ from aotlab.utils.files import atomic_path, sibling_path
     help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
 @force_file
-def main(source: Path, *, frame: int, prompts: PromptOptions, output: Path | None, force: bool) -> int:
-    suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING
-    output = output or sibling_path(source, suffix)
-    overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
-    if source.resolve() in (output.resolve(), overlay.resolve()):
-        raise UsageError(f"--output {output}: is the image itself; give another name")
-    require_new_output(output, ".png", force=force)
-    require_new_output(overlay, ".jpg", force=force)
+def main(
+    source: Path,
+    *,
+    frame: int | str | None,
+    frame_numbers: str,
+    prompts: PromptOptions,
+    output: Path | None,
+    force: bool,
+) -> int:
     from PIL import Image
 
     from aotlab.engine.prompting.load import load_segmenter
     from aotlab.engine.prompting.segmenter import require_pixels
+    from aotlab.media.frame_numbers import FrameNumbers
     from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
     from aotlab.media.matching import IMAGE_SUFFIXES
@@ -46,12 +55,26 @@ def main(source: Path, *, frame: int, prompts: PromptOptions, output: Path | Non
     from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
-    by_frame = group_prompts(prompts.boxes, prompts.points, prompts.negative_points, first_frame=frame)
-    if [*by_frame] != [frame]:
-        raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
-    by_id = by_frame[frame]
+    if output is not None and output.resolve() != source.resolve():
+        require_new_output(output, ".png", force=force)
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
-    image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)
+    frames = ImageFrames(source) if is_image else open_frames(source)
+    numbers = FrameNumbers(frames, by_name=frame_numbers == "file")
+    index = 0 if frame is None else numbers.index(frame)
+    output = output or sibling_path(source, f".{numbers.number(index)}{MASK_ENDING}" if index else MASK_ENDING)
+    overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
+    if source.resolve() in (output.resolve(), overlay.resolve()):
+        raise UsageError(f"--output {output}: is the image itself; give another name")
+    require_new_output(output, ".png", force=force)
+    require_new_output(overlay, ".jpg", force=force)
+    by_frame = group_prompts(
+        prompts.boxes, prompts.points, prompts.negative_points,
+        find_index=lambda named: index if named is None else numbers.index(named), frame_number=numbers.number,
+    )  # fmt: skip
+    if [*by_frame] != [index]:
+        raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
+    by_id = by_frame[index]
+    image = frames.read(index)
     labels = load_segmenter(prompts.segmenter)(image, by_id)
     require_pixels(labels, by_id)
     write_mask(output, labels, max_id=max(by_id))

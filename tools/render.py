@@ -64,8 +64,8 @@ def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, 
     Raises:
         InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
     """
-    from aotlab.jobs.inputs import FrameSelection
     from aotlab.jobs.outputs import list_missing_outputs, render
+    from aotlab.media.frame_numbers import FrameNumbers
     from aotlab.media.results import MASKS, Results
     from aotlab.media.video import open_frames
     from aotlab.utils.locks import locked_output
@@ -84,7 +84,7 @@ def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, 
         video = results.find_video()
         results.require_same_video(video)
         source = open_frames(video, **results.video_options)
-        number = FrameSelection(source, by_name=results.by_name).number
+        number = FrameNumbers(source, by_name=results.by_name).number
         for summary in render(results, source, names, options=options, frame_number=number).summaries:
             print(summary)
     return names

@@ -1,7 +1,7 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table r50_aotl --dataset davis2017 --root datasets/DAVIS     # the rows of one published checkpoint
+aotlab table r50_aotl --dataset davis2017 --root datasets/DAVIS     # the rows of a published checkpoint, downloaded
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from aotlab.engine.benchmark.paper_tables import (
     select_weights,
 )
 from aotlab.networks.weights.published import list_published_weights
+from aotlab.networks.weights.zoo import download_weights
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
 from aotlab.tools.cli.options import dataset_option, device, force_results
 from aotlab.tools.cli.types import Folder, PositiveInt, option
@@ -81,9 +82,12 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 @force_results
 def main(name: str, *, dataset: str, root: Path | None, device: str, ranks: int, output: Path, force: bool) -> int:
-    table = select_weights(name, dataset) if name in list_published_weights() else load_table(name)
+    is_published = name in list_published_weights()
+    table = select_weights(name, dataset) if is_published else load_table(name)
     if root is not None:
         table = replace_root(table, root)
+    if is_published and any(table.benchmarks[row.benchmark].folder.is_dir() for row in table.rows):
+        download_weights(name)
     results = require_writable(output / table.name)
     figures, missing, status = [], dict[str, None](), 0
     for row in table.rows:

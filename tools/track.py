@@ -16,12 +16,13 @@ from click import UsageError
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import INPUT_TRANSFORMS, parse_removal
+from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, parse_removal
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
     compositing_options,
     force_results,
+    frame_numbers_option,
     make_output_options,
     mask_start_number,
     parse_output_name,
@@ -44,7 +45,7 @@ from aotlab.tools.cli.types import (
     ExistingPath,
     FileName,
     Folder,
-    FramePosition,
+    Frame,
     ParsedType,
     PositiveFloat,
     flag,
@@ -82,15 +83,13 @@ class VideoOptions(PromptOptions):
     levels: str | None
     input_transform: str | None
     rate: str | None
-    removals: tuple[tuple[int, int], ...]
+    removals: tuple[tuple[int | str, int], ...]
 
     def __post_init__(self) -> None:
         for mask in self.masks:
-            match = re.fullmatch(r"(\d*:\d+|\d+):([^=]+)", mask)
-            if match is not None and not os.path.lexists(mask):
-                raise InputError(
-                    "no such file", subject=f"--mask {mask}", remedy=f"did you mean {match[1]}={match[2]}?"
-                )
+            head, _, file = mask.rpartition(":")
+            if head and "=" not in mask and FRAME_AND_OBJECT.fullmatch(head) and not os.path.lexists(mask):
+                raise InputError("no such file", subject=f"--mask {mask}", remedy=f"did you mean {head}={file}?")
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,6 @@ def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
     frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
     per_object: bool, alpha: str, no_plate: bool, compression: str, refine_edges: bool,
-    alpha_levels: tuple[float, float],
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
     from aotlab.jobs.job import RunOptions
@@ -172,7 +170,7 @@ def make_run_options(
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         by_name=frame_numbers == "file", mask_start_number=mask_start_number,
-        output_options=make_output_options(per_object, alpha, no_plate, compression, refine_edges, alpha_levels),
+        output_options=make_output_options(per_object, alpha, no_plate, compression, refine_edges),
     )  # fmt: skip
 
 
@@ -286,10 +284,10 @@ def track_list(
     list_option("--remove", "stop tracking object ID from a frame on: FRAME:ID", parse_removal, field="removals"),
     option(
         "--start",
-        type=FramePosition,
+        type=Frame,
         help="first frame to track, or its time code, such as 01:00:10:12 (default: the first of the video)",
     ),
-    option("--end", type=FramePosition, help="last frame to track, or its time code (default: the last of the video)"),
+    option("--end", type=Frame, help="last frame to track, or its time code (default: the last of the video)"),
     option(
         "--levels",
         metavar="auto|LOW,HIGH",
@@ -333,12 +331,7 @@ def track_list(
 @option_group(
     "tracking",
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
-    option(
-        "--frame-numbers",
-        type=Choice(("index", "file")),
-        default="index",
-        help="frame numbers on the command line and in lists: from 0, or as in the file names of an image folder",
-    ),
+    frame_numbers_option,
     mask_start_number,
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),

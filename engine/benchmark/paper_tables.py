@@ -137,25 +137,22 @@ def select_weights(name: str, dataset: str) -> PaperTable:
         name: key of `list_published_weights`.
         dataset: key of `DATASETS`.
     """
-    file, others = find_published_file(list_published_weights()[name].file), dict[str, None]()
+    file, tables = find_published_file(list_published_weights()[name].file), dict[str, PaperTable]()
     for path in sorted(TABLES.glob("*.yaml")):
         table = load_table(path)
-        rows = [row for row in table.rows if table.models[row.model].files == [file]]
-        others |= dict.fromkeys(table.benchmarks[row.benchmark].dataset for row in rows)
-        rows = [row for row in rows if is_scored_locally(table.benchmarks[row.benchmark], dataset)]
-        if rows:
-            return replace(table, name=f"{name}_{dataset}", rows=rows)
-    hidden = f"; the masks of {dataset} are not public, and {DATASETS[dataset].scoring}" if dataset in others else ""
-    raise InputError(
-        f"no published figure on {dataset} that can be measured{hidden}",
-        subject=name,
-        remedy=f"figures are published on {', '.join(others)}",
-    )
-
-
-def is_scored_locally(benchmark: Benchmark, dataset: str) -> bool:
-    """Return whether a benchmark is a split of this data set with public masks."""
-    return benchmark.dataset == dataset and benchmark.split not in DATASETS[dataset].server_splits
+        rows = [(table.benchmarks[row.benchmark], row) for row in table.rows if table.models[row.model].files == [file]]
+        for other in dict.fromkeys(benchmark.dataset for benchmark, _ in rows):
+            hidden_splits = DATASETS[other].server_splits
+            public = [row for bench, row in rows if bench.dataset == other and bench.split not in hidden_splits]
+            tables.setdefault(other, replace(table, name=f"{name}_{other}", rows=public))
+    measurable = [other for other, table in tables.items() if table.rows]
+    if dataset in measurable:
+        return tables[dataset]
+    hidden = f"; the masks of {dataset} are not public, and {DATASETS[dataset].scoring}" if dataset in tables else ""
+    remedy = f"its figures are on {', '.join(tables)}, whose masks are not public"
+    if measurable:
+        remedy = f"give --dataset {' or '.join(measurable)}"
+    raise InputError(f"no published figure on {dataset} that can be measured{hidden}", subject=name, remedy=remedy)
 
 
 def replace_root(table: PaperTable, root: Path) -> PaperTable:

@@ -16,7 +16,7 @@ from torch import Tensor
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import POLICY_PLUGINS, PluginBase, build_plugin, describe_class
+from aotlab.utils.plugins import POLICY_PLUGINS, PluginBase, build_plugin, describe_object, is_built_in
 from aotlab.utils.text import join_truncated
 
 MOMENTUM = 0.8
@@ -84,10 +84,12 @@ def ask_policy(
     """Return the policy's decision about a frame; arguments as `MemoryPolicy.decide`.
 
     Raises:
-        InputError: it is not a `Decision`, evicts a frame that must stay, or exceeds the capacity.
+        InputError: that of a plug-in is not a `Decision`, evicts a frame that must stay, or exceeds the capacity.
     """
     decision = policy.decide(frames, evictable, index, relevance)
-    subject = f"{describe_class(type(policy))}.decide"
+    if is_built_in(type(policy)):
+        return decision
+    subject = describe_object(policy.decide)
     if not (isinstance(decision, tuple) and len(decision) == 2):
         raise InputError(f"returned {decision!r}", subject=subject, remedy="expected Decision(store, evict)")
     store, evict = decision

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from aotlab.engine.training.clip import frame_loss
-from aotlab.utils.errors import require_choice
-from aotlab.utils.plugins import LOSS_PLUGINS, OPTIMIZER_PLUGINS, SCHEDULE_PLUGINS, find_plugin, list_plugin_names
+from aotlab.utils.plugins import LOSS_PLUGINS, OPTIMIZER_PLUGINS, SCHEDULE_PLUGINS, PluginChoices, find_plugin
 
 OptimizerMaker = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
 """Maker of an optimizer of `parameter_groups`, which hold their weight decay; second, the rate after warm-up."""
@@ -42,7 +41,7 @@ COMPONENTS: dict[str, tuple[dict[str, Any], str]] = {
 def find_component(setting: str, name: str) -> Any:
     """Return the loss, optimizer or schedule of a name; raises `InputError` if it is unknown."""
     built_in, group = COMPONENTS[setting]
-    require_choice(name, [*built_in, *list_plugin_names(group)], f"train.{setting}")
+    PluginChoices(group, built_in)(name, f"train.{setting}")
     return built_in[name] if name in built_in else find_plugin(group, name)
 
 

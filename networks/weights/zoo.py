@@ -199,8 +199,9 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
     try:
         model, config = load_checkpoint(raw, config=entry.name)
     except InputError as error:
-        if raw.name.startswith(".download."):
-            raw.unlink(missing_ok=True)
+        if not raw.name.startswith(".download."):
+            raise
+        raw.unlink(missing_ok=True)
         raise InputError(str(error).replace(str(raw), source)) from error
     _digest_record_path(path).unlink(missing_ok=True)
     save_checkpoint(path, model, config)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.edges import estimate_colors, find_band, refine_alpha
+from aotlab.media.edges import estimate_colors, find_band, find_limits, refine_alpha
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder, option
 from aotlab.utils.progress import progress_bar
@@ -31,8 +31,11 @@ RADIUS, REGULARIZATION = 4, 1e-3
 """Radius in pixels and regularization of the guided filter, the best of six pairs."""
 BLUE = 41, 69, 120
 
+DEEP = "closed form, frames not rounded"
+"""Method that gets `EdgeClip.plates` instead of the frames of 8 bits."""
+
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Function from a frame H×W×3 uint8 and a probability H×W to alpha H×W."""
+"""Function from a frame H×W×3, in levels of 8 bits, and a probability H×W to alpha H×W."""
 
 
 def filter_guided(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -57,8 +60,10 @@ def filter_guided(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
 METHODS: dict[str, Refine] = {
     "mask": lambda frame, probability: (probability >= 0.5).astype(np.float32),
     "probability": lambda frame, probability: probability,
+    "probability, 0 or 1 far from the border": lambda frame, value: value.clip(*find_limits(value >= 0.5)),
     "guided filter": filter_guided,
     "closed form (`--refine-edges`)": refine_alpha,
+    DEEP: refine_alpha,
 }
 
 
@@ -92,7 +97,8 @@ def draw_comparison(clip: EdgeClip, probability: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(truth > 0.5)
     top, left = int(rows.mean()) - 60, int(columns.max()) - 60
     images = [frame]
-    for alpha in (probability, refine_alpha(frame, probability), truth):
+    confined = probability.clip(*find_limits(probability >= 0.5))
+    for alpha in (confined, refine_alpha(frame, probability), truth):
         colors = estimate_colors(frame, alpha) * alpha[..., None] + np.array(BLUE) * (1 - alpha[..., None])
         images.append(colors.round().astype(np.uint8))
     return np.hstack([
@@ -122,10 +128,9 @@ def main(*, sample: Path, image: Path | None) -> int:
             count = 2 if moves else 3
             probabilities = track_edges(tracker, clip.frames[:count], clip.alpha)
             for name, refine in METHODS.items():
+                frames = (clip.plates if name == DEEP else clip.frames)[1:count]
                 start = time.process_time()
-                alphas = [
-                    refine(frame, value) for frame, value in zip(clip.frames[1:count], probabilities, strict=True)
-                ]
+                alphas = [refine(frame, value) for frame, value in zip(frames, probabilities, strict=True)]
                 seconds[name].append((time.process_time() - start) / len(alphas))
                 if moves:
                     errors.setdefault((name, shape), []).append(measure_errors(alphas[0], clip.alpha[1]))

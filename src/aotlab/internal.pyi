@@ -56,6 +56,7 @@ from .jobs.merging import (
 from .jobs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
 from .jobs.outputs import (
     LostObjects as LostObjects,
+    find_used_options as find_used_options,
     list_outputs as list_outputs,
 )
 from .jobs.batch import list_job_folders as list_job_folders

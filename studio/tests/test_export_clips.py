@@ -115,6 +115,22 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     assert 'label="dog"' in (folder / "a" / "cvat.xml").read_text()
 
 
+def test_exported_clips_keep_options_and_refine_edges(tmp_path):
+    pytest.importorskip("pymatting")
+    folder = write_results(tmp_path, ["a"])
+    change_record(folder / "a", outputs={"alpha": ["alpha"]}, output_options={"alpha": {"alpha": "premultiplied"}})
+    with closing(open_clip(folder / "a")) as session:
+        session.set_status("accepted")
+    for args in ([], ["--refine-edges"]):
+        assert main([str(folder), *args]) == 0
+        with Image.open(next((folder / "a" / "alpha").iterdir())) as image:
+            rgb, alpha = np.split(np.array(image), [3], axis=2)
+        assert ((alpha > 0) & (alpha < 255)).any() == bool(args)
+        assert not rgb[alpha[..., 0] == 0].any()
+    options = Results.read(folder / "a").output_options["alpha"]
+    assert options == {"alpha": "premultiplied", "refine_edges": True}
+
+
 @pytest.mark.slow
 def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])

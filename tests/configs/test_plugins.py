@@ -8,16 +8,26 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from aotlab.configs.load import load_config
+from aotlab.configs.methods import AOTStage, Method, find_method
 from aotlab.configs.plugins import describe_plugins, load_plugins
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.training.optimization import COMPONENTS, find_component
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.tools.train import main as train
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import ENCODER_PLUGINS
+from aotlab.utils.plugins import (
+    CALLS,
+    ENCODER_PLUGINS,
+    LOSS_PLUGINS,
+    METHOD_PLUGINS,
+    OPTIMIZER_PLUGINS,
+    SCHEDULE_PLUGINS,
+    require_call,
+)
 from tests.engine.frames import fill_bank
 from tests.engine.small_model import build
 from tests.mutations import raises_one_sentence
@@ -33,14 +43,22 @@ memory_policies = {"recent": make_recent}
 POLICY = """
 from aotlab.sdk import Decision, MemoryPolicy
 class Mine(MemoryPolicy):
-    every, capacity = 1, 2
-    def {name}(self, frames, evictable, index, relevance):
+    every, {capacity} = 1, 2
+    def {name}(self, {arguments}):
         return {result}
 memory_policies = {{"mine": {make}}}
 """
 FAULTY = {
     "misspelt": ({"name": "deside"}, r"mine\.py: Mine: lacks decide, required by MemoryPolicy; rename deside$"),
-    "nothing": ({"make": "lambda memory: None"}, r"mine\.py: memory policy mine: .* NoneType without every, capacity"),
+    "nothing": ({"make": "lambda memory: None"}, r"mine\.py: <lambda>: returns a NoneType; expected MemoryPolicy$"),
+    "maker": ({"make": "lambda: Mine()"}, r"mine\.py: <lambda>: its arguments are \(\); expected \(memory\)$"),
+    "called": ({"make": "Mine()"}, r"mine\.py: Mine: not a function; expected \(memory\)$"),
+    "unset": ({"capacity": "size"}, r"mine\.py: Mine: lacks capacity; set it in __init__$"),
+    "arguments": (
+        {"arguments": "frames, evictable, *, index=1"},
+        r"Mine\.decide: its arguments are \(self, frames, evictable, \*, index=1\); "
+        r"expected \(self, frames, evictable, index, relevance\)$",
+    ),
     "triple": (
         {"result": "True, None, 3"},
         r"Mine\.decide: returned \(True, None, 3\); expected Decision\(store, evict\)$",
@@ -55,7 +73,10 @@ FAULTY = {
 def test_faulty_policy_is_one_sentence(tmp_path, unload, case):
     words, message = FAULTY[case]
     path = tmp_path / "mine.py"
-    whole = {"name": "decide", "result": "Decision(True)", "make": "lambda memory: Mine()"}
+    whole = {
+        "name": "decide", "arguments": "frames, evictable, index, relevance", "capacity": "capacity",
+        "result": "Decision(True)", "make": "lambda memory: Mine()",
+    }  # fmt: skip
     path.write_text(POLICY.format(**whole | words))
     load_plugins([path])
     with raises_one_sentence(message):
@@ -68,9 +89,67 @@ def test_incomplete_encoder_is_one_sentence(offer):
 
     offer(ENCODER_PLUGINS, plain=Plain)
     with raises_one_sentence(
-        r"test_plugins\.py: Plain: lacks freezable_parts, required by Encoder; define freezable_parts$"
+        r"test_plugins\.py: .*Plain: lacks forward, freezable_parts, required by Encoder; define forward$"
     ):
         build_encoder("plain")
+
+
+class WideEncoder(Encoder):
+    channels = (8, 8, 8, 8)
+
+    def __init__(self, width=8):
+        super().__init__()
+
+    def freezable_parts(self):
+        return []
+
+    def forward(self, image, mask):
+        return [image] * 4
+
+
+class NarrowEncoder(WideEncoder):
+    freezable_parts = property(WideEncoder.freezable_parts)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (WideEncoder, r"WideEncoder\.freezable_parts: not a property; put @property above it$"),
+        (NarrowEncoder, r"WideEncoder\.forward: its arguments are \(self, image, mask\); expected \(self, image\)$"),
+        (lambda width: None, r"<lambda>: its arguments are \(width\); expected \(\)$"),
+    ],
+    ids=["property", "forward", "maker"],
+)
+def test_encoder_of_other_arguments_is_one_sentence(encoder, message, offer):
+    offer(ENCODER_PLUGINS, wide=encoder)
+    with raises_one_sentence(message):
+        build_encoder("wide")
+
+
+@pytest.mark.parametrize(
+    ("group", "setting", "wrong", "expected"),
+    [
+        (LOSS_PLUGINS, "loss", lambda logits, labels: 0, r"\(logits, labels, hardest_count\)"),
+        (OPTIMIZER_PLUGINS, "optimizer", lambda groups: 0, r"\(groups, rate\)"),
+        (SCHEDULE_PLUGINS, "schedule", lambda step, total: 0, r"\(step, total, \*, peak, final, warmup, power\)"),
+    ],
+)
+def test_training_plugin_of_other_arguments_rejected(group, setting, wrong, expected, offer):
+    offer(group, mine=wrong)
+    with raises_one_sentence(rf"test_plugins\.py: <lambda>: its arguments are .*; expected {expected}$"):
+        find_component(setting, "mine")
+
+
+def test_model_of_other_arguments_rejected(offer):
+    offer(METHOD_PLUGINS, mine=Method(AOTStage, model=lambda config, size: None))
+    with raises_one_sentence(r"<lambda>: its arguments are \(config, size\); expected \(config\)$"):
+        find_method("mine")
+
+
+def test_built_in_components_fit_the_calls_of_plugins():
+    for built_in, group in COMPONENTS.values():
+        for function in built_in.values():
+            require_call(function, CALLS[group])
 
 
 @pytest.fixture

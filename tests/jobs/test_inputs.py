@@ -15,13 +15,13 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.inputs import FrameSelection, find_numbering_problem, load_masks, parse_mask, split_absent
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.job_list import read_jobs
-from aotlab.jobs.prepare import prepare
+from aotlab.jobs.prepare import group_removals, prepare
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.timecode import Timecode
-from aotlab.media.value_syntax import FrameObjectValue
+from aotlab.media.value_syntax import FrameObjectValue, parse_removal
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_plain
@@ -380,9 +380,13 @@ def test_number_between_file_names_is_said():
         FrameSelection(video, 1003, by_name=True)
 
 
-def test_time_code_of_a_mask_rejected():
-    with pytest.raises(InputError, match="00:00:01:00: a time code, expected a frame number"):
-        parse_mask("00:00:01:00=first.png")
+def test_time_codes_name_frames_of_masks_and_removals(source, video, masks):
+    source.timecode = Timecode.parse("01:00:00:00", source.rate)
+    frames = FrameSelection(source)
+    assert [*load_masks(["01:00:00:02:4=first.png"], video, frames)] == [2]
+    assert group_removals([parse_removal("01:00:00:03:4")], {0: {4}}, frames) == {3: [4]}
+    with pytest.raises(InputError, match=r"frame 02:00:00:00 is not tracked \(01:00:00:00 to 01:00:00:04\)"):
+        load_masks(["02:00:00:00=first.png"], video, frames)
 
 
 def test_time_code_counts_from_zero_without_one(tmp_path):

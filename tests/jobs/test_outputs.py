@@ -13,10 +13,11 @@ from aotlab.jobs.job import RunOptions
 from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, render
 from aotlab.jobs.run import track
 from aotlab.media.annotations import read_annotations
+from aotlab.media.edges import confine_edges
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame, quantize_probabilities, stretch_probabilities
+from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
@@ -98,7 +99,7 @@ def test_alpha_is_the_probability_of_any_object(report, source, out):
     assert image.mode == "RGBA"
     np.testing.assert_array_equal(pixels[..., :3], frames[0])
     tracked = next(Results.read(out).read_frames(source))
-    expected = stretch_probabilities(tracked, (0.02, 0.98)).alpha
+    expected = confine_edges(tracked).alpha
     np.testing.assert_allclose(pixels[..., 3], expected * 255, atol=0.5)
     assert ((expected > 0.01) & (expected < 0.99)).any()  # soft on the first frame too
 

@@ -1,7 +1,6 @@
 """Plates: outputs deliver the source at its own depth and colors, while tracking and later."""
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,9 +19,10 @@ from aotlab.jobs.outputs import list_outputs, render
 from aotlab.jobs.plate_outputs import ExrFiles
 from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
+from aotlab.media.edges import confine_edges
 from aotlab.media.exr import PRIMARIES
-from aotlab.media.plates import ColorTags, VideoPlate
-from aotlab.media.results import Results, TrackedFrame, quantize_probabilities, stretch_probabilities, write_soft
+from aotlab.media.plates import ColorTags, VideoPlate, halve
+from aotlab.media.results import Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK
 from aotlab.utils.errors import InputError
@@ -167,6 +167,30 @@ def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     header, _ = read_exr(out / "exr" / "00002.exr")
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
+
+
+def test_exr_of_variable_rate_states_no_time(tmp_path):
+    for name, times, stated in (("even", range(COUNT), True), ("gap", (0, 1, 4), False)):
+        video = write_film(
+            tmp_path / name, "yuv422p10le", "prores_ks", timecode="01:00:00:10", suffix="mov", times=times
+        )
+        out = track_plates(video, tmp_path / f"{name}.out", ("exr", "prores"), frames=(2, None), masks={2: MASK})
+        header, _ = read_exr(out / "exr" / "00002.exr")
+        assert [key in header for key in ("timeCode", "framesPerSecond")] == [stated] * 2
+        assert read_tags(out / "alpha.mov")[1] == ("01:00:00:12" if stated else None)
+
+
+@pytest.mark.parametrize("output", ["exr", "cryptomatte"])
+def test_files_without_the_plate_keep_its_attributes(tmp_path, output):
+    (tmp_path / "in").mkdir()
+    header = {"camera/lens": 35.0, "cryptomatte/1234567/name": "gone", "owner": "us"}
+    OpenEXR.File(header, {"RGB": np.ones((*SIZE, 3), np.float16)}).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(
+        tmp_path / "in", tmp_path / "out", (output,), output_options=OutputOptions(plate=output != "exr")
+    )
+    found, _ = read_exr(out / output / "0.exr")
+    assert (found["camera/lens"], found["owner"]) == (35, "us")
+    assert "cryptomatte/1234567/name" not in found
 
 
 def read_exr(path):
@@ -321,46 +345,19 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
         assert b"alpha: premultiplied" in (out / "alpha" / "f.1001.png").read_bytes()
 
 
-def test_alpha_levels_stretch_probabilities():
-    soft = quantize_probabilities(np.array([[[0.01, 0.26, 0.5, 0.985]], [[0.0, 0.74, 0.5, 0.0]]]))
-    tracked = TrackedFrame(0, "0", np.zeros((1, 4, 3), np.uint8), np.zeros((1, 4), np.uint8), {1: 1, 2: 1}, soft=soft)
-    found = stretch_probabilities(tracked, (0.02, 0.98)).probabilities
-    np.testing.assert_allclose(found, [[[0, 0.25, 0.5, 1]], [[0, 0.75, 0.5, 0]]], atol=1e-3)
-    np.testing.assert_array_equal(stretch_probabilities(tracked, (0, 1)).soft, soft)
-    assert stretch_probabilities(tracked, (0, 0.5)).alpha.max() == 1
-
-
-@pytest.mark.parametrize("output", ["alpha", "mattes16"])
-def test_alpha_levels_apply_to_soft_outputs(tmp_path, output):
-    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
-    out = track_plates(video, tmp_path / "out", soft=True, write=())
-    results = Results.read(out)
-    name = results.entries[1]["name"]
-    for entry in results.entries:
-        frame = results.read_frame(entry, np.zeros((*SIZE, 3), np.uint8))
-        write_soft(results.soft_path(entry["name"]), replace(frame, soft=frame.soft * 0 + 640))
-    for levels, expected in (((0.02, 0.98), 0), ((0.0, 1.0), 10 / 1023)):
-        render(results, open_frames(video), [output], options=OutputOptions(alpha_levels=levels), progress=False)
-        file = {"alpha": f"alpha/{name}.png", "mattes16": f"mattes16/1/{name}.png"}[output]
-        image = cv2.imread(str(out / file), cv2.IMREAD_UNCHANGED)
-        found = (image[..., 3].max() / 255 / 2) if output == "alpha" else image.max() / 65535
-        assert found == pytest.approx(expected, abs=0.003)
-    assert Results.read(out).output_options[output] == {"alpha_levels": [0, 1]}
-
-
-@pytest.mark.parametrize("levels", [(0.5, 0.5), (-0.1, 1), (0, 1.1)])
-def test_invalid_alpha_levels_rejected(levels):
-    with pytest.raises(InputError, match="expected LOW,HIGH from 0 to 1"):
-        OutputOptions(alpha_levels=levels)
-
-
-def test_other_options_replace_an_output(tmp_path):
-    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
-    out = track_plates(video, tmp_path / "out", ("prores", "exr"))
-    track_plates(video, out, ("prores", "exr"), output_options=OutputOptions(per_object=True, plate=False))
-    assert {path.name for path in out.iterdir()} >= {"prores", "exr"}
-    assert not (out / "alpha.mov").exists()
-    assert read_exr(out / "exr" / "f.1001.exr")[1].keys() == {"object.1.A", "object.2.A"}
+def test_alpha_is_certain_far_from_the_border():
+    labels, probabilities = np.zeros((480, 480), np.uint8), np.full((3, 480, 480), 0.01, np.float32)
+    labels[100:300, 100:200], labels[100:300, 200:300] = 1, 2
+    probabilities[0], probabilities[1] = np.where(labels == 1, 0.8, 0.1), np.where(labels == 2, 0.6, 0.1)
+    soft = quantize_probabilities(probabilities)
+    tracked = TrackedFrame(0, "0", np.zeros((480, 480, 3), np.uint8), labels, {1: 1, 2: 1, 3: 1}, soft=soft)
+    found = confine_edges(tracked).probabilities
+    for row, column, alphas in (
+        (200, 150, (1, 0, 0)), (200, 191, (1, 0, 0)), (200, 202, (0.1, 0.6, 0)), (200, 250, (0, 1, 0)),
+        (400, 400, (0, 0, 0)), (200, 95, (0.1, 0, 0)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[:, row, column], alphas, atol=1e-3)
+    assert found.sum(0).max() <= 1.002  # rounded
 
 
 def test_option_without_effect_rejected():
@@ -422,13 +419,26 @@ def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
     np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.003)
 
 
-def test_colors_of_motion_jpeg_are_centered():
-    frame = encode_yuv(draw_ramps(), "yuv422p", (5, 1, 5), full=True).reformat(format="yuvj422p")
-    frame.planes[1].update(bytes(np.tile(np.uint8([100, 200] * 16), SIZE[0])))
-    frame.planes[2].update(bytes(np.full(frame.planes[2].buffer_size, 128, np.uint8)))
-    frame.colorspace = 5
-    blue = VideoPlate(frame)._read_planes(subsampled=False).values[1]
-    assert blue[0, 1:5].tolist() == [125, 175, 175, 125]
+@pytest.mark.parametrize(("codec", "expected"), [
+    ("h264", [100, 150, 200, 150]), ("mpeg2video", [100, 150, 200, 150]),
+    ("mpeg1video", [100, 125, 175, 175]), ("mjpeg", [100, 125, 175, 175]),
+])  # fmt: skip
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p"])
+def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
+    frame = encode_yuv(draw_ramps(), layout, (1, 1, 1))
+    columns, rows = np.uint8([100, 200] * 16), np.uint8([[100], [200]] * (SIZE[0] // 4))
+    frame.planes[1].update(bytes(np.tile(columns, (frame.planes[1].height, 1))))
+    frame.planes[2].update(bytes(np.tile(rows, (frame.planes[2].height // len(rows), 32))))
+    _, blue, red = VideoPlate(frame, codec)._read_planes(subsampled=False).values
+    np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
+    between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
+    np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
+
+
+def test_halved_colors_lie_where_they_are_read():
+    columns = np.tile(np.arange(9.0), (5, 1))
+    np.testing.assert_allclose(halve(columns)[:, 1:-1], np.tile([2, 4, 6], (3, 1)))
+    np.testing.assert_allclose(halve(columns.T)[:-1, 0], [0.5, 2.5, 4.5, 6.5])
 
 
 def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):

@@ -63,9 +63,19 @@ def write_exr(path, rgb, kind):
 
 
 def write_film(
-    folder, layout, codec="ffv1", *, tags=(1, 1, 1), full=False, timecode=None, suffix="mkv", aspect=1, **options
+    folder,
+    layout,
+    codec="ffv1",
+    *,
+    tags=(1, 1, 1),
+    full=False,
+    timecode=None,
+    suffix="mkv",
+    aspect=1,
+    times=range(COUNT),
+    **options,
 ):
-    """Write a video with these primaries, transfer function and matrix; return its path."""
+    """Write a video with these primaries, transfer function and matrix, and times in frames; return its path."""
     folder.mkdir()
     path = folder / f"film.{suffix}"
     with av.open(str(path), "w") as container:
@@ -79,7 +89,7 @@ def write_film(
         context.color_range = FULL if full else 1
         for index in range(COUNT):
             frame = encode_yuv(draw_ramps(index), layout, tags, full=full)
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            frame.pts, frame.time_base = times[index], Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -107,23 +117,21 @@ def encode_yuv(rgb, layout, tags, *, full=False):
 
 
 def decode_yuv(frame):
-    """Return H×W×3 float64 RGB of a frame by its own matrix and range; colors of 4:2:0 are interpolated by FFmpeg.
+    """Return H×W×3 float64 RGB of a frame by its own matrix and range.
 
-    Those of 4:2:2 lie on the first of two pixels.
+    Colors of 4:2:0 and 4:2:2 lie on the first of two pixels; those between two rows are interpolated by FFmpeg.
     """
     depth = frame.format.components[0].bits
     full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
-    is_wide = frame.format.name.startswith("yuv422p")
-    layout = ("" if depth == 8 else f"{depth}le") if is_wide else "16le"
-    layout = f"yuv{'422' if is_wide else '444'}p{layout}"
-    same = frame.reformat(format=layout, src_color_range=1 + full, dst_color_range=1 + full)
-    kind, step = np.uint8 if layout.endswith("p") else np.uint16, 2 ** (depth - 8)
-    y, u, v = (np.frombuffer(p, kind).reshape(p.height, -1)[:, : p.width].astype(float) for p in same.planes[:3])
+    is_wide = frame.format.chroma_width(frame.width) < frame.width
+    same = frame.reformat(
+        format=f"yuv{'422' if is_wide else '444'}p16le", src_color_range=1 + full, dst_color_range=1 + full
+    )
+    step = 2 ** (depth - 8)
+    y, u, v = (np.frombuffer(p, np.uint16).reshape(p.height, -1)[:, : p.width] / 2 ** (16 - depth) for p in same.planes)
     if is_wide:
         x = np.arange(y.shape[1])
         u, v = (np.stack([np.interp(x, x[::2], row) for row in plane]) for plane in (u, v))
-    else:
-        y, u, v = (plane / 2 ** (16 - depth) for plane in (y, u, v))
     y = y / (2**depth - 1) if full else (y - 16 * step) / (219 * step)
     u, v = ((plane - 128 * step) / (2**depth - 1 if full else 224 * step) for plane in (u, v))
     red, blue = LUMA[frame.colorspace]

@@ -1,11 +1,15 @@
 """Prompts as objects and as text."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from aotlab.media.prompt import Prompt, find_box, group_prompts
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_square
+
+group = partial(group_prompts, find_index=lambda frame: frame or 0)
 
 
 def test_clicks_are_split_by_their_labels():
@@ -49,7 +53,7 @@ def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1)):
         assert Prompt(points=[point]).positive_points == [point]
     assert Prompt(points=[(0.5, 0.5), (0, 7)]).positive_points == [(0.5, 0.5), (0, 7)]
-    assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive_points == [(1, 1), (0.5, 1.5)]
+    assert group((), ["1,1", "0.5,1.5"])[0][1].positive_points == [(1, 1), (0.5, 1.5)]
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -113,13 +117,21 @@ def test_box_holds_all_pixels_of_an_object():
 
 def test_prompts_are_parsed_by_frame_and_object():
     boxes = ["40:3=1,2,30,40", ":2=10:20-40:60", ":4=40:20-10:60"]
-    prompts = group_prompts(boxes, ["5,6", ":1=7.5,8"], ["0=9,9"])
+    prompts = group(boxes, ["5,6", ":1=7.5,8"], ["0=9,9"])
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == prompts[0][4].box == (10, 20, 30, 40)
     assert prompts[0][1].positive_points == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative_points == [(9, 9)]
-    assert list(group_prompts([], ["5,6"], first_frame=7)) == [7]
+    assert list(group([], ["5,6"], find_index=lambda frame: 7 if frame is None else frame)) == [7]
+
+
+def test_prompts_of_one_frame_may_name_it_differently():
+    codes = {None: 0, 1004: 3, "01:00:00:08": 3}
+    prompts = group(["1004=1,2,30,40"], ["01:00:00:08=5,6", "9,9"], find_index=codes.get)
+    assert (prompts[3][1].box, prompts[3][1].positive_points) == ((1, 2, 30, 40), [(5, 6)])
+    with pytest.raises(InputError, match="object 1 has a box on frame 1004 already"):
+        group(["1004=1,2,30,40", "01:00:00:08=1,2,30,40"], [], find_index=codes.get, frame_number={3: 1004}.get)
 
 
 FRACTIONS = "not in pixels; multiply fractions of the image by its width and height"
@@ -151,7 +163,7 @@ def test_fractions_of_the_image_rejected(options):
 ])  # fmt: skip
 def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
     with pytest.raises(InputError, match=words):
-        group_prompts(boxes, points, negative)
+        group(boxes, points, negative)
 
 
 @pytest.mark.parametrize("value", [255, 1.5, -0.1, float("nan")])

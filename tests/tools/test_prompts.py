@@ -16,6 +16,7 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.run import run_job
+from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
@@ -213,9 +214,21 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     assert "clip.4.mask.png: object 1 100 pixels; drawn in clip.4.overlay.jpg" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("args", [["00:00:00:04"], ["1004", "--frame-numbers", "file"]])
+def test_frame_of_mask_is_named_as_in_track(video, monkeypatch, args):
+    for path in sorted(video.iterdir(), reverse=True):
+        path.rename(path.with_stem(f"shot.{1000 + int(path.stem)}"))
+    read = list[int]()
+    monkeypatch.setattr(ImageFrames, "read", lambda self, index: read.append(index) or COLORS[LABELS])
+    assert mask_cli.main([str(video), "--frame", *args, "--box", "3,3,14,14"]) == 0
+    assert read == [4]
+    assert (video.parent / f"clip.{1004 if 'file' in args else 4}.mask.png").is_file()
+
+
 @pytest.mark.parametrize(("line", "words"), [
-    (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
-    (["clip/00003.png", "--frame", "3", "--box", "3,3,14,14"], "00003: no frame 3; its last frame is 0"),
+    (["clip", "--frame", "9", "--box", "3,3,14,14"], "frame 9: not in the video, which has frames 0 to 5"),
+    (["clip/00003.png", "--frame", "3", "--box", "3,3,14,14"], "frame 3: not in the video, which has frames 0 to 0"),
+    (["clip", "--frame", "x", "--box", "3,3,14,14"], "frame x: expected a frame number or a time code"),
     (["clip", "--frame", "4", "--box", "0=3,3,14,14"], "clip: give --box X,Y,W,H or --point X,Y, on the frame of"),
     (["clip/00003.png"], "clip/00003.png: give --box X,Y,W,H or --point X,Y"),
     (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),

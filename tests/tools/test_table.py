@@ -1,9 +1,11 @@
 """The ``table`` command: files of the papers' tables, and the commands that it would run."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,8 @@ from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
 from tests.documents import check_command, split_blocks, split_words
+from tests.drawn_clips import draw_moving_clip, write_davis
+from tests.marks import needs_posix
 
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 SMALL = """
@@ -240,7 +244,8 @@ def test_rows_of_published_weights_are_selected():
     ("name", "dataset", "message"),
     [
         ("r50_aotl", "youtubevos2019", "the masks of youtubevos2019 are not public, and no server"),
-        ("deaott", "davis2017", "no published figure on davis2017 that can be measured; figures are published on"),
+        ("r50_aotl", "vost", "no published figure on vost that can be measured; give --dataset davis2016 or davis2017"),
+        ("deaott", "davis2017", "its figures are on youtubevos2018, youtubevos2019, whose masks are not public"),
     ],
 )
 def test_weights_without_a_figure_to_measure_are_named(name, dataset, message, run_expecting_error):
@@ -249,11 +254,17 @@ def test_weights_without_a_figure_to_measure_are_named(name, dataset, message, r
 
 def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("aotlab.engine.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
-    (tmp_path / "AOTT_PRE_YTB_DAV.pth").touch()
+    monkeypatch.setattr(tool, "download_weights", lambda name: (tmp_path / "AOTT_PRE_YTB_DAV.pth").touch())
     assert tool.main(["aott", "--root", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
     assert re.search(r"AOT-T +\| +val +\| +70\.2 / - / - / 5\.0 +\| +79\.9", capsys.readouterr().out)
     ((*_, options),) = [fake_commands]
     assert options[options.index("--root") + 1] == str(tmp_path)
+
+
+def test_weights_without_data_are_not_downloaded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool, "download_weights", lambda name: pytest.fail(f"downloads {name}"))
+    assert tool.main(["aott", "--root", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 1
+    assert f"- {tmp_path}/none: davis2017, from https://" in capsys.readouterr().out
 
 
 def test_root_of_a_table_of_several_data_sets_rejected(run_expecting_error, tmp_path):
@@ -273,10 +284,12 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ([], 2, "error: no name: give a name in aotlab weights: aott, "),
-        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights: aott, "),
+        ([], 2, "error: no name: give a name in aotlab weights or a table: aott, "),
+        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights or a table: aott, "),
         (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
         (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
+        (["--help"], 0, "\naott\n"),
+        (["--help"], 0, "\naot_davis2017\n"),
     ],
 )
 def test_reproduction_checks_its_name_before_installing(arguments, status, words):
@@ -285,3 +298,33 @@ def test_reproduction_checks_its_name_before_installing(arguments, status, words
     found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
     assert (result.returncode, other) == (status, "")
     assert words in found
+
+
+@needs_posix
+def test_reproduction_prints_our_and_published_figures(tmp_path):
+    """The script in a checkout that is installed, with random weights in the place of the download."""
+    from aotlab.networks.build import build_model  # imports PyTorch
+    from aotlab.networks.weights.checkpoints import save_checkpoint
+
+    checkout, stored = tmp_path / "checkout", tmp_path / "home" / "weights"
+    programs = checkout / ".venv" / "bin"
+    for folder in (programs, stored):
+        folder.mkdir(parents=True)
+    for path in ROOT.iterdir():
+        if path.name != ".venv":
+            (checkout / path.name).symlink_to(path)
+    skip_pip = 'case "$*" in *"pip install"*) exit;; esac'
+    for program, module in (("python", ""), ("aotlab", "-m aotlab ")):
+        (programs / program).write_text(f'#!/bin/sh\n{skip_pip}\nexec "{sys.executable}" {module}"$@"\n')
+        (programs / program).chmod(0o755)
+    config = load_config("aott")
+    save_checkpoint(stored / "aott.safetensors", build_model(config.model), config)
+    write_davis(tmp_path / "DAVIS", {"bear": draw_moving_clip(["00000", "00001", "00002"])}, "2017", "val")
+    command = ["bash", "checkout/scripts/reproduce.sh", "aott", "--root", "DAVIS", "--device", "cpu"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "AOTLAB_HOME": str(stored.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = re.findall(r"(?m)^\|  AOT-T .*", done.stdout)
+    ours = json.loads(next((tmp_path / "results").rglob("scores.json")).read_text())
+    figures = f"{ours['J&F']:.1f} / {ours['J']:.1f} / {ours['F']:.1f} / {ours['fps']:.1f}"
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["val", figures, "79.9 / 77.4 / 82.3 / 51.4"]

@@ -1,12 +1,14 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 import hashlib
+import re
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 
 import aotlab
+import aotlab.sdk
 from aotlab.jobs.outputs import find_output
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.regions import VideoInfo
@@ -89,6 +91,54 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
         find(name)
 
 
+class WrongOutput(aotlab.sdk.Output):
+    def write(self, tracked):
+        pass
+
+
+class RenamedBlock(aotlab.sdk.Block):
+    def forward(self, x, size, memory=None, identities=None):
+        pass
+
+    def memorize(self, state, id_embedding):
+        pass
+
+
+class WrongHook(aotlab.sdk.Hook):
+    def before(self, frame):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: WrongOutput("path", None),
+            r"WrongOutput\.write: .* \(self, tracked\); expected \(self, name, tracked\)$",
+        ),
+        (RenamedBlock, r"RenamedBlock\.forward: .*; expected \(self, x, size, memory=None, id_embedding=None\)$"),
+        (WrongHook, r"WrongHook\.before: .* \(self, frame\); expected \(self, frame, notes\)$"),
+    ],
+    ids=["output", "block", "hook"],
+)
+def test_override_with_other_arguments_rejected(build, message):
+    with pytest.raises(aotlab.InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("group", "wrong", "expected"),
+    [
+        (plugins.MASK_READER_PLUGINS, lambda path: None, "(path, video)"),
+        (plugins.OUTPUT_PLUGINS, lambda path: None, "(path, context)"),
+    ],
+)
+def test_entry_point_with_other_arguments_rejected(group, wrong, expected, monkeypatch):
+    monkeypatch.setattr(EntryPoint, "load", lambda point: wrong)
+    with pytest.raises(aotlab.InputError, match=re.escape(f"its arguments are (path); expected {expected}")):
+        plugins.load_plugin(EntryPoint("mine", "mine:wrong", group))
+
+
 def write_plugin(folder, text):
     path = folder / "mine.py"
     path.write_text(text)
@@ -103,12 +153,12 @@ from dataclasses import dataclass
 class Spread:
     every: int = 2
 memory_policies = {"spread": Spread}
-losses = {"focal": len}
+losses = {"focal": print}
 """
     path = write_plugin(tmp_path, text)
     plugins.load_plugin_file(path)
     assert plugins.find_plugin(plugins.POLICY_PLUGINS, "spread")().every == 2
-    assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is len
+    assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is print
     assert plugins.list_plugin_names(plugins.POLICY_PLUGINS) == ["spread"]
     origin = {"file": "mine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
     assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == origin

@@ -18,7 +18,6 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, selec
 from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
-    AlphaLevels,
     Checkpoint,
     Choice,
     ConfigFile,
@@ -63,6 +62,12 @@ mask_start_number = option(
     START_NUMBER_OPTION,
     type=NonNegativeInt,
     help="number of a video file's first frame in names of mask files, or in a file of masks; needed if unclear",
+)
+frame_numbers_option = option(
+    "--frame-numbers",
+    type=Choice(("index", "file")),
+    default="index",
+    help="numbers of frames on the command line and in lists: from 0, or as in the file names of an image folder",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
@@ -309,12 +314,6 @@ def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = 
             help="exr: dwaa is smaller and changes colors slightly",
         ),
         flag("--refine-edges", "alpha follows the colors of the video near edges (extra edges); masks stay the same"),
-        option(
-            "--alpha-levels",
-            type=AlphaLevels,
-            default="0.02,0.98",
-            help="outputs with alpha: probabilities that become 0 and 1",
-        ),
         name=name,
         factory=factory,
     )
@@ -326,12 +325,11 @@ def make_output_options(
     no_plate: bool,
     compression: Any,
     refine_edges: bool,
-    alpha_levels: tuple[float, float],
 ) -> OutputOptions:
     """Return the options of outputs from those of `compositing_options`."""
     from aotlab.jobs.output_base import OutputOptions
 
-    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges, alpha_levels)
+    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges)
 
 
 def parse_output_name(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from aotlab.configs.files import find_config
-from aotlab.media.timecode import TIMECODE
+from aotlab.media.value_syntax import parse_frame
 from aotlab.utils.errors import describe_wrong_choice
 from aotlab.utils.numbers import COUNT, MAX_SIDE, POSITIVE, POSITIVE_COUNT, Range
 
@@ -95,15 +95,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_alpha_levels(text: str) -> tuple[float, float]:
-    """Parse two numbers from text such as "0.02,0.98"; raises `ValueError` for any other."""
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        raise ValueError(f"{text[:40]}: expected LOW,HIGH, for example 0.02,0.98") from None
-    return low, high
-
-
 def parse_bytes(text: str) -> int:
     """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other, or less than one."""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) *(?:([KMGT])(I?))?B", text.strip().upper())
@@ -134,16 +125,7 @@ def parse_config(text: str) -> str:
     return text
 
 
-def parse_frame_position(text: str) -> int | str:
-    """Return the number of a frame, or its time code as text; raise `ValueError` for any other text."""
-    if re.fullmatch("[0-9]{1,9}", text):
-        return int(text)
-    if TIMECODE.fullmatch(text) is None:
-        raise ValueError(f"{text[:40]}: expected a frame number or a time code, for example 100 or 01:00:10:12")
-    return text
-
-
-FramePosition = ParsedType(parse_frame_position, "N|TIMECODE")
+Frame = ParsedType(parse_frame, "N|TIMECODE")
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
@@ -152,7 +134,6 @@ Bytes = ParsedType(parse_bytes, "SIZE")
 """Type of sizes such as 2GB; the value is a number of bytes."""
 Port = number_type(Range(0, 65535, step=1))
 Size = ParsedType(parse_size, "SIZE")
-AlphaLevels = ParsedType(parse_alpha_levels, "LOW,HIGH")
 Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")

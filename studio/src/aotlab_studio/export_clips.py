@@ -21,14 +21,20 @@ from aotlab_studio.annotate import open_session
     default="",
     help="outputs to add to those that each clip has, comma-separated; track --write help lists them all",
 )
-def main(folder: Path, *, write: str) -> int:
+@click.option(
+    "--refine-edges",
+    is_flag=True,
+    help="alpha follows the colors of the videos near edges, instead of being 0 or 1 (extra edges)",
+)
+def main(folder: Path, *, write: str, refine_edges: bool) -> int:
     """Write the corrected masks of a list of videos into its results."""
     from aotlab_studio.batch.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
 
     opener = partial(open_session, loader=TrackerLoader(TrackerOptions()))
     with closing(Batch(folder, opener)) as batch:
-        exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
+        names = [name.strip() for name in write.split(",") if name.strip()]
+        exported = batch.export_all(names, refine_edges=refine_edges)
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     print(f"{folder}: {internal.format_count(len(exported.names), 'accepted clip')} exported")

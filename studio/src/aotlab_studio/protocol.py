@@ -45,6 +45,15 @@ class LoadedMasks(Struct, frozen=True):
     """Number of the last step that is not undone."""
 
 
+class ExportRequest(Struct, frozen=True):
+    """An export of a batch."""
+
+    outputs: list[str]
+    """Names of the outputs to add to those that each clip has."""
+    refine_edges: bool = False
+    """Whether alpha follows the colors of the frames near the borders of masks."""
+
+
 class ExportedClips(Struct, frozen=True):
     """The result of an export of a batch."""
 

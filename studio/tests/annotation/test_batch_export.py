@@ -55,7 +55,7 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
     session = begin_request(batch, "b", "Ann")
-    answer = served_list.post("/export", [], "Bob")
+    answer = served_list.post("/export", {"outputs": []}, "Bob")
     assert answer.json()["names"] == ["a", "b"]
     records = [json.loads((results / name / "export.json").read_text()) for name in ("a", "b")]
     assert [record["person"] for record in records] == ["Bob", "Bob"]

@@ -53,7 +53,7 @@ def test_acceptance_while_tracking_needs_a_second_press(session):
     words = r"Tracking has not finished: 9 frames \(3 to 11\)\. 9 of 12 .* Accept afterwards, or accept the frames as"
     with pytest.raises(UnfinishedError, match=words) as refused:
         session.set_status("accepted")
-    assert [*refused.value.choices] == ["proceed"]
+    assert refused.value.choices == ["proceed"]
     session.set_status("accepted", if_unfinished="proceed")
     assert session.document.review.status.value == "accepted"
     tracker.release_frames()

@@ -16,7 +16,7 @@ PACKAGE = """
 import torch
 from torch.nn import functional as F
 
-def squared_error(logits, labels, hard_pixel_count):
+def squared_error(logits, labels, hardest_count):
     truth = F.one_hot(labels.clamp(max=len(logits) - 1), len(logits)).movedim(-1, 0)
     return (logits.softmax(0) - truth).square().mean()
 
@@ -61,7 +61,7 @@ def test_loss_optimizer_and_schedule_of_a_plugin_train(package, recipe):
 @pytest.mark.parametrize(("setting", "choices"), [("loss", "aot"), ("optimizer", "adamw"), ("schedule", "poly")])
 def test_unknown_part_is_an_error_with_valid_names(recipe, setting, choices):
     config = recipe("run", phase(), overrides=[f"train.{setting}=mine"])
-    with pytest.raises(InputError, match=f"^train.{setting} mine: not one of {choices}"):
+    with pytest.raises(InputError, match=f"^train.{setting} mine: not one of {choices}; install .* --plugin FILE$"):
         run_recipe(config)
 
 

@@ -1,5 +1,6 @@
 """Weights by name, from a local server with faults, a file, and the Hub's mixin."""
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -175,6 +176,14 @@ def test_weights_of_another_variant_rejected(aott):
     with pytest.raises(InputError, match=r"does not fit deaott .*; its keys fit aott$"):
         download_weights("deaott", source=str(aott.path))
     assert find_weights("deaott") is None
+
+
+def test_error_names_the_file_placed_by_hand(aott):
+    placed = weights_folder() / list_published_weights()["deaott"].file
+    placed.parent.mkdir(parents=True)
+    placed.write_bytes(aott.path.read_bytes())
+    with pytest.raises(InputError, match=re.escape(f"{placed}: does not fit deaott")):
+        download_weights("deaott")
 
 
 def test_list_and_unknown_names(capsys, aott):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports, set_rejected_masks_aside
 from aotlab_studio.batch.images import ClipImages
@@ -100,16 +100,18 @@ class Batch:
             self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
         return len(names)
 
-    def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
+    def export_all(self, outputs: Sequence[str], person: str = "", *, refine_edges: bool = False) -> ExportedClips:
         """Write the masks of all accepted clips, with the same class ids in all of them.
 
         They replace the results of tracking; masks of a video go to ``NAME.masks`` beside it. Each clip gets the
-        ``outputs`` besides those that it has. Raises `InputError` for an unknown output.
+        ``outputs`` besides those that it has, which keep their options. ``refine_edges``: as in `Session.export`.
+        Raises `InputError` for an unknown output.
         """
+        options = OutputOptions(refine_edges=refine_edges)
         for output in outputs:
             sdk.find_output(output)
         with self._export_lock:
-            exports = list_exports(find_clips(self.folder), outputs)
+            exports = list_exports(find_clips(self.folder), outputs, options)
             classes = dict[str, int | None]()
             for export in exports:
                 classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output, read_results
@@ -39,11 +39,13 @@ class ClipExport:
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
     """Outputs to write; empty if the clip is left out."""
+    options: Mapping[str, OutputOptions] = field(default_factory=dict)
+    """Options of the outputs by name: those with which they were tracked, and those of the export."""
     classes: Mapping[str, int | None] = field(default_factory=dict)
     """Class ids of the project by class name; None: any id."""
 
 
-def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[ClipExport]:
+def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: OutputOptions) -> list[ClipExport]:
     """Return the exports of all clips that are tracked or edited."""
     exports = []
     folders = Counter(clip.export_folder for clip in clips)
@@ -52,7 +54,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
             if (document := clip.read_document()) is not None:
                 if folders[clip.export_folder] > 1:
                     raise InputError(f"other videos are exported to {clip.export_folder.name} too; rename them")
-                exports.append(_plan_export(clip, document, outputs))
+                exports.append(_plan_export(clip, document, outputs, options))
             elif clip.is_listed and not clip.is_video:
                 exports.append(ClipExport(clip, note="to do"))
         except InputError as error:
@@ -60,7 +62,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
     return exports
 
 
-def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) -> ClipExport:
+def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], options: OutputOptions) -> ClipExport:
     """Return the export of a clip; raise `InputError` if it cannot be exported."""
     status, last_status = document.review.status.value, document.log.status
     if status != "accepted":
@@ -82,7 +84,9 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
     notes = [*(f"{name}: as tracked" for name in kept), *filter(None, [describe_gaps(document.snapshot)])]
-    return ClipExport(clip, status, "; ".join(notes), "", names, classes)
+    tracked = clip.results.output_options
+    by_name = {name: OutputOptions(**{**tracked.get(name, {}), **options.list_changed()}) for name in names}
+    return ClipExport(clip, status, "; ".join(notes), "", names, by_name, classes)
 
 
 def set_rejected_masks_aside(export: ClipExport) -> None:
@@ -120,8 +124,9 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]
     with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
         exported = export_masks(
-            document.frames, snapshot, staging, names, first=first, last=last, classes=classes, cuts=cuts
-        )
+            document.frames, snapshot, staging, names, first=first, last=last, classes=classes, cuts=cuts,
+            options=export.options,
+        )  # fmt: skip
         lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()
         if not clip.is_video:
@@ -129,23 +134,24 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
-            _correct_results(clip.results, snapshot, exported, classes).write(staging)
+            _correct_results(export, snapshot, exported, classes).write(staging)
             removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
 
 
 def _correct_results(
-    results: sdk.Results, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int]
+    export: ClipExport, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int]
 ) -> sdk.Results:
     """Return tracked results with the frames and outputs of an export."""
+    results = export.clip.results
     class_names, attributes = snapshot.describe_objects()
     outputs = {**results.outputs, **exported.outputs}
     del outputs[internal.MASKS]  # which all results have
     return replace(
         results, entries=exported.entries, outputs=outputs, objects=sorted(snapshot.objects), soft=False,
-        output_options={
-            name: options for name, options in results.output_options.items() if name not in exported.outputs
+        output_options=results.output_options | {
+            name: internal.find_used_options(sdk.find_output(name), export.options[name]) for name in exported.outputs
         },
         classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, status="done", error=None,
     )  # fmt: skip

@@ -37,7 +37,7 @@ MAX_SNAPSHOTS = 4
 
 
 class StoredMasks(NamedTuple):
-    """How storing a frame affected other objects: numbers of pixels by object outside the layer."""
+    """Effects of storing a frame on other objects: numbers of pixels by object outside the layer."""
 
     taken: dict[int, int]
     """Pixels that the objects lost."""

@@ -366,7 +366,8 @@ async function exportClips() {
   showMessage(formats.length ? 'Exporting…' : 'Choose a format first.', !formats.length);
   if (!formats.length || !requireName()) return;
   element('export-clips').disabled = true;
-  const result = await post('export', formats).catch(showError);
+  const refine = element('export-refine').checked;
+  const result = await post('export', { outputs: formats, refine_edges: refine }).catch(showError);
   element('export-clips').disabled = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = result;

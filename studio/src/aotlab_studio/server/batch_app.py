@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
+from aotlab_studio import protocol
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import rules, schema
@@ -38,10 +40,11 @@ def build_batch_app(batch: Batch) -> Starlette:
     def track_all(request: Request) -> Response:
         return http.respond_json(batch.track_all(require_person(request)))
 
-    async def export_all(request: Request) -> Response:
+    async def export_clips(request: Request) -> Response:
         person = require_person(request)
-        outputs = msgspec.json.decode(await http.read_body(request), type=list[str])
-        return http.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
+        body = msgspec.json.decode(await http.read_body(request), type=protocol.ExportRequest)
+        export_all = partial(batch.export_all, body.outputs, person, refine_edges=body.refine_edges)
+        return http.respond_json(await run_in_threadpool(export_all))
 
     async def read_schema(request: Request) -> Response:
         """Return the classes of an uploaded schema, which is not stored."""
@@ -109,7 +112,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             *http.make_page_routes("batch.html"),
             Route("/clips", lambda request: http.respond_json(batch.list_clips(http.read_person(request)))),
             Route("/track", track_all, methods=["POST"]),
-            Route("/export", export_all, methods=["POST"]),
+            Route("/export", export_clips, methods=["POST"]),
             Route("/rules", lambda request: http.respond_json(rules.read_rules(batch.folder))),
             Route("/rules", change_rules, methods=["POST"]),
             Route("/schema", read_schema, methods=["POST"]),

@@ -6,7 +6,9 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +77,7 @@ def export_masks(
     last: int,
     classes: Mapping[str, int] | None = None,
     cuts: Collection[int] = (),
-    refine_edges: bool = False,
+    options: Mapping[str, OutputOptions] = MappingProxyType({}),
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
     """Write the masks of a range of frames. Those that are not annotated are only in outputs of every frame.
@@ -84,7 +86,7 @@ def export_masks(
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
         cuts: frames after cuts.
-        refine_edges: alpha follows the colors of the frames near the borders of masks, instead of being 0 or 1.
+        options: options of outputs by name; without ``refine_edges``, alpha is 0 or 1.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
@@ -97,24 +99,27 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
+    options = {name: options.get(name, OutputOptions()) for name in names}
     context = sdk.OutputContext(
-        frames.source, classes_of_objects, options=OutputOptions(refine_edges=refine_edges),
-        objects=tuple(snapshot.objects), names={item.id: item.name for item in snapshot.objects.values()},
+        frames.source, classes_of_objects, objects=tuple(snapshot.objects),
+        names={item.id: item.name for item in snapshot.objects.values()},
         scores={index: snapshot.scores(index) for index in sorted(annotated)},
     )  # fmt: skip
     soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
+    refined_names = {name for name, kind in kinds.items() if kind.needs_soft and options[name].refine_edges}
     outputs = dict[str, sdk.Output]()
     entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
         for name, kind in kinds.items():
-            outputs[name] = kind(folder / f".{name}" / kind.file_name, context)
+            path = folder / f".{name}" / kind.find_file_name(options[name])
+            outputs[name] = kind(path, replace(context, options=options[name]))
             incomplete.callback(outputs[name].discard)
         for done, index in enumerate(indices, start=1):
             tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
-            refined = internal.refine_edges(tracked) if refine_edges and soft else tracked
+            refined = internal.refine_edges(tracked) if refined_names else tracked
             for name, output in outputs.items():
                 if index in annotated or kinds[name].every_frame:
-                    output.write(tracked.name, refined if kinds[name].needs_soft else tracked)
+                    output.write(tracked.name, refined if name in refined_names else tracked)
             if index in annotated:
                 entries.append(internal.describe_frame(tracked))
             on_frame(done, len(indices))

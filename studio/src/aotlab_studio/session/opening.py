@@ -59,7 +59,9 @@ def open_document(
     if not projects.has_project(folder):
         projects.require_no_renamed_project(source.video, folder)
     elif not os.access(folder, os.W_OK):
-        return _view_document(folder, frames, same_video=same_video)
+        database = Database.open(folder)  # without a lock
+        projects.write_header(database, frames, same_video=same_video)
+        return Document(database, frames)
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
@@ -124,13 +126,6 @@ def _load_document(database: Database, frames: FrameStore, source: Source) -> Do
     else:
         _restore_results(document, results)
     return document
-
-
-def _view_document(folder: Path, frames: FrameStore, *, same_video: bool) -> Document:
-    """Open a project that cannot be written, without a lock."""
-    database = Database.open(folder)
-    projects.write_header(database, frames, same_video=same_video)
-    return Document(database, frames)
 
 
 def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -62,15 +63,9 @@ class PromptInput(NamedTuple):
         """Points on the object."""
         return [*self.positive, *self.scribble]
 
-    def make_prompt(self, previous_mask: np.ndarray | None, protected: np.ndarray | None) -> Prompt:
-        """Return the prompt that corrects a mask, or makes a new one, without the ``protected`` pixels, H×W bool."""
-        signs = [1] * len(self.positive) + [0] * len(self.negative)
-        points = [*self.positive, *self.negative]
-        return Prompt(points, signs, self.box, self.scribble, mask=previous_mask, exclude=protected)
-
 
 class PromptedChange(NamedTuple):
-    """What a prompt changes."""
+    """Change of a mask by a prompt."""
 
     kind: Literal["new", "replace", "extend", "correct"]
     object_id: int | None
@@ -114,9 +109,12 @@ def draw_prompted(
     kind, object_id = change
     protected = editing.find_protected_pixels(document, frame, object_id, keep)
     previous_mask = document.snapshot.labels(frame) == object_id if kind == "correct" else None
-    mask = whole = prompter.segment(document, frame, prompts.make_prompt(previous_mask, protected))
+    points = [*prompts.positive, *prompts.negative]
+    signs = [1] * len(prompts.positive) + [0] * len(prompts.negative)
+    prompt = Prompt(points, signs, prompts.box, prompts.scribble, mask=previous_mask, exclude=protected)
+    mask = whole = prompter.segment(document, frame, prompt)
     if (protected & grow(mask) if mask.any() else protected).any():
-        whole = prompter.segment(document, frame, prompts.make_prompt(previous_mask, None))
+        whole = prompter.segment(document, frame, replace(prompt, exclude=None))  # to count what others keep
     with document.lock:
         # again, as others may have drawn in the meantime
         protected = editing.find_protected_pixels(document, frame, object_id, keep)

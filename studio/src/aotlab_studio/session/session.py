@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
-from aotlab import InputError, Prompt, internal, sdk
+from aotlab import InputError, OutputOptions, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -263,6 +264,7 @@ class Session:
         """
         document = self.document
         folder = self.archive.parent
+        options = dict.fromkeys(names, OutputOptions(refine_edges=refine_edges))
         start, end = document.snapshot.editable_range
         last = end if last is None else last
         if not (frames := range(max(first, start), min(last, end) + 1)):
@@ -287,7 +289,7 @@ class Session:
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, refine_edges=refine_edges,
+                    document.frames, snapshot, staging, names, first=first, last=last, options=options,
                     on_frame=report,
                 )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
@@ -310,4 +312,4 @@ class Session:
 class UnfinishedError(InputError):
     """A video is not finished. A person may repeat the action with one of ``choices`` as ``if_unfinished``."""
 
-    choices: Sequence[UnfinishedChoice] = ("proceed",)
+    choices: ClassVar[list[UnfinishedChoice]] = ["proceed"]
