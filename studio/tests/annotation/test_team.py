@@ -12,7 +12,7 @@ from aotlab_studio.document.rules import RULES_FILE, Rules, change_rules, read_r
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.results import find_clip, set_status
-from studio.tests.annotation.sessions import draw, draw_and_track
+from studio.tests.annotation.sessions import draw, draw_and_track, start_held_job
 
 
 def act(session, author, action, **values):
@@ -91,6 +91,37 @@ def test_rule_lets_only_the_assigned_reviewer_accept(batch):
     assert (clip.annotator, clip.reviewer) == ("Ann", "Bob")
     set_status(batch, "a", "Bob", "accepted")
     assert find_clip(batch, "a").status == "accepted"
+
+
+def test_names_in_other_capitals_are_one_person(batch):
+    change_rules(batch.folder, Rules(accept="reviewer"), "Lea")
+    change_rules(batch.folder, Rules(accept="reviewer", lead="Lea"), "lea")
+    with batch.use("a", "Lea") as session:
+        session.document.review.assign("Ann", "Bob")
+        draw(session.with_actor(Actor(author="cid")), 0, 1)
+        session.document.review.assign(reviewer="Cid")
+    with pytest.raises(InputError, match="CID has drawn in it"):
+        set_status(batch, "a", "CID", "accepted", if_unfinished="proceed")
+    with batch.use("a", "Bob", is_page=True), batch.use("a", "bob", is_page=True):
+        assert [clip.holder for clip in batch.list_clips("BOB")] == ["", "", ""]
+
+
+def test_accepted_clip_does_not_head_the_list(batch):
+    assert batch.list_clips()[0].name == "b"  # an object of it is lost
+    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
+    assert batch.list_clips()[-1].name == "b"
+
+
+def test_interrupted_tracking_is_listed(folder, make_batch):
+    batch = make_batch(folder.parent)
+    with batch.use("clip", "Ann") as session:
+        draw(session, 0, 1)
+        start_held_job(session, 4, done=3)
+        session.document.close()  # as after a kill
+        session.close()
+    batch.close()
+    (clip,) = make_batch(folder.parent).list_clips()
+    assert clip.sentences[0] == f"tracking was interrupted: {LENGTH - 4} frames left"
 
 
 def test_damaged_rules_let_nobody_accept(batch):

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import structs
+
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -79,7 +81,10 @@ class BatchClip:
     def row(self) -> Clip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
-            return describe_document(self.name, document)
+            row = describe_document(self.name, document)
+            outdated = sum(last + 1 - first for first, last in list_outdated(document.snapshot))
+            text = f"tracking was interrupted: {internal.format_count(outdated, 'frame')} left"
+            return structs.replace(row, sentences=[text, *row.sentences]) if outdated else row
         review = read_json(self.path / REVIEW_FILE, VideoReview)
         classes = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
         sentences = [
@@ -102,14 +107,12 @@ def describe_document(name: str, document: Document) -> Clip:
     snapshot, review = document.snapshot, document.review
     objects, (first, last) = snapshot.objects, snapshot.editable_range
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
-    outdated = sum(last + 1 - first for first, last in list_outdated(snapshot))
-    pending = f"tracking was interrupted: {internal.format_count(outdated, 'frame')} left" if outdated else ""
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
         notes=review.open_notes,
         gaps=describe_gaps(snapshot), missing=review.list_missing(), trackable=find_track_range(document) is not None,
-        sentences=[*filter(None, [document.tracked_again_warning, pending]), *checks],
+        sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 
 
