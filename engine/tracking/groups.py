@@ -147,9 +147,9 @@ def one_hot_logits(indices: Tensor, objects: int) -> Tensor:
 def soften_mask(indices: Tensor, logits: Tensor, radius: int) -> Tensor:
     """Return the probabilities (1+n)×H×W of a mask whose edges are predicted.
 
-    They are those of ``logits`` near the borders of the mask. Where p of the pixels of the window around a pixel are of an
-    object, its own pixels get at least p, and others at most p: 1 and 0 beyond ``radius``, also where the logits disagree
-    with the mask. No object is more likely than that of the mask.
+    They are those of ``logits`` near the borders of the mask. Where p of the pixels of the window around a pixel are of
+    an object, its own pixels get at least p, and others at most p: 1 and 0 beyond ``radius``, also where the logits
+    disagree with the mask. No object is more likely than that of the mask.
 
     Args:
         indices: H×W, the mask.
