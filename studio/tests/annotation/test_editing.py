@@ -1,5 +1,6 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
+from dataclasses import FrozenInstanceError
 from itertools import combinations, product
 from unittest.mock import Mock
 
@@ -9,7 +10,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Actor, Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
@@ -155,6 +156,15 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     editing.change_object(document, 1, locked=False)
     editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == 2).sum() == 100
+
+
+def test_sessions_of_actors_share_their_parts(session):
+    signed = session.with_actor(Actor(author="Ann"))
+    session.prompter.segmenter = None
+    with pytest.raises(InputError, match="no segmenter"):
+        signed.suggest(0, None, (2, 2, 20, 20))
+    with pytest.raises(FrozenInstanceError):
+        signed.prompter = None
 
 
 def test_empty_suggestion_rejected(session, document):
