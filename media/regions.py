@@ -184,12 +184,19 @@ class Annotations(Mapping[int, np.ndarray]):
         return dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def attribute_table(self) -> AttributeTable:
-        """Return the attributes of objects, with the frames on which they change; objects without any are left out."""
+        """Return the attributes of objects by the frame from which they apply; objects without any are left out.
+
+        Those that an object has with the same value on all its frames apply from frame 0.
+        """
         table: AttributeTable = {}
         for frame, region in self.regions():
             changes = table.setdefault(region.object_id, {})
             if not changes or changes[max(changes)] != region.attributes:
                 changes[frame] = region.attributes
+        for object_id, changes in table.items():
+            first, *others = changes.values()
+            constants = dict(item for item in first.items() if all(item in values.items() for values in others))
+            table[object_id] = ({0: constants} if constants else {}) | (changes if others else {})
         return {object_id: changes for object_id, changes in table.items() if any(changes.values())}
 
     def add_attributes(self, table: AttributeTable) -> None:
@@ -247,6 +254,5 @@ def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) 
 
 
 def _find_attributes(changes: Mapping[int, Attributes], frame: int) -> Attributes:
-    """Return the latest attributes of an object up to a frame, or else the first ones."""
-    first = min(changes, default=frame)
-    return changes.get(max((start for start in changes if start <= frame), default=first), {})
+    """Return the latest attributes of an object up to a frame."""
+    return changes.get(max((start for start in changes if start <= frame), default=-1), {})

@@ -1,7 +1,8 @@
-"""Reference pages generated from the code: commands, settings, public names.
+"""Reference pages generated from the code: commands, settings, public names, actions of the studio.
 
 Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``. For readers of a
-checkout, ``python docs/_ext/references.py`` writes the settings and the table of public names into their pages.
+checkout, ``python docs/_ext/references.py`` writes the settings, and the tables of public names and of the studio's
+actions, into their pages.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import click
 from docutils import nodes
+from msgspec import structs
 from sphinx.application import Sphinx
 
 import aotlab.sdk
@@ -216,9 +218,24 @@ def names() -> str:
     return "\n".join(rows)
 
 
+def actions() -> str:
+    """Return a table of the actions of the studio's page: name, fields, the first part of the docstring."""
+    from aotlab_studio.session.actions import ACTIONS
+
+    rows = ["| action | fields (optional ones in brackets) | purpose |", "|---|---|---|"]
+    for name, action in ACTIONS.items():
+        fields = structs.fields(action.message_type)
+        required, optional = ([f"`{each.name}`" for each in fields if each.required is flag] for flag in (True, False))
+        texts = [*required, *([f"[{', '.join(optional)}]"] if optional else [])]
+        caption = re.split("[;.]", (inspect.getdoc(action.run) or "").partition("\n")[0])[0].replace("``", "`")
+        rows.append(f"| `{name}` | {', '.join(texts) or '–'} | {caption} |")
+    return "\n".join(rows)
+
+
 def write_pages() -> None:
-    """Write the settings and the public names into their pages, for readers of a checkout."""
-    for part, page, text in (("settings", "settings", settings("%s")), ("names", "api", names())):
+    """Write settings, public names and the studio's actions into their pages, for readers of a checkout."""
+    texts = (("settings", "settings", settings("%s")), ("names", "api", names()), ("actions", "http", actions()))
+    for part, page, text in texts:
         path = ROOT / "docs" / "reference" / f"{page}.md"
         found = re.compile(rf"(?<=^<!-- generated: {part} -->\n).*?(?=\n<!-- end -->$)", re.MULTILINE | re.DOTALL)
         path.write_text(found.sub(lambda _, text=text: text, path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -232,7 +249,9 @@ def plain(text: str) -> str:
     )
 
 
-GENERATED: dict[str, Callable[[], str]] = {"api": api, "commands": commands, "names": names, "settings": settings}
+GENERATED: dict[str, Callable[[], str]] = {
+    "actions": actions, "api": api, "commands": commands, "names": names, "settings": settings,
+}  # fmt: skip
 """Function that generates the part of each name."""
 
 if __name__ == "__main__":

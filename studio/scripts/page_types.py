@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -34,7 +35,7 @@ def type_name(kind: Any, classes: dict[str, Any]) -> str:
         return f"({names[0]})[]" if "|" in names[0] else f"{names[0]}[]"
     if origin is tuple:
         return f"[{', '.join(names)}]"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"Record<{names[0]}, {names[1]}>"
     if kind in TYPE_NAMES:
         return TYPE_NAMES[kind]

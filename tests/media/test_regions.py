@@ -30,9 +30,18 @@ def test_tracked_frames_keep_the_last_stated_attributes():
     assert table == {1: {3: {"pose": "up"}, 8: {"pose": "down"}}}
     tracked = Annotations((1, 1), {frame: [Region(1, runs), Region(2, runs)] for frame in range(10)})
     tracked.add_attributes(table)
-    poses = [tracked.frames[frame][0].attributes["pose"] for frame in (0, 7, 8, 9)]
-    assert poses == ["up", "up", "down", "down"]
+    poses = [tracked.frames[frame][0].attributes.get("pose") for frame in (0, 3, 7, 8, 9)]
+    assert poses == [None, "up", "up", "down", "down"]
     assert tracked.frames[9][1].attributes == {}
+
+
+def test_constant_attributes_apply_from_frame_0():
+    runs = encode_rle(np.ones((1, 1), bool))
+    stated = {3: {"sex": "male", "pose": "up"}, 8: {"sex": "male"}}
+    given = Annotations((1, 1), {frame: [Region(1, runs, attributes=stated[frame])] for frame in stated})
+    assert given.attribute_table() == {1: {0: {"sex": "male"}, **stated}}
+    del given.frames[8]
+    assert given.attribute_table() == {1: {0: stated[3]}}
 
 
 def test_class_with_the_id_of_another_gets_a_free_one():

@@ -108,7 +108,7 @@ class Clip(Struct, frozen=True):
     gaps: str = ""
     """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
     missing: list[str] = []
-    """What objects lack of the lead's schema."""
+    """What the schema requires and objects do not have."""
     holder: str = ""
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""

@@ -9,10 +9,11 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
+from aotlab_studio.document.attributes import read_table
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Actor, Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
-from aotlab_studio.document.objects import COLORS, split_attributes
+from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
@@ -302,14 +303,14 @@ def test_merged_object_gets_a_class_if_it_has_none(session, document, own, expec
 
 def test_merged_object_has_the_attributes_of_both(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, attributes={"color": "red", "pose": "up"})
-    editing.change_object(document, 2, attributes={"color": "blue"})
-    document.edit("load masks", Changes(attributes={1: {3: {"side": "left"}, 5: {"side": "right"}}}))
+    for object_id, name, value in ((1, "color", "red"), (1, "pose", "up"), (2, "color", "blue")):
+        editing.set_attribute(document, object_id, name, value)
+    for frame, value in ((3, "left"), (5, "right")):
+        editing.set_attribute(document, 1, "side", value, frame)
     editing.merge_objects(document, 1, into=2)
-    assert document.snapshot.objects[2].attributes == {"color": "blue"}
     both = {"color": "blue", "pose": "up"}
     assert document.snapshot.describe_objects()[1][2] == {
-        0: {"color": "blue"},
+        0: both,
         3: {**both, "side": "left"},
         5: {**both, "side": "right"},
     }
@@ -318,25 +319,33 @@ def test_merged_object_has_the_attributes_of_both(session, document):
 def test_attribute_keeps_the_type_of_its_value(document):
     editing.add_object(document)
     for value in (1, True, 1.0):
-        editing.change_object(document, 1, attributes={"age": value})
-        assert repr(document.snapshot.objects[1].attributes) == repr({"age": value})
-    assert split_attributes({0: {"age": 1}, 5: {"age": True}})[0] == {}
+        editing.set_attribute(document, 1, "age", value)
+        assert repr(document.snapshot.state.attributes[1]) == repr({"age": {0: value}})
+    assert read_table({0: {"age": 1}, 5: {"age": True}}) == {"age": {0: 1, 5: True}}
 
 
-def test_removed_attribute_is_removed_on_all_frames(document):
+def test_attribute_changes_and_ends_apart_from_others(document):
     editing.add_object(document)
-    editing.change_object(document, 1, attributes={"pose": "up"})
-    by_frame = {3: {"pose": "down", "side": "left"}}
-    document.edit("load masks", Changes(attributes={1: by_frame}))
-    editing.change_object(document, 1, attributes={})
-    assert document.snapshot.state.attributes[1] == {3: {"side": "left"}}
+    for name, value, frame in (
+        ("pose", "up", None), ("pose", "down", 8), ("age", "3", 4), ("pose", "left", 10), ("pose", None, 9),
+    ):  # fmt: skip
+        editing.set_attribute(document, 1, name, value, frame)
+    assert document.snapshot.state.attributes[1] == {"pose": {0: "up", 10: "left"}, "age": {4: "3"}}
+    table = document.snapshot.describe_objects()[1][1]
+    assert table == {
+        0: {"pose": "up"}, 4: {"pose": "up", "age": "3"}, 10: {"pose": "left", "age": "3"},
+    }  # fmt: skip
+    editing.set_attribute(document, 1, "pose")
+    assert document.snapshot.state.attributes[1] == {"age": {4: "3"}}
+    editing.set_attribute(document, 1, "age", "", 11)
+    assert document.snapshot.state.attributes == {}
 
 
 @pytest.mark.parametrize("name", ["name", ""])
 def test_attribute_called_name_or_unnamed_rejected(document, name):
     editing.add_object(document)
     with pytest.raises(InputError, match="unnamed, or called name"):
-        editing.change_object(document, 1, attributes={name: "other"})
+        editing.set_attribute(document, 1, name, "other")
 
 
 def test_split_part_becomes_a_new_object(document):
@@ -549,3 +558,20 @@ def test_preview_of_a_click_does_not_change_masks(served):
     assert not served.session.document.snapshot.labels(0).any()
     served.session.prompter.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
+
+
+def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, caplog):
+    monkeypatch.setattr("aotlab_studio.document.document.describe_gaps", Mock(side_effect=InputError("no disk")))
+    assert editing.add_object(document).object_id == 1
+    assert [*document.snapshot.objects] == [1]
+    assert "stored, but not shown (no disk)" in caplog.text
+
+
+def test_views_of_a_document_follow_its_changes(document):
+    view = document.with_actor(Actor(author="Ann"))
+    document.shared = True
+    editing.add_object(view)
+    assert [step.author for step in document.log.steps.values()] == ["Ann"]
+    with pytest.raises(InputError, match="type your name first"):
+        editing.add_object(document)
+    assert view.shared

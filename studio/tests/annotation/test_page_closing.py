@@ -91,7 +91,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     assert document.review.status[:2] == ("rejected", "ear missing")
 
 
-@pytest.mark.parametrize("field", ["note", *slow("class", "attributes", "name")])
+@pytest.mark.parametrize("field", ["note", *slow("class", "attribute", "name")])
 def test_text_typed_before_a_close_is_stored(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -109,7 +109,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         item = document.snapshot.objects[1]
         found = {
             "note": list_notes(document).get(0), "class": item.class_name, "name": item.name,
-            "attributes": ",".join(item.attributes),
+            "attribute": ",".join(document.snapshot.state.attributes.get(1, {})),
         }  # fmt: skip
         return found[field] == "fish"
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab_studio.document import editing
-from aotlab_studio.document.rules import Rules, change_rules
+from aotlab_studio.document.rules import Rules
 from aotlab_studio.document.schema import ClassRule
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
@@ -40,8 +40,8 @@ def test_loaded_masks_name_the_drawn_ones_they_replace(page, document, tmp_path,
     page.wait_until(lambda: (document.snapshot.labels(0) == truth(0)).all())
 
 
-def test_class_key_waits_for_the_object_of_a_box(new_page, document, folder):
-    change_rules(folder.parent, Rules(classes=[ClassRule("dog", "#ff0000", "2")]), "")
+def test_class_key_waits_for_the_object_of_a_box(new_page, document):
+    document.rules.change(Rules(classes=[ClassRule("dog", "#ff0000", "2")]), "")
     draw_first = Wire(new_page, "suggest")
     new_page.key("x")
     new_page.stroke((3, 3), (18, 18))
@@ -209,21 +209,21 @@ def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
 
 
 def test_class_and_attributes_are_typed_for_the_object(page, document, one_object):
-    for field, text in (("#class", "fish"), ("#attributes", "color=red, big, note=")):
+    for field, text in (("#class", "fish"), ("#attribute", "color=red, or blue"), ("#attribute", "big")):
         page.tab.fill(field, text)
         page.tab.press(field, "Enter")
-        page.tab.evaluate("document.activeElement.blur()")
-    page.wait_until(lambda: document.snapshot.objects[1].attributes == {"color": "red", "big": "true", "note": ""})
+        page.wait_idle()
+    stored = {"color": {0: "red, or blue"}, "big": {0: "true"}}
+    page.wait_until(lambda: document.snapshot.state.attributes == {1: stored})
     assert document.snapshot.state.classes == {"fish": 1}
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"
-    editing.change_object(document, 1, attributes={"n": 3, "cut": True, "f": 0.5})
-    page.wait_until(lambda: page.tab.input_value("#attributes") == "n=3, cut=true, f=0.5")
-    page.tab.fill("#attributes", "n=3, cut=true, f=0.75, new=1")
-    page.tab.press("#attributes", "Enter")
-    stored = {"n": 3, "cut": True, "f": "0.75", "new": "1"}
-    page.wait_until(lambda: document.snapshot.objects[1].attributes == stored)
-    assert document.snapshot.objects[1].attributes["cut"] is True
+    page.wait_until(lambda: page.tab.input_value("#attribute") == "")
+    editing.set_attribute(document, 1, "n", 3)
+    page.tab.fill("#attribute-fields >> text=color", "green")
+    page.tab.press("#attribute-fields >> text=color", "Enter")
+    page.tab.click("#attribute-fields [title='Remove big']")
+    page.wait_until(lambda: document.snapshot.state.attributes == {1: {"color": {0: "green"}, "n": {0: 3}}})
 
 
 @pytest.mark.slow
@@ -382,22 +382,22 @@ def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, t
 @pytest.mark.slow
 def test_focus_does_not_change_reformatted_texts(page, document, one_object):
     document.review.set_note(0, "ear\ntail")
-    editing.change_object(document, 1, attributes={"color": "red "})
-    page.wait_until(lambda: page.tab.input_value("#attributes"))
-    for field in ("#note", "#attributes", "#view"):
+    editing.set_attribute(document, 1, "color", "red ")
+    page.tab.wait_for_selector("#attribute-fields input")
+    for field in ("#note", "#attribute-fields input", "#view"):
         page.tab.focus(field)
     page.key_done("n")
     assert list_notes(document) == {0: "ear\ntail"}
-    assert document.snapshot.objects[1].attributes == {"color": "red "}
+    assert document.snapshot.state.attributes == {1: {"color": {0: "red "}}}
 
 
 @pytest.mark.slow
-def test_attribute_given_twice_is_refused(page, document, one_object):
-    page.tab.fill("#attributes", "k=1, k=2")
-    page.tab.press("#attributes", "Enter")
-    page.tab.wait_for_selector("#object-fields .problem >> text=“k” is given twice")
-    assert page.tab.input_value("#attributes") == "k=1, k=2"
-    assert document.snapshot.objects[1].attributes == {}
+def test_refused_attribute_stays_typed(page, document, one_object):
+    page.tab.fill("#attribute", "name=Rex")
+    page.tab.press("#attribute", "Enter")
+    page.tab.wait_for_selector("#object-fields .problem >> text=called name")
+    assert page.tab.input_value("#attribute") == "name=Rex"
+    assert document.snapshot.state.attributes == {}
     assert not page.may_leave()
     editing.delete_object(document, 1)
     page.wait_objects(0)

@@ -7,7 +7,7 @@ import numpy as np
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.rules import read_rules
+from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import choose_status, find_violations, needs_browser, open_list
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
@@ -271,7 +271,8 @@ def test_rules_and_contact_sheet_in_the_list(list_tab, batch):
     assert find_violations(list_tab) == []
     list_tab.click("dialog[open] button[value=store]")
     list_tab.wait_for_selector("#status >> text=Rules stored.")
-    assert (read_rules(batch.folder).lead, read_rules(batch.folder).accept) == ("Ann", "others")
+    rules = RulesFile(batch.folder).current
+    assert (rules.lead, rules.accept) == ("Ann", "others")
     list_tab.keyboard.press("Control+a")
     list_tab.keyboard.press("v")
     list_tab.wait_for_selector("#sheets section:nth-child(3) a")

@@ -1,6 +1,5 @@
 """Projects belong to one video, survive edits by other programs, and are refused in one sentence otherwise."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,7 +20,6 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.actions import run_action
@@ -319,8 +317,8 @@ def test_attributes_of_results_belong_to_the_object(tmp_path):
     with closing(open_document(results)) as document:
         objects, state = document.snapshot.objects, document.snapshot.state
         assert document.snapshot.drawn_frames == [*range(1, LENGTH)]
-        assert (objects[1].name, objects[1].attributes, objects[2].attributes) == ("Rex", {"cut": True}, {})
-        assert state.attributes == {2: {0: {"pose": "up"}, 3: {"pose": "down"}}}
+        assert objects[1].name == "Rex"
+        assert state.attributes == {1: {"cut": {0: True}}, 2: {"pose": {0: "up", 3: "down"}}}
 
 
 def test_classes_of_results_are_offered(tmp_path, reopen):
@@ -351,44 +349,64 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
 
 
 OLD_RECORDS = """
-{"type":"edit","time":"","title":"drawn","changes":{"objects":{"1":{"id":1,"name":"car","color":"#109898"}},"drawn_masks":{"0":{"1":"DIGEST"}}},"frame":0}
-{"type":"edit","time":"","title":"tracking","changes":{"layers":{"1":{"objects":[1],"first":1,"last":3}}}}
-{"type":"edit","time":"","title":"brush","changes":{"drawn_masks":{"2":{"1":"DIGEST"}},"layers":{"2":{"objects":[1],"first":1,"last":3,"reference_frame":2,"kind":"correction"}}},"frame":2}
-{"type":"edit","time":"","title":"mark as checked","changes":{"checked":{"0":"CHECK"}},"frame":0}
-{"type":"edit","time":"","title":"note","changes":{"notes":{"3":"look"}},"frame":3}
-{"type":"status","time":"","status":"corrected","digest":""}
+{"type":"edit","title":"new object","changes":{"objects":{"1":{"id":1,"name":"object 1","color":"#109898",NO_CLASS}}}}
+{"type":"edit","title":"drawn","changes":{"drawn_masks":{"0":{"1":"DIGEST"}}},"frame":0}
+{"type":"edit","title":"new object","changes":{"objects":{"2":{"id":2,"name":"object 2","color":"#ff9810",NO_CLASS}}}}
+{"type":"edit","title":"drawn","changes":{"drawn_masks":{"0":{"1":"DIGEST","2":"7737e543ba9acc5cc455eadc77bf7cb4"}}},"frame":0}
+{"type":"edit","title":"class","changes":{"objects":{"1":{DOG,"attributes":{"sex":"male","pose":"lying"}}},CLASSES}}
+{"type":"edit","title":"change object","changes":{"objects":{"1":{DOG,"attributes":{"sex":"male"}}}}}
+{"type":"edit","title":"attribute","changes":{"attributes":{"1":{"8":{"pose":"sitting"}}}},"frame":8}
+{"type":"edit","title":"attribute","changes":{"attributes":{"1":{"4":{"age":3},"8":{"pose":"sitting"}}}},"frame":4}
+{"type":"edit","title":"note","changes":{"notes":{"1":{"id":1,"frame":3,"text":"look"}}},"frame":3}
+{"type":"edit","title":"attribute","changes":{"attributes":{"2":{"9":{"wet":true}}}},"frame":9}
+{"type":"head","move":"undo"}
+{"type":"edit","title":"freeze frame","changes":{"frozen":{"0":{}}},"frame":0}
+{"type":"edit","title":"unfreeze frame","changes":{"frozen":{"0":{"ended":true}}},"frame":0}
+{"type":"edit","title":"change object","changes":{"objects":{"2":{"id":2,"name":"object 2","color":"#ff9810",WET}}}}
+{"type":"status","status":"to review","digest":"984554076f92b26a686d30414258750b"}
+{"type":"version","step":13,"title":"to review"}
 """
-"""Records of format 11, a line each, without what came later: frozen frames, layers that keep others."""
+"""Records of format 12, a line each, as that program wrote them, except for `OLD_TEXTS`."""
+OLD_TEXTS = {
+    "NO_CLASS": '"hidden":false,"locked":false,"class_name":"","attributes":{}',
+    "WET": '"hidden":false,"locked":false,"class_name":"","attributes":{"wet":true}',
+    "DOG": '"id":1,"name":"Rex","color":"#109898","hidden":false,"locked":false,"class_name":"dog"',
+    "CLASSES": '"classes":{"dog":1}',
+    "DIGEST": "ef3e3cf50407297a967ce6b4bf3a75d7",
+}
 
 
-def test_project_of_format_11_shows_all_masks(folder, session, document, reopen):
-    mask = truth(0) == 1
-    digest = document.masks.encode(mask, pngs := {})
+def test_project_of_format_12_keeps_masks_notes_status(folder, session, document, reopen):
+    masks, pngs = [truth(0) == object_id for object_id in (1, 2)], {}
+    for mask in masks:
+        document.masks.encode(mask, pngs)
     session.close()
-    text = OLD_RECORDS.replace("DIGEST", digest).strip()
     ((header,),) = change_rows(document.folder, "SELECT content FROM header")
     change_rows(
-        document.folder, "UPDATE header SET content = ?", re.sub(rb'"version": ?[0-9]+', b'"version":11', header)
+        document.folder, "UPDATE header SET content = ?", re.sub(rb'"version": ?[0-9]+', b'"version":12', header)
     )
-    change_rows(document.folder, "INSERT INTO masks VALUES (?, ?)", digest, pngs[digest])
-    for number, line in enumerate(text.splitlines(), start=1):
+    for digest, png in pngs.items():
+        change_rows(document.folder, "INSERT INTO masks VALUES (?, ?)", digest, png)
+    records = re.sub("|".join(OLD_TEXTS), lambda match: OLD_TEXTS[match[0]], OLD_RECORDS.strip())
+    for number, line in enumerate(records.splitlines(), start=1):
         change_rows(document.folder, "INSERT INTO records VALUES (?, ?)", number, line.encode())
-    for layer in (1, 2):
-        png = encode_png(np.where(truth(layer) == 1, 1, 0))
-        result = {"frame": layer, "scores": {"1": [1.0, 1, 0.0, 0.0]}, "digest": hashlib.sha256(png).hexdigest()[:16]}
-        row = layer, msgspec.json.encode(result), png
-        change_rows(document.folder, "INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", *row)
+    attributes = {1: {"sex": {0: "male"}, "age": {4: 3, 8: None}, "pose": {8: "sitting"}}, 2: {"wet": {0: True}}}
+    for _ in range(2):  # the second time, with records of both formats
+        again = reopen(folder).document
+        np.testing.assert_array_equal(again.snapshot.labels(0), truth(0))
+        assert again.snapshot.state.attributes == attributes
+        assert (again.snapshot.frozen_frames, again.snapshot.objects[1].name) == ([], "Rex")
+        assert [(note.frame, note.text) for note in again.review.notes] == [(3, "look")]
+        assert again.review.status.value == "to review"
+        again.save_version("new")
+        again.close()
     again = reopen(folder).document
-    assert list_tracked_frames(again.snapshot) == [1, 2]
-    assert again.snapshot.drawn_frames == [0, 2]
-    for frame, expected in ((0, mask), (1, truth(1) == 1), (2, mask)):
-        np.testing.assert_array_equal(again.snapshot.labels(frame), expected)
-    assert (again.snapshot.frozen_frames, list_outdated(again.snapshot)) == ([], [(1, 1), (3, 3)])
-    assert [(note.frame, note.text) for note in again.review.notes] == [(3, "look")]
-    assert [record.status for record in again.log.statuses] == ["to review"]
-    for _ in range(3):
-        again.undo()
-    np.testing.assert_array_equal(again.snapshot.labels(2), 0)
+    editing.set_attribute(again, 1, "pose", "standing", 9)
+    assert again.review.status.value == "in work"
+    again.undo()
+    assert again.review.status.value == "to review"
+    again.undo()
+    assert again.snapshot.state.attributes == {1: attributes[1]}
 
 
 def test_renamed_video_names_its_project(tmp_path):

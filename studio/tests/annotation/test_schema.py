@@ -1,16 +1,21 @@
 """Schema of a list: what it refuses, what is missing, files of other tools, fields of the page."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.rules import Rules, change_rules, read_rules
-from aotlab_studio.document.schema import SCHEMA_WRITERS, AttributeRule, ClassRule, read_schema
+from aotlab_studio.document.objects import make_object
+from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
+from aotlab_studio.document.schema import SCHEMA_WRITERS, AttributeRule, ClassRule, Schema, read_schema
+from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.browser import find_violations, needs_browser
 from studio.tests.annotation.results import find_clip, set_status
 from studio.tests.annotation.sessions import draw
+from studio.tests.annotation.test_uploads import coco
 from tests.processes import wait_until
 
 SEX = AttributeRule("sex", "choice", ["male", "female"], mandatory=True)
@@ -24,58 +29,129 @@ CLASSES = [
 @pytest.fixture
 def schema(batch):
     """Store the schema of the list."""
-    return change_rules(batch.folder, Rules(classes=CLASSES), "Lea")
+    RulesFile(batch.folder).change(Rules(classes=CLASSES), "Lea")
 
 
-def test_class_and_values_outside_the_schema_refused(batch, schema):
+def list_violations(class_name, values):
+    """Return what is wrong with an object."""
+    attributes = {name: value if isinstance(value, dict) else {0: value} for name, value in values.items()}
+    return [*map(str, Schema(CLASSES).check({1: make_object(1, "Rex", class_name)}, {1: attributes}))]
+
+
+def test_objects_that_match_the_schema_have_no_violation():
+    assert list_violations("person", {}) == []
+    values = {"sex": "male", "pose": {3: "sitting", 8: "standing"}, "age": "-1.5e2", "seen": True}
+    assert list_violations("dog", values) == []
+    assert Schema().check({1: make_object(1)}, {1: {"any": {3: "x"}}}) == []
+
+
+@pytest.mark.parametrize(("class_name", "values", "violation"), [
+    ("", {}, "Rex: class is missing"),
+    ("cat", {"sex": "x"}, "Rex: class cat is not in the schema"),
+    ("dog", {}, "Rex: attribute sex is missing"),
+    ("dog", {"sex": "", "age": ""}, "Rex: attribute sex is missing"),
+    ("dog", {"sex": "male", "tail": "long"}, "Rex: attribute tail is not in the schema; remove it"),
+    ("dog", {"sex": "x"}, "Rex: attribute sex is 'x', not one of male, female"),
+    ("dog", {"sex": {0: "male", 5: "female"}}, "Rex: attribute sex differs between frames; set it again"),
+    ("dog", {"sex": "male", "pose": {4: "lying"}},
+     "Rex: attribute pose is 'lying', not one of sitting, standing, from frame 4 on"),
+    *(("dog", {"sex": "male", "age": age}, f"Rex: attribute age is '{age}', not a number")
+      for age in ("old", "1_000", "nan", "1e999", "٣", True)),
+    ("dog", {"sex": "male", "seen": "no"}, "Rex: attribute seen is 'no', neither true nor false"),
+])  # fmt: skip
+def test_violation_names_object_attribute_and_value(class_name, values, violation):
+    assert list_violations(class_name, values) == [violation]
+
+
+def test_mandatory_attribute_that_ends_is_missing():
+    assert list_violations("dog", {"sex": {0: "male", 5: None}}) == [
+        "Rex: attribute sex differs between frames; set it again",
+        "Rex: attribute sex is missing, from frame 5 on",
+    ]
+
+
+def test_violations_are_stored_and_refuse_acceptance(batch, schema):
     with batch.use("a", "Ann") as session:
         document = session.document
-        for values, problem in (
-            ({"class_name": "cat"}, "class cat: not in the lead's schema; choose one of dog, person"),
-            ({"class_name": "dog", "attributes": {"tail": "long"}}, "attribute tail: not in the lead's schema"),
-            ({"class_name": "dog", "attributes": {"sex": "x"}}, "attribute sex: 'x' is not allowed; give one of male"),
-            ({"class_name": "dog", "attributes": {"age": "old"}}, "attribute age: 'old' is not allowed; give a number"),
-            ({"class_name": "dog", "attributes": {"seen": "no"}}, "attribute seen: 'no' .* give true or false"),
-        ):
-            with pytest.raises(InputError, match=problem):
-                editing.change_object(document, 1, **values)
+        editing.change_object(document, 1, class_name="cat", name="Rex")
+        editing.set_attribute(document, 1, "tail", "long")
         editing.change_object(document, 1, class_name="dog")
-        with pytest.raises(InputError, match="attribute pose: 'lying' is not allowed"):
-            editing.set_attribute(document, 3, 1, "pose", "lying")
-        editing.change_object(document, 1, attributes={"sex": "male", "age": "3", "seen": True})
-        assert session.describe().classes == ["dog", "person"]
-
-
-def test_missing_class_and_attribute_refuse_acceptance(batch, schema):
-    with batch.use("a", "Ann") as session:
-        editing.change_object(session.document, 1, class_name="dog", name="Rex")
-        editing.change_object(session.document, 2, class_name="person")
+        editing.change_object(document, 2, class_name="person")
         draw(session, 0, 3)
-    missing = ["Rex lacks sex", "object 3 has no class"]
+        assert session.describe().classes == ["dog", "person"]
+        missing = session.describe().missing
+    violations = "attribute tail is not in the schema; remove it", "attribute sex is missing"
+    assert missing == [*(f"Rex: {text}" for text in violations), "object 3: class is missing"]
     assert find_clip(batch, "a").missing == missing
-    with pytest.raises(InputError, match="a: Rex lacks sex; object 3 has no class; add it, then accept the video"):
+    with pytest.raises(InputError, match=r"a: Rex: attribute tail .*; object 3: class is missing; correct it"):
         set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
     set_status(batch, "a", "Bob", "to review", if_unfinished="proceed")
     with batch.use("a", "Ann") as session:
-        editing.change_object(session.document, 1, attributes={"sex": "male"})
+        editing.set_attribute(session.document, 1, "sex", "male")
+        editing.set_attribute(session.document, 1, "tail")
         editing.change_object(session.document, 3, class_name="person")
     set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
 
 
-def test_attribute_of_a_frame_holds_until_its_next_change(session, document):
+def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
+    tree = json.loads(coco(3))
+    tree["categories"][0]["name"] = "dog"
+    for annotation in tree["annotations"]:
+        annotation["attributes"]["sex"] = "x"
+    with batch.use("a", "Ann") as session:
+        load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+        assert session.describe().missing[0] == "object 1: attribute sex is 'x', not one of male, female"
+        with pytest.raises(InputError, match="'x', not one of male, female"):
+            session.set_status("accepted", if_unfinished="proceed")
+
+
+def test_changed_rules_show_on_open_and_closed_clips(batch, served_list):
+    set_status(batch, "b", "Ann", "rejected")  # it has a project
+    assert find_clip(batch, "b").missing == []
+    with batch.use("a", "Ann") as session:
+        events = []
+        session.document.listeners[events.append] = None
+        batch.rules.change(Rules(classes=CLASSES), "Lea")
+        (event,) = events
+        assert [rule.name for rule in event.state.schema] == ["dog", "person"]
+        RulesFile(batch.folder).change(Rules(), "Lea")  # by another program
+        assert find_clip(batch, "b").missing == []
+        assert events[-1].state.schema == []
+        batch.rules.change(Rules(classes=CLASSES), "Lea")
+        assert find_clip(batch, "b").missing[0] == "object 1: class is missing"
+
+
+def test_edit_is_stored_while_the_rules_are_damaged(batch, schema):
+    with batch.use("a", "Ann") as session:
+        (batch.folder / RULES_FILE).write_text("{")
+        answer = run_action(session, {"do": "set_attribute", "object_id": 1, "name": "sex", "value": "male"})
+        assert answer is None
+        assert session.document.snapshot.state.attributes == {1: {"sex": {0: "male"}}}
+        assert [rule.name for rule in session.describe().schema] == ["dog", "person"]
+
+
+def test_value_of_a_frame_holds_until_its_next_change(session, document):
     draw(session, 0, 1)
-    for frame, value in ((0, "sitting"), (8, "lying"), (4, "standing")):
-        editing.set_attribute(document, frame, 1, "pose", value)
-    attributes = document.snapshot.describe_objects()[1][1]
-    assert {frame: values["pose"] for frame, values in attributes.items()} == {0: "sitting", 4: "standing", 8: "lying"}
-    document.undo()
-    assert sorted(document.snapshot.state.attributes[1]) == [0, 8]
+    editing.set_attribute(document, 1, "pose", "sitting")  # on all frames, as files of CVAT state it
+    for frame, name, value in ((8, "pose", "lying"), (4, "age", "3"), (6, "pose", "standing")):
+        editing.set_attribute(document, 1, name, value, frame)
+    draw(session, 11, 1)
+    draw(session, 5, 1)
+    session.export(["cvat"])
+    root = ElementTree.parse(session.archive.parent / "cvat.xml").getroot()
+    found = {}
+    for shape in root.iter("mask"):
+        values = {item.get("name"): item.text for item in shape.iter("attribute")}
+        found[int(shape.get("frame"))] = values
+    assert found[0] == {"pose": "sitting"}  # not the age, which begins later
+    assert found[5] == {"pose": "sitting", "age": "3"}
+    assert found[11] == {"pose": "lying", "age": "3"}
 
 
 @pytest.mark.parametrize("name", SCHEMA_WRITERS)
 def test_schema_written_for_a_tool_is_read_again(name):
     text = SCHEMA_WRITERS[name][1](CLASSES)
-    read = read_schema(text.encode())
+    read = read_schema(text.encode()).classes
     assert [(rule.name, rule.color) for rule in read] == [("dog", "#ff0000"), ("person", "#00ff00")]
     if name == "cvat":
         kinds = [(item.name, item.kind, item.values, item.per_frame) for item in read[0].attributes]
@@ -86,12 +162,43 @@ def test_schema_written_for_a_tool_is_read_again(name):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b"<View/>", b"<View", b'[{"name": 1}]', b'{"categories": [{"name": "a"}, {"name": "a"}]}'],
-)
+    "content", [b"", b"{", b"[]", b"<View/>", b"<View", b'[{"name": 1}]'],
+)  # fmt: skip
 def test_unusable_schema_rejected(content):
     with pytest.raises(InputError, match=r"schema: .*give the labels of CVAT"):
         read_schema(content)
+
+
+@pytest.mark.parametrize(("classes", "problem"), [
+    ([{"name": "a"}, {"name": " a"}], "schema: class a occurs twice; rename or remove one"),
+    ([{"name": "a"}, {"name": " "}], "schema: class 2 has no name; type one, or remove it"),
+    ([{"name": "a", "color": "red"}], "class a: color 'red' is not #rrggbb; correct it"),
+    ([{"name": "a", "attributes": [{"name": "b", "kind": "choice", "values": [" "]}]}],
+     "class a: attribute b has no values to choose from; list them, or choose another kind"),
+    ([{"name": "a", "attributes": [{"name": "b"}, {"name": "b"}]}], "class a: attribute b occurs twice"),
+    ([{"name": "a", "attributes": [{"name": ""}]}], "class a: attribute 1 has no name"),
+    ([{"name": "a", "attributes": [{"name": "name"}]}], "class a: attribute name: the objects' names are stored"),
+])  # fmt: skip
+def test_unusable_rules_posted_are_refused(served_list, batch, classes, problem):
+    response = served_list.post("/rules", {"classes": classes}, "Lea")
+    assert (response.status_code, problem in response.text) == (409, True), response.text
+    assert not (batch.folder / RULES_FILE).exists()
+
+
+def test_class_without_a_color_is_stored(served_list):
+    coco_classes = json.dumps({"categories": [{"name": "dog"}, {"name": "cat", "color": [255, 0, 16]}]}).encode()
+    read = served_list.post("/schema", coco_classes).json()
+    assert [rule["color"] for rule in read] == ["", "#ff0010"]
+    assert served_list.post("/rules", {"classes": read}, "Lea").status_code == 200
+    assert [rule["name"] for rule in served_list.get("/rules").json()["classes"]] == ["dog", "cat"]
+    assert json.loads(served_list.get("/schema/cvat").content)[0]["color"] == "#109898"
+
+
+def test_hotkeys_of_label_studio_are_single_keys():
+    labels = [("a", "shift+1"), ("b", "ctrl+b"), ("c", "d"), ("a", "x")]
+    tags = "".join(f'<Label value="{name}" hotkey="{key}"/>' for name, key in labels)
+    classes = read_schema(f'<View><BrushLabels name="l" toName="i">{tags}</BrushLabels></View>'.encode()).classes
+    assert [(rule.name, rule.key) for rule in classes] == [("a", ""), ("b", ""), ("c", "d")]
 
 
 @needs_browser
@@ -104,15 +211,20 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.keyboard.press("Enter")
     tab.click("#rules")
     tab.set_input_files("dialog[open] [type=file]", file)
-    tab.wait_for_selector("dialog[open] tbody tr:nth-child(2)")
-    tab.fill("dialog[open] tbody tr:first-child [aria-label=Key]", "d")
-    text = tab.input_value("dialog[open] tbody tr:first-child [aria-label=Attributes]")
-    assert text == "sex: male | female; pose@: sitting | standing; age: number; seen: yes/no"
-    tab.fill("dialog[open] tbody tr:first-child [aria-label=Attributes]", text.replace("sex", "sex*"))
+    first = tab.locator("dialog[open] .schema section >> nth=0")
+    first.locator("[aria-label=Key]").fill("d")
+    rows = first.locator(".row:has([aria-label=Kind])")
+    assert rows.nth(1).locator("textarea").input_value() == "sitting\nstanding"
+    rows.nth(0).locator("text=mandatory").click()
+    rows.nth(0).locator("textarea").fill("")
     assert find_violations(tab) == []
     tab.click("dialog[open] button[value=store]")
+    tab.wait_for_selector("dialog[open] .problem >> text=class dog: attribute sex has no values to choose from")
+    assert first.locator("[aria-label=Key]").input_value() == "d"
+    rows.nth(0).locator("textarea").fill("male\n\nfemale")
+    tab.click("dialog[open] button[value=store]")
     tab.wait_for_selector("#status >> text=Rules stored.")
-    assert read_rules(batch.folder).classes[0].attributes[:2] == [SEX, POSE]
+    assert RulesFile(batch.folder).current.classes[0].attributes[:2] == [SEX, POSE]
     labels = json.loads(served_list.get("/schema/cvat").content)
     assert [label["name"] for label in labels] == ["dog", "person"]
     tab.click("#clips th a >> text=c")
@@ -121,19 +233,25 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.keyboard.press("Alt+d")
     tab.wait_for_selector("#objects [type=color] >> nth=0")
     tab.wait_for_function("document.querySelector('#objects [type=color]').value === '#ff0000'")
-    tab.select_option("#schema-fields select >> nth=0", "male")
+    tab.select_option("#attribute-fields select >> nth=0", "male")
     tab.fill("#frame", "4")
     tab.press("#frame", "Enter")
     tab.wait_for_selector("#strips[aria-valuenow='4']")
-    tab.select_option("#schema-fields select >> nth=1", "standing")
-    wait_until(lambda: find_clip(batch, "c").missing == ["object 2 has no class"])
+    tab.select_option("#attribute-fields select >> nth=1", "standing")
+    wait_until(lambda: find_clip(batch, "c").missing == ["object 2: class is missing"])
     with batch.use("c", "Bob") as session:
-        wait_until(lambda: session.document.snapshot.state.attributes.get(1))
-        snapshot = session.document.snapshot
-        assert snapshot.objects[1].attributes == {"sex": "male"}
-        assert snapshot.state.attributes[1][4] == {"pose": "standing"}
+        document, attributes = session.document, {"sex": {0: "male"}, "pose": {4: "standing"}}
+        wait_until(lambda: document.snapshot.state.attributes == {1: attributes})
+        tab.fill("#frame", "6")
+        tab.press("#frame", "Enter")
+        tab.wait_for_selector("#attribute-fields >> text=pose (from frame 4 on)")
+        tab.select_option("#attribute-fields select >> nth=1", "")  # removes the value that holds
+        wait_until(lambda: document.snapshot.state.attributes == {1: {"sex": {0: "male"}}})
+        editing.set_attribute(document, 1, "tail", "long")  # as a file does
+        tab.click("#attribute-fields [title='Remove tail']")
+        wait_until(lambda: document.snapshot.state.attributes == {1: {"sex": {0: "male"}}})
     tab.fill("#class", "cat")
     tab.press("#class", "Enter")
-    tab.wait_for_selector("#status.error >> text=class cat: not in the lead's schema")
+    tab.wait_for_selector("#object-fields .problem >> text=classes are dog, person; choose one")
     assert find_violations(tab) == []
     tab.close()

@@ -127,16 +127,16 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
-@pytest.mark.parametrize(("changes", "holds"), [
-    ({"class_name": "dog"}, False),
-    ({"name": "Rex"}, False),
-    ({"attributes": {"a": "b"}}, False),
-    ({"color": "#123456"}, True),
+@pytest.mark.parametrize(("action", "changes", "holds"), [
+    ("change_object", {"class_name": "dog"}, False),
+    ("change_object", {"name": "Rex"}, False),
+    ("set_attribute", {"name": "a", "value": "b"}, False),
+    ("change_object", {"color": "#123456"}, True),
 ])  # fmt: skip
-def test_acceptance_covers_all_that_is_exported(session, changes, holds):
+def test_acceptance_covers_all_that_is_exported(session, action, changes, holds):
     draw(session, 0, 1)
     run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
-    run_action(session, {"do": "change_object", "object_id": 1, **changes})
+    run_action(session, {"do": action, "object_id": 1, **changes})
     assert session.describe().status == ("accepted" if holds else "in work")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.rules import RULES_FILE, Rules, change_rules, read_rules
+from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.results import find_clip, set_status
@@ -69,9 +69,11 @@ def test_export_names_accepted_clips_with_gaps(folder, make_batch):
 
 
 def test_rule_keeps_annotators_from_accepting(batch):
-    assert change_rules(batch.folder, Rules(accept="others"), "Lea").lead == "Lea"
+    rules = RulesFile(batch.folder)
+    rules.change(Rules(accept="others"), "Lea")
+    assert rules.current.lead == "Lea"
     with pytest.raises(InputError, match="only Lea, the lead, may change them"):
-        change_rules(batch.folder, Rules(accept="anyone"), "Ann")
+        rules.change(Rules(accept="anyone"), "Ann")
     with batch.use("a", "Ann") as session:
         draw(session, 0, 1)
         with pytest.raises(InputError, match="a: Ann has drawn in it, and only others may accept it"):
@@ -82,7 +84,7 @@ def test_rule_keeps_annotators_from_accepting(batch):
 
 
 def test_rule_lets_only_the_assigned_reviewer_accept(batch):
-    change_rules(batch.folder, Rules(accept="reviewer"), "Lea")
+    RulesFile(batch.folder).change(Rules(accept="reviewer"), "Lea")
     with batch.use("a", "Lea") as session:
         session.document.review.assign(" Ann ", "Bob")
         with pytest.raises(InputError, match="only its reviewer, Bob, may accept it; choose “to review”"):
@@ -94,8 +96,8 @@ def test_rule_lets_only_the_assigned_reviewer_accept(batch):
 
 
 def test_names_in_other_capitals_are_one_person(batch):
-    change_rules(batch.folder, Rules(accept="reviewer"), "Lea")
-    change_rules(batch.folder, Rules(accept="reviewer", lead="Lea"), "lea")
+    batch.rules.change(Rules(accept="reviewer"), "Lea")
+    batch.rules.change(Rules(accept="reviewer", lead="Lea"), "lea")
     with batch.use("a", "Lea") as session:
         session.document.review.assign("Ann", "Bob")
         draw(session.with_actor(Actor(author="cid")), 0, 1)
@@ -127,9 +129,22 @@ def test_interrupted_tracking_is_listed(folder, make_batch):
 def test_damaged_rules_let_nobody_accept(batch):
     (batch.folder / RULES_FILE).write_text('{"accept": "nobody"}')
     with pytest.raises(InputError, match=RULES_FILE):
-        read_rules(batch.folder)
+        RulesFile(batch.folder).change(Rules(), "Lea")
     with pytest.raises(InputError, match="correct or remove it"):
         set_status(batch, "a", "Bob", "accepted")
+
+
+def test_rules_read_before_they_are_damaged_hold(batch):
+    RulesFile(batch.folder).change(Rules(accept="others"), "Lea")
+    with batch.use("a", "Ann") as session:
+        (batch.folder / RULES_FILE).write_text("{")
+        batch.list_clips()
+        draw(session, 0, 1)
+        assert session.document.log.undo_step
+        with pytest.raises(InputError, match="Ann has drawn in it, and only others may accept it"):
+            session.set_status("accepted", if_unfinished="proceed")
+    batch.rules.change(Rules(accept="anyone"), "Lea")
+    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
 
 
 def test_history_names_who_did_what(served_list, batch):

@@ -17,6 +17,7 @@ from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.document.events import StepInfo
+from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.session.session import Session
 
@@ -29,7 +30,8 @@ class Batch:
 
     def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
         self.folder = folder
-        self.open_clips = OpenClips(self.find_clip, open_session)
+        self.rules = RulesFile(folder)
+        self.open_clips = OpenClips(self.find_clip, open_session, self.rules)
         self._clips = {clip.name: clip for clip in find_clips(folder)}
         """Clips of the last list by name; their files are read again only after a change."""
         if not self._clips:
@@ -48,6 +50,7 @@ class Batch:
 
         A clip that ``person`` has open has no holder.
         """
+        self.rules.refresh()
         self._clips = {clip.name: self._reuse(clip) for clip in find_clips(self.folder)}
         rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (row.status == "accepted", not row.error, -len(row.sentences)))
@@ -57,17 +60,19 @@ class Batch:
         """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
         clip: BatchClip | None
         if (known := self._clips.get(name)) is not None and known.path.exists():
-            clip = self._reuse(BatchClip(self.folder, known.path.name, is_video=known.is_video))
+            clip = BatchClip(self.folder, known.path.name, is_video=known.is_video)
         else:
             clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
         if clip is None or not clip.is_listed:
             raise InputError(f"{name[:80]}: no such clip; open the list")
-        return clip
+        return self._reuse(clip)
 
     def _reuse(self, clip: BatchClip) -> BatchClip:
         """Return the clip of the last list if its files are unchanged, as it has read them."""
         known = self._clips.get(clip.name, clip)
-        return known if known.file_states == clip.file_states else clip
+        reused = known if known.file_states == clip.file_states else clip
+        reused.rules = self.rules
+        return reused
 
     def check_frames(self, name: str) -> None:
         """Read a frame of a clip; if that fails, list the clip as unreadable until its files change."""
@@ -82,6 +87,7 @@ class Batch:
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
         """Yield the session of a clip for a request, as `OpenClips.use` does."""
+        self.rules.refresh()
         with self.open_clips.use(name, person, is_page=is_page) as session:
             if is_page and (run := self._tracking_runs.get(name)) is not None and run.done():
                 self._tracking_runs.pop(name, None)  # its error is shown until a page opens the clip

@@ -23,6 +23,7 @@ from aotlab_studio.document.folder import (
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.review import describe_gaps, flag_unknown_frames
+from aotlab_studio.document.rules import RULES_FILE, RulesFile
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
@@ -38,6 +39,8 @@ class BatchClip:
         self.name = os.fsencode(name).decode(errors="replace")  # as in addresses
         self.path, self.is_video = folder / name, is_video
         self.project = find_project(self.path)
+        self.rules: RulesFile | None = None
+        """Rules of its list; None: read when they are needed."""
 
     @property
     def export_folder(self) -> Path:
@@ -49,7 +52,7 @@ class BatchClip:
     def file_states(self) -> tuple[tuple[int, ...], ...]:
         """State of the clip's files, to notice changes."""
         files = [self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
-        return describe_files([self.path, *files])
+        return describe_files([self.path, *files, self.path.with_name(RULES_FILE)])
 
     @cached_property
     def results(self) -> sdk.Results:
@@ -98,7 +101,7 @@ class BatchClip:
         if not has_project(self.project):
             return None
         document = Document.read(self.project)
-        document.rules_folder = self.path.parent
+        document.rules = self.rules or RulesFile(self.path.parent)
         return document
 
 
@@ -110,8 +113,8 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        notes=review.open_notes,
-        gaps=describe_gaps(snapshot), missing=review.list_missing(), trackable=find_track_range(document) is not None,
+        notes=review.open_notes, gaps=describe_gaps(snapshot), missing=review.list_violations(),
+        trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 

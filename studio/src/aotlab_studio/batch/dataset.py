@@ -108,10 +108,9 @@ def read_status(clip: BatchClip) -> VideoStatus:
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.log.has_history and status == "accepted":
-        digest = document.snapshot.content_digest
-        if exported.digest != digest:
-            raise InputError(f"its accepted masks are not exported; {remedy}")
+    is_accepted = status == "accepted"
+    if is_accepted and document and document.log.has_history and not document.snapshot.has_digest(exported.digest):
+        raise InputError(f"its accepted masks are not exported; {remedy}")
     return status
 
 

@@ -12,6 +12,7 @@ from aotlab import InputError
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.lock import FolderLock, find_owner
 from aotlab_studio.document.log import Actor, is_same_person
+from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.session.session import Session
 
 CLOSE_DELAY = 10.0
@@ -44,9 +45,12 @@ class OpenClips:
         open_session: opens the session of a folder of results or of a video, with ``project``.
     """
 
-    def __init__(self, find_clip: Callable[[str], BatchClip], open_session: Callable[..., Session]) -> None:
+    def __init__(
+        self, find_clip: Callable[[str], BatchClip], open_session: Callable[..., Session], rules: RulesFile
+    ) -> None:
         self._find_clip = find_clip
         self._open_session = open_session
+        self._rules = rules
         self._clips: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
@@ -120,7 +124,7 @@ class OpenClips:
         path = clip.path if clip.results.entries else Path(clip.results.video)
         session = self._open_session(path, project=clip.project)
         session.document.shared = True
-        session.document.rules_folder = clip.path.parent
+        session.document.follow_rules(self._rules)
         return self._clips.setdefault(name, OpenClip(session))
 
     def _close(self, name: str) -> None:

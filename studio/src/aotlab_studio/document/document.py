@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
 import weakref
@@ -25,6 +24,7 @@ from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.review import FINISHED_STATUSES, Review, describe_gaps
+from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.document.timeline import mark_frame, mark_frames
@@ -54,13 +54,15 @@ class Document:
     damaged project raises `InputError`. Without ``frames``, the document can only be read; see `read`.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "actor")  # views share the dictionary
+
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """Folder with the output of `aotlab track` that the project corrects; it may be missing."""
-        self.rules_folder = folder.parent
-        """Folder with the rules of the list that the video belongs to."""
+        self.rules = RulesFile(folder.parent)
+        """Rules of the list that the video belongs to."""
         self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -83,10 +85,15 @@ class Document:
         return cls(Database.open(folder))
 
     def with_actor(self, actor: log.Actor) -> Document:
-        """Return a view of this document; edits made through it are signed by an actor."""
-        view = copy.copy(self)
-        view.actor = actor
+        """Return a view of this document, all of it except the actor, who signs the edits made through it."""
+        view = object.__new__(Document)
+        view.__dict__, view.actor = self.__dict__, actor
         return view
+
+    def follow_rules(self, rules: RulesFile) -> None:
+        """Use the rules of a list, and show their changes on the pages until `close`."""
+        self.rules = rules
+        rules.listeners.add(self.emit_page_state)
 
     def take_snapshot(self, step: int) -> Snapshot:
         """Return what the document shows after a step of its log; after step 0, it is empty."""
@@ -101,6 +108,7 @@ class Document:
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
+        self.rules.listeners.discard(self.emit_page_state)
         lock = self.database.folder_lock
         if lock is not None and not lock.released:
             try:
@@ -194,8 +202,7 @@ class Document:
             if changes != log.Changes():
                 checked = {*self.snapshot.checked_frames} - {*changes.checked}
                 self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs)
-                self._notify(changes)
-                self.report_ended_checks(checked - {*self.snapshot.checked_frames}, self.log.head)
+                self._notify(changes, checked)
 
     def edit_masks(
         self,
@@ -325,18 +332,19 @@ class Document:
         """Return all that a page shows, except masks and timeline."""
         with self.lock:
             snapshot, review = self.snapshot, self.review
-            objects, state = [*snapshot.objects.values()], snapshot.state
-            schema = review.rules.classes
-            classes = {rule.name for rule in schema} or {*state.classes, *(item.class_name for item in objects)} - {""}
-            people = review.assignment
+            objects, state, schema = [*snapshot.objects.values()], snapshot.state, self.rules.schema
+            classes = {rule.name for rule in schema.classes} or {*state.classes, *(item.class_name for item in objects)}
+            status, people = review.status, review.assignment
             return events.PageState(
-                self.revision, *review.status, review.status_count, people.annotator, people.reviewer, review.rejection,
-                describe_gaps(snapshot), review.list_missing(), schema,
-                {key: {**item} for key, item in state.attributes.items()}, objects, sorted(classes),
-                self.history, self.log.head,
-                {key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
-                state.ranges.get("track"), snapshot.editable_range, review.notes, snapshot.checked_frames,
-                snapshot.frozen_frames,
+                revision=self.revision, step=self.log.head, history=self.history, status=status.value, note=status.note,
+                author=status.author, status_count=review.status_count, annotator=people.annotator,
+                reviewer=people.reviewer, rejection=review.rejection, gaps=describe_gaps(snapshot),
+                missing=review.list_violations(), schema=schema.classes, classes=sorted(classes - {""}),
+                objects=objects,
+                attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
+                outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
+                range=state.ranges.get("track"), editable_range=snapshot.editable_range, notes=review.notes,
+                checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,
             )  # fmt: skip
 
     def timeline(self) -> events.Timeline:
@@ -371,10 +379,14 @@ class Document:
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         self.log.append(*(msgspec.structs.replace(record, **signature) for record in records), new_pngs=new_pngs)
 
-    def _notify(self, changed: log.Changes) -> None:
-        """Notify all listeners after an edit, undo or redo."""
-        self.emit_page_state()
-        for index in sorted(changed.drawn_masks):
-            self._emit_frame(index)
-        if changed.layers or changed.objects or changed.checked or changed.frozen:
-            self.emit(events.ResultsEvent(self.revision))
+    def _notify(self, changed: log.Changes, checked: Collection[int] = ()) -> None:
+        """Notify all listeners after an edit, undo or redo; ``checked``: frames that were checked before an edit."""
+        try:
+            self.emit_page_state()
+            for index in sorted(changed.drawn_masks):
+                self._emit_frame(index)
+            if changed.layers or changed.objects or changed.checked or changed.frozen:
+                self.emit(events.ResultsEvent(self.revision))
+            self.report_ended_checks({*checked} - {*self.snapshot.checked_frames}, self.log.head)
+        except InputError as error:  # the change is stored, so it has not failed
+            logger.warning("%s: stored, but not shown (%s)", self.folder, error)

@@ -15,20 +15,11 @@ from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
+from aotlab_studio.document.attributes import merge_attributes, require_usable, set_value
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
 from aotlab_studio.document.masks import count_pixels
-from aotlab_studio.document.objects import (
-    Attributes,
-    Color,
-    ObjectInfo,
-    Text,
-    check_object,
-    join_attributes,
-    make_object,
-    split_attributes,
-)
-from aotlab_studio.document.schema import check_item, check_value
+from aotlab_studio.document.objects import Color, ObjectInfo, check_object, make_object
 
 MAX_POINTS = 20_000
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
@@ -225,44 +216,40 @@ def change_object(
     hidden: bool | None = None,
     locked: bool | None = None,
     class_name: str | None = None,
-    attributes: Attributes | None = None,
 ) -> None:
-    """Set fields of an object, except those that are None; raise `InputError` for an unusable text."""
+    """Set fields of an object, except those that are None; raise `InputError` for an unusable name."""
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
         fields: dict[str, Any] = {
             "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
-            "attributes": attributes,
         }  # fmt: skip
-        new_values = {key: value for key, value in fields.items() if value is not None}
-        item = check_object(replace(before, **new_values))
-        if class_name is not None or attributes is not None:
-            check_item(item, document.review.rules.classes)
+        item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-        removed = before.attributes.keys() - item.attributes.keys()
-        by_frame = {
-            frame: {key: value for key, value in values.items() if key not in removed}
-            for frame, values in document.snapshot.state.attributes.get(object_id, {}).items()
-        }
-        changes = Changes({object_id: item}, classes=classes, attributes={object_id: by_frame or None})
-        document.edit("change object", changes)
+        document.edit("change object", Changes({object_id: item}, classes=classes))
 
 
-def set_attribute(document: Document, frame: int, object_id: int, name: Text, value: Text | bool | float) -> None:
-    """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for an unusable one."""
+def set_attribute(
+    document: Document,
+    object_id: int,
+    name: str,
+    value: str | bool | float | None = None,
+    frame: NonNegativeInt | None = None,
+) -> None:
+    """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for unusable texts.
+
+    Args:
+        value: None or an empty text removes the value that holds on the frame; then the one before it holds.
+        frame: None: on all frames.
+    """
     with document.lock:
-        item = document.snapshot.find_object(object_id)
-        check_object(replace(item, attributes={name: value}))
-        rules = document.review.rules.classes
-        if (rule := next((rule for rule in rules if rule.name == item.class_name), None)) is not None:
-            check_value(next((each for each in rule.attributes if each.name == name), None), name, value)
-        by_frame = {**document.snapshot.state.attributes.get(object_id, {})}
-        start = max((index for index in by_frame if index <= frame), default=None)
-        before = {} if start is None else by_frame[start]
-        by_frame[frame] = {**before, name: value}
-        document.edit("attribute", Changes(attributes={object_id: dict(sorted(by_frame.items()))}), frame)
+        document.snapshot.find_object(object_id)
+        value = None if value == "" else value
+        if value is not None:
+            require_usable(name, value)
+        attributes = set_value(document.snapshot.state.attributes.get(object_id, {}), name, value, frame)
+        document.edit("attribute", Changes(attributes={object_id: attributes or None}), frame)
 
 
 def delete_object(document: Document, object_id: int) -> None:
@@ -288,11 +275,10 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
-        attributes, by_frame = split_attributes(join_attributes(*tables))
-        target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
-        objects = {object_id: None, into: target}
-        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: by_frame or None})
+        below, above = (snapshot.state.attributes.get(key, {}) for key in (object_id, into))
+        attributes = merge_attributes(below, above)
+        objects = {object_id: None, into: replace(target, class_name=target.class_name or item.class_name)}
+        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
@@ -342,7 +328,7 @@ def set_frozen(document: Document, frame: int, frozen: bool) -> None:
             return
         item = snapshot.state.frozen.get(frame, FrozenFrame())
         if not frozen:
-            changes = Changes(frozen={frame: structs.replace(item, ended=True)})
+            changes = Changes(frozen={frame: structs.replace(item, unfrozen=True)})
             return document.edit("unfreeze frame", changes, frame)
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()

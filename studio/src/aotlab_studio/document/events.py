@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -33,7 +34,7 @@ class Timeline(Struct, frozen=True):
     """One character a frame, by object id; `timeline.py` defines the characters."""
 
 
-class PageState(Struct, frozen=True):
+class PageState(Struct, frozen=True, kw_only=True):
     """Everything that a page shows of a document, except masks and timeline."""
 
     revision: int
@@ -52,11 +53,11 @@ class PageState(Struct, frozen=True):
     gaps: str
     """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
     missing: list[str]
-    """What objects lack of the lead's schema."""
+    """What the schema requires and objects do not have."""
     schema: list[ClassRule]
     """Classes that the lead allows; empty: any."""
-    varying: dict[int, dict[int, dict[str, Any]]]
-    """Attributes that differ between frames, by object and by the frame from which they apply."""
+    attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]
+    """Values by object, name and the frame from which they hold; null: none from there on."""
     objects: list[ObjectInfo]
     classes: list[str]
     """Class names that the page offers."""

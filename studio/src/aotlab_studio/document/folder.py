@@ -23,8 +23,8 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 12
-READ_VERSIONS = (11, FORMAT_VERSION)
+FORMAT_VERSION = 13
+READ_VERSIONS = (12, FORMAT_VERSION)
 """Versions of projects that are read; opening one stores the newest."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from aotlab import InputError, sdk
+from aotlab_studio.document.attributes import Attributes, read_table
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 from aotlab_studio.utils.cache import LRUCache
@@ -69,7 +70,7 @@ class FrozenFrame(Struct, frozen=True, omit_defaults=True):
 
     tracked: Mapping[ObjectId, Digest] = {}
     """Digests of the masks that were tracked until then. Masks tracked before that are not outdated by them."""
-    ended: bool = False
+    unfrozen: bool = False
     """Whether the frame can be changed again. Its masks stay drawn."""
 
 
@@ -109,8 +110,8 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}
     """Class ids by class name, read from files of masks."""
-    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | None] = {}
-    """Attributes by object and by the frame from which they apply, read from files of masks."""
+    attributes: Mapping[ObjectId, Mapping[str, Mapping[NonNegativeInt, Any]] | None] = {}
+    """`Attributes` by object."""
 
     @property
     def frames(self) -> list[int]:
@@ -139,7 +140,7 @@ class State(Struct, frozen=True):
     notes: Mapping[int, Note] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}
-    attributes: Mapping[int, Mapping[int, Any]] = {}
+    attributes: Mapping[int, Attributes] = {}
 
     def resolve(self, object_id: int) -> int:
         """Return the id of the object that has the masks of an id now, after all merges; 0 if it is deleted."""
@@ -190,7 +191,7 @@ class SignedRecord(Actor, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
 
 
-class Step(SignedRecord, frozen=True, tag="edit"):
+class Step(SignedRecord, frozen=True, tag="step"):
     """An edit, which is undone and redone as a whole."""
 
     title: str
@@ -251,21 +252,46 @@ class Status(NamedTuple):
 
 Record = Step | HeadRecord | StatusRecord | AssignmentRecord | VersionRecord
 _decoder = msgspec.json.Decoder(Record)
-OLD_STATUSES = {"open": "to do", "in progress": "in work", "corrected": "to review"}
 
 
-def decode_record(content: bytes) -> Record:
-    """Decode a record; those of format 11 have other statuses, and a text for each frame with a note."""
-    try:
-        return _decoder.decode(content)
-    except msgspec.ValidationError:
+class OldAttributes:
+    """Attributes in steps of format 12, by step: those of an object, and those of its frames, which they replaced."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def convert_step(self, content: bytes, number: int, parent: int) -> bytes:
+        """Return a step of format 12, the child of another one, in this format."""
         values = msgspec.json.decode(content)
-    if values["type"] == "status":
-        values["status"] = OLD_STATUSES.get(values["status"], values["status"])
-    else:
-        notes = values["changes"]["notes"]
-        notes |= {key: {"id": int(key), "frame": int(key), "text": text} for key, text in notes.items() if text}
-    return _decoder.decode(msgspec.json.encode(values))
+        changes, (of_objects, of_frames) = values["changes"], self._steps.get(parent, ({}, {}))
+        objects, by_frame = changes.get("objects", {}), changes.get("attributes", {})
+        if objects or by_frame:
+            of_objects = of_objects | {key: item.pop("attributes", {}) for key, item in objects.items() if item}
+            of_frames = {key: found for key, found in {**of_frames, **by_frame}.items() if found is not None}
+        self._steps[number] = of_objects, of_frames
+        converted = dict[str, Attributes | None]()
+        for key in sorted({*objects, *by_frame}):
+            constants = of_objects.get(key, {})
+            table = {int(frame): {**found, **constants} for frame, found in of_frames.get(key, {}).items()}
+            converted[key] = read_table({0: constants, **table}) or None
+        changes["attributes"] = converted
+        for item in filter(None, changes.get("frozen", {}).values()):
+            item["unfrozen"] = item.pop("ended", False)
+        return msgspec.json.encode(values | {"type": "step"})
+
+    def has_attributes(self, number: int) -> bool:
+        of_objects, of_frames = self._steps[number]
+        return bool(of_frames) or any(of_objects.values())
+
+    def digest_objects(self, number: int, state: State) -> str:
+        """Return `Snapshot.objects_digest` of format 12, by which statuses and exports recognize their content."""
+        of_objects, of_frames = self._steps[number]
+        items = [
+            (item.id, item.name, item.class_name, sorted(of_objects.get(str(item.id), {}).items()))
+            for item in state.objects.values()
+        ]
+        by_frame = {int(key): {int(frame): values for frame, values in of_frames[key].items()} for key in of_frames}
+        return digest_values(items, state.classes, dict(sorted(by_frame.items())))
 
 
 class Log:
@@ -286,14 +312,22 @@ class Log:
         self.used_objects: set[int] = set()  # ids of all objects that ever existed; they are not used again
         self.layer_steps: dict[int, int] = {}  # step that added each layer
         self.message_steps: dict[int | None, int] = {}  # step that each message added; 0 if it added another record
+        self.old_objects_digests: dict[int, str] = {}  # of steps of format 12
         self._states: LRUCache[State] = LRUCache(
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )
+        old = OldAttributes()
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, *sdk.MALFORMED):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
-                self._apply(decode_record(content))
+                try:
+                    self._apply(_decoder.decode(content))
+                except msgspec.ValidationError:  # an edit of format 12
+                    step = len(self.steps) + 1
+                    self._apply(_decoder.decode(old.convert_step(content, step, self.head)))
+                    if old.has_attributes(step):
+                        self.old_objects_digests[step] = old.digest_objects(step, self.state(step))
 
     @property
     def statuses(self) -> list[StatusRecord]:
@@ -331,7 +365,7 @@ class Log:
         """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
         with sdk.reading("edit", "use other values", OverflowError):
             contents = [msgspec.json.encode(record) for record in records]
-            records = tuple(map(decode_record, contents))  # check that they can be read back
+            records = tuple(map(_decoder.decode, contents))  # check that they can be read back
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
             connection.executemany("INSERT INTO records VALUES (?, ?)", enumerate(contents, self.size + 1))

@@ -1,12 +1,10 @@
-"""Objects of a document, with their names, classes, attributes and colors."""
+"""Objects of a document, with their names, classes and colors."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -27,12 +25,11 @@ COLORS = (
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
 Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
-Attributes = dict[Text, Text | bool | int | float]
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """Id, name, class, color and attributes of an object."""
+    """Id, name, class and color of an object."""
 
     id: ObjectId
     name: Text
@@ -42,8 +39,6 @@ class ObjectInfo:
     locked: bool = False
     """Whether its masks cannot be changed. Pixels that other objects cover show again when these are removed."""
     class_name: Text = ""
-    attributes: Attributes = field(default_factory=dict)
-    """Attributes that hold for all frames."""
 
 
 def clean_name(text: str) -> str:
@@ -71,63 +66,22 @@ def list_names(table: sdk.AttributeTable) -> dict[int, str]:
     return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
 
 
-def join_attributes(
-    first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]
-) -> dict[int, dict[str, Any]]:
-    """Return the attributes of two objects together, by the frame from which they apply; ``second`` has precedence."""
-    joined, before, after = dict[int, dict[str, Any]](), dict[str, Any](), dict[str, Any]()
-    for frame in sorted({*first, *second}):
-        before, after = {**first.get(frame, before)}, {**second.get(frame, after)}
-        joined[frame] = before | after
-    return joined
-
-
-def split_attributes(by_frame: Mapping[int, Mapping[str, Any]]) -> tuple[Attributes, dict[int, dict[str, Any]]]:
-    """Return the attributes of an object that are the same on all frames, and the others by frame.
-
-    The attribute ``name`` is left out. Attributes that `is_attribute` refuses stay with the frames.
-    """
-    first, *others = [*by_frame.values()] or [{}]
-    shared = {
-        name: value
-        for name, value in first.items()
-        if is_attribute(name, value) and all(is_same(values.get(name), value) for values in others)
-    }
-    varying = {
-        frame: {name: value for name, value in values.items() if name not in {"name", *shared}}
-        for frame, values in by_frame.items()
-    }
-    return shared, varying if any(varying.values()) else {}
-
-
 def is_same(first: object, second: object) -> bool:
     """Return whether two values are the same in JSON. In Python, 1 and true are equal too."""
     return len({json.dumps(msgspec.to_builtins(value), sort_keys=True) for value in (first, second)}) == 1
 
 
-def make_object(object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}) -> ObjectInfo:
+def make_object(object_id: int, name: str = "", class_name: str = "") -> ObjectInfo:
     """Return a new object; its texts must be valid. Raise `InputError` for an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
     name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
-    return ObjectInfo(object_id, name, color, class_name=class_name, attributes={**attributes})
+    return ObjectInfo(object_id, name, color, class_name=class_name)
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
-    """Return an object with its texts stripped; raise `InputError` for an unusable text."""
+    """Return an object with its texts stripped; raise `InputError` for an unusable name."""
     item = replace(item, name=item.name.strip(" "), class_name=clean_name(item.class_name))
     if not item.name or item.name != clean_name(item.name):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
-    for name, value in item.attributes.items():
-        if not is_attribute(name, value):
-            problem = f"longer than {NAME_LENGTH} characters, not printable, with a comma or =, unnamed, or called name"
-            raise InputError(f"attribute {name[:80]!r}: {problem}; choose another text")
     return item
-
-
-def is_attribute(name: str, value: str | float) -> bool:
-    """Return whether an attribute fits into the page's list ``name=value, name=value``."""
-    fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
-    if not (fits and name) or "," in f"{name}{value}" or "=" in name or name == "name":
-        return False
-    return isinstance(value, str) or math.isfinite(value)

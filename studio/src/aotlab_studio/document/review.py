@@ -15,8 +15,6 @@ from aotlab_studio.document.events import StepInfo
 from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
 from aotlab_studio.document.outdated import list_outdated
-from aotlab_studio.document.rules import Rules, read_rules
-from aotlab_studio.document.schema import list_missing
 from aotlab_studio.document.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -88,15 +86,10 @@ class Review:
             document.append(*records)
             document.emit_page_state()
 
-    @property
-    def rules(self) -> Rules:
-        """Rules of the list that the video belongs to."""
-        return read_rules(self._document.rules_folder)
-
-    def list_missing(self) -> list[str]:
-        """Return what the objects lack of the lead's schema."""
+    def list_violations(self) -> list[str]:
+        """Return what the schema requires and objects do not have."""
         state = self._document.snapshot.state
-        return list_missing(state.objects, state.attributes, self.rules.classes)
+        return [str(violation) for violation in self._document.rules.schema.check(state.objects, state.attributes)]
 
     def require_allowed(self, status: VideoStatus, expected_status_count: int | None = None) -> None:
         """Raise `InputError` if the actor may not set a status.
@@ -115,10 +108,10 @@ class Review:
             raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
         if status != "accepted":
             return
-        if missing := self.list_missing():
-            raise InputError(f"{self._document.name}: {'; '.join(missing)}; add it, then accept the video")
-        rule = self.rules.accept
-        reviewer = self.assignment.reviewer
+        self._document.rules.require_known()
+        if violations := self.list_violations():
+            raise InputError(f"{self._document.name}: {'; '.join(violations)}; correct it, then accept the video")
+        rule, reviewer = self._document.rules.current.accept, self.assignment.reviewer
         if rule == "reviewer" and reviewer and not log.is_same_person(reviewer, author):
             problem = f"only its reviewer, {reviewer}, may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
@@ -134,7 +127,7 @@ class Review:
         """Return whether nothing has changed since a status was set; nothing new may be outdated if it is finished."""
         document = self._document
         before, snapshot = document.take_snapshot(self._log.status_step), document.snapshot
-        if not snapshot.shows_same(before) or record.digest != before.content_digest:
+        if not snapshot.shows_same(before) or not before.has_digest(record.digest):
             return False
         if document.unimported_digest not in ("", record.output_digest):
             return False
@@ -157,8 +150,8 @@ class Review:
         """People who have changed masks or objects by steps that are not undone."""
         names, number = set[str](), self._log.head
         while number:
-            step = self._log.steps[number]
-            if step.changes.drawn_masks or step.changes.layers or step.changes.objects:
+            step, changes = self._log.steps[number], self._log.steps[number].changes
+            if changes.drawn_masks or changes.layers or changes.objects or changes.attributes:
                 names.add(step.author)
             number = self._log.parents[number]
         return sorted(names - {""})

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.objects import COLORS, Color, ObjectInfo, Text, clean_name
+from aotlab_studio.document.attributes import Attributes
+from aotlab_studio.document.objects import COLORS, ObjectInfo, Text, clean_name
 
 AttributeKind = Literal["text", "number", "choice", "yes/no"]
 CVAT_INPUTS: dict[AttributeKind, str] = {"text": "text", "number": "number", "choice": "select", "yes/no": "checkbox"}
 MAX_SCHEMA_CLASSES = 1000
+
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+COLOR = re.compile("(#[0-9a-f]{6})?")
 
 
 class AttributeRule(Struct, frozen=True):
@@ -31,80 +38,109 @@ class AttributeRule(Struct, frozen=True):
     per_frame: bool = False
     """Whether it may differ from frame to frame."""
 
-    def refuses(self, value: object) -> bool:
-        """Return whether a value is not allowed."""
-        text = str(value)
-        if self.kind == "choice":
-            return text not in self.values
-        if self.kind == "yes/no":
-            return text.lower() not in ("true", "false")
-        if self.kind == "number":
-            try:
-                return not math.isfinite(float(text))
-            except ValueError:
-                return True
-        return False
+    def find_problem(self, value: object) -> str:
+        """Return what is wrong with a value, None or an empty text: without one; empty if nothing is."""
+        text = "" if value is None else str(value)
+        if not text:
+            return "is missing" if self.mandatory else ""
+        if self.kind == "choice" and text not in self.values:
+            return f"is {text[:60]!r}, not one of {', '.join(self.values)}"
+        if self.kind == "yes/no" and text.lower() not in ("true", "false"):
+            return f"is {text[:60]!r}, neither true nor false"
+        if self.kind == "number" and not (NUMBER.fullmatch(text) and math.isfinite(float(text))):
+            return f"is {text[:60]!r}, not a number"
+        return ""
+
+    def check(self, changes: Mapping[int, Any]) -> Iterator[str]:
+        """Yield what is wrong with the values of an object, by the frame from which they hold."""
+        if len(changes) > 1 and not self.per_frame:
+            yield f"attribute {self.name} differs between frames; set it again"
+        for frame, value in (changes or {0: None}).items():
+            if problem := self.find_problem(value):
+                yield f"attribute {self.name} {problem}" + (f", from frame {frame} on" if frame else "")
 
 
 class ClassRule(Struct, frozen=True):
     """A class that objects may have."""
 
     name: Text
-    color: Color | Literal[""] = ""
-    """Color of its objects; empty: one each."""
+    color: str = ""
+    """Color of its objects, #rrggbb; empty: one each."""
     key: Annotated[str, Meta(max_length=1)] = ""
     """With Alt, it gives this class to the selected object."""
     attributes: list[AttributeRule] = []
 
 
-def check_item(item: ObjectInfo, classes: Sequence[ClassRule]) -> None:
-    """Raise `InputError` if an object has a class or an attribute that a schema lacks; an empty schema allows all."""
-    if not classes or not item.class_name:
-        return
-    rule = next((rule for rule in classes if rule.name == item.class_name), None)
-    if rule is None:
-        names = ", ".join(rule.name for rule in classes[:20])
-        raise InputError(f"class {item.class_name}: not in the lead's schema; choose one of {names}")
-    attributes = {each.name: each for each in rule.attributes}
-    for name, value in item.attributes.items():
-        check_value(attributes.get(name), name, value)
+class Violation(NamedTuple):
+    """What is wrong with an object."""
+
+    object_name: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.object_name}: {self.problem}"
 
 
-def check_value(rule: AttributeRule | None, name: str, value: object) -> None:
-    """Raise `InputError` for an attribute that the schema lacks, or a value that it does not allow."""
-    if rule is None:
-        raise InputError(f"attribute {name}: not in the lead's schema; remove it")
-    if rule.refuses(value):
-        expected = {"choice": f"one of {', '.join(rule.values)}", "number": "a number", "yes/no": "true or false"}
-        raise InputError(f"attribute {name}: {str(value)[:60]!r} is not allowed; give {expected[rule.kind]}")
+class Schema(Struct, frozen=True):
+    """Classes that objects may have; without one, any class and attribute."""
+
+    classes: list[ClassRule] = []
+
+    @classmethod
+    def parse(cls, classes: Iterable[ClassRule]) -> Schema:
+        """Return a schema with clean texts; raise `InputError` for unusable names, colors and choices."""
+        rules = []
+        for rule in classes:
+            color = rule.color.lower()
+            subject = f"class {rule.name}"
+            if not COLOR.fullmatch(color):
+                raise InputError(f"color {rule.color[:20]!r} is not #rrggbb", subject=subject, remedy="correct it")
+            attributes = []
+            for item in rule.attributes:
+                values = [*filter(None, dict.fromkeys(map(clean_name, item.values)))] if item.kind == "choice" else []
+                if item.kind == "choice" and not values:
+                    problem = f"attribute {item.name} has no values to choose from"
+                    raise InputError(problem, subject=subject, remedy="list them, or choose another kind")
+                attributes.append(structs.replace(item, name=clean_name(item.name), values=values))
+            _require_names("attribute", subject, [item.name for item in attributes], reserved="name")
+            rules.append(ClassRule(clean_name(rule.name), color, rule.key.strip(), attributes))
+        _require_names("class", "schema", [rule.name for rule in rules])
+        return cls(rules)
+
+    def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:
+        """Return what the schema does not allow, or requires and objects do not have."""
+        rules, violations = {rule.name: rule for rule in self.classes}, list[Violation]()
+        for item in objects.values() if rules else ():
+            values = attributes.get(item.id, {})
+            if (rule := rules.get(item.class_name)) is None:
+                problems = [f"class {item.class_name} is not in the schema" if item.class_name else "class is missing"]
+            else:
+                known = [each.name for each in rule.attributes]
+                problems = [f"attribute {name} is not in the schema; remove it" for name in values if name not in known]
+                problems += [text for each in rule.attributes for text in each.check(values.get(each.name, {}))]
+            violations += [Violation(item.name, problem) for problem in problems]
+        return violations
 
 
-def list_missing(
-    objects: Mapping[int, ObjectInfo], varying: Mapping[int, Mapping[int, Any]], classes: Sequence[ClassRule]
-) -> list[str]:
-    """Return what objects lack of a schema: their class, mandatory attributes.
-
-    Args:
-        varying: attributes by object and by the frame from which they apply.
-    """
-    rules, missing = {rule.name: rule for rule in classes}, list[str]()
-    for item in objects.values() if classes else ():
-        rule = rules.get(item.class_name)
-        if rule is None:
-            text = f"the class {item.class_name}, which the schema lacks" if item.class_name else "no class"
-            missing.append(f"{item.name} has {text}")
-            continue
-        known = set(item.attributes).union(*varying.get(item.id, {}).values())
-        lacking = [each.name for each in rule.attributes if each.mandatory and each.name not in known]
-        if lacking:
-            missing.append(f"{item.name} lacks {', '.join(lacking)}")
-    return missing
+def _require_names(kind: str, subject: str, names: Sequence[str], reserved: str = "") -> None:
+    """Raise `InputError` for a name that is empty, reserved or occurs twice, or too many names."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if "" in names:
+        raise InputError(f"{kind} {names.index('') + 1} has no name", subject=subject, remedy="type one, or remove it")
+    if reserved in names:
+        raise InputError(
+            f"{kind} {reserved}: the objects' names are stored as {reserved}", subject=subject, remedy="choose another"
+        )
+    if repeated:
+        raise InputError(f"{kind} {repeated[0]} occurs twice", subject=subject, remedy="rename or remove one")
+    if len(names) > MAX_SCHEMA_CLASSES:
+        raise InputError(f"more than {MAX_SCHEMA_CLASSES} names", subject=subject, remedy="remove some")
 
 
-def read_schema(content: bytes) -> list[ClassRule]:
+def read_schema(content: bytes) -> Schema:
     """Return the classes of a file of CVAT (labels, JSON), Label Studio (configuration, XML) or COCO (JSON).
 
-    Raises `InputError` for other files, and for names that occur twice.
+    Raises `InputError` for other files, and as `Schema.parse`.
     """
     remedy = "give the labels of CVAT, the configuration of Label Studio, or a COCO file"
     with sdk.reading("schema", remedy, SyntaxError, *sdk.MALFORMED):
@@ -114,10 +150,9 @@ def read_schema(content: bytes) -> list[ClassRule]:
         else:
             tree = json.loads(content)
             classes = _read_cvat(tree) if isinstance(tree, list) else _read_coco(tree)
-    names = [rule.name for rule in classes]
-    if not names or "" in names or len({*names}) < len(names) or len(names) > MAX_SCHEMA_CLASSES:
-        raise InputError(f"schema: {len(names)} classes, unnamed or repeated ones among them; {remedy}")
-    return classes
+        if not classes:
+            raise InputError("no classes", subject="schema", remedy=remedy)
+        return Schema.parse(classes)
 
 
 def _read_cvat(tree: list[dict[str, Any]]) -> list[ClassRule]:
@@ -140,12 +175,13 @@ def _read_cvat(tree: list[dict[str, Any]]) -> list[ClassRule]:
 
 def _read_label_studio(root: Element) -> list[ClassRule]:
     labels = [label for tag in root.iter() if tag.tag.endswith("Labels") for label in tag.iter("Label")]
-    return [
-        ClassRule(
-            clean_name(item.attrib["value"]), _clean_color(item.get("background", "")), item.get("hotkey", "")[:1]
+    rules = dict[str, ClassRule]()
+    for item in labels:  # a name may occur in several tools
+        name, hotkey = clean_name(item.attrib["value"]), item.get("hotkey", "")
+        rules.setdefault(
+            name, ClassRule(name, _clean_color(item.get("background", "")), hotkey if len(hotkey) == 1 else "")
         )
-        for item in labels
-    ]
+    return [*rules.values()]
 
 
 def _read_coco(tree: dict[str, Any]) -> list[ClassRule]:
@@ -157,8 +193,7 @@ def _clean_color(value: object) -> str:
     if isinstance(value, list | tuple) and len(value) == 3:
         return "#" + "".join(f"{int(part) & 255:02x}" for part in value)
     text = str(value).lower()
-    is_color = len(text) == 7 and text[0] == "#" and not set(text[1:]) - set("0123456789abcdef")
-    return text if is_color else ""
+    return text if COLOR.fullmatch(text) else ""
 
 
 def _write_cvat(classes: Sequence[ClassRule]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, sdk
+from aotlab_studio.document.attributes import write_table
 from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
@@ -76,7 +77,7 @@ class Snapshot:
         return [*filter(self.is_frozen, self.state.frozen)]
 
     def is_frozen(self, index: int) -> bool:
-        return not self.state.frozen.get(index, FrozenFrame(ended=True)).ended
+        return not self.state.frozen.get(index, FrozenFrame(unfrozen=True)).unfrozen
 
     def require_not_frozen(self, frames: Iterable[int]) -> None:
         """Raise `InputError` if one of the frames is frozen."""
@@ -90,13 +91,13 @@ class Snapshot:
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
         """Return class names by object, and attributes by object and frame. A given name is the attribute ``name``."""
-        attributes: sdk.AttributeTable = {key: {**changes} for key, changes in self.state.attributes.items()}
+        table: sdk.AttributeTable = {}
         for item in self.objects.values():
             is_named = item.name not in (item.class_name, f"object {item.id}")
-            if constant := ({"name": item.name} if is_named else {}) | item.attributes:
-                changes = attributes.get(item.id) or {0: {}}
-                attributes[item.id] = {index: {**values, **constant} for index, values in changes.items()}
-        return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
+            attributes = self.state.attributes.get(item.id, {})
+            if attributes or is_named:
+                table[item.id] = write_table(({"name": {0: item.name}} if is_named else {}) | {**attributes})
+        return {item.id: item.class_name for item in self.objects.values() if item.class_name}, table
 
     # Masks
 
@@ -249,14 +250,20 @@ class Snapshot:
     @cached_property
     def objects_digest(self) -> str:
         """Digest of the names, classes and attributes that exports contain."""
-        objects = self.objects.values()
-        items = [(item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in objects]
-        return digest_values(items, self.state.classes, self.state.attributes)
+        objects, state = self.objects, self.state
+        items = [(item.id, item.name, item.class_name, list[str]()) for item in objects.values()]  # as in format 12
+        attributes = {key: values for key, values in state.attributes.items() if key in objects}
+        return digest_values(items, state.classes, attributes)
 
     @property
     def content_digest(self) -> str:
         """Digest of masks and objects; a status holds as long as it stays the same."""
         return digest_values(self.masks_digest, self.objects_digest)
+
+    def has_digest(self, digest: str) -> bool:
+        """Return whether a digest is `content_digest`, or that of the same content in a project of format 12."""
+        objects_digest = self.log.old_objects_digests.get(self.step, self.objects_digest)
+        return digest in (self.content_digest, digest_values(self.masks_digest, objects_digest))
 
     def shows_same(self, other: Snapshot) -> bool:
         """Return whether another snapshot shows the same masks and exported objects."""

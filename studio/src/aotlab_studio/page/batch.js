@@ -6,8 +6,8 @@ import {
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
 import { formatStep, isShortcut, onSubmit, RowList } from './fields.js';
-import { ask, CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
-import { SchemaTable } from './schema.js';
+import { ask, askUntil, CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
+import { SchemaForm } from './schema.js';
 
 /** @import { Actions, Answer, Clip, Failure, Rules, StepInfo } from './protocol.js' */
 /** @typedef {Clip['status']} ClipStatus */
@@ -50,7 +50,7 @@ for (const field of elements('search', 'filter')) {
   field.oninput = showClips;
 }
 addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
-element('rules').onclick = changeRules;
+element('rules').onclick = () => changeRules().catch(showError);
 onSubmit(element('export-clips'), exportClips);
 element('keys').append(...[...ACTIONS.map(([key, id]) => [key, element(id).title]), ['Escape', 'Select no clip']]
   .map(([key, text]) => createElement('li', {}, createElement('kbd', {}, key), createElement('span', {}, text))));
@@ -261,20 +261,28 @@ async function showSheet() {
 
 /** Change the rules of the list. */
 async function changeRules() {
+  if (!requireName()) return;
   const rules = /** @type {Rules} */ (await (await fetchOrThrow('rules')).json());
   const list = createElement('select', {},
     new Option('anyone', 'anyone'), new Option('people who have not drawn in the clip', 'others'),
-    new Option('of these, the reviewer who is assigned', 'reviewer'));
+    new Option('only the assigned reviewer, who must not have drawn in it', 'reviewer'));
   list.value = rules.accept;
-  const schema = new SchemaTable(rules.classes);
+  const schema = new SchemaForm(rules.classes);
   const lead = createElement('p', {}, rules.lead ? `The lead is ${rules.lead}, who may change the rules.`
     : 'Whoever stores the rules first becomes the lead, who may change them.');
   const note = createElement('p', {}, 'Names are as typed: nothing checks who types them.');
   const rule = createElement('label', {}, 'A clip may be accepted by ', list);
   const content = createElement('div', { className: 'fields' }, lead, rule, note, schema.content);
-  if (!(await ask('Rules of this list', content, 'store')) || !requireName()) return;
-  const result = await post('rules', { ...rules, accept: list.value, classes: schema.read() }).catch(showError);
-  if (!result.error) showMessage('Rules stored.');
+  const store = async () => {
+    try {
+      await post('rules', { ...rules, accept: list.value, classes: schema.read() });
+      return true;
+    } catch (/** @type {any} */ error) {
+      schema.problem.textContent = error.message;
+      return false;
+    }
+  };
+  if (await askUntil(store, 'Rules of this list', content, 'store')) showMessage('Rules stored.');
 }
 
 /** Row of a clip: its name, what to check, status and people. */

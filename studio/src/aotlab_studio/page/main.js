@@ -71,7 +71,7 @@ export class App {
       this.toolbox.show();
       this.timeline.showFrame();
       this.review.showFrame();
-      this.objectPanel.schemaFields.show();
+      this.objectPanel.attributeFields.show();
       this.showNeighbors().catch(showError);
     };
     this.history.onCompare = () => this.showNeighbors().catch(showError);

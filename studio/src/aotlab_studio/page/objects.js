@@ -9,6 +9,7 @@ import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
 /** @import { Target } from './queue.js' */
 /** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
+/** @typedef {{id: number, rule: AttributeRule, isFree: boolean}} AttributeRow attribute of an object; free: no rule */
 
 const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
@@ -24,22 +25,23 @@ export class ObjectPanel {
     this.app = app;
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, (item) => this.createRow(item));
-    const [name, className, attributes] = elements('object-name', 'class', 'attributes');
+    const [name, className, attribute] = elements('object-name', 'class', 'attribute');
     this.name = new TextField(name, (id) => project.findObject(id)?.name ?? '', async (id, text) => (
       text ? this.changeObject(id, { name: text }) : {}));
-    this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', (id, text) => (
-      this.changeObject(id, { class_name: text, ...this.getClassColor(text) })));
-    this.attributes = new TextField(attributes, (id) => formatAttributes(project.findObject(id)), async (id, text) => {
-      const stored = project.findObject(id)?.attributes ?? {};
-      const pairs = splitAttributes(text);
-      const [repeated] = pairs.find(([key], index) => pairs.slice(0, index).some(([other]) => other === key)) ?? [];
-      if (repeated) return { error: new Error(`“${repeated}” is given twice; an attribute has one value.`) };
-      // an unchanged number stays a number
-      const typed = pairs.map(([key, value]) => [key, String(stored[key]) === value ? stored[key] : value]);
-      return this.changeObject(id, { attributes: Object.fromEntries(typed) });
+    this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', async (id, text) => {
+      const names = project.schema.map((rule) => rule.name);
+      if (text && names.length && !names.includes(text)) {
+        return { error: new Error(`The lead’s classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
+      }
+      return this.changeObject(id, { class_name: text, ...this.getClassColor(text) });
     });
-    this.fields = [this.name, this.className, this.attributes];
-    this.schemaFields = new SchemaFields(app);
+    this.attribute = new TextField(attribute, () => '', async (id, text) => {
+      const [key, ...rest] = text.split('=');
+      return app.queue.edit('set_attribute', {
+        object_id: id, name: key.trim(), value: rest.length ? rest.join('=').trim() : 'true',
+      });
+    });
+    this.attributeFields = new AttributeFields(app);
     document.addEventListener('keydown', (event) => this.pressClassKey(event));
     element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
@@ -104,6 +106,10 @@ export class ObjectPanel {
     return color ? { color } : {};
   }
 
+  get fields() {
+    return [this.name, this.className, this.attribute, ...this.attributeFields.fields.values()];
+  }
+
   /** Whether an object has text that is not stored; another window may have deleted the object since. */
   get hasDrafts() {
     return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.project.findObject(id)));
@@ -116,8 +122,8 @@ export class ObjectPanel {
     element('merge').disabled = !item || objects.length < 2;
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
-    if (item) for (const field of this.fields) field.show(item.id);
-    this.schemaFields.show();
+    if (item) for (const field of [this.name, this.className, this.attribute]) field.show(item.id);
+    this.attributeFields.show();
   }
 
   /** Let the user type the name of an object, which may be selected later. @param {number} id */
@@ -187,69 +193,70 @@ export class ObjectPanel {
   }
 }
 
-/** Fields of the attributes that the lead's schema gives to the class of the selected object. */
-class SchemaFields {
+/** Fields of the attributes of the selected object: those of its class in the lead's schema, then all others. */
+class AttributeFields {
   constructor(/** @type {App} */ app) {
     this.app = app;
-    this.shown = ''; // object and rule that the fields are for
-    this.updates = /** @type {(() => void)[]} */ ([]);
+    this.fields = /** @type {Map<string, TextField>} */ (new Map()); // of text and numbers, by key of the row
+    /** @type {RowList<AttributeRow>} */
+    this.list = new RowList(element('attribute-fields'), (row) => JSON.stringify(row), (row) => this.createRow(row));
   }
 
   show() {
     const { project, selection: { item } } = this.app;
-    const rule = project.findRule(item);
-    element('attributes-row').hidden = rule !== undefined;
-    const wanted = rule && item ? JSON.stringify([item.id, rule]) : '';
-    if (wanted !== this.shown) {
-      this.shown = wanted;
-      this.updates = [];
-      element('schema-fields').replaceChildren(...(rule && item ? rule.attributes : []).map((attribute) => (
-        this.createField(item?.id ?? 0, attribute))));
-    }
-    for (const update of this.updates) update();
+    const rules = project.schema.find(({ name }) => name === item?.class_name)?.attributes ?? [];
+    const others = Object.entries(item ? project.attributes[item.id] ?? {} : {}).filter(([name]) => (
+      !rules.some((rule) => rule.name === name)));
+    const free = others.map(([name, changes]) => /** @type {AttributeRule} */ ({
+      name, kind: 'text', values: [], mandatory: false, per_frame: Object.keys(changes).some((frame) => frame !== '0'),
+    }));
+    const rows = item ? [...rules, ...free].map((rule) => ({ id: item.id, rule, isFree: free.includes(rule) })) : [];
+    this.list.show(rows);
+    const keys = new Set(rows.map((row) => JSON.stringify(row)));
+    for (const [key, field] of this.fields) if (keys.has(key)) field.show(item?.id ?? 0); else this.fields.delete(key);
   }
 
-  /** @param {number} id of the object @param {AttributeRule} rule */
-  createField(id, { name, kind, values, mandatory, per_frame: isPerFrame }) {
-    const { app, app: { project, playback } } = this;
+  /** @param {AttributeRow} row */
+  createRow({ id, rule, rule: { name, kind, values, mandatory, per_frame: isPerFrame }, isFree }) {
+    const { app: { project, playback, queue } } = this;
+    /** Set the value, from this frame on if it may change; an empty one removes it. @param {string} value */
+    const set = (value) => queue.edit('set_attribute', {
+      object_id: id, name, ...(value && { value }), ...(isPerFrame && { frame: playback.frame }),
+    });
+    const getValue = () => project.findValue(id, name, playback.frame)?.value ?? '';
     const options = kind === 'yes/no' ? ['true', 'false'] : values;
-    const isList = kind === 'choice' || kind === 'yes/no';
-    const field = isList ? createElement('select', {}, ...['', ...options].map((value) => new Option(value)))
+    const field = options.length ? createElement('select', {}, ...['', ...options].map((value) => new Option(value)))
       : createElement('input', { type: kind === 'number' ? 'number' : 'text', maxLength: 60, step: 'any' });
     if (mandatory) field.ariaRequired = 'true';
-    field.onchange = () => {
-      const item = project.findObject(id);
-      if (!item || !field.checkValidity()) return;
-      const { frame } = playback;
-      const { value } = field;
-      if (isPerFrame && value) app.queue.edit('set_attribute', { frame, object_id: id, name, value });
-      else {
-        const attributes = { ...item.attributes, [name]: value };
-        if (!value) delete attributes[name];
-        app.queue.edit('change_object', { object_id: id, attributes });
-      }
+    const title = createElement('span', {});
+    const line = createElement('div', { className: 'row' }, createElement('label', {}, title, ' ', field));
+    if (isFree) {
+      const remove = createElement('button', { className: 'small', title: `Remove ${name}` }, createIcon('x'));
+      remove.onclick = () => queue.edit('set_attribute', { object_id: id, name });
+      line.append(remove);
+    }
+    if (field.matches('select')) field.onchange = () => set(field.value);
+    else {
+      this.fields.set(JSON.stringify({ id, rule, isFree }), new TextField(
+        /** @type {HTMLInputElement} */ (field), getValue,
+        async (_, text) => (field.checkValidity() ? set(text) : {})));
+    }
+    const show = () => {
+      const start = project.findValue(id, name, playback.frame)?.start;
+      const since = start === undefined || start === playback.frame ? 'this frame' : `frame ${start}`;
+      title.textContent = `${name}${mandatory ? ' *' : ''}${isPerFrame ? ` (from ${since} on)` : ''}`;
+      if (!field.matches('select')) return;
+      field.value = getValue();
+      if (field.value === getValue()) return;
+      field.append(new Option(getValue())); // of a file
+      field.value = getValue();
     };
-    this.updates.push(() => {
-      const item = project.findObject(id);
-      const value = item && project.getAttribute(item, name, playback.frame);
-      if (document.activeElement !== field || isList) field.value = value === undefined ? '' : String(value);
-    });
-    const text = `${name}${mandatory ? ' *' : ''}${isPerFrame ? ' (from this frame on)' : ''} `;
-    return createElement('label', {}, text, field);
+    return { line, show };
   }
-}
-
-/** Return names and values of typed attributes; a name alone has the value “true”. @param {string} text */
-function splitAttributes(text) {
-  const pairs = text.split(',').map((pair) => pair.split('=')).filter(([name]) => name.trim());
-  return pairs.map(([name, ...value]) => [name.trim(), value.length ? value.join('=').trim() : 'true']);
 }
 
 /** Return options to choose an object; their ids tell equal names apart. @param {Item[]} items */
 const createOptions = (items) => items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
-
-const formatAttributes = (/** @type {Item | undefined} */ item) => (
-  Object.entries(item?.attributes ?? {}).map(([name, value]) => `${name}=${value}`).join(', '));
 
 /** Merge the selected object into another one. @param {App} app */
 async function openMerge(app) {

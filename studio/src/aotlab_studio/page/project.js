@@ -7,7 +7,7 @@ export class Project {
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
   schema = /** @type {PageState['schema']} */ ([]); // classes that the lead allows; empty: any
-  varying = /** @type {PageState['varying']} */ ({}); // attributes by object and by the frame from which they apply
+  attributes = /** @type {PageState['attributes']} */ ({}); // values by object, name and the frame from which they hold
   objects = /** @type {ObjectInfo[]} */ ([]);
   notes = /** @type {PageState['notes']} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked
@@ -20,17 +20,12 @@ export class Project {
     return this.objects.find((item) => item.id === id);
   }
 
-  /** Return the rule of an object's class; undefined: the lead has set none. @param {ObjectInfo | undefined} item */
-  findRule(item) {
-    return this.schema.find(({ name }) => name === item?.class_name);
-  }
-
-  /** Return the value of an attribute on a frame; undefined: not given.
-   * @param {ObjectInfo} item @param {string} name @param {number} frame */
-  getAttribute({ id, attributes }, name, frame) {
-    if (name in attributes) return attributes[name];
-    const changes = Object.entries(this.varying[id] ?? {}).filter(([start]) => Number(start) <= frame);
-    return changes.sort(([a], [b]) => Number(b) - Number(a))[0]?.[1][name];
+  /** Return the frame from which an attribute has its value on a frame, and the value; undefined: none.
+   * @param {number} id @param {string} name @param {number} frame */
+  findValue(id, name, frame) {
+    const changes = Object.entries(this.attributes[id]?.[name] ?? {}); // by frame
+    const [start, value] = changes.filter(([first]) => Number(first) <= frame).pop() ?? [];
+    return value === undefined || value === null ? undefined : { start: Number(start), value: String(value) };
   }
 
   getName(/** @type {number} */ id) {

@@ -19,8 +19,9 @@ from aotlab import InputError
 from aotlab_studio import protocol
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip
-from aotlab_studio.document import rules, schema
+from aotlab_studio.document import schema
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.rules import Rules
 from aotlab_studio.server import http
 from aotlab_studio.server.app import build_app
 
@@ -48,7 +49,7 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def read_schema(request: Request) -> Response:
         """Return the classes of an uploaded schema, which is not stored."""
-        return http.respond_json(schema.read_schema(await http.read_body(request)))
+        return http.respond_json(schema.read_schema(await http.read_body(request)).classes)
 
     def get_schema(request: Request) -> Response:
         """Return the schema of the list in a format of other tools."""
@@ -56,15 +57,20 @@ def build_batch_app(batch: Batch) -> Starlette:
             return PlainTextResponse(f"no such format; give one of {', '.join(schema.SCHEMA_WRITERS)}", 404)
         name, write = found
         headers = {"content-disposition": f"attachment; filename={name}"}
-        return PlainTextResponse(write(rules.read_rules(batch.folder).classes), headers=headers)
+        return PlainTextResponse(write(batch.rules.current.classes), headers=headers)
 
     def get_history(request: Request) -> Response:
         return http.respond_json(batch.list_history(request.path_params["name"]))
 
     async def change_rules(request: Request) -> Response:
         person = require_person(request)
-        changed = msgspec.json.decode(await http.read_body(request), type=rules.Rules)
-        return http.respond_json(rules.change_rules(batch.folder, changed, person))
+        rules = Rules.parse(await http.read_body(request))
+        await run_in_threadpool(batch.rules.change, rules, person)
+        return get_rules(request)
+
+    def get_rules(request: Request) -> Response:
+        batch.rules.require_known()
+        return http.respond_json(batch.rules.current)
 
     def get_sheet(request: Request) -> Response:
         return http.respond_json(batch.images.list_sheet(get_clip(request)))
@@ -113,7 +119,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             Route("/clips", lambda request: http.respond_json(batch.list_clips(http.read_person(request)))),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_clips, methods=["POST"]),
-            Route("/rules", lambda request: http.respond_json(rules.read_rules(batch.folder))),
+            Route("/rules", get_rules),
             Route("/rules", change_rules, methods=["POST"]),
             Route("/schema", read_schema, methods=["POST"]),
             Route("/schema/{format}", get_schema),

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aotlab import sdk
+from aotlab import InputError
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.utils.files import encode_json
 
@@ -28,8 +28,10 @@ def respond_json(value: Any, status: int = 200) -> Response:
 
 def parse_index(request: Request) -> int:
     """Return the frame number of an address; raise `InputError` for other text."""
-    with sdk.reading("frame", "give its number"):
-        return int(request.path_params["index"])
+    text = str(request.path_params["index"])
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"frame {text[:20]!r} is not a number; give its number")
+    return int(text)
 
 
 async def read_body(request: Request) -> bytes:

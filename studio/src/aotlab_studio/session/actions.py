@@ -53,7 +53,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     action = ACTIONS[name]
     document = session.document
     values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
-    if "frame" in values:
+    if values.get("frame") is not None:
         require_frame(values["frame"], document.frames.count)
     view = session if actor is None else session.with_actor(actor)
     before = document.log.head

@@ -13,11 +13,12 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document import folder as projects
+from aotlab_studio.document.attributes import read_table
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
+from aotlab_studio.document.objects import clean_classes, list_names, make_object
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.utils.files import read_json, recover_export
@@ -155,17 +156,13 @@ def _import_results(document: Document, results: sdk.Results) -> None:
     table = inputs.attribute_table() | results.classes.attributes
     names = list_names(table)
     classes = tracked.class_names
-    attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
     values = State(
-        objects={
-            key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
-            for key, (shared, _) in attributes.items()
-        },
+        objects={key: make_object(key, names.get(key, ""), classes.get(key, "")) for key in object_ids},
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
         classes=internal.add_class_ids(tracked.classes, inputs.classes),
-        attributes={key: varying for key, (_, varying) in attributes.items() if varying},
+        attributes={key: found for key, values in table.items() if (found := read_table(values))},
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 

@@ -132,6 +132,7 @@ class Session:
         document = self.document
         name = document.frames.name
         remedy = "look at it, then set the status again"
+        document.rules.refresh()
         with document.lock:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):

@@ -9,27 +9,25 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab_studio.document.attributes import ALL_FRAMES, Attributes, merge_attributes, read_table
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     ObjectInfo,
     clean_classes,
-    join_attributes,
     list_names,
     make_object,
-    split_attributes,
 )
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
@@ -139,7 +137,7 @@ def _find_objects(
 ) -> tuple[dict[int, int], Changes]:
     """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
-    loaded, attributes = dict[int, dict[int, dict[str, Any]]](), dict[int, dict[int, Any] | None]()
+    attributes, loaded_frames = dict[int, Attributes | None](), range(min(annotations), max(annotations) + 1)
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
         if target is None:
@@ -151,34 +149,15 @@ def _find_objects(
         ids[file_id] = item.id
         objects[item.id] = replace(item, class_name=item.class_name or class_name)
         if file_id in table:
-            loaded[item.id] = join_attributes(loaded.get(item.id, {}), table[file_id])
-    for object_id, by_frame in loaded.items():
-        merged = _merge_attributes(snapshot, objects[object_id], by_frame, annotations.frames.keys())
-        shared, varying = split_attributes(merged)
-        objects[object_id] = replace(objects[object_id], attributes=shared)
-        attributes[object_id] = varying or None
+            is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
+            known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})
+            frames = loaded_frames if is_partial else ALL_FRAMES  # drawn masks of other frames keep theirs
+            attributes[item.id] = merge_attributes(known, read_table(table[file_id]), frames) or None
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
         raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
     classes = internal.add_class_ids(snapshot.state.classes, new)
     return ids, Changes(objects, classes=classes, attributes=attributes)
-
-
-def _merge_attributes(
-    snapshot: Snapshot, item: ObjectInfo, loaded: dict[int, dict[str, Any]], loaded_frames: Set[int]
-) -> dict[int, dict[str, Any]]:
-    """Return the attributes of an object by frame, after a file with ``loaded`` attributes by frame.
-
-    Frames with other drawn masks keep their attributes; they get new ones that are the same in all of the file.
-    """
-    known: Mapping[int, Mapping[str, Any]] = {min(loaded): item.attributes}
-    constant, _ = split_attributes(loaded)
-    if snapshot.find_drawn_masks(item.id).keys() - loaded_frames:
-        known = snapshot.describe_objects()[1].get(item.id, {0: {}})
-        loaded = {**loaded, max(loaded_frames) + 1: {}}
-    old_names = set[str]().union(*known.values())
-    new = {name: value for name, value in constant.items() if name not in old_names}
-    return join_attributes({frame: {**new, **values} for frame, values in known.items()}, loaded)
 
 
 def _draw_masks(
