@@ -228,7 +228,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     assert not page.tab.is_visible("#next-clip")
 
     def answer(choice):
-        page.tab.wait_for_selector("dialog[open] p >> text=10 frames are outdated (1 to 3, 5 to 11)")
+        page.tab.wait_for_selector("dialog[open] p >> text=Tracking has not finished: 10 frames (1 to 3, 5 to 11)")
         page.tab.click(f"dialog[open] button[value='{choice}']")
 
     for choice in ("", "proceed"):
@@ -290,11 +290,11 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     page.tab.wait_for_selector("#clip-status >> text=rejected: ear missing, tail")
     choose_status(page.tab, "to do", note="")
     page.wait_until(lambda: session.document.review.status[:2] == ("to do", ""))
-    choose_status(page.tab, "rejected")
-    page.wait_until(lambda: session.document.review.status[:2] == ("rejected", ""))
+    choose_status(page.tab, "rejected")  # without a reason
+    assert page.tab.is_visible("dialog[open] input:invalid")
+    page.key("Escape")
     versions = session.document.list_versions()
     assert [version.title for version in versions] == [
-        "rejected",
         "rejected: ear missing, tail",
         "rejected: ear missing",
     ]

@@ -232,6 +232,7 @@ async function showEnd(chosen, problems, done, ...buttons) {
   const failed = new Set(problems.map(([name]) => name));
   for (const { name } of chosen) if (!failed.has(name)) selected.delete(name);
   const lines = createElement('ul', {}, ...problems.map(([, text]) => createElement('li', {}, text)));
+  showClips(); // the message comes last
   const count = formatCount(chosen.length - failed.size, 'clip');
   showMessage(`${count} ${done}.`, failed.size > 0, ...(failed.size ? [lines] : []), ...buttons);
   await fetchTask.run();
