@@ -14,8 +14,8 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
 
-UnfinishedChoice = Literal["wait", "proceed"]
-"""What to do about outdated frames: wait until they are tracked (paused tracking resumes), or use their old masks."""
+UnfinishedChoice = Literal["proceed"]
+"""What to do about outdated frames, and others that are not finished: take them as they are."""
 UnfinishedPolicy = Literal["ask", UnfinishedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -39,6 +39,8 @@ class LoadedMasks(Struct, frozen=True):
     """Number of pixels that each object outside the file lost, by object id."""
     unchanged: list[int]
     """Objects that were not changed, as they are locked or hidden."""
+    replaced: dict[int, int] = {}
+    """Number of pixels of the drawn masks that were replaced, by object id; masks that have only grown do not count."""
     step: int = 0
     """Number of the last step that is not undone."""
 
@@ -111,6 +113,8 @@ class Clip(Struct, frozen=True):
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
+    unreadable: bool = False
+    """Whether its video or its project cannot be read."""
     trackable: bool = False
     """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
     digest: str = ""

@@ -129,6 +129,15 @@ def refresh_review(session):
     session.document.emit(ResultsEvent(session.document.revision))
 
 
+def finish_corrections(session):
+    """Track the corrections; return whether none is left, as one that fails disables the others."""
+    runner, document = session.runner, session.document
+    runner.schedule()
+    is_enabled = lambda: runner._corrections_enabled and list_corrections(document.snapshot)  # noqa: E731
+    wait_until(lambda: not (runner.running_job or is_enabled()))
+    return not list_corrections(document.snapshot)
+
+
 def wait_until_propagated(session):
     """Wait until all corrections have been tracked."""
     wait_until(lambda: not list_corrections(session.document.snapshot) and not session.runner.running_job)

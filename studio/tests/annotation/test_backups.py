@@ -32,6 +32,7 @@ from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
+    finish_corrections,
     list_labels,
     list_notes,
     list_titles,
@@ -44,7 +45,7 @@ from studio.tests.annotation.sessions import (
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import WAIT_SECONDS, kill_at_call, survives_in_subprocess
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -247,12 +248,12 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
     draw_and_track(session, 1)
     draw(session, 4, 1)
-    assert session.runner.wait(WAIT_SECONDS)
+    assert finish_corrections(session)
     session.document.save_version("tracked")
     session.close()
     restore_backup(session.document.folder)
     session = reopen(folder)
-    assert session.runner.wait(WAIT_SECONDS)
+    assert finish_corrections(session)
     before = session.document.snapshot.masks_digest
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)

@@ -68,24 +68,24 @@ def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, serve
     tab.close()
 
 
-def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, batch, monkeypatch):
+def test_list_asks_about_unfinished_frames(context, served_list, batch, monkeypatch):
     asked = []
 
     @functools.wraps(Session.set_status)
     def set_status(self, if_unfinished, **values):
         asked.append(if_unfinished)
         if if_unfinished == "ask":
-            raise UnfinishedError("accept", [(2, 4)], can_wait=True)
+            raise UnfinishedError("3 frames are outdated")
 
     monkeypatch.setitem(ACTIONS, "set_status", replace(ACTIONS["set_status"], run=set_status))
     tab = open_list(context, served_list)
-    for choice in ("", "wait"):
+    for choice in ("", "proceed"):
         choose_status(tab, "accepted", of="c")
         tab.wait_for_selector("dialog[open] p >> text=3 frames are outdated")
         with tab.expect_response("**/clips"):
             tab.click(f"dialog[open] button[value='{choice}']")
         assert tab.inner_text("#status") == ""
-    assert asked == ["ask", "ask", "wait"]
+    assert asked == ["ask", "ask", "proceed"]
     tab.close()
 
 
@@ -116,7 +116,7 @@ def test_accepted_clips_are_exported_once_from_the_list(context, results, served
     tab, requests = open_list(context, served_list), []
     tab.on("request", lambda request: requests.append(request.url))
     tab.click("#export-clips")
-    tab.wait_for_selector("#status >> text=0 clips exported. Left out: a (to do), b (to do), c (to do).")
+    tab.wait_for_selector("#status li >> text=Left out: a (to do), b (to do), c (to do).")
     for name in ("a", "c"):
         choose_status(tab, "accepted", of=name)
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")

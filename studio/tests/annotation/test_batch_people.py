@@ -15,14 +15,13 @@ from aotlab import InputError, TrackerOptions
 from aotlab.configs.files import ROOT
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import open_clips
-from aotlab_studio.document import editing, lock
-from aotlab_studio.document.log import Actor
+from aotlab_studio.document import lock
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.results import find_clip, open_clip, replace_results, set_status, statuses
 from studio.tests.annotation.sessions import draw
-from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
+from tests.processes import WAIT_SECONDS, wait_until
 
 
 def post_status(served, name, person="", **values):
@@ -74,7 +73,7 @@ def test_work_on_all_clips_needs_a_name(served_list):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
     connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
-    set_status(batch, "b", "Bob", "accepted")
+    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
     clip = find_clip(batch, "b")
     assert (clip.status, clip.author) == ("accepted", "Bob")
     connection.socket.close()
@@ -122,35 +121,6 @@ def test_incomplete_status_request_does_not_log_an_error(batch, served_list, cap
     served_list.close()
     assert "Traceback" not in caplog.text
     assert not caplog.records
-
-
-def test_status_waiting_for_corrections_does_not_block_others(batch):
-    request = batch.use("a", "Ann")
-    waits, corrected = threading.Event(), threading.Event()
-    request.__enter__().runner.wait = lambda *_: (waits.set(), wait_for_event(corrected))
-    with ThreadPoolExecutor() as pool:
-        stored = pool.submit(set_status, batch, "a", "Ann", "accepted", if_unfinished="wait")
-        wait_for_event(waits)
-        try:
-            pool.submit(request.__exit__, None, None, None).result(WAIT_SECONDS)  # stays open for who waits
-        finally:
-            corrected.set()
-        stored.result(WAIT_SECONDS)
-    assert statuses(batch)["a"] == "accepted"
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [lambda session: draw(session, 3, 1), lambda session: editing.change_object(session.document, 1, class_name="dog")],
-    ids=["mask", "object"],
-)
-def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_request):
-    session = begin_request(batch, "a", "Ann")
-    session.runner.wait = lambda *_: edit(session.with_actor(Actor(author="Bob")))
-    digest = find_clip(batch, "a").digest
-    answer = post_status(served_list, "a", "Ann", status="accepted", if_unfinished="wait", digest=digest)
-    assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
-    assert statuses(batch)["a"] == "in work"
 
 
 def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_list):

@@ -26,6 +26,7 @@ from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
     find_pending,
+    finish_corrections,
     hold,
     list_labels,
     list_titles,
@@ -38,14 +39,14 @@ from studio.tests.annotation.sessions import (
     wait_until_propagated,
 )
 from studio.tests.annotation.trackers import Greedy, TruthTracker
-from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
+from tests.processes import wait_for_event, wait_until
 
 
 def propagate(session):
     """Propagate a correction now, and wait for its end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
-        assert session.runner.wait(WAIT_SECONDS)
+        assert finish_corrections(session)
 
 
 def wait_for_correction(session, done):
@@ -360,12 +361,8 @@ def test_stopped_correction_waits_for_the_next_edit(session, document, short_pau
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
     wait_for_correction(session, 1)
-    waits = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        is_tracked = pool.submit(session.runner.wait, WAIT_SECONDS, waits.set)
-        wait_for_event(waits)
-        run_action(session, {"do": "stop"})
-        assert not is_tracked.result()
+    run_action(session, {"do": "stop"})
+    wait_for(session.runner.job)
     assert session.runner.running_job is None
     assert list_outdated(document.snapshot)
     assert len(list_corrections(document.snapshot)) == 1
@@ -469,7 +466,7 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
     monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", list_corrections)
     assert caplog.text == ""
     document.redo()
-    assert session.runner.wait(WAIT_SECONDS)
+    assert finish_corrections(session)
     assert list_outdated(document.snapshot) == []
 
 
@@ -487,7 +484,7 @@ def test_next_edit_propagates_after_a_locked_database(session, short_pause, monk
     wait_until(lambda: "database is locked" in caplog.text)
     monkeypatch.setattr("aotlab_studio.tracking.jobs.list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
-    assert session.runner.wait(WAIT_SECONDS)
+    assert finish_corrections(session)
     assert list_outdated(session.document.snapshot) == []
 
 
@@ -528,9 +525,8 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
     for index in (*range(1, 4), *range(5, LENGTH)):
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
-    with pytest.raises(UnfinishedError) as refused:
-        session.set_status("accepted", if_unfinished="wait")
-    assert refused.value.choices == ["proceed"]
+    with pytest.raises(UnfinishedError, match="unlock locked objects, and track again"):
+        session.set_status("accepted")
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
     assert list_outdated(document.snapshot) == []
@@ -645,9 +641,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    assert not session.runner.wait(WAIT_SECONDS)
+    assert not finish_corrections(session)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    assert not session.runner.wait(WAIT_SECONDS)
+    assert not finish_corrections(session)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"]) for item in session.document.snapshot.list_models()
     ]

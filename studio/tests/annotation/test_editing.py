@@ -225,7 +225,7 @@ def test_scribble_changes_a_mask_along_its_line(session, document):
 
 
 def test_scribble_makes_an_object(session):
-    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1, {}, 0)
+    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1)
     np.testing.assert_array_equal(session.document.snapshot.labels(0) == 1, truth(0) == 1)
 
 
@@ -421,7 +421,7 @@ def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
-    assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
+    assert found == EditResult(2, {}, {1: int((truth(0) == 1).sum())})
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
     session.suggest(0, 2, positive=[(20, 10)])
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
@@ -431,10 +431,29 @@ def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
         session.suggest(0, None, (0, 0, 60, 40))
 
 
+def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
+    def segment(frame, prompts):
+        labels = np.ones(frame.shape[:2], np.uint16)
+        return labels if prompts[1].exclude is None else np.where(prompts[1].exclude, 0, labels)
+
+    draw(session, 0, 1)
+    session.prompter.segmenter = segment
+    assert session.suggest(0, None, (0, 0, 60, 40)).kept == {1: 100}
+    assert session.suggest(0, 2, (0, 0, 60, 40), keep="none").kept == {}
+
+
+def test_box_reports_the_mask_that_it_replaces(session, document):
+    draw(session, 0, 1)
+    assert session.suggest(0, None, (40, 25, 12, 12)).replaced is None
+    session.prompter.segmenter = lambda frame, prompts: (np.indices(frame.shape[:2])[0] < 20).astype(np.uint16)
+    assert session.suggest(0, 1, (0, 0, 60, 40), mode="auto").replaced == (100, 1200)
+    assert session.suggest(0, 1, (0, 0, 60, 40), mode="auto").replaced is None
+
+
 def test_prompt_names_who_lost_tracked_pixels(session, document):
     draw_and_track(session, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
-    assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
+    assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100})
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
 

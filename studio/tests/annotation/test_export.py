@@ -3,7 +3,6 @@
 import json
 import os
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -26,15 +25,14 @@ from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, sq
 from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
-    hold,
+    finish_corrections,
     open_session,
     outline_message,
     run_job,
-    start_job,
 )
 from studio.tests.annotation.trackers import TruthTracker
 from tests.limits import limit_file_size
-from tests.processes import WAIT_SECONDS, kill_at_call, survives_in_subprocess, wait_until
+from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def track_part(session):
@@ -42,8 +40,7 @@ def track_part(session):
     draw(session, 0, 1)
     run_job(session, 0, last=4)
     draw(session, 3, 2)
-    session.runner.schedule()  # tracks object 2
-    assert session.runner.wait(WAIT_SECONDS)
+    assert finish_corrections(session)
     return session.archive.parent
 
 
@@ -78,24 +75,6 @@ def test_export_canceled_before_it_begins(session):
     with pytest.raises(InputError, match="export: canceled"):
         session.export(["masks"], key=7)
     session.export(["masks"], key=8)
-
-
-def test_export_canceled_while_it_waits_for_tracking(session):
-    track_part(session)
-    hold(session, 0)
-    job = start_job(session, 4)
-    with ThreadPoolExecutor(1) as threads:
-        export = threads.submit(session.export, ["masks"], if_unfinished="wait", key=7)
-        wait_until(lambda: session._export_lock.locked())
-        with pytest.raises(InputError, match="another export is running"):
-            session.export(["masks"])
-        session.cancel_export(7)
-        try:
-            with pytest.raises(InputError, match="export: canceled"):
-                export.result(WAIT_SECONDS)
-        finally:
-            job.stop()
-    assert not session.archive.is_file()
 
 
 def test_frames_without_result_left_out(session):  # of every output: test_export_formats.py
@@ -246,12 +225,11 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(UnfinishedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    problem = "10 frames are outdated (2 to 11), and tracking has not finished"
-    words = f"{problem}. Wait for tracking, or export the frames as they are?"
-    assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
+    words = "Tracking has not finished: 10 frames (2 to 11). Export afterwards, or export the frames as they are?"
+    assert str(found.value) == words
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(UnfinishedError, match=r"\(unlock locked objects first\), or accept the"):
+        with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Accept afterwards"):
             session.set_status("accepted")
         document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "proceed"}, Actor(author="Ann"))
@@ -269,13 +247,6 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
     assert [(item["layer"], item["frames"]) for item in models] == [(1, [[4, 9]]), (2, [[1, 3]])]
     for item, checkpoint in zip(models, ("0" * 16, "1" * 16), strict=True):
         assert item["model"].startswith(f"truth, checkpoint {checkpoint}, settings ")
-
-
-def test_export_waits_for_corrections(session, short_pause):
-    draw_and_track(session, 1)
-    run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "wait"})
-    assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 
 def test_export_and_its_record_show_the_same_masks(session, document):

@@ -342,3 +342,23 @@ def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
     idle_page.tab.evaluate("document.querySelector('.transport').scrollLeft = 1e6")
     bar, last = (idle_page.tab.locator(name).bounding_box() for name in (".transport", "#zoom-out"))
     assert last["x"] + last["width"] <= bar["x"] + bar["width"] - 24
+
+
+def test_side_panel_holds_its_lists_and_a_correction_shows(page):
+    page.tab.set_viewport_size({"width": 1280, "height": 800})
+    page.tab.evaluate("""() => {
+        document.getElementById('model-row').hidden = false;
+        document.getElementById('model').append(new Option('a checkpoint whose name is longer than the panel'));
+        document.getElementById('view-kind').options[2].text = 'onion skin of the frames before and after';
+        document.getElementById('view-kind').selectedIndex = 2;
+        document.getElementById('correction').textContent = 'Correction: 3 of 12 frames';
+    }""")
+    assert (
+        page.tab.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('aside'))"
+        )
+        == 0
+    )
+    box = page.tab.locator("#correction").bounding_box()
+    assert 0 < box["height"] < 40
+    assert box["y"] + box["height"] < 800

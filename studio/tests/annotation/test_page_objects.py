@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from aotlab_studio.document import editing
+from aotlab_studio.document.rules import Rules, change_rules
+from aotlab_studio.document.schema import ClassRule
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, list_notes
@@ -24,6 +26,34 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
         (tmp_path / name).write_text(content)
         page.tab.set_input_files("#load", tmp_path / name)
         page.wait_status(f"{name}: not ")
+
+
+def test_loaded_masks_name_the_drawn_ones_they_replace(page, document, tmp_path, two_objects):
+    labels = truth(0).copy()
+    labels[labels == 2] = 0
+    labels[30, 30] = 2
+    Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "masks.png")
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    toast = page.tab.locator(f".toast >> text=Drawn masks replaced: object 2 ({(truth(0) == 2).sum()} pixels)")
+    toast.wait_for()
+    page.tab.click(".toast button >> text=Undo")
+    page.wait_until(lambda: (document.snapshot.labels(0) == truth(0)).all())
+
+
+def test_class_key_waits_for_the_object_of_a_box(new_page, document, folder):
+    change_rules(folder.parent, Rules(classes=[ClassRule("dog", "#ff0000", "2")]), "")
+    draw_first = Wire(new_page, "suggest")
+    new_page.key("x")
+    new_page.stroke((3, 3), (18, 18))
+    draw_first.wait_held()
+    new_page.key("Alt+2")
+    draw_first.release()
+    new_page.wait_until(lambda: document.snapshot.objects[1].class_name == "dog")
+    new_page.stroke((37, 22), (53, 38))  # away from the selected object
+    draw_first.wait_held()
+    new_page.key("Alt+2")
+    draw_first.release()
+    new_page.wait_until(lambda: document.snapshot.objects[2].class_name == "dog")
 
 
 def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):

@@ -353,8 +353,9 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
         return idle_page.tab.evaluate(code, clips)
 
     assert find("to do", "to review", "in work") == "c"
-    assert find("to do", "rejected", "to review") == "c"
-    assert find("to do", "accepted", "rejected") is None
+    assert find("to do", "rejected", "to review") == "b"
+    assert find("to do", "accepted", "rejected") == "c"
+    assert find("to do", "accepted", "accepted") is None
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Work of several people on the page and in the list, in a browser."""
 
+import json
+
 import numpy as np
 
 from aotlab_studio.batch import open_clips
@@ -75,7 +77,7 @@ def test_acceptance_of_gaps_needs_a_second_press(list_tab, batch):
     list_tab.click("[aria-label^='Status of c:']")
     list_tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
     list_tab.click("dialog[open] button[value=accepted]")
-    list_tab.wait_for_selector("dialog[open] p >> text=Track or draw them, or accept the frames as they are?")
+    list_tab.wait_for_selector("dialog[open] p >> text=Accept afterwards, or accept the frames as they are?")
     assert statuses(batch)["c"] == "in work"
     list_tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["c"] == "accepted")
@@ -122,17 +124,101 @@ def test_selected_clips_are_rejected_and_assigned_by_keys(list_tab, batch):
     wait_until(lambda: {clip.reviewer for clip in batch.list_clips()} == {"Bob"})
 
 
+def test_assigned_reviewer_keeps_the_annotators(list_tab, batch):
+    before = {"a": ("Bob", "Dan"), "b": ("Cid", "Dan"), "c": ("Cid", "Eve")}
+    read = lambda: {clip.name: (clip.annotator, clip.reviewer) for clip in batch.list_clips()}  # noqa: E731
+    for name, people in before.items():
+        with batch.use(name, "Lea") as session:
+            session.document.review.assign(*people)
+    list_tab.wait_for_selector("#clips td >> text=reviewer: Eve")
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("p")
+    placeholders = list_tab.eval_on_selector_all("dialog[open] .people input", "all => all.map((e) => e.placeholder)")
+    assert placeholders == ["unchanged", "unchanged"]
+    assert find_violations(list_tab) == []
+    list_tab.fill("dialog[open] .people input >> nth=1", "lea")
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("#status >> text=3 clips assigned.")
+    assert read() == {"a": ("Bob", "lea"), "b": ("Cid", "lea"), "c": ("Cid", "lea")}
+    list_tab.click("#status button >> text=Undo")
+    list_tab.wait_for_selector("#status >> text=3 clips assigned as before.")
+    assert read() == before
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("p")
+    list_tab.click("dialog[open] .people button >> text=Nobody >> nth=0")
+    list_tab.keyboard.press("Control+Home")
+    list_tab.click("dialog[open] button[value=assign]")
+    wait_until(lambda: {annotator for annotator, _ in read().values()} == {""})
+
+
+def test_rejection_of_several_clips_needs_a_reason(list_tab, batch):
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("r")
+    list_tab.keyboard.press("Enter")
+    assert list_tab.is_visible("dialog[open] input:invalid")
+    list_tab.keyboard.press("Escape")
+    list_tab.keyboard.press("Escape")
+    list_tab.wait_for_selector("#selection-count >> text=Select clips:")
+    list_tab.click("[aria-label^='Status of a:']")
+    list_tab.click("dialog[open] button[value=rejected]")
+    assert list_tab.is_visible("dialog[open] input:invalid")
+    list_tab.keyboard.press("Escape")
+    assert "rejected" not in statuses(batch).values()
+    list_tab.keyboard.press("?")
+    list_tab.wait_for_selector("#help-dialog[open] li >> text=Select no clip")
+    assert find_violations(list_tab) == []
+
+
+def test_note_of_a_refused_rejection_is_kept(list_tab, batch):
+    list_tab.click("[aria-label^='Status of a:']")
+    list_tab.fill("dialog[open] input", "the ear is missing")
+    set_status(batch, "a", "Bob", "to review")
+    list_tab.click("dialog[open] button[value=rejected]")
+    list_tab.wait_for_selector("#status.error >> text=Bob set it to “to review” meanwhile")
+    list_tab.click("[aria-label^='Status of a:']")
+    assert list_tab.input_value("dialog[open] input") == "the ear is missing"
+    list_tab.click("dialog[open] button[value=rejected]")
+    wait_until(lambda: statuses(batch)["a"] == "rejected")
+
+
+def test_broken_video_is_listed_and_skipped(context, tmp_path, make_batch, serve, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
+    (tmp_path / "videos").mkdir()
+    for name in ("a", "c"):
+        (tmp_path / "videos" / f"{name}.avi").write_bytes(b"no video")
+    write_video(tmp_path / "videos" / "b.avi")
+    batch = make_batch(tmp_path / "videos")
+    tab = open_list(context, serve(batch, build_batch_app(batch)))
+    tab.wait_for_selector("#clips tr:has-text('a.avi: not readable') .status:text('not readable')")
+    tab.wait_for_selector("#summary >> text=1 to do, 2 not readable")
+    tab.keyboard.press(">")
+    tab.wait_for_url("**/clip/b.avi/*")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    tab.keyboard.press(">")
+    tab.wait_for_selector("#status >> text=No other clip waits for you.")
+    tab.close()
+
+
+def test_next_clip_passes_one_that_another_person_opened(list_tab, batch, begin_request):
+    clips = list_tab.evaluate("fetch('clips').then((answer) => answer.text())")
+    first = json.loads(clips)[0]["name"]
+    begin_request(batch, first, "Cid", is_page=True)
+    list_tab.goto(f"{list_tab.url}clip/{first}/?next")
+    list_tab.wait_for_selector("#view[aria-busy=false]")
+    assert f"/clip/{first}/" not in list_tab.url
+
+
 def test_clips_that_refuse_a_status_stay_selected(list_tab, batch):
     with batch.use("b", "Bob") as session:
         editing.clear_tracking(session.document, 4)
     list_tab.wait_for_selector("#clips li >> text=frames have no masks")
     list_tab.keyboard.press("Control+a")
     list_tab.keyboard.press("a")
-    list_tab.wait_for_selector("dialog[open] li >> text=b: ")
     list_tab.keyboard.press("Enter")
-    list_tab.wait_for_selector("dialog[open] p >> text=accept the frames as they are?")
+    list_tab.wait_for_selector("dialog[open] li >> text=b: 8 of 12 frames have no masks")
     list_tab.click("dialog[open] button[value='']")
-    list_tab.wait_for_selector("#status.error >> text=2 clips accepted. b: not accepted")
+    list_tab.wait_for_selector("#status.error >> text=clips accepted.")
+    list_tab.wait_for_selector("#status.error li >> text=b: not accepted")
     assert list_tab.inner_text("#selection-count") == "1 clip selected"
     assert statuses(batch) == {"a": "accepted", "b": "in work", "c": "accepted"}
 

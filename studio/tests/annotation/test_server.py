@@ -341,27 +341,6 @@ def test_page_that_reconnects_keeps_its_steps(served):
     assert last.do("undo")["result"]["title"] == "outline"
 
 
-def test_waiting_statuses_do_not_block_requests(served):
-    waiting, go_on = threading.Semaphore(0), threading.Event()
-
-    def wait(*_):
-        waiting.release()
-        wait_for_event(go_on)
-
-    served.session.runner.wait = wait
-    page = served.open()
-    for number in range(45):
-        message = {"id": number, "do": "set_status", "status": "rejected", "if_unfinished": "wait"}
-        page.socket.send(json.dumps(message))
-    for _ in range(40):
-        assert waiting.acquire(timeout=WAIT_SECONDS)
-    try:
-        assert served.get("/labels/0").status_code == 200
-        assert "result" in served.open().do("describe")
-    finally:
-        go_on.set()
-
-
 def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
     with reserve_port() as port:
         monkeypatch.setattr(web, "DEFAULT_PORT", port)
@@ -382,7 +361,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         connection = served.open()
         for _ in range(2):
             first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
-            assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
+            assert first == {"object_id": 1, "losses": {}, "kept": {}, "replaced": None}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
             assert third["losses"] == {"1": 36}
         assert connection.do("describe")["result"]["history"][0]["title"] == "note"

@@ -1,7 +1,6 @@
 """Status of a clip: what it covers, what it waits for, who set it; checked frames and notes."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +10,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.review.checks import Check
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH, square
@@ -20,11 +20,12 @@ from studio.tests.annotation.sessions import (
     hold,
     outline_message,
     run_job,
-    start_job,
+    start_held_job,
+    wait_for,
     wait_until_propagated,
 )
 from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import WAIT_SECONDS, wait_until
+from tests.processes import wait_until
 
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
@@ -46,38 +47,36 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
     assert session.describe().status == "accepted"
 
 
-def test_acceptance_waits_for_corrections(session, document, short_pause):
-    draw_and_track(session, 1)
-    run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {"do": "set_status", "status": "accepted", "if_unfinished": "wait", "digest": document.review.digest}
-    run_action(session, status)
-    assert (session.describe().status, list_outdated(document.snapshot)) == ("accepted", [])
-
-
-def test_acceptance_resumes_paused_tracking(session):
+def test_acceptance_while_tracking_needs_a_second_press(session):
     draw(session, 0, 1)
-    tracker = hold(session, 3)
-    job = start_job(session, 0)
-    with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(session.set_status, "accepted", if_unfinished="wait")
-        wait_until(lambda: job.done >= 2)
-        session.pause()
-        errors = [waiting.exception(WAIT_SECONDS)]
-    with pytest.raises(UnfinishedError) as refused:
+    job, tracker = start_held_job(session, 3, done=2)
+    words = r"Tracking has not finished: 9 frames \(3 to 11\)\. 9 of 12 .* Accept afterwards, or accept the frames as"
+    with pytest.raises(UnfinishedError, match=words) as refused:
         session.set_status("accepted")
-    errors.append(refused.value)
-    assert all("tracking has not finished. Wait for tracking, or" in str(e) for e in errors)
-    assert all(error.choices == ["wait", "proceed"] for error in errors)
+    assert refused.value.choices == ["proceed"]
+    session.set_status("accepted", if_unfinished="proceed")
+    assert session.document.review.status.value == "accepted"
     tracker.release_frames()
-    session.set_status("accepted", if_unfinished="wait")
-    assert (job.status, session.document.review.status.value) == ("done", "accepted")
+    wait_for(job)
 
 
-@pytest.mark.parametrize("outdated", ["ask", "wait"])
-def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
+def test_acceptance_asks_about_open_notes_and_checks(session, document, checks):
+    draw_and_track(session, 1)
+    document.review.set_note(2, "ear")
+    checks[:] = [Check(3, 1, "jump", 0.5), Check(3, 1, "area", 0.5), Check(5, 1, "jump", 0.5)]
+    with pytest.raises(UnfinishedError, match=r"2 frames to check\. 1 note is open\. Accept"):
+        session.set_status("accepted")
+    session.set_status("to review")
+    editing.set_checked(document, 3, True)
+    editing.set_checked(document, 5, True)
+    document.review.change_note(1, resolved=True)
+    session.set_status("accepted")
+
+
+def test_acceptance_of_masks_that_changed_since_rejected(session):
     editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "if_unfinished": outdated}
+    status = {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
     status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
@@ -124,9 +123,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.review.status.value == "in work"
     assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
-    with pytest.raises(
-        InputError, match=r"tracking was cut off\. Track them again .*, or accept the frames as they are"
-    ):
+    with pytest.raises(InputError, match="tracking was cut off"):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 

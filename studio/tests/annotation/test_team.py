@@ -12,7 +12,7 @@ from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.results import find_clip, set_status
-from studio.tests.annotation.sessions import draw, draw_and_track
+from studio.tests.annotation.sessions import draw, draw_and_track, start_held_job
 
 
 def act(session, author, action, **values):
@@ -47,7 +47,7 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
     draw(session, 0, 1)
     assert session.describe().gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
     act(session, "Ann", "set_status", status="to review")
-    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Track or draw them") as error:
+    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Accept afterwards") as error:
         act(session, "Ann", "set_status", status="accepted")
     assert error.value.choices == ["proceed"]
     act(session, "Ann", "set_status", status="accepted", if_unfinished="proceed")
@@ -93,6 +93,38 @@ def test_rule_lets_only_the_assigned_reviewer_accept(batch):
     assert (clip.annotator, clip.reviewer) == ("Ann", "Bob")
     set_status(batch, "a", "Bob", "accepted")
     assert find_clip(batch, "a").status == "accepted"
+
+
+def test_names_in_other_capitals_are_one_person(batch):
+    rules = RulesFile(batch.folder)
+    rules.change(Rules(accept="reviewer"), "Lea")
+    rules.change(Rules(accept="reviewer"), "lea")
+    with batch.use("a", "Lea") as session:
+        session.document.review.assign("Ann", "Bob")
+        draw(session.with_actor(Actor(author="cid")), 0, 1)
+        session.document.review.assign(reviewer="Cid")
+    with pytest.raises(InputError, match="CID has drawn in it"):
+        set_status(batch, "a", "CID", "accepted", if_unfinished="proceed")
+    with batch.use("a", "Bob", is_page=True), batch.use("a", "bob", is_page=True):
+        assert [clip.holder for clip in batch.list_clips("BOB")] == ["", "", ""]
+
+
+def test_accepted_clip_does_not_head_the_list(batch):
+    assert batch.list_clips()[0].name == "b"  # an object of it is lost
+    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
+    assert batch.list_clips()[-1].name == "b"
+
+
+def test_interrupted_tracking_is_listed(folder, make_batch):
+    batch = make_batch(folder.parent)
+    with batch.use("clip", "Ann") as session:
+        draw(session, 0, 1)
+        start_held_job(session, 4, done=3)
+        session.document.close()  # as after a kill
+        session.close()
+    batch.close()
+    (clip,) = make_batch(folder.parent).list_clips()
+    assert clip.sentences[0] == f"tracking was interrupted: {LENGTH - 4} frames left"
 
 
 def test_damaged_rules_let_nobody_accept(batch):
@@ -156,7 +188,9 @@ def test_notes_are_pinned_resolved_and_removed(session, document, reopen, folder
         True,
     )
     assert [note.text for note in document.review.open_notes] == ["dark"]
-    document.review.change_note(1, text="")
+    with pytest.raises(InputError, match="note: only Bob, who wrote it, may change it"):
+        document.with_actor(Actor(author="Ann")).review.change_note(1, text="")
+    document.with_actor(Actor(author="bob")).review.change_note(1, text="")
     assert [note.id for note in document.review.notes] == [2]
     with pytest.raises(InputError, match="note 1: no such note"):
         document.review.change_note(1, resolved=False)

@@ -243,6 +243,15 @@ def test_upload_of_several_frames_is_one_step(document, kind):
     assert [*document.snapshot.objects] == []
 
 
+def test_upload_counts_the_drawn_pixels_that_it_replaces(session, document):
+    draw(session, 0, 1, 2)
+    labels = truth(0).copy()
+    labels[labels == 1] = 0
+    labels[0, 0] = 1
+    assert load_upload(document, 0, png(labels)).replaced == {1: int((truth(0) == 1).sum())}
+    assert load_upload(document, 0, png(labels)).replaced == {}
+
+
 def test_single_image_is_for_the_shown_frame(document):
     assert load_upload(document, 7, png(truth(7))).frames == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
@@ -354,7 +363,9 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
     targets, content = '{"1":null,"2":null}', png(truth(3))
     answers = [served.post(f"/masks/3?id={2**40}&targets={targets}", content).json() for _ in range(2)]
     step = len(served.session.document.log.steps)
-    assert answers[0] == answers[1] == {"frames": [3], "losses": {"1": 100, "2": 100}, "step": step, "unchanged": []}
+    losses = {"1": 100, "2": 100}
+    loaded = {"frames": [3], "losses": losses, "unchanged": [], "replaced": {}, "step": step}
+    assert answers[0] == answers[1] == loaded
     for unusable in ("x", "1"):
         assert served.post(f"/masks/3?id={unusable}", content).status_code == 422
     assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == step + 1

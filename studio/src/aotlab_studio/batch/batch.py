@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -37,6 +37,8 @@ class Batch:
         if not self._clips:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self.images = ClipImages()
+        self._unreadable = dict[str, tuple[object, str]]()
+        """State of the files, and error message, of each clip whose frames cannot be read."""
         self._export_lock = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._tracking_runs: dict[str, Future[str]] = {}
@@ -44,11 +46,14 @@ class Batch:
         self._unexported: set[str] = set()  # clips that the running export has not written yet
 
     def list_clips(self, person: str = "") -> list[Clip]:
-        """Return all clips: failed ones, then by number of checks. A clip that ``person`` has open has no holder."""
+        """Return all clips: failed ones, then by number of checks, accepted ones last.
+
+        A clip that ``person`` has open has no holder.
+        """
         self.rules.refresh()
         self._clips = {clip.name: self._reuse(clip) for clip in find_clips(self.folder)}
         rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
-        rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
+        rows.sort(key=lambda row: (row.status == "accepted", not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     def find_clip(self, name: str) -> BatchClip:
@@ -58,16 +63,26 @@ class Batch:
             clip = BatchClip(self.folder, known.path.name, is_video=known.is_video)
         else:
             clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
+        clip = clip and self._reuse(clip)
         if clip is None or not clip.is_listed:
             raise InputError(f"{name[:80]}: no such clip; open the list")
-        return self._reuse(clip)
+        return clip
 
     def _reuse(self, clip: BatchClip) -> BatchClip:
         """Return the clip of the last list if its files are unchanged, as it has read them."""
+        clip.rules = self.rules
         known = self._clips.get(clip.name, clip)
-        reused = known if known.file_states == clip.file_states else clip
-        reused.rules = self.rules
-        return reused
+        return known if known.file_states == clip.file_states else clip
+
+    def check_frames(self, name: str) -> None:
+        """Read a frame of a clip; if that fails, list the clip as unreadable until its files change."""
+        with suppress(InputError):  # no such clip
+            clip = self.find_clip(name)
+            try:
+                self.images.draw_frame(clip, 0)
+                self._unreadable.pop(name, None)
+            except InputError as error:
+                self._unreadable[name] = clip.file_states, format_problem(clip, error)
 
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
@@ -151,8 +166,12 @@ class Batch:
             # with any other status, a person has dealt with the error
             error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
-            row = Clip(name, len(clip.results.entries), objects=0)
+            row = Clip(name, len(clip.results.entries), objects=0, unreadable=True)
             error = str(problem)
+        states, text = self._unreadable.get(name, (None, ""))
+        if states == clip.file_states:
+            row = msgspec.structs.replace(row, unreadable=True)
+            error = text
         holder = self.open_clips.find_holder(clip, person)
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import structs
+
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -19,6 +21,7 @@ from aotlab_studio.document.folder import (
     read_results,
 )
 from aotlab_studio.document.log import digest_values
+from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.review import describe_gaps, flag_unknown_frames
 from aotlab_studio.document.rules import RULES_FILE, RulesFile
 from aotlab_studio.protocol import Clip
@@ -49,7 +52,7 @@ class BatchClip:
     def file_states(self) -> tuple[tuple[int, ...], ...]:
         """State of the clip's files, to notice changes."""
         files = [self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
-        return describe_files([*files, self.path.with_name(RULES_FILE)])
+        return describe_files([self.path, *files, self.path.with_name(RULES_FILE)])
 
     @cached_property
     def results(self) -> sdk.Results:
@@ -81,7 +84,10 @@ class BatchClip:
     def row(self) -> Clip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
-            return describe_document(self.name, document)
+            row = describe_document(self.name, document)
+            outdated = sum(last + 1 - first for first, last in list_outdated(document.snapshot))
+            text = f"tracking was interrupted: {internal.format_count(outdated, 'frame')} left"
+            return structs.replace(row, sentences=[text, *row.sentences]) if outdated else row
         review = read_json(self.path / REVIEW_FILE, VideoReview)
         classes = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
         sentences = [
@@ -107,7 +113,9 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        notes=review.open_notes, gaps=describe_gaps(snapshot), missing=review.list_violations(),
+        notes=review.open_notes,
+        gaps=describe_gaps(snapshot),
+        missing=review.list_violations(),
         trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip

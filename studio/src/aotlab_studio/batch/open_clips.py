@@ -11,7 +11,7 @@ from pathlib import Path
 from aotlab import InputError
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.lock import FolderLock, find_owner
-from aotlab_studio.document.log import Actor
+from aotlab_studio.document.log import Actor, is_same_person
 from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.session.session import Session
 
@@ -34,7 +34,7 @@ class OpenClip:
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses the clip; empty without one, or if ``person`` is unknown."""
-        return next((other for other in self.people if person and other not in ("", person)), "")
+        return next((other for other in self.people if person and other and not is_same_person(other, person)), "")
 
 
 class OpenClips:
@@ -70,7 +70,7 @@ class OpenClips:
         owner = opened.folder_lock.owner
         if not owner.person:
             return "this program"
-        return "" if owner.person == person else str(owner)
+        return "" if is_same_person(owner.person, person) else str(owner)
 
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:

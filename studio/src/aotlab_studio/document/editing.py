@@ -5,7 +5,7 @@ The page calls those in `EDITS`. Their parameters are the fields of its messages
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -39,8 +39,10 @@ class EditResult(Struct, frozen=True):
     object_id: int
     losses: dict[int, int] = {}
     """Number of pixels that each other object lost, by object id."""
-    protected_pixels: int = 0
-    """Number of pixels of a prompt's mask that stay with other objects, which are drawn, locked or hidden."""
+    kept: dict[int, int] = {}
+    """Number of pixels of a prompt's mask that each other object keeps, by object id; see `KeptPixels`."""
+    replaced: tuple[int, int] | None = None
+    """Number of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
@@ -62,13 +64,15 @@ def edit_mask(
     *,
     require_change: bool = False,
     keep_others: bool = False,
-    protected_pixels: int = 0,
+    replace_mask: bool = False,
+    kept: Mapping[int, int] = {},
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
     The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden, or
     ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
-    that changes no pixel. ``protected_pixels`` are those of the result.
+    that changes no pixel. With ``replace_mask``, the result has the size of a mask that was replaced; ``kept`` is that
+    of the result.
     """
     with document.lock:
         if object_id is not None:
@@ -77,15 +81,15 @@ def edit_mask(
         snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
-        kept = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.protected_ids)
-        after = edit(before) & ~kept
+        others = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.protected_ids)
+        after = edit(before) & ~others
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
-                return EditResult(object_id, protected_pixels=protected_pixels)
+                return EditResult(object_id, kept=dict(kept))
         objects: dict[int, ObjectInfo] = {}
         new_pngs: dict[str, bytes] = {}
         if object_id is None:
@@ -95,7 +99,9 @@ def edit_mask(
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
-        result = EditResult(object_id, count_pixels(labels[after & ~before]), protected_pixels)
+        is_replaced = replace_mask and before.any() and (before != after).any()
+        replaced = (int(before.sum()), int(after.sum())) if is_replaced else None
+        result = EditResult(object_id, count_pixels(labels[after & ~before]), dict(kept), replaced)
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs, result)
         return result
 

@@ -163,6 +163,11 @@ class State(Struct, frozen=True):
         return Changes(**values).drop_unchanged(before)
 
 
+def is_same_person(first: str, second: str) -> bool:
+    """Return whether two names are those of one person, who may type it in capitals or not."""
+    return first.casefold() == second.casefold()
+
+
 class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Author of a record, and the page and message that it comes from."""
 

@@ -49,6 +49,13 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     return mask | (outside[1:-1, 1:-1] == 1)
 
 
+def grow(mask: np.ndarray) -> np.ndarray:
+    """Return a mask, H×W bool, with its neighboring pixels."""
+    import cv2
+
+    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+
+
 def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
     """Return the connected part, H×W bool, at a point of H×W ids; None if there is no object."""
     import cv2

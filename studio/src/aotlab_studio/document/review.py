@@ -98,9 +98,11 @@ class Review:
             expected_status_count: `status_count` when the person looked at the video. Later statuses of other people
                 refuse this one; None: they do not.
         """
+        if self._document.shared:
+            self._document.actor.require_author()
         author = self._document.actor.author
         later = [] if expected_status_count is None else self._log.statuses[expected_status_count:]
-        unseen = [record for record in later if record.author != author]
+        unseen = [record for record in later if not log.is_same_person(record.author, author)]
         if unseen:
             problem = f"{unseen[-1].author or 'somebody'} set it to “{unseen[-1]}” meanwhile"
             raise InputError(f"{self._document.name}: {problem}; look at it, then set the status again")
@@ -110,10 +112,11 @@ class Review:
         if violations := self.list_violations():
             raise InputError(f"{self._document.name}: {'; '.join(violations)}; correct it, then accept the video")
         rule = self._document.rules.current.accept
-        if rule == "reviewer" and self.assignment.reviewer not in ("", author):
-            problem = f"only its reviewer, {self.assignment.reviewer}, may accept it"
+        reviewer = self.assignment.reviewer
+        if rule == "reviewer" and reviewer and not log.is_same_person(reviewer, author):
+            problem = f"only its reviewer, {reviewer}, may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
-        if rule != "anyone" and author in self.annotators:
+        if rule != "anyone" and any(log.is_same_person(author, name) for name in self.annotators):
             problem = f"{author} has drawn in it, and only others may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
 
@@ -198,12 +201,15 @@ class Review:
     def change_note(self, note_id: NonNegativeInt, text: NoteText | None = None, resolved: bool | None = None) -> None:
         """Change a note, or mark it as resolved or open; an empty text removes it.
 
-        Raises `InputError` if it was removed.
+        Raises `InputError` if it was removed, or for a new text by another person than its author.
         """
         with self._document.lock:
             note = self._document.snapshot.state.notes.get(note_id)
             if note is None:
                 raise InputError(f"note {note_id}: no such note; it was removed")
+            author = self._document.actor.author
+            if text is not None and author and note.author and not log.is_same_person(note.author, author):
+                raise InputError(f"note: only {note.author}, who wrote it, may change it; mark it as resolved")
             text = note.text if text is None else text.strip()
             resolved = note.resolved if resolved is None else resolved
             self._store_note(msgspec.structs.replace(note, text=text, resolved=resolved))

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from aotlab import InputError, sdk
+from aotlab_studio.document.log import is_same_person
 from aotlab_studio.document.schema import ClassRule, Schema
 from aotlab_studio.utils.files import describe_files, write_json
 
@@ -83,7 +84,7 @@ class RulesFile:
         with self._lock:
             self.refresh()
             self.require_known()
-            if (lead := self.current.lead) not in ("", person):
+            if (lead := self.current.lead) and not is_same_person(lead, person):
                 raise InputError(f"rules: only {lead}, the lead, may change them; ask {lead}")
             write_json(self.path, structs.replace(rules, lead=lead or person))
             self.refresh()

@@ -13,9 +13,11 @@ import { SchemaForm } from './schema.js';
 /** @typedef {Clip['status']} ClipStatus */
 
 const INTERVAL = 5000; // milliseconds between two refreshes
+const UNREADABLE = 'not readable';
 const MINE = 'mine'; // filter of the clips that wait for the user
 
 let clips = /** @type {Clip[]} */ ([]);
+let isBusy = false; // while several clips are changed
 let hasFailed = false; // whether the list could not be read
 const selected = /** @type {Set<string>} */ (new Set()); // names of clips
 const drafts = /** @type {Map<string, string>} */ (new Map()); // typed notes that are not stored, by clip
@@ -34,9 +36,11 @@ const ACTIONS = [
   ['V', 'sheet', () => showSheet()],
   ['T', 'track-all', () => { if (!element('track-all').hidden) trackAll(); }],
   ['Ctrl+A', 'select-all', () => selectAll()],
+  ['?', 'help', () => element('help-dialog').showModal()],
 ];
 
-const problem = new URLSearchParams(location.search).get('problem'); // why a clip could not be opened
+const parameters = new URLSearchParams(location.search);
+const problem = parameters.get('problem'); // why a clip could not be opened
 if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => { showMessage(''); showClips(); });
@@ -48,6 +52,8 @@ for (const field of elements('search', 'filter')) {
 addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
 element('rules').onclick = () => changeRules().catch(showError);
 onSubmit(element('export-clips'), exportClips);
+element('keys').append(...[...ACTIONS.map(([key, id]) => [key, element(id).title]), ['Escape', 'Select no clip']]
+  .map(([key, text]) => createElement('li', {}, createElement('kbd', {}, key), createElement('span', {}, text))));
 for (const [key, id, run] of ACTIONS) {
   element(id).onclick = run;
   showKey(element(id), key);
@@ -55,6 +61,10 @@ for (const [key, id, run] of ACTIONS) {
 document.addEventListener('keydown', (event) => {
   if (document.querySelector('dialog[open]') || event.altKey || !isShortcut(event)) return;
   if (moveFocus(event)) return;
+  if (event.key === 'Escape') {
+    selected.clear();
+    showClips();
+  }
   const typed = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const name = (event.ctrlKey || event.metaKey ? 'Ctrl+' : '') + typed;
   const action = ACTIONS.find(([key]) => key === name);
@@ -63,7 +73,7 @@ document.addEventListener('keydown', (event) => {
   if (!event.repeat) action[2]();
 });
 addIcons();
-fetchTask.run();
+fetchTask.run().then(() => { if (parameters.has('next')) openNext(); });
 setInterval(() => { if (!document.hidden) fetchTask.run(); }, INTERVAL);
 
 /** Move the focus to the box of the next or previous clip; return whether the key does that. */
@@ -91,6 +101,8 @@ async function fetchList() {
   }
 }
 
+const getState = (/** @type {Clip} */ { status, unreadable }) => (unreadable ? UNREADABLE : status);
+
 /** Return the clips that “Find” and “Show” let through. */
 function filterClips() {
   const filter = element('filter').value;
@@ -101,8 +113,8 @@ function filterClips() {
 
 function showClips() {
   for (const { id, value } of elements('search', 'filter')) sessionStorage.setItem(id, value);
-  const count = (/** @type {string} */ status) => clips.filter((clip) => clip.status === status).length;
-  const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
+  const count = (/** @type {string} */ state) => clips.filter((clip) => getState(clip) === state).length;
+  const counts = [...STATUSES, UNREADABLE].filter(count).map((state) => `${count(state)} ${state}`);
   const advice = clips.some((clip) => clip.objects)
     ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
   const shown = filterClips();
@@ -136,8 +148,8 @@ function selectAll() {
   showClips();
 }
 
-/** Return the selected clips in the order of the list. */
-const listSelected = () => clips.filter(({ name }) => selected.has(name));
+/** Return the selected clips in the order of the list; none while a change of several clips runs. */
+const listSelected = () => clips.filter(({ name }) => selected.has(name) && !isBusy);
 
 /** Carry out an action in a clip; throw its error. @template {keyof Actions} A
  * @param {string} name @param {A} action @param {Actions[A]['message']} message @returns {Promise<{error?: Error}>} */
@@ -148,49 +160,80 @@ async function sendEdit(name, action, message) {
   return {};
 }
 
-/** Store a status of a clip as it was listed; ask whether to take unfinished frames. */
-async function setStatus(/** @type {Clip} */ { name, digest, status_count: expected }, /** @type {ClipStatus} */ status,
-  /** @type {string} */ note) {
-  return clearErrorAfter(sendOrAsk((choice) => (
-    sendEdit(name, 'set_status', { status, note, digest, expected_status_count: expected, ...choice }))));
-}
+/** Return the error of a request; undefined: it succeeded.
+ * @param {Promise<unknown>} request @returns {Promise<import('./connection.js').RequestError | undefined>} */
+const catchError = (request) => request.then(() => undefined, (error) => error);
 
-/** Set the status of all selected clips, with one note; those that are refused stay selected. */
-async function setStatuses(/** @type {ClipStatus} */ status) {
+/** Store a status of a clip as it was listed. @param {Clip} clip @param {Actions['set_status']['message']} values */
+const storeStatus = ({ name, digest, status_count: expected }, values) => (
+  sendEdit(name, 'set_status', { digest, expected_status_count: expected, ...values }));
+
+/** Set the status of all selected clips, with one note; ask once about those that are not finished. Clips that refuse
+ * it stay selected. @param {ClipStatus} status */
+async function setStatuses(status) {
   const chosen = listSelected();
   if (!chosen.length || !requireName()) return;
-  const field = createElement('input', { type: 'text', maxLength: 500 });
-  const lacking = status === 'accepted' ? chosen.filter(({ gaps, missing }) => gaps || missing.length) : [];
-  const content = createElement('div', { className: 'fields' }, createElement('label', {}, 'Note ', field),
-    createElement('ul', { className: 'problem' }, ...lacking.map(({ name, gaps, missing }) => (
-      createElement('li', {}, `${name}: ${[gaps, ...missing].filter(Boolean).join('; ')}`)))));
-  if (!(await ask(`${capitalize(status)}: ${formatCount(chosen.length, 'clip')}`, content, status))) return;
-  await runForEach(chosen, (clip) => setStatus(clip, status, field.value.trim()), status);
+  const field = createElement('input', { type: 'text', maxLength: 500, required: status === 'rejected' });
+  const label = createElement('label', {}, 'Note ', field);
+  if (!(await ask(`${capitalize(status)}: ${formatCount(chosen.length, 'clip')}`, label, status))) return;
+  const message = { status, note: field.value.trim() };
+  const unfinished = /** @type {Map<Clip, string>} */ (new Map()); // with the reasons
+  const problems = await runForEach(chosen, status, async (clip) => {
+    const error = await catchError(storeStatus(clip, message));
+    if (!error?.choices?.length) return error;
+    unfinished.set(clip, error.message);
+    return undefined;
+  });
+  const lines = [...unfinished].map(([{ name }, text]) => createElement('li', {}, `${name}: ${text}`));
+  const title = `${formatCount(unfinished.size, 'clip')} not finished`;
+  const list = createElement('ul', { className: 'problem' }, ...lines);
+  const isForced = unfinished.size > 0 && Boolean(await ask(title, list, 'proceed'));
+  problems.push(...await runForEach([...unfinished.keys()], status, async (clip) => (
+    isForced ? catchError(storeStatus(clip, { ...message, if_unfinished: 'proceed' }))
+      : new Error(`${clip.name}: not ${status}`))));
+  await showEnd(chosen, problems, status);
 }
 
 async function assignSelected() {
   const chosen = listSelected();
   if (!chosen.length || !requireName()) return;
-  const [{ annotator, reviewer }] = chosen;
-  const isSame = chosen.every((clip) => clip.annotator === annotator && clip.reviewer === reviewer);
-  const people = createPeopleFields(isSame ? chosen[0] : { annotator: '', reviewer: '' });
+  const people = createPeopleFields(chosen);
   if (!(await ask(`Assign ${formatCount(chosen.length, 'clip')}`, people.lines, 'assign'))) return;
-  await runForEach(chosen, (clip) => sendEdit(clip.name, 'assign', people.read()).catch(showError), 'assigned');
+  const assign = (/** @type {(clip: Clip) => import('./clips.js').People} */ getPeople) => (
+    runForEach(chosen, 'assigned', (clip) => catchError(sendEdit(clip.name, 'assign', getPeople(clip)))));
+  const { annotator, reviewer } = people.read();
+  const problems = await assign(() => ({ annotator, reviewer }));
+  const onclick = async () => {
+    const failed = await assign((clip) => ({
+      annotator: annotator === null ? null : clip.annotator, reviewer: reviewer === null ? null : clip.reviewer,
+    }));
+    await showEnd(chosen, failed, 'assigned as before');
+  };
+  await showEnd(chosen, problems, 'assigned', createElement('button', { onclick }, 'Undo'));
 }
 
-/** Run a task for each clip, then select those that failed. @param {Clip[]} chosen
- * @param {(clip: Clip) => Promise<{error?: Error}>} task @param {string} done what the clips are then */
-async function runForEach(chosen, task, done) {
-  const problems = /** @type {string[]} */ ([]);
+/** Run a task for each clip, one after the other; return name and message of each error. @param {Clip[]} chosen
+ * @param {string} done what the clips are then @param {(clip: Clip) => Promise<Error | undefined>} task */
+async function runForEach(chosen, done, task) {
+  const problems = /** @type {[string, string][]} */ ([]);
+  isBusy = true;
   for (const [index, clip] of chosen.entries()) {
     showMessage(`${index} of ${formatCount(chosen.length, 'clip')} ${done}…`);
-    const { error } = await task(clip);
-    if (error) problems.push(error === CANCELED ? `${clip.name}: not ${done}` : error.message);
-    else selected.delete(clip.name);
+    const error = await task(clip);
+    if (error) problems.push([clip.name, error.message]);
   }
-  const count = chosen.length - problems.length;
-  showClips();
-  showMessage([`${formatCount(count, 'clip')} ${done}.`, ...problems].join(' '), problems.length > 0);
+  isBusy = false;
+  return problems;
+}
+
+/** Show what has been done with clips, and what failed; the failed ones stay selected.
+ * @param {Clip[]} chosen @param {[string, string][]} problems @param {string} done @param {HTMLElement[]} buttons */
+async function showEnd(chosen, problems, done, ...buttons) {
+  const failed = new Set(problems.map(([name]) => name));
+  for (const { name } of chosen) if (!failed.has(name)) selected.delete(name);
+  const lines = createElement('ul', {}, ...problems.map(([, text]) => createElement('li', {}, text)));
+  const count = formatCount(chosen.length - failed.size, 'clip');
+  showMessage(`${count} ${done}.`, failed.size > 0, ...(failed.size ? [lines] : []), ...buttons);
   await fetchTask.run();
 }
 
@@ -263,7 +306,8 @@ class ClipRow {
     this.people = createElement('td', {});
     /** @type {StatusButton<Clip>} */
     this.status = new StatusButton(this.button, {
-      setStatus: (status, note, clip) => this.change(() => setStatus(clip, status, note)),
+      setStatus: (status, note, clip) => this.change(() => clearErrorAfter(sendOrAsk((choice) => (
+        storeStatus(clip, { status, note, ...choice }))))),
       assign: (people) => this.change(() => sendEdit(name, 'assign', people).catch(showError)),
       fetchHistory: async () => {
         const steps = /** @type {StepInfo[]} */ (await (await fetchOrThrow(`history/${address}`)).json());
@@ -289,8 +333,9 @@ class ClipRow {
     const source = `${thumbnail}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
     this.status.show(clip);
-    button.textContent = clip.status;
-    button.ariaLabel = `Status of ${name}: ${clip.status}${clip.note && `: ${clip.note}`}`;
+    image.hidden = clip.unreadable;
+    button.textContent = getState(clip);
+    button.ariaLabel = `Status of ${name}: ${getState(clip)}${clip.note && `: ${clip.note}`}`;
     button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
     reason.textContent = clip.status === 'rejected' ? clip.note : clip.note || clip.rejection;
     this.showChecks(clip);
@@ -334,9 +379,9 @@ async function exportClips() {
   element('export-clips').disabled = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = result;
-  const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
-  if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
-  showMessage(sentences.join(' '), problems.length > 0);
+  const lines = [...problems, ...(leftOut.length ? [`Left out: ${leftOut.join(', ')}.`] : [])];
+  showMessage(`${formatCount(names.length, 'clip')} exported.`, problems.length > 0,
+    ...(lines.length ? [createElement('ul', {}, ...lines.map((text) => createElement('li', {}, text)))] : []));
 }
 
 async function post(/** @type {string} */ address, /** @type {object | null} */ body) {
@@ -346,7 +391,7 @@ async function post(/** @type {string} */ address, /** @type {object | null} */ 
 function openNext() {
   const clip = findNext(clips, '', getPerson());
   if (!clip) showMessage('No clip waits for you.');
-  else if (requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/`);
+  else if (requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/?next`);
 }
 
 /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */

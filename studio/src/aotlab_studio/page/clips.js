@@ -10,6 +10,7 @@ import { ask, showError, showMessage } from './messages.js';
 /** What a person sees of a clip before they change its status.
  * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'rejection'
  *   | 'gaps' | 'missing'>} Seen */
+/** People to assign; null: unchanged. @typedef {{annotator: string | null, reviewer: string | null}} People */
 
 const NAME_COOKIE = 'aotlab_person';
 
@@ -19,15 +20,26 @@ export const STATUSES = ['to do', 'in work', 'to review', 'rejected', 'accepted'
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} the most urgent first */
 export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).json();
 
-/** Return the user's name; empty: not typed yet. */
-export const getPerson = () => element('person').value.trim();
+/** Return whether two names are those of one person, who may type it in capitals or not. */
+export const isSamePerson = (/** @type {string} */ first, /** @type {string} */ second) => (
+  first.toLowerCase() === second.toLowerCase());
 
-/** Return whether a clip waits for a person: to be annotated, or to be reviewed. A rejected one waits for the person
- * who is assigned. @param {Clip} clip @param {string} person */
-export function isWorkFor({ status, annotator = '', reviewer = '', author = '' }, person) {
-  if (status === 'to review') return reviewer ? reviewer === person : !author || author !== person;
-  if (status === 'rejected') return annotator !== '' && annotator === person;
-  return status !== 'accepted' && [person, ''].includes(annotator);
+/** Return a typed name, in the spelling that the list knows. */
+function readName(/** @type {HTMLInputElement} */ { value }) {
+  const name = value.trim();
+  return [...element('people').options].find((option) => isSamePerson(option.value, name))?.value ?? name;
+}
+
+/** Return the user's name; empty: not typed yet. */
+export const getPerson = () => readName(element('person'));
+
+/** Return whether a clip waits for a person: to be annotated, or to be reviewed. Without an annotator or reviewer, it
+ * waits for everyone. @param {Clip} clip @param {string} person */
+export function isWorkFor({ status, unreadable, annotator = '', reviewer = '', author = '' }, person) {
+  if (unreadable || status === 'accepted') return false;
+  if (status === 'to review' && !reviewer) return !author || !isSamePerson(author, person);
+  if (status === 'to review') return isSamePerson(reviewer, person);
+  return !annotator || isSamePerson(annotator, person);
 }
 
 /** Return the next clip that waits for a person: first one to annotate, then one to review. Clips in use are skipped.
@@ -37,7 +49,7 @@ export function findNext(clips, name = '', person = '') {
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
     clip.name !== name && !clip.holder && isWorkFor(clip, person)));
   const isAssigned = (/** @type {Clip} */ clip) => (
-    person !== '' && person === (clip.status === 'to review' ? clip.reviewer : clip.annotator));
+    person !== '' && isSamePerson(person, (clip.status === 'to review' ? clip.reviewer : clip.annotator) ?? ''));
   return others.find(isAssigned) ?? others.find((clip) => clip.status !== 'to review') ?? others[0];
 }
 
@@ -59,23 +71,37 @@ const describeStatus = ({ status, note, author, rejection }) => (
   status === 'rejected' ? rejection : status + (author && ` by ${author}`) + (note && `: ${note}`)
     + (rejection && ` · ${rejection}`));
 
-/** Return fields for the people of a clip, and their values. @param {Pick<Clip, 'annotator' | 'reviewer'>} clip */
-export function createPeopleFields(clip) {
-  const [annotator, reviewer] = [clip.annotator, clip.reviewer].map((value) => (
-    createElement('input', { type: 'text', maxLength: 60, value, autocomplete: 'off' })));
-  annotator.setAttribute('list', 'people');
-  reviewer.setAttribute('list', 'people');
-  const take = (/** @type {HTMLInputElement} */ field) => (
-    createElement('button', { type: 'button', onclick: () => { field.value = getPerson(); } }, 'Me'));
-  const lines = createElement('div', { className: 'people' },
-    createElement('label', {}, 'Annotator ', annotator), take(annotator),
-    createElement('label', {}, 'Reviewer ', reviewer), take(reviewer));
-  return { lines, read: () => ({ annotator: annotator.value.trim(), reviewer: reviewer.value.trim() }) };
+const [UNCHANGED, NOBODY] = ['unchanged', 'nobody']; // what an empty field of a person means
+
+/** Return fields for the people of clips, and what has been typed.
+ * @param {Pick<Clip, 'annotator' | 'reviewer'>[]} clips @returns {{lines: HTMLElement, read: () => People}} */
+export function createPeopleFields(clips) {
+  const createField = (/** @type {'annotator' | 'reviewer'} */ role) => {
+    const [first, ...others] = new Set(clips.map((clip) => clip[role]));
+    const value = others.length ? '' : first;
+    const placeholder = value || others.length ? UNCHANGED : NOBODY;
+    const field = createElement('input', { type: 'text', maxLength: 60, value, placeholder, autocomplete: 'off' });
+    field.setAttribute('list', 'people');
+    const createButton = (/** @type {string} */ text, /** @type {() => object} */ getValues) => (
+      createElement('button', { type: 'button', onclick: () => Object.assign(field, getValues()) }, text));
+    const line = [createElement('label', {}, `${capitalize(role)} `, field),
+      createButton('Me', () => ({ value: getPerson() })),
+      createButton('Nobody', () => ({ value: '', placeholder: NOBODY }))];
+    const read = () => {
+      const name = readName(field);
+      if (name === value && name) return null;
+      return name || (field.placeholder === NOBODY ? '' : null);
+    };
+    return { line, read };
+  };
+  const [annotator, reviewer] = [createField('annotator'), createField('reviewer')];
+  const lines = createElement('div', { className: 'people' }, ...annotator.line, ...reviewer.line);
+  return { lines, read: () => ({ annotator: annotator.read(), reviewer: reviewer.read() }) };
 }
 
 /** Functions that store what a person changes in the dialog of a clip; `fetchHistory` returns lines, the newest first.
  * @template {Seen} V @typedef {{setStatus: (status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>,
- *   assign: (people: {annotator: string, reviewer: string}) => Promise<{error?: Error}>,
+ *   assign: (people: People) => Promise<{error?: Error}>,
  *   fetchHistory: () => Promise<string[]>}} ReviewActions */
 
 /** Fields for status, note and people of a clip. @template {Seen} V */
@@ -87,7 +113,7 @@ class StatusDialog {
     this.note = createElement('input', { type: 'text', maxLength: 500, value: draft ?? seen.note });
     this.state = createElement('p', { role: 'status' });
     this.gaps = createElement('p', { className: 'problem' });
-    this.people = createPeopleFields(seen);
+    this.people = createPeopleFields([seen]);
     this.fetchHistory = fetchHistory;
     this.history = createElement('details', {}, createElement('summary', {}, 'History'));
     this.history.ontoggle = () => this.showHistory();
@@ -116,6 +142,15 @@ class StatusDialog {
       button.setAttribute('value', status);
       button.textContent = capitalize(status);
     }
+  }
+
+  /** Require a note for a rejection; call it when the dialog is open. */
+  requireReason() {
+    const form = /** @type {HTMLElement} */ (this.content.closest('form'));
+    form.addEventListener('click', ({ target }) => {
+      const button = /** @type {Element} */ (target).closest('button');
+      this.note.required = button?.value === 'rejected';
+    });
   }
 
   async showHistory() {
@@ -154,11 +189,14 @@ export class StatusButton {
     const { note: field, people } = dialog;
     field.oninput = () => (field.value === dialog.seen.note ? drafts.delete(name) : drafts.set(name, field.value));
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
-    const status = await ask(title, dialog.content, ...dialog.statuses);
+    const answer = ask(title, dialog.content, ...dialog.statuses);
+    dialog.requireReason();
+    const status = await answer;
     this.dialog = null;
     const { seen } = dialog;
     const [chosen, note] = [people.read(), field.value.trim()];
-    const isAssigned = chosen.annotator !== seen.annotator || chosen.reviewer !== seen.reviewer;
+    const pairs = [[chosen.annotator, seen.annotator], [chosen.reviewer, seen.reviewer]];
+    const isAssigned = pairs.some(([after, before]) => after !== null && after !== before);
     if (status && isAssigned && (await assign(chosen)).error) return;
     const isSame = status === seen.status && note === seen.note && isAssigned;
     // the button Cancel drops the note; Escape keeps it
@@ -202,7 +240,7 @@ export class ClipHeader {
     const clips = await fetchClips('../../').catch(showError);
     if ('error' in clips) return;
     const clip = findNext(clips, this.name, getPerson());
-    if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
+    if (clip) location.assign(`../${encodeURIComponent(clip.name)}/?next`);
     else showMessage('No other clip waits for you.');
   }
 }

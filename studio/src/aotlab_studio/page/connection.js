@@ -5,6 +5,7 @@ import { focusViewIfLost } from './dom.js';
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
+/** Error of a request. @typedef {Error & {choices?: Failure['choices'], status?: number}} RequestError */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
 /** Unanswered message; if `canResend`, the next connection sends it again.
@@ -70,8 +71,9 @@ export class Connection {
     const address = `labels/0?project=${this.app.project.id}`; // refused for the same reason
     const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
     if (!answer || answer.ok) return new Error(NO_CONNECTION);
-    return new Error(answer.status !== 403 ? await answer.text()
-      : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
+    const text = answer.status !== 403 ? await answer.text()
+      : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.';
+    return Object.assign(new Error(text), { status: answer.status });
   }
 
   receive(/** @type {ServerEvent | Answer | Failure} */ message) {

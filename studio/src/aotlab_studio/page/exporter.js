@@ -33,7 +33,7 @@ export class Exporter {
     const names = [...document.querySelectorAll('#outputs :checked')].map((box) => box.getAttribute('name') ?? '');
     this.key = Math.floor(Math.random() * 2 ** 52);
     this.setRunning(true);
-    await this.queue.previous.edits; // later ones do not wait for an export
+    await this.queue.previous; // later ones do not wait for an export
     const answer = await this.queue.send('export', {
       names, first, last, key: this.key, refine_edges: element('export-refine').checked,
     });

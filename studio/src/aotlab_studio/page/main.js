@@ -27,10 +27,14 @@ import { Viewer } from './viewer.js';
 
 /** @import { Description, PageState, ServerEvent } from './protocol.js' */
 
+const REFUSED = 409; // HTTP status of a clip that cannot be opened
+
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
-    this.requestedFrame = new URLSearchParams(location.search).get('frame'); // by a link of the list
+    const parameters = new URLSearchParams(location.search);
+    this.requestedFrame = parameters.get('frame'); // by a link of the list
+    this.isNextClip = parameters.has('next'); // of a key, which may open another one
     history.replaceState(null, '', location.pathname);
     this.project = new Project();
     this.isShared = false; // whether several people work here, each under a name
@@ -95,8 +99,10 @@ export class App {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
       else throw await this.connection.findDisconnectError();
-    } catch (error) {
-      if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
+      this.isNextClip = false;
+    } catch (/** @type {any} */ error) {
+      if (this.isNextClip && error.status === REFUSED) await this.clip.openNext(); // another person was faster
+      else if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
   }
 

@@ -2,12 +2,13 @@
 
 import { createElement, createIcon, element, focusViewIfLost } from './dom.js';
 
-/** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
-export function showMessage(text, isError = false) {
+/** Show a message in the header, with further lines or buttons; an error can be closed.
+ * @param {string} text @param {boolean} [isError] @param {HTMLElement[]} more */
+export function showMessage(text, isError = false, ...more) {
   const buttons = isError ? [createCloseButton(() => showMessage(''))] : [];
   // before the text, which screen readers announce by the role
   Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
-  focusViewIfLost(() => element('status').replaceChildren(text, ...buttons));
+  focusViewIfLost(() => element('status').replaceChildren(text, ...more, ...buttons));
 }
 
 /** Show advice, unless an error is shown. @param {string} text */

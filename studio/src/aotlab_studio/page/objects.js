@@ -1,9 +1,9 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
-import { createElement, createIcon, element, elements, focusView, setIcon } from './dom.js';
+import { createElement, createIcon, element, elements, focusView, formatCount, setIcon } from './dom.js';
 import { RowList, TextField } from './fields.js';
-import { ask, showError, showHint, showMessage } from './messages.js';
+import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
 
 /** @import { Actions, AttributeRule, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './queue.js' */
@@ -154,13 +154,20 @@ export class ObjectPanel {
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
-  /** Give the selected object the class of a key that is pressed with Alt. @param {KeyboardEvent} event */
+  /** Give the selected object, or the one of an unanswered prompt, the class of a key that is pressed with Alt.
+   * @param {KeyboardEvent} event */
   pressClassKey({ altKey, ctrlKey, metaKey, code, key }) {
-    const { project, selection: { item } } = this.app;
+    const { project, queue, selection: { item, target }, toolbox } = this.app;
     const names = [key, code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase()); // Alt changes signs
     const rule = project.schema.find((each) => each.key !== '' && names.includes(each.key.toUpperCase()));
-    if (!altKey || ctrlKey || metaKey || !rule || !item || document.querySelector('dialog[open]')) return;
-    this.changeObject(item.id, { class_name: rule.name, ...(rule.color && { color: rule.color }) });
+    if (!altKey || ctrlKey || metaKey || !rule || document.querySelector('dialog[open]')) return;
+    if (!item && !queue.hasEdits) return;
+    const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
+      tool.makesPrompts && other === target));
+    const values = { class_name: rule.name, ...this.getClassColor(rule.name) };
+    queue.runInOrder({ action: 'change_object' }, async (id) => (
+      prompt && !prompt.answerId ? { error: CANCELED }
+        : queue.send('change_object', { object_id: prompt?.answerId ?? target.id, ...values }, target, id)));
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -279,12 +286,15 @@ async function loadMasks(app, files) {
   });
   showHint('');
   if (!result) return;
-  const { frames, step, unchanged } = result;
+  const { frames, replaced, step, unchanged } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
+  const texts = Object.entries(replaced).map(([id, count]) => (
+    `${app.project.getName(Number(id))} (${formatCount(count, 'pixel')})`));
+  if (texts.length) app.history.offerUndo({ step }, `Drawn masks replaced: ${texts.join(', ')}`);
   if (playback.mayLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 

@@ -128,29 +128,35 @@ export class Prompter {
     const answer = await queue.send('suggest', message, target, messageId);
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
+    input.answerId = id;
     if (!unanswered.has(input)) return step ? queue.send('undo', { step }, target) : answer;
     const earlierClicks = id === previousId ? clicks : [];
     if (step) this.answered.push({ ...input, clicks: click ? [click] : [], step, id });
     if (click && step) this.clicksByStep.set(step, { frame, id, clicks: [...earlierClicks, click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
-    this.offerChanges(answer, previousId, async (changes) => {
+    this.offerChanges(answer, previousId, async (changes, intoId = previousId) => {
       const wasSelected = selection.target === target;
       if (step && (await history.undo(step)).error) return;
-      if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
-      const again = { ...input, target: wasSelected ? selection.target : { id: previousId } };
+      if (wasSelected) selection.setSelected(intoId); // the undo may have selected another object
+      const again = { ...input, target: wasSelected ? selection.target : { id: intoId } };
       await this.send(again, { ...message, ...changes });
     });
     return answer;
   }
 
-  /** Offer to take the pixels that others kept, or to add the mask to the previous object; `repeat` sends it again.
-   * @type {(answer: ActionAnswer<'suggest'>, previousId: number, repeat: (changes: Prompts) => unknown) => void} */
+  /** Offer to take the pixels that others kept, to make a new object instead of replacing a mask, or to add the mask
+   * to the previous object; `repeat` sends it again, for an object, 0: a new one.
+   * @type {(answer: ActionAnswer<'suggest'>, previousId: number,
+   *   repeat: (changes: Prompts, intoId?: number) => unknown) => void} */
   offerChanges(answer, previousId, repeat) {
     const { history, project } = this;
-    const { object_id: id, protected_pixels: protectedPixels } = answer.result;
+    const { object_id: id, kept, replaced } = answer.result;
     const step = answer.step || project.step; // the messages stay until the next one
-    if (protectedPixels) showToast(`Other objects kept ${formatCount(protectedPixels, 'pixel')}`, {
-      'Take them': () => repeat({ keep: 'none' }),
+    const texts = Object.entries(kept).map(([other, count]) => (
+      `${formatCount(count, 'pixel')} kept by ${project.getName(Number(other))}`));
+    if (texts.length) showToast(texts.join(', '), { 'Take them': () => repeat({ keep: 'none' }) }, step);
+    if (replaced) showToast(`${project.getName(id)} was replaced (${replaced[0]} to ${replaced[1]} pixels)`, {
+      Undo: () => history.undo(step), 'New object': () => repeat({}, 0),
     }, step);
     if (previousId > 0 && id !== previousId) showToast(`Created ${project.getName(id)}`, {
       [`Add to ${project.getName(previousId)} instead`]: () => repeat({ mode: 'extend' }),

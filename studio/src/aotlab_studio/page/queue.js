@@ -38,14 +38,13 @@ export class EditQueue {
     this.project = project;
     this.showAnswer = showAnswer;
     this.repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
-    /** Promises that settle after all queued edits, and after all statuses. */
-    this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
+    this.previous = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
     this.requestCount = 0; // number of pending answers
   }
 
   get hasEdits() {
-    return [...this.actions.values()].some(({ action }) => action !== 'set_status');
+    return this.actions.size > 0;
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
@@ -56,19 +55,18 @@ export class EditQueue {
   }
 
   /** Run `task`, which uses `send`, after the earlier ones, and before the later ones; it clears an error shown before.
-   * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
-   *   kind?: keyof EditQueue['previous']) => Promise<T>} */
-  runInOrder(pending, task, kind = 'edits') {
+   * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>) => Promise<T>} */
+  runInOrder(pending, task) {
     const { connection, actions, previous } = this;
     const id = connection.createId();
     actions.set(id, pending);
     const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
-    const answer = clearErrorAfter(previous[kind].then(() => task(id))).finally(() => {
+    const answer = clearErrorAfter(previous.then(() => task(id))).finally(() => {
       clearTimeout(timer);
       actions.delete(id);
       element('saving').hidden ||= !actions.size;
     });
-    previous[kind] = answer.then(() => {}, () => {}); // the caller handles an error
+    this.previous = answer.then(() => {}, () => {}); // the caller handles an error
     return answer;
   }
 
@@ -77,11 +75,10 @@ export class EditQueue {
     return this.runInOrder({ action, message, target }, (id) => this.send(action, message, target, id));
   }
 
-  /** Send the status of what the user sees after the earlier edits. Later edits do not wait for its answer. */
+  /** Send the status of what the user sees after the earlier edits. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    const seen = this.previous.edits.then(() => { message.step = this.project.step; });
-    const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));
-    return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
+    return this.runInOrder({ action: 'set_status', message }, (id) => (
+      this.send('set_status', Object.assign(message, { step: this.project.step }), undefined, id)));
   }
 
   /** Send an action at once, and show its error; `target` is the object of a message without one. @type {SendAction} */

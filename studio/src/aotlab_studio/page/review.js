@@ -1,7 +1,8 @@
 /** Review: frames to check, ranked; notes on frames. */
 
+import { getPerson, isSamePerson } from './clips.js';
 import { CoalescedTask, createElement, createIcon, element, formatCount, formatFrames, setLabel } from './dom.js';
-import { RowList, TextField } from './fields.js';
+import { isShortcut, RowList, TextField } from './fields.js';
 import { ask, showError, showHint, showMessage, showToast } from './messages.js';
 import { isDrawn } from './timeline.js';
 import { toPairs } from './viewer.js';
@@ -68,16 +69,44 @@ export class Review {
     const { app } = this;
     const box = createElement('input', { type: 'checkbox', name: `resolved${id}` });
     box.onchange = () => app.queue.edit('change_note', { note_id: id, resolved: box.checked });
-    const button = createElement('button', { name: `note${id}` });
-    const show = (/** @type {Note} */ { frame, point, text, author, resolved }) => {
+    const [button, edit] = [createElement('button', { name: `note${id}` }), createElement('button', {}, 'Edit')];
+    const show = (/** @type {Note} */ note) => {
+      const { frame, point, text, author, resolved } = note;
       button.onclick = () => app.playback.addCommand(() => app.playback.seek(frame));
+      edit.onclick = () => this.openNote(note);
+      edit.ariaLabel = `Edit: ${text}`;
       button.textContent = `${frame}: ${text}${author && ` (${author})`}`;
       button.className = resolved ? 'done' : '';
       box.checked = resolved;
       box.ariaLabel = box.title = `Resolved: ${text}`;
       if (point) button.prepend(createIcon('map-pin'));
     };
-    return { line: createElement('li', { className: 'row' }, box, button), show };
+    const line = createElement('li', { className: 'row' }, box, button, edit);
+    line.onkeydown = (event) => {
+      if (event.key !== 'Delete' || !isShortcut(event)) return;
+      event.stopPropagation(); // the selected object stays
+      this.deleteNote(id);
+    };
+    return { line, show };
+  }
+
+  async deleteNote(/** @type {number} */ id) {
+    const { history, queue } = this.app;
+    history.offerUndo(await queue.edit('change_note', { note_id: id, text: '' }), 'Note deleted');
+  }
+
+  /** Show a note in a dialog, in which its author can change and delete it. @param {Note} note */
+  async openNote({ id, frame, text, author, resolved }) {
+    const isOwn = !author || !getPerson() || isSamePerson(author, getPerson());
+    const field = createElement('input', { type: 'text', maxLength: 500, value: text, readOnly: !isOwn });
+    const [content, title] = [createElement('label', {}, 'Note ', field), `Note on frame ${frame}`];
+    const values = /** @type {const} */ ([...(isOwn ? ['store', 'delete'] : []), resolved ? 'reopen' : 'resolve']);
+    const choice = await ask(author ? `${title} by ${author}` : title, content, ...values);
+    if (choice === 'delete') await this.deleteNote(id);
+    else if (choice) {
+      const changes = choice === 'store' ? { text: field.value } : { resolved: !resolved };
+      await this.app.queue.edit('change_note', { note_id: id, ...changes });
+    }
   }
 
   /** Go to the next open note after this frame, or to the first one. */
@@ -93,14 +122,16 @@ export class Review {
     playback.seek(note.frame);
   }
 
-  /** Pin a note to a place of the frame. @param {import('./viewer.js').Point} point */
+  /** Pin a note to a place of the frame, or open the one that is there. @param {import('./viewer.js').Point} point */
   async pinNote(point) {
-    const { playback: { frame }, queue } = this.app;
+    const { playback: { frame }, queue, viewer } = this.app;
+    const pin = viewer.findPin(point);
+    if (pin) return this.openNote(pin);
     const field = createElement('input', { type: 'text', maxLength: 500 });
     const label = createElement('label', {}, 'Note ', field);
     const place = toPairs([point])[0];
     const isAdded = await ask(`Note on frame ${frame}`, label, 'add');
-    if (isAdded) await queue.edit('add_note', { frame, text: field.value, point: place });
+    return isAdded && queue.edit('add_note', { frame, text: field.value, point: place });
   }
 
   /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */

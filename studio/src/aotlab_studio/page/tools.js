@@ -12,13 +12,16 @@ import { getDistance, toPairs } from './viewer.js';
 
 /** What the user draws with a tool, from the press on; `erase`: it removes.
  * @typedef {{tool: Tool, frame: number, target: Target, erase: boolean, points: Point[]}} Stroke */
-/** A stroke as it is shown; only clicks have `click`. @typedef {Sketch & Stroke & {click?: Click}} Input */
+/** A stroke as it is shown; only clicks have `click`. `answerId`: the object that got the mask of a prompt.
+ * @typedef {Sketch & Stroke & {click?: Click, answerId?: number}} Input */
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
- * A tool without `release` acts when pressed; without `move`, a drag appends points; `shape` returns the outline.
+ * A tool without `release` acts when pressed, with `opensDialog` when the pointer is released; without `move`, a drag
+ * appends points; `shape` returns the outline.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
- *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean, shape?: (points: Point[]) => Point[],
+ *   makesPrompts?: boolean, opensDialog?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
+ *   shape?: (points: Point[]) => Point[],
  *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (stroke: Stroke, point: Point) => void,
  *   release?: (toolbox: Toolbox, stroke: Stroke) => unknown}} Tool */
 
@@ -80,8 +83,8 @@ export const TOOLS = [
   },
   {
     name: 'note', key: 'Shift+N', icon: 'map-pin',
-    help: 'Note: click on a place to pin a note for others.',
-    press: ({ onNote }, point) => onNote(point),
+    help: 'Note: click on a place to pin a note for others, or on a pin to open its note.',
+    opensDialog: true, press: ({ onNote }, point) => onNote(point),
   },
   {
     name: 'pan', key: 'H', icon: 'hand',

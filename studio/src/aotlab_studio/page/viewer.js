@@ -7,6 +7,7 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
+const PIN_REACH = 10; // CSS pixels from the place of a pin
 const MAX_PIN_TEXT = 32; // letters of a note beside its pin
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -134,6 +135,14 @@ export class Viewer {
     if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
     const id = labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
     return this.objects.has(id) ? id : 0;
+  }
+
+  /** Return the note whose pin is at a point of the frame. @param {Point} point */
+  findPin(point) {
+    return this.pins.find(({ point: place }) => {
+      const [x, y] = place ?? [-Infinity, 0];
+      return getDistance({ x, y }, point) * this.zoom <= PIN_REACH;
+    });
   }
 
   /** Paint the masks of the frame, and the outlines of its neighbors. */

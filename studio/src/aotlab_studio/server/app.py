@@ -15,8 +15,6 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import uvicorn
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -46,8 +44,6 @@ IDLE_SECONDS = 120
 MIN_PAGE_ID = 2**32
 """Smallest message id of a page; pages begin at random numbers, so that they share no ids."""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
-MAX_BACKGROUND_MESSAGES = 40
-"""Largest number of messages of a page that are handled in the background."""
 DEFAULT_PORT = 8419
 
 
@@ -132,8 +128,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         session = find_shown_session(request)
         actor = Actor(author=http.read_person(request))
         targets = Targets()
-        limiter = CapacityLimiter(1)  # not a thread of those for requests, as a status may wait
-        answers = [await answer_message(session, message, actor, targets, limiter) for message in messages]
+        answers = [await answer_message(session, message, actor, targets) for message in messages]
         return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
@@ -166,9 +161,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     )
 
 
-async def answer_message(
-    session: Session, message: dict[str, Any], actor: Actor, targets: Targets, limiter: CapacityLimiter | None = None
-) -> Answer | Failure:
+async def answer_message(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document = session.document
     message_id = message["id"] if isinstance(message.get("id"), int) else None
@@ -183,7 +176,7 @@ async def answer_message(
             return Answer(message_id, result, document.revision, step)
 
     try:
-        return await run_sync(act, limiter=limiter)
+        return await run_in_threadpool(act)
     except InputError as error:
         return Failure(message_id, str(error), error.choices if isinstance(error, UnfinishedError) else [])
     except Exception:
@@ -203,8 +196,6 @@ class Connection:
         self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages handled in the background; the event loop keeps only weak references to tasks."""
-        self._limiter = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """Limits the threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
         """Exchange messages with the page until it disconnects."""
@@ -225,21 +216,21 @@ class Connection:
             await run_in_threadpool(document.emit_page_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
-        """Carry out messages in order; exports and statuses, which may wait, run in the background."""
+        """Carry out messages in order; an export runs in the background."""
         try:
             message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") in ("export", "set_status"):
-            task = asyncio.create_task(self._answer(message, self._limiter))
+        if message.get("do") == "export":
+            task = asyncio.create_task(self._answer(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
             await self._answer(message)
 
-    async def _answer(self, message: dict[str, Any], limiter: CapacityLimiter | None = None) -> None:
-        self._queue.put_nowait(await answer_message(self._session, message, self._actor, self._targets, limiter))
+    async def _answer(self, message: dict[str, Any]) -> None:
+        self._queue.put_nowait(await answer_message(self._session, message, self._actor, self._targets))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)

@@ -79,7 +79,11 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Return a thumbnail, or that of one frame; a browser may keep it by the digest in its address."""
         clip, images = get_clip(request), batch.images
         is_frame = "index" in request.path_params
-        content = images.draw_frame(clip, http.parse_index(request)) if is_frame else images.draw_thumbnail(clip)
+        try:
+            content = images.draw_frame(clip, http.parse_index(request)) if is_frame else images.draw_thumbnail(clip)
+        except InputError:
+            batch.check_frames(clip.name)
+            raise
         headers = http.CACHE_HEADERS if request.query_params.get("digest") else None
         return Response(content, media_type="image/jpeg", headers=headers)
 
@@ -95,6 +99,7 @@ def build_batch_app(batch: Batch) -> Starlette:
                 await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)
         except InputError:
+            await run_in_threadpool(batch.check_frames, name)
             if not connected:
                 raise
             await WebSocket(scope, receive, send).close(1008)  # the page then requests the reason
@@ -105,7 +110,8 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Return the text of an error, or show it in the list if a browser opens a clip."""
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse(str(error), 409)
-        return RedirectResponse(f"../../?{urlencode({'problem': str(error)})}", 303)
+        next_clip = {"next": ""} if "next" in request.query_params else {}  # the list then opens another one
+        return RedirectResponse(f"../../?{urlencode({'problem': str(error), **next_clip})}", 303)
 
     return Starlette(
         routes=[

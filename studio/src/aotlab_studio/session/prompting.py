@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels
-from aotlab_studio.document.painting import is_far_from, limit_to_prompt
+from aotlab_studio.document.masks import count_pixels
+from aotlab_studio.document.painting import grow, is_far_from, limit_to_prompt
 from aotlab_studio.protocol import LoadingEvent
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
@@ -69,6 +71,13 @@ class PromptedChange(NamedTuple):
     object_id: int | None
     """Object whose mask changes; None: a new one."""
 
+    def apply(self, before: np.ndarray, found: np.ndarray, prompts: PromptInput) -> np.ndarray:
+        """Return the mask of the object, H×W bool, after a mask was found; a correction changes it near prompts."""
+        if self.kind == "correct":
+            added = prompts.added_points
+            return limit_to_prompt(before, found, added or prompts.negative, positive=bool(added))
+        return before | found if self.kind == "extend" else found
+
 
 def choose_change(
     visible_mask: np.ndarray, object_id: int | None, prompts: PromptInput, mode: PromptMode
@@ -103,31 +112,27 @@ def draw_prompted(
     points = [*prompts.positive, *prompts.negative]
     signs = [1] * len(prompts.positive) + [0] * len(prompts.negative)
     prompt = Prompt(points, signs, prompts.box, prompts.scribble, mask=previous_mask, exclude=protected)
-    mask = prompter.segment(document, frame, prompt)
+    mask = whole = prompter.segment(document, frame, prompt)
+    if (protected & grow(mask) if mask.any() else protected).any():
+        whole = prompter.segment(document, frame, replace(prompt, exclude=None))  # to count what others keep
     with document.lock:
         # again, as others may have drawn in the meantime
-        protected = editing.find_protected_pixels(document, frame, object_id, keep) & mask
+        protected = editing.find_protected_pixels(document, frame, object_id, keep)
+        labels = document.snapshot.labels(frame)
+        kept = count_pixels(labels[change.apply(labels == object_id, mask | whole, prompts) & protected])
         found = mask & ~protected
         if kind != "correct" and not found.any():
-            others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
+            others = " but pixels of other objects, drawn, locked or hidden" if kept else ""
             remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
             raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
 
         def edit(before: np.ndarray) -> np.ndarray:
-            if kind == "correct":
-                return correct_mask(before, found, prompts)
-            return before | found if kind == "extend" else found
+            after = change.apply(before, found, prompts)
+            if kind == "correct" and not after.any():
+                raise InputError("nothing would be left of the object; press M if it is not on this frame")
+            if kind == "correct" and (after == before).all():
+                raise InputError("nothing found at the click; use the brush or the eraser")
+            return after
 
-        kept = int(protected.sum())
-        return editing.edit_mask(document, frame, object_id, edit, "prompt", protected_pixels=kept)
-
-
-def correct_mask(before: np.ndarray, found: np.ndarray, prompts: PromptInput) -> np.ndarray:
-    """Return a mask, H×W bool, changed near prompts only; raise `InputError` if none or all of it would change."""
-    added = prompts.added_points
-    after = limit_to_prompt(before, found, added or prompts.negative, positive=bool(added))
-    if not after.any():
-        raise InputError("nothing would be left of the object; press M if it is not on this frame")
-    if (after == before).all():
-        raise InputError("nothing found at the click; use the brush or the eraser")
-    return after
+        is_replaced = kind == "replace"
+        return editing.edit_mask(document, frame, object_id, edit, "prompt", replace_mask=is_replaced, kept=kept)

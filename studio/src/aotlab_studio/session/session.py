@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from aotlab import InputError, OutputOptions, Prompt, internal, sdk
 from aotlab_studio import protocol
@@ -23,7 +22,7 @@ from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
-from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, describe_gaps
+from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, NoteText, describe_gaps
 from aotlab_studio.protocol import JobProgress, UnfinishedChoice, UnfinishedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
@@ -32,8 +31,6 @@ from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
-MAX_WAIT = 3600.0
-"""Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
 REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
@@ -90,22 +87,33 @@ class Session:
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
-    def refuse_outdated(
-        self, action: str, if_unfinished: UnfinishedPolicy, first: int = 0, last: int | None = None, gaps: str = ""
+    def refuse_unfinished(
+        self,
+        action: str,
+        if_unfinished: UnfinishedPolicy,
+        first: int = 0,
+        last: int | None = None,
+        problems: Sequence[str] = (),
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range. Without ``proceed``, raise `UnfinishedError` for them or ``gaps``."""
+        """Return the outdated frames of a range; raise `UnfinishedError` for them or ``problems``, unless *proceed*."""
         ranges = list_outdated(self.document.snapshot, first, last)
-        if (ranges or gaps) and if_unfinished != "proceed":
-            can_wait = bool(ranges) and (
-                self.runner.running_job is not None or bool(list_corrections(self.document.snapshot))
-            )
-            raise UnfinishedError(action, ranges, gaps, can_wait=can_wait)
+        if ranges:
+            count = sum(last - first + 1 for first, last in ranges)
+            texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
+            frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
+            is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
+            cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
+            text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
+            problems = [text, *problems]
+        if problems and if_unfinished != "proceed":
+            remedy = f"{action} afterwards, or {action.lower()} the frames as they are?"
+            raise UnfinishedError(f"{'. '.join(problems)}. {remedy}")
         return ranges
 
     def set_status(
         self,
         status: VideoStatus,
-        note: Annotated[str, Meta(max_length=100)] = "",
+        note: NoteText = "",
         if_unfinished: UnfinishedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
@@ -114,7 +122,8 @@ class Session:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks.
+            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks, frames
+                to check and open notes.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
@@ -128,20 +137,29 @@ class Session:
             step = document.log.head if step is None else step
             if digest not in (None, document.review.digest):
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
-        self._wait_for_tracking(if_unfinished)
-        with document.lock:
             if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             document.review.require_allowed(status, expected_status_count)
-            gaps = describe_gaps(document.snapshot) if status == "accepted" else ""
-            is_finished = status in FINISHED_STATUSES
-            known_outdated = self.refuse_outdated("accept", if_unfinished, gaps=gaps) if is_finished else []
+            known_outdated: list[FrameRange] = []
+            if status == "accepted":
+                known_outdated = self.refuse_unfinished("Accept", if_unfinished, problems=self._list_doubts())
+            elif status in FINISHED_STATUSES:
+                known_outdated = self.refuse_unfinished("Hand over", if_unfinished)
             document.review.set_status(status, note, known_outdated, expected_status_count)
+
+    def _list_doubts(self) -> list[str]:
+        """Return what a person should have seen before they accept the video."""
+        snapshot = self.document.snapshot
+        notes, checks = len(self.document.review.open_notes), len({check.frame for check in list_checks(snapshot)})
+        return [
+            *filter(None, [describe_gaps(snapshot)]),
+            *([f"{internal.format_count(checks, 'frame')} to check"] if checks else []),
+            *([f"{internal.format_count(notes, 'note')} {'is' if notes == 1 else 'are'} open"] if notes else []),
+        ]
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
         self._require_job("pause").pause()
-        self.runner.wake()
 
     def resume(self) -> None:
         """Continue a paused job; raise `InputError` if no job is running."""
@@ -266,9 +284,9 @@ class Session:
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(if_unfinished, require_not_canceled)
+            require_not_canceled()
             with document.lock:
-                self.refuse_outdated("export", if_unfinished, first, last)
+                self.refuse_unfinished("Export", if_unfinished, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -284,7 +302,6 @@ class Session:
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""
         self._canceled_exports.add(key)
-        self.runner.wake()
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.running_job
@@ -292,28 +309,8 @@ class Session:
             raise InputError(f"{action}: nothing is being tracked")
         return job
 
-    def _wait_for_tracking(self, if_unfinished: UnfinishedPolicy, check: Callable[[], object] = lambda: None) -> None:
-        """With ``wait``, wait for tracking. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
-        if if_unfinished == "wait":
-            if (job := self.runner.running_job) is not None:
-                job.resume()
-            self.runner.wait(MAX_WAIT, check)
-
 
 class UnfinishedError(InputError):
-    """Frames are outdated or have no masks. The action can be repeated with one of ``choices`` as ``if_unfinished``."""
+    """A video is not finished. A person may repeat the action with one of ``choices`` as ``if_unfinished``."""
 
-    def __init__(self, action: str, ranges: list[FrameRange], gaps: str = "", *, can_wait: bool) -> None:
-        problems = [gaps] if gaps else []
-        remedy = "Track or draw them"
-        if ranges:
-            texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
-            texts += ", …" if len(ranges) > 5 else ""
-            count = sum(last - first + 1 for first, last in ranges)
-            problem = ": a drawn mask has changed since, or tracking was cut off"
-            remedy = "Track them again (unlock locked objects first)"
-            if can_wait:
-                problem, remedy = ", and tracking has not finished", "Wait for tracking"
-            problems.append(f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts}){problem}")
-        super().__init__(f"{'; '.join(problems)}. {remedy}, or {action} the frames as they are?")
-        self.choices: list[UnfinishedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]
+    choices: ClassVar[list[UnfinishedChoice]] = ["proceed"]

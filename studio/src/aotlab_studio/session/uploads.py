@@ -97,11 +97,11 @@ def load_upload(
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
-        drawn_masks, new_pngs, losses = _draw_masks(document, annotations, ids)
+        drawn_masks, new_pngs, losses, replaced = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & losses.keys()
         losses = {key: count for key, count in losses.items() if key not in protected_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
-        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged))
+        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged), replaced)
         document.edit_masks("load masks", changes, min(annotations.frames), new_pngs, loaded)
         return msgspec.structs.replace(loaded, step=document.log.head)
 
@@ -162,10 +162,10 @@ def _find_objects(
 
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
-) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new drawn masks, their PNGs, and how many pixels of each other object they cover."""
+) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int], dict[int, int]]:
+    """Return the new drawn masks, their PNGs, how many pixels of each other object they cover, and `replaced` ones."""
     snapshot = document.snapshot
-    losses = Counter[int]()
+    losses, replaced = Counter[int](), Counter[int]()
     new_pngs = dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
@@ -179,11 +179,13 @@ def _draw_masks(
             free = mask & ~np.isin(before, snapshot.protected_ids)
             if free.any() or not mask.any():  # absent, or covered by another object of the file
                 drawn_masks[frame][target] = ""
-                drawn[drawn == target] = 0
+                if ((old := drawn == target) & ~free).any():
+                    replaced[target] += int(old.sum())
+                drawn[old] = 0
                 drawn[free] = target
         for object_id in drawn_masks[frame]:
             drawn_masks[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
-    return drawn_masks, new_pngs, dict(losses)
+    return drawn_masks, new_pngs, dict(losses), dict(replaced)
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:

@@ -252,25 +252,6 @@ class JobRunner:
                 job.stop(interrupt=True)
             self._changed.notify_all()
 
-    def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Wait until all corrections are tracked, or a pause or an error of ``check``; return whether they are."""
-
-        def is_done() -> bool:
-            check()
-            if (job := self.running_job) is not None:
-                return job.paused
-            return not self._corrections_enabled or self._closed or not list_corrections(self._document.snapshot)
-
-        self.schedule()
-        with self._changed:
-            self._changed.wait_for(is_done, seconds)
-            return not (self.running_job or list_corrections(self._document.snapshot))
-
-    def wake(self) -> None:
-        """Make `wait` call its ``check``."""
-        with self._changed:
-            self._changed.notify_all()
-
     def close(self) -> None:
         """Interrupt the running job and end the thread."""
         with self._changed:
