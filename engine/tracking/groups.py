@@ -147,16 +147,17 @@ def one_hot_logits(indices: Tensor, objects: int) -> Tensor:
 def soften_mask(indices: Tensor, logits: Tensor, radius: int) -> Tensor:
     """Return the probabilities (1+n)×H×W of a mask whose edges are predicted.
 
-    They are those of ``logits`` up to ``radius`` pixels from a border between two objects, where no object is more
-    likely than that of the mask, and 0 or 1 elsewhere.
+    They are those of ``logits`` near the borders of the mask. Where p of the pixels of the window around a pixel are of an
+    object, its own pixels get at least p, and others at most p: 1 and 0 beyond ``radius``, also where the logits disagree
+    with the mask. No object is more likely than that of the mask.
 
     Args:
         indices: H×W, the mask.
         logits: (1+n)×H×W.
-        radius: pixels, at least 1.
+        radius: pixels from the middle of the window to its sides, at least 1.
     """
-    labels, window = indices[None].float(), 2 * radius + 1
-    largest, smallest = (sign * F.max_pool2d(sign * labels, window, stride=1, padding=radius)[0] for sign in (1, -1))
-    most_likely = logits.max(0, keepdim=True).values
-    given = logits.scatter(0, indices[None], most_likely)
-    return torch.where(largest != smallest, given, one_hot_logits(indices, len(logits) - 1)).softmax(0)
+    own, window = one_hot(indices, len(logits)), 2 * radius + 1
+    share = F.avg_pool2d(own.float(), window, stride=1, padding=radius, count_include_pad=False)
+    given = logits.scatter(0, indices[None], logits.max(0, keepdim=True).values).softmax(0)
+    probabilities = torch.where(own > 0, given.maximum(share), given.minimum(share))
+    return probabilities / probabilities.sum(0)

@@ -66,11 +66,8 @@ from aotlab.utils.versioned_files import unwrap, wrap
 
 log = logging.getLogger(__name__)
 
-EDGE_RADIUS = 8
-"""Largest distance of a soft edge from the border of a mask, in pixels of the network: twice the stride of its logits.
-
-Farther out, the median alpha of the tracked frames of ``rabbit.mp4`` is below 0.01 or above 0.99.
-"""
+EDGE_RADIUS = 4
+"""Largest distance of a soft edge from the border of a mask, in pixels of the network: the stride of its logits."""
 
 
 class Tracker:
@@ -380,8 +377,8 @@ class Tracker:
     def soften_edges(self, frame: FrameLike, prediction: Prediction) -> Prediction:
         """Return the prediction of a frame with a mask with soft edges in its `Prediction.probabilities`.
 
-        Near the borders of the mask they are predicted from memory, as on other frames, but no object is more likely
-        than that of the mask. Labels and confidence stay the same, and so does the tracker. It takes about as long as a
+        Near the borders of the mask they are predicted from memory, as on other frames, within the limits of
+        `soften_mask`. Labels and confidence stay the same, and so does the tracker. It takes about as long as a
         step.
 
         Args:

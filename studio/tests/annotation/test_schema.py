@@ -53,7 +53,7 @@ def test_objects_that_match_the_schema_have_no_violation():
     ("dog", {"sex": "male", "tail": "long"}, "Rex: attribute tail is not in the schema; remove it"),
     ("dog", {"sex": "x"}, "Rex: attribute sex is 'x', not one of male, female"),
     ("dog", {"sex": {0: "male", 5: "female"}}, "Rex: attribute sex differs between frames; set it again"),
-    ("dog", {"sex": "male", "pose": {4: "lying"}},
+    ("dog", {"sex": "male", "pose": {4: "lying", 6: "sitting", 8: "lying"}},
      "Rex: attribute pose is 'lying', not one of sitting, standing, from frame 4 on"),
     *(("dog", {"sex": "male", "age": age}, f"Rex: attribute age is '{age}', not a number")
       for age in ("old", "1_000", "nan", "1e999", "٣", True)),

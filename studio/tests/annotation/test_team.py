@@ -96,8 +96,9 @@ def test_rule_lets_only_the_assigned_reviewer_accept(batch):
 
 
 def test_names_in_other_capitals_are_one_person(batch):
-    batch.rules.change(Rules(accept="reviewer"), "Lea")
-    batch.rules.change(Rules(accept="reviewer", lead="Lea"), "lea")
+    rules = RulesFile(batch.folder)
+    rules.change(Rules(accept="reviewer"), "Lea")
+    rules.change(Rules(accept="reviewer"), "lea")
     with batch.use("a", "Lea") as session:
         session.document.review.assign("Ann", "Bob")
         draw(session.with_actor(Actor(author="cid")), 0, 1)

@@ -40,10 +40,18 @@ def test_mask_holds_beyond_the_radius_and_against_logits():
     indices[:, 10:] = 1
     logits = torch.stack([torch.full((9, 20), 2.0), torch.zeros(9, 20)])  # background everywhere
     alpha = soften_mask(indices, logits, 3)[1]
-    torch.testing.assert_close(alpha[:, 7:10], logits.softmax(0)[1, :, 7:10])
-    assert (alpha[:, 10:13] == 0.5).all()
     assert (alpha[:, :7] == 0).all()
+    torch.testing.assert_close(alpha[:, 7:10], logits.softmax(0)[1, :, 7:10])
+    # rises from the border inward: no patch is half transparent
+    torch.testing.assert_close(alpha[:, 10:13], torch.tensor([4, 5, 6]).div(7).expand(9, 3))
     assert (alpha[:, 13:] == 1).all()
+
+
+def test_thin_part_of_a_mask_keeps_its_object():
+    indices = torch.zeros(9, 20, dtype=torch.long)
+    indices[:, 10] = 1
+    logits = torch.stack([torch.full((9, 20), 2.0), torch.zeros(9, 20)])
+    assert (soften_mask(indices, logits, 3)[1, :, 10] == 0.5).all()
 
 
 def test_edges_of_forgotten_objects_stay_as_given(tracker):

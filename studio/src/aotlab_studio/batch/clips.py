@@ -113,7 +113,9 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        notes=review.open_notes, gaps=describe_gaps(snapshot), missing=review.list_violations(),
+        notes=review.open_notes,
+        gaps=describe_gaps(snapshot),
+        missing=review.list_violations(),
         trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip

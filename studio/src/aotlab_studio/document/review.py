@@ -111,7 +111,8 @@ class Review:
         self._document.rules.require_known()
         if violations := self.list_violations():
             raise InputError(f"{self._document.name}: {'; '.join(violations)}; correct it, then accept the video")
-        rule, reviewer = self._document.rules.current.accept, self.assignment.reviewer
+        rule = self._document.rules.current.accept
+        reviewer = self.assignment.reviewer
         if rule == "reviewer" and reviewer and not log.is_same_person(reviewer, author):
             problem = f"only its reviewer, {reviewer}, may accept it"
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")

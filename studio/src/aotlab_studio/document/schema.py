@@ -38,9 +38,8 @@ class AttributeRule(Struct, frozen=True):
     per_frame: bool = False
     """Whether it may differ from frame to frame."""
 
-    def find_problem(self, value: object) -> str:
-        """Return what is wrong with a value, None or an empty text: without one; empty if nothing is."""
-        text = "" if value is None else str(value)
+    def find_problem(self, text: str) -> str:
+        """Return what is wrong with a value, given as text, which is empty without one; empty if nothing is."""
         if not text:
             return "is missing" if self.mandatory else ""
         if self.kind == "choice" and text not in self.values:
@@ -52,11 +51,14 @@ class AttributeRule(Struct, frozen=True):
         return ""
 
     def check(self, changes: Mapping[int, Any]) -> Iterator[str]:
-        """Yield what is wrong with the values of an object, by the frame from which they hold."""
+        """Yield what is wrong with the values of an object, once for each value."""
         if len(changes) > 1 and not self.per_frame:
             yield f"attribute {self.name} differs between frames; set it again"
+        first_frames = dict[str, int]()
         for frame, value in (changes or {0: None}).items():
-            if problem := self.find_problem(value):
+            first_frames.setdefault("" if value is None else str(value), frame)
+        for text, frame in first_frames.items():
+            if problem := self.find_problem(text):
                 yield f"attribute {self.name} {problem}" + (f", from frame {frame} on" if frame else "")
 
 
