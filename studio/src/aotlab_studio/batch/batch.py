@@ -66,15 +66,13 @@ class Batch:
         clip = clip and self._reuse(clip)
         if clip is None or not clip.is_listed:
             raise InputError(f"{name[:80]}: no such clip; open the list")
-        return self._reuse(clip)
+        return clip
 
     def _reuse(self, clip: BatchClip) -> BatchClip:
         """Return the clip of the last list if its files are unchanged, as it has read them."""
         clip.rules = self.rules
         known = self._clips.get(clip.name, clip)
-        reused = known if known.file_states == clip.file_states else clip
-        reused.rules = self.rules
-        return reused
+        return known if known.file_states == clip.file_states else clip
 
     def check_frames(self, name: str) -> None:
         """Read a frame of a clip; if that fails, list the clip as unreadable until its files change."""
