@@ -106,7 +106,6 @@ def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
     table = {
         "title": "Four models",
         "columns": {"J": "J"},
-        "sources": {},
         "benchmarks": {"val": {"dataset": "mose", "root": str(tmp_path)}},
         "models": models,
         "rows": [{"model": name, "benchmark": "val"} for name in models],
@@ -191,6 +190,7 @@ def test_missing_file_without_a_source_is_listed(small):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("columns:", "colums:", "unknown key colums"),
+    ("J: J}", "J: zz}", "small.yaml: column zz: not one of J&F, J, J-Recall, "),
     ("{model: A,", "{model: C,", "model C: not one of A, B"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
