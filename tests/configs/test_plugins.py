@@ -21,6 +21,7 @@ from aotlab.networks.encoders import Encoder
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.tools.train import main as train
+from aotlab.tools.weights import main as show_weights
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
     CALLS,
@@ -269,6 +270,13 @@ def test_checkpoint_names_its_missing_plugin_file(checkpoint):
     message = rf"^{checkpoint}: needs the memory policy recent of recent.py; give --plugin recent.py$"
     with pytest.raises(InputError, match=message):
         load_checkpoint(checkpoint)
+
+
+def test_weights_of_a_plugin_are_shown(checkpoint, plugin, capsys):
+    assert show_weights(["show", str(checkpoint)]) == 2
+    assert "give --plugin recent.py" in capsys.readouterr().err
+    assert show_weights(["show", str(checkpoint), "--plugin", str(plugin)]) == 0
+    assert "memory recent" in capsys.readouterr().out
 
 
 def test_checkpoint_names_its_missing_package_and_version(checkpoint):

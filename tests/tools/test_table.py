@@ -287,12 +287,16 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
         ([], 2, "error: no name: give a name in aotlab weights or a table: aott, "),
         (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights or a table: aott, "),
         (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
+        (["aott", "--root", "nope"], 2, "error: --root nope: no such folder"),
+        (["aott", "--device=cpu", "--root=nope", "--force"], 2, "error: --root nope: no such folder"),
+        (["aott", "--dataset", "foo"], 2, "error: --dataset foo: not one of davis2016, davis2017, "),
+        (["aott", "--root", "tests", "--dataset"], 2, "error: --dataset: no value"),
         (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
         (["--help"], 0, "\naott\n"),
         (["--help"], 0, "\naot_davis2017\n"),
     ],
 )
-def test_reproduction_checks_its_name_before_installing(arguments, status, words):
+def test_reproduction_checks_arguments_before_installing(arguments, status, words):
     line = ["bash", "scripts/reproduce.sh", *arguments]
     result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
