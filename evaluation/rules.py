@@ -37,3 +37,9 @@ RULES: dict[str, Rules] = {
     ),
     "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.COLUMNS, summarize=youtube_vos.summarize, min_frames=2),
 }
+
+
+def list_score_names() -> list[str]:
+    """Return the names of the values that `aotlab eval` writes to `scores.json`, of all benchmarks."""
+    summaries = [rules.summarize([dict.fromkeys(rules.columns, 0.0)], [True]) for rules in RULES.values()]
+    return [*dict.fromkeys(name for summary in summaries for name in summary), "fps"]

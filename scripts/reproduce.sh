@@ -16,10 +16,29 @@ if [[ " $* " = *" --help "* || " $* " = *" -h "* ]]; then
     printf '\nnames:\n%s\n' "$names"
     exit
 fi
-if ! grep -Fqx -- "${1--}" <<<"$names"; then
-    echo "error: ${1:-no name}: give a name in aotlab weights or a table: ${names//$'\n'/, }" >&2
+fail() {
+    echo "error: $1" >&2
     exit 2
-fi
+}
+check() { # check OPTION VALUE
+    local datasets
+    datasets=$(sed -n 's/.*dataset: \([a-z0-9]*\).*/\1/p' configs/tables/*.yaml | sort -u)
+    case $1 in
+    --root) (cd "$folder" && [ -d "$2" ]) || fail "--root $2: no such folder" ;;
+    --dataset) grep -Fqx -- "$2" <<<"$datasets" || fail "--dataset $2: not one of ${datasets//$'\n'/, }" ;;
+    esac
+}
+grep -Fqx -- "${1--}" <<<"$names" ||
+    fail "${1:-no name}: give a name in aotlab weights or a table: ${names//$'\n'/, }"
+option=
+for argument in "${@:2}"; do # what can be checked before the installation, which takes minutes
+    case $option$argument in
+    --root | --dataset) option=$option$argument ;;
+    --root=* | --dataset=*) check "${argument%%=*}" "${argument#*=}" ;;
+    *) check "$option" "$argument" && option= ;;
+    esac
+done
+[ -z "$option" ] || fail "$option: no value"
 set_up "[all]"
 aotlab=$PWD/.venv/bin/aotlab
 cd "$folder"

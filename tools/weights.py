@@ -6,6 +6,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import COMMANDS, CommandGroup, report_failures
+from aotlab.tools.cli.options import plugin_files
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
@@ -100,6 +101,7 @@ def verify(names: tuple[str, ...]) -> int:
 @click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, help="name in `aotlab weights`, a file, or a preset"
 )
+@plugin_files
 def show(names: tuple[str, ...]) -> int:
     """Show the training, parameters and FLOPs of checkpoints."""
     for name in names:

@@ -86,11 +86,11 @@ class PaperTable:
     title: str
     columns: dict[str, str]
     """Name in scores.json by heading."""
-    sources: dict[str, str]
-    """Description of each source of figures."""
     benchmarks: dict[str, Benchmark]
     models: dict[str, TableModel]
     rows: list[TableRow]
+    sources: dict[str, str] = field(default_factory=dict)
+    """Description of each source of figures."""
     train: list[str] = field(default_factory=list)
     """Arguments of aotlab train for all models that have further ones."""
     get: str = ""
@@ -100,6 +100,11 @@ class PaperTable:
 
     def __post_init__(self) -> None:
         """Check all names, and the number of figures of each row."""
+        from aotlab.evaluation.rules import list_score_names  # slow to import
+
+        names = list_score_names()
+        for column in self.columns.values():
+            require_choice(column, names, "column")
         for row in self.rows:
             require_choice(row.model, self.models, "model")
             require_choice(row.benchmark, self.benchmarks, "benchmark")

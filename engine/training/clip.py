@@ -16,6 +16,8 @@ from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
+from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import describe_object
 
 FrameLoss = Callable[[Tensor, Tensor, int], Tensor]
 """Loss of one frame of a sample, with the arguments and result of `frame_loss`."""
@@ -171,11 +173,24 @@ def frame_losses(
         for logits in (*model.decode_depths(decoded.propagated, features), decoded.logits)
     ]
     losses = [
-        torch.stack([options.loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
+        torch.stack([compute_loss(options, *pair) for pair in zip(samples, labels, strict=True)])
         for samples in samples_by_depth
     ]
     masks = torch.stack([sample.detach().max(0).indices for sample in samples_by_depth[-1]])
     return weight_by_depth(losses), masks
+
+
+def compute_loss(options: ClipOptions, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of one frame of a sample, a scalar; arguments as `frame_loss`.
+
+    Raises:
+        InputError: a plug-in returned something else.
+    """
+    loss = options.loss(logits, labels, options.hard_pixel_count)
+    if not isinstance(loss, Tensor) or loss.dim():
+        found = f"tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise InputError(f"returned a {found}", subject=describe_object(options.loss), remedy="expected a scalar")
+    return loss
 
 
 def split_samples(
@@ -198,9 +213,17 @@ class ClipModule(nn.Module):
         self.memory = memory
 
     def forward(self, clip: ClipBatch, options: ClipOptions) -> tuple[Tensor, ClipLosses]:
-        """Return the loss to minimize, a scalar, and its parts."""
+        """Return the loss to minimize, a scalar, and its parts.
+
+        Raises:
+            InputError: the loss of a plug-in is no scalar, or has no gradient.
+        """
         losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, options)
-        return options.reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
+        loss = options.reference_weight * losses.reference.mean() + losses.tracked.mean()
+        if torch.is_grad_enabled() and not loss.requires_grad:  # a frame without objects may have a constant loss
+            subject = describe_object(options.loss)
+            raise InputError("returned a tensor without gradient", subject=subject, remedy="compute it from the logits")
+        return loss, losses
 
 
 def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> Tensor:

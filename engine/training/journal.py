@@ -65,12 +65,16 @@ class Journal(TrainingListener):
         """Progress bar of the phase."""
 
     def phase_begins(self, state: PhaseState) -> None:
-        """Show the progress bar; remove log lines of later steps."""
+        """Show the progress bar; remove log lines of later steps, and log that the phase is resumed."""
         names = [phase.name for phase in self.settings.phases]
         self.name, self.done = state.phase.name, state.step
         self.first = sum(phase.steps for phase in self.settings.phases[: names.index(self.name)])
         if self.is_main:
             drop_later_lines(self.log, names, self.name, state.step)
+            if state.resumed_from is not None:
+                file = str(state.resumed_from)
+                self.log_line({"event": "resumed", "phase": self.name, "step": state.step, "file": file})
+                print_line(f"{self.name}: resumed after step {state.step} from {file}")
             if self.board is None and self.has_tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 

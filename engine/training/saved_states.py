@@ -53,6 +53,7 @@ class SavedState(NamedTuple):
     content: dict[str, Any]
     changes: dict[str, tuple[Any, Any]]
     """Saved and current value of each setting that has changed."""
+    path: Path
 
 
 def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
@@ -155,7 +156,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
             subject=output,
             remedy="give another train.output",
         )
-    return SavedState(index, content, changes)
+    return SavedState(index, content, changes, path)
 
 
 def list_run_settings(config: Config, index: int) -> dict[str, Any]:

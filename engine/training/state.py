@@ -87,6 +87,8 @@ class PhaseState:
         """Step of the last validation of this phase."""
         self.resumed: list[str] = []
         """Sentences about settings and data that changed when the phase was resumed."""
+        self.resumed_from: Path | None = None
+        """Saved state from which this run has resumed the phase."""
         names = [*map(describe_source, self.phase.sources), VALIDATION]
         self.fingerprints = {name: fingerprints[name] for name in names} if fingerprints else {}
         """Fingerprints of this phase's sources and of the validation videos."""

@@ -116,6 +116,7 @@ def train(
                 )  # fmt: skip
                 if saved is not None:
                     state.load_state_dict(saved.content, saved.changes)
+                    state.resumed_from = saved.path
                     saved = None  # frees its tensors
                 weights = output / f"{state.phase.name}.safetensors"
                 is_finished = state.step >= mixture.phase.steps and weights.exists()

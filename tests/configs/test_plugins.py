@@ -1,11 +1,13 @@
 """Plug-ins that settings name: files in YAML and on the command line, and those that a checkpoint needs."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import AOTStage, Method, find_method
@@ -14,10 +16,12 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.training.optimization import COMPONENTS, find_component
+from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.tools.train import main as train
+from aotlab.tools.weights import main as show_weights
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
     CALLS,
@@ -126,6 +130,51 @@ def test_encoder_of_other_arguments_is_one_sentence(encoder, message, offer):
         build_encoder("wide")
 
 
+class Maps(Encoder):
+    """Four maps, of which the last two are made by ``last``."""
+
+    def __init__(self, channels=(8, 8, 8, 8), last=None, build=lambda maps: maps):
+        super().__init__()
+        self.channels, self.build = channels, build
+        self.layers = nn.ModuleList(nn.Conv2d(3, 8, 3, stride, padding=1) for stride in (4, 8, 16))
+        if last is not None:
+            self.layers[2] = last
+        self.layers.append(nn.BatchNorm2d(3))
+
+    @property
+    def freezable_parts(self):
+        return []
+
+    def forward(self, image):
+        image = self.layers[3](image)
+        f4, f8, f16 = (layer(image) for layer in self.layers[:3])
+        return self.build([f4, f8, f16, f16])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, None),
+        ({"last": nn.Conv2d(3, 8, 32, 16)}, "map 3 of an image of 65×49 is 8×3×2; expected 8×5×4"),
+        ({"channels": (8, 8, 48, 8)}, "map 3 of an image of 65×49 is 8×5×4; expected 48×5×4"),
+        ({"channels": (8, 8, 8)}, "channels has 3 values; expected four, one for each map"),
+        ({"build": lambda maps: maps[:3]}, "forward returns 3 maps; expected a list of four"),
+        ({"build": lambda maps: {"f4": maps[0]}}, "forward returns a dict; expected a list of four"),
+    ],
+    ids=["right", "padding", "width", "widths", "three", "dict"],
+)
+def test_maps_of_an_encoder_are_checked_once(options, message, offer):
+    offer(ENCODER_PLUGINS, maps=lambda: Maps(**options))
+    config = replace(build()[1].model, encoder="maps")
+    if message is None:
+        encoder = build_model(config).encoder
+        assert encoder.training
+        assert encoder.layers[3].num_batches_tracked == 0
+    else:
+        with raises_one_sentence(rf"test_plugins\.py: Maps: {message}$"):
+            build_model(config)
+
+
 @pytest.mark.parametrize(
     ("group", "setting", "wrong", "expected"),
     [
@@ -221,6 +270,13 @@ def test_checkpoint_names_its_missing_plugin_file(checkpoint):
     message = rf"^{checkpoint}: needs the memory policy recent of recent.py; give --plugin recent.py$"
     with pytest.raises(InputError, match=message):
         load_checkpoint(checkpoint)
+
+
+def test_weights_of_a_plugin_are_shown(checkpoint, plugin, capsys):
+    assert show_weights(["show", str(checkpoint)]) == 2
+    assert "give --plugin recent.py" in capsys.readouterr().err
+    assert show_weights(["show", str(checkpoint), "--plugin", str(plugin)]) == 0
+    assert "memory recent" in capsys.readouterr().out
 
 
 def test_checkpoint_names_its_missing_package_and_version(checkpoint):

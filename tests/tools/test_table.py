@@ -106,7 +106,6 @@ def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
     table = {
         "title": "Four models",
         "columns": {"J": "J"},
-        "sources": {},
         "benchmarks": {"val": {"dataset": "mose", "root": str(tmp_path)}},
         "models": models,
         "rows": [{"model": name, "benchmark": "val"} for name in models],
@@ -191,6 +190,7 @@ def test_missing_file_without_a_source_is_listed(small):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("columns:", "colums:", "unknown key colums"),
+    ("J: J}", "J: zz}", "small.yaml: column zz: not one of J&F, J, J-Recall, "),
     ("{model: A,", "{model: C,", "model C: not one of A, B"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
@@ -287,12 +287,16 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
         ([], 2, "error: no name: give a name in aotlab weights or a table: aott, "),
         (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights or a table: aott, "),
         (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
+        (["aott", "--root", "nope"], 2, "error: --root nope: no such folder"),
+        (["aott", "--device=cpu", "--root=nope", "--force"], 2, "error: --root nope: no such folder"),
+        (["aott", "--dataset", "foo"], 2, "error: --dataset foo: not one of davis2016, davis2017, "),
+        (["aott", "--root", "tests", "--dataset"], 2, "error: --dataset: no value"),
         (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
         (["--help"], 0, "\naott\n"),
         (["--help"], 0, "\naot_davis2017\n"),
     ],
 )
-def test_reproduction_checks_its_name_before_installing(arguments, status, words):
+def test_reproduction_checks_arguments_before_installing(arguments, status, words):
     line = ["bash", "scripts/reproduce.sh", *arguments]
     result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)

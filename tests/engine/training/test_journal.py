@@ -43,7 +43,7 @@ class Phase:
 
     def __init__(self, name, step=0):
         (self.phase,) = [phase for phase in PHASES if phase.name == name]
-        self.step = step
+        self.step, self.resumed_from = step, None
 
     is_due = PhaseState.is_due
 

@@ -1,16 +1,21 @@
 """Losses, optimizers and schedules of plug-ins, and listeners of a run."""
 
+from itertools import count
+
 import pytest
 import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.training.clip import ClipModule, ClipOptions
+from aotlab.engine.training.dry_run import dry_run
 from aotlab.engine.training.listener import StepResult, TrainingListener
 from aotlab.engine.training.trainer import train
 from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import LOSS_PLUGINS
 from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture
 from tests.engine.training.tiny_recipes import ALONE, list_states, log_lines, phase, run_recipe
 from tests.marks import METHOD_PRESETS
+from tests.mutations import raises_one_sentence
 
 PACKAGE = """
 import torch
@@ -46,6 +51,31 @@ def package(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "site" / "parts.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda logits, *_: (logits.softmax(0) ** 2).mean((1, 2)), r"tensor of shape \(\d,\); expected a scalar$"),
+        (lambda logits, *_: logits.mean().item(), "float; expected a scalar$"),
+        (lambda logits, *_: logits.mean().detach(), "tensor without gradient; compute it from the logits$"),
+    ],
+    ids=["vector", "float", "detached"],
+)
+@pytest.mark.parametrize("run", [run_recipe, lambda config: dry_run(config, ALONE)], ids=["train", "dry run"])
+def test_loss_that_cannot_be_minimized_is_one_sentence(loss, message, run, offer, recipe):
+    offer(LOSS_PLUGINS, mine=lambda logits, labels, hardest_count: loss(logits, labels))
+    with raises_one_sentence(rf"test_parts\.py: \S*<lambda>: returned a {message}"):
+        run(recipe("run", phase(), overrides=["train.loss=mine"]))
+
+
+def test_constant_loss_of_frames_without_objects_trains(offer, recipe):
+    def loss(logits, labels, hardest_count):
+        return logits.square().mean() if next(frames) % 2 else torch.zeros(())
+
+    frames = count()
+    offer(LOSS_PLUGINS, mine=loss)
+    assert run_recipe(recipe("run", phase(), overrides=["train.loss=mine"])).checkpoint.exists()
 
 
 def test_loss_optimizer_and_schedule_of_a_plugin_train(package, recipe):

@@ -1,5 +1,6 @@
 """Resuming: a resumed run equals an uninterrupted one, and a kill loses the steps since the last state only."""
 
+import json
 import os
 import re
 import shutil
@@ -50,6 +51,18 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, st
             run_recipe(parts)
     assert_same_weights(load_file(run_recipe(parts).checkpoint), expected)
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
+
+
+def test_log_of_a_resumed_run_names_step_and_file(recipe, capsys):
+    config = recipe("run", phase(steps=1))
+    run_recipe(config)
+    assert "resumed" not in capsys.readouterr().err
+    (state,) = list_states(config)
+    run_recipe(recipe("run", phase(steps=2)))
+    assert f"video: resumed after step 1 from {state}\n" in capsys.readouterr().err
+    lines = map(json.loads, (Path(config.train.output) / "log.jsonl").read_text().splitlines())
+    shown = [(line.get("event", "step"), line["step"], line.get("file")) for line in lines]
+    assert shown == [("step", 1, None), ("resumed", 1, str(state)), ("step", 2, None)]
 
 
 def test_weights_of_a_finished_run_remain(recipe, caplog):
