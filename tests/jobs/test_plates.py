@@ -419,6 +419,24 @@ def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
     np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.003)
 
 
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("layout", [
+    *(f"yuv{part}p{depth}" for part in (420, 422, 440, 444) for depth in ("", "10le", "12le")),
+    "yuv420p9le", "yuv422p14le", "yuv411p", "nv12", "p010le", "p210le",
+])  # fmt: skip
+def test_white_of_every_layout_is_one(layout, full):
+    planar = {"nv12": "yuv420p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}.get(layout, layout)
+    grays = draw_ramps()[..., [0, 0, 0]]
+    frame = encode_yuv(grays, planar, (1, 1, 1), full=full)
+    depth = frame.format.components[0].bits
+    black, span = (0, 2**depth - 1) if full else (16 << (depth - 8), 219 << (depth - 8))
+    expected = ((grays * span + black).round() - black) / span
+    same = frame.reformat(format=layout)
+    same.color_range, same.colorspace = frame.color_range, 1
+    for codec in ("ffv1", "mjpeg"):
+        np.testing.assert_allclose(VideoPlate(same, codec).to_float_rgb(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(("codec", "expected"), [
     ("h264", [100, 150, 200, 150]), ("mpeg2video", [100, 150, 200, 150]),
     ("mpeg1video", [100, 125, 175, 175]), ("mjpeg", [100, 125, 175, 175]),
