@@ -5,7 +5,9 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
@@ -439,8 +441,43 @@ def test_outputs_of_corrected_results_are_rendered(batch, capsys):
         with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
             assert image.getpixel((44, 28)) == 255
         assert main([str(batch)]) == 0
-    assert render([str(batch / "a"), "--write", "mattes"]) == 2
-    assert "mattes: needs soft edges, which these results do not have" in capsys.readouterr().err
+    assert render([str(batch / "a"), "--write", "mattes16"]) == 0  # 0 or 1, by the masks
+    matte = cv2.imread(str(batch / "a" / "mattes16" / "1" / "00004.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(matte, (read_mask(batch / "a" / "masks" / "00004.png") == 1) * 65535)
+
+
+def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
+    comp = write_results(tmp_path, ["a"]) / "a"
+    with closing(open_clip(comp)):  # to look at it
+        assert render([str(comp), "--write", "coco"]) == 0
+    assert caplog.messages == []
+    with closing(open_clip(comp)) as session:
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        assert render([str(comp), "--write", "coco"]) == 0
+    command = f"aotlab export-clips {comp}"
+    assert caplog.messages == [f"{comp}: was changed in aotlab annotate; {command} writes the corrections into it"]
+    caplog.clear()
+    assert main([str(comp)]) == 1
+    assert "left out: a (in work)\nset the status of clips to accepted" in capsys.readouterr().out
+    set_status(comp.parent, "accepted", if_unfinished="proceed")
+    assert main([str(comp)]) == 0
+    assert "1 accepted clip exported" in capsys.readouterr().out
+    options = ["--per-object", "--no-plate", "--alpha", "premultiplied"]
+    assert render([str(comp), "--write", "exr,prores", *options]) == 0
+    assert caplog.messages == []
+    with OpenEXR.File(str(comp / "exr" / "00004.exr"), separate_channels=True) as file:
+        channels = {name: item.pixels for name, item in file.channels().items()}
+    assert (channels.keys(), channels["object.1.A"][28, 44]) == ({"object.1.A", "object.2.A"}, 1)
+    assert {path.name for path in (comp / "prores").iterdir()} == {"object.1.mov", "object.2.mov"}
+    assert not (comp / "classes.json").exists()
+    assert not (comp.parent / "classes.json").exists()
+
+
+def test_rendering_a_project_names_export_clips(tmp_path, capsys):
+    comp = write_results(tmp_path, ["a"]) / "a"
+    open_clip(comp).close()
+    assert render([f"{comp}.aotlab", "--write", "coco"]) == 2
+    assert "a.aotlab: a project of aotlab annotate, not results; aotlab export-clips" in capsys.readouterr().err
 
 
 def test_job_list_keeps_corrected_results(batch):

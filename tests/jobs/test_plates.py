@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -21,10 +22,10 @@ from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.edges import confine_edges
 from aotlab.media.exr import PRIMARIES
-from aotlab.media.plates import ColorTags, VideoPlate, halve
+from aotlab.media.plates import ColorTags, VideoPlate, halve, view_plane
 from aotlab.media.results import Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
-from aotlab.media.video_writer import TICK
+from aotlab.media.video_writer import TICK, VP9, VideoWriter
 from aotlab.utils.errors import InputError
 from tests.marks import slow
 from tests.media.plate_files import (
@@ -45,7 +46,7 @@ OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov", "vp9": "alpha.
 """Files of the outputs with the plate."""
 ENCODERS = {
     "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
-    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}, ".webm"),
+    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"}, ".webm"),
 }
 QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
 """Kinds of sources that the quick suite tests."""
@@ -145,6 +146,31 @@ def test_table_of_plates_and_outputs(tmp_path, capsys):
         lines.append(f"| {name} | {' | '.join(f'{value:.3g}' for value in values)} |")
     with capsys.disabled():
         print("", *lines, sep="\n")
+
+
+@pytest.mark.slow
+def test_vp9_of_the_sample_is_near_its_plate(tmp_path, capsys):
+    source = open_frames("datasets/sample/rabbit.mp4")
+    sample = sorted(Path("datasets/sample").glob("Annotations/**/*.png"))
+    expected, path = [], tmp_path / "alpha.webm"
+    writer = VideoWriter(path, rate=source.rate, size=source.size, encoding=VP9)
+    for (index, plate), file in zip(source.iterate_plates(0), sample[:12], strict=False):
+        mask = cv2.resize((np.array(Image.open(file)) > 0).astype(np.float32), source.size[::-1])
+        expected.append((plate.to_planes(8, subsampled=True).values[0], cv2.GaussianBlur(mask, (0, 0), 1.5)))
+        writer.write_planes(plate.to_planes(8, subsampled=True), expected[-1][1], source.time(index))
+    writer.close()
+    lumas, alphas = [], []
+    with av.open(str(path)) as container:
+        decoder: Any = av.CodecContext.create("libvpx-vp9", "r")
+        decoder.extradata = container.streams.video[0].codec_context.extradata
+        frames = [frame for packet in container.demux(video=0) for frame in decoder.decode(packet)]
+    for frame, (luma, alpha) in zip(frames, expected, strict=True):
+        lumas.append(np.abs(view_plane(frame, 0) - luma.astype(float)).mean())
+        alphas.append(np.abs(view_plane(frame, 3) / 255 - alpha).max())
+    with capsys.disabled():
+        print(f"\nY: {lumas[0]:.2f} in the first frame, up to {max(lumas):.2f}; alpha: up to {max(alphas):.3f}")
+    assert max(lumas) < 1.2
+    assert max(alphas) < 0.05
 
 
 def read_tags(path):
