@@ -191,6 +191,7 @@ def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     assert read_tags(out / "alpha.webm")[0][2] == tags[2]
     assert read_tags(out / "matte.mov")[1] == "01:00:00:11"
     header, _ = read_exr(out / "exr" / "00002.exr")
+    np.testing.assert_allclose(header.get("chromaticities", PRIMARIES[1]), PRIMARIES.get(tags[0], PRIMARIES[1]))
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
 
@@ -254,12 +255,12 @@ def test_exr_has_a_layer_for_each_object(tmp_path, plate):
     assert channels.keys() == (layers | source.keys() if plate else layers)
     assert channels["person.1.A"].dtype == np.float16
     alpha = channels["person.1.A"]
-    if plate:  # the data window begins two columns to the left of the image, and ends three rows before its end
-        np.testing.assert_array_equal(header["dataWindow"], source_header["dataWindow"])
-        for name, values in source.items():
-            np.testing.assert_array_equal(channels[name], values)
-            assert channels[name].dtype == values.dtype
-        alpha = alpha[:, 2:]
+    for name, values in source.items() if plate else ():
+        np.testing.assert_array_equal(channels[name], values)
+        assert channels[name].dtype == values.dtype
+    # the data window begins two columns to the left of the image, and ends three rows before its end
+    np.testing.assert_array_equal(header["dataWindow"], source_header["dataWindow"])
+    alpha = alpha[:, 2:]
     assert header["timeCode"].frame == 5
     np.testing.assert_array_equal(alpha > 0.5, (MASK == 1)[: len(alpha)])
 
