@@ -51,7 +51,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, op
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
         if not found and path.suffix == PROJECT_SUFFIX:
-            remedy = "aotlab export-clips RESULTS writes its masks into the results that it corrects; render these"
+            remedy = "render the results that it corrects, after aotlab export-clips RESULTS"
             raise InputError("a project of aotlab annotate, not results", subject=path, remedy=remedy)
         require(found, "contains no results of aotlab track", subject=path, remedy="give its --output")
         folders += found
@@ -59,7 +59,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, op
     for folder in folders:
         if has_newer_project(folder):
             command = f"aotlab export-clips {shlex.quote(str(folder))}"
-            log.warning("%s: was changed in aotlab annotate; %s writes the corrections into it", folder, command)
+            log.warning("%s: lacks later edits in its project; %s writes them into it", folder, command)
         try:
             names = render_folder(folder, write, options, missing=missing)
             print(f"{folder}: {', '.join(names) or 'complete'}")

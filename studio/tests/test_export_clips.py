@@ -403,7 +403,7 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
         assert soft.read_bytes() != before
 
 
-def test_export_makes_complete_results(batch):
+def test_export_makes_complete_results(batch, capsys):
     folder = batch / "a"
     entries = Results.read(folder).entries
     entries[3]["cut"] = True
@@ -416,6 +416,7 @@ def test_export_makes_complete_results(batch):
         editing.change_object(session.document, 1, class_name="cat")
         session.set_status("accepted", if_unfinished="proceed")
     assert main([str(batch), "--write", "mots"]) == 0
+    assert "left out: a (soft edges; refine them for a smooth alpha), b" in capsys.readouterr().out
     results = Results.read(folder)
     assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
@@ -455,7 +456,7 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         assert render([str(comp), "--write", "coco"]) == 0
     command = f"aotlab export-clips {comp}"
-    assert caplog.messages == [f"{comp}: was changed in aotlab annotate; {command} writes the corrections into it"]
+    assert caplog.messages == [f"{comp}: lacks later edits in its project; {command} writes them into it"]
     caplog.clear()
     assert main([str(comp)]) == 1
     assert "left out: a (in work)\nset the status of clips to accepted" in capsys.readouterr().out
@@ -477,7 +478,7 @@ def test_rendering_a_project_names_export_clips(tmp_path, capsys):
     comp = write_results(tmp_path, ["a"]) / "a"
     open_clip(comp).close()
     assert render([f"{comp}.aotlab", "--write", "coco"]) == 2
-    assert "a.aotlab: a project of aotlab annotate, not results; aotlab export-clips" in capsys.readouterr().err
+    assert "a.aotlab: a project of aotlab annotate, not results; render the results that" in capsys.readouterr().err
 
 
 def test_job_list_keeps_corrected_results(batch):
