@@ -50,15 +50,19 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, op
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
-        if not found and path.suffix == PROJECT_SUFFIX:
-            remedy = "render the results that it corrects, after aotlab export-clips RESULTS"
-            raise InputError("a project of aotlab annotate, not results", subject=path, remedy=remedy)
+        for project in (path, path.absolute().parent) if not found else ():
+            if project.suffix == PROJECT_SUFFIX:
+                corrected = project.with_suffix("")
+                remedy = "write outputs with Export on its page"
+                if has_results(corrected):
+                    remedy = f"render {corrected} after {format_export_command(corrected)}"
+                raise InputError("belongs to a project of aotlab annotate", subject=path, remedy=remedy)
         require(found, "contains no results of aotlab track", subject=path, remedy="give its --output")
         folders += found
     failures = dict[str, str]()
     for folder in folders:
         if has_newer_project(folder):
-            command = f"aotlab export-clips {shlex.quote(str(folder))}"
+            command = format_export_command(folder)
             log.warning("%s: lacks later edits in its project; %s writes them into it", folder, command)
         try:
             names = render_folder(folder, write, options, missing=missing)
@@ -102,6 +106,11 @@ def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, 
         for summary in render(results, source, names, options=options, frame_number=number).summaries:
             print(summary)
     return names
+
+
+def format_export_command(folder: Path) -> str:
+    """Return the command that writes the masks of the studio's project into results."""
+    return f"aotlab export-clips {shlex.quote(str(folder))}"
 
 
 def has_newer_project(folder: Path) -> bool:

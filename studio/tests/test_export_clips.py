@@ -474,11 +474,17 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     assert not (comp.parent / "classes.json").exists()
 
 
-def test_rendering_a_project_names_export_clips(tmp_path, capsys):
-    comp = write_results(tmp_path, ["a"]) / "a"
-    open_clip(comp).close()
-    assert render([f"{comp}.aotlab", "--write", "coco"]) == 2
-    assert "a.aotlab: a project of aotlab annotate, not results; render the results that" in capsys.readouterr().err
+@pytest.mark.parametrize(("path", "remedy"), [
+    ("a.aotlab", "render {0}/a after aotlab export-clips {0}/a"),
+    ("a.aotlab/export", "render {0}/a after aotlab export-clips {0}/a"),
+    ("v.mp4.aotlab", "write outputs with Export on its page"),
+])  # fmt: skip
+def test_rendering_a_project_names_the_way(tmp_path, capsys, path, remedy):
+    folder = write_results(tmp_path, ["a"])
+    (folder / path).mkdir(parents=True)
+    assert render([str(folder / path), "--write", "coco"]) == 2
+    expected = f"{folder / path}: belongs to a project of aotlab annotate; {remedy.format(folder)}\n"
+    assert capsys.readouterr().err == f"error: {expected}"
 
 
 def test_job_list_keeps_corrected_results(batch):
