@@ -191,7 +191,7 @@ class Batch:
             return Outcome(job, "failed", result.frames, result.error)
         else:
             finished = result.restored_frames == result.frames
-            speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
+            speed = "finished already" if finished else result.speed
             log.info("%s: %s, %s", job.name, format_count(result.frames, "frame"), speed)
         return Outcome(job, "done", result.frames)
 

@@ -322,10 +322,10 @@ def render(
 def require_soft(results: Results, names: Iterable[str], options: OutputOptions) -> None:
     """Raise `InputError` if an output of these names needs soft edges that the results do not have.
 
-    Refined edges are made from the masks of such results.
+    Refined edges, and edges of corrected results, are made from masks.
     """
     for name in names:
-        is_possible = results.soft or options.refine_edges or not find_output(name).needs_soft
+        is_possible = results.soft or results.corrected or options.refine_edges or not find_output(name).needs_soft
         require(is_possible, NO_SOFT, subject=name)
 
 

@@ -14,6 +14,7 @@ from aotlab.jobs.output_base import Output, OutputContext, OutputOptions
 from aotlab.media import cryptomatte
 from aotlab.media.edges import estimate_colors
 from aotlab.media.exr import (
+    PRIMARIES,
     copy_header,
     find_window,
     move_window,
@@ -166,8 +167,8 @@ class MatteVideo(PlateVideo):
 class ExrFiles(Output):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
-    All channels, windows and attributes of an EXR plate are kept. Other plates are stored as floats in which white
-    is 1, see `Plate.to_float_rgb`.
+    Windows and attributes of an EXR plate are kept, and all its channels. Other plates are stored as floats in which
+    white is 1, see `Plate.to_float_rgb`.
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
@@ -177,13 +178,13 @@ class ExrFiles(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         context = self.context
-        header, channels = describe_matte(context, tracked.index), dict[str, np.ndarray]()
-        window = None
+        header, channels = describe_frame(context, tracked.index), dict[str, np.ndarray]()
+        window, file = None, find_exr(context, tracked.index)
+        if file is not None:
+            header = copy_header(read_exr_header(file)) if context.options.plate else header
+            window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
         if context.options.plate:
-            file = find_exr(context, tracked.index)
             if file is not None:
-                header = copy_header(read_exr_header(file))
-                window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
                 channels = read_exr_channels(file)
             else:
                 channels = dict(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
@@ -226,6 +227,7 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
     """Return the attributes of an EXR file of a frame: those of its EXR plate, pixel aspect, frame rate and time code.
 
     Rate and time code are left out if the frame rate varies. Cryptomattes of the plate are, as they need its channels.
+    Wide primaries of a video are its chromaticities.
     """
     import OpenEXR
 
@@ -238,6 +240,8 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
     if (file := find_exr(context, index)) is not None:
         stated = copy_header(read_exr_header(file))
         header |= {name: value for name, value in stated.items() if not name.startswith("cryptomatte/")}
+    elif source.color_tags[0] != BT709 and source.color_tags[0] in PRIMARIES:  # EXR has BT.709 if it states none
+        header["chromaticities"] = PRIMARIES[source.color_tags[0]]
     return header
 
 

@@ -118,6 +118,12 @@ class TrackResult:
         """Frames per second of the tracker only; 0 without frames."""
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def speed(self) -> str:
+        """Frames per second of the tracker only, or seconds per frame if it takes longer than one, as text."""
+        rate = self.frames_per_second
+        return f"{1 / rate:.1f} seconds per frame" if 0 < rate < 1 else f"{rate:.1f} frames per second"
+
 
 def run_job(
     job: Job,

@@ -24,7 +24,7 @@ BT601_LUMA = (0.299, 0.114)
 """Parts of red and blue for all other matrices, also unspecified ones, as in FFmpeg."""
 CENTERED_CODECS = ("mjpeg", "mpeg1video")
 """Codecs whose colors lie between the pixels that share them; in others, they lie on the left ones."""
-DEPTHS = (8, 10, 12, 16)
+DEPTHS = (8, 9, 10, 12, 14, 16)
 """Bits of the planar formats that frames of video files are read in."""
 
 
@@ -99,7 +99,7 @@ def halve(values: np.ndarray) -> np.ndarray:
     """Return H×W values for the colors of 4:2:0, float32 of half the size, rounded up: weighted means, see `widen`."""
     import cv2
 
-    across, down = np.float32([0.25, 0.5, 0.25]), np.float32([0, 0.5, 0.5])
+    across, down = np.array([0.25, 0.5, 0.25], np.float32), np.array([0, 0.5, 0.5], np.float32)
     means = cv2.sepFilter2D(values.astype(np.float32), -1, across, down, borderType=cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(means[::2, ::2])
 
@@ -277,8 +277,8 @@ class VideoPlate(Plate):
         with self._lock:
             if is_gray:
                 gray = view_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0).astype(np.uint16)
-                colors = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
-                values = [gray, colors, colors]
+                neutral = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
+                values = [gray, neutral, neutral]
             else:
                 kind = FULL_RANGE if is_full else LIMITED_RANGE
 
@@ -291,8 +291,9 @@ class VideoPlate(Plate):
                 is_left = part == 2 and not self._is_centered
                 if is_same := subsampled and is_left and is_low:
                     values = read(f"yuv420p{suffix}")
-                elif part == 1 and not is_low:
-                    values = read(f"yuv444p{suffix}")
+                elif not is_low and (part == 1 or is_left):
+                    # at the same depth: libswscale fills the low bits of a deeper Y by repeating it, in full range
+                    values = read(f"yuv{444 if part == 1 else 422}p{suffix}")
                 elif part == 4 and not is_low:
                     values = read("yuv411p")
                 else:

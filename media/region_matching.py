@@ -30,7 +30,7 @@ NEGATIVE_MESSAGES = {
     HOLE: "of the class background: no object there",
     VOID: "of undecided pixels (255, 10000, __ignore__): no object there",
 }
-NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above 0"
+NO_OBJECT = "contains no object; draw one, as a region or as pixels with an id above 0"
 
 
 def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None) -> Annotations:

@@ -289,11 +289,16 @@ class Results(RunFolder):
 
         name, size = entry["name"], (image.shape[0], image.shape[1])
         confidence = {int(object_id): value for object_id, value in entry["confidence"].items()}
+        labels, soft = read_mask(self.mask_path(name), size=size), None
+        if self.soft:
+            soft = read_soft(self.soft_path(name), len(confidence), size)
+        elif self.corrected:  # a person's masks are all there is: 0 or 1
+            soft = quantize_probabilities(labels == np.array([*confidence], labels.dtype)[:, None, None])
         return TrackedFrame(
-            entry["index"], name, image, read_mask(self.mask_path(name), size=size), confidence,
+            entry["index"], name, image, labels, confidence,
             Fraction(entry["time"]), frozenset(entry.get("annotated", ())), entry.get("cut", False),
             {int(object_id): value for object_id, value in entry.get("disagreement", {}).items()}, self.max_id,
-            read_soft(self.soft_path(name), len(confidence), size) if self.soft else None, plate,
+            soft, plate,
         )  # fmt: skip
 
     def read_frames(self, source: FrameSource) -> Iterator[TrackedFrame]:

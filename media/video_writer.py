@@ -58,7 +58,7 @@ MOV_SOUND = (*COMPRESSED_SOUND, "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24b
 PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"}, 10, copied_sound=MOV_SOUND)
 PRORES_GRAY = Encoding("prores_ks", "yuv422p10le", {"profile": "hq"}, 10, copied_sound=MOV_SOUND)
 VP9 = Encoding(
-    "libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"},
+    "libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"},
     subsampled=True, copied_sound=("opus", "libopus", "vorbis", "libvorbis"), sound_codec="libopus",
 )  # fmt: skip
 PLACEHOLDER = b"pixelaspect"

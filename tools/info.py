@@ -7,6 +7,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 
 from aotlab.tools.cli.command import command
 from aotlab.utils import plugins
@@ -36,6 +37,8 @@ def describe_libraries() -> Iterator[tuple[str, str]]:
     installed = packages_distributions()
     for module in (*REQUIRED, *OTHER_PACKAGES, *EXTRAS):
         names = sorted(set(installed.get(module, ())))
+        if not names and find_spec(module):
+            names = [module]  # of packages such as OpenEXR, whose files name no module
         yield module, ", ".join(f"{name} {version(name)}" for name in names) or "missing"
 
 

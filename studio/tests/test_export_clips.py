@@ -5,7 +5,9 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
@@ -401,7 +403,7 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
         assert soft.read_bytes() != before
 
 
-def test_export_makes_complete_results(batch):
+def test_export_makes_complete_results(batch, capsys):
     folder = batch / "a"
     entries = Results.read(folder).entries
     entries[3]["cut"] = True
@@ -414,6 +416,7 @@ def test_export_makes_complete_results(batch):
         editing.change_object(session.document, 1, class_name="cat")
         session.set_status("accepted", if_unfinished="proceed")
     assert main([str(batch), "--write", "mots"]) == 0
+    assert "left out: a (soft edges; refine them for a smooth alpha), b" in capsys.readouterr().out
     results = Results.read(folder)
     assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
@@ -439,8 +442,49 @@ def test_outputs_of_corrected_results_are_rendered(batch, capsys):
         with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
             assert image.getpixel((44, 28)) == 255
         assert main([str(batch)]) == 0
-    assert render([str(batch / "a"), "--write", "mattes"]) == 2
-    assert "mattes: needs soft edges, which these results do not have" in capsys.readouterr().err
+    assert render([str(batch / "a"), "--write", "mattes16"]) == 0  # 0 or 1, by the masks
+    matte = cv2.imread(str(batch / "a" / "mattes16" / "1" / "00004.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(matte, (read_mask(batch / "a" / "masks" / "00004.png") == 1) * 65535)
+
+
+def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
+    comp = write_results(tmp_path, ["a"]) / "a"
+    with closing(open_clip(comp)):  # to look at it
+        assert render([str(comp), "--write", "coco"]) == 0
+    assert caplog.messages == []
+    with closing(open_clip(comp)) as session:
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        assert render([str(comp), "--write", "coco"]) == 0
+    command = f"aotlab export-clips {comp}"
+    assert caplog.messages == [f"{comp}: lacks later edits in its project; {command} writes them into it"]
+    caplog.clear()
+    assert main([str(comp)]) == 1
+    assert "left out: a (in work)\nset the status of clips to accepted" in capsys.readouterr().out
+    set_status(comp.parent, "accepted", if_unfinished="proceed")
+    assert main([str(comp)]) == 0
+    assert "1 accepted clip exported" in capsys.readouterr().out
+    options = ["--per-object", "--no-plate", "--alpha", "premultiplied"]
+    assert render([str(comp), "--write", "exr,prores", *options]) == 0
+    assert caplog.messages == []
+    with OpenEXR.File(str(comp / "exr" / "00004.exr"), separate_channels=True) as file:
+        channels = {name: item.pixels for name, item in file.channels().items()}
+    assert (channels.keys(), channels["object.1.A"][28, 44]) == ({"object.1.A", "object.2.A"}, 1)
+    assert {path.name for path in (comp / "prores").iterdir()} == {"object.1.mov", "object.2.mov"}
+    assert not (comp / "classes.json").exists()
+    assert not (comp.parent / "classes.json").exists()
+
+
+@pytest.mark.parametrize(("path", "remedy"), [
+    ("a.aotlab", "render {0}/a after aotlab export-clips {0}/a"),
+    ("a.aotlab/export", "render {0}/a after aotlab export-clips {0}/a"),
+    ("v.mp4.aotlab", "write outputs with Export on its page"),
+])  # fmt: skip
+def test_rendering_a_project_names_the_way(tmp_path, capsys, path, remedy):
+    folder = write_results(tmp_path, ["a"])
+    (folder / path).mkdir(parents=True)
+    assert render([str(folder / path), "--write", "coco"]) == 2
+    expected = f"{folder / path}: belongs to a project of aotlab annotate; {remedy.format(folder)}\n"
+    assert capsys.readouterr().err == f"error: {expected}"
 
 
 def test_job_list_keeps_corrected_results(batch):

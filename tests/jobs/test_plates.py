@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -21,10 +22,10 @@ from aotlab.jobs.run import track
 from aotlab.media.cryptomatte import find_id, hash_name, make_channels
 from aotlab.media.edges import confine_edges
 from aotlab.media.exr import PRIMARIES
-from aotlab.media.plates import ColorTags, VideoPlate, halve
+from aotlab.media.plates import ColorTags, VideoPlate, halve, view_plane
 from aotlab.media.results import Results, TrackedFrame, quantize_probabilities
 from aotlab.media.video import open_frames
-from aotlab.media.video_writer import TICK
+from aotlab.media.video_writer import TICK, VP9, VideoWriter
 from aotlab.utils.errors import InputError
 from tests.marks import slow
 from tests.media.plate_files import (
@@ -45,7 +46,7 @@ OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov", "vp9": "alpha.
 """Files of the outputs with the plate."""
 ENCODERS = {
     "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
-    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}, ".webm"),
+    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"}, ".webm"),
 }
 QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
 """Kinds of sources that the quick suite tests."""
@@ -147,6 +148,31 @@ def test_table_of_plates_and_outputs(tmp_path, capsys):
         print("", *lines, sep="\n")
 
 
+@pytest.mark.slow
+def test_vp9_of_the_sample_is_near_its_plate(tmp_path, capsys):
+    source = open_frames("datasets/sample/rabbit.mp4")
+    sample = sorted(Path("datasets/sample").glob("Annotations/**/*.png"))
+    expected, path = [], tmp_path / "alpha.webm"
+    writer = VideoWriter(path, rate=source.rate, size=source.size, encoding=VP9)
+    for (index, plate), file in zip(source.iterate_plates(0), sample[:12], strict=False):
+        mask = cv2.resize((np.array(Image.open(file)) > 0).astype(np.float32), source.size[::-1])
+        expected.append((plate.to_planes(8, subsampled=True).values[0], cv2.GaussianBlur(mask, (0, 0), 1.5)))
+        writer.write_planes(plate.to_planes(8, subsampled=True), expected[-1][1], source.time(index))
+    writer.close()
+    lumas, alphas = [], []
+    with av.open(str(path)) as container:
+        decoder: Any = av.CodecContext.create("libvpx-vp9", "r")
+        decoder.extradata = container.streams.video[0].codec_context.extradata
+        frames = [frame for packet in container.demux(video=0) for frame in decoder.decode(packet)]
+    for frame, (luma, alpha) in zip(frames, expected, strict=True):
+        lumas.append(np.abs(view_plane(frame, 0) - luma.astype(float)).mean())
+        alphas.append(np.abs(view_plane(frame, 3) / 255 - alpha).max())
+    with capsys.disabled():
+        print(f"\nY: {lumas[0]:.2f} in the first frame, up to {max(lumas):.2f}; alpha: up to {max(alphas):.3f}")
+    assert max(lumas) < 1.2
+    assert max(alphas) < 0.05
+
+
 def read_tags(path):
     """Return primaries, transfer function and matrix of the first frame, its time code, and the kind of alpha."""
     with av.open(str(path)) as container:
@@ -165,6 +191,7 @@ def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     assert read_tags(out / "alpha.webm")[0][2] == tags[2]
     assert read_tags(out / "matte.mov")[1] == "01:00:00:11"
     header, _ = read_exr(out / "exr" / "00002.exr")
+    np.testing.assert_allclose(header.get("chromaticities", PRIMARIES[1]), PRIMARIES.get(tags[0], PRIMARIES[1]))
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
 
@@ -228,12 +255,12 @@ def test_exr_has_a_layer_for_each_object(tmp_path, plate):
     assert channels.keys() == (layers | source.keys() if plate else layers)
     assert channels["person.1.A"].dtype == np.float16
     alpha = channels["person.1.A"]
-    if plate:  # the data window begins two columns to the left of the image, and ends three rows before its end
-        np.testing.assert_array_equal(header["dataWindow"], source_header["dataWindow"])
-        for name, values in source.items():
-            np.testing.assert_array_equal(channels[name], values)
-            assert channels[name].dtype == values.dtype
-        alpha = alpha[:, 2:]
+    for name, values in source.items() if plate else ():
+        np.testing.assert_array_equal(channels[name], values)
+        assert channels[name].dtype == values.dtype
+    # the data window begins two columns to the left of the image, and ends three rows before its end
+    np.testing.assert_array_equal(header["dataWindow"], source_header["dataWindow"])
+    alpha = alpha[:, 2:]
     assert header["timeCode"].frame == 5
     np.testing.assert_array_equal(alpha > 0.5, (MASK == 1)[: len(alpha)])
 
@@ -417,6 +444,24 @@ def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
     np.testing.assert_allclose(plate.to_float_rgb(), expected, atol=1e-5)
     np.testing.assert_allclose(plate.to_rgb() / 65535, expected.clip(0, 1), atol=0.51 / 65535)
     np.testing.assert_allclose(plate.to_planes(10).to_rgb(), expected, atol=0.003)
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("layout", [
+    *(f"yuv{part}p{depth}" for part in (420, 422, 440, 444) for depth in ("", "10le", "12le")),
+    "yuv420p9le", "yuv422p14le", "yuv411p", "nv12", "p010le", "p210le",
+])  # fmt: skip
+def test_white_of_every_layout_is_one(layout, full):
+    planar = {"nv12": "yuv420p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}.get(layout, layout)
+    grays = draw_ramps()[..., [0, 0, 0]]
+    frame = encode_yuv(grays, planar, (1, 1, 1), full=full)
+    depth = frame.format.components[0].bits
+    black, span = (0, 2**depth - 1) if full else (16 << (depth - 8), 219 << (depth - 8))
+    expected = ((grays * span + black).round() - black) / span
+    same = frame.reformat(format=layout)
+    same.color_range, same.colorspace = frame.color_range, 1
+    for codec in ("ffv1", "mjpeg"):
+        np.testing.assert_allclose(VideoPlate(same, codec).to_float_rgb(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("codec", "expected"), [

@@ -129,6 +129,10 @@ def decode_yuv(frame):
     )
     step = 2 ** (depth - 8)
     y, u, v = (np.frombuffer(p, np.uint16).reshape(p.height, -1)[:, : p.width] / 2 ** (16 - depth) for p in same.planes)
+    if frame.format.is_planar:  # FFmpeg may scale Y of full range by more than that
+        plane = frame.planes[0]
+        codes = np.frombuffer(plane, np.uint8 if depth == 8 else np.uint16).reshape(plane.height, -1)
+        y = codes[:, : plane.width].astype(float)
     if is_wide:
         x = np.arange(y.shape[1])
         u, v = (np.stack([np.interp(x, x[::2], row) for row in plane]) for plane in (u, v))

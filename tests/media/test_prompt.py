@@ -9,7 +9,7 @@ from aotlab.media.prompt import Prompt, find_box, group_prompts
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_square
 
-group = partial(group_prompts, find_index=lambda frame: frame or 0)
+group = partial(group_prompts, find_index=lambda frame: int(frame or 0))
 
 
 def test_clicks_are_split_by_their_labels():
@@ -123,7 +123,7 @@ def test_prompts_are_parsed_by_frame_and_object():
     assert prompts[0][2].box == prompts[0][4].box == (10, 20, 30, 40)
     assert prompts[0][1].positive_points == [(5, 6), (7.5, 8)]
     assert prompts[0][1].negative_points == [(9, 9)]
-    assert list(group([], ["5,6"], find_index=lambda frame: 7 if frame is None else frame)) == [7]
+    assert list(group([], ["5,6"], find_index=lambda frame: 7 if frame is None else int(frame))) == [7]
 
 
 def test_prompts_of_one_frame_may_name_it_differently():

@@ -34,7 +34,9 @@ def test_info_reports_a_broken_library_and_continues(monkeypatch, capsys):
 
 def test_info_names_what_is_not_installed(monkeypatch, capsys):
     monkeypatch.setattr(info, "packages_distributions", lambda: {"numpy": ["numpy", "numpy"]})
+    monkeypatch.setattr(info, "find_spec", lambda name: name == "OpenEXR")
     assert main([]) == 0
     text = capsys.readouterr().out
     assert re.search(r"^  numpy +numpy [\d.]+$", text, re.MULTILINE)
+    assert re.search(r"^  OpenEXR +OpenEXR [\d.]+$", text, re.MULTILINE)
     assert re.search(r"^  cv2 +missing$", text, re.MULTILINE)

@@ -68,7 +68,7 @@ def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     drops = f", {result.dropped_frames} skipped" if realtime else ""
     frames = format_count(result.frames, "frame")
-    speed = f" at {result.frames_per_second:.1f} frames per second"
+    speed = f" at {result.speed}"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
         speed = ", finished already" if finished else f", {result.restored_frames} restored; the rest{speed}"

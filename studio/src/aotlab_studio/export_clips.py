@@ -1,4 +1,4 @@
-"""Write the corrected masks of a list of videos into its results: ``aotlab export-clips results/batch``."""
+"""Write the corrected masks of one or several videos into their results: ``aotlab export-clips results/batch``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aotlab_studio.annotate import open_session
 
 
 @sdk.command("aotlab export-clips")
-@click.argument("folder", metavar="FOLDER", type=Path, help="results of track --jobs, or a folder of videos")
+@click.argument("folder", metavar="FOLDER", type=Path, help="results of aotlab track, or a folder of videos")
 @click.option(
     "--write",
     metavar="LIST",
@@ -27,7 +27,7 @@ from aotlab_studio.annotate import open_session
     help="alpha follows the colors of the videos near edges, instead of being 0 or 1 (extra edges)",
 )
 def main(folder: Path, *, write: str, refine_edges: bool) -> int:
-    """Write the corrected masks of a list of videos into its results."""
+    """Write the corrected masks of one or several videos into their results."""
     from aotlab_studio.batch.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -42,4 +42,5 @@ def main(folder: Path, *, write: str, refine_edges: bool) -> int:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):
         print(f"set the status of clips to accepted in aotlab annotate {folder}")
-    return 1 if exported.problems else 0
+    is_single = sdk.has_results(folder)
+    return 1 if exported.problems or (is_single and not exported.names) else 0

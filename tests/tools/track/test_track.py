@@ -174,7 +174,7 @@ REFUSED = [
     (["other"], "contains videos, not frames; give one, such as other/clip.mp4, or track all with --jobs"),
     (["-"], "-: nothing to track; give a mask"),
     ([], "no video given; give a video file"),
-    (["video", "--mask", "empty.png"], "empty.png: contains no object"),
+    (["video", "--mask", "empty.png"], "empty.png: contains no object; draw one, as a region or as pixels"),
     (["video", "--mask", "none.png"], "none.png: no such file"),
     (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
     (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: frame 99999 is not tracked"),
@@ -376,3 +376,8 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
         assert main([str(video), "--mask", str(mask), "--output", "out", *args, *flags]) == 2
         streams = capsys.readouterr()
         assert (streams.out, args[-1].partition("=")[0] in streams.err) == ("", True)
+
+
+@pytest.mark.parametrize(("seconds", "speed"), [(100, "25.0 seconds per frame"), (2, "2.0 frames per second")])
+def test_slow_speed_is_in_seconds_per_frame(seconds, speed):
+    assert TrackResult(frames=4, seconds=seconds).speed == speed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError, OutputOptions, internal, sdk
-from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports, set_rejected_masks_aside
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 class Batch:
-    """The clips of a folder of videos, or of the results of a list of videos; other folders raise `InputError`."""
+    """The clips of a folder of videos, or of results of one or several videos; other folders raise `InputError`."""
 
     def __init__(self, folder: Path, open_session: Callable[..., Session]) -> None:
         self.folder = folder
-        self.rules = RulesFile(folder)
-        self.open_clips = OpenClips(self.find_clip, open_session, self.rules)
-        self._clips = {clip.name: clip for clip in find_clips(folder)}
+        self._clips = {clip.name: clip for clip in list_clips(folder)}
         """Clips of the last list by name; their files are read again only after a change."""
         if not self._clips:
-            raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
+            raise InputError(f"{folder}: holds neither videos nor results; choose another folder")
+        self.rules = RulesFile(next(iter(self._clips.values())).path.parent)
+        self.open_clips = OpenClips(self.find_clip, open_session, self.rules)
         self.images = ClipImages()
         self._unreadable = dict[str, tuple[object, str]]()
         """State of the files, and error message, of each clip whose frames cannot be read."""
@@ -51,7 +51,7 @@ class Batch:
         A clip that ``person`` has open has no holder.
         """
         self.rules.refresh()
-        self._clips = {clip.name: self._reuse(clip) for clip in find_clips(self.folder)}
+        self._clips = {clip.name: self._reuse(clip) for clip in list_clips(self.folder)}
         rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
         rows.sort(key=lambda row: (row.status == "accepted", not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
@@ -60,9 +60,9 @@ class Batch:
         """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
         clip: BatchClip | None
         if (known := self._clips.get(name)) is not None and known.path.exists():
-            clip = BatchClip(self.folder, known.path.name, is_video=known.is_video)
+            clip = BatchClip(known.path.parent, known.path.name, is_video=known.is_video)
         else:
-            clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
+            clip = next((clip for clip in list_clips(self.folder) if clip.name == name), None)
         clip = clip and self._reuse(clip)
         if clip is None or not clip.is_listed:
             raise InputError(f"{name[:80]}: no such clip; open the list")
@@ -117,11 +117,11 @@ class Batch:
         for output in outputs:
             sdk.find_output(output)
         with self._export_lock:
-            exports = list_exports(find_clips(self.folder), outputs, options)
+            exports = list_exports(list_clips(self.folder), outputs, options)
             classes = dict[str, int | None]()
             for export in exports:
                 classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
-            class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if classes else {}
+            class_ids = self._share_class_ids(classes)
             self._unexported = {export.clip.name for export in exports if export.outputs}
             try:
                 for export in exports:
@@ -140,6 +140,13 @@ class Batch:
                 [export.problem for export in exports if export.problem],
                 sorted(f"{export.clip.name} ({export.note})" for export in exports if export.note),
             )
+
+    def _share_class_ids(self, classes: Mapping[str, int | None]) -> dict[str, int]:
+        """Return the ids of classes, also of those of the list, in whose folder they are stored."""
+        path = self.rules.path.parent / internal.CLASSES
+        if sdk.has_results(self.folder) and not path.exists():  # no list
+            return internal.add_class_ids({}, classes)
+        return internal.merge_class_ids(path, classes) if classes else {}
 
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message, empty on success."""

@@ -134,6 +134,12 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
     return drawn[0], first, last
 
 
+def list_clips(path: Path) -> list[BatchClip]:
+    """Return the clips of a batch, or the only one of the results of a single video."""
+    whole = path.absolute()
+    return [BatchClip(whole.parent, whole.name)] if sdk.has_results(path) else find_clips(path)
+
+
 def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]:
     """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch.
 

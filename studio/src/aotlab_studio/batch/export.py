@@ -34,7 +34,7 @@ class ClipExport:
     clip: BatchClip
     status: VideoStatus = "to do"
     note: str = ""
-    """What is left out: the clip, by its status; outputs that stay as they were tracked; frames without masks."""
+    """What is left out: the clip, by its status; outputs that stay as tracked; soft edges; frames without masks."""
     problem: str = ""
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
@@ -81,9 +81,14 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     names = [name for name in kinds if name in {*current, *outputs} and name not in kept]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
+    has_hard_edges = clip.results.soft and not options.refine_edges
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
-    notes = [*(f"{name}: as tracked" for name in kept), *filter(None, [describe_gaps(document.snapshot)])]
+    notes = [
+        *(f"{name}: as tracked" for name in kept),
+        *["soft edges; refine them for a smooth alpha"] * has_hard_edges,
+        *filter(None, [describe_gaps(document.snapshot)]),
+    ]
     tracked = clip.results.output_options
     by_name = {name: OutputOptions(**{**tracked.get(name, {}), **options.list_changed()}) for name in names}
     return ClipExport(clip, status, "; ".join(notes), "", names, by_name, classes)
