@@ -172,6 +172,7 @@ def test_unusable_schema_rejected(content):
 @pytest.mark.parametrize(("classes", "problem"), [
     ([{"name": "a"}, {"name": " a"}], "schema: class a occurs twice; rename or remove one"),
     ([{"name": "a"}, {"name": " "}], "schema: class 2 has no name; type one, or remove it"),
+    ([{"name": "a", "key": "x"}, {"name": "b", "key": "X"}], "schema: key x is that of two classes; change one"),
     ([{"name": "a", "color": "red"}], "class a: color 'red' is not #rrggbb; correct it"),
     ([{"name": "a", "attributes": [{"name": "b", "kind": "choice", "values": [" "]}]}],
      "class a: attribute b has no values to choose from; list them, or choose another kind"),

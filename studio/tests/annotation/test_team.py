@@ -124,7 +124,7 @@ def test_interrupted_tracking_is_listed(folder, make_batch):
         session.close()
     batch.close()
     (clip,) = make_batch(folder.parent).list_clips()
-    assert clip.sentences[0] == f"tracking was interrupted: {LENGTH - 4} frames left"
+    assert clip.sentences[0] == f"tracking has not finished: {LENGTH - 4} frames left"
 
 
 def test_damaged_rules_let_nobody_accept(batch):

@@ -391,7 +391,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not find_outdated(document.snapshot)[2].any()
-    with pytest.raises(UnfinishedError, match="unlock locked objects first"):
+    with pytest.raises(UnfinishedError, match="unlock locked objects, and track again"):
         session.set_status("accepted")
     editing.change_object(document, 1, locked=False)
     assert list_outdated(Document.read(document.folder).snapshot) == [(1, 10)]

@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from msgspec import structs
-
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -84,10 +82,9 @@ class BatchClip:
     def row(self) -> Clip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
-            row = describe_document(self.name, document)
             outdated = sum(last + 1 - first for first, last in list_outdated(document.snapshot))
-            text = f"tracking was interrupted: {internal.format_count(outdated, 'frame')} left"
-            return structs.replace(row, sentences=[text, *row.sentences]) if outdated else row
+            warning = f"tracking has not finished: {internal.format_count(outdated, 'frame')} left" if outdated else ""
+            return describe_document(self.name, document, warning)
         review = read_json(self.path / REVIEW_FILE, VideoReview)
         classes = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
         sentences = [
@@ -105,8 +102,8 @@ class BatchClip:
         return document
 
 
-def describe_document(name: str, document: Document) -> Clip:
-    """Return the row of a document in the list."""
+def describe_document(name: str, document: Document, warning: str = "") -> Clip:
+    """Return the row of a document in the list, with a warning before the sentences of its checks."""
     snapshot, review = document.snapshot, document.review
     objects, (first, last) = snapshot.objects, snapshot.editable_range
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
@@ -117,7 +114,7 @@ def describe_document(name: str, document: Document) -> Clip:
         gaps=describe_gaps(snapshot),
         missing=review.list_violations(),
         trackable=find_track_range(document) is not None,
-        sentences=[*filter(None, [document.tracked_again_warning]), *checks],
+        sentences=[*filter(None, [document.tracked_again_warning, warning]), *checks],
     )  # fmt: skip
 
 

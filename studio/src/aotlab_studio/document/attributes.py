@@ -88,7 +88,12 @@ def drop_repeated(changes: Mapping[int, Any]) -> dict[int, Any]:
 def require_usable(name: str, value: object) -> None:
     """Raise `InputError` for a name or a value that a person must not type."""
     texts = (name, str(value))
-    is_usable = name not in ("", "name") and all(text.isprintable() and len(text) <= NAME_LENGTH for text in texts)
-    if not is_usable or (isinstance(value, float) and not math.isfinite(value)):
-        problem = f"longer than {NAME_LENGTH} characters, not printable, unnamed, or called name"
-        raise InputError(f"attribute {name[:80]!r}: {problem}; choose another text")
+    if name in ("", "name"):
+        problem = "the name is taken" if name else "it has no name"
+    elif isinstance(value, float) and not math.isfinite(value):
+        problem = f"{value} is not a number"
+    elif not all(text.isprintable() and len(text) <= NAME_LENGTH for text in texts):
+        problem = f"name or value is longer than {NAME_LENGTH} characters, or not printable"
+    else:
+        return
+    raise InputError(f"attribute {name[:80]!r}: {problem}; choose another text")

@@ -107,6 +107,9 @@ class Schema(Struct, frozen=True):
             _require_names("attribute", subject, [item.name for item in attributes], reserved="name")
             rules.append(ClassRule(clean_name(rule.name), color, rule.key.strip(), attributes))
         _require_names("class", "schema", [rule.name for rule in rules])
+        keys = [rule.key.lower() for rule in rules if rule.key]
+        if repeated := next((key for key in keys if keys.count(key) > 1), None):
+            raise InputError(f"key {repeated} is that of two classes", subject="schema", remedy="change one")
         return cls(rules)
 
     def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:

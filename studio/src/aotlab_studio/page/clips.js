@@ -22,7 +22,7 @@ export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).j
 
 /** Return whether two names are those of one person, who may type it in capitals or not. */
 export const isSamePerson = (/** @type {string} */ first, /** @type {string} */ second) => (
-  first.toLowerCase() === second.toLowerCase());
+  first.localeCompare(second, undefined, { sensitivity: 'accent' }) === 0);
 
 /** Return a typed name, in the spelling that the list knows. */
 function readName(/** @type {HTMLInputElement} */ { value }) {

@@ -84,14 +84,16 @@ def choose_change(
 ) -> PromptedChange:
     """Return what prompts change, given the object's mask on the frame, H×W bool.
 
-    Raises `InputError` if there is nothing to remove.
+    Raises `InputError` for no prompt, or if there is nothing to remove.
     """
     if object_id is not None and mode != "auto":
         return PromptedChange(mode, object_id)
+    ends = [*prompts.positive, *prompts.scribble[:1], *prompts.scribble[-1:]]
+    if not (prompts.box or ends or prompts.negative):
+        raise InputError("no prompt; give a box, clicks or a scribble")
     can_correct = prompts.box is None and visible_mask.any()
     if mode == "auto" and not (prompts.box or prompts.added_points or can_correct):
         raise InputError("remove: the object has no mask on this frame; click on the object first")
-    ends = [*prompts.positive, *prompts.scribble[:1], *prompts.scribble[-1:]]
     if object_id is None or is_far_from(visible_mask, prompts.box, ends):
         return PromptedChange("new", None)
     return PromptedChange("correct" if can_correct else "replace", object_id)
