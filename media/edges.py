@@ -82,7 +82,8 @@ def find_limits(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the largest alpha H×W float32 of an object, given its mask H×W bool."""
     scale, depth, distance = measure_distances(mask)
     (outer, inner), (near, far) = SOLID_DEPTH, EMPTY_DISTANCE
-    least, largest = (depth / scale - outer) / (inner - outer), (far - distance / scale) / (far - near)
+    least = (depth - outer * scale) / ((inner - outer) * scale)
+    largest = (far * scale - distance) / ((far - near) * scale)
     return least.clip(0, 1), largest.clip(0, 1)
 
 

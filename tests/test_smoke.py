@@ -124,7 +124,7 @@ def test_data_is_checked_and_trained_on(aotlab, tmp_path):
     assert load_model(tmp_path / "run" / "video.safetensors")[1].name == "tiny"
     aotlab("train", "--config", recipe, "train.phases.0.steps=3")
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in log] == [1, 2, 3]
+    assert [json.loads(line)["step"] for line in log if "event" not in line] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("line", "words"), [

@@ -18,7 +18,7 @@ from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_NEEDED, list_plugins, l
 STUDIO_COMMANDS = {
     "annotate": "Draw, track and correct masks in the browser.",
     "convert": "Convert masks from one format to another.",
-    "export-clips": "Write the corrected masks of a list of videos into its results.",
+    "export-clips": "Write the corrected masks of one or several videos into their results.",
 }
 """Commands of the package aotlab-studio, with their help."""
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"

@@ -341,10 +341,10 @@ def test_attribute_changes_and_ends_apart_from_others(document):
     assert document.snapshot.state.attributes == {}
 
 
-@pytest.mark.parametrize("name", ["name", ""])
-def test_attribute_called_name_or_unnamed_rejected(document, name):
+@pytest.mark.parametrize(("name", "problem"), [("name", "the name is taken"), ("", "it has no name")])
+def test_attribute_called_name_or_unnamed_rejected(document, name, problem):
     editing.add_object(document)
-    with pytest.raises(InputError, match="unnamed, or called name"):
+    with pytest.raises(InputError, match=problem):
         editing.set_attribute(document, 1, name, "other")
 
 

@@ -122,6 +122,13 @@ def test_selected_clips_are_rejected_and_assigned_by_keys(list_tab, batch):
     list_tab.fill("dialog[open] input >> nth=1", "Bob")
     list_tab.keyboard.press("Enter")
     wait_until(lambda: {clip.reviewer for clip in batch.list_clips()} == {"Bob"})
+    list_tab.wait_for_selector("#clips td >> text=reviewer: Bob")
+    list_tab.keyboard.press("Control+a")
+    list_tab.keyboard.press("p")
+    list_tab.focus("dialog[open] input >> nth=1")
+    list_tab.keyboard.type("Eve")
+    list_tab.keyboard.press("Enter")
+    wait_until(lambda: {clip.reviewer for clip in batch.list_clips()} == {"Eve"})
 
 
 def test_assigned_reviewer_keeps_the_annotators(list_tab, batch):

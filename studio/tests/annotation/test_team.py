@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
+from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
 from aotlab_studio.session.actions import run_action
@@ -79,7 +80,9 @@ def test_rule_keeps_annotators_from_accepting(batch):
         with pytest.raises(InputError, match="a: Ann has drawn in it, and only others may accept it"):
             session.set_status("accepted", if_unfinished="proceed")
         session.set_status("to review", if_unfinished="proceed")
-    set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
+    with batch.use("a", "Bob") as session:
+        editing.change_object(session.document, 1, hidden=True, locked=True)
+        session.set_status("accepted", if_unfinished="proceed")
     assert find_clip(batch, "a").status == "accepted"
 
 

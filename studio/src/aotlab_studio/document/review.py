@@ -148,11 +148,11 @@ class Review:
 
     @property
     def annotators(self) -> list[str]:
-        """People who have changed masks or objects by steps that are not undone."""
+        """People who have changed masks by steps that are not undone; who hides or names objects has not."""
         names, number = set[str](), self._log.head
         while number:
             step, changes = self._log.steps[number], self._log.steps[number].changes
-            if changes.drawn_masks or changes.layers or changes.objects or changes.attributes:
+            if changes.drawn_masks or changes.layers:
                 names.add(step.author)
             number = self._log.parents[number]
         return sorted(names - {""})

@@ -82,6 +82,7 @@ export function createPeopleFields(clips) {
     const placeholder = value || others.length ? UNCHANGED : NOBODY;
     const field = createElement('input', { type: 'text', maxLength: 60, value, placeholder, autocomplete: 'off' });
     field.setAttribute('list', 'people');
+    field.onfocus = () => field.select(); // a typed name replaces the old one
     const createButton = (/** @type {string} */ text, /** @type {() => object} */ getValues) => (
       createElement('button', { type: 'button', onclick: () => Object.assign(field, getValues()) }, text));
     const line = [createElement('label', {}, `${capitalize(role)} `, field),
