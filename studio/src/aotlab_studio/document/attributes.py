@@ -40,7 +40,7 @@ def set_value(attributes: Attributes, name: str, value: Any, frame: int | None =
 
 
 def merge_attributes(below: Attributes, above: Attributes, frames: range = ALL_FRAMES) -> Attributes:
-    """Return the values of ``above`` on these frames, and elsewhere or where it has none those of ``below``.
+    """Return the values of ``above`` on these frames, and those of ``below`` elsewhere and for names without a value.
 
     A constant that ``below`` lacks is taken for all frames.
     """

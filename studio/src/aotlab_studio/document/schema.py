@@ -74,7 +74,7 @@ class ClassRule(Struct, frozen=True):
 
 
 class Violation(NamedTuple):
-    """What is wrong with an object."""
+    """A problem of an object: its class, or an attribute that is unknown, wrong or missing."""
 
     object_name: str
     problem: str
