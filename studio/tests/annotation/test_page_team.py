@@ -9,7 +9,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.server.batch_app import build_batch_app
-from studio.tests.annotation.browser import choose_status, find_violations, needs_browser, open_list
+from studio.tests.annotation.browser import choose_status, close_dialog, find_violations, needs_browser, open_list
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
 from studio.tests.annotation.results import find_clip, set_status, statuses, wait_until_tracked
 from studio.tests.annotation.sessions import draw
@@ -163,13 +163,13 @@ def test_rejection_of_several_clips_needs_a_reason(list_tab, batch):
     list_tab.keyboard.press("r")
     list_tab.keyboard.press("Enter")
     assert list_tab.is_visible("dialog[open] input:invalid")
-    list_tab.keyboard.press("Escape")
+    close_dialog(list_tab)
     list_tab.keyboard.press("Escape")
     list_tab.wait_for_selector("#selection-count >> text=Select clips:")
     list_tab.click("[aria-label^='Status of a:']")
     list_tab.click("dialog[open] button[value=rejected]")
     assert list_tab.is_visible("dialog[open] input:invalid")
-    list_tab.keyboard.press("Escape")
+    close_dialog(list_tab)
     assert "rejected" not in statuses(batch).values()
     list_tab.keyboard.press("?")
     list_tab.wait_for_selector("#help-dialog[open] li >> text=Select no clip")
