@@ -48,13 +48,14 @@ from tests.mutations import replace_values
 from tests.processes import kill_at_call, survives_in_subprocess
 
 
-def test_project_of_another_version_rejected(video, project):
-    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":', '\"version\":9')")
+@pytest.mark.parametrize("version", [b"12", b"13", b"999"])
+def test_project_of_another_version_rejected(video, project, version):
+    ((header,),) = change_rows(project, "SELECT content FROM header")
+    other = re.sub(rb'("version": ?)[0-9]+', rb"\g<1>" + version, header)
+    change_rows(project, "UPDATE header SET content = ?", other)
     for path in (video, project):
-        with pytest.raises(
-            InputError,
-            match=rf"project.sqlite: version 9{FORMAT_VERSION}; this program reads {FORMAT_VERSION}; move its folder",
-        ):
+        problem = f"version {version.decode()}; this program reads {FORMAT_VERSION}"
+        with pytest.raises(InputError, match=f"project.sqlite: {problem}; move its folder"):
             open_session(path)
 
 

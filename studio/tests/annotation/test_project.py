@@ -1,7 +1,6 @@
 """Projects belong to one video, survive edits by other programs, and are refused in one sentence otherwise."""
 
 import os
-import re
 import shutil
 from contextlib import closing, suppress
 from unittest.mock import Mock
@@ -346,67 +345,6 @@ def test_range_belongs_to_the_document(session, folder, tmp_path):
     for _ in range(2):
         run_action(session, {"do": "undo"})
     assert session.describe().range is None
-
-
-OLD_RECORDS = """
-{"type":"edit","title":"new object","changes":{"objects":{"1":{"id":1,"name":"object 1","color":"#109898",NO_CLASS}}}}
-{"type":"edit","title":"drawn","changes":{"drawn_masks":{"0":{"1":"DIGEST"}}},"frame":0}
-{"type":"edit","title":"new object","changes":{"objects":{"2":{"id":2,"name":"object 2","color":"#ff9810",NO_CLASS}}}}
-{"type":"edit","title":"drawn","changes":{"drawn_masks":{"0":{"1":"DIGEST","2":"7737e543ba9acc5cc455eadc77bf7cb4"}}},"frame":0}
-{"type":"edit","title":"class","changes":{"objects":{"1":{DOG,"attributes":{"sex":"male","pose":"lying"}}},CLASSES}}
-{"type":"edit","title":"change object","changes":{"objects":{"1":{DOG,"attributes":{"sex":"male"}}}}}
-{"type":"edit","title":"attribute","changes":{"attributes":{"1":{"8":{"pose":"sitting"}}}},"frame":8}
-{"type":"edit","title":"attribute","changes":{"attributes":{"1":{"4":{"age":3},"8":{"pose":"sitting"}}}},"frame":4}
-{"type":"edit","title":"note","changes":{"notes":{"1":{"id":1,"frame":3,"text":"look"}}},"frame":3}
-{"type":"edit","title":"attribute","changes":{"attributes":{"2":{"9":{"wet":true}}}},"frame":9}
-{"type":"head","move":"undo"}
-{"type":"edit","title":"freeze frame","changes":{"frozen":{"0":{}}},"frame":0}
-{"type":"edit","title":"unfreeze frame","changes":{"frozen":{"0":{"ended":true}}},"frame":0}
-{"type":"edit","title":"change object","changes":{"objects":{"2":{"id":2,"name":"object 2","color":"#ff9810",WET}}}}
-{"type":"status","status":"to review","digest":"984554076f92b26a686d30414258750b"}
-{"type":"version","step":13,"title":"to review"}
-"""
-"""Records of format 12, a line each, as that program wrote them, except for `OLD_TEXTS`."""
-OLD_TEXTS = {
-    "NO_CLASS": '"hidden":false,"locked":false,"class_name":"","attributes":{}',
-    "WET": '"hidden":false,"locked":false,"class_name":"","attributes":{"wet":true}',
-    "DOG": '"id":1,"name":"Rex","color":"#109898","hidden":false,"locked":false,"class_name":"dog"',
-    "CLASSES": '"classes":{"dog":1}',
-    "DIGEST": "ef3e3cf50407297a967ce6b4bf3a75d7",
-}
-
-
-def test_project_of_format_12_keeps_masks_notes_status(folder, session, document, reopen):
-    masks, pngs = [truth(0) == object_id for object_id in (1, 2)], {}
-    for mask in masks:
-        document.masks.encode(mask, pngs)
-    session.close()
-    ((header,),) = change_rows(document.folder, "SELECT content FROM header")
-    change_rows(
-        document.folder, "UPDATE header SET content = ?", re.sub(rb'"version": ?[0-9]+', b'"version":12', header)
-    )
-    for digest, png in pngs.items():
-        change_rows(document.folder, "INSERT INTO masks VALUES (?, ?)", digest, png)
-    records = re.sub("|".join(OLD_TEXTS), lambda match: OLD_TEXTS[match[0]], OLD_RECORDS.strip())
-    for number, line in enumerate(records.splitlines(), start=1):
-        change_rows(document.folder, "INSERT INTO records VALUES (?, ?)", number, line.encode())
-    attributes = {1: {"sex": {0: "male"}, "age": {4: 3, 8: None}, "pose": {8: "sitting"}}, 2: {"wet": {0: True}}}
-    for _ in range(2):  # the second time, with records of both formats
-        again = reopen(folder).document
-        np.testing.assert_array_equal(again.snapshot.labels(0), truth(0))
-        assert again.snapshot.state.attributes == attributes
-        assert (again.snapshot.frozen_frames, again.snapshot.objects[1].name) == ([], "Rex")
-        assert [(note.frame, note.text) for note in again.review.notes] == [(3, "look")]
-        assert again.review.status.value == "to review"
-        again.save_version("new")
-        again.close()
-    again = reopen(folder).document
-    editing.set_attribute(again, 1, "pose", "standing", 9)
-    assert again.review.status.value == "in work"
-    again.undo()
-    assert again.review.status.value == "to review"
-    again.undo()
-    assert again.snapshot.state.attributes == {1: attributes[1]}
 
 
 def test_renamed_video_names_its_project(tmp_path):

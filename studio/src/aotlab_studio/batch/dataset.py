@@ -109,7 +109,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     is_accepted = status == "accepted"
-    if is_accepted and document and document.log.has_history and not document.snapshot.has_digest(exported.digest):
+    if is_accepted and document and document.log.has_history and document.snapshot.content_digest != exported.digest:
         raise InputError(f"its accepted masks are not exported; {remedy}")
     return status
 

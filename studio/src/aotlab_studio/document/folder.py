@@ -23,9 +23,8 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 13
-READ_VERSIONS = (12, FORMAT_VERSION)
-"""Versions of projects that are read; opening one stores the newest."""
+FORMAT_VERSION = 14
+"""Version of the projects that are written and read."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 
@@ -58,7 +57,7 @@ def read_header(database: Database) -> Header:
     with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, *sdk.MALFORMED):
         values = json.loads(content)
         version = values["version"]
-        if version in READ_VERSIONS:
+        if version == FORMAT_VERSION:
             return msgspec.convert(values, Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.attributes import Attributes, read_table
+from aotlab_studio.document.attributes import Attributes
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 from aotlab_studio.utils.cache import LRUCache
@@ -254,46 +254,6 @@ Record = Step | HeadRecord | StatusRecord | AssignmentRecord | VersionRecord
 _decoder = msgspec.json.Decoder(Record)
 
 
-class OldAttributes:
-    """Attributes in steps of format 12, by step: those of an object, and those of its frames, which they replaced."""
-
-    def __init__(self) -> None:
-        self._steps: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
-
-    def convert_step(self, content: bytes, number: int, parent: int) -> bytes:
-        """Return a step of format 12, the child of another one, in this format."""
-        values = msgspec.json.decode(content)
-        changes, (of_objects, of_frames) = values["changes"], self._steps.get(parent, ({}, {}))
-        objects, by_frame = changes.get("objects", {}), changes.get("attributes", {})
-        if objects or by_frame:
-            of_objects = of_objects | {key: item.pop("attributes", {}) for key, item in objects.items() if item}
-            of_frames = {key: found for key, found in {**of_frames, **by_frame}.items() if found is not None}
-        self._steps[number] = of_objects, of_frames
-        converted = dict[str, Attributes | None]()
-        for key in sorted({*objects, *by_frame}):
-            constants = of_objects.get(key, {})
-            table = {int(frame): {**found, **constants} for frame, found in of_frames.get(key, {}).items()}
-            converted[key] = read_table({0: constants, **table}) or None
-        changes["attributes"] = converted
-        for item in filter(None, changes.get("frozen", {}).values()):
-            item["unfrozen"] = item.pop("ended", False)
-        return msgspec.json.encode(values | {"type": "step"})
-
-    def has_attributes(self, number: int) -> bool:
-        of_objects, of_frames = self._steps[number]
-        return bool(of_frames) or any(of_objects.values())
-
-    def digest_objects(self, number: int, state: State) -> str:
-        """Return `Snapshot.objects_digest` of format 12, by which statuses and exports recognize their content."""
-        of_objects, of_frames = self._steps[number]
-        items = [
-            (item.id, item.name, item.class_name, sorted(of_objects.get(str(item.id), {}).items()))
-            for item in state.objects.values()
-        ]
-        by_frame = {int(key): {int(frame): values for frame, values in of_frames[key].items()} for key in of_frames}
-        return digest_values(items, state.classes, dict(sorted(by_frame.items())))
-
-
 class Log:
     """All records of a document; raises `InputError` if one is damaged, or the project cannot be read."""
 
@@ -312,22 +272,14 @@ class Log:
         self.used_objects: set[int] = set()  # ids of all objects that ever existed; they are not used again
         self.layer_steps: dict[int, int] = {}  # step that added each layer
         self.message_steps: dict[int | None, int] = {}  # step that each message added; 0 if it added another record
-        self.old_objects_digests: dict[int, str] = {}  # of steps of format 12
         self._states: LRUCache[State] = LRUCache(
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )
-        old = OldAttributes()
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, *sdk.MALFORMED):
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
-                try:
-                    self._apply(_decoder.decode(content))
-                except msgspec.ValidationError:  # an edit of format 12
-                    step = len(self.steps) + 1
-                    self._apply(_decoder.decode(old.convert_step(content, step, self.head)))
-                    if old.has_attributes(step):
-                        self.old_objects_digests[step] = old.digest_objects(step, self.state(step))
+                self._apply(_decoder.decode(content))
 
     @property
     def statuses(self) -> list[StatusRecord]:

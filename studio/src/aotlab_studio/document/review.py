@@ -128,7 +128,7 @@ class Review:
         """Return whether nothing has changed since a status was set; nothing new may be outdated if it is finished."""
         document = self._document
         before, snapshot = document.take_snapshot(self._log.status_step), document.snapshot
-        if not snapshot.shows_same(before) or not before.has_digest(record.digest):
+        if not snapshot.shows_same(before) or before.content_digest != record.digest:
             return False
         if document.unimported_digest not in ("", record.output_digest):
             return False

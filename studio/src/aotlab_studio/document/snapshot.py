@@ -251,7 +251,7 @@ class Snapshot:
     def objects_digest(self) -> str:
         """Digest of the names, classes and attributes that exports contain."""
         objects, state = self.objects, self.state
-        items = [(item.id, item.name, item.class_name, list[str]()) for item in objects.values()]  # as in format 12
+        items = [(item.id, item.name, item.class_name) for item in objects.values()]
         attributes = {key: values for key, values in state.attributes.items() if key in objects}
         return digest_values(items, state.classes, attributes)
 
@@ -259,11 +259,6 @@ class Snapshot:
     def content_digest(self) -> str:
         """Digest of masks and objects; a status holds as long as it stays the same."""
         return digest_values(self.masks_digest, self.objects_digest)
-
-    def has_digest(self, digest: str) -> bool:
-        """Return whether a digest is `content_digest`, or that of the same content in a project of format 12."""
-        objects_digest = self.log.old_objects_digests.get(self.step, self.objects_digest)
-        return digest in (self.content_digest, digest_values(self.masks_digest, objects_digest))
 
     def shows_same(self, other: Snapshot) -> bool:
         """Return whether another snapshot shows the same masks and exported objects."""
