@@ -298,3 +298,17 @@ def test_results_are_shown_by_their_input_transform(tmp_path):
     store_results(tmp_path / "results", video, labels, inputs={"levels": [0, 1], "input_transform": "srgb"})
     with closing(open_document(tmp_path / "results")) as document:
         assert document.frames.read(0).max() == 128
+
+
+def test_storing_a_frame_reads_no_older_layers(session, monkeypatch):
+    draw(session, 0, 1)
+    document, read, calls, counts = session.document, TrackedMaskStore.layer, [], []
+    monkeypatch.setattr(TrackedMaskStore, "layer", lambda *values: calls.append(values) or read(*values))
+    for layer_id in range(1, 31):
+        document.edit("track", Changes(layers={layer_id: Layer([1], 1, 9)}))
+        assert document.snapshot.newest_layers  # all layers are read once after an edit
+        calls.clear()
+        document.add_tracked_masks(layer_id, LayerFrame(5, {1: Score(1.0, 1, 0.0, 0.0)}), truth(5) == 1)
+        counts.append(len(calls))
+        assert document.snapshot.newest_layers[1].layer_ids[5] == layer_id
+    assert counts[-1] == counts[1]  # the first one replaces no masks

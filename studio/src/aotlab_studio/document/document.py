@@ -304,7 +304,11 @@ class Document:
             if kept.any():
                 ids = np.where(kept, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
+            is_new = index not in self.tracked_masks.layer(layer_id).frames
             self.tracked_masks.put(layer_id, tracked, ids)
+            if is_new:  # all layers are read again only if masks were replaced
+                key = snapshot.step, self.tracked_masks.revision
+                self._snapshots.put(key, snapshot.with_tracked_frame(layer_id, index))
             after = self.snapshot
             after.scores(index)  # measured here, as this takes long, and stored
             self._emit_frame(index)

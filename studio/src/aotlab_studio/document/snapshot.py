@@ -136,16 +136,30 @@ class Snapshot:
         """Newest layers of the objects of all layers, except deleted ones, by object id in layers."""
         newest: dict[int, NewestLayers] = {}
         for layer_id, layer in self.state.layers.items():
-            unknown = np.full(self.count, -1 if layer.kind == "empty" else 0, np.int8)
-            presence = dict.fromkeys(layer.objects, unknown) | self.tracked_masks.layer(layer_id).presence
-            frames = slice(layer.first, layer.last + 1)
-            for object_id, values in presence.items():
+            for object_id in {*layer.objects, *self.tracked_masks.layer(layer_id).presence}:
                 if object_id not in newest:
                     newest[object_id] = NewestLayers(np.zeros(self.count, np.int64), np.zeros(self.count, bool))
-                results = values[frames].copy()  # which tracking may change meanwhile
-                np.copyto(newest[object_id].layer_ids[frames], layer_id, where=results != 0)
-                np.copyto(newest[object_id].present[frames], results > 0, where=results != 0)
+                self._show_newer(newest[object_id], object_id, layer_id, slice(layer.first, layer.last + 1))
         return {key: newest[key] for key in sorted(newest) if self.state.resolve(key)}
+
+    def _show_newer(self, newest: NewestLayers, object_id: int, layer_id: int, frames: slice) -> None:
+        """Show the results of a layer for an object where no newer layer has one."""
+        unknown = np.full(self.count, -1 if self.state.layers[layer_id].kind == "empty" else 0, np.int8)
+        # a copy, which tracking does not change meanwhile
+        results = self.tracked_masks.layer(layer_id).presence.get(object_id, unknown)[frames].copy()
+        shown = (results != 0) & (newest.layer_ids[frames] <= layer_id)
+        np.copyto(newest.layer_ids[frames], layer_id, where=shown)
+        np.copyto(newest.present[frames], results > 0, where=shown)
+
+    def with_tracked_frame(self, layer_id: int, index: int) -> Snapshot:
+        """Return the snapshot after the first masks of a layer on a frame were stored; no other layer is read."""
+        after = self.with_changes(Changes())
+        after.newest_layers = {**self.newest_layers}
+        for object_id in after.newest_layers.keys() & self.state.layers[layer_id].objects:
+            copied = NewestLayers(*(values.copy() for values in self.newest_layers[object_id]))
+            self._show_newer(copied, object_id, layer_id, slice(index, index + 1))
+            after.newest_layers[object_id] = copied
+        return after
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
         """Flag the frames with tracked masks, N bool, of the objects with these ids in layers; None: of all objects."""
