@@ -60,7 +60,7 @@ class Review:
 
     @property
     def rejection(self) -> str:
-        """Who rejected the video and why, until the next status; empty if the last status is another one."""
+        """Author and reason of the rejection, as a sentence; empty if the last status is another one."""
         record = self._log.status
         if record is None or record.status != "rejected":
             return ""
