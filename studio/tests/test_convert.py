@@ -256,13 +256,13 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
 
 def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     videos, out = tmp_path / "videos", tmp_path / "set"
-    for name, status in (("a", "accepted"), ("b", "accepted"), ("c", "in work"), ("d", "rejected")):
+    for name, status in (("a", "accepted"), ("b", "accepted"), ("c", "in progress"), ("d", "rejected")):
         video = draw_folder(videos / name)
         Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
         with closing(open_session(video)) as session:
             draw(session, 2, 1, 2)
             editing.change_object(session.document, 2, class_name="dish")
-            if status != "in work":
+            if status != "in progress":
                 session.document.review.set_status(status, "")
     draw_folder(videos / "e")
     assert merge(videos, out, "--split", "0.9") == 2
@@ -420,7 +420,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.mark_absent(session.document, 3, 2)
-    assert "in work, and without corrections since the last export: a" in remerge(0)
+    assert "in progress, and without corrections since the last export: a" in remerge(0)
     session.document.review.set_status("accepted", "", list_outdated(session.document.snapshot))
     assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()

@@ -74,8 +74,8 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         session = open_clip(batch / name)
         assert session.describe().status == "to do"
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert session.describe().status == "in work"
-        run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
+        assert session.describe().status == "in progress"
+        run_action(session, {"do": "set_status", "status": "accepted", "force": True})
         session.close()
     open_clip(batch / "c").close()
     assert read_status(batch) == ["accepted", "accepted", "to do"]
@@ -96,7 +96,7 @@ def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         with closing(open_clip(batch / name)) as session:
             editing.change_object(session.document, 1, class_name=class_name)
-            session.set_status("accepted", if_unfinished="proceed")
+            session.set_status("accepted", force=True)
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
@@ -181,7 +181,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     editing.clear_tracking(document, 4)
     assert session.document.undo().frame == 4
     assert not describe_document("a", document).trackable
-    session.set_status("accepted", if_unfinished="proceed")
+    session.set_status("accepted", force=True)
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
@@ -192,7 +192,7 @@ def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
@@ -211,7 +211,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     before = sorted(path.name for path in (tmp_path / "videos").iterdir())
     assert main([str(tmp_path / "videos")]) == 1
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
@@ -251,12 +251,12 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
     for status in ("accepted", "rejected"):
         with closing(open_session(video)) as session:
-            session.set_status(status, if_unfinished="proceed")
+            session.set_status(status, force=True)
         assert main(line) == 0
     assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
     assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     assert main(line) == 0
     with closing(open_session(draw_folder(tmp_path / "a"))) as session:
         session.set_status("rejected")
@@ -300,7 +300,7 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
@@ -310,14 +310,14 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     assert "in use" in streams.err
 
 
-def test_clip_in_work_is_not_exported(batch, capsys):
+def test_clip_in_progress_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-    assert read_status(batch) == ["in work"]
+    assert read_status(batch) == ["in progress"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 accepted clips exported\nleft out: a (in work), b (to do), c (to do)\n" in out
+    assert "0 accepted clips exported\nleft out: a (in progress), b (to do), c (to do)\n" in out
     assert f"set the status of clips to accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
@@ -326,7 +326,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
     opened = Batch(batch, lambda path, project: Session.create(open_document(path, project=project), TruthTracker))
     for name in ("a", "b"):
         with opened.use(name, "Ann") as session:
-            session.set_status("accepted", if_unfinished="proceed")
+            session.set_status("accepted", force=True)
     before = (batch / "a" / "coco.json").read_bytes()
 
     merge = internal.merge_class_ids
@@ -345,7 +345,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
 
 
 def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
-    set_status(batch, "accepted", if_unfinished="proceed")
+    set_status(batch, "accepted", force=True)
     export_masks, before = export.export_masks, (batch / "a" / "coco.json").read_bytes()
 
     def track_meanwhile(*args, **options):
@@ -360,7 +360,7 @@ def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
-    set_status(batch, "accepted", if_unfinished="proceed")
+    set_status(batch, "accepted", force=True)
     (batch / "a" / "cvat.xml").write_text("mine")
     assert main([str(batch), "--write", "cvat"]) == 1
     assert "cvat.xml: not written by an export; move it away" in capsys.readouterr().err
@@ -377,7 +377,7 @@ def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
     (batch / "a" / "objects" / "1").mkdir(parents=True)
     (batch / "a" / "objects" / "1" / "00004.png").touch()
     (batch / "a" / name).write_text("mine")
-    set_status(batch, "accepted", if_unfinished="proceed")
+    set_status(batch, "accepted", force=True)
     assert main([str(batch)]) == 1
     assert f"a/{name}: not written by an export; move it away" in capsys.readouterr().err
     assert (batch / "a" / name).read_text() == "mine"
@@ -414,7 +414,7 @@ def test_export_makes_complete_results(batch, capsys):
     with closing(open_clip(folder)) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         editing.change_object(session.document, 1, class_name="cat")
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     assert main([str(batch), "--write", "mots"]) == 0
     assert "left out: a (soft edges; refine them for a smooth alpha), b" in capsys.readouterr().out
     results = Results.read(folder)
@@ -459,8 +459,8 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     assert caplog.messages == [f"{comp}: lacks later edits in its project; {command} writes them into it"]
     caplog.clear()
     assert main([str(comp)]) == 1
-    assert "left out: a (in work)\nset the status of clips to accepted" in capsys.readouterr().out
-    set_status(comp.parent, "accepted", if_unfinished="proceed")
+    assert "left out: a (in progress)\nset the status of clips to accepted" in capsys.readouterr().out
+    set_status(comp.parent, "accepted", force=True)
     assert main([str(comp)]) == 0
     assert "1 accepted clip exported" in capsys.readouterr().out
     options = ["--per-object", "--no-plate", "--alpha", "premultiplied"]
@@ -537,7 +537,7 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
 def test_status_survives_an_export_of_fewer_frames(batch):
     with closing(open_clip(batch / "a")) as session:
         editing.clear_tracking(session.document, 9)
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     for _ in range(2):
         assert main([str(batch)]) == 0
         assert len(Results.read(batch / "a").entries) == 9

@@ -14,10 +14,6 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
 
-UnfinishedChoice = Literal["proceed"]
-"""What to do about outdated frames, and others that are not finished: take them as they are."""
-UnfinishedPolicy = Literal["ask", UnfinishedChoice]
-"""``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
 
@@ -107,7 +103,7 @@ class Clip(Struct, frozen=True):
     """Open notes on its frames."""
     gaps: str = ""
     """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
-    missing: list[str] = []
+    violations: list[str] = []
     """What the schema requires and objects do not have."""
     holder: str = ""
     """Person and machine that have it open; empty if nobody has."""
@@ -116,7 +112,7 @@ class Clip(Struct, frozen=True):
     unreadable: bool = False
     """Whether its video or its project cannot be read."""
     trackable: bool = False
-    """Whether it can be tracked: it is *to do* or *in work*, with drawn masks and frames without tracking."""
+    """Whether it can be tracked: it is *to do* or *in progress*, with drawn masks and frames without tracking."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
     exporting: bool = False
@@ -229,5 +225,5 @@ class Failure(Struct, frozen=True):
 
     id: int | None
     error: str
-    choices: list[UnfinishedChoice] = []
-    """Values of ``if_unfinished`` with which the action can be sent again."""
+    unfinished: bool = False
+    """Whether the same action with ``force`` succeeds."""

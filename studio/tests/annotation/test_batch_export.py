@@ -32,7 +32,7 @@ def test_exported_clips_share_their_classes(results, batch):
             for object_id, class_name in ((1, f"class {name}"), (2, "late")):
                 editing.change_object(session.document, object_id, class_name=class_name)
             session.document.edit("load masks", Changes(classes=classes))
-        set_status(batch, name, "Ann", "accepted", if_unfinished="proceed")
+        set_status(batch, name, "Ann", "accepted", force=True)
     assert batch.export_all(["coco"]).names == ["a", "b"]
     for name in ("a", "b"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((results / name / "coco.json").read_text())
@@ -44,7 +44,7 @@ def test_video_of_a_list_is_exported_beside_it(tmp_path, make_batch):
     batch = make_batch(tmp_path)
     with batch.use("one", "Ann") as session:
         draw(session, 3, 1)
-    set_status(batch, "one", "Ann", "accepted", if_unfinished="proceed")
+    set_status(batch, "one", "Ann", "accepted", force=True)
     assert batch.export_all(["coco", "cvat"]).names == ["one"]
     written = [path.name for path in (tmp_path / "one.masks").iterdir()]
     assert sorted(written) == ["coco.json", "cvat.xml", "export.json"]
@@ -53,7 +53,7 @@ def test_video_of_a_list_is_exported_beside_it(tmp_path, make_batch):
 
 def test_export_names_who_made_it(results, batch, served_list, begin_request):
     for name in ("a", "b"):
-        set_status(batch, name, "Ann", "accepted", if_unfinished="proceed")
+        set_status(batch, name, "Ann", "accepted", force=True)
     session = begin_request(batch, "b", "Ann")
     answer = served_list.post("/export", {"outputs": []}, "Bob")
     assert answer.json()["names"] == ["a", "b"]
@@ -64,7 +64,7 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
 
 def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     for name in ("a", "b"):
-        set_status(batch, name, "Ann", "accepted", if_unfinished="proceed")
+        set_status(batch, name, "Ann", "accepted", force=True)
 
     def list_waiting(*_):
         waiting.append([clip.name for clip in batch.list_clips() if clip.exporting])

@@ -49,7 +49,7 @@ def corrected_clip(request, tmp_path, make_batch):
         pass  # what the input states is stored
     with batch.use("a", "Ann") as session:
         editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
-        session.export(["cvat", "cvat_polygons", "coco"], if_unfinished="proceed")
+        session.export(["cvat", "cvat_polygons", "coco"], force=True)
         labels = list_labels(session.document)
     assert not (labels[4] == number(4)).all()
     return session.archive.parent, labels

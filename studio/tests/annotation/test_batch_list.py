@@ -139,7 +139,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, be
     with batch.use("a", "Ann", is_page=True) as session:
         draw(session, 0, 1)
     clip = find_clip(batch, "a")
-    assert (clip.status, clip.error, clip.sentences) == ("in work", "", [])
+    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="no such file or folder"):
@@ -259,7 +259,7 @@ def test_foreign_or_damaged_record_keeps_the_status(results, batch):
     change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
     assert Document.read(results / "a.aotlab").review.status.value == "accepted"
     change_record(results / "a", inputs={"video": {"name": "another"}})  # tracked again
-    assert Document.read(results / "a.aotlab").review.status.value == "in work"
+    assert Document.read(results / "a.aotlab").review.status.value == "in progress"
     set_status(batch, "a", "Ada", "accepted")
     (results / "a" / RECORD).write_bytes(b"x")
     assert Document.read(results / "a.aotlab").review.status.value == "accepted"

@@ -72,9 +72,9 @@ def test_list_asks_about_unfinished_frames(context, served_list, batch, monkeypa
     asked = []
 
     @functools.wraps(Session.set_status)
-    def set_status(self, if_unfinished, **values):
-        asked.append(if_unfinished)
-        if if_unfinished == "ask":
+    def set_status(self, force, **values):
+        asked.append(force)
+        if not force:
             raise UnfinishedError("3 frames are outdated")
 
     monkeypatch.setitem(ACTIONS, "set_status", replace(ACTIONS["set_status"], run=set_status))
@@ -85,7 +85,7 @@ def test_list_asks_about_unfinished_frames(context, served_list, batch, monkeypa
         with tab.expect_response("**/clips"):
             tab.click(f"dialog[open] button[value='{choice}']")
         assert tab.inner_text("#status") == ""
-    assert asked == ["ask", "ask", "proceed"]
+    assert asked == [False, False, True]
     tab.close()
 
 
@@ -107,7 +107,7 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(lambda: all(clip.status == "in work" and not clip.trackable for clip in batch.list_clips()))
+    wait_until(lambda: all(clip.status == "in progress" and not clip.trackable for clip in batch.list_clips()))
     wait_until_tracked(batch)
     tab.close()
 
@@ -207,7 +207,7 @@ def test_next_clip_opens_under_the_name_of_the_list(list_tab, batch):
     assert list_tab.inner_text("#name") == "b"
     assert not list_tab.is_visible("#name-field")
     list_tab.keyboard.press("m")
-    list_tab.wait_for_selector("#clip-status >> text=in work")
+    list_tab.wait_for_selector("#clip-status >> text=in progress")
     assert find_clip(batch, "b").holder.startswith("Ann on")
 
 

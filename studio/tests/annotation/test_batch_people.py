@@ -33,7 +33,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
     connection = served_list.open("clip/b/socket", "Zoë")
     assert statuses(batch)["b"] == "to do"
     connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
-    assert statuses(batch)["b"] == "in work"
+    assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
@@ -43,7 +43,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
     assert [version["title"] for version in connection.do("list_versions")["result"]] == ["rejected: blurred"]
     connection.do("undo")
     (clip, *_) = batch.list_clips()
-    assert (clip.status, clip.note) == ("in work", "")  # the note was another person's
+    assert (clip.status, clip.note) == ("in progress", "")  # the note was another person's
     connection.socket.close()
 
 
@@ -73,7 +73,7 @@ def test_work_on_all_clips_needs_a_name(served_list):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
     connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
-    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "b", "Bob", "accepted", force=True)
     clip = find_clip(batch, "b")
     assert (clip.status, clip.author) == ("accepted", "Bob")
     connection.socket.close()
@@ -138,7 +138,7 @@ def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_l
         change()
         problem = "a: changed since the list was read; look at it, then set the status again"
         assert accept()["error"] == problem
-        assert statuses(batch)["a"] == "in work"
+        assert statuses(batch)["a"] == "in progress"
 
 
 def test_two_clips_open_side_by_side(results, make_batch, begin_request):

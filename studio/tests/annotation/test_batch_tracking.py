@@ -63,7 +63,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
             draw(session, frame, 1)
     with batch.use("four", "Ann") as session:
         editing.mark_absent(session.document, 3, 1)
-    set_status(batch, "three", "Ann", "accepted", if_unfinished="proceed")
+    set_status(batch, "three", "Ann", "accepted", force=True)
     assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one"]
     assert batch.track_all("Ann") == 2
     wait_until_tracked(batch)
@@ -91,10 +91,10 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path, make_batch):
     assert batch.track_all("Ann") == 2
     wait_for_event(begun)
     again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
-    set_status(batch, "two", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "two", "Bob", "accepted", force=True)
     accepted.set()
     wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
-    assert statuses(batch) == {"one": "in work", "two": "accepted"}
+    assert statuses(batch) == {"one": "in progress", "two": "accepted"}
     assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
     assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
 
@@ -165,7 +165,7 @@ def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     replace_results(results, "a", 3)
-    assert statuses(batch)["a"] == "in work"
+    assert statuses(batch)["a"] == "in progress"
     with batch.use("a", "Ann") as session:
         document = session.document
         np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
@@ -216,10 +216,10 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         before = session.document.snapshot.masks_digest
-    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Ann", "accepted", force=True)
     replace_results(results, "a", 3)
     clip = find_clip(batch, "a")
-    assert clip.status == "in work"
+    assert clip.status == "in progress"
     assert clip.sentences[0].startswith("the video was tracked again")
     exported = batch.export_all([])
     assert exported.names == []
@@ -227,7 +227,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.masks_digest == before
         assert session.describe().problems == [session.document.tracked_again_warning] != [""]
-    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Ann", "accepted", force=True)
     clip = find_clip(batch, "a")
     assert clip.status == "accepted"
     assert not any("tracked again" in sentence for sentence in clip.sentences)

@@ -232,9 +232,9 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
         with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Accept afterwards"):
             session.set_status("accepted")
         document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "if_unfinished": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "force": True}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in work")
+    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
 def test_export_names_the_model_of_each_frame(session, long_pause):

@@ -62,7 +62,7 @@ def session(tmp_path_factory):
         document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
         set_mask(document, 2, 3, draw_labels(2) == 3)
         editing.mark_absent(document, CLEARED, 3)
-        session.export(list_outputs(), if_unfinished="proceed")
+        session.export(list_outputs(), force=True)
         for index in range(TRACKED):
             np.testing.assert_array_equal(document.snapshot.labels(index), draw_labels(index))
         yield session

@@ -236,7 +236,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
         answer(choice)
         page.wait_idle()
         assert not page.tab.is_visible("#status.error")
-        assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in work")
+        assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
     page.wait_until(lambda: session.document.log.status is not None)
     assert session.document.log.status.outdated == [(1, 3), (5, 11)]
     page.key("Shift+E")
@@ -332,7 +332,7 @@ def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monke
         draw(session, 1, 1)
     choose_status(page.tab, "accepted")
     page.wait_status("clip: changed meanwhile; look at it, then set the status again")
-    assert session.document.review.status.value == "in work"
+    assert session.document.review.status.value == "in progress"
 
 
 @pytest.mark.slow
@@ -352,7 +352,7 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
         code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
         return idle_page.tab.evaluate(code, clips)
 
-    assert find("to do", "to review", "in work") == "c"
+    assert find("to do", "to review", "in progress") == "c"
     assert find("to do", "rejected", "to review") == "b"
     assert find("to do", "accepted", "rejected") == "c"
     assert find("to do", "accepted", "accepted") is None

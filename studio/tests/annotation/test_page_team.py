@@ -57,6 +57,9 @@ def test_dialog_of_the_list_follows_a_rejection(clock_context, served_list, batc
     assert tab.input_value("dialog[open] input") == "dark"
     assert tab.inner_text("dialog[open] .main") == "Rejected"
     tab.click("dialog[open] button[value='to review']")  # after Ann has seen it
+    tab.wait_for_selector("dialog[open] p >> text=Nothing has changed since it was rejected")
+    assert statuses(batch)["b"] == "rejected"
+    tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["b"] == "to review")
     tab.close()
 
@@ -78,7 +81,7 @@ def test_acceptance_of_gaps_needs_a_second_press(list_tab, batch):
     list_tab.wait_for_selector(f"dialog[open] .problem >> text={LENGTH - 4} of {LENGTH} frames have no masks")
     list_tab.click("dialog[open] button[value=accepted]")
     list_tab.wait_for_selector("dialog[open] p >> text=Accept afterwards, or accept the frames as they are?")
-    assert statuses(batch)["c"] == "in work"
+    assert statuses(batch)["c"] == "in progress"
     list_tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["c"] == "accepted")
     list_tab.click("#export-clips")
@@ -227,7 +230,7 @@ def test_clips_that_refuse_a_status_stay_selected(list_tab, batch):
     list_tab.wait_for_selector("#status.error >> text=clips accepted.")
     list_tab.wait_for_selector("#status.error li >> text=b: not accepted")
     assert list_tab.inner_text("#selection-count") == "1 clip selected"
-    assert statuses(batch) == {"a": "accepted", "b": "in work", "c": "accepted"}
+    assert statuses(batch) == {"a": "accepted", "b": "in progress", "c": "accepted"}
 
 
 def test_list_of_mine_and_next_clip_follow_assignments(list_tab, batch):
@@ -328,7 +331,7 @@ def test_lead_takes_few_gestures_for_a_list(context, tmp_path, make_batch, serve
         tab.wait_for_url(f"**/clip/{name}/")
         tab.wait_for_selector("#view[aria-busy=false]")
         hand.drag_box()
-        tab.wait_for_selector("#clip-status:text('in work')")
+        tab.wait_for_selector("#clip-status:text('in progress')")
     hand.key("Shift+L")
     tab.wait_for_selector("#track-all:visible")
     hand.key("t")

@@ -79,18 +79,18 @@ def test_violations_are_stored_and_refuse_acceptance(batch, schema):
         editing.change_object(document, 2, class_name="person")
         draw(session, 0, 3)
         assert session.describe().classes == ["dog", "person"]
-        missing = session.describe().missing
+        missing = session.describe().violations
     violations = "attribute tail is not in the schema; remove it", "attribute sex is missing"
     assert missing == [*(f"Rex: {text}" for text in violations), "object 3: class is missing"]
-    assert find_clip(batch, "a").missing == missing
+    assert find_clip(batch, "a").violations == missing
     with pytest.raises(InputError, match=r"a: Rex: attribute tail .*; object 3: class is missing; correct it"):
-        set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
-    set_status(batch, "a", "Bob", "to review", if_unfinished="proceed")
+        set_status(batch, "a", "Bob", "accepted", force=True)
+    set_status(batch, "a", "Bob", "to review", force=True)
     with batch.use("a", "Ann") as session:
         editing.set_attribute(session.document, 1, "sex", "male")
         editing.set_attribute(session.document, 1, "tail")
         editing.change_object(session.document, 3, class_name="person")
-    set_status(batch, "a", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Bob", "accepted", force=True)
 
 
 def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
@@ -100,14 +100,14 @@ def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
         annotation["attributes"]["sex"] = "x"
     with batch.use("a", "Ann") as session:
         load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
-        assert session.describe().missing[0] == "object 1: attribute sex is 'x', not one of male, female"
+        assert session.describe().violations[0] == "object 1: attribute sex is 'x', not one of male, female"
         with pytest.raises(InputError, match="'x', not one of male, female"):
-            session.set_status("accepted", if_unfinished="proceed")
+            session.set_status("accepted", force=True)
 
 
 def test_changed_rules_show_on_open_and_closed_clips(batch, served_list):
     set_status(batch, "b", "Ann", "rejected")  # it has a project
-    assert find_clip(batch, "b").missing == []
+    assert find_clip(batch, "b").violations == []
     with batch.use("a", "Ann") as session:
         events = []
         session.document.listeners[events.append] = None
@@ -115,10 +115,10 @@ def test_changed_rules_show_on_open_and_closed_clips(batch, served_list):
         (event,) = events
         assert [rule.name for rule in event.state.schema] == ["dog", "person"]
         RulesFile(batch.folder).change(Rules(), "Lea")  # by another program
-        assert find_clip(batch, "b").missing == []
+        assert find_clip(batch, "b").violations == []
         assert events[-1].state.schema == []
         batch.rules.change(Rules(classes=CLASSES), "Lea")
-        assert find_clip(batch, "b").missing[0] == "object 1: class is missing"
+        assert find_clip(batch, "b").violations[0] == "object 1: class is missing"
 
 
 def test_edit_is_stored_while_the_rules_are_damaged(batch, schema):
@@ -239,7 +239,7 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.press("#frame", "Enter")
     tab.wait_for_selector("#strips[aria-valuenow='4']")
     tab.select_option("#attribute-fields select >> nth=1", "standing")
-    wait_until(lambda: find_clip(batch, "c").missing == ["object 2: class is missing"])
+    wait_until(lambda: find_clip(batch, "c").violations == ["object 2: class is missing"])
     with batch.use("c", "Bob") as session:
         document, attributes = session.document, {"sex": {0: "male"}, "pose": {4: "standing"}}
         wait_until(lambda: document.snapshot.state.attributes == {1: attributes})

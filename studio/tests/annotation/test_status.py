@@ -30,7 +30,7 @@ from tests.processes import wait_until
 
 def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Ann"))
+    run_action(session, {"do": "set_status", "status": "accepted", "force": True}, Actor(author="Ann"))
     assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
     document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
     assert document.review.status.author == "Ann"
@@ -40,9 +40,9 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
     with monkeypatch.context() as patch:  # it would take long in a long video
         patch.setattr(Snapshot, "masks_digest", property(lambda _: pytest.fail("all frames were read")))
         run_action(session, outline_message(4, 1, square(50, 2, 6)))
-        assert session.describe().status == "in work"
+        assert session.describe().status == "in progress"
     wait_until_propagated(session)
-    assert session.describe().status == "in work"
+    assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
 
@@ -51,10 +51,9 @@ def test_acceptance_while_tracking_needs_a_second_press(session):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 3, done=2)
     words = r"Tracking has not finished: 9 frames \(3 to 11\)\. 9 of 12 .* Accept afterwards, or accept the frames as"
-    with pytest.raises(UnfinishedError, match=words) as refused:
+    with pytest.raises(UnfinishedError, match=words):
         session.set_status("accepted")
-    assert refused.value.choices == ["proceed"]
-    session.set_status("accepted", if_unfinished="proceed")
+    session.set_status("accepted", force=True)
     assert session.document.review.status.value == "accepted"
     tracker.release_frames()
     wait_for(job)
@@ -76,12 +75,12 @@ def test_acceptance_asks_about_open_notes_and_checks(session, document, checks):
 def test_acceptance_of_masks_that_changed_since_rejected(session):
     editing.set_range(session.document, 0, 0)  # no frame lacks masks
     draw(session, 0, 1)
-    status = {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
+    status = {"do": "set_status", "status": "accepted", "force": True}
     status["step"] = session.describe().step
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
         run_action(session, status, Actor(author="Ann", message_id=7))
-    assert session.describe().status == "in work"
+    assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     session.document.review.set_note(0, "changes no mask")
     run_action(session, status, Actor(author="Ann", message_id=7))
@@ -101,26 +100,26 @@ def test_video_without_masks_is_not_accepted(session):
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):
-    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}
+    session, message = reopen(folder), {"do": "set_status", "status": "accepted", "force": True}
     draw(session, 0, 1)
     run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
     for _ in ("same program", "started again"):
         run_action(session, message, Actor(author="Ann", message_id=7))
-        assert session.document.review.status.value == "in work"
+        assert session.document.review.status.value == "in progress"
         assert len(session.document.log.versions) == 1
         session = reopen(folder)
 
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "force": True})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.runner.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
-    assert read.review.status.value == "in work"
+    assert read.review.status.value == "in progress"
     assert list_outdated(read.snapshot)[-1][1] == LENGTH - 1
     again = reopen(folder)
     with pytest.raises(InputError, match="tracking was cut off"):
@@ -135,9 +134,9 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
 ])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, action, changes, holds):
     draw(session, 0, 1)
-    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"})
+    run_action(session, {"do": "set_status", "status": "accepted", "force": True})
     run_action(session, {"do": action, "object_id": 1, **changes})
-    assert session.describe().status == ("accepted" if holds else "in work")
+    assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert session.describe().status == "accepted"
 
@@ -148,16 +147,16 @@ def test_acceptance_and_its_version_are_stored_together(session, document):
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     with document.database.transaction() as connection:
         connection.execute("DROP TRIGGER full")  # no project has one
     stored = Document.read(document.folder)
-    assert stored.review.status.value == document.review.status.value == "in work"
+    assert stored.review.status.value == document.review.status.value == "in progress"
 
 
 def test_status_without_an_edit_is_open(folder, session, document, reopen):
     draw(session, 0, 1)
-    assert document.review.status.value == "in work"
+    assert document.review.status.value == "in progress"
     while document.undo():
         pass
     assert document.review.status.value == reopen(folder).document.review.status.value == "to do"
@@ -167,7 +166,7 @@ def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor(author="Ann"))
     paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
     run_action(session, paint, Actor(author="Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted", "if_unfinished": "proceed"}, Actor(author="Cid"))
+    run_action(session, {"do": "set_status", "status": "accepted", "force": True}, Actor(author="Cid"))
     run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]

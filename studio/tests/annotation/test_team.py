@@ -11,6 +11,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.results import find_clip, set_status
 from studio.tests.annotation.sessions import draw, draw_and_track, start_held_job
@@ -48,10 +49,9 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
     draw(session, 0, 1)
     assert session.describe().gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
     act(session, "Ann", "set_status", status="to review")
-    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Accept afterwards") as error:
+    with pytest.raises(InputError, match=f"{LENGTH - 1} of {LENGTH} frames have no masks. Accept afterwards"):
         act(session, "Ann", "set_status", status="accepted")
-    assert error.value.choices == ["proceed"]
-    act(session, "Ann", "set_status", status="accepted", if_unfinished="proceed")
+    act(session, "Ann", "set_status", status="accepted", force=True)
     assert document.review.status.value == "accepted"
     document.undo()
     assert session.describe().gaps == f"{LENGTH} of {LENGTH} frames have no masks"
@@ -59,11 +59,27 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
     assert session.describe().gaps == ""
 
 
+def test_untouched_rejection_needs_a_second_press_for_review(session, document):
+    draw_and_track(session, 1)
+    document.review.add_note(2, "ear", (3, 3))
+    act(session, "Bob", "set_status", status="rejected", note="ear missing")
+    with pytest.raises(UnfinishedError, match=r"Nothing has changed since .* 1 note is open\. Hand over"):
+        act(session, "Ann", "set_status", status="to review")
+    act(session, "Ann", "set_status", status="to review", force=True)
+    act(session, "Bob", "set_status", status="rejected", note="ear missing")
+    editing.change_object(document, 1, name="ear")
+    with pytest.raises(UnfinishedError, match=r"^1 note is open\. Hand over"):
+        act(session, "Ann", "set_status", status="to review")
+    document.review.change_note(1, resolved=True)
+    act(session, "Ann", "set_status", status="to review")
+    assert document.review.status.value == "to review"
+
+
 def test_export_names_accepted_clips_with_gaps(folder, make_batch):
     batch = make_batch(folder.parent)
     with batch.use("clip", "Ann") as session:
         draw(session, 0, 1)
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     exported = batch.export_all(["masks"], "Ann")
     assert exported.left_out == [f"clip ({LENGTH - 1} of {LENGTH} frames have no masks)"]
     assert find_clip(batch, "clip").gaps == f"{LENGTH - 1} of {LENGTH} frames have no masks"
@@ -78,11 +94,11 @@ def test_rule_keeps_annotators_from_accepting(batch):
     with batch.use("a", "Ann") as session:
         draw(session, 0, 1)
         with pytest.raises(InputError, match="a: Ann has drawn in it, and only others may accept it"):
-            session.set_status("accepted", if_unfinished="proceed")
-        session.set_status("to review", if_unfinished="proceed")
+            session.set_status("accepted", force=True)
+        session.set_status("to review", force=True)
     with batch.use("a", "Bob") as session:
         editing.change_object(session.document, 1, hidden=True, locked=True)
-        session.set_status("accepted", if_unfinished="proceed")
+        session.set_status("accepted", force=True)
     assert find_clip(batch, "a").status == "accepted"
 
 
@@ -107,14 +123,14 @@ def test_names_in_other_capitals_are_one_person(batch):
         draw(session.with_actor(Actor(author="cid")), 0, 1)
         session.document.review.assign(reviewer="Cid")
     with pytest.raises(InputError, match="CID has drawn in it"):
-        set_status(batch, "a", "CID", "accepted", if_unfinished="proceed")
+        set_status(batch, "a", "CID", "accepted", force=True)
     with batch.use("a", "Bob", is_page=True), batch.use("a", "bob", is_page=True):
         assert [clip.holder for clip in batch.list_clips("BOB")] == ["", "", ""]
 
 
 def test_accepted_clip_does_not_head_the_list(batch):
     assert batch.list_clips()[0].name == "b"  # an object of it is lost
-    set_status(batch, "b", "Bob", "accepted", if_unfinished="proceed")
+    set_status(batch, "b", "Bob", "accepted", force=True)
     assert batch.list_clips()[-1].name == "b"
 
 
@@ -146,9 +162,9 @@ def test_rules_read_before_they_are_damaged_hold(batch):
         draw(session, 0, 1)
         assert session.document.log.undo_step
         with pytest.raises(InputError, match="Ann has drawn in it, and only others may accept it"):
-            session.set_status("accepted", if_unfinished="proceed")
+            session.set_status("accepted", force=True)
     batch.rules.change(Rules(accept="anyone"), "Lea")
-    set_status(batch, "a", "Ann", "accepted", if_unfinished="proceed")
+    set_status(batch, "a", "Ann", "accepted", force=True)
 
 
 def test_history_names_who_did_what(served_list, batch):
@@ -171,8 +187,8 @@ def test_rejection_shows_until_the_next_status(batch):
         session.document.undo()
         draw(session, 5, 1)
     clip = find_clip(batch, "a")
-    assert (clip.status, clip.rejection) == ("in work", "rejected by Bob: dark")
-    set_status(batch, "a", "Ann", "to review", if_unfinished="proceed")
+    assert (clip.status, clip.rejection) == ("in progress", "rejected by Bob: dark")
+    set_status(batch, "a", "Ann", "to review", force=True)
     assert find_clip(batch, "a").rejection == ""
 
 

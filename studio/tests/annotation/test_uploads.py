@@ -226,7 +226,7 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, document, fol
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(document, 0, json.dumps(tree).encode())
     assert "age" not in str(document.snapshot.describe_objects())
-    session.set_status("accepted", if_unfinished="proceed")
+    session.set_status("accepted", force=True)
     assert document.review.status.value == "accepted"
     again = reopen(folder)
     assert again.document.review.status.value == "accepted"

@@ -13,7 +13,7 @@ import msgspec
 
 from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports, set_rejected_masks_aside
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, rename_rejected_masks
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.document.events import StepInfo
@@ -126,7 +126,7 @@ class Batch:
             try:
                 for export in exports:
                     try:
-                        set_rejected_masks_aside(export)
+                        rename_rejected_masks(export)
                         if export.outputs:
                             with self.use(export.clip.name, person) as session:
                                 export_clip(export, session.document, class_ids)

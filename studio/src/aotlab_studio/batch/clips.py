@@ -112,21 +112,25 @@ def describe_document(name: str, document: Document, warning: str = "") -> Clip:
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
         notes=review.open_notes,
         gaps=describe_gaps(snapshot),
-        missing=review.list_violations(),
+        violations=review.list_violations(),
         trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning, warning]), *checks],
     )  # fmt: skip
 
 
 def find_track_range(document: Document) -> tuple[int, int, int] | None:
-    """Return the frames to track of a clip that is *to do* or *in work*: start, first and last frame.
+    """Return the frames to track of a clip that is *to do* or *in progress*: start, first and last frame.
 
     Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
     """
     snapshot = document.snapshot
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
-    if not drawn or not flag_unknown_frames(snapshot).any() or document.review.status.value not in ("to do", "in work"):
+    if (
+        not drawn
+        or not flag_unknown_frames(snapshot).any()
+        or document.review.status.value not in ("to do", "in progress")
+    ):
         return None
     return drawn[0], first, last
 

@@ -77,7 +77,7 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
                 by_note["not accepted, and left out"].append(clip.name)
             else:
                 videos.append(read_masks(clip))
-                if status in ("in work", "to review"):
+                if status in ("in progress", "to review"):
                     by_note[f"{status}, and without corrections since the last export"].append(clip.name)
         except InputError as error:
             by_problem[str(error)].append(clip.name)

@@ -94,7 +94,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     return ClipExport(clip, status, "; ".join(notes), "", names, by_name, classes)
 
 
-def set_rejected_masks_aside(export: ClipExport) -> None:
+def rename_rejected_masks(export: ClipExport) -> None:
     """Rename the exported masks of a rejected video, so that ``aotlab track --jobs`` does not use them.
 
     Raises `InputError` if they cannot be renamed.

@@ -42,7 +42,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     note: str
     """Note on the status."""
     author: str
-    """Person who set the status, or whose last edit made it *in work*; empty if unknown."""
+    """Person who set the status, or whose last edit made it *in progress*; empty if unknown."""
     status_count: int
     """Number of statuses so far; a new one is refused if others were set since."""
     annotator: str
@@ -52,7 +52,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     """Who rejected the video and why, until the next status; empty without."""
     gaps: str
     """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
-    missing: list[str]
+    violations: list[str]
     """What the schema requires and objects do not have."""
     schema: list[ClassRule]
     """Classes that the lead allows; empty: any."""

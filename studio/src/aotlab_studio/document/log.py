@@ -19,7 +19,7 @@ from aotlab_studio.utils.cache import LRUCache
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
 """``cancel`` undoes a request that has tracked no frame, as if it had never been made."""
-VideoStatus = Literal["to do", "in work", "to review", "rejected", "accepted"]
+VideoStatus = Literal["to do", "in progress", "to review", "rejected", "accepted"]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
@@ -247,7 +247,7 @@ class Status(NamedTuple):
     value: VideoStatus
     note: str
     author: str
-    """Person who set it, or whose last edit made it *in work*; empty if unknown."""
+    """Person who set it, or whose last edit made it *in progress*; empty if unknown."""
 
 
 Record = Step | HeadRecord | StatusRecord | AssignmentRecord | VersionRecord

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from aotlab import InputError
+from aotlab import InputError, internal
 from aotlab_studio.document import log
 from aotlab_studio.document.events import StepInfo
 from aotlab_studio.document.folder import digest_output
@@ -37,13 +37,13 @@ class Review:
 
     @property
     def status(self) -> log.Status:
-        """The last status, or *in work* after later changes; *to do* before the first edit or status."""
+        """The last status, or *in progress* after later changes; *to do* before the first edit or status."""
         with self._document.lock:
             record = self._log.status
             if record is not None and self._still_holds(record):
                 return log.Status(record.status, record.note, record.author)
             step = self._log.steps.get(self._log.undo_step)
-            return log.Status("in work" if record or step else "to do", "", step.author if step else "")
+            return log.Status("in progress" if record or step else "to do", "", step.author if step else "")
 
     @property
     def status_count(self) -> int:
@@ -90,6 +90,18 @@ class Review:
         """Return what the schema requires and objects do not have."""
         state = self._document.snapshot.state
         return [str(violation) for violation in self._document.rules.schema.check(state.objects, state.attributes)]
+
+    def describe_open_notes(self) -> list[str]:
+        """Return a sentence with the number of open notes; empty without open notes."""
+        count = len(self.open_notes)
+        return [f"{internal.format_count(count, 'note')} {'is' if count == 1 else 'are'} open"] if count else []
+
+    def list_unanswered(self) -> list[str]:
+        """Return what a rejection asked for and nobody has done: unchanged masks, open notes; empty otherwise."""
+        if not self.rejection:
+            return []
+        is_same = self.status.value == "rejected"
+        return [*["Nothing has changed since it was rejected"] * is_same, *self.describe_open_notes()]
 
     def require_allowed(self, status: VideoStatus, expected_status_count: int | None = None) -> None:
         """Raise `InputError` if the actor may not set a status.

@@ -6,7 +6,7 @@ import {
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
 import { formatStep, isShortcut, onSubmit, RowList } from './fields.js';
-import { ask, askUntil, CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
+import { ask, askUntil, CANCELED, clearErrorAfter, sendOrForce, showError, showMessage } from './messages.js';
 import { SchemaForm } from './schema.js';
 
 /** @import { Actions, Answer, Clip, Failure, Rules, StepInfo } from './protocol.js' */
@@ -180,7 +180,7 @@ async function setStatuses(status) {
   const unfinished = /** @type {Map<Clip, string>} */ (new Map()); // with the reasons
   const problems = await runForEach(chosen, status, async (clip) => {
     const error = await catchError(storeStatus(clip, message));
-    if (!error?.choices?.length) return error;
+    if (!error?.unfinished) return error;
     unfinished.set(clip, error.message);
     return undefined;
   });
@@ -189,7 +189,7 @@ async function setStatuses(status) {
   const list = createElement('ul', { className: 'problem' }, ...lines);
   const isForced = unfinished.size > 0 && Boolean(await ask(title, list, 'proceed'));
   problems.push(...await runForEach([...unfinished.keys()], status, async (clip) => (
-    isForced ? catchError(storeStatus(clip, { ...message, if_unfinished: 'proceed' }))
+    isForced ? catchError(storeStatus(clip, { ...message, force: true }))
       : new Error(`${clip.name}: not ${status}`))));
   await showEnd(chosen, problems, status);
 }
@@ -307,8 +307,8 @@ class ClipRow {
     this.people = createElement('td', {});
     /** @type {StatusButton<Clip>} */
     this.status = new StatusButton(this.button, {
-      setStatus: (status, note, clip) => this.change(() => clearErrorAfter(sendOrAsk((choice) => (
-        storeStatus(clip, { status, note, ...choice }))))),
+      setStatus: (status, note, clip) => this.change(() => clearErrorAfter(sendOrForce((values) => (
+        storeStatus(clip, { status, note, ...values }))))),
       assign: (people) => this.change(() => sendEdit(name, 'assign', people).catch(showError)),
       fetchHistory: async () => {
         const steps = /** @type {StepInfo[]} */ (await (await fetchOrThrow(`history/${address}`)).json());
@@ -348,7 +348,7 @@ class ClipRow {
 
   showChecks(/** @type {Clip} */ clip) {
     const progress = clip.exporting ? ['waits for export'] : clip.sentences;
-    const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.missing];
+    const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.violations];
     const notes = clip.notes.map(({ frame, text, author }) => (
       createElement('a', { href: `${this.page}?frame=${frame}`, onclick: requireName },
         `frame ${frame}: ${text}${author ? ` (${author})` : ''}`)));

@@ -9,13 +9,13 @@ import { ask, showError, showMessage } from './messages.js';
 /** @typedef {Clip['status']} ClipStatus */
 /** What a person sees of a clip before they change its status.
  * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'rejection'
- *   | 'gaps' | 'missing'>} Seen */
+ *   | 'gaps' | 'violations'>} Seen */
 /** People to assign; null: unchanged. @typedef {{annotator: string | null, reviewer: string | null}} People */
 
 const NAME_COOKIE = 'aotlab_person';
 
 /** @type {ClipStatus[]} */
-export const STATUSES = ['to do', 'in work', 'to review', 'rejected', 'accepted'];
+export const STATUSES = ['to do', 'in progress', 'to review', 'rejected', 'accepted'];
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} the most urgent first */
 export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).json();
@@ -136,7 +136,7 @@ class StatusDialog {
     this.seen = value;
     state.textContent = describeStatus(value);
     state.classList.toggle('changed', isOther || state.classList.contains('changed'));
-    gaps.textContent = [value.gaps, ...value.missing].filter(Boolean).join('; ');
+    gaps.textContent = [value.gaps, ...value.violations].filter(Boolean).join('; ');
     const buttons = [...content.closest('form')?.querySelectorAll('button[value]:not([value=""])') ?? []];
     for (const [index, button] of buttons.entries()) {
       const status = this.statuses[index];

@@ -5,7 +5,7 @@ import { focusViewIfLost } from './dom.js';
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
-/** Error of a request. @typedef {Error & {choices?: Failure['choices'], status?: number}} RequestError */
+/** Error of a request. @typedef {Error & {unfinished?: boolean, status?: number}} RequestError */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
 /** Unanswered message; if `canResend`, the next connection sends it again.
@@ -26,8 +26,8 @@ export async function fetchOrThrow(/** @type {string} */ url, /** @type {Request
   throw new Error(await answer.text());
 }
 
-/** Return the error of a failure, with the choices that it offers. @param {Failure} failure */
-export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
+/** Return the error of a failure. @param {Failure} failure */
+export const toError = ({ error, unfinished }) => Object.assign(new Error(error), { unfinished });
 
 export class Connection {
   constructor(/** @type {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} */ app) {

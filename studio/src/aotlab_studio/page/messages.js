@@ -102,17 +102,15 @@ export async function askUntil(run, title, content, ...values) {
 export const CANCELED = new Error('Canceled.');
 
 /** @import { ShownError } from './connection.js' */
-/** @typedef {{if_unfinished: import('./protocol.js').Failure['choices'][number]}} UnfinishedPolicy */
-
-/** Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
- * @type {<T>(send: (policy?: UnfinishedPolicy) => Promise<T>, policy?: UnfinishedPolicy)
+/** Send a request; if it is refused as unfinished, ask whether to force it; show any other error.
+ * @type {<T>(send: (values: {force?: boolean}) => Promise<T>, values?: {force?: boolean})
  *   => Promise<T & {error?: undefined} | ShownError>} */
-export async function sendOrAsk(send, policy) {
+export async function sendOrForce(send, values = {}) {
   try {
-    return /** @type {any} */ (await send(policy));
+    return /** @type {any} */ (await send(values));
   } catch (/** @type {any} */ error) {
-    if (!error.choices?.length) return showError(error);
-    const choice = await ask('Unfinished frames', createElement('p', {}, error.message), ...error.choices);
-    return choice ? sendOrAsk(send, { if_unfinished: choice }) : { error: CANCELED };
+    if (!error.unfinished) return showError(error);
+    const isForced = await ask('Not finished', createElement('p', {}, error.message), 'proceed');
+    return isForced ? sendOrForce(send, { force: true }) : { error: CANCELED };
   }
 }

@@ -1,7 +1,7 @@
 /** Actions on their way to the server: edits in order, and those that do not wait. */
 
 import { element } from './dom.js';
-import { clearErrorAfter, sendOrAsk } from './messages.js';
+import { clearErrorAfter, sendOrForce } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -88,8 +88,8 @@ export class EditQueue {
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
     this.addPending(count);
     try {
-      const answer = await sendOrAsk((choice) => (
-        this.connection.call(action, { ...fullMessage, ...choice }, resendId)));
+      const answer = await sendOrForce((values) => (
+        this.connection.call(action, { ...fullMessage, ...values }, resendId)));
       if (!answer.error) await this.showAnswer(answer, target, getMergeTarget(message));
       return answer;
     } finally {

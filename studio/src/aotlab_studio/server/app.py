@@ -178,7 +178,7 @@ async def answer_message(session: Session, message: dict[str, Any], actor: Actor
     try:
         return await run_in_threadpool(act)
     except InputError as error:
-        return Failure(message_id, str(error), error.choices if isinstance(error, UnfinishedError) else [])
+        return Failure(message_id, str(error), isinstance(error, UnfinishedError))
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")

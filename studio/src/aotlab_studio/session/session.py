@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -23,7 +22,7 @@ from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegative
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, NoteText, describe_gaps
-from aotlab_studio.protocol import JobProgress, UnfinishedChoice, UnfinishedPolicy
+from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.session.prompting import Prompter, PromptInput, PromptMode, choose_change, draw_prompted
@@ -90,12 +89,12 @@ class Session:
     def refuse_unfinished(
         self,
         action: str,
-        if_unfinished: UnfinishedPolicy,
+        force: bool,
         first: int = 0,
         last: int | None = None,
         problems: Sequence[str] = (),
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range; raise `UnfinishedError` for them or ``problems``, unless *proceed*."""
+        """Return the outdated frames of a range; raise `UnfinishedError` for them or ``problems``, unless forced."""
         ranges = list_outdated(self.document.snapshot, first, last)
         if ranges:
             count = sum(last - first + 1 for first, last in ranges)
@@ -105,7 +104,7 @@ class Session:
             cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
             text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
             problems = [text, *problems]
-        if problems and if_unfinished != "proceed":
+        if problems and not force:
             remedy = f"{action} afterwards, or {action.lower()} the frames as they are?"
             raise UnfinishedError(f"{'. '.join(problems)}. {remedy}")
         return ranges
@@ -114,7 +113,7 @@ class Session:
         self,
         status: VideoStatus,
         note: NoteText = "",
-        if_unfinished: UnfinishedPolicy = "ask",
+        force: bool = False,
         digest: str | None = None,
         step: NonNegativeInt | None = None,
         expected_status_count: NonNegativeInt | None = None,
@@ -122,8 +121,8 @@ class Session:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            if_unfinished: what to do about outdated frames and, to accept the video, about frames without masks, frames
-                to check and open notes.
+            force: do not refuse outdated frames and, to accept the video, frames without masks, frames to check and
+                open notes; nor, to send a rejected video to review, that nothing has changed or notes are open.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
@@ -142,19 +141,19 @@ class Session:
             document.review.require_allowed(status, expected_status_count)
             known_outdated: list[FrameRange] = []
             if status == "accepted":
-                known_outdated = self.refuse_unfinished("Accept", if_unfinished, problems=self._list_doubts())
+                known_outdated = self.refuse_unfinished("Accept", force, problems=self._list_warnings())
             elif status in FINISHED_STATUSES:
-                known_outdated = self.refuse_unfinished("Hand over", if_unfinished)
+                known_outdated = self.refuse_unfinished("Hand over", force, problems=document.review.list_unanswered())
             document.review.set_status(status, note, known_outdated, expected_status_count)
 
-    def _list_doubts(self) -> list[str]:
+    def _list_warnings(self) -> list[str]:
         """Return what a person should have seen before they accept the video."""
         snapshot = self.document.snapshot
-        notes, checks = len(self.document.review.open_notes), len({check.frame for check in list_checks(snapshot)})
+        checks = len({check.frame for check in list_checks(snapshot)})
         return [
             *filter(None, [describe_gaps(snapshot)]),
             *([f"{internal.format_count(checks, 'frame')} to check"] if checks else []),
-            *([f"{internal.format_count(notes, 'note')} {'is' if notes == 1 else 'are'} open"] if notes else []),
+            *self.document.review.describe_open_notes(),
         ]
 
     def pause(self) -> None:
@@ -253,7 +252,7 @@ class Session:
         names: list[str],
         first: int = 0,
         last: int | None = None,
-        if_unfinished: UnfinishedPolicy = "ask",
+        force: bool = False,
         key: int | None = None,
         refine_edges: bool = False,
     ) -> protocol.ExportResult:
@@ -286,7 +285,7 @@ class Session:
         try:
             require_not_canceled()
             with document.lock:
-                self.refuse_unfinished("Export", if_unfinished, first, last)
+                self.refuse_unfinished("Export", force, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
@@ -311,6 +310,4 @@ class Session:
 
 
 class UnfinishedError(InputError):
-    """A video is not finished. A person may repeat the action with one of ``choices`` as ``if_unfinished``."""
-
-    choices: ClassVar[list[UnfinishedChoice]] = ["proceed"]
+    """A video is not finished. A person may repeat the action with ``force``."""
