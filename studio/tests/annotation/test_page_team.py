@@ -9,7 +9,14 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.server.batch_app import build_batch_app
-from studio.tests.annotation.browser import choose_status, close_dialog, find_violations, needs_browser, open_list
+from studio.tests.annotation.browser import (
+    Page,
+    choose_status,
+    close_dialog,
+    find_violations,
+    needs_browser,
+    open_list,
+)
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth, write_video
 from studio.tests.annotation.results import find_clip, set_status, statuses, wait_until_tracked
 from studio.tests.annotation.sessions import draw
@@ -86,6 +93,44 @@ def test_acceptance_of_gaps_needs_a_second_press(list_tab, batch):
     wait_until(lambda: statuses(batch)["c"] == "accepted")
     list_tab.click("#export-clips")
     list_tab.wait_for_selector(f"#status >> text=c ({LENGTH - 4} of {LENGTH} frames have no masks)")
+
+
+def test_reviewer_looks_only_until_a_key(list_tab, batch):
+    with batch.use("c", "Bob") as session:
+        session.document.review.assign("Bob", "Ann")
+        before = session.document.log.head
+        page = Page(list_tab.context, f"{list_tab.url}clip/c/")
+        page.tab.wait_for_selector("#look-only[aria-pressed=true]")
+        page.key("1", "b")
+        page.stroke((5, 5), (20, 5))
+        page.wait_status("Look only: masks and objects stay as they are. Press Shift+O to edit.")
+        page.key("r", "m", "Delete", "n", "j", "t", "Shift+J", "Control+z")
+        page.key_done("q")
+        page.wait_until(lambda: session.document.snapshot.checked_frames == [0])
+        assert session.document.log.head == before + 1
+        page.key_done("Control+z")  # the mark is a step of this page
+        assert session.document.snapshot.checked_frames == []
+        page.key("Shift+N")
+        page.click((5, 5))
+        page.tab.fill("dialog[open] input", "ear")
+        page.key("Enter")
+        page.wait_until(lambda: [note.text for note in session.document.describe_page_state().notes] == ["ear"])
+        assert find_violations(page.tab) == []
+        page.key("Shift+O")
+        page.key_done("m")
+        assert not (page.labels(0) == 1).any()
+
+
+def test_accepted_clip_is_looked_at_only(page, session, two_objects):
+    assert page.tab.get_attribute("#look-only", "aria-pressed") == "false"
+    session.set_status("accepted", force=True)
+    page.tab.wait_for_selector("#look-only[aria-pressed=true]")
+    page.key("1", "Delete")
+    page.wait_status("Look only")
+    session.set_status("in progress")
+    page.tab.wait_for_selector("#look-only[aria-pressed=false]")
+    page.key("Delete")
+    page.wait_objects(1)
 
 
 def test_object_of_another_person_is_not_selected(new_page, session):

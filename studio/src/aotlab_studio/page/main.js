@@ -4,7 +4,7 @@
  `EditQueue` an edit until the earlier ones are stored, `Connection` a message until it is answered.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
-import { ClipHeader, connectUser } from './clips.js';
+import { ClipHeader, connectUser, getPerson } from './clips.js';
 import { Connection } from './connection.js';
 import { addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
 import { Exporter } from './exporter.js';
@@ -163,6 +163,7 @@ export class App {
     this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
     this.clip.status.show(state);
+    this.queue.followReview(state, getPerson());
     this.history.show(state);
     this.review.showFrame();
     this.review.show();

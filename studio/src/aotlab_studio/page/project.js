@@ -6,6 +6,7 @@ export class Project {
   id = ''; // empty until the server has described the project
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
+  history = /** @type {PageState['history']} */ ([null, null]); // steps that undo and redo would change
   schema = /** @type {PageState['schema']} */ ([]); // classes that the lead allows; empty: any
   attributes = /** @type {PageState['attributes']} */ ({}); // values by object, name and the frame from which they hold
   objects = /** @type {ObjectInfo[]} */ ([]);
