@@ -23,6 +23,7 @@ from studio.tests.annotation.sessions import (
     wait_until_propagated,
 )
 from studio.tests.annotation.trackers import Shifted
+from tests.processes import wait_until
 
 
 def freeze(session, *frames, frozen=True):
@@ -169,6 +170,7 @@ def test_marks_that_tracking_ends_are_announced(session, document, short_pause):
     run_action(session, outline_message(5, 1, square(5, 5, 8)))
     step = document.log.head
     wait_until_propagated(session)
+    wait_until(lambda: events)
     assert events == [([3, 8], step)]
     document.undo()
     assert session.describe().checked == [3, 8]

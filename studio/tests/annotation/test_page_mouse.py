@@ -431,7 +431,7 @@ def test_dense_screen_uses_css_pixels(browser, served):
 def test_pointer_fits_after_a_change_of_density(page):
     metrics = {"width": 1280, "height": 720, "deviceScaleFactor": 2, "mobile": False}
     page.devtools.send("Emulation.setDeviceMetricsOverride", metrics)
-    page.tab.wait_for_function("devicePixelRatio === 2")
+    page.tab.wait_for_function("() => devicePixelRatio === 2")
     page.settle()
     page.drag((10, 10), (20, 10))
     assert page.labels(0)[10, 15] == 1

@@ -233,7 +233,7 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.click("#objects .select >> nth=0")
     tab.keyboard.press("Alt+d")
     tab.wait_for_selector("#objects [type=color] >> nth=0")
-    tab.wait_for_function("document.querySelector('#objects [type=color]').value === '#ff0000'")
+    tab.wait_for_function("() => document.querySelector('#objects [type=color]').value === '#ff0000'")
     tab.select_option("#attribute-fields select >> nth=0", "male")
     tab.fill("#frame", "4")
     tab.press("#frame", "Enter")
