@@ -289,8 +289,8 @@ class Session:
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, options=options,
-                    on_frame=report,
+                    document.frames, snapshot, staging, names, first=first, last=last, schema=document.rules.schema,
+                    options=options, on_frame=report,
                 )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
         finally:
