@@ -89,7 +89,7 @@ def test_job_tracks_from_its_own_revision(session, document, direction, long_pau
 def test_correction_propagates_over_other_objects_keyframes(session, document, short_pause):
     draw_and_track(session, 1)
     draw(session, 9, 1)
-    run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
+    run_action(session, {"do": "segment", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert list_titles(document) == ("prompt", None)
@@ -663,7 +663,7 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
     [
         {"do": "paint", "points": [[10, 8]], "radius": 30, "keep_others": True},
         {"do": "fill_polygon", "points": [[0, 0], [60, 0], [60, 40], [0, 40]], "keep_others": True},
-        {"do": "suggest", "box": [0, 0, 60, 40], "mode": "auto", "keep": "all"},
+        {"do": "segment", "box": [0, 0, 60, 40], "mode": "auto", "keep": "all"},
     ],
     ids=lambda message: message["do"],
 )

@@ -113,7 +113,7 @@ ACTIONS = {
     **_list_actions(lambda session: session.document.review, *REVIEW_EDITS, Review.list_history),
     **_list_actions(
         lambda session: session,
-        Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause,
+        Session.describe, Session.segment, Session.preview, Session.set_model, Session.track, Session.pause,
         Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
         Session.set_status,
     ),

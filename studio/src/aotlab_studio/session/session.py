@@ -31,7 +31,7 @@ from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "segment", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
 
 
@@ -177,7 +177,7 @@ class Session:
             self.loader.listeners.discard(self.document.emit)
         self.document.close()
 
-    def suggest(
+    def segment(
         self,
         frame: int,
         object_id: int | None,
