@@ -86,7 +86,7 @@ def test_job_tracks_from_its_own_revision(session, document, direction, long_pau
     assert list_visible_frames(session) == [start]
 
 
-def test_correction_propagates_over_other_objects_keyframes(session, document, short_pause):
+def test_correction_propagates_over_other_objects_masks(session, document, short_pause):
     draw_and_track(session, 1)
     draw(session, 9, 1)
     run_action(session, {"do": "segment", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
@@ -98,7 +98,7 @@ def test_correction_propagates_over_other_objects_keyframes(session, document, s
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, reopen):
+def test_correction_changes_frames_since_the_last_drawn_one(folder, long_pause, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw_and_track(session, 1, 2)
