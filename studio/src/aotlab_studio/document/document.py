@@ -164,7 +164,7 @@ class Document:
         return self._frames.name if self._frames else self.folder.name.removesuffix(PROJECT_SUFFIX)
 
     @contextmanager
-    def find_earlier_step(self) -> Iterator[int | None]:
+    def once_per_message(self) -> Iterator[int | None]:
         """Yield None if the actor's message is new and the block has to carry it out.
 
         A page may send a message twice, even at the same time. The second call waits until the first one is done. It

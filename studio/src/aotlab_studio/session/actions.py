@@ -57,7 +57,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         require_frame(values["frame"], document.frames.count)
     view = session if actor is None else session.with_actor(actor)
     before = document.log.head
-    with view.document.find_earlier_step() as step:
+    with view.document.once_per_message() as step:
         if step is None:
             result = action.run(action.get_owner(view), **values)
         else:

@@ -78,7 +78,7 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.find_earlier_step() as step, document.lock:
+    with document.once_per_message() as step, document.lock:
         if step:
             loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
             return msgspec.structs.replace(loaded, step=step)
