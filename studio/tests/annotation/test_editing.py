@@ -249,7 +249,7 @@ def test_segmenter_gets_pixels_of_other_objects(session):
 def test_part_of_another_object_is_reassigned(session, document):
     draw(session, 0, 1, 2)
     editing.fill_polygon(document, 0, 1, square(2, 30, 5))
-    assert editing.reassign(document, 0, 2, (3, 32)).losses.keys() == {1}
+    assert editing.reassign(document, 0, 2, (3, 32)).lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0)[30:35, 2:7], 2)
     np.testing.assert_array_equal(document.snapshot.labels(0)[:25], np.where(truth(0) == 1, 1, 0)[:25])
     with pytest.raises(InputError, match="click on a part of another object"):
@@ -425,7 +425,7 @@ def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
     session.segment(0, 2, positive=[(20, 10)])
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").losses.keys() == {1}
+    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0), 2)
     with pytest.raises(InputError, match="pixels of other objects"):
         session.segment(0, None, (0, 0, 60, 40))
@@ -438,16 +438,16 @@ def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
 
     draw(session, 0, 1)
     session.prompter.segmenter = segment
-    assert session.segment(0, None, (0, 0, 60, 40)).kept == {1: 100}
-    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").kept == {}
+    assert session.segment(0, None, (0, 0, 60, 40)).kept_pixels == {1: 100}
+    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").kept_pixels == {}
 
 
 def test_box_reports_the_mask_that_it_replaces(session, document):
     draw(session, 0, 1)
-    assert session.segment(0, None, (40, 25, 12, 12)).replaced is None
+    assert session.segment(0, None, (40, 25, 12, 12)).replaced_sizes is None
     session.prompter.segmenter = lambda frame, prompts: (np.indices(frame.shape[:2])[0] < 20).astype(np.uint16)
-    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced == (100, 1200)
-    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced is None
+    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes == (100, 1200)
+    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes is None
 
 
 def test_prompt_names_who_lost_tracked_pixels(session, document):
@@ -529,11 +529,11 @@ def test_object_painted_over_gets_no_drawn_mask(session, document, long_pause):
     draw_and_track(session, 1, 2)
     before = document.snapshot.labels(5)
     found = run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1})
-    assert list(found.losses) == [2]
+    assert list(found.lost_pixels) == [2]
     assert set(document.snapshot.drawn_masks(5)) == {1}
     assert document.snapshot.scores(5).keys() == {1, 2}
     changed = document.snapshot.labels(5) != before
-    assert 0 < changed.sum() == found.losses[2] < 9
+    assert 0 < changed.sum() == found.lost_pixels[2] < 9
     run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True})
     np.testing.assert_array_equal(document.snapshot.labels(5), before)
 

@@ -473,7 +473,7 @@ class History(RuleBasedStateMachine):
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object lost pixels"
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
-        assert taken.taken == Counter(before[p] for p in lost)
+        assert taken.lost_pixels == Counter(before[p] for p in lost)
         assert layer.takes_from is None or {before[p] for p in lost} <= may_lose
 
     @precondition(lambda self: self.model.find_pending())

@@ -39,10 +39,9 @@ MAX_SNAPSHOTS = 4
 class StoredMasks(NamedTuple):
     """Effects of storing a frame on other objects: numbers of pixels by object outside the layer."""
 
-    taken: dict[int, int]
-    """Pixels that the objects lost."""
-    left: dict[int, int]
-    """Pixels that they kept, as `Layer.takes_from` lacks them, except drawn ones."""
+    lost_pixels: dict[int, int]
+    kept_pixels: dict[int, int]
+    """Pixels of the new masks that the objects keep, as `Layer.takes_from` lacks them, except drawn ones."""
     ended_check: bool
     """Whether the frame was marked as checked until now."""
 

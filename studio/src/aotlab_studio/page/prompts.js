@@ -150,7 +150,7 @@ export class Prompter {
    *   repeat: (changes: Prompts, intoId?: number) => unknown) => void} */
   offerChanges(answer, previousId, repeat) {
     const { history, project } = this;
-    const { object_id: id, kept, replaced } = answer.result;
+    const { object_id: id, kept_pixels: kept, replaced_sizes: replaced } = answer.result;
     const step = answer.step || project.step; // the messages stay until the next one
     const texts = Object.entries(kept).map(([other, count]) => (
       `${formatCount(count, 'pixel')} kept by ${project.getName(Number(other))}`));

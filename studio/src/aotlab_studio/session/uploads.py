@@ -94,9 +94,9 @@ def load_upload(
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & drawn.covered.keys()
-        losses = {key: count for key, count in drawn.covered.items() if key not in protected_ids}
+        lost = {key: count for key, count in drawn.covered.items() if key not in protected_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn.digests)
-        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged), dict(drawn.replaced))
+        loaded = LoadedMasks(sorted(annotations.frames), lost, sorted(unchanged), dict(drawn.replaced))
         document.edit_masks("load masks", changes, min(annotations.frames), drawn.pngs, loaded)
         return msgspec.structs.replace(loaded, step=document.log.head)
 
@@ -165,7 +165,7 @@ class DrawnMasks(NamedTuple):
     covered: Counter[int]
     """Pixels of other objects on which the file has objects; those of protected objects are not drawn."""
     replaced: Counter[int]
-    """As in `LoadedMasks`."""
+    """As `LoadedMasks.replaced_pixels`."""
 
 
 def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]) -> DrawnMasks:

@@ -48,7 +48,7 @@ class TrackingJob:
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
         self.done = 0
-        self.taken, self.left = list[PixelCount](), list[PixelCount]()  # set at the end
+        self.lost_pixels, self.kept_pixels = list[PixelCount](), list[PixelCount]()  # set at the end
         self._stored: dict[int, StoredMasks] = {}  # by frame, if others are affected
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -94,7 +94,7 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
             self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
-            self._step, self.layer_id, self.layer.objects, self.taken, self.left, self.problem,
+            self._step, self.layer_id, self.layer.objects, self.lost_pixels, self.kept_pixels, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
@@ -130,8 +130,8 @@ class TrackingJob:
     def _report_end(self, status: JobStatus) -> None:
         """Tell the page what has changed."""
         document, stored = self._document, dict(sorted(self._stored.items()))
-        self.taken = _sum_pixels({index: masks.taken for index, masks in stored.items()})
-        self.left = _sum_pixels({index: masks.left for index, masks in stored.items()})
+        self.lost_pixels = _sum_pixels({index: masks.lost_pixels for index, masks in stored.items()})
+        self.kept_pixels = _sum_pixels({index: masks.kept_pixels for index, masks in stored.items()})
         self._set_status(status)
         with suppress(InputError):  # a project that cannot be read
             document.emit_page_state()
