@@ -112,7 +112,7 @@ class Schema(Struct, frozen=True):
             raise InputError(f"key {repeated} is that of two classes", subject="schema", remedy="change one")
         return cls(rules)
 
-    def complete(self, names: Iterable[str]) -> list[ClassRule]:
+    def list_classes(self, names: Iterable[str]) -> list[ClassRule]:
         """Return the classes, and one without attributes for each other name."""
         known = {rule.name for rule in self.classes}
         return [*self.classes, *(ClassRule(name) for name in names if name not in known)]
@@ -241,10 +241,6 @@ def describe_cvat_label(rule: ClassRule) -> dict[str, Any]:
     return {**{key: text for key, text in label.items() if text}, "attributes": attributes}
 
 
-def _write_cvat(classes: Iterable[ClassRule]) -> str:
-    return json.dumps([describe_cvat_label(rule) for rule in classes], indent=2)
-
-
 def format_label_studio_schema(classes: Iterable[ClassRule]) -> str:
     """Return the labeling interface of Label Studio for brush masks of these classes."""
     root = Element("View")
@@ -266,7 +262,7 @@ def _write_coco(classes: Iterable[ClassRule]) -> str:
 
 
 SCHEMA_WRITERS: dict[str, tuple[str, Callable[[Iterable[ClassRule]], str]]] = {
-    "cvat": ("labels.json", _write_cvat),
+    "cvat": ("labels.json", lambda classes: json.dumps([*map(describe_cvat_label, classes)], indent=2)),
     "label_studio": ("config.xml", format_label_studio_schema),
     "coco": ("categories.json", _write_coco),
 }

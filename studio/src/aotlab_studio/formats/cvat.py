@@ -154,7 +154,7 @@ def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, 
             is_checkbox[name] = is_checkbox.get(name, True) and isinstance(value, bool)
 
     labels = []
-    for rule in (annotations.schema or Schema()).complete(checkboxes):
+    for rule in (annotations.schema or Schema()).list_classes(checkboxes):
         known = {item.name: item for item in rule.attributes}
         for name, is_boolean in checkboxes.get(rule.name, {}).items():
             known.setdefault(name, AttributeRule(name, "yes/no" if is_boolean else "text", per_frame=True))

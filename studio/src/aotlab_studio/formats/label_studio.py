@@ -85,7 +85,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
-    classes = (annotations.schema or Schema()).complete(annotations.class_ids())
+    classes = (annotations.schema or Schema()).list_classes(annotations.class_ids())
     interface = format_label_studio_schema(classes or [ClassRule("object")])
     internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 

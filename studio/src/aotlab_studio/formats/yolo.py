@@ -95,22 +95,24 @@ def _find_layout(files: Sequence[str]) -> tuple[bool, bool]:
     tracked objects: an integer from 1, different on a frame. Coordinates are pairs. If no layout fits, lines are read
     as coordinates only. Raises `InputError` if several fit, as each last value is 1.
     """
-    rows = [[line.split() for line in text.splitlines() if NUMBERS.fullmatch(line)] for text in files]
-    odd, even = (  # last values of each file by the number of values after the class; a box of four is without others
-        [[row[-1] if len(row) > 5 else "0" for row in found if len(row) > 4 and len(row) % 2 == rest] for found in rows]
+    rows = [
+        (file, line.split()) for file, text in enumerate(files) for line in text.splitlines() if NUMBERS.fullmatch(line)
+    ]
+    odd, even = (  # files and last values, by the number of values after the class; nothing follows a box of four
+        [(file, row[-1] if len(row) > 5 else "0") for file, row in rows if len(row) > 4 and len(row) % 2 == rest]
         for rest in (0, 1)
     )
 
-    def are_fractions(values: list[list[str]]) -> bool:
-        return all(float(value) <= MAX_COORDINATE for found in values for value in found)
+    def are_fractions(ends: list[tuple[int, str]]) -> bool:
+        return all(float(end) <= MAX_COORDINATE for _, end in ends)
 
-    def are_ids(values: list[list[str]]) -> bool:
-        are_integers = all(value.isdecimal() and int(value) > 0 for found in values for value in found)
-        return any(values) and are_integers and all(len({*found}) == len(found) for found in values)
+    def are_ids(ends: list[tuple[int, str]]) -> bool:
+        are_integers = all(end.isdecimal() and int(end) > 0 for _, end in ends)
+        return bool(ends) and are_integers and len({*ends}) == len(ends)
 
     fits = {
-        (False, False): not any(odd) and are_fractions(even),
-        (True, False): any(odd) and not any(even) and are_fractions(odd) and not are_ids(odd),
+        (False, False): not odd and are_fractions(even),
+        (True, False): bool(odd) and not even and are_fractions(odd) and not are_ids(odd),
         (False, True): are_ids(odd) and are_fractions(even),
         (True, True): are_ids(even) and are_fractions(odd),
     }
