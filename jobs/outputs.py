@@ -110,8 +110,9 @@ class AnnotationFile(Output):
         super().__init__(path, context)
         classes = context.classes
         self._annotations = Annotations(
-            context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids)
-        )
+            context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids),
+            schema=context.schema,
+        )  # fmt: skip
         self._flags = LostObjects()
 
     def write(self, name: str, tracked: TrackedFrame) -> None:

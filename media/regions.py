@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -148,6 +148,8 @@ class Annotations(Mapping[int, np.ndarray]):
     """Descriptions of what the file has and the objects lack, with counts."""
     assigned_ids: frozenset[int] = frozenset()
     """Ids of the objects that have none in the file."""
+    schema: Any = None
+    """Classes and attributes that objects may have, as the studio's `Schema`; None if unset."""
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

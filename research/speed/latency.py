@@ -129,7 +129,7 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
         )
 
     def box(index: int) -> None:
-        call("suggest", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
+        call("segment", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
 
     def preview(index: int) -> None:
         point = [width * (0.3 + 0.02 * index), height * 0.5]

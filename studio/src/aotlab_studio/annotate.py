@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from click import UsageError
 from aotlab import InputError, TrackerOptions, internal, sdk
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from aotlab_studio.session.prompting import Prompter
     from aotlab_studio.session.session import Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -66,6 +68,34 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><title>aotlab</title>\n')
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
+
+
+def _build_app(
+    video: str, open_video: Callable[..., Session], project: Path | None, is_shared: bool, cleanup: ExitStack
+) -> tuple[Starlette, str, Path]:
+    """Return the application of a video or a list of videos, its title, and the folder with its project or projects."""
+    from aotlab_studio.batch.batch import Batch
+    from aotlab_studio.batch.clips import find_clips
+    from aotlab_studio.server.app import build_app
+    from aotlab_studio.server.batch_app import build_batch_app
+
+    if find_clips(Path(video)):
+        if project is not None:
+            raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
+        batch = Batch(Path(video), open_video)
+        cleanup.callback(batch.close)
+        count = internal.format_count(len(batch.list_clips()), "video")
+        return build_batch_app(batch), f"{batch.folder}: {count}", batch.folder
+    session = open_video(video, project=project)
+    cleanup.callback(session.close)
+    document, frames = session.document, session.document.frames
+    document.shared = is_shared
+    for warning in filter(None, [document.read_only_warning, document.tracked_again_warning]):
+        print(f"warning: {warning}", file=sys.stderr)
+    if not document.read_only_warning:
+        session.runner.schedule()
+    count = internal.format_count(frames.count, "frame")
+    return build_app(lambda _: session), f"{frames.name}: {count}, masks in {document.folder}", document.folder
 
 
 @sdk.command("aotlab annotate")
@@ -117,10 +147,7 @@ def main(
         return internal.print_settings(options.read_settings())
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.batch.batch import Batch
-    from aotlab_studio.batch.clips import find_clips
-    from aotlab_studio.server.app import Server, bind_socket, build_app
-    from aotlab_studio.server.batch_app import build_batch_app
+    from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS, keep_token
     from aotlab_studio.session.prompting import Prompter
     from aotlab_studio.tracking.models import TrackerLoader, import_tracker
@@ -136,31 +163,13 @@ def main(
         open_session, loader=loader, prompter=Prompter(segment_prompts), cache_bytes=cache, levels=levels,
         same_video=same_video,
     )  # fmt: skip
+    is_shared = host not in LOCAL_HOSTS
     with _exit_on_signals(), ExitStack() as cleanup:
         listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
-        if not find_clips(Path(video[0])):
-            session = open_video(video[0], project=project)
-            cleanup.callback(session.close)
-            session.document.shared = host not in LOCAL_HOSTS
-            frames = session.document.frames
-            token_folder = session.document.folder
-            title = f"{frames.name}: {internal.format_count(frames.count, 'frame')}, masks in {session.document.folder}"
-            for warning in filter(None, [session.document.read_only_warning, session.document.tracked_again_warning]):
-                print(f"warning: {warning}", file=sys.stderr)
-            if not session.document.read_only_warning:
-                session.runner.schedule()
-            app = build_app(lambda _: session)
-        elif project is not None:
-            raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
-        else:
-            batch = Batch(Path(video[0]), open_video)
-            cleanup.callback(batch.close)
-            token_folder = batch.folder
-            title = f"{batch.folder}: {internal.format_count(len(batch.list_clips()), 'video')}"
-            app = build_batch_app(batch)
-        server = Server(app, listener, host=host, token=keep_token(token_folder))
+        app, title, folder = _build_app(video[0], open_video, project, is_shared, cleanup)
+        server = Server(app, listener, host=host, token=keep_token(folder))
         print(f"{title}\nopen {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-        if host not in LOCAL_HOSTS:
+        if is_shared:
             print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)
         loader.preload()  # meanwhile
         if not no_browser:

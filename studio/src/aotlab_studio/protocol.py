@@ -31,11 +31,11 @@ class LoadedMasks(Struct, frozen=True):
     """The result of loading a file of masks."""
 
     frames: list[int]
-    losses: dict[int, int]
+    lost_pixels: dict[int, int]
     """Number of pixels that each object outside the file lost, by object id."""
     unchanged: list[int]
     """Objects that were not changed, as they are locked or hidden."""
-    replaced: dict[int, int] = {}
+    replaced_pixels: dict[int, int] = {}
     """Number of pixels of the drawn masks that were replaced, by object id; masks that have only grown do not count."""
     step: int = 0
     """Number of the last step that is not undone."""
@@ -150,9 +150,9 @@ class JobProgress(Struct, frozen=True):
     """Number of its layer."""
     object_ids: list[int]
     """Tracked objects."""
-    taken: list[PixelCount]
+    lost_pixels: list[PixelCount]
     """Pixels that other objects lost; empty before the end."""
-    left: list[PixelCount]
+    kept_pixels: list[PixelCount]
     """Pixels that other objects kept; empty before the end. The action ``take_pixels`` tracks a correction again
     without that."""
     problem: str | None

@@ -15,7 +15,7 @@ from studio.tests.annotation.sessions import list_labels
 CLASS_NAMES = {3: "person", 7: "ball"}
 """Class names by object id."""
 LATER = 6
-"""Second keyframe."""
+"""Second drawn frame."""
 
 
 def attributes(object_id, frame):

@@ -86,10 +86,10 @@ def test_job_tracks_from_its_own_revision(session, document, direction, long_pau
     assert list_visible_frames(session) == [start]
 
 
-def test_correction_propagates_over_other_objects_keyframes(session, document, short_pause):
+def test_correction_propagates_over_other_objects_masks(session, document, short_pause):
     draw_and_track(session, 1)
     draw(session, 9, 1)
-    run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
+    run_action(session, {"do": "segment", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
     assert list_visible_frames(session, 2) == list(range(5, LENGTH))
     assert list_titles(document) == ("prompt", None)
@@ -98,7 +98,7 @@ def test_correction_propagates_over_other_objects_keyframes(session, document, s
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, reopen):
+def test_correction_changes_frames_since_the_last_drawn_one(folder, long_pause, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw_and_track(session, 1, 2)
@@ -561,8 +561,8 @@ def outline_beside_a_tracked_object(session):
 def test_correction_takes_nothing_from_untouched_objects(session, document, short_pause):
     before = outline_beside_a_tracked_object(session)
     np.testing.assert_array_equal([labels == 1 for labels in list_labels(document)], [old == 1 for old in before])
-    assert session.runner.job.report().taken == []
-    assert session.runner.job.report().left == [PixelCount(1, 100 * (LENGTH - 6), [*range(6, LENGTH)])]
+    assert session.runner.job.report().lost_pixels == []
+    assert session.runner.job.report().kept_pixels == [PixelCount(1, 100 * (LENGTH - 6), [*range(6, LENGTH)])]
 
 
 def test_left_pixels_are_taken_on_request_and_come_back(session, document, short_pause):
@@ -572,7 +572,7 @@ def test_left_pixels_are_taken_on_request_and_come_back(session, document, short
     wait_until_propagated(session)
     report = session.runner.job.report()
     lost = count_lost_pixels(before, list_labels(document), 1)
-    assert (report.taken, report.left) == ([PixelCount(1, lost, [*range(6, LENGTH)])], [])
+    assert (report.lost_pixels, report.kept_pixels) == ([PixelCount(1, lost, [*range(6, LENGTH)])], [])
     assert lost == 100 * (LENGTH - 6)
     with pytest.raises(InputError, match="something else was done since"):
         run_action(session, {"do": "take_pixels", "layer": 2})
@@ -588,7 +588,7 @@ def test_correction_takes_from_the_object_it_was_drawn_over(session, document, s
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(int(columns[0]), int(rows[0]), 3)))
     wait_until_propagated(session)
-    (taken,) = session.runner.job.report().taken
+    (taken,) = session.runner.job.report().lost_pixels
     assert (taken.object_id, taken.frames) == (1, [*range(6, LENGTH)])
     after = [*before[:6], *list_labels(document)[6:]]  # without the stroke itself
     assert taken.pixels == count_lost_pixels(before, after, 1)
@@ -624,7 +624,7 @@ def test_object_tracked_alone_takes_no_pixel(session, document, direction):
     session.runner.make_tracker = Greedy
     job = run_job(session, 0, direction, object_id=2)
     assert job.layer.objects == [2]
-    assert [count.object_id for count in job.report().left] == [1]
+    assert [count.object_id for count in job.report().kept_pixels] == [1]
     after = list_labels(document)
     np.testing.assert_array_equal([labels == 1 for labels in after], [labels == 1 for labels in before])
     assert all((labels == 2).any() for labels in after)
@@ -663,7 +663,7 @@ def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_paus
     [
         {"do": "paint", "points": [[10, 8]], "radius": 30, "keep_others": True},
         {"do": "fill_polygon", "points": [[0, 0], [60, 0], [60, 40], [0, 40]], "keep_others": True},
-        {"do": "suggest", "box": [0, 0, 60, 40], "mode": "auto", "keep": "all"},
+        {"do": "segment", "box": [0, 0, 60, 40], "mode": "auto", "keep": "all"},
     ],
     ids=lambda message: message["do"],
 )
@@ -677,7 +677,7 @@ def test_edit_can_keep_all_pixels_of_others(session, document, long_pause, messa
     result = run_action(session, {**message, "frame": 5, "object_id": object_id})
     after = document.snapshot.labels(5)
     np.testing.assert_array_equal(after[np.isin(before, kept_ids)], before[np.isin(before, kept_ids)])
-    assert result.losses == {}
+    assert result.lost_pixels == {}
     assert (after == result.object_id).sum() == (~np.isin(before, kept_ids)).sum() or message["do"] == "paint"
     assert all(
         layer.takes_from == [] for layer in document.snapshot.state.layers.values() if layer.kind == "correction"

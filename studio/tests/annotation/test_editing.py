@@ -163,18 +163,18 @@ def test_sessions_of_actors_share_their_parts(session):
     signed = session.with_actor(Actor(author="Ann"))
     session.prompter.segmenter = None
     with pytest.raises(InputError, match="no segmenter"):
-        signed.suggest(0, None, (2, 2, 20, 20))
+        signed.segment(0, None, (2, 2, 20, 20))
     with pytest.raises(FrozenInstanceError):
         signed.prompter = None
 
 
-def test_empty_suggestion_rejected(session, document):
+def test_prompt_without_a_mask_rejected(session, document):
     session.prompter.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = list_titles(document)
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
-            session.suggest(0, object_id, (2, 2, 20, 20))
+            session.segment(0, object_id, (2, 2, 20, 20))
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0) * (truth(0) == 1))
     assert [*document.snapshot.objects] == [1]
     assert list_titles(document) == before
@@ -184,27 +184,27 @@ def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
     session.prompter.segmenter = lambda frame, prompts: everything.astype(np.uint16)
-    session.suggest(0, 1, positive=[(16, 10)], mode="auto")
+    session.segment(0, 1, positive=[(16, 10)], mode="auto")
     added = (session.document.snapshot.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 16).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.suggest(0, 1, negative=[(50, 30)], mode="auto")
+        session.segment(0, 1, negative=[(50, 30)], mode="auto")
 
 
 def test_separate_prompts_away_make_a_new_object(session, document):
     draw(session, 0, 1)
-    assert session.suggest(0, 1, (2, 2, 20, 20), mode="auto").object_id == 1
-    assert session.suggest(0, 1, (37, 22, 16, 16), mode="auto").object_id == 2
+    assert session.segment(0, 1, (2, 2, 20, 20), mode="auto").object_id == 1
+    assert session.segment(0, 1, (37, 22, 16, 16), mode="auto").object_id == 2
     editing.mark_absent(document, 0, 2)
-    assert session.suggest(0, 1, positive=[(45, 30)], mode="auto").object_id == 3
+    assert session.segment(0, 1, positive=[(45, 30)], mode="auto").object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
-        session.suggest(0, 2, negative=[(10, 10)], mode="auto")
+        session.segment(0, 2, negative=[(10, 10)], mode="auto")
     set_mask(document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
-    assert session.suggest(1, 1, (2, 2, 20, 20), mode="auto").object_id == 4
+    assert session.segment(1, 1, (2, 2, 20, 20), mode="auto").object_id == 4
     session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
-    assert session.suggest(0, 1, positive=[(16, 10)], mode="auto").object_id == 1  # near it
+    assert session.segment(0, 1, positive=[(16, 10)], mode="auto").object_id == 1  # near it
     assert (document.snapshot.labels(0) == 1).sum() < 1000
 
 
@@ -213,19 +213,19 @@ def test_scribble_changes_a_mask_along_its_line(session, document):
     everything = np.ones(truth(0).shape, np.uint16)
     session.prompter.segmenter = lambda frame, prompts: everything
     line = [(12, 10), (30, 10), (40, 10)]
-    session.suggest(0, 1, scribble=line, mode="auto")
+    session.segment(0, 1, scribble=line, mode="auto")
     labels = document.snapshot.labels(0)
     np.testing.assert_array_equal(labels[10, 15:50], 1)
     assert not labels[24:].any()
     session.prompter.segmenter = lambda frame, prompts: 0 * everything
-    session.suggest(0, 1, negative=[(20, 10), *line[1:]], mode="auto")
+    session.segment(0, 1, negative=[(20, 10), *line[1:]], mode="auto")
     labels = document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     np.testing.assert_array_equal(labels[5:15, 5:9], 1)
 
 
 def test_scribble_makes_an_object(session):
-    assert session.suggest(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1)
+    assert session.segment(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1)
     np.testing.assert_array_equal(session.document.snapshot.labels(0) == 1, truth(0) == 1)
 
 
@@ -238,9 +238,9 @@ def test_segmenter_gets_pixels_of_other_objects(session):
 
     draw(session, 0, 1)
     session.prompter.segmenter = segment
-    session.suggest(0, None, (0, 0, 60, 40))
+    session.segment(0, None, (0, 0, 60, 40))
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) == 1)
-    session.suggest(0, 2, (0, 0, 60, 40), keep="none")
+    session.segment(0, 2, (0, 0, 60, 40), keep="none")
     assert not prompts[-1].exclude.any()
     session.preview(0, [(45, 30)])
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) > 0)
@@ -249,7 +249,7 @@ def test_segmenter_gets_pixels_of_other_objects(session):
 def test_part_of_another_object_is_reassigned(session, document):
     draw(session, 0, 1, 2)
     editing.fill_polygon(document, 0, 1, square(2, 30, 5))
-    assert editing.reassign(document, 0, 2, (3, 32)).losses.keys() == {1}
+    assert editing.reassign(document, 0, 2, (3, 32)).lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0)[30:35, 2:7], 2)
     np.testing.assert_array_equal(document.snapshot.labels(0)[:25], np.where(truth(0) == 1, 1, 0)[:25])
     with pytest.raises(InputError, match="click on a part of another object"):
@@ -420,15 +420,15 @@ def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id
 def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
-    found = session.suggest(0, None, (0, 0, 60, 40))
+    found = session.segment(0, None, (0, 0, 60, 40))
     assert found == EditResult(2, {}, {1: int((truth(0) == 1).sum())})
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    session.suggest(0, 2, positive=[(20, 10)])
+    session.segment(0, 2, positive=[(20, 10)])
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    assert session.suggest(0, 2, (0, 0, 60, 40), keep="none").losses.keys() == {1}
+    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0), 2)
     with pytest.raises(InputError, match="pixels of other objects"):
-        session.suggest(0, None, (0, 0, 60, 40))
+        session.segment(0, None, (0, 0, 60, 40))
 
 
 def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
@@ -438,22 +438,22 @@ def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
 
     draw(session, 0, 1)
     session.prompter.segmenter = segment
-    assert session.suggest(0, None, (0, 0, 60, 40)).kept == {1: 100}
-    assert session.suggest(0, 2, (0, 0, 60, 40), keep="none").kept == {}
+    assert session.segment(0, None, (0, 0, 60, 40)).kept_pixels == {1: 100}
+    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").kept_pixels == {}
 
 
 def test_box_reports_the_mask_that_it_replaces(session, document):
     draw(session, 0, 1)
-    assert session.suggest(0, None, (40, 25, 12, 12)).replaced is None
+    assert session.segment(0, None, (40, 25, 12, 12)).replaced_sizes is None
     session.prompter.segmenter = lambda frame, prompts: (np.indices(frame.shape[:2])[0] < 20).astype(np.uint16)
-    assert session.suggest(0, 1, (0, 0, 60, 40), mode="auto").replaced == (100, 1200)
-    assert session.suggest(0, 1, (0, 0, 60, 40), mode="auto").replaced is None
+    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes == (100, 1200)
+    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes is None
 
 
 def test_prompt_names_who_lost_tracked_pixels(session, document):
     draw_and_track(session, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
-    assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100})
+    assert session.segment(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100})
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
 
@@ -464,7 +464,7 @@ def test_drawing_does_not_overwrite_hidden_objects(session, document):
     session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
         editing.fill_polygon(document, frame, 1, square(38, 25, 5))
-        session.suggest(frame, None, (0, 0, 60, 40), keep="none")
+        session.segment(frame, None, (0, 0, 60, 40), keep="none")
         np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
@@ -529,11 +529,11 @@ def test_object_painted_over_gets_no_drawn_mask(session, document, long_pause):
     draw_and_track(session, 1, 2)
     before = document.snapshot.labels(5)
     found = run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1})
-    assert list(found.losses) == [2]
+    assert list(found.lost_pixels) == [2]
     assert set(document.snapshot.drawn_masks(5)) == {1}
     assert document.snapshot.scores(5).keys() == {1, 2}
     changed = document.snapshot.labels(5) != before
-    assert 0 < changed.sum() == found.losses[2] < 9
+    assert 0 < changed.sum() == found.lost_pixels[2] < 9
     run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True})
     np.testing.assert_array_equal(document.snapshot.labels(5), before)
 
@@ -544,12 +544,12 @@ def test_refining_click_changes_the_existing_mask(served):
     merged = truth(0) > 0
     set_mask(session.document, 0, 1, merged)
     connection = served.open()
-    answer = connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], mode="auto")
+    answer = connection.do("segment", frame=0, object_id=1, negative=[[45, 30]], mode="auto")
     assert "error" not in answer
     labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
-    assert "give a box" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
-    assert "mode" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], mode="yes")["error"]
+    assert "give a box" in connection.do("segment", frame=0, object_id=1, negative=[[45, 30]])["error"]
+    assert "mode" in connection.do("segment", frame=0, object_id=1, negative=[[45, 30]], mode="yes")["error"]
 
 
 def test_preview_of_a_click_does_not_change_masks(served):

@@ -49,7 +49,7 @@ def draw_labels(index):
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """A project with tracked masks and a keyframe on its first frames, exported in all outputs."""
+    """A project with tracked masks and a drawn frame on its first frames, exported in all outputs."""
     with closing(open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))) as session:
         document = session.document
         layer_id = document.make_layer_id()

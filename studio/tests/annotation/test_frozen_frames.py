@@ -93,7 +93,7 @@ def test_correction_ends_at_a_frozen_frame(session, document, short_pause):
     [
         {"do": "paint", "object_id": 1, "points": [[20, 20]], "radius": 3},
         {"do": "mark_absent", "object_id": 1},
-        {"do": "suggest", "object_id": None, "box": [38, 23, 14, 14]},
+        {"do": "segment", "object_id": None, "box": [38, 23, 14, 14]},
         {"do": "reset_frame"},
     ],
     ids=lambda message: message["do"],

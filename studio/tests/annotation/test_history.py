@@ -159,7 +159,7 @@ class Model:
         )]  # fmt: skip
 
     def is_tracked_beside(self, frame: int, object_id: int, removed: int | None = None) -> bool:
-        """Whether a frame next to a keyframe of an object shows a tracked mask of it."""
+        """Whether a frame next to a drawn frame of an object shows a tracked mask of it."""
         return any(
             object_id in {self.now.resolve(raw) for raw in self.find_sources(beside)}
             for beside in (frame - 1, frame + 1)
@@ -192,7 +192,7 @@ class Model:
 
 
 def nearest(snapshot: Snapshot, frame: int, together: set[int], side: str) -> tuple[int, frozenset[int]] | None:
-    """The nearest keyframe on which objects have pixels, on one side of a frame, and all of their pixels."""
+    """The nearest drawn frame on which objects have pixels, on one side of a frame, and all of their pixels."""
     found = dict[int, frozenset[int]]()
     for (index, each), mask in snapshot.drawn.items():
         if each in together & {*snapshot.locked} and mask and (index <= frame if side == "<" else index >= frame):
@@ -337,8 +337,8 @@ class History(RuleBasedStateMachine):
         for object_id in (each for each, locked in now.locked.items() if not locked):
             drawn = [index for (index, each), mask in now.drawn.items() if each == object_id and mask]
             others = sorted(index for index in drawn if index != frame)
-            keyframe = ([index for index in others if index < frame][-1:] or others)[:1]
-            if frame in drawn and keyframe and self.model.is_tracked_beside(*keyframe, object_id, frame):
+            nearest_drawn = ([index for index in others if index < frame][-1:] or others)[:1]
+            if frame in drawn and nearest_drawn and self.model.is_tracked_beside(*nearest_drawn, object_id, frame):
                 objects.add(object_id)
         return objects
 
@@ -473,7 +473,7 @@ class History(RuleBasedStateMachine):
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object lost pixels"
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
-        assert taken.taken == Counter(before[p] for p in lost)
+        assert taken.lost_pixels == Counter(before[p] for p in lost)
         assert layer.takes_from is None or {before[p] for p in lost} <= may_lose
 
     @precondition(lambda self: self.model.find_pending())

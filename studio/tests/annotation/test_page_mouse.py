@@ -322,8 +322,8 @@ def test_narrow_box_is_no_click(new_page):
     wire = Wire(new_page)
     new_page.key("x")
     new_page.drag((2, 2), (18, 2))
-    new_page.wait_until(lambda: wire.list_sent("suggest"))
-    assert wire.list_sent("suggest")[0]["box"] == pytest.approx([2, 2, 16, 1], abs=0.6)
+    new_page.wait_until(lambda: wire.list_sent("segment"))
+    assert wire.list_sent("segment")[0]["box"] == pytest.approx([2, 2, 16, 1], abs=0.6)
 
 
 def test_box_around_the_object_replaces_its_mask(page):

@@ -42,7 +42,7 @@ def test_loaded_masks_name_the_drawn_ones_they_replace(page, document, tmp_path,
 
 def test_class_key_waits_for_the_object_of_a_box(new_page, document):
     document.rules.change(Rules(classes=[ClassRule("dog", "#ff0000", "2")]), "")
-    draw_first = Wire(new_page, "suggest")
+    draw_first = Wire(new_page, "segment")
     new_page.key("x")
     new_page.stroke((3, 3), (18, 18))
     draw_first.wait_held()
@@ -299,7 +299,7 @@ def test_stroke_on_a_deleted_object_is_refused(page, document, one_object):
 
 def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     draw(session, 0, 1)
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     new_page.key("1", "x")
     new_page.wait_selected("object 1")
     new_page.stroke((37, 22), (53, 38))

@@ -175,7 +175,7 @@ def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
 @pytest.mark.slow
 def test_backspace_removes_clicks_only(new_page, session):
     draw(session, 0, 1)
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     new_page.key("1", "c")
     new_page.click((45, 30))
     wire.wait_held()
@@ -344,7 +344,7 @@ def test_late_merge_keeps_the_selection_and_the_stroke(new_page, held_merge):
 @pytest.mark.slow
 def test_pause_overtakes_a_box(new_page, session):
     draw(session, 0, 1)
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     tracker = hold(session, 2)
     start_job(session, 0)
     new_page.tab.wait_for_selector("#job-text >> text=running")
@@ -443,7 +443,7 @@ def test_pointer_finishes_a_stroke_of_the_keyboard(page):
 
 
 def test_canceled_boxes_are_neither_kept_nor_sent(new_page, session):
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     new_page.key("x")
     new_page.stroke((37, 22), (53, 38))
     wire.wait_held()
@@ -453,14 +453,14 @@ def test_canceled_boxes_are_neither_kept_nor_sent(new_page, session):
     wire.release()
     new_page.wait_until(lambda: not session.document.snapshot.objects)
     new_page.wait_idle()
-    assert len(wire.list_sent("suggest")) == 1
+    assert len(wire.list_sent("segment")) == 1
     assert not [url for url in new_page.requests if "/edits?" in url]
 
 
 @pytest.mark.slow
 def test_escape_cancels_a_sent_box(new_page, session):
     draw(session, 0, 1)
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     tracker = hold(session, 2)
     job = start_job(session, 0)
     new_page.tab.wait_for_selector("#job-text >> text=running")

@@ -266,7 +266,7 @@ def test_changes_in_flight_survive_a_lost_connection(new_page, session):
 
 
 def test_stroke_after_a_box_survives_a_lost_connection(new_page, session):
-    wire = Wire(new_page, "suggest")
+    wire = Wire(new_page, "segment")
     new_page.key("x")
     new_page.stroke((3, 3), (18, 18))
     wire.wait_held()

@@ -32,6 +32,12 @@ def schema(batch):
     RulesFile(batch.folder).change(Rules(classes=CLASSES), "Lea")
 
 
+@pytest.fixture
+def schema_of_document(document):
+    """Store the schema beside a project."""
+    document.rules.change(Rules(classes=CLASSES), "Lea")
+
+
 def list_violations(class_name, values):
     """Return what is wrong with an object."""
     attributes = {name: value if isinstance(value, dict) else {0: value} for name, value in values.items()}
@@ -152,20 +158,59 @@ def test_value_of_a_frame_holds_until_its_next_change(session, document):
 def test_schema_written_for_a_tool_is_read_again(name):
     text = SCHEMA_WRITERS[name][1](CLASSES)
     read = read_schema(text.encode()).classes
-    assert [(rule.name, rule.color) for rule in read] == [("dog", "#ff0000"), ("person", "#00ff00")]
     if name == "cvat":
-        kinds = [(item.name, item.kind, item.values, item.per_frame) for item in read[0].attributes]
-        assert kinds[:2] == [("sex", "choice", SEX.values, False), ("pose", "choice", POSE.values, True)]
-        assert [kind for _, kind, _, _ in kinds[2:]] == ["number", "yes/no"]
-    if name == "label_studio":
-        assert read[0].key == "D"
+        assert read == CLASSES
+    else:
+        key = "D" if name == "label_studio" else ""
+        assert read == [ClassRule("dog", "#ff0000", key), ClassRule("person", "#00ff00")]
+
+
+@pytest.mark.parametrize("name", ["cvat", "cvat_polygons"])
+def test_exported_cvat_file_holds_the_schema(session, document, schema_of_document, name):
+    draw(session, 0, 1)
+    editing.change_object(document, 1, class_name="dog", name="Rex")
+    editing.set_attribute(document, 1, "sex", "male")
+    session.export([name])
+    assert read_schema((session.archive.parent / f"{name}.xml").read_bytes()).classes == CLASSES
+
+
+def test_attributes_outside_the_schema_are_declared_too(session, document, schema_of_document):
+    draw(session, 0, 1)
+    editing.set_attribute(document, 1, "tail", "long")
+    editing.set_attribute(document, 1, "seen", True)
+    editing.change_object(document, 1, class_name="dog")
+    session.export(["cvat"])
+    dog, *others = read_schema((session.archive.parent / "cvat.xml").read_bytes()).classes
+    assert dog.attributes == [*CLASSES[0].attributes, AttributeRule("tail", per_frame=True)]
+    assert others == CLASSES[1:]
+
+
+def test_exported_labeling_interface_holds_the_classes(session, schema_of_document):
+    draw(session, 0, 1)  # without a class
+    session.export(["label_studio"])
+    read = read_schema((session.archive.parent / "label_studio_config.xml").read_bytes()).classes
+    assert [(rule.name, rule.color, rule.key) for rule in read] == [
+        ("dog", "#ff0000", "D"), ("person", "#00ff00", ""), ("object", "", ""),
+    ]  # fmt: skip
+
+
+def test_labels_written_by_cvat_are_a_schema():
+    attribute = "<name>{}</name><mutable>{}</mutable><input_type>{}</input_type><default_value/><values>{}</values>"
+    attributes = [("pose", "True", "radio", "sitting\nstanding"), ("age", "False", "number", "0\n9\n1")]
+    texts = "".join(f"<attribute>{attribute.format(*values)}</attribute>" for values in attributes)
+    xml = f"""<annotations><version>1.1</version><meta><job><labels>
+      <label><name>dog</name><color>#FF0000</color><type>any</type><attributes>{texts}</attributes></label>
+      <label><name>nose</name><type>points</type><attributes/><parent>dog</parent></label>
+    </labels></job></meta></annotations>"""
+    rules = [POSE, AttributeRule("age", "number")]
+    assert read_schema(xml.encode()).classes == [ClassRule("dog", "#ff0000", attributes=rules)]
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"<View/>", b"<View", b'[{"name": 1}]'],
 )  # fmt: skip
 def test_unusable_schema_rejected(content):
-    with pytest.raises(InputError, match=r"schema: .*give the labels of CVAT"):
+    with pytest.raises(InputError, match=r"schema: .*give the labels or annotations of CVAT"):
         read_schema(content)
 
 
@@ -192,7 +237,7 @@ def test_class_without_a_color_is_stored(served_list):
     assert [rule["color"] for rule in read] == ["", "#ff0010"]
     assert served_list.post("/rules", {"classes": read}, "Lea").status_code == 200
     assert [rule["name"] for rule in served_list.get("/rules").json()["classes"]] == ["dog", "cat"]
-    assert json.loads(served_list.get("/schema/cvat").content)[0]["color"] == "#109898"
+    assert "color" not in json.loads(served_list.get("/schema/cvat").content)[0]
 
 
 def test_hotkeys_of_label_studio_are_single_keys():
@@ -216,7 +261,7 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     first.locator("[aria-label=Key]").fill("d")
     rows = first.locator(".row:has([aria-label=Kind])")
     assert rows.nth(1).locator("textarea").input_value() == "sitting\nstanding"
-    rows.nth(0).locator("text=mandatory").click()
+    assert rows.nth(0).get_by_label("mandatory").is_checked()
     rows.nth(0).locator("textarea").fill("")
     assert find_violations(tab) == []
     tab.click("dialog[open] button[value=store]")

@@ -246,8 +246,8 @@ def test_page_contains_its_icons(served):
         ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
         ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
         ({"do": "fill_polygon", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "length >= 3"),
-        ({"do": "suggest", "frame": 0, "object_id": 1}, "give a box"),
-        ({"do": "suggest", "frame": 0, "object_id": 1, "box": [1, 2]}, "box"),
+        ({"do": "segment", "frame": 0, "object_id": 1}, "give a box"),
+        ({"do": "segment", "frame": 0, "object_id": 1, "box": [1, 2]}, "box"),
         ({"do": "track", "frame": 3}, "no mask to track"),
         ({"do": "track", "frame": 0, "direction": "../up"}, "direction"),
         ({"do": "pause"}, "nothing is being tracked"),
@@ -265,7 +265,7 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "color": "red"}, "color"),
         ({"do": "set_attribute", "object_id": 1, "name": "place", "value": "x" * 61}, "longer than 60"),
         ({"do": "set_attribute", "object_id": 1, "name": "name", "value": "Rex"}, "the name is taken"),
-        ({"do": "suggest", "frame": 0, "object_id": 1, "mode": "auto"}, "no prompt; give a box, clicks or a scribble"),
+        ({"do": "segment", "frame": 0, "object_id": 1, "mode": "auto"}, "no prompt; give a box, clicks or a scribble"),
         ({"do": "set_attribute", "object_id": 1, "name": "age", "value": [1]}, "value"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
         ({"do": "set_status", "status": "accepted", "outdatd": "proceed"}, "unknown field `outdatd`"),
@@ -362,9 +362,9 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         connection = served.open()
         for _ in range(2):
             first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
-            assert first == {"object_id": 1, "losses": {}, "kept": {}, "replaced": None}
+            assert first == {"object_id": 1, "lost_pixels": {}, "kept_pixels": {}, "replaced_sizes": None}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
-            assert third["losses"] == {"1": 36}
+            assert third["lost_pixels"] == {"1": 36}
         assert connection.do("describe")["result"]["history"][0]["title"] == "note"
         served.close()
     session = reopen(folder)
@@ -480,7 +480,7 @@ def test_prompt_sent_twice_at_once_is_drawn_once(session):
         return segment(*prompt)
 
     session.prompter.segmenter = segment_slowly
-    box = {"do": "suggest", "frame": 0, "object_id": None, "box": [0, 0, 60, 40]}
+    box = {"do": "segment", "frame": 0, "object_id": None, "box": [0, 0, 60, 40]}
     with ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(run_action, session, dict(box), Actor(message_id=2**40)) for _ in range(2)]
         wait_until(lambda: calls)

@@ -1,4 +1,4 @@
-"""Requests to track: directions, keyframes on the way, chosen objects, pause and stop, undo."""
+"""Requests to track: directions, drawn frames on the way, chosen objects, pause and stop, undo."""
 
 import threading
 from contextlib import nullcontext
@@ -50,7 +50,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     np.testing.assert_array_equal(list_labels(session.document), [truth(index) == 1 for index in range(LENGTH)])
 
 
-def test_directions_of_an_object_of_both_keyframes_are_merged(session):
+def test_directions_of_an_object_drawn_on_two_frames_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     job = run_job(session, 2, "both")
@@ -63,12 +63,12 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
     np.testing.assert_array_equal(list_labels(session.document), [truth(index) for index in range(LENGTH)])
 
 
-@pytest.mark.parametrize("keyframe", [0, 7, 11])
-def test_both_directions_start_from_the_visible_mask(session, keyframe):
+@pytest.mark.parametrize("drawn_frame", [0, 7, 11])
+def test_both_directions_start_from_the_visible_mask(session, drawn_frame):
     draw(session, 6, 2)
     run_job(session, 6, last=8)
     editing.reset_frame(session.document, 6)
-    draw(session, keyframe, 1)
+    draw(session, drawn_frame, 1)
     run_job(session, 7, "both")
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(LENGTH))
@@ -82,7 +82,7 @@ def test_both_directions_stop_at_an_absent_object(session):
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
-def test_keyframe_on_the_way_is_a_reference(folder, reopen):
+def test_drawn_frame_on_the_way_is_a_reference(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
@@ -94,7 +94,7 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
     assert list_visible_frames(session, 2) == list(range(6))
 
 
-# in both directions, each frame goes to the nearer of the keyframes 0 and 6
+# in both directions, each frame goes to the nearer of the drawn frames 0 and 6
 @pytest.mark.parametrize(("start", "direction", "count"), [(6, "forward", 6), (0, "both", 3)])
 def test_old_results_of_an_absent_object_are_removed(session, document, start, direction, count):
     draw_and_track(session, 1, 2)
@@ -126,7 +126,7 @@ def test_old_results_of_locked_objects_stay(session, document):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_later_start_uses_earlier_keyframes(folder, reopen):
+def test_later_start_uses_earlier_drawn_frames(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1)
@@ -135,7 +135,7 @@ def test_later_start_uses_earlier_keyframes(folder, reopen):
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
 
 
-def test_start_uses_the_four_nearest_earlier_keyframes(folder, reopen):
+def test_start_uses_the_four_nearest_earlier_frames(folder, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     for index in range(7):
@@ -144,7 +144,7 @@ def test_start_uses_the_four_nearest_earlier_keyframes(folder, reopen):
     assert [index for index, _ in tracker.calls[:6]] == [2, 3, 4, 5, 6, 7]
 
 
-def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
+def test_backward_job_uses_the_drawn_frame_it_starts_at(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
     assert run_job(session, 8, "backward").done == 8

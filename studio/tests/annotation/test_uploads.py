@@ -248,8 +248,8 @@ def test_upload_counts_the_drawn_pixels_that_it_replaces(session, document):
     labels = truth(0).copy()
     labels[labels == 1] = 0
     labels[0, 0] = 1
-    assert load_upload(document, 0, png(labels)).replaced == {1: int((truth(0) == 1).sum())}
-    assert load_upload(document, 0, png(labels)).replaced == {}
+    assert load_upload(document, 0, png(labels)).replaced_pixels == {1: int((truth(0) == 1).sum())}
+    assert load_upload(document, 0, png(labels)).replaced_pixels == {}
 
 
 def test_single_image_is_for_the_shown_frame(document):
@@ -364,7 +364,7 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
     answers = [served.post(f"/masks/3?id={2**40}&targets={targets}", content).json() for _ in range(2)]
     step = len(served.session.document.log.steps)
     losses = {"1": 100, "2": 100}
-    loaded = {"frames": [3], "losses": losses, "unchanged": [], "replaced": {}, "step": step}
+    loaded = {"frames": [3], "lost_pixels": losses, "unchanged": [], "replaced_pixels": {}, "step": step}
     assert answers[0] == answers[1] == loaded
     for unusable in ("x", "1"):
         assert served.post(f"/masks/3?id={unusable}", content).status_code == 422
@@ -489,7 +489,7 @@ def test_upload_does_not_overwrite_a_protected_object(session, document, field):
     draw(session, 0, 1, 2)
     editing.change_object(document, 1, **{field: True})
     loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
-    assert (loaded.losses, loaded.unchanged) == ({}, [1])
+    assert (loaded.lost_pixels, loaded.unchanged) == ({}, [1])
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
 
 

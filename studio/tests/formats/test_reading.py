@@ -11,6 +11,7 @@ from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, find_mask_writer, read_annotations
+from aotlab_studio.formats.colors import parse_legend
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
@@ -254,6 +255,7 @@ POINTS = "0 .1 .1 .5 .1 .5 .5"
     ([["0 .1 .1 .5 .1 .5 1"], ["0 .1 .1 .5 .1 .5 .9"]], {0: [1], 1: [1]}),
     ([["0 .1 .1 .5 .1 .5 1", "1 .1 .1 .5 .1 .5 1"], []], {0: [1, 2], 1: []}),
     ([["0 .1 .1 .5 .1 .5 1.0"], []], {0: [1], 1: []}),
+    ([["0 .1 .1 .5 .1 .5 .5", "1 .1 .1 .5 .1 .5 .5 .9"], []], {0: [1], 1: []}),  # a confidence on one line only
 ])  # fmt: skip
 def test_yolo_confidence_and_track_id_are_no_points(read, lines, objects):
     files = {f"labels/0000{frame}.txt": "".join(f"{line}\n" for line in found) for frame, found in enumerate(lines)}
@@ -552,6 +554,15 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
+def test_cvat_labels_without_colors_have_those_of_voc(colored):
+    legend = colored.with_name("labelmap.txt")
+    legend.write_text("background:::\nball:::\nperson:::\n")
+    assert parse_legend(legend) == {(0, 0, 0): (0, ""), (128, 0, 0): (1, "ball"), (0, 128, 0): (2, "person")}
+    legend.write_text("background:0,0,0::\nball:::\n")
+    with pytest.raises(InputError, match=r"labelmap\.txt: .*'' is not a color; write it as"):
+        read_annotations(colored, VIDEO)
+
+
 @pytest.mark.parametrize("name", ["", "SegmentationClass"])
 def test_cvat_label_map_is_above_the_masks(colored, name):
     root = colored.parent
@@ -584,6 +595,7 @@ def test_missing_legend_is_named(colored):
     ({"#ff0000": None}, "neither a class name"),
     ({"red": "person"}, "expected colors"),
     ({"300,0,0": "person"}, "not a color"),
+    ({"#ff0000": "person", "255,0,0": "ball"}, "a color occurs twice"),
     ([], "expected colors"),
 ])  # fmt: skip
 def test_invalid_legend_rejected(colored, legend, words):

@@ -129,8 +129,8 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]
     with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
         exported = export_masks(
-            document.frames, snapshot, staging, names, first=first, last=last, classes=classes, cuts=cuts,
-            options=export.options,
+            document.frames, snapshot, staging, names, first=first, last=last, classes=classes,
+            schema=document.rules.schema, cuts=cuts, options=export.options,
         )  # fmt: skip
         lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()

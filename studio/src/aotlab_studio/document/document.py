@@ -39,10 +39,9 @@ MAX_SNAPSHOTS = 4
 class StoredMasks(NamedTuple):
     """Effects of storing a frame on other objects: numbers of pixels by object outside the layer."""
 
-    taken: dict[int, int]
-    """Pixels that the objects lost."""
-    left: dict[int, int]
-    """Pixels that they kept, as `Layer.takes_from` lacks them, except drawn ones."""
+    lost_pixels: dict[int, int]
+    kept_pixels: dict[int, int]
+    """Pixels of the new masks that the objects keep, as `Layer.takes_from` lacks them, except drawn ones."""
     ended_check: bool
     """Whether the frame was marked as checked until now."""
 
@@ -164,7 +163,7 @@ class Document:
         return self._frames.name if self._frames else self.folder.name.removesuffix(PROJECT_SUFFIX)
 
     @contextmanager
-    def find_earlier_step(self) -> Iterator[int | None]:
+    def once_per_message(self) -> Iterator[int | None]:
         """Yield None if the actor's message is new and the block has to carry it out.
 
         A page may send a message twice, even at the same time. The second call waits until the first one is done. It

@@ -34,15 +34,18 @@ Edit = Callable[[np.ndarray], np.ndarray]
 
 
 class EditResult(Struct, frozen=True):
-    """The result of an edit that draws a mask or adds an object."""
+    """The result of an edit that draws a mask or adds an object.
+
+    A new mask takes pixels of other objects, which they lose, and leaves them others, which they keep.
+    """
 
     object_id: int
-    losses: dict[int, int] = {}
+    lost_pixels: dict[int, int] = {}
     """Number of pixels that each other object lost, by object id."""
-    kept: dict[int, int] = {}
+    kept_pixels: dict[int, int] = {}
     """Number of pixels of a prompt's mask that each other object keeps, by object id; see `KeptPixels`."""
-    replaced: tuple[int, int] | None = None
-    """Number of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
+    replaced_sizes: tuple[int, int] | None = None
+    """Numbers of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
@@ -89,7 +92,7 @@ def edit_mask(
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
-                return EditResult(object_id, kept=dict(kept))
+                return EditResult(object_id, kept_pixels=dict(kept))
         objects: dict[int, ObjectInfo] = {}
         new_pngs: dict[str, bytes] = {}
         if object_id is None:

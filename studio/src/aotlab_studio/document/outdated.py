@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotlab_studio.document.log import Changes, FrameRange
+from aotlab_studio.document.log import Changes, FrameRange, State
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 
 
@@ -92,24 +92,25 @@ def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -
 
 
 def find_changed_frames(snapshot: Snapshot, layer_id: int, object_id: int) -> np.ndarray:
-    """Return flags of the frames of a layer next to a drawn mask of an object that has changed since, N bool.
-
-    Masks that became drawn ones as a frame was frozen are no change, as they are the tracked ones.
-    """
-    layer, log, state = snapshot.state.layers[layer_id], snapshot.log, snapshot.state
-    then = log.state(log.layer_steps[layer_id])
-    kept = {}
-    for frame, item in state.frozen.items():
-        masks, old = state.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
-        same = {key: digest for key, digest in item.tracked.items() if masks.get(key) == digest and not old.get(key)}
-        kept[frame] = {**old, **same}
-    states = state, then.apply(Changes(drawn_masks=kept))
-    new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in states)
-    frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
+    """Return flags of the frames that a layer tracks from a drawn mask of an object that has changed since, N bool."""
+    layer, log = snapshot.state.layers[layer_id], snapshot.log
+    then = _draw_frozen_masks(log.state(log.layer_steps[layer_id]), snapshot.state)
+    new_masks, old_masks = (snapshot.find_drawn_masks(object_id, state, layer) for state in (snapshot.state, then))
     references = layer.reference_frame, *layer.drawn_frames
     flags = np.zeros(snapshot.count, bool)
+    frames = [-1, *sorted({*new_masks, *old_masks}), snapshot.count]
     for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
         if new_masks.get(frame) != old_masks.get(frame):
             flags[previous + 1 : min(frame + 1, max(references))] = True  # tracked from this or a later reference
             flags[max(frame, min(references)) : following] = True  # tracked from this or an earlier one
     return flags
+
+
+def _draw_frozen_masks(then: State, now: State) -> State:
+    """Return an earlier state with the masks that freezing has drawn since: they are the tracked ones, no change."""
+    drawn_masks = {}
+    for frame, item in now.frozen.items():
+        new, old = now.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
+        same = {key: digest for key, digest in item.tracked.items() if new.get(key) == digest and not old.get(key)}
+        drawn_masks[frame] = {**old, **same}
+    return then.apply(Changes(drawn_masks=drawn_masks))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import cache, partial
@@ -75,20 +74,26 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     find_overlapped = cache(partial(find_overlapped_objects, before, after))
     drawn_ids = chain.from_iterable(snapshot.drawn_masks(index) for snapshot in (before, after) for index in frames)
     for object_id in sorted({*map(after.state.resolve, drawn_ids)} - {0}):
-        old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
-        # two objects that the edit merges have each been tracked from their own masks only
-        parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
-        drawn_frames = [*new]
-        references = set[int]()
-        for frame in frames:
-            if frame in new and (new[frame] != old.get(frame) or not all(frame in part for part in parts)):
-                references.add(frame)
-            elif frame in old and frame not in new:
-                place = bisect_left(drawn_frames, frame)
-                earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
-                is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
-                references.update(earlier + later if is_absent else earlier or later)
+        references = _find_references(before, after, object_id, frames)
         yield from _plan_object(before, after, object_id, references, is_tracked, find_overlapped)
+
+
+def _find_references(before: Snapshot, after: Snapshot, object_id: int, frames: Collection[int]) -> set[int]:
+    """Return the frames of an object's new masks, and for each removed mask that of the nearest other one."""
+    old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
+    # two objects that the edit merges have each been tracked from their own masks only
+    parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
+    references = set[int]()
+    for frame in frames:
+        if frame in new:
+            if new[frame] != old.get(frame) or not all(frame in part for part in parts):
+                references.add(frame)
+        elif frame in old:
+            earlier = [index for index in new if index < frame][-1:]
+            later = [index for index in new if index > frame][:1]
+            is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
+            references.update(earlier + later if is_absent else earlier or later)
+    return references
 
 
 def _plan_object(

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.attributes import Attributes
-from aotlab_studio.document.objects import COLORS, ObjectInfo, Text, clean_name
+from aotlab_studio.document.objects import ObjectInfo, Text, clean_name
 
 AttributeKind = Literal["text", "number", "choice", "yes/no"]
 CVAT_INPUTS: dict[AttributeKind, str] = {"text": "text", "number": "number", "choice": "select", "yes/no": "checkbox"}
@@ -112,6 +112,11 @@ class Schema(Struct, frozen=True):
             raise InputError(f"key {repeated} is that of two classes", subject="schema", remedy="change one")
         return cls(rules)
 
+    def list_classes(self, names: Iterable[str]) -> list[ClassRule]:
+        """Return the classes, and one without attributes for each other name."""
+        known = {rule.name for rule in self.classes}
+        return [*self.classes, *(ClassRule(name) for name in names if name not in known)]
+
     def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:
         """Return what the schema does not allow, or requires and objects do not have."""
         rules, violations = {rule.name: rule for rule in self.classes}, list[Violation]()
@@ -143,15 +148,17 @@ def _require_names(kind: str, subject: str, names: Sequence[str], reserved: str 
 
 
 def read_schema(content: bytes) -> Schema:
-    """Return the classes of a file of CVAT (labels, JSON), Label Studio (configuration, XML) or COCO (JSON).
+    """Return the classes of a file of CVAT (labels in JSON, or XML 1.1), Label Studio (configuration) or COCO.
 
     Raises `InputError` for other files, and as `Schema.parse`.
     """
-    remedy = "give the labels of CVAT, the configuration of Label Studio, or a COCO file"
+    remedy = "give the labels or annotations of CVAT, the configuration of Label Studio, or a COCO file"
     with sdk.reading("schema", remedy, SyntaxError, *sdk.MALFORMED):
         start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if start == b"<":
-            classes = _read_label_studio(ElementTree.fromstring(content))  # expat limits the expansion of entities
+            root = ElementTree.fromstring(content)  # expat limits the expansion of entities
+            is_cvat = root.tag == "annotations"
+            classes = _read_cvat(_list_cvat_labels(root)) if is_cvat else _read_label_studio(root)
         else:
             tree = json.loads(content)
             classes = _read_cvat(tree) if isinstance(tree, list) else _read_coco(tree)
@@ -164,18 +171,38 @@ def _read_cvat(tree: list[dict[str, Any]]) -> list[ClassRule]:
     kinds = {value: key for key, value in CVAT_INPUTS.items()} | {"radio": "choice"}
     return [
         ClassRule(
-            clean_name(label["name"]), _clean_color(label.get("color", "")), "",
+            clean_name(label["name"]), _clean_color(label.get("color", "")), str(label.get("key", ""))[:1],
             [
                 AttributeRule(
                     clean_name(item["name"]), kind := kinds.get(item.get("input_type", "text"), "text"),
                     [clean_name(str(value)) for value in item.get("values", ())] if kind == "choice" else [],
-                    per_frame=bool(item.get("mutable", False)),
+                    *(str(item.get(flag)) == "True" for flag in ("mandatory", "mutable")),
                 )
                 for item in label.get("attributes", ())
             ],
         )
         for label in tree
     ]  # fmt: skip
+
+
+def _list_cvat_labels(root: Element) -> list[dict[str, Any]]:
+    """Return the labels of annotations as CVAT describes them in JSON; parts of skeletons are no classes."""
+
+    def list_texts(element: Element) -> dict[str, Any]:
+        return {item.tag: item.text or "" for item in element}
+
+    return [
+        {
+            **list_texts(label),
+            "attributes": [
+                {**list_texts(item), "values": item.findtext("values", "").splitlines()}
+                for item in label.iterfind("attributes/attribute")
+                if item.findtext("name") != "name"  # objects' names, as exports of the page store them
+            ],
+        }
+        for label in root.iterfind(".//labels/label")
+        if label.find("parent") is None
+    ]
 
 
 def _read_label_studio(root: Element) -> list[ClassRule]:
@@ -201,45 +228,42 @@ def _clean_color(value: object) -> str:
     return text if COLOR.fullmatch(text) else ""
 
 
-def _write_cvat(classes: Sequence[ClassRule]) -> str:
-    labels = []
-    for rule, color in zip(classes, _list_colors(classes), strict=True):
-        attributes = []
-        for item in rule.attributes:
-            values = {"choice": item.values, "yes/no": ["false", "true"], "number": ["0", "1000000", "1"], "text": [""]}
-            attributes.append({
-                "name": item.name, "input_type": CVAT_INPUTS[item.kind], "mutable": item.per_frame,
-                "values": values[item.kind], "default_value": values[item.kind][0],
-            })  # fmt: skip
-        labels.append({"name": rule.name, "color": color, "type": "any", "attributes": attributes})
-    return json.dumps(labels, indent=2)
+def describe_cvat_label(rule: ClassRule) -> dict[str, Any]:
+    """Return a class as CVAT describes it in JSON, with ``key`` and ``mandatory``, which CVAT ignores."""
+    attributes = []
+    for item in rule.attributes:
+        values = {"choice": item.values, "yes/no": ["false", "true"], "number": ["0", "1000000", "1"], "text": [""]}
+        attributes.append({
+            "name": item.name, "input_type": CVAT_INPUTS[item.kind], "mutable": item.per_frame,
+            "values": values[item.kind], "default_value": values[item.kind][0], "mandatory": item.mandatory,
+        })  # fmt: skip
+    label = {"name": rule.name, "color": rule.color, "key": rule.key, "type": "any"}
+    return {**{key: text for key, text in label.items() if text}, "attributes": attributes}
 
 
-def _write_label_studio(classes: Sequence[ClassRule]) -> str:
+def format_label_studio_schema(classes: Iterable[ClassRule]) -> str:
+    """Return the labeling interface of Label Studio for brush masks of these classes."""
     root = Element("View")
     SubElement(root, "Image", name="image", value="$image")
-    labels = SubElement(root, "BrushLabels", name="label", toName="image")
-    for rule, color in zip(classes, _list_colors(classes), strict=True):
-        hotkey = {"hotkey": rule.key} if rule.key else {}
-        SubElement(labels, "Label", {"value": rule.name, "background": color, **hotkey})
+    labels = SubElement(root, "BrushLabels", name="tag", toName="image")
+    for rule in classes:
+        options = {"value": rule.name, "background": rule.color, "hotkey": rule.key}
+        SubElement(labels, "Label", {key: text for key, text in options.items() if text})
+    indent(root)
     return tostring(root, encoding="unicode")
 
 
-def _write_coco(classes: Sequence[ClassRule]) -> str:
+def _write_coco(classes: Iterable[ClassRule]) -> str:
     categories = [
-        {"id": number, "name": rule.name, "supercategory": "", "color": color}
-        for number, (rule, color) in enumerate(zip(classes, _list_colors(classes), strict=True), start=1)
+        {"id": number, "name": rule.name, "supercategory": "", **({"color": rule.color} if rule.color else {})}
+        for number, rule in enumerate(classes, start=1)
     ]
     return json.dumps({"categories": categories}, indent=2)
 
 
-def _list_colors(classes: Sequence[ClassRule]) -> list[str]:
-    return [rule.color or COLORS[index % len(COLORS)] for index, rule in enumerate(classes)]
-
-
-SCHEMA_WRITERS: dict[str, tuple[str, Callable[[Sequence[ClassRule]], str]]] = {
-    "cvat": ("labels.json", _write_cvat),
-    "label_studio": ("config.xml", _write_label_studio),
+SCHEMA_WRITERS: dict[str, tuple[str, Callable[[Iterable[ClassRule]], str]]] = {
+    "cvat": ("labels.json", lambda classes: json.dumps([*map(describe_cvat_label, classes)], indent=2)),
+    "label_studio": ("config.xml", format_label_studio_schema),
     "coco": ("categories.json", _write_coco),
 }
 """File name of a schema and function that writes its text, by format. Only CVAT has attributes."""

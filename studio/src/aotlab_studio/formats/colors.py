@@ -76,16 +76,21 @@ def read_legend(path: Path) -> Legend:
 
 
 def parse_legend(path: Path) -> Legend:
-    """Return a legend; raise any error for a damaged one."""
+    """Return a legend; raise any error for a damaged one, or a color that occurs twice.
+
+    In CVAT's label map, either all labels have a color, or none: these have the colors of PASCAL VOC in order.
+    """
     if path.suffix == ".json":
         entries = [(parse_color(color), value) for color, value in internal.read_json(path).items()]
-    else:  # lines label:r,g,b:parts:actions; # begins a comment; labels without a color have that of PASCAL VOC
+    else:  # lines label:r,g,b:parts:actions; # begins a comment
         lines = read_class_names(path).splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
-        colors = [parse_color(row[1]) if row[1] else internal.PALETTE[index] for index, row in enumerate(rows)]
-        entries = [
-            ((int(red), int(green), int(blue)), row[0]) for (red, green, blue), row in zip(colors, rows, strict=True)
-        ]
+        colors = [(red, green, blue) for red, green, blue in internal.PALETTE[: len(rows)].tolist()]
+        if any(row[1] for row in rows):
+            colors = [parse_color(row[1]) for row in rows]
+        entries = [*zip(colors, (row[0] for row in rows), strict=True)]
+    if len(entries) > len(dict(entries)):
+        raise ValueError("a color occurs twice")
     used_ids = {value for _, value in entries if isinstance(value, int)}
     free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in used_ids)
     legend: Legend = {(0, 0, 0): (0, "")}
@@ -104,7 +109,8 @@ def parse_legend(path: Path) -> Legend:
 def parse_color(text: str) -> Color:
     """Return red, green and blue of ``#ff0000`` or ``255,0,0``; raise `ValueError` for any other text."""
     digits = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
-    values = bytes.fromhex(digits[1]) if digits else [int(part) for part in text.split(",")]
+    parts = text.split(",")
+    values = bytes.fromhex(digits[1]) if digits else [int(part) if part.strip().isdecimal() else -1 for part in parts]
     if len(values) != 3 or not all(0 <= value < 256 for value in values):
         raise ValueError(f"{text[:40]!r} is not a color; write it as #ff0000 or 255,0,0")
     return values[0], values[1], values[2]

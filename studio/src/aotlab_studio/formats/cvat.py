@@ -12,9 +12,11 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
+from msgspec import structs
 
 from aotlab import internal, sdk
 from aotlab_studio import formats
+from aotlab_studio.document.schema import AttributeRule, Schema, describe_cvat_label
 from aotlab_studio.formats import Size
 
 NO_SHAPES = ("attribute", "tag")
@@ -144,19 +146,21 @@ def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
 
 
 def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
-    """Return the classes with their attributes, each a checkbox (for booleans) or text."""
+    """Return the classes of the schema and the objects. Attributes without a schema are checkboxes or text."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
-        known = checkboxes[annotations.class_name(region.object_id)]
+        is_checkbox = checkboxes[annotations.class_name(region.object_id)]
         for name, value in region.attributes.items():
-            known[name] = known.get(name, True) and isinstance(value, bool)
+            is_checkbox[name] = is_checkbox.get(name, True) and isinstance(value, bool)
 
-    text = {"mutable": "True", "input_type": "text", "default_value": "", "values": ""}
-    checkbox = text | {"input_type": "checkbox", "default_value": "false", "values": "false"}
     labels = []
-    for class_name, known in checkboxes.items():
-        attributes = [{"name": name, **(checkbox if boolean else text)} for name, boolean in known.items()]
-        labels.append({"name": class_name, "type": kind, "attributes": {"attribute": attributes}})
+    for rule in (annotations.schema or Schema()).list_classes(checkboxes):
+        known = {item.name: item for item in rule.attributes}
+        for name, is_boolean in checkboxes.get(rule.name, {}).items():
+            known.setdefault(name, AttributeRule(name, "yes/no" if is_boolean else "text", per_frame=True))
+        label = describe_cvat_label(structs.replace(rule, attributes=[*known.values()]))
+        attributes = [{**item, "values": "\n".join(item["values"])} for item in label["attributes"]]
+        labels.append({**label, "type": kind, "attributes": {"attribute": attributes}})
     return labels
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote, unquote
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from aotlab import internal, sdk
+from aotlab_studio.document.schema import ClassRule, Schema, format_label_studio_schema
 from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
@@ -85,12 +85,8 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
-    names = annotations.class_ids() or ["object"]
-    labels = "".join(f"    <Label value={quoteattr(name)} />\n" for name in names)
-    interface = (
-        '<View>\n  <Image name="image" value="$image" />\n  <BrushLabels name="tag" toName="image">\n'
-        f"{labels}  </BrushLabels>\n</View>\n"
-    )
+    classes = (annotations.schema or Schema()).list_classes(annotations.class_ids())
+    interface = format_label_studio_schema(classes or [ClassRule("object")])
     internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 
 

@@ -78,7 +78,9 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(size, class_names=class_names, classes={**snapshot.state.classes}, video=name)
+    annotations = sdk.Annotations(
+        size, class_names=class_names, classes={**snapshot.state.classes}, video=name, schema=document.rules.schema
+    )
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [

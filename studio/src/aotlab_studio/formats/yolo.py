@@ -19,6 +19,8 @@ CLASS_LISTS = ("classes.txt", "obj.names")
 LABEL_FOLDERS = ("labels", "obj_train_data")
 """Folders of labels: of Ultralytics, and of CVAT's YOLO 1.1."""
 NUMBERS = re.compile(r"[\d\s.e+-]+")
+MAX_COORDINATE = 1.01
+"""Largest coordinate, in widths or heights of the image; Ultralytics allows an excess of 1%."""
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
@@ -32,7 +34,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     settings = _read_settings(folder)
     names, has_keypoints = _read_names(folder, root, settings), "kpt_shape" in settings
     texts = {path: internal.read_text(path) for path in list_label_files(folder)}
-    has_confidence, has_ids = (False, False) if has_keypoints else _find_fields([*texts.values()])
+    has_confidence, has_ids = (False, False) if has_keypoints else _find_layout([*texts.values()])
     for path, text in texts.items():
         image = path.relative_to(root).as_posix()  # its folder may be named after the video
         if not text.strip():
@@ -45,12 +47,15 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
                 if has_keypoints:  # after the box
                     parser.leave_out("skeleton", "of keypoints")
                     values = values[:4]
-                values, object_id = _split_fields(values, line, has_confidence, has_ids)
+                is_tracked = has_ids and len(values) > 4 and len(values) % 2 != has_confidence
+                object_id = int(values.pop()) if is_tracked else None
+                values = values[:-1] if has_confidence else values
                 is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
-                if not is_class or len(values) % 2 or not all(-0.01 <= value <= 1.01 for value in values):
+                are_inside = all(1 - MAX_COORDINATE <= value <= MAX_COORDINATE for value in values)
+                if not is_class or len(values) % 2 or not are_inside:
                     raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
-                points = np.array(values).clip(0, 1).reshape(-1, 2) * scale  # Ultralytics allows an excess of 1%
+                points = np.array(values).clip(0, 1).reshape(-1, 2) * scale
                 region = sdk.ParsedRegion(None, None, class_name, object_id, image)
                 if len(points) == 2:  # center and size
                     (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
@@ -83,41 +88,41 @@ def _find_labels(folder: Path) -> tuple[Path, Path]:
     return folder, next((place for place in places if place.is_dir()), places[0])
 
 
-def _find_fields(files: Sequence[str]) -> tuple[bool, bool]:
-    """Return whether lines of a class and coordinates end with a confidence, and whether with a track id.
+def _find_layout(files: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether all lines of the files of a folder end with a confidence, and whether some with a track id.
 
-    ``yolo track`` of Ultralytics writes a confidence (``save_conf``) on all lines or none, and an id for tracked
-    objects. Raises `InputError` if the last values of all lines may be a point or these two.
+    ``yolo track`` of Ultralytics writes a confidence, which is 1 at most, on all lines or none, and after it an id for
+    tracked objects: an integer from 1, different on a frame. Coordinates are pairs. If no layout fits, lines are read
+    as coordinates only. Raises `InputError` if several fit, as each last value is 1.
     """
-    rows = [[line.split() for line in text.splitlines() if NUMBERS.fullmatch(line)] for text in files]
-    odd, even = (
-        [[row[-1] for row in found if len(row) > 5 and len(row) % 2 == rest] for found in rows] for rest in (0, 1)
+    rows = [
+        (file, line.split()) for file, text in enumerate(files) for line in text.splitlines() if NUMBERS.fullmatch(line)
+    ]
+    odd, even = (  # files and last values, by the number of values after the class; nothing follows a box of four
+        [(file, row[-1] if len(row) > 5 else "0") for file, row in rows if len(row) > 4 and len(row) % 2 == rest]
+        for rest in (0, 1)
     )
-    odd_ends, even_ends = ([end for ends in found for end in ends] for found in (odd, even))
-    is_repeated = any(len({*ends}) < len(ends) for ends in odd + even)  # ids are different on a frame
-    are_integers = all(end.isdecimal() and int(end) > 0 for end in even_ends)
-    are_ids = any(end.isdecimal() and int(end) > 1 for end in even_ends)  # coordinates are 1 at most
-    if odd_ends:
-        has_confidence = is_repeated or are_ids or not all(map(str.isdecimal, odd_ends))
-        return has_confidence, not has_confidence or (bool(even_ends) and are_integers)
-    if even_ends and are_integers and not are_ids and not is_repeated:
+
+    def are_fractions(ends: list[tuple[int, str]]) -> bool:
+        return all(float(end) <= MAX_COORDINATE for _, end in ends)
+
+    def are_ids(ends: list[tuple[int, str]]) -> bool:
+        are_integers = all(end.isdecimal() and int(end) > 0 for _, end in ends)
+        return bool(ends) and are_integers and len({*ends}) == len(ends)
+
+    fits = {
+        (False, False): not odd and are_fractions(even),
+        (True, False): bool(odd) and not even and are_fractions(odd) and not are_ids(odd),
+        (False, True): are_ids(odd) and are_fractions(even),
+        (True, True): are_ids(even) and are_fractions(odd),
+    }
+    layouts = [layout for layout, is_fitting in fits.items() if is_fitting] or [(False, False)]
+    if len(layouts) > 1:
         raise InputError(
             "all of its lines end with 1, a coordinate or a track id after a confidence",
             remedy="write coordinates as 1.0, or export the tracks without confidence (save_conf=False)",
         )
-    return are_ids, are_ids
-
-
-def _split_fields(
-    values: Sequence[float], line: str, has_confidence: bool, has_ids: bool
-) -> tuple[list[float], int | None]:
-    """Return the coordinates of a line, and its track id, None without one."""
-    coordinates = [*values]
-    has_id = has_ids and len(values) % 2 != has_confidence and len(values) > 4 and line.split()[-1].isdecimal()
-    object_id = int(coordinates.pop()) if has_id else None
-    if has_confidence and len(coordinates) % 2:
-        coordinates.pop()
-    return coordinates, object_id
+    return layouts[0]
 
 
 def format_labels(annotations: sdk.Annotations) -> dict[str, str]:

@@ -35,7 +35,7 @@ export class EditHistory {
   }
 
   /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,
-   *   result?: {losses?: Record<number, number>, object_id?: number} | null}} EditAnswer */
+   *   result?: {lost_pixels?: Record<number, number>, object_id?: number} | null}} EditAnswer */
   /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
   offerUndo({ step, error }, text) {
     if (step) showToast(text, { Undo: () => this.undo(step) }, step);
@@ -44,7 +44,7 @@ export class EditHistory {
 
   /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */
   reportLosses(answer, taker = this.app.project.getName(answer.result?.object_id ?? 0)) {
-    const texts = Object.entries(answer.result?.losses ?? {}).map(([id, count]) => (
+    const texts = Object.entries(answer.result?.lost_pixels ?? {}).map(([id, count]) => (
       `${formatCount(count, 'pixel')} from ${this.app.project.getName(Number(id))}`));
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }

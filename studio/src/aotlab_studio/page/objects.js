@@ -286,7 +286,7 @@ async function loadMasks(app, files) {
   });
   showHint('');
   if (!result) return;
-  const { frames, replaced, step, unchanged } = result;
+  const { frames, replaced_pixels: replaced, step, unchanged } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');

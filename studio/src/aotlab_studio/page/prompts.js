@@ -8,7 +8,7 @@ import { toPairs } from './viewer.js';
 /** @import { Actions } from './protocol.js' */
 /** @import { Input, Stroke } from './tools.js' */
 /** @import { Click, Point } from './viewer.js' */
-/** @typedef {Actions['suggest']['message']} Message */
+/** @typedef {Actions['segment']['message']} Message */
 /** @typedef {Partial<Message>} Prompts */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
@@ -73,7 +73,7 @@ export class Prompter {
     const minEdge = Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.toolbox.viewer.zoom);
     if (Math.max(width, height) <= minEdge) this.click(first, stroke);
     else if (erase) showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-    else this.suggest(stroke, { box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
+    else this.segment(stroke, { box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
   }
 
   /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {Stroke} stroke */
@@ -82,8 +82,8 @@ export class Prompter {
     const { size } = this.toolbox.viewer;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
     if (line.length < 2) this.click(line[0] ?? points[0], stroke);
-    else if (!erase) this.suggest(stroke, { scribble: toPairs(line) });
-    else this.suggest(stroke, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
+    else if (!erase) this.segment(stroke, { scribble: toPairs(line) });
+    else this.segment(stroke, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
   /** Request or correct a mask, or select the object there. @param {Point} point @param {Stroke} stroke */
@@ -96,12 +96,12 @@ export class Prompter {
       showMessage(`${project.getName(other)} is selected.`);
     } else {
       const prompts = { [positive ? 'positive' : 'negative']: toPairs([point]) };
-      this.suggest({ ...stroke, points: [] }, prompts, { point, positive });
+      this.segment({ ...stroke, points: [] }, prompts, { point, positive });
     }
   }
 
   /** Request a mask of a stroke. @param {Stroke} stroke @param {Prompts} prompts @param {Click} [click] */
-  suggest(stroke, prompts, click) {
+  segment(stroke, prompts, click) {
     const input = this.toolbox.createInput(stroke);
     const clicks = click ? [...input.clicks, click] : input.clicks;
     const keep = this.toolbox.keepsOthers ? 'all' : 'drawn';
@@ -113,7 +113,7 @@ export class Prompter {
     const { queue, unanswered } = this.toolbox;
     const message = { ...prompts, frame: input.frame, object_id: null };
     const answer = queue.runInOrder(
-      { action: 'suggest', message, target: input.target, isCanceled: () => !unanswered.has(input) },
+      { action: 'segment', message, target: input.target, isCanceled: () => !unanswered.has(input) },
       (id) => this.requestMask(input, message, id));
     return this.toolbox.showUntilAnswered(input, answer);
   }
@@ -125,7 +125,7 @@ export class Prompter {
     if (!unanswered.has(input)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', message, target, messageId);
+    const answer = await queue.send('segment', message, target, messageId);
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
     input.answerId = id;
@@ -146,11 +146,11 @@ export class Prompter {
 
   /** Offer to take the pixels that others kept, to make a new object instead of replacing a mask, or to add the mask
    * to the previous object; `repeat` sends it again, for an object, 0: a new one.
-   * @type {(answer: ActionAnswer<'suggest'>, previousId: number,
+   * @type {(answer: ActionAnswer<'segment'>, previousId: number,
    *   repeat: (changes: Prompts, intoId?: number) => unknown) => void} */
   offerChanges(answer, previousId, repeat) {
     const { history, project } = this;
-    const { object_id: id, kept, replaced } = answer.result;
+    const { object_id: id, kept_pixels: kept, replaced_sizes: replaced } = answer.result;
     const step = answer.step || project.step; // the messages stay until the next one
     const texts = Object.entries(kept).map(([other, count]) => (
       `${formatCount(count, 'pixel')} kept by ${project.getName(Number(other))}`));

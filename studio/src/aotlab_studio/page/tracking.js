@@ -85,8 +85,8 @@ export class Tracking {
 
   showEnd(/** @type {JobProgress} */ job) {
     const { app: { history, playback, project, queue, review } } = this;
-    const { background, done, layer, object_ids: ids, problem, status, step, taken } = job;
-    const left = job.left.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
+    const { background, done, layer, object_ids: ids, problem, status, step, lost_pixels: taken } = job;
+    const left = job.kept_pixels.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
     if (!background && playback.mode === 'follow') playback.setMode('idle');
     const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
     const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (

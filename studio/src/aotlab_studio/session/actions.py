@@ -57,7 +57,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         require_frame(values["frame"], document.frames.count)
     view = session if actor is None else session.with_actor(actor)
     before = document.log.head
-    with view.document.find_earlier_step() as step:
+    with view.document.once_per_message() as step:
         if step is None:
             result = action.run(action.get_owner(view), **values)
         else:
@@ -113,7 +113,7 @@ ACTIONS = {
     **_list_actions(lambda session: session.document.review, *REVIEW_EDITS, Review.list_history),
     **_list_actions(
         lambda session: session,
-        Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause,
+        Session.describe, Session.segment, Session.preview, Session.set_model, Session.track, Session.pause,
         Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
         Session.set_status,
     ),

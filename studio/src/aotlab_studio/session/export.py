@@ -17,6 +17,7 @@ from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
+from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.files import ExportRecord, list_files, read_json, top_level_names, write_json
 from aotlab_studio.utils.video import FrameStore
@@ -76,6 +77,7 @@ def export_masks(
     first: int,
     last: int,
     classes: Mapping[str, int] | None = None,
+    schema: Schema | None = None,
     cuts: Collection[int] = (),
     options: Mapping[str, OutputOptions] = MappingProxyType({}),
     on_frame: Callable[[int, int], None] = lambda done, total: None,
@@ -85,6 +87,7 @@ def export_masks(
     Args:
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
+        schema: classes and attributes for formats that store them; None: those of the objects.
         cuts: frames after cuts.
         options: options of outputs by name; without ``refine_edges``, alpha is 0 or 1.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
@@ -103,7 +106,7 @@ def export_masks(
     context = sdk.OutputContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
         names={item.id: item.name for item in snapshot.objects.values()},
-        scores={index: snapshot.scores(index) for index in sorted(annotated)},
+        scores={index: snapshot.scores(index) for index in sorted(annotated)}, schema=schema,
     )  # fmt: skip
     soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
     refined_names = {name for name, kind in kinds.items() if kind.needs_soft and options[name].refine_edges}

@@ -31,7 +31,7 @@ from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "suggest", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "segment", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
 
 
@@ -177,7 +177,7 @@ class Session:
             self.loader.listeners.discard(self.document.emit)
         self.document.close()
 
-    def suggest(
+    def segment(
         self,
         frame: int,
         object_id: int | None,
@@ -289,8 +289,8 @@ class Session:
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, options=options,
-                    on_frame=report,
+                    document.frames, snapshot, staging, names, first=first, last=last, schema=document.rules.schema,
+                    options=options, on_frame=report,
                 )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
         finally:

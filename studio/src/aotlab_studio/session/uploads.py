@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,13 +23,7 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.document.attributes import ALL_FRAMES, Attributes, merge_attributes, read_table
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
-from aotlab_studio.document.objects import (
-    MAX_OBJECTS,
-    ObjectInfo,
-    clean_classes,
-    list_names,
-    make_object,
-)
+from aotlab_studio.document.objects import MAX_OBJECTS, ObjectInfo, clean_classes, list_names, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -78,7 +73,7 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.find_earlier_step() as step, document.lock:
+    with document.once_per_message() as step, document.lock:
         if step:
             loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
             return msgspec.structs.replace(loaded, step=step)
@@ -97,12 +92,12 @@ def load_upload(
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
-        drawn_masks, new_pngs, losses, replaced = _draw_masks(document, annotations, ids)
-        unchanged |= protected_ids & losses.keys()
-        losses = {key: count for key, count in losses.items() if key not in protected_ids}
-        changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
-        loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged), replaced)
-        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs, loaded)
+        drawn = _draw_masks(document, annotations, ids)
+        unchanged |= protected_ids & drawn.covered.keys()
+        lost = {key: count for key, count in drawn.covered.items() if key not in protected_ids}
+        changes = msgspec.structs.replace(changes, drawn_masks=drawn.digests)
+        loaded = LoadedMasks(sorted(annotations.frames), lost, sorted(unchanged), dict(drawn.replaced))
+        document.edit_masks("load masks", changes, min(annotations.frames), drawn.pngs, loaded)
         return msgspec.structs.replace(loaded, step=document.log.head)
 
 
@@ -160,32 +155,39 @@ def _find_objects(
     return ids, Changes(objects, classes=classes, attributes=attributes)
 
 
-def _draw_masks(
-    document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
-) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int], dict[int, int]]:
-    """Return the new drawn masks, their PNGs, how many pixels of each other object they cover, and `replaced` ones."""
+class DrawnMasks(NamedTuple):
+    """Drawn masks of loaded objects and the objects below them, and numbers of pixels by object id."""
+
+    digests: dict[int, dict[int, str]]
+    """Digests of masks by frame and object id, as in `State.drawn_masks`."""
+    pngs: dict[str, bytes]
+    """New masks by digest."""
+    covered: Counter[int]
+    """Pixels of other objects on which the file has objects; those of protected objects are not drawn."""
+    replaced: Counter[int]
+    """As `LoadedMasks.replaced_pixels`."""
+
+
+def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]) -> DrawnMasks:
+    """Return the masks of a file as drawn masks; ``ids`` are the objects of those in the file."""
     snapshot = document.snapshot
-    losses, replaced = Counter[int](), Counter[int]()
-    new_pngs = dict[str, bytes]()
-    drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
-    for frame in annotations.frames:
-        loaded = annotations.mask(frame)
-        before = snapshot.labels(frame)
-        drawn = snapshot.drawn_labels(frame)
-        regions = annotations.frames[frame]
+    result = DrawnMasks({}, {}, Counter(), Counter())
+    for frame, regions in annotations.frames.items():
+        digests = result.digests[frame] = snapshot.drawn_masks(frame)
+        loaded, before, drawn = annotations.mask(frame), snapshot.labels(frame), snapshot.drawn_labels(frame)
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
-            losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
+            result.covered.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
             free = mask & ~np.isin(before, snapshot.protected_ids)
             if free.any() or not mask.any():  # absent, or covered by another object of the file
-                drawn_masks[frame][target] = ""
+                digests[target] = ""
                 if ((old := drawn == target) & ~free).any():
-                    replaced[target] += int(old.sum())
+                    result.replaced[target] += int(old.sum())
                 drawn[old] = 0
                 drawn[free] = target
-        for object_id in drawn_masks[frame]:
-            drawn_masks[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
-    return drawn_masks, new_pngs, dict(losses), dict(replaced)
+        for object_id in digests:
+            digests[object_id] = document.masks.encode(drawn == object_id, result.pngs)
+    return result
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:

@@ -48,7 +48,7 @@ class TrackingJob:
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
         self.done = 0
-        self.taken, self.left = list[PixelCount](), list[PixelCount]()  # set at the end
+        self.lost_pixels, self.kept_pixels = list[PixelCount](), list[PixelCount]()  # set at the end
         self._stored: dict[int, StoredMasks] = {}  # by frame, if others are affected
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -94,44 +94,50 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
             self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
-            self._step, self.layer_id, self.layer.objects, self.taken, self.left, self.problem,
+            self._step, self.layer_id, self.layer.objects, self.lost_pixels, self.kept_pixels, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
         """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays pending."""
         status: JobStatus = "failed"
         try:
+            self._set_status("starting")
             try:
-                self._set_status("starting")
                 if not self.stopped:
                     self._track(make_tracker())
                 if self.done == self.total or self.command != "interrupt":
                     self._document.finish_layer(self.layer_id)
             finally:
-                is_empty = not self._document.tracked_masks.layer(self.layer_id).frames
-                if is_empty and not self.is_correction and self.command != "interrupt":
-                    self._document.cancel(self._step)
-                    self._document.finish_layer(self.layer_id)  # not canceled if edits followed the request
+                self._cancel_if_empty()
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        self.taken, self.left = (
-            _sum_pixels({index: getattr(stored, name) for index, stored in sorted(self._stored.items())})
-            for name in ("taken", "left")
-        )
         try:
-            self._set_status(status)
-            with suppress(InputError):  # a project that cannot be read
-                self._document.emit_page_state()
-                # the marks of earlier frames may have changed: an object is lost after several frames
-                self._document.emit(ResultsEvent(self._document.revision))
-                ended_checks = [index for index, stored in self._stored.items() if stored.ended_check]
-                self._document.report_ended_checks(ended_checks, self._step)
+            self._report_end(status)
         finally:
             self.ended.set()
+
+    def _cancel_if_empty(self) -> None:
+        """Cancel a request that has tracked no frame, also after an error."""
+        is_empty = not self._document.tracked_masks.layer(self.layer_id).frames
+        if is_empty and not self.is_correction and self.command != "interrupt":
+            self._document.cancel(self._step)
+            self._document.finish_layer(self.layer_id)  # not canceled if edits followed the request
+
+    def _report_end(self, status: JobStatus) -> None:
+        """Tell the page what has changed."""
+        document, stored = self._document, dict(sorted(self._stored.items()))
+        self.lost_pixels = _sum_pixels({index: masks.lost_pixels for index, masks in stored.items()})
+        self.kept_pixels = _sum_pixels({index: masks.kept_pixels for index, masks in stored.items()})
+        self._set_status(status)
+        with suppress(InputError):  # a project that cannot be read
+            document.emit_page_state()
+            # the marks of earlier frames may have changed: an object is lost after several frames
+            document.emit(ResultsEvent(document.revision))
+            document.report_ended_checks([index for index in stored if stored[index].ended_check], self._step)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the spans of the layer and store their masks."""
