@@ -1,22 +1,24 @@
-/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project. */
+/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project; objects that
+ * a tab hides. */
 
 import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
-/** @param {string} [project] its frame, object and prompts @returns {Record<string, any>} */
-export function loadSettings(project = '') {
+/** @param {string} [project] its settings @param {'localStorage' | 'sessionStorage'} [storage] of all tabs, or of one
+ * @returns {Record<string, any>} */
+export function loadSettings(project = '', storage = 'localStorage') {
   try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY + project) || '{}') || {};
+    return JSON.parse(globalThis[storage].getItem(STORAGE_KEY + project) || '{}') || {};
   } catch {
     return {};
   }
 }
 
-/** @param {Record<string, any>} changes @param {string} [project] */
-export function saveSettings(changes, project = '') {
+/** @param {Record<string, any>} changes @param {string} [project] @param {'localStorage' | 'sessionStorage'} [storage] */
+export function saveSettings(changes, project = '', storage = 'localStorage') {
   try {
-    localStorage.setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project), ...changes }));
+    globalThis[storage].setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project, storage), ...changes }));
   } catch { /* storage is full or forbidden; settings are not kept */ }
 }
 
@@ -40,5 +42,6 @@ export function restoreSettings(app) {
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
     saveSettings({ frame: playback.frame, object_id: selection.id, follows: playback.mode === 'follow' }, project.id);
     saveSettings({ prompts: toolbox.prompter.listStored() }, project.id);
+    saveSettings({ hidden: [...selection.hiddenIds] }, project.id, 'sessionStorage');
   });
 }

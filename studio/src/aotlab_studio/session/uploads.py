@@ -90,16 +90,16 @@ def load_upload(
         if targets.keys() != {*annotations.objects()}:
             file_ids = ", ".join(map(str, annotations.objects()))
             raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
-        protected_ids = {*snapshot.protected_ids}
-        unchanged = protected_ids.intersection(targets.values())
-        targets = {key: target for key, target in targets.items() if target not in protected_ids}
+        locked_ids = {*snapshot.locked_ids}
+        unchanged = locked_ids.intersection(targets.values())
+        targets = {key: target for key, target in targets.items() if target not in locked_ids}
         if not targets:
-            raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
+            raise InputError("mask: all its objects are locked; unlock them first")
         snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn_masks, new_pngs, losses, replaced = _draw_masks(document, annotations, ids)
-        unchanged |= protected_ids & losses.keys()
-        losses = {key: count for key, count in losses.items() if key not in protected_ids}
+        unchanged |= locked_ids & losses.keys()
+        losses = {key: count for key, count in losses.items() if key not in locked_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
         loaded = LoadedMasks(sorted(annotations.frames), losses, sorted(unchanged), replaced)
         document.edit_masks("load masks", changes, min(annotations.frames), new_pngs, loaded)
@@ -176,7 +176,7 @@ def _draw_masks(
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
-            free = mask & ~np.isin(before, snapshot.protected_ids)
+            free = mask & ~np.isin(before, snapshot.locked_ids)
             if free.any() or not mask.any():  # absent, or covered by another object of the file
                 drawn_masks[frame][target] = ""
                 if ((old := drawn == target) & ~free).any():
