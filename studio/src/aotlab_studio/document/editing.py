@@ -214,13 +214,18 @@ def change_object(
     locked: bool | None = None,
     class_name: str | None = None,
 ) -> None:
-    """Set fields of an object, except those that are None; raise `InputError` for an unusable name."""
+    """Set fields of an object, except those that are None; raise `InputError` for an unusable name.
+
+    A new class brings its color, unless one is given; see `Schema.color_object`.
+    """
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
         fields: dict[str, Any] = {"name": name, "color": color, "locked": locked, "class_name": class_name}
         item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
+        if color is None and item.class_name != before.class_name:
+            item = document.rules.schema.color_object(item, document.snapshot.objects.values())
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes({object_id: item}, classes=classes))
 

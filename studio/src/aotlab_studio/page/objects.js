@@ -27,7 +27,7 @@ export class ObjectPanel {
       if (text && names.length && !names.includes(text)) {
         return { error: new Error(`The lead’s classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
       }
-      return this.changeObject(id, { class_name: text, ...this.getClassColor(text) });
+      return this.changeObject(id, { class_name: text });
     });
     this.attribute = new TextField(attribute, () => '', async (id, text) => {
       const [key, ...rest] = text.split('=');
@@ -93,12 +93,6 @@ export class ObjectPanel {
     return { line, show };
   }
 
-  /** Return the color of a class in the schema, as a change of an object. @param {string} className */
-  getClassColor(className) {
-    const color = this.app.project.schema.find(({ name }) => name === className)?.color;
-    return color ? { color } : {};
-  }
-
   get fields() {
     return [this.name, this.className, this.attribute, ...this.attributeFields.fields.values()];
   }
@@ -157,10 +151,11 @@ export class ObjectPanel {
     if (!item && !queue.hasEdits) return;
     const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
       tool.makesPrompts && other === target));
-    const values = { class_name: rule.name, ...this.getClassColor(rule.name) };
-    queue.runInOrder({ action: 'change_object' }, async (id) => (
-      prompt && !prompt.answerId ? { error: CANCELED }
-        : queue.send('change_object', { object_id: prompt?.answerId ?? target.id, ...values }, target, id)));
+    queue.runInOrder({ action: 'change_object' }, async (id) => {
+      if (prompt && !prompt.answerId) return { error: CANCELED };
+      const message = { object_id: prompt?.answerId ?? target.id, class_name: rule.name };
+      return queue.send('change_object', message, target, id);
+    });
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */

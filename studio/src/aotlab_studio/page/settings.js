@@ -5,8 +5,9 @@ import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
-/** @param {string} [project] its settings @param {'localStorage' | 'sessionStorage'} [storage] of all tabs, or of one
- * @returns {Record<string, any>} */
+/** @typedef {'localStorage' | 'sessionStorage'} Storage of all tabs, of one */
+
+/** @param {string} [project] its settings @param {Storage} [storage] @returns {Record<string, any>} */
 export function loadSettings(project = '', storage = 'localStorage') {
   try {
     return JSON.parse(globalThis[storage].getItem(STORAGE_KEY + project) || '{}') || {};
@@ -15,10 +16,11 @@ export function loadSettings(project = '', storage = 'localStorage') {
   }
 }
 
-/** @param {Record<string, any>} changes @param {string} [project] @param {'localStorage' | 'sessionStorage'} [storage] */
+/** @param {Record<string, any>} changes @param {string} [project] @param {Storage} [storage] */
 export function saveSettings(changes, project = '', storage = 'localStorage') {
   try {
-    globalThis[storage].setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project, storage), ...changes }));
+    const settings = { ...loadSettings(project, storage), ...changes };
+    globalThis[storage].setItem(STORAGE_KEY + project, JSON.stringify(settings));
   } catch { /* storage is full or forbidden; settings are not kept */ }
 }
 

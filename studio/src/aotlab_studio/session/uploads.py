@@ -147,7 +147,10 @@ def _find_objects(
         else:
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
-        objects[item.id] = replace(item, class_name=item.class_name or class_name)
+        if target is None or not item.class_name:
+            others = {**snapshot.objects, **objects}.values()
+            item = document.rules.schema.color_object(replace(item, class_name=class_name), others)
+        objects[item.id] = item
         if file_id in table:
             is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
             known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})
