@@ -34,7 +34,7 @@ class LoadedMasks(Struct, frozen=True):
     lost_pixels: dict[int, int]
     """Number of pixels that each object outside the file lost, by object id."""
     unchanged: list[int]
-    """Objects that were not changed, as they are locked or hidden."""
+    """Objects that were not changed, as they are locked."""
     replaced_pixels: dict[int, int] = {}
     """Number of pixels of the drawn masks that were replaced, by object id; masks that have only grown do not count."""
     step: int = 0

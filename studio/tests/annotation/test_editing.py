@@ -458,9 +458,9 @@ def test_prompt_names_who_lost_tracked_pixels(session, document):
     np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
 
 
-def test_drawing_does_not_overwrite_hidden_objects(session, document):
+def test_drawing_does_not_overwrite_locked_objects(session, document):
     draw_and_track(session, 1, 2)
-    editing.change_object(document, 2, hidden=True)
+    editing.change_object(document, 2, locked=True)
     session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
         editing.fill_polygon(document, frame, 1, square(38, 25, 5))
@@ -468,25 +468,24 @@ def test_drawing_does_not_overwrite_hidden_objects(session, document):
         np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
-def test_reset_frame_keeps_masks_of_hidden_objects(session, document):
+def test_reset_frame_keeps_masks_of_locked_objects(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 2, hidden=True)
+    editing.change_object(document, 2, locked=True)
     editing.reset_frame(document, 0)
     assert set(document.snapshot.drawn_masks(0)) == {2}
-    with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
+    with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked objects"):
         editing.reset_frame(document, 0)
 
 
-@pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_keeps_masks_of_a_protected_object(session, document, field):
+def test_upload_keeps_masks_of_a_locked_object(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, **{field: True})
+    editing.change_object(document, 1, locked=True)
     labels = truth(4)
     load_upload(document, 0, png(labels))
     shown = document.snapshot.labels(0)
     np.testing.assert_array_equal(shown == 1, truth(0) == 1)
     np.testing.assert_array_equal(shown == 2, truth(4) == 2)
-    with pytest.raises(InputError, match=r"all its objects are locked or hidden"):
+    with pytest.raises(InputError, match=r"all its objects are locked;"):
         load_upload(document, 0, png(np.where(labels == 1, 1, 0)))
 
 

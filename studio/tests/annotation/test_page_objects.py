@@ -242,7 +242,7 @@ def test_selection_of_another_object_ends_isolation(page, session):
 @pytest.mark.slow
 def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objects):
     page.key("1")
-    editing.change_object(session.document, 2, hidden=True)
+    page.tab.click("[name=hidden2]")
     page.wait_shown("object 1")
     page.key("c")
     page.tab.mouse.dblclick(*page.at(45, 30))
@@ -458,8 +458,8 @@ def test_keys_act_on_an_object_before_it_is_stored(new_page, document):
     new_page.wait_status("The new object is being saved")
     with new_page.done():
         wire.release()
-    new_page.wait_until(lambda: document.snapshot.objects[1].hidden)  # the last of the two changes
-    assert document.snapshot.objects[1].locked
+    new_page.wait_until(lambda: document.snapshot.objects[1].locked)
+    new_page.tab.wait_for_selector("[name=hidden1][aria-pressed=true]")
 
 
 @pytest.mark.slow

@@ -43,6 +43,23 @@ def test_two_tabs_share_changes_and_one_host(page, served):
     assert other.problems == []
 
 
+def test_hiding_an_object_is_a_matter_of_the_tab(page, session, served, two_objects):
+    other = Page(page.tab.context, served.url)
+    steps = len(session.document.log.steps)
+    page.key("2", "i")
+    page.wait_shown("object 1")
+    page.tab.reload()
+    page.wait_shown("object 1")
+    page.tab.wait_for_selector("#objects [name=hidden2][aria-pressed=true]")
+    other.wait_shown("object 1", "object 2")
+    assert len(session.document.log.steps) == steps
+    page.wait_selected("object 2")
+    page.drag((40, 35), (50, 35))
+    page.wait_shown("object 1", "object 2")
+    assert len(session.document.log.steps) == steps + 1
+    assert other.problems == []
+
+
 @pytest.mark.slow
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
     monkeypatch.setattr(type(session.document), "tracked_again_warning", "the clip was tracked again")

@@ -139,7 +139,7 @@ def test_escape_drops_the_keys_before_it_only(page, session):
     page.key("ArrowRight", "m", "Escape", "i")
     slow.release()
     page.wait_frame(1)
-    page.wait_until(lambda: session.document.snapshot.objects[1].hidden)
+    page.wait_shown()
     assert (page.labels(1) == 1).any()
 
 

@@ -89,13 +89,13 @@ def test_command_refuses_a_changed_video(folder, session, never_served):
 def test_reopened_project_holds_everything(folder, session, document, reopen):
     draw_and_track(session, 1, 2)
     editing.mark_absent(document, 7, 2)
-    editing.change_object(document, 2, name="box", hidden=True)
+    editing.change_object(document, 2, name="box", locked=True)
     session_scores = document.snapshot.scores(5)
     session.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = reopen(path)
         assert again.document.snapshot.objects[2].name == "box"
-        assert again.document.snapshot.objects[2].hidden
+        assert again.document.snapshot.objects[2].locked
         np.testing.assert_array_equal(again.document.snapshot.labels(5), truth(5))
         np.testing.assert_array_equal(again.document.snapshot.labels(7), np.where(truth(7) == 1, 1, 0))
         assert set(again.document.snapshot.drawn_masks(7)) == {2}

@@ -1,20 +1,31 @@
 """Schema of a list: what it refuses, what is missing, files of other tools, fields of the page."""
 
 import json
+from itertools import combinations
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.objects import make_object
+from aotlab_studio.document.objects import COLORS, make_object
 from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
-from aotlab_studio.document.schema import SCHEMA_WRITERS, AttributeRule, ClassRule, Schema, read_schema
+from aotlab_studio.document.schema import (
+    NUM_SHADES,
+    SCHEMA_WRITERS,
+    AttributeRule,
+    ClassRule,
+    Schema,
+    read_schema,
+    shade_color,
+)
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.browser import find_violations, needs_browser
 from studio.tests.annotation.results import find_clip, set_status
 from studio.tests.annotation.sessions import draw
+from studio.tests.annotation.test_editing import VISION, convert_to_lab
 from studio.tests.annotation.test_uploads import coco
 from tests.processes import wait_until
 
@@ -49,6 +60,40 @@ def test_objects_that_match_the_schema_have_no_violation():
     values = {"sex": "male", "pose": {3: "sitting", 8: "standing"}, "age": "-1.5e2", "seen": True}
     assert list_violations("dog", values) == []
     assert Schema().check({1: make_object(1)}, {1: {"any": {3: "x"}}}) == []
+
+
+@pytest.mark.parametrize(("count", "least"), [(2, 22), (3, 13), (5, 8), (NUM_SHADES, 5)])
+def test_shades_of_a_color_differ_and_are_neither_black_nor_white(count, least):
+    for color in (*COLORS, "#ff0000", "#ffff00", "#0000ff", "#000000", "#ffffff"):
+        shades = [shade_color(color, index) for index in range(count)]
+        seen = convert_to_lab(shades, VISION["all cones"])
+        assert shades[0] == color
+        assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
+        assert 25 < seen[1:, 0].min() <= seen[1:, 0].max() < 92
+
+
+@pytest.mark.usefixtures("schema")
+def test_objects_of_a_class_get_shades_of_its_color(batch):
+    red, dark = "#ff0000", shade_color("#ff0000", 1)
+    with batch.use("a", "Ann") as session:
+        document = session.document
+
+        def list_colors():
+            return [item.color for item in document.snapshot.objects.values()]
+
+        editing.add_object(document)
+        for key in (1, 2, 3):
+            editing.change_object(document, key, class_name="dog")
+        assert list_colors() == [red, dark, shade_color(red, 2)]
+        editing.change_object(document, 2, class_name="person")
+        editing.change_object(document, 3, color="#123456")
+        editing.change_object(document, 3, name="Rex", class_name="dog")
+        assert list_colors() == [red, "#00ff00", "#123456"]
+        editing.delete_object(document, 1)
+        tree = json.loads(coco(3))
+        tree["categories"][0]["name"] = "dog"
+        load_upload(document, 0, json.dumps(tree).encode(), targets={1: None, 2: None})
+        assert list_colors() == ["#00ff00", "#123456", red, dark]
 
 
 @pytest.mark.parametrize(("class_name", "values", "violation"), [
@@ -279,6 +324,12 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.keyboard.press("Alt+d")
     tab.wait_for_selector("#objects [type=color] >> nth=0")
     tab.wait_for_function("() => document.querySelector('#objects [type=color]').value === '#ff0000'")
+    tab.click("#objects .select >> nth=1")
+    tab.keyboard.press("Alt+d")
+    shade = shade_color("#ff0000", 1)
+    wait_until(lambda: tab.input_value("#objects li:nth-child(2) [type=color]") == shade)
+    tab.keyboard.press("Control+z")
+    tab.click("#objects .select >> nth=0")
     tab.select_option("#attribute-fields select >> nth=0", "male")
     tab.fill("#frame", "4")
     tab.press("#frame", "Enter")

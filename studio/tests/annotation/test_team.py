@@ -97,7 +97,7 @@ def test_rule_keeps_annotators_from_accepting(batch):
             session.set_status("accepted", force=True)
         session.set_status("to review", force=True)
     with batch.use("a", "Bob") as session:
-        editing.change_object(session.document, 1, hidden=True, locked=True)
+        editing.change_object(session.document, 1, locked=True)
         session.set_status("accepted", force=True)
     assert find_clip(batch, "a").status == "accepted"
 

@@ -371,10 +371,9 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
     assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == step + 1
 
 
-@pytest.mark.parametrize("protection", ["hidden", "locked"])
-def test_upload_keeps_class_and_attributes_of_protected_objects(session, document, protection):
+def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, **{protection: True})
+    editing.change_object(document, 1, locked=True)
     tree = json.loads(coco(3))
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
@@ -484,10 +483,9 @@ def test_loaded_class_name_is_made_valid_with_its_id(document, name):
     assert snapshot.objects[1].class_name == re.sub("[\t\ud800]", "", name).strip()[:60]
 
 
-@pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_does_not_overwrite_a_protected_object(session, document, field):
+def test_upload_does_not_overwrite_a_locked_object(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, **{field: True})
+    editing.change_object(document, 1, locked=True)
     loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
     assert (loaded.lost_pixels, loaded.unchanged) == ({}, [1])
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))

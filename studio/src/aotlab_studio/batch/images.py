@@ -78,14 +78,13 @@ class ClipImages:
 
 
 def draw_masks(image: np.ndarray, snapshot: Snapshot, index: int) -> np.ndarray:
-    """Draw the masks of a frame over it, H×W×3 uint8 RGB in any size, in the colors of the visible objects."""
+    """Draw the masks of a frame over it, H×W×3 uint8 RGB in any size, in the colors of its objects."""
     size = image.shape[1::-1]
     labels = np.asarray(Image.fromarray(snapshot.labels(index)).resize(size, Image.Resampling.NEAREST))
     image = image.copy()
     for item in snapshot.objects.values():
-        if not item.hidden:
-            color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
-            image[labels == item.id] = (0.4 * image[labels == item.id] + 0.6 * color).astype(np.uint8)
+        color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
+        image[labels == item.id] = (0.4 * image[labels == item.id] + 0.6 * color).astype(np.uint8)
     return image
 
 

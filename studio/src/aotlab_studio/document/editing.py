@@ -28,7 +28,7 @@ Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
 Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 KeptPixels = Literal["drawn", "all", "none"]
-"""Pixels that other objects keep beside a prompt, besides those of locked and hidden objects."""
+"""Pixels that other objects keep beside a prompt, besides those of locked objects."""
 Edit = Callable[[np.ndarray], np.ndarray]
 """Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
@@ -48,13 +48,11 @@ class EditResult(Struct, frozen=True):
     """Numbers of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
 
 
-def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
-    """Return an object; raise `InputError` if it is unknown, locked or, with ``visible``, hidden."""
+def require_editable(document: Document, object_id: int) -> ObjectInfo:
+    """Return an object; raise `InputError` if it is unknown or locked."""
     item = document.snapshot.find_object(object_id)
     if item.locked:
         raise InputError(f"{item.name} is locked; unlock it first")
-    if visible and item.hidden:
-        raise InputError(f"{item.name} is hidden; show it first")
     return item
 
 
@@ -72,7 +70,7 @@ def edit_mask(
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden, or
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or
     ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
     that changes no pixel. With ``replace_mask``, the result has the size of a mask that was replaced; ``kept`` is that
     of the result.
@@ -84,7 +82,7 @@ def edit_mask(
         snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
-        others = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.protected_ids)
+        others = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.locked_ids)
         after = edit(before) & ~others
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
@@ -149,7 +147,7 @@ def find_protected_pixels(
     snapshot = document.snapshot
     kept_ids = {"drawn": [*snapshot.drawn_masks(frame)], "all": [*snapshot.objects], "none": []}[keep]
     others = [key for key in kept_ids if key != object_id]
-    return np.isin(snapshot.labels(frame), [*others, *snapshot.protected_ids])
+    return np.isin(snapshot.labels(frame), [*others, *snapshot.locked_ids])
 
 
 def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
@@ -158,15 +156,15 @@ def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def reset_frame(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, except of locked and hidden objects, so that tracked masks show again."""
+    """Remove the drawn masks of a frame, except of locked objects, so that tracked masks show again."""
     with document.lock:
         snapshot = document.snapshot
         snapshot.require_not_frozen([frame])
         masks = snapshot.drawn_masks(frame)
-        protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
-        if masks == protected:
-            raise InputError(f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects")
-        changes = Changes(drawn_masks={frame: protected or None})
+        locked = {key: masks[key] for key in snapshot.locked_ids if key in masks}
+        if masks == locked:
+            raise InputError(f"reset frame: no drawn mask on frame {frame}, except of locked objects")
+        changes = Changes(drawn_masks={frame: locked or None})
         covers_locked = False
         after = snapshot.with_changes(changes)
         with suppress(InputError):  # a damaged mask, which a reset removes
@@ -216,19 +214,21 @@ def change_object(
     *,
     name: str | None = None,
     color: Color | None = None,
-    hidden: bool | None = None,
     locked: bool | None = None,
     class_name: str | None = None,
 ) -> None:
-    """Set fields of an object, except those that are None; raise `InputError` for an unusable name."""
+    """Set fields of an object, except those that are None; raise `InputError` for an unusable name.
+
+    A new class brings its color, unless one is given; see `Schema.color_object`.
+    """
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
-        fields: dict[str, Any] = {
-            "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
-        }  # fmt: skip
+        fields: dict[str, Any] = {"name": name, "color": color, "locked": locked, "class_name": class_name}
         item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
+        if color is None and item.class_name != before.class_name:
+            item = document.rules.schema.color_object(item, document.snapshot.objects.values())
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes({object_id: item}, classes=classes))
 
@@ -258,7 +258,7 @@ def set_attribute(
 def delete_object(document: Document, object_id: int) -> None:
     """Remove an object from all frames; raise `InputError` if it is unknown or locked."""
     with document.lock:
-        require_editable(document, object_id, visible=False)
+        require_editable(document, object_id)
         document.edit("delete object", Changes(objects={object_id: None}))
 
 
@@ -268,7 +268,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
         for merged_id in (object_id, into):
-            require_editable(document, merged_id, visible=False)
+            require_editable(document, merged_id)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
         drawn_masks = dict[int, dict[int, str]]()
         for frame in snapshot.drawn_frames:

@@ -34,8 +34,6 @@ class ObjectInfo:
     id: ObjectId
     name: Text
     color: Color
-    hidden: bool = False
-    """Whether the page hides it. Its masks cannot be edited."""
     locked: bool = False
     """Whether its masks cannot be changed. Pixels that other objects cover show again when these are removed."""
     class_name: Text = ""

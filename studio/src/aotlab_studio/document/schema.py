@@ -7,15 +7,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+import numpy as np
 from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.attributes import Attributes
-from aotlab_studio.document.objects import ObjectInfo, Text, clean_name
+from aotlab_studio.document.objects import Color, ObjectInfo, Text, clean_name
 
 AttributeKind = Literal["text", "number", "choice", "yes/no"]
 CVAT_INPUTS: dict[AttributeKind, str] = {"text": "text", "number": "number", "choice": "select", "yes/no": "checkbox"}
@@ -24,6 +26,12 @@ MAX_SCHEMA_CLASSES = 1000
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 COLOR = re.compile("(#[0-9a-f]{6})?")
+NUM_SHADES = 8
+"""Number of shades of a class's color, which its objects use in turn."""
+SHADE_LIGHTNESS = 30, 90
+"""Smallest and largest CIELAB lightness of a shade, so that dark and light frames and outlines contrast with it."""
+SHADE_STEP = 0.618
+"""Difference in lightness between a shade and the next one as a part of the range; the golden ratio spreads them."""
 
 
 class AttributeRule(Struct, frozen=True):
@@ -67,7 +75,7 @@ class ClassRule(Struct, frozen=True):
 
     name: Text
     color: str = ""
-    """Color of its objects, #rrggbb; empty: one each."""
+    """Color of its first object, #rrggbb, of which the others have shades; empty: one each."""
     key: Annotated[str, Meta(max_length=1)] = ""
     """With Alt, it gives this class to the selected object."""
     attributes: list[AttributeRule] = []
@@ -117,6 +125,14 @@ class Schema(Struct, frozen=True):
         known = {rule.name for rule in self.classes}
         return [*self.classes, *(ClassRule(name) for name in names if name not in known)]
 
+    def color_object(self, item: ObjectInfo, objects: Iterable[ObjectInfo]) -> ObjectInfo:
+        """Return an object in the shade of its class's color that the others of the class use least, in their order."""
+        color = next((rule.color for rule in self.classes if rule.name == item.class_name), "")
+        if not color:
+            return item
+        used = [other.color for other in objects if other.class_name == item.class_name and other.id != item.id]
+        return replace(item, color=min((shade_color(color, index) for index in range(NUM_SHADES)), key=used.count))
+
     def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:
         """Return what the schema does not allow, or requires and objects do not have."""
         rules, violations = {rule.name: rule for rule in self.classes}, list[Violation]()
@@ -130,6 +146,20 @@ class Schema(Struct, frozen=True):
                 problems += [text for each in rule.attributes for text in each.check(values.get(each.name, {}))]
             violations += [Violation(item.name, problem) for problem in problems]
         return violations
+
+
+def shade_color(color: Color, index: int) -> Color:
+    """Return a shade of a color, which differs in lightness by a number of steps; 0: the color itself."""
+    import cv2
+
+    if index == 0:
+        return color
+    rgb = np.frombuffer(bytes.fromhex(color[1:]), np.uint8).astype(np.float32) / 255
+    lab = cv2.cvtColor(rgb.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)
+    low, high = SHADE_LIGHTNESS
+    lab[..., 0] = low + (lab[..., 0] - low + index * SHADE_STEP * (high - low)) % (high - low)
+    shade = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255
+    return f"#{shade.round().astype(np.uint8).tobytes().hex()}"
 
 
 def _require_names(kind: str, subject: str, names: Sequence[str], reserved: str = "") -> None:

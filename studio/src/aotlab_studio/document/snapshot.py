@@ -60,11 +60,6 @@ class Snapshot:
     def locked_ids(self) -> list[int]:
         return [item.id for item in self.objects.values() if item.locked]
 
-    @property
-    def protected_ids(self) -> list[int]:
-        """Ids of locked and hidden objects, whose pixels are kept when another object is drawn."""
-        return [item.id for item in self.objects.values() if item.locked or item.hidden]
-
     def find_object(self, object_id: int) -> ObjectInfo:
         """Return an object; raise `InputError` for an unknown id."""
         if object_id not in self.objects:

@@ -43,6 +43,7 @@ export class App {
     this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
       await this.playback.refresh(answer.revision);
       this.history.reportLosses(answer);
+      this.selection.show(answer.result?.object_id); // drawn now
       if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
     });
     this.selection = new Selection(this.project, this.queue);
@@ -126,6 +127,7 @@ export class App {
     element('name').textContent = element('name').title = document.title = state.name;
     this.project.id = state.project;
     if (lastVisit?.prompts) this.toolbox.prompter.restore(lastVisit.prompts);
+    if (lastVisit) this.selection.hiddenIds = new Set(loadSettings(state.project, 'sessionStorage').hidden);
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
     this.timeline.setMarks(state.timeline);
@@ -176,11 +178,9 @@ export class App {
   }
 
   renderObjects() {
-    const { objectPanel, project, selection: { id: selectedId, isolatedId } } = this;
+    const { objectPanel, project, selection, selection: { id: selectedId } } = this;
     this.timeline.requestDraw();
-    const isolated = project.findObject(isolatedId);
-    const visible = project.objects.filter((item) => !objectPanel.isSwitchedOn('hidden', item));
-    this.viewer.setObjects(visible.filter((item) => !isolated || item === isolated));
+    this.viewer.setObjects(project.objects.filter((item) => selection.isShown(item)));
     objectPanel.show();
     if (selectedId !== this.lastScrolledId) this.scrollToSelected();
     this.toolbox.show();

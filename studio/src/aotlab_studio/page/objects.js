@@ -13,12 +13,6 @@ import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
 
 const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
-/** Buttons of a row, with their icons: off, on. */
-const SWITCHES = /** @type {const} */ ([
-  { key: 'hidden', text: 'Hide', icons: ['eye', 'eye-off'] },
-  { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
-]);
-
 export class ObjectPanel {
   constructor(/** @type {App} */ app) {
     const { project } = app;
@@ -33,7 +27,7 @@ export class ObjectPanel {
       if (text && names.length && !names.includes(text)) {
         return { error: new Error(`The lead’s classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
       }
-      return this.changeObject(id, { class_name: text, ...this.getClassColor(text) });
+      return this.changeObject(id, { class_name: text });
     });
     this.attribute = new TextField(attribute, () => '', async (id, text) => {
       const [key, ...rest] = text.split('=');
@@ -74,10 +68,13 @@ export class ObjectPanel {
     const onclick = () => playback.addCommand(() => selection.selectByUser(id));
     const button = createElement('button', { className: 'select', name: `select${id}`, onclick }, name, category);
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
-    const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
-      className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
-    }, createIcon(icon)));
-    const line = createElement('li', {}, swatch, button, ...switches);
+    const hide = createElement('button', {
+      className: 'small', name: `hidden${id}`, onclick: () => selection.toggleHidden({ id }),
+    }, createIcon('eye'));
+    const lock = createElement('button', {
+      className: 'small', name: `locked${id}`, onclick: () => this.toggleLock({ id }),
+    }, createIcon('lock-open'));
+    const line = createElement('li', {}, swatch, button, hide, lock);
     line.onkeydown = ({ key, ctrlKey, metaKey }) => {
       if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();
     };
@@ -90,20 +87,10 @@ export class ObjectPanel {
       button.title = `Select ${item.name}; double-click to rename`;
       name.textContent = item.name;
       category.textContent = item.class_name === item.name ? '' : item.class_name;
-      for (const [index, { key, text, icons }] of SWITCHES.entries()) {
-        switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
-        const isOn = this.isSwitchedOn(key, item);
-        switches[index].ariaPressed = String(isOn);
-        setIcon(switches[index], icons[Number(isOn)]);
-      }
+      showSwitch(hide, `Hide ${item.name}`, ['eye', 'eye-off'], selection.hiddenIds.has(id));
+      showSwitch(lock, `Lock ${item.name}`, ['lock-open', 'lock'], this.isLocked(item));
     };
     return { line, show };
-  }
-
-  /** Return the color of a class in the schema, as a change of an object. @param {string} className */
-  getClassColor(className) {
-    const color = this.app.project.schema.find(({ name }) => name === className)?.color;
-    return color ? { color } : {};
   }
 
   get fields() {
@@ -164,10 +151,11 @@ export class ObjectPanel {
     if (!item && !queue.hasEdits) return;
     const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
       tool.makesPrompts && other === target));
-    const values = { class_name: rule.name, ...this.getClassColor(rule.name) };
-    queue.runInOrder({ action: 'change_object' }, async (id) => (
-      prompt && !prompt.answerId ? { error: CANCELED }
-        : queue.send('change_object', { object_id: prompt?.answerId ?? target.id, ...values }, target, id)));
+    queue.runInOrder({ action: 'change_object' }, async (id) => {
+      if (prompt && !prompt.answerId) return { error: CANCELED };
+      const message = { object_id: prompt?.answerId ?? target.id, class_name: rule.name };
+      return queue.send('change_object', message, target, id);
+    });
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -175,22 +163,28 @@ export class ObjectPanel {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
   }
 
-  /** Return whether a switch of an object is on after the unanswered edits; the object may not exist yet.
-   * @param {'hidden' | 'locked'} key @param {Target} target */
-  isSwitchedOn(key, target) {
+  /** Return whether an object is locked after the unanswered edits; it may not exist yet. @param {Target} target */
+  isLocked(target) {
     const pending = [...this.app.queue.actions.values()].reverse().find(({ message = {}, target: other }) => (
-      key in message && (other === target || (target.id > 0 && other?.id === target.id))));
-    return Boolean(/** @type {any} */ (pending?.message ?? this.app.project.findObject(target.id))?.[key]);
+      'locked' in message && (other === target || (target.id > 0 && other?.id === target.id))));
+    return Boolean(/** @type {any} */ (pending?.message ?? this.app.project.findObject(target.id))?.locked);
   }
 
-  /** @param {'hidden' | 'locked'} key @param {Target} target the selected one by default */
-  async toggleSwitch(key, target = this.app.selection.target) {
-    const message = /** @type {any} */ ({ object_id: null, [key]: !this.isSwitchedOn(key, target) });
+  /** @param {Target} target the selected one by default */
+  async toggleLock(target = this.app.selection.target) {
+    const message = /** @type {any} */ ({ object_id: null, locked: !this.isLocked(target) });
     const answer = this.app.queue.edit('change_object', message, target);
     this.app.renderObjects();
     await answer;
     this.app.renderObjects();
   }
+}
+
+/** @param {HTMLButtonElement} button @param {string} title @param {string[]} icons off, on @param {boolean} isOn */
+function showSwitch(button, title, icons, isOn) {
+  button.title = button.ariaLabel = title;
+  button.ariaPressed = String(isOn);
+  setIcon(button, icons[Number(isOn)]);
 }
 
 /** Fields of the attributes of the selected object: those of its class in the lead's schema, then all others. */
@@ -290,7 +284,7 @@ async function loadMasks(app, files) {
   const [first, last] = [frames[0], frames[frames.length - 1]];
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');
-  showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
+  showHint(`Masks loaded on ${range}.${names && ` Locked, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   const texts = Object.entries(replaced).map(([id, count]) => (
     `${app.project.getName(Number(id))} (${formatCount(count, 'pixel')})`));

@@ -1,4 +1,4 @@
-/** Selected object, which receives edits and may be isolated. */
+/** Selected object, which receives edits and may be isolated; objects that this tab hides. */
 
 import { showHint } from './messages.js';
 
@@ -14,6 +14,7 @@ export class Selection {
     this.target = { id: 0 };
     this.recentIds = /** @type {number[]} */ ([]); // ids of selected objects, the latest first
     this.isolatedId = 0; // id of the isolated object; 0: all are drawn
+    this.hiddenIds = /** @type {Set<number>} */ (new Set()); // of this tab only
   }
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
@@ -64,6 +65,24 @@ export class Selection {
     const isRestored = this.project.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
     const recentId = this.recentIds.find((candidate) => this.project.findObject(candidate));
     if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
+  }
+
+  /** Hide an object or show it again, after the earlier edits: it may not exist yet, and drawing shows it.
+   * @param {import('./queue.js').Target} target */
+  async toggleHidden(target) {
+    await this.queue.previous;
+    if (!this.hiddenIds.delete(target.id) && target.id) this.hiddenIds.add(target.id);
+    this.onChange();
+  }
+
+  /** Show an object that is hidden. @param {number} id */
+  show(id) {
+    if (this.hiddenIds.delete(id)) this.onChange();
+  }
+
+  /** Return whether the masks of an object are drawn. @param {{id: number}} object */
+  isShown({ id }) {
+    return !this.hiddenIds.has(id) && (id === this.isolatedId || !this.project.findObject(this.isolatedId));
   }
 
   selectNext(/** @type {number} */ by) {

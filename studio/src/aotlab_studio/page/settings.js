@@ -1,22 +1,26 @@
-/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project. */
+/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project; objects that
+ * a tab hides. */
 
 import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
-/** @param {string} [project] its frame, object and prompts @returns {Record<string, any>} */
-export function loadSettings(project = '') {
+/** @typedef {'localStorage' | 'sessionStorage'} Storage of all tabs, of one */
+
+/** @param {string} [project] its settings @param {Storage} [storage] @returns {Record<string, any>} */
+export function loadSettings(project = '', storage = 'localStorage') {
   try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY + project) || '{}') || {};
+    return JSON.parse(globalThis[storage].getItem(STORAGE_KEY + project) || '{}') || {};
   } catch {
     return {};
   }
 }
 
-/** @param {Record<string, any>} changes @param {string} [project] */
-export function saveSettings(changes, project = '') {
+/** @param {Record<string, any>} changes @param {string} [project] @param {Storage} [storage] */
+export function saveSettings(changes, project = '', storage = 'localStorage') {
   try {
-    localStorage.setItem(STORAGE_KEY + project, JSON.stringify({ ...loadSettings(project), ...changes }));
+    const settings = { ...loadSettings(project, storage), ...changes };
+    globalThis[storage].setItem(STORAGE_KEY + project, JSON.stringify(settings));
   } catch { /* storage is full or forbidden; settings are not kept */ }
 }
 
@@ -40,5 +44,6 @@ export function restoreSettings(app) {
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
     saveSettings({ frame: playback.frame, object_id: selection.id, follows: playback.mode === 'follow' }, project.id);
     saveSettings({ prompts: toolbox.prompter.listStored() }, project.id);
+    saveSettings({ hidden: [...selection.hiddenIds] }, project.id, 'sessionStorage');
   });
 }

@@ -136,8 +136,8 @@ function createBindings(app) {
       // the keys behind F2 were typed for the name
       bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.commands.length = 0; }),
       bind('Alt+key', 'give the object the class with this key in the schema', () => {}),
-      bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
-      bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
+      bind('I', 'hide or show the object', () => selection.toggleHidden(selection.target)),
+      bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
     ],
     'Masks of this frame': [
       bindChange('F', 'fill holes', () => toolbox.editMask('fill_holes'), 'holes'),

@@ -18,7 +18,7 @@ from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.objects import clean_classes, list_names, make_object
+from aotlab_studio.document.objects import ObjectInfo, clean_classes, list_names, make_object
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.utils.files import read_json, recover_export
@@ -156,8 +156,12 @@ def _import_results(document: Document, results: sdk.Results) -> None:
     table = inputs.attribute_table() | results.classes.attributes
     names = list_names(table)
     classes = tracked.class_names
+    objects = dict[int, ObjectInfo]()
+    for key in object_ids:
+        item = make_object(key, names.get(key, ""), classes.get(key, ""))
+        objects[key] = document.rules.schema.color_object(item, objects.values())
     values = State(
-        objects={key: make_object(key, names.get(key, ""), classes.get(key, "")) for key in object_ids},
+        objects=objects,
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},

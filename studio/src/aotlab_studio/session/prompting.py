@@ -124,7 +124,7 @@ def draw_prompted(
         kept = count_pixels(labels[change.apply(labels == object_id, mask | whole, prompts) & protected])
         found = mask & ~protected
         if kind != "correct" and not found.any():
-            others = " but pixels of other objects, drawn, locked or hidden" if kept else ""
+            others = " but pixels of other objects, drawn or locked" if kept else ""
             remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
             raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
 

@@ -85,16 +85,16 @@ def load_upload(
         if targets.keys() != {*annotations.objects()}:
             file_ids = ", ".join(map(str, annotations.objects()))
             raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
-        protected_ids = {*snapshot.protected_ids}
-        unchanged = protected_ids.intersection(targets.values())
-        targets = {key: target for key, target in targets.items() if target not in protected_ids}
+        locked_ids = {*snapshot.locked_ids}
+        unchanged = locked_ids.intersection(targets.values())
+        targets = {key: target for key, target in targets.items() if target not in locked_ids}
         if not targets:
-            raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
+            raise InputError("mask: all its objects are locked; unlock them first")
         snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn = _draw_masks(document, annotations, ids)
-        unchanged |= protected_ids & drawn.covered.keys()
-        lost = {key: count for key, count in drawn.covered.items() if key not in protected_ids}
+        unchanged |= locked_ids & drawn.covered.keys()
+        lost = {key: count for key, count in drawn.covered.items() if key not in locked_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn.digests)
         loaded = LoadedMasks(sorted(annotations.frames), lost, sorted(unchanged), dict(drawn.replaced))
         document.edit_masks("load masks", changes, min(annotations.frames), drawn.pngs, loaded)
@@ -142,7 +142,10 @@ def _find_objects(
         else:
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
-        objects[item.id] = replace(item, class_name=item.class_name or class_name)
+        if target is None or not item.class_name:
+            others = {**snapshot.objects, **objects}.values()
+            item = document.rules.schema.color_object(replace(item, class_name=class_name), others)
+        objects[item.id] = item
         if file_id in table:
             is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
             known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})
@@ -178,7 +181,7 @@ def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[i
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             result.covered.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
-            free = mask & ~np.isin(before, snapshot.protected_ids)
+            free = mask & ~np.isin(before, snapshot.locked_ids)
             if free.any() or not mask.any():  # absent, or covered by another object of the file
                 digests[target] = ""
                 if ((old := drawn == target) & ~free).any():
