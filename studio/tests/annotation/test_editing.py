@@ -10,6 +10,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.attributes import read_table
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Actor, Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
@@ -561,6 +562,7 @@ def test_preview_of_a_click_does_not_change_masks(served):
 
 def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.document.document.describe_gaps", Mock(side_effect=InputError("no disk")))
+    document.listeners[lambda event: None] = None
     assert editing.add_object(document).object_id == 1
     assert [*document.snapshot.objects] == [1]
     assert "stored, but not shown (no disk)" in caplog.text
@@ -574,3 +576,15 @@ def test_views_of_a_document_follow_its_changes(document):
     with pytest.raises(InputError, match="type your name first"):
         editing.add_object(document)
     assert view.shared
+
+
+def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):
+    describe = Mock()
+    monkeypatch.setattr(Document, "describe_page_state", describe)
+    editing.add_object(document)
+    document.undo()
+    document.review.assign("Ann")
+    assert not describe.called
+    document.listeners[lambda event: None] = None
+    document.redo()
+    assert describe.call_count == 1

@@ -14,7 +14,7 @@ from aotlab import InputError, Prediction
 from aotlab.internal import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.events import FrameEvent, ResultsEvent
+from aotlab_studio.document.events import DocumentEvent, FrameEvent, ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import find_outdated, list_corrections, list_outdated
@@ -423,6 +423,17 @@ def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     run_job(session, 11, "backward")
     assert session.document.timeline().marks[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
+
+
+def test_end_of_tracking_describes_the_page_state_once(session, document):
+    draw(session, 0, 1)
+    events = []
+    document.listeners[events.append] = None
+    run_job(session, 0)
+    last = max(index for index, event in enumerate(events) if isinstance(event, FrameEvent))
+    states = [event.state for event in events[last:] if isinstance(event, DocumentEvent)]
+    assert [state.gaps for state in states] == [""]
+    assert states[0] == document.describe_page_state()
 
 
 def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):

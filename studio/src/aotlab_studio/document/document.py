@@ -316,11 +316,10 @@ class Document:
             return StoredMasks(count_pixels(taken), count_pixels(left), ended_check)
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as finished, unless it is already, or undo has removed it."""
+        """Mark a layer as finished, unless it is already, or undo has removed it. The pages are not notified."""
         with self.lock:
             if layer_id in self.snapshot.state.layers and not self.tracked_masks.layer(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
-                self.emit_page_state()
 
     def report_ended_checks(self, frames: Collection[int], step: int) -> None:
         """Tell the pages that frames are no longer marked as checked, as a step has changed their masks."""
@@ -357,7 +356,8 @@ class Document:
         return events.Timeline(revision, mark_frames(snapshot))
 
     def emit_page_state(self) -> None:
-        self.emit(events.DocumentEvent(self.describe_page_state()))
+        if self.listeners:
+            self.emit(events.DocumentEvent(self.describe_page_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
