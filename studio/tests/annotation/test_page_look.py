@@ -79,6 +79,17 @@ def test_opacity_does_not_paint_the_masks_again(page):
     assert page.tab.evaluate("paints") == 0
 
 
+def test_shown_frame_paints_its_masks_once(page, session):
+    draw(session, 0, 1)
+    page.wait_shown("object 1")
+    page.settle()
+    page.tab.evaluate(COUNT_PAINTS)
+    page.key("ArrowRight")
+    page.wait_frame(1)
+    page.settle()
+    assert page.tab.evaluate("paints") == 2  # areas, outlines
+
+
 def test_text_contrast_is_aa_in_light_and_dark(page):
     page.drag((15, 10), (20, 12))
     for scheme in ("light", "dark"):

@@ -268,6 +268,21 @@ def test_checking_a_frame_shows_the_next_one(page, session, checks):
     page.wait_status("No frames left to check")
 
 
+@pytest.mark.parametrize(("key", "count"), [("q", 1), ("t", 2)])  # tracking changes masks at its start and end
+def test_frames_to_check_are_requested_once_a_change(new_page, session, key, count):
+    draw_and_track(session, 1)
+    wire = Wire(new_page)
+    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
+    before = len(wire.list_sent("list_frames_to_check"))
+    with new_page.done():
+        new_page.key(key)
+    new_page.wait_until(lambda: session.runner.running_job is None)
+    new_page.wait_until(lambda: len(wire.list_sent("list_frames_to_check")) >= before + count)
+    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
+    new_page.settle()
+    assert len(wire.list_sent("list_frames_to_check")) == before + count
+
+
 @pytest.mark.slow
 def test_impossible_range_of_an_export_is_refused(new_page):
     wire = Wire(new_page)

@@ -245,6 +245,19 @@ def test_timeline_zooms_and_scrolls(idle_page):
     idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
+def test_unchanged_frame_field_keeps_the_view_of_the_timeline(idle_page):
+    for _ in range(3):
+        idle_page.tab.click("#zoom-in")
+    idle_page.tab.hover("#strips")
+    idle_page.tab.mouse.wheel(10000, 0)
+    idle_page.tab.wait_for_selector("#strips[aria-valuetext^='Frame 0; frames 4 to 11 in view']")
+    idle_page.tab.fill("#frame", "")
+    idle_page.tab.focus("#view")
+    assert idle_page.tab.input_value("#frame") == "0"
+    assert idle_page.tab.get_attribute("#strips", "aria-valuetext").startswith("Frame 0; frames 4 to 11 in view")
+    idle_page.tab.click("#zoom-out")
+
+
 def test_keys_of_a_slider_move_the_focused_timeline(idle_page):
     before = idle_page.place()
     idle_page.tab.focus("#strips")

@@ -271,6 +271,7 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
     document.review.set_status("accepted", "")
+    document.listeners[lambda event: None] = None  # an open page, for which its state is computed
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(document, 5, 1, truth(4) == 1)

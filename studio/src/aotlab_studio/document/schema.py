@@ -280,7 +280,7 @@ def format_label_studio_schema(classes: Iterable[ClassRule]) -> str:
         options = {"value": rule.name, "background": rule.color, "hotkey": rule.key}
         SubElement(labels, "Label", {key: text for key, text in options.items() if text})
     indent(root)
-    return tostring(root, encoding="unicode")
+    return f"{tostring(root, encoding='unicode')}\n"
 
 
 def _write_coco(classes: Iterable[ClassRule]) -> str:

@@ -35,7 +35,7 @@ export class Playback {
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
-    field.onblur = () => this.showPosition();
+    field.onblur = () => { field.value = field.defaultValue; };
   }
 
   get frame() {

@@ -222,7 +222,6 @@ export class Review {
     const answer = await queue.edit('set_checked', { frame, checked });
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
-    this.fetchTask.run();
     if (!checked || !playback.mayLeave(frame)) return;
     if (this.remainingEntries.length) this.showNext();
     else showHint(this.summary);

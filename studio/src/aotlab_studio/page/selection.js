@@ -55,7 +55,7 @@ export class Selection {
   }
 
   replaceTarget(/** @type {number} */ id) {
-    if (id !== this.id) this.isolatedId = 0;
+    if (id !== this.isolatedId) this.isolatedId = 0;
     this.target = { id };
     this.onChange();
   }
@@ -99,9 +99,9 @@ export class Selection {
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     const isIsolated = id > 0 && id !== this.isolatedId;
-    if (isIsolated) this.selectByUser(id);
     this.isolatedId = isIsolated ? id : 0;
-    this.onChange();
+    if (isIsolated) this.selectByUser(id);
+    else this.onChange();
     showHint(isIsolated ? `Only ${this.project.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

@@ -84,7 +84,7 @@ export class Tracking {
   }
 
   showEnd(/** @type {JobProgress} */ job) {
-    const { app: { history, playback, project, queue, review } } = this;
+    const { app: { history, playback, project, queue } } = this;
     const { background, done, layer, object_ids: ids, problem, status, step, lost_pixels: taken } = job;
     const left = job.kept_pixels.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
     if (!background && playback.mode === 'follow') playback.setMode('idle');
@@ -108,7 +108,6 @@ export class Tracking {
         ...(texts.length && { [`Frame ${frame}`]: () => playback.addCommand(() => playback.seek(frame)) }),
       }, isLast ? step : 0);
     }
-    if (done) review.fetchTask.run();
   }
 
   showProgress(/** @type {JobProgress} */ job) {

@@ -149,17 +149,17 @@ export class Viewer {
   paintMask() {
     if (!this.labels) return;
     this.paintLabels(this.labels, this.layers);
-    for (const [index, labels] of this.neighbors.entries()) this.paintLabels(labels, [null, this.skins[index]]);
+    this.setNeighbors(this.neighbors);
     const { presentIds } = this.labels;
     const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
-    this.requestDraw();
   }
 
   /** Show the outlines of neighboring frames too. @param {import('./frames.js').Labels[]} neighbors before, after */
   setNeighbors(neighbors) {
     this.neighbors = neighbors;
-    this.paintMask();
+    for (const [index, labels] of neighbors.entries()) this.paintLabels(labels, [null, this.skins[index]]);
+    this.requestDraw();
   }
 
   /** Paint masks on canvases for their areas and their outlines.
