@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import Note, VideoStatus
+from aotlab_studio.document.rules import Acceptance
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
@@ -105,6 +106,7 @@ class Clip(Struct, frozen=True):
     """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
     violations: list[str] = []
     """What the schema requires and objects do not have."""
+    acceptance: Acceptance = Acceptance()
     holder: str = ""
     """Person and machine that have it open; empty if nobody has."""
     error: str = ""

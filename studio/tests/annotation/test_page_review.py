@@ -301,7 +301,7 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     page.tab.click("#clip-status >> text=rejected: ear missing")
     page.key("End")
     page.tab.keyboard.type(", tail")
-    page.key("Enter")
+    page.tab.click("dialog[open] button[value=rejected]")
     page.tab.wait_for_selector("#clip-status >> text=rejected: ear missing, tail")
     choose_status(page.tab, "to do", note="")
     page.wait_until(lambda: session.document.review.status[:2] == ("to do", ""))

@@ -7,7 +7,7 @@ import numpy as np
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.rules import RulesFile
+from aotlab_studio.document.rules import Rules, RulesFile
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import (
     Page,
@@ -56,19 +56,51 @@ def test_dialog_of_the_list_follows_a_rejection(clock_context, served_list, batc
     tab.click("dialog[open] button[value='to review']")
     tab.wait_for_selector("#status.error >> text=c: Bob set it to “rejected: ear missing” meanwhile")
     assert (find_clip(batch, "c").status, find_clip(batch, "c").note) == ("rejected", "ear missing")
+    tab.select_option("#filter", "to do")
     tab.click("[aria-label^='Status of b:']")
     set_status(batch, "b", "Bob", "rejected", "dark")
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)
     tab.wait_for_selector("dialog[open] .changed >> text=rejected by Bob: dark")
     assert tab.input_value("dialog[open] input") == "dark"
-    assert tab.inner_text("dialog[open] .main") == "Rejected"
+    assert read_default(tab) == "To review"
     tab.click("dialog[open] button[value='to review']")  # after Ann has seen it
     tab.wait_for_selector("dialog[open] p >> text=Nothing has changed since it was rejected")
     assert statuses(batch)["b"] == "rejected"
     tab.click("dialog[open] button[value=proceed]")
     wait_until(lambda: statuses(batch)["b"] == "to review")
     tab.close()
+
+
+def read_default(tab):
+    """Return the text of the button that Enter presses in the open dialog."""
+    return tab.inner_text("dialog[open] .main")
+
+
+def test_enter_in_the_dialog_sets_the_next_status(list_tab, batch):
+    list_tab.click("[aria-label^='Status of c:']")
+    assert read_default(list_tab) == "To review"
+    close_dialog(list_tab)
+    assert statuses(batch)["c"] == "to do"
+    list_tab.click("[aria-label^='Status of c:']")
+    list_tab.fill("dialog[open] .people input >> nth=1", "Bob")
+    assert read_default(list_tab) == "To do"
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("#clips td >> text=reviewer: Bob")
+    batch.rules.change(Rules(accept="reviewer"), "Lea")
+    list_tab.click("[aria-label^='Status of c:']")
+    list_tab.keyboard.press("Enter")
+    list_tab.wait_for_selector("[aria-label='Status of c: to review']")
+    list_tab.click("[aria-label^='Status of c:']")
+    assert read_default(list_tab) == "To review"  # which only Bob may accept
+    assert find_violations(list_tab) == []
+    close_dialog(list_tab)
+    batch.rules.change(Rules(), "Lea")
+    list_tab.goto(list_tab.url)
+    list_tab.click("[aria-label^='Status of c:']")
+    assert read_default(list_tab) == "Accepted"
+    list_tab.keyboard.press("Enter")
+    wait_until(lambda: statuses(batch)["c"] == "accepted")
 
 
 def test_dialog_of_the_page_follows_a_rejection(list_tab, batch):
@@ -251,6 +283,26 @@ def test_broken_video_is_listed_and_skipped(context, tmp_path, make_batch, serve
     tab.wait_for_selector("#view[aria-busy=false]")
     tab.keyboard.press(">")
     tab.wait_for_selector("#status >> text=No other clip waits for you.")
+    tab.close()
+
+
+def test_next_clip_is_chosen_from_the_current_list(context, served_list, batch, begin_request):
+    tab = open_list(context, served_list, "")
+    tab.focus("#clips [type=checkbox]")
+    tab.keyboard.press(">")
+    tab.wait_for_selector("#status.error >> text=Type your name first")
+    tab.focus("#clips [type=checkbox]")
+    tab.keyboard.press("m")
+    assert tab.evaluate("document.activeElement.id") == "person"
+    assert tab.input_value("#filter") == ""
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    begin_request(batch, "b", "Cid", is_page=True)  # the first one
+    requests = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.keyboard.press(">")
+    tab.wait_for_url("**/clip/a/")
+    assert not any("/clip/b" in url for url in requests)
     tab.close()
 
 

@@ -113,6 +113,7 @@ def describe_document(name: str, document: Document, warning: str = "") -> Clip:
         notes=review.open_notes,
         gaps=describe_gaps(snapshot),
         violations=review.list_violations(),
+        acceptance=review.acceptance,
         trackable=find_track_range(document) is not None,
         sentences=[*filter(None, [document.tracked_again_warning, warning]), *checks],
     )  # fmt: skip

@@ -341,7 +341,7 @@ class Document:
                 revision=self.revision, step=self.log.head, history=self.history, status=status.value, note=status.note,
                 author=status.author, status_count=review.status_count, annotator=people.annotator,
                 reviewer=people.reviewer, rejection=review.rejection, gaps=describe_gaps(snapshot),
-                violations=review.list_violations(), schema=schema.classes, classes=sorted(classes - {""}),
+                violations=review.list_violations(), acceptance=review.acceptance, schema=schema.classes, classes=sorted(classes - {""}),
                 objects=objects,
                 attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
                 outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from aotlab_studio.document.log import FrameRange, Note, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
+from aotlab_studio.document.rules import Acceptance
 from aotlab_studio.document.schema import ClassRule
 
 
@@ -54,6 +55,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
     violations: list[str]
     """What the schema requires and objects do not have."""
+    acceptance: Acceptance
     schema: list[ClassRule]
     """Classes that the lead allows; empty: any."""
     attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]

@@ -15,6 +15,7 @@ from aotlab_studio.document.events import StepInfo
 from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
 from aotlab_studio.document.outdated import list_outdated
+from aotlab_studio.document.rules import Acceptance
 from aotlab_studio.document.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -123,13 +124,7 @@ class Review:
         self._document.rules.require_known()
         if violations := self.list_violations():
             raise InputError(f"{self._document.name}: {'; '.join(violations)}; correct it, then accept the video")
-        rule = self._document.rules.current.accept
-        reviewer = self.assignment.reviewer
-        if rule == "reviewer" and reviewer and not log.is_same_person(reviewer, author):
-            problem = f"only its reviewer, {reviewer}, may accept it"
-            raise InputError(f"{self._document.name}: {problem}; choose “to review”")
-        if rule != "anyone" and any(log.is_same_person(author, name) for name in self.annotators):
-            problem = f"{author} has drawn in it, and only others may accept it"
+        if problem := self.acceptance.find_problem(author):
             raise InputError(f"{self._document.name}: {problem}; choose “to review”")
 
     def list_history(self) -> list[StepInfo]:
@@ -168,6 +163,13 @@ class Review:
                 names.add(step.author)
             number = self._log.parents[number]
         return sorted(names - {""})
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """People who may accept the video, by the rule of its list."""
+        rule = self._document.rules.current.accept
+        reviewer = self.assignment.reviewer if rule == "reviewer" else ""
+        return Acceptance(reviewer, [] if rule == "anyone" else self.annotators)
 
     def assign(self, annotator: PersonName | None = None, reviewer: PersonName | None = None) -> None:
         """Set who annotates and who reviews the video; an empty name removes one, None keeps it."""

@@ -40,6 +40,22 @@ class Rules(Struct, frozen=True):
             return structs.replace(rules, classes=Schema.parse(rules.classes).classes)
 
 
+class Acceptance(Struct, frozen=True):
+    """People who may accept a video, by the rule of its list."""
+
+    reviewer: str = ""
+    """Only person who may; empty: not only one."""
+    annotators: list[str] = []
+    """People who may not, as they have drawn in it."""
+
+    def find_problem(self, person: str) -> str:
+        """Return why a person may not accept the video; empty if they may."""
+        if self.reviewer and not is_same_person(self.reviewer, person):
+            return f"only its reviewer, {self.reviewer}, may accept it"
+        has_drawn = any(is_same_person(person, name) for name in self.annotators)
+        return f"{person} has drawn in it, and only others may accept it" if has_drawn else ""
+
+
 class RulesFile:
     """The rules in the folder of a list. While their file is damaged, those that were read last hold."""
 

@@ -1,7 +1,8 @@
 /** List of the clips of a batch, the most urgent first: status, people and export of one clip or of several. */
 
 import {
-  capitalize, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, StatusButton, STATUSES,
+  capitalize, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, requireName, StatusButton,
+  STATUSES,
 } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
@@ -19,6 +20,7 @@ const MINE = 'mine'; // filter of the clips that wait for the user
 let clips = /** @type {Clip[]} */ ([]);
 let isBusy = false; // while several clips are changed
 let hasFailed = false; // whether the list could not be read
+let editedName = ''; // of the clip whose dialog is open; its row stays in the list
 const selected = /** @type {Set<string>} */ (new Set()); // names of clips
 const drafts = /** @type {Map<string, string>} */ (new Map()); // typed notes that are not stored, by clip
 /** @type {RowList<Clip>} */
@@ -32,7 +34,7 @@ const ACTIONS = [
   ['S', 'to-review', () => setStatuses('to review')],
   ['R', 'reject', () => setStatuses('rejected')],
   ['P', 'assign', () => assignSelected()],
-  ['M', 'mine', () => { element('filter').value = element('filter').value === MINE ? '' : MINE; showClips(); }],
+  ['M', 'mine', () => { element('filter').value = element('filter').value === MINE ? '' : MINE; applyFilter(); }],
   ['V', 'sheet', () => showSheet()],
   ['T', 'track-all', () => { if (!element('track-all').hidden) trackAll(); }],
   ['Ctrl+A', 'select-all', () => selectAll()],
@@ -47,7 +49,7 @@ connectUser(() => { showMessage(''); showClips(); });
 element('filter').append(new Option('mine', MINE), ...STATUSES.map((status) => new Option(status)));
 for (const field of elements('search', 'filter')) {
   field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
-  field.oninput = showClips;
+  field.oninput = applyFilter;
 }
 addEventListener('beforeunload', (event) => clips.some(({ name }) => drafts.has(name)) && event.preventDefault());
 element('rules').onclick = () => changeRules().catch(showError);
@@ -73,7 +75,8 @@ document.addEventListener('keydown', (event) => {
   if (!event.repeat) action[2]();
 });
 addIcons();
-fetchTask.run().then(() => { if (parameters.has('next')) openNext(); });
+fetchTask.run();
+if (parameters.has('next')) openNext();
 setInterval(() => { if (!document.hidden) fetchTask.run(); }, INTERVAL);
 
 /** Move the focus to the box of the next or previous clip; return whether the key does that. */
@@ -107,8 +110,13 @@ const getState = (/** @type {Clip} */ { status, unreadable }) => (unreadable ? U
 function filterClips() {
   const filter = element('filter').value;
   const words = element('search').value.trim().toLowerCase();
-  return clips.filter((clip) => clip.name.toLowerCase().includes(words)
-    && (filter === MINE ? isWorkFor(clip, getPerson()) : [clip.status, ''].includes(filter)));
+  return clips.filter((clip) => clip.name === editedName || (clip.name.toLowerCase().includes(words)
+    && (filter === MINE ? isWorkFor(clip, getPerson()) : [clip.status, ''].includes(filter))));
+}
+
+function applyFilter() {
+  if (element('filter').value === MINE && !requireName()) element('filter').value = '';
+  showClips();
 }
 
 function showClips() {
@@ -315,6 +323,12 @@ class ClipRow {
         return steps.map(formatStep);
       },
     }, drafts, name);
+    this.button.onclick = async () => {
+      editedName = name;
+      await this.status.change();
+      editedName = '';
+      showClips();
+    };
     this.line = createElement('tr', {}, createElement('td', {}, this.box),
       createElement('th', { scope: 'row' }, link), createElement('td', {}, this.checks),
       createElement('td', {}, this.button, this.reason), this.people);
@@ -389,17 +403,10 @@ async function post(/** @type {string} */ address, /** @type {object | null} */ 
   return (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json();
 }
 
-function openNext() {
+async function openNext() {
+  if (!requireName()) return;
+  await fetchTask.run(); // others may have opened or finished clips
   const clip = findNext(clips, '', getPerson());
-  if (!clip) showMessage('No clip waits for you.');
-  else if (requireName()) location.assign(`clip/${encodeURIComponent(clip.name)}/?next`);
-}
-
-/** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
-function requireName(event) {
-  if (getPerson()) return true;
-  event?.preventDefault();
-  showMessage('Type your name first, so that others see who has a clip open.', true);
-  element('person').focus();
-  return false;
+  if (clip) location.assign(`clip/${encodeURIComponent(clip.name)}/?next`);
+  else if (!hasFailed) showMessage('No clip waits for you.');
 }

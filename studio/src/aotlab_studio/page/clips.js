@@ -9,7 +9,7 @@ import { ask, showError, showMessage } from './messages.js';
 /** @typedef {Clip['status']} ClipStatus */
 /** What a person sees of a clip before they change its status.
  * @typedef {Pick<Clip, 'status' | 'note' | 'author' | 'status_count' | 'annotator' | 'reviewer' | 'rejection'
- *   | 'gaps' | 'violations'>} Seen */
+ *   | 'gaps' | 'violations' | 'acceptance'>} Seen */
 /** People to assign; null: unchanged. @typedef {{annotator: string | null, reviewer: string | null}} People */
 
 const NAME_COOKIE = 'aotlab_person';
@@ -32,6 +32,15 @@ function readName(/** @type {HTMLInputElement} */ { value }) {
 
 /** Return the user's name; empty: not typed yet. */
 export const getPerson = () => readName(element('person'));
+
+/** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
+export function requireName(event) {
+  if (getPerson()) return true;
+  event?.preventDefault();
+  showMessage('Type your name first, so that others see who has a clip open.', true);
+  element('person').focus();
+  return false;
+}
 
 /** Return whether a clip waits for a person: to be annotated, or to be reviewed. Without an annotator or reviewer, it
  * waits for everyone. @param {Clip} clip @param {string} person */
@@ -105,6 +114,14 @@ export function createPeopleFields(clips) {
  *   assign: (people: People) => Promise<{error?: Error}>,
  *   fetchHistory: () => Promise<string[]>}} ReviewActions */
 
+/** Return the status that usually comes next: who may not accept a clip leaves it to the reviewer. @param {Seen} seen */
+function findNextStatus({ status, violations, acceptance: { reviewer, annotators } }) {
+  const person = getPerson();
+  const mayAccept = !violations.length && (!reviewer || isSamePerson(reviewer, person))
+    && !annotators.some((name) => isSamePerson(name, person));
+  return status === 'accepted' || (status === 'to review' && mayAccept) ? 'accepted' : 'to review';
+}
+
 /** Fields for status, note and people of a clip. @template {Seen} V */
 class StatusDialog {
   /** @param {V} seen @param {string | undefined} draft typed note that is not stored
@@ -118,35 +135,39 @@ class StatusDialog {
     this.fetchHistory = fetchHistory;
     this.history = createElement('details', {}, createElement('summary', {}, 'History'));
     this.history.ontoggle = () => this.showHistory();
-    this.content = createElement('div', { className: 'fields' }, this.state, this.gaps,
+    this.main = /** @type {HTMLButtonElement | undefined} */ (undefined); // button that Enter presses
+    const onclick = (/** @type {Event} */ event) => { event.preventDefault(); this.main?.click(); };
+    const enter = createElement('button', { hidden: true, onclick }); // browsers let Enter press the first button
+    this.content = createElement('div', { className: 'fields' }, enter, this.state, this.gaps,
       createElement('label', {}, 'Note ', this.note), this.people.lines, this.history);
+    this.content.addEventListener('focusin', () => this.showDefault());
     this.show(seen);
   }
 
-  /** Statuses in the order of their buttons. */
-  get statuses() {
-    return [this.seen.status, ...STATUSES.filter((status) => status !== this.seen.status)];
+  /** Show which button Enter presses: the next status or, in a field of a person, the same one. */
+  showDefault() {
+    const isAssigning = this.people.lines.contains(document.activeElement);
+    const status = isAssigning ? this.seen.status : findNextStatus(this.seen);
+    const buttons = [...this.content.closest('form')?.querySelectorAll('button') ?? []];
+    for (const button of buttons) button.classList.toggle('main', button.value === status);
+    this.main = buttons.find(({ value }) => value === status);
   }
 
   /** Show what has changed since the dialog was opened. @param {V} value */
   show(value) {
-    const { content, gaps, note, seen, state } = this;
+    const { gaps, note, seen, state } = this;
     const isOther = value.status_count !== seen.status_count;
     if (isOther && note.value === seen.note) note.value = value.note;
     this.seen = value;
     state.textContent = describeStatus(value);
     state.classList.toggle('changed', isOther || state.classList.contains('changed'));
     gaps.textContent = [value.gaps, ...value.violations].filter(Boolean).join('; ');
-    const buttons = [...content.closest('form')?.querySelectorAll('button[value]:not([value=""])') ?? []];
-    for (const [index, button] of buttons.entries()) {
-      const status = this.statuses[index];
-      button.setAttribute('value', status);
-      button.textContent = capitalize(status);
-    }
+    this.showDefault();
   }
 
-  /** Require a note for a rejection; call it when the dialog is open. */
-  requireReason() {
+  /** Require a note for a rejection, and show the default; call it when the dialog is open. */
+  connect() {
+    this.showDefault();
     const form = /** @type {HTMLElement} */ (this.content.closest('form'));
     form.addEventListener('click', ({ target }) => {
       const button = /** @type {Element} */ (target).closest('button');
@@ -190,8 +211,8 @@ export class StatusButton {
     const { note: field, people } = dialog;
     field.oninput = () => (field.value === dialog.seen.note ? drafts.delete(name) : drafts.set(name, field.value));
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
-    const answer = ask(title, dialog.content, ...dialog.statuses);
-    dialog.requireReason();
+    const answer = ask(title, dialog.content, ...STATUSES);
+    dialog.connect();
     const status = await answer;
     this.dialog = null;
     const { seen } = dialog;
@@ -237,7 +258,7 @@ export class ClipHeader {
   }
 
   async openNext() {
-    if (element('clips').hidden) return;
+    if (element('clips').hidden || !requireName()) return;
     const clips = await fetchClips('../../').catch(showError);
     if ('error' in clips) return;
     const clip = findNext(clips, this.name, getPerson());
