@@ -115,6 +115,8 @@ class Clip(Struct, frozen=True):
     """Whether its video or its project cannot be read."""
     trackable: bool = False
     """Whether it can be tracked: it is *to do* or *in progress*, with drawn masks and frames without tracking."""
+    tracking: bool = False
+    """Whether it is tracked, or waits for it, after *Track all*."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
     exporting: bool = False

@@ -2,12 +2,14 @@
 
 import functools
 import os
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from aotlab_studio.batch import open_clips
+from aotlab_studio.document import editing
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.session import Session, UnfinishedError
@@ -109,6 +111,25 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
     tab.click("#track-all")
     wait_until(lambda: all(clip.status == "in progress" and not clip.trackable for clip in batch.list_clips()))
     wait_until_tracked(batch)
+    tab.close()
+
+
+def test_list_counts_clips_left_to_track(clock_context, served_list, batch, monkeypatch):
+    with batch.use("a", "Ann") as session:
+        draw(session, 0, 1)
+        editing.clear_tracking(session.document, 4)
+    held = threading.Event()
+    monkeypatch.setattr(batch, "_track", lambda *_: held.wait() and "")
+    tab = open_list(clock_context, served_list, fixed_clock=True)
+    tab.wait_for_selector("#track-all:visible")
+    tab.keyboard.press("t")
+    tab.wait_for_selector("#summary >> text=Tracking… 1 clip left.")
+    held.set()
+    batch._tracking_runs.clear()  # as after a restart of the program
+    with tab.expect_response("**/clips"):
+        tab.clock.run_for(5000)
+    tab.wait_for_selector("#summary:not(:has-text('Tracking'))")
+    assert tab.inner_text("#status") == ""
     tab.close()
 
 

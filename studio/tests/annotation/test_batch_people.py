@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -194,6 +195,13 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
     assert len({*timers}) == 3
     batch.open_clips.close_if_unused("a")
     wait_until(lambda: not list_timers())
+
+
+def test_locks_of_closed_clips_are_freed(batch):
+    for name in ("a", *(f"missing {number}" for number in range(20))):
+        with suppress(InputError), batch.use(name, "Ann"):
+            assert len(batch.open_clips._locks) <= 1
+    assert not batch.open_clips._locks
 
 
 def test_list_does_not_write_to_clips_open_here(batch, monkeypatch):

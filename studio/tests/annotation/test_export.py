@@ -265,3 +265,12 @@ def test_export_and_its_record_show_the_same_masks(session, document):
     assert (result.missing, result.unclassed) == (0, 1)
     written = read_mask(session.archive.parent / "masks" / "00008.png")
     np.testing.assert_array_equal(written, before.labels(8))
+
+
+def test_few_keys_of_canceled_exports_are_kept(session):
+    draw(session, 0, 1)
+    for key in range(100):
+        session.cancel_export(key)
+    assert len(session._canceled_exports) < 50
+    with pytest.raises(InputError, match="export: canceled"):
+        session.export(["coco"], key=99)

@@ -8,8 +8,10 @@ from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.rules import Rules, RulesFile
+from aotlab_studio.document.schema import AttributeRule, ClassRule
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import (
+    VIEWPORT,
     Page,
     choose_status,
     close_dialog,
@@ -370,6 +372,26 @@ def test_pinned_note_opens_the_rejected_clip_at_its_frame(list_tab, batch):
     wait_until(lambda: find_clip(batch, "c").notes == [])
     list_tab.wait_for_selector("#notes .done")
     assert find_violations(list_tab) == []
+
+
+def test_rules_are_read_only_except_for_the_lead(list_tab, batch):
+    sizes = AttributeRule("size among the others", "choice", ["x" * 60, "y"], per_frame=True)
+    batch.rules.change(Rules(classes=[ClassRule("dog", "#ff0000", "D", [sizes])]), "Lea")
+    list_tab.set_viewport_size({"width": 320, "height": 568})
+    list_tab.click("#rules")
+    list_tab.wait_for_selector("dialog[open] p >> text=Only Lea, the lead, may change the rules.")
+    assert list_tab.locator("dialog[open] .fields :is(input, select, button):enabled").count() == 0
+    assert list_tab.locator("dialog[open] button[value=store]").count() == 0
+    assert list_tab.locator("dialog[open]").bounding_box()["width"] <= 320
+    assert find_violations(list_tab) == []
+    close_dialog(list_tab)
+    open_clip_page(list_tab, "c")
+    list_tab.keyboard.press("1")
+    list_tab.keyboard.press("Alt+d")
+    list_tab.click("#panels")
+    list_tab.wait_for_selector("#attribute-fields select")
+    assert list_tab.evaluate("document.querySelector('aside').scrollWidth") <= 304
+    list_tab.set_viewport_size(VIEWPORT)
 
 
 def test_rules_and_contact_sheet_in_the_list(list_tab, batch):

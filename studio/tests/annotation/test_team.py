@@ -1,5 +1,6 @@
 """Review of a clip by several people: statuses of others, assignment, rules of acceptance, notes, gaps."""
 
+import shutil
 from io import BytesIO
 
 import numpy as np
@@ -100,6 +101,13 @@ def test_rule_keeps_annotators_from_accepting(batch):
         editing.change_object(session.document, 1, locked=True)
         session.set_status("accepted", force=True)
     assert find_clip(batch, "a").status == "accepted"
+
+
+def test_rules_of_a_folder_that_is_gone_are_refused(served_list, batch):
+    shutil.rmtree(batch.folder)
+    answer = served_list.post("/rules", {}, person="Lea")
+    assert (answer.status_code, answer.text[:37]) == (409, "rules: the folder of the list is gone")
+    assert not batch.folder.exists()
 
 
 def test_rule_lets_only_the_assigned_reviewer_accept(batch):

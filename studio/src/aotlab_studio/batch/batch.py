@@ -181,9 +181,11 @@ class Batch:
             error = text
         holder = self.open_clips.find_holder(clip, person)
         sentences = self._describe_tracking(name) or row.sentences
+        is_tracking = (run := self._tracking_runs.get(name)) is not None and not run.done()
         return msgspec.structs.replace(
-            row, holder=holder, error=error, exporting=name in self._unexported, sentences=sentences
-        )
+            row, holder=holder, error=error, tracking=is_tracking, exporting=name in self._unexported,
+            sentences=sentences,
+        )  # fmt: skip
 
     def list_history(self, name: str) -> list[StepInfo]:
         """Return the statuses and assignments of a clip, newest first; raise `InputError` for a missing clip."""

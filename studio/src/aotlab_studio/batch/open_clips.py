@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from aotlab import InputError
 from aotlab_studio.batch.clips import BatchClip
@@ -52,8 +53,9 @@ class OpenClips:
         self._open_session = open_session
         self._rules = rules
         self._clips: dict[str, OpenClip] = {}
-        self._locks: dict[str, threading.RLock] = {}
-        """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
+        self._locks = WeakValueDictionary[str, threading.RLock]()
+        """Lock of each clip, held while it is opened or closed; it exists while a call uses it."""
+        self._locks_lock = threading.Lock()
 
     def get_session(self, name: str) -> Session | None:
         """Return the session of a clip; None if it is not open here."""
@@ -116,7 +118,9 @@ class OpenClips:
                 self._close(name)
 
     def close(self) -> None:
-        for name in list(self._locks):
+        with self._locks_lock:
+            names = {*self._locks, *self._clips}
+        for name in names:
             self._close(name)
 
     def _open(self, name: str) -> OpenClip:
@@ -134,4 +138,5 @@ class OpenClips:
                 clip.session.close()
 
     def _lock(self, name: str) -> threading.RLock:
-        return self._locks.setdefault(name, threading.RLock())
+        with self._locks_lock:
+            return self._locks.setdefault(name, threading.RLock())

@@ -96,8 +96,13 @@ class RulesFile:
             raise InputError(self.problem)
 
     def change(self, rules: Rules, person: str) -> None:
-        """Store rules, and a person as the lead if none is set; raise `InputError` for another person."""
+        """Store rules, and a person as the lead if none is set; raise `InputError` for another person.
+
+        Also raises it if the folder is gone.
+        """
         with self._lock:
+            if not self.path.parent.is_dir():
+                raise InputError(f"rules: the folder of the list is gone: {self.path.parent}; restore it")
             self.refresh()
             self.require_known()
             if (lead := self.current.lead) and not is_same_person(lead, person):

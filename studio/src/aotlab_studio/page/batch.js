@@ -1,8 +1,8 @@
 /** List of the clips of a batch, the most urgent first: status, people and export of one clip or of several. */
 
 import {
-  capitalize, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isWorkFor, requireName, StatusButton,
-  STATUSES,
+  capitalize, connectUser, createPeopleFields, fetchClips, findNext, getPerson, isSamePerson, isWorkFor, requireName,
+  StatusButton, STATUSES,
 } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount, showKey } from './dom.js';
@@ -129,7 +129,9 @@ function showClips() {
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
   const waiting = clips.filter(({ exporting }) => exporting).length;
   if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
-  element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
+  const tracking = clips.filter((clip) => clip.tracking).length;
+  const progress = tracking ? ` Tracking… ${formatCount(tracking, 'clip')} left.` : '';
+  element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}.${progress} ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.trackable);
   element('mine').ariaPressed = String(element('filter').value === MINE);
   const people = new Set(clips.flatMap(({ annotator, reviewer, author }) => [annotator, reviewer, author]));
@@ -267,7 +269,7 @@ async function showSheet() {
   }
 }
 
-/** Change the rules of the list. */
+/** Show the rules of the list; only its lead can change them. */
 async function changeRules() {
   if (!requireName()) return;
   const rules = /** @type {Rules} */ (await (await fetchOrThrow('rules')).json());
@@ -276,11 +278,19 @@ async function changeRules() {
     new Option('only the assigned reviewer, who must not have drawn in it', 'reviewer'));
   list.value = rules.accept;
   const schema = new SchemaForm(rules.classes);
-  const lead = createElement('p', {}, rules.lead ? `The lead is ${rules.lead}, who may change the rules.`
-    : 'Whoever stores the rules first becomes the lead, who may change them.');
+  const isLead = !rules.lead || isSamePerson(rules.lead, getPerson());
+  const lead = createElement('p', {}, !isLead ? `Only ${rules.lead}, the lead, may change the rules.`
+    : rules.lead ? 'You are the lead, who may change the rules.'
+      : 'Whoever stores the rules first becomes the lead, who may change them.');
   const note = createElement('p', {}, 'Names are as typed: nothing checks who types them.');
   const rule = createElement('label', {}, 'A clip may be accepted by ', list);
   const content = createElement('div', { className: 'fields' }, lead, rule, note, schema.content);
+  const values = isLead ? /** @type {const} */ (['store']) : [];
+  if (!isLead) {
+    /** @type {NodeListOf<HTMLInputElement>} */
+    const fields = content.querySelectorAll('input, select, textarea, button');
+    for (const field of fields) field.disabled = true;
+  }
   const store = async () => {
     try {
       await post('rules', { ...rules, accept: list.value, classes: schema.read() });
@@ -290,7 +300,7 @@ async function changeRules() {
       return false;
     }
   };
-  if (await askUntil(store, 'Rules of this list', content, 'store')) showMessage('Rules stored.');
+  if (await askUntil(store, 'Rules of this list', content, ...values)) showMessage('Rules stored.');
 }
 
 /** Row of a clip: its name, what to check, status and people. */
@@ -379,8 +389,7 @@ function replaceChanged(parent, lines) {
 
 async function trackAll() {
   if (!requireName()) return;
-  const result = await post('track', null).catch(showError);
-  if (!result.error) showMessage(`${formatCount(result, 'clip')} will be tracked, one after the other.`);
+  await clearErrorAfter(post('track', null).catch(showError));
   await fetchTask.run();
 }
 

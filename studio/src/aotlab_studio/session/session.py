@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,6 +32,7 @@ from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
 
 MAX_CHECKS = 500
+MAX_CANCELED = 16
 REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "segment", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
 
@@ -47,8 +49,8 @@ class Session:
     """Loads the models of the trackers; None: the page offers no choice."""
     video_id: str = field(default_factory=partial(secrets.token_hex, 8))
     _export_lock: threading.Lock = field(default_factory=threading.Lock)
-    _canceled_exports: set[int | None] = field(default_factory=set)
-    """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
+    _canceled_exports: deque[int | None] = field(default_factory=partial(deque, maxlen=MAX_CANCELED))
+    """Keys of the last canceled exports; None: all. The message of an export may come after its cancellation."""
 
     @classmethod
     def create(
@@ -171,7 +173,7 @@ class Session:
 
     def close(self) -> None:
         """Stop jobs and exports; release the project."""
-        self._canceled_exports.add(None)
+        self._canceled_exports.append(None)
         self.runner.close()
         if self.loader is not None:
             self.loader.listeners.discard(self.document.emit)
@@ -273,7 +275,7 @@ class Session:
         first, last = frames[0], frames[-1]
 
         def require_not_canceled() -> None:
-            if not self._canceled_exports.isdisjoint((None, key)):
+            if {None, key} & {*self._canceled_exports}:
                 raise InputError("export: canceled; nothing was written")
 
         def report(done: int, total: int) -> None:
@@ -300,7 +302,7 @@ class Session:
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""
-        self._canceled_exports.add(key)
+        self._canceled_exports.append(key)
 
     def _require_job(self, action: str) -> TrackingJob:
         job = self.runner.running_job
