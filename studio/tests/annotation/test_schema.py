@@ -17,8 +17,8 @@ from aotlab_studio.document.schema import (
     AttributeRule,
     ClassRule,
     Schema,
+    list_shades,
     read_schema,
-    shade_color,
 )
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -65,7 +65,7 @@ def test_objects_that_match_the_schema_have_no_violation():
 @pytest.mark.parametrize(("count", "least"), [(2, 22), (3, 13), (5, 8), (NUM_SHADES, 5)])
 def test_shades_of_a_color_differ_and_are_neither_black_nor_white(count, least):
     for color in (*COLORS, "#ff0000", "#ffff00", "#0000ff", "#000000", "#ffffff"):
-        shades = [shade_color(color, index) for index in range(count)]
+        shades = list_shades(color)[:count]
         seen = convert_to_lab(shades, VISION["all cones"])
         assert shades[0] == color
         assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
@@ -74,7 +74,7 @@ def test_shades_of_a_color_differ_and_are_neither_black_nor_white(count, least):
 
 @pytest.mark.usefixtures("schema")
 def test_objects_of_a_class_get_shades_of_its_color(batch):
-    red, dark = "#ff0000", shade_color("#ff0000", 1)
+    red, dark, light = list_shades("#ff0000")[:3]
     with batch.use("a", "Ann") as session:
         document = session.document
 
@@ -84,7 +84,7 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
         editing.add_object(document)
         for key in (1, 2, 3):
             editing.change_object(document, key, class_name="dog")
-        assert list_colors() == [red, dark, shade_color(red, 2)]
+        assert list_colors() == [red, dark, light]
         editing.change_object(document, 2, class_name="person")
         editing.change_object(document, 3, color="#123456")
         editing.change_object(document, 3, name="Rex", class_name="dog")
@@ -326,8 +326,7 @@ def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch
     tab.wait_for_function("() => document.querySelector('#objects [type=color]').value === '#ff0000'")
     tab.click("#objects .select >> nth=1")
     tab.keyboard.press("Alt+d")
-    shade = shade_color("#ff0000", 1)
-    wait_until(lambda: tab.input_value("#objects li:nth-child(2) [type=color]") == shade)
+    wait_until(lambda: tab.input_value("#objects li:nth-child(2) [type=color]") == list_shades("#ff0000")[1])
     tab.keyboard.press("Control+z")
     tab.click("#objects .select >> nth=0")
     tab.select_option("#attribute-fields select >> nth=0", "male")

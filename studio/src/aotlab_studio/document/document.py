@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from itertools import count
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -53,8 +54,6 @@ class Document:
     damaged project raises `InputError`. Without ``frames``, the document can only be read; see `read`.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "actor")  # views share the dictionary
-
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
@@ -84,9 +83,9 @@ class Document:
         return cls(Database.open(folder))
 
     def with_actor(self, actor: log.Actor) -> Document:
-        """Return a view of this document, all of it except the actor, who signs the edits made through it."""
-        view = object.__new__(Document)
-        view.__dict__, view.actor = self.__dict__, actor
+        """Return a view of this document for one action, whose edits the actor signs."""
+        view = copy(self)
+        view.actor = actor
         return view
 
     def follow_rules(self, rules: RulesFile) -> None:
@@ -135,14 +134,14 @@ class Document:
         return self.log.size + self.tracked_masks.revision
 
     @property
-    def _output_digest(self) -> str:
+    def output_digest(self) -> str:
         return digest_output(self.output_folder, self.header.video)
 
     @property
     def unimported_digest(self) -> str:
         """Digest of the output of `aotlab track`; empty if the document has imported it, or without output."""
         imported = {layer.source_digest for layer in self.snapshot.state.layers.values()}
-        return "" if (digest := self._output_digest) in imported else digest
+        return "" if (digest := self.output_digest) in imported else digest
 
     @property
     def tracked_again_warning(self) -> str:
@@ -186,40 +185,32 @@ class Document:
         frame: int | None = None,
         new_pngs: Mapping[str, bytes] = {},
         result: msgspec.Struct | None = None,
+        *,
+        track_again: bool = False,
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`; ``result`` is
-        stored with the step, for a repeated message.
+        stored with the step, for a repeated message. With ``track_again``, corrections of the masks that were tracked
+        from changed drawn masks are added.
         """
         with self.lock:
-            first, last = self.snapshot.with_changes(changes).editable_range
+            before = self.snapshot
+            first, last = before.with_changes(changes).editable_range
             for index in changes.frames:
                 if not first <= index <= last:
                     raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
-            changes = changes.drop_unchanged(self.snapshot.state)
+            if track_again:
+                corrections = plan_corrections(before, before.with_changes(changes), sorted(changes.drawn_masks))
+                layers = dict(enumerate(corrections, self.make_layer_id()))
+                changes = msgspec.structs.replace(changes, layers=layers)
+                unused = find_unused_corrections(before, before.with_changes(changes))
+                changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
+            changes = changes.drop_unchanged(before.state)
             if changes != log.Changes():
-                checked = {*self.snapshot.checked_frames} - {*changes.checked}
+                checked = {*before.checked_frames} - {*changes.checked}
                 self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs)
                 self._notify(changes, checked)
-
-    def edit_masks(
-        self,
-        title: str,
-        changes: log.Changes,
-        frame: int | None = None,
-        new_pngs: Mapping[str, bytes] = {},
-        result: msgspec.Struct | None = None,
-    ) -> None:
-        """Make an edit of drawn masks as `edit` does, and add corrections of the masks tracked from them."""
-        with self.lock:
-            before, after = self.snapshot, self.snapshot.with_changes(changes)
-            corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
-            layers = dict(enumerate(corrections, self.make_layer_id()))
-            changes = msgspec.structs.replace(changes, layers=layers)
-            unused = find_unused_corrections(before, before.with_changes(changes))
-            changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
-            self.edit(title, changes, frame, new_pngs, result)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""

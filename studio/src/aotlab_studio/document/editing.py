@@ -64,16 +64,14 @@ def edit_mask(
     title: str,
     *,
     require_change: bool = False,
-    keep_others: bool = False,
-    replace_mask: bool = False,
     kept: Mapping[int, int] = {},
+    replaced: tuple[int, int] | None = None,
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or
-    ``keep_others`` is set. A new object without a pixel raises `InputError`; with ``require_change``, so does an edit
-    that changes no pixel. With ``replace_mask``, the result has the size of a mask that was replaced; ``kept`` is that
-    of the result.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked. A new object without a
+    pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel. ``kept`` and
+    ``replaced`` are those of the result.
     """
     with document.lock:
         if object_id is not None:
@@ -82,8 +80,7 @@ def edit_mask(
         snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
-        others = (labels > 0) & ~before if keep_others else np.isin(labels, snapshot.locked_ids)
-        after = edit(before) & ~others
+        after = edit(before) & ~np.isin(labels, snapshot.locked_ids)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
@@ -100,10 +97,8 @@ def edit_mask(
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
-        is_replaced = replace_mask and before.any() and (before != after).any()
-        replaced = (int(before.sum()), int(after.sum())) if is_replaced else None
         result = EditResult(object_id, count_pixels(labels[after & ~before]), dict(kept), replaced)
-        document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs, result)
+        document.edit(title, Changes(objects, {frame: masks}), frame, new_pngs, result, track_again=True)
         return result
 
 
@@ -118,8 +113,8 @@ def paint(
 ) -> EditResult:
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
-    title, edit = "eraser" if erase else "brush", _edit_area(area, erase=erase)
-    return edit_mask(document, frame, object_id, edit, title, require_change=True, keep_others=keep_others)
+    edit = _edit_area(document, frame, area, erase=erase, keep_others=keep_others)
+    return edit_mask(document, frame, object_id, edit, "eraser" if erase else "brush", require_change=True)
 
 
 def fill_polygon(
@@ -131,8 +126,9 @@ def fill_polygon(
     keep_others: bool = False,
 ) -> EditResult:
     """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
-    edit = _edit_area(painting.draw_polygon(document.masks.size, points), erase=erase)
-    return edit_mask(document, frame, object_id, edit, "outline", require_change=True, keep_others=keep_others)
+    area = painting.draw_polygon(document.masks.size, points)
+    edit = _edit_area(document, frame, area, erase=erase, keep_others=keep_others)
+    return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
@@ -172,7 +168,7 @@ def reset_frame(document: Document, frame: int) -> None:
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
         if covers_locked:
             raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-        document.edit_masks("reset frame", changes, frame)
+        document.edit("reset frame", changes, frame, track_again=True)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
@@ -282,7 +278,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         attributes = merge_attributes(below, above)
         objects = {object_id: None, into: replace(target, class_name=target.class_name or item.class_name)}
         changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
-        document.edit_masks("merge objects", changes, new_pngs=new_pngs)
+        document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
 
 
 def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None = None) -> None:
@@ -357,8 +353,12 @@ def set_range(document: Document, first: NonNegativeInt | None = None, last: Non
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 
 
-def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
-    return lambda mask: mask & ~area if erase else mask | area
+def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool, keep_others: bool) -> Edit:
+    def edit(mask: np.ndarray) -> np.ndarray:
+        free = document.snapshot.labels(frame) == 0 if keep_others else True
+        return mask & ~area if erase else mask | (area & free)
+
+    return edit
 
 
 EDITS: Sequence[Callable[..., Any]] = (

@@ -12,7 +12,6 @@ from msgspec import Meta
 from aotlab import InputError, internal
 from aotlab_studio.document import log
 from aotlab_studio.document.events import StepInfo
-from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.rules import Acceptance
@@ -56,8 +55,8 @@ class Review:
         """Digest of what a status is for: masks and objects or, without edits, the output of `aotlab track`."""
         with self._document.lock:
             if self._log.has_history or self._document.unimported_digest:
-                return log.digest_values(self._document.snapshot.content_digest, self._output_digest)
-            return log.digest_values(self._output_digest)  # the same as without a project
+                return log.digest_values(self._document.snapshot.content_digest, self._document.output_digest)
+            return log.digest_values(self._document.output_digest)  # the same as without a project
 
     @property
     def rejection(self) -> str:
@@ -81,7 +80,9 @@ class Review:
             if status in FINISHED_STATUSES:
                 document.snapshot.require_intact_masks()
             content = document.snapshot.content_digest
-            records: list[log.Record] = [log.StatusRecord(status, content, self._output_digest, note, list(outdated))]
+            records: list[log.Record] = [
+                log.StatusRecord(status, content, document.output_digest, note, list(outdated))
+            ]
             if status in (*FINISHED_STATUSES, "rejected") and document.snapshot.objects:
                 records.append(log.VersionRecord(self._log.head, f"{status}: {note}" if note else status))
             document.append(*records)
@@ -142,10 +143,6 @@ class Review:
         outdated = list_outdated(snapshot) if record.status in FINISHED_STATUSES else []
         known = {index for first, last in record.outdated for index in range(first, last + 1)}
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
-
-    @property
-    def _output_digest(self) -> str:
-        return digest_output(self._document.output_folder, self._document.header.video)
 
     # People
 

@@ -27,11 +27,10 @@ MAX_SCHEMA_CLASSES = 1000
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 COLOR = re.compile("(#[0-9a-f]{6})?")
 NUM_SHADES = 8
-"""Number of shades of a class's color, which its objects use in turn."""
 SHADE_LIGHTNESS = 30, 90
-"""Smallest and largest CIELAB lightness of a shade, so that dark and light frames and outlines contrast with it."""
+"""Bounds of the CIELAB lightness of shades, so that dark and light frames and outlines contrast with them."""
 SHADE_STEP = 0.618
-"""Difference in lightness between a shade and the next one as a part of the range; the golden ratio spreads them."""
+"""Difference between two shades as a part of the range of lightness; the golden ratio spreads any number of them."""
 
 
 class AttributeRule(Struct, frozen=True):
@@ -131,7 +130,7 @@ class Schema(Struct, frozen=True):
         if not color:
             return item
         used = [other.color for other in objects if other.class_name == item.class_name and other.id != item.id]
-        return replace(item, color=min((shade_color(color, index) for index in range(NUM_SHADES)), key=used.count))
+        return replace(item, color=min(list_shades(color), key=used.count))
 
     def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:
         """Return what the schema does not allow, or requires and objects do not have."""
@@ -148,18 +147,17 @@ class Schema(Struct, frozen=True):
         return violations
 
 
-def shade_color(color: Color, index: int) -> Color:
-    """Return a shade of a color, which differs in lightness by a number of steps; 0: the color itself."""
+def list_shades(color: Color) -> list[Color]:
+    """Return a color and shades of it, which differ in lightness."""
     import cv2
 
-    if index == 0:
-        return color
-    rgb = np.frombuffer(bytes.fromhex(color[1:]), np.uint8).astype(np.float32) / 255
-    lab = cv2.cvtColor(rgb.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)
+    rgb = np.frombuffer(bytes.fromhex(color[1:]), np.uint8).reshape(1, 1, 3)
+    lab = np.repeat(cv2.cvtColor(rgb / np.float32(255), cv2.COLOR_RGB2LAB), NUM_SHADES, axis=1)
     low, high = SHADE_LIGHTNESS
-    lab[..., 0] = low + (lab[..., 0] - low + index * SHADE_STEP * (high - low)) % (high - low)
-    shade = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255
-    return f"#{shade.round().astype(np.uint8).tobytes().hex()}"
+    steps = SHADE_STEP * np.arange(NUM_SHADES) * (high - low)
+    lab[..., 0] = low + (lab[..., 0] - low + steps) % (high - low)
+    shades = (cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).round().astype(np.uint8)
+    return [color, *(f"#{shade.tobytes().hex()}" for shade in shades[0, 1:])]
 
 
 def _require_names(kind: str, subject: str, names: Sequence[str], reserved: str = "") -> None:

@@ -114,7 +114,8 @@ export function createPeopleFields(clips) {
  *   assign: (people: People) => Promise<{error?: Error}>,
  *   fetchHistory: () => Promise<string[]>}} ReviewActions */
 
-/** Return the status that usually comes next: who may not accept a clip leaves it to the reviewer. @param {Seen} seen */
+/** Return the status that usually comes next: who may not accept a clip leaves it to the reviewer.
+ * @param {Seen} seen */
 function findNextStatus({ status, violations, acceptance: { reviewer, annotators } }) {
   const person = getPerson();
   const mayAccept = !violations.length && (!reviewer || isSamePerson(reviewer, person))

@@ -43,7 +43,7 @@ export class App {
     this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
       await this.playback.refresh(answer.revision);
       this.history.reportLosses(answer);
-      this.selection.show(answer.result?.object_id); // drawn now
+      if (this.selection.hiddenIds.delete(answer.result?.object_id)) this.renderObjects(); // it was drawn
       if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
     });
     this.selection = new Selection(this.project, this.queue);
@@ -178,9 +178,10 @@ export class App {
   }
 
   renderObjects() {
-    const { objectPanel, project, selection, selection: { id: selectedId } } = this;
+    const { objectPanel, project, selection: { id: selectedId, isolatedId, hiddenIds } } = this;
     this.timeline.requestDraw();
-    this.viewer.setObjects(project.objects.filter((item) => selection.isShown(item)));
+    const isolated = project.findObject(isolatedId);
+    this.viewer.setObjects((isolated ? [isolated] : project.objects).filter(({ id }) => !hiddenIds.has(id)));
     objectPanel.show();
     if (selectedId !== this.lastScrolledId) this.scrollToSelected();
     this.toolbox.show();

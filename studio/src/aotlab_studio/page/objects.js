@@ -68,12 +68,10 @@ export class ObjectPanel {
     const onclick = () => playback.addCommand(() => selection.selectByUser(id));
     const button = createElement('button', { className: 'select', name: `select${id}`, onclick }, name, category);
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
-    const hide = createElement('button', {
-      className: 'small', name: `hidden${id}`, onclick: () => selection.toggleHidden({ id }),
-    }, createIcon('eye'));
-    const lock = createElement('button', {
-      className: 'small', name: `locked${id}`, onclick: () => this.toggleLock({ id }),
-    }, createIcon('lock-open'));
+    const [hide, lock] = ['hidden', 'locked'].map((key) => (
+      createElement('button', { className: 'small', name: `${key}${id}` }, createIcon('eye'))));
+    hide.onclick = () => selection.toggleHidden({ id });
+    lock.onclick = () => this.toggleLock({ id });
     const line = createElement('li', {}, swatch, button, hide, lock);
     line.onkeydown = ({ key, ctrlKey, metaKey }) => {
       if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();

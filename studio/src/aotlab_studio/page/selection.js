@@ -75,16 +75,6 @@ export class Selection {
     this.onChange();
   }
 
-  /** Show an object that is hidden. @param {number} id */
-  show(id) {
-    if (this.hiddenIds.delete(id)) this.onChange();
-  }
-
-  /** Return whether the masks of an object are drawn. @param {{id: number}} object */
-  isShown({ id }) {
-    return !this.hiddenIds.has(id) && (id === this.isolatedId || !this.project.findObject(this.isolatedId));
-  }
-
   selectNext(/** @type {number} */ by) {
     const { objects } = this.project;
     const index = objects.findIndex((item) => item.id === this.id);

@@ -121,20 +121,17 @@ def draw_prompted(
         # again, as others may have drawn in the meantime
         protected = editing.find_protected_pixels(document, frame, object_id, keep)
         labels = document.snapshot.labels(frame)
-        kept = count_pixels(labels[change.apply(labels == object_id, mask | whole, prompts) & protected])
-        found = mask & ~protected
+        before, found = labels == object_id, mask & ~protected
+        kept = count_pixels(labels[change.apply(before, mask | whole, prompts) & protected])
         if kind != "correct" and not found.any():
             others = " but pixels of other objects, drawn or locked" if kept else ""
             remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
             raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
-
-        def edit(before: np.ndarray) -> np.ndarray:
-            after = change.apply(before, found, prompts)
-            if kind == "correct" and not after.any():
-                raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if kind == "correct" and (after == before).all():
-                raise InputError("nothing found at the click; use the brush or the eraser")
-            return after
-
-        is_replaced = kind == "replace"
-        return editing.edit_mask(document, frame, object_id, edit, "prompt", replace_mask=is_replaced, kept=kept)
+        after = change.apply(before, found, prompts)
+        if kind == "correct" and not after.any():
+            raise InputError("nothing would be left of the object; press M if it is not on this frame")
+        if kind == "correct" and (after == before).all():
+            raise InputError("nothing found at the click; use the brush or the eraser")
+        is_replaced = kind == "replace" and before.any() and (after != before).any()
+        replaced = (int(before.sum()), int(after.sum())) if is_replaced else None
+        return editing.edit_mask(document, frame, object_id, lambda _: after, "prompt", kept=kept, replaced=replaced)

@@ -97,7 +97,7 @@ def load_upload(
         lost = {key: count for key, count in drawn.covered.items() if key not in locked_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn.digests)
         loaded = LoadedMasks(sorted(annotations.frames), lost, sorted(unchanged), dict(drawn.replaced))
-        document.edit_masks("load masks", changes, min(annotations.frames), drawn.pngs, loaded)
+        document.edit("load masks", changes, min(annotations.frames), drawn.pngs, loaded, track_again=True)
         return msgspec.structs.replace(loaded, step=document.log.head)
 
 
@@ -132,6 +132,7 @@ def _find_objects(
 ) -> tuple[dict[int, int], Changes]:
     """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
+    schema = document.rules.schema
     attributes, loaded_frames = dict[int, Attributes | None](), range(min(annotations), max(annotations) + 1)
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
@@ -143,8 +144,7 @@ def _find_objects(
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
         if target is None or not item.class_name:
-            others = {**snapshot.objects, **objects}.values()
-            item = document.rules.schema.color_object(replace(item, class_name=class_name), others)
+            item = schema.color_object(replace(item, class_name=class_name), {**snapshot.objects, **objects}.values())
         objects[item.id] = item
         if file_id in table:
             is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
