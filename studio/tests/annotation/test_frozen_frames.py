@@ -16,6 +16,7 @@ from studio.tests.annotation.clips import LENGTH, png, square, truth
 from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
+    find_pending,
     list_labels,
     list_visible_frames,
     outline_message,
@@ -56,6 +57,27 @@ def test_freezing_where_an_object_was_absent_outdates_nothing(session, document,
     before = list_outdated(document.snapshot)
     freeze(session, 5)
     assert list_outdated(document.snapshot) == before == []
+
+
+def test_freezing_after_a_merge_outdates_nothing(session, document, long_pause):
+    draw_and_track(session, 1)
+    editing.add_object(document)
+    editing.merge_objects(document, 1, 2)  # masks of object 1 were tracked before object 2 was added
+    document.finish_layer(2)
+    before = list_outdated(document.snapshot)
+    freeze(session, 5)
+    assert list_outdated(document.snapshot) == before == []
+
+
+def test_correction_of_a_frozen_frame_survives_other_edits(session, document, long_pause):
+    draw(session, 8, 1)
+    freeze(session, 8)
+    draw(session, 9, 2)
+    document.edit("tracking", Changes(layers={1: Layer([2], 8, 9, 9, "correction")}))
+    draw(session, 0, 1)
+    assert find_pending(document.snapshot) == {}
+    freeze(session, 8, frozen=False)
+    assert find_pending(document.snapshot) == {1: [8]}
 
 
 def test_tracking_changes_no_frozen_frame(session, document, short_pause):

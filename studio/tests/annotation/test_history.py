@@ -181,8 +181,9 @@ class Model:
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key].copy(), now.layers[key]
                 for place, mask in now.kept.items():
-                    if now.drawn.get(place) == mask and not then.drawn.get(place):
+                    if now.has_drawn_mask(*place) and now.drawn[place] == mask and not then.drawn.get(place):
                         then.drawn[place] = mask
+                        then.locked.setdefault(place[1], False)  # it may have been added since
                 references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}

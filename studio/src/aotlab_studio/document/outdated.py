@@ -46,6 +46,8 @@ def list_corrections(snapshot: Snapshot) -> list[int]:
 def find_unused_corrections(before: Snapshot, after: Snapshot) -> list[int]:
     """Return the corrections that neither show before an edit of drawn masks nor are pending after it."""
     layers = after.state.layers
+    # as if no frame was frozen, so that ending that makes the same layers pending as without the removal
+    after = after.with_changes(Changes(frozen=dict.fromkeys(after.state.frozen)))
     shown = {key for newest in before.newest_layers.values() for key in np.unique(newest.layer_ids).tolist()}
     pending = {key: find_pending_frames(after, key) for key in layers}
     unused = [
@@ -108,9 +110,12 @@ def find_changed_frames(snapshot: Snapshot, layer_id: int, object_id: int) -> np
 
 def _draw_frozen_masks(then: State, now: State) -> State:
     """Return an earlier state with the masks that freezing has drawn since: they are the tracked ones, no change."""
-    drawn_masks = {}
+    drawn_masks, frozen_ids = {}, set[int]()
     for frame, item in now.frozen.items():
         new, old = now.drawn_masks.get(frame, {}), then.drawn_masks.get(frame, {})
         same = {key: digest for key, digest in item.tracked.items() if new.get(key) == digest and not old.get(key)}
         drawn_masks[frame] = {**old, **same}
-    return then.apply(Changes(drawn_masks=drawn_masks))
+        frozen_ids.update(same)
+    # the masks may be those of an object that has been added since, and others merged into it
+    objects = {key: now.objects[key] for key in frozen_ids & now.objects.keys()}
+    return then.apply(Changes(objects=objects, drawn_masks=drawn_masks))
