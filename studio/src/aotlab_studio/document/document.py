@@ -195,13 +195,13 @@ class Document:
         from changed drawn masks are added.
         """
         with self.lock:
-            before = self.snapshot
-            first, last = before.with_changes(changes).editable_range
+            before, after = self.snapshot, self.snapshot.with_changes(changes)
+            first, last = after.editable_range
             for index in changes.frames:
                 if not first <= index <= last:
                     raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
             if track_again:
-                corrections = plan_corrections(before, before.with_changes(changes), sorted(changes.drawn_masks))
+                corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
                 layers = dict(enumerate(corrections, self.make_layer_id()))
                 changes = msgspec.structs.replace(changes, layers=layers)
                 unused = find_unused_corrections(before, before.with_changes(changes))

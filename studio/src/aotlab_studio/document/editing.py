@@ -88,8 +88,7 @@ def edit_mask(
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
                 return EditResult(object_id, kept_pixels=dict(kept))
-        objects: dict[int, ObjectInfo] = {}
-        new_pngs: dict[str, bytes] = {}
+        objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
             object_id = document.make_object_id()
             objects[object_id] = make_object(object_id)
@@ -223,8 +222,8 @@ def change_object(
         item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        if color is None and item.class_name != before.class_name:
-            item = document.rules.schema.color_object(item, document.snapshot.objects.values())
+        if color is None:
+            item = document.rules.schema.color_object(item, document.snapshot.objects)
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes({object_id: item}, classes=classes))
 

@@ -26,11 +26,10 @@ MAX_SCHEMA_CLASSES = 1000
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 COLOR = re.compile("(#[0-9a-f]{6})?")
-NUM_SHADES = 8
-SHADE_LIGHTNESS = 30, 90
-"""Bounds of the CIELAB lightness of shades, so that dark and light frames and outlines contrast with them."""
-SHADE_STEP = 0.618
-"""Difference between two shades as a part of the range of lightness; the golden ratio spreads any number of them."""
+MIN_LIGHTNESS, MAX_LIGHTNESS = 30, 90
+"""CIELAB lightness of shades, which dark and light frames and outlines contrast with."""
+SHADE_STEPS = 37 * np.arange(8)
+"""Differences in lightness of the shades of a color; 37 is the golden section of the range, which spreads them."""
 
 
 class AttributeRule(Struct, frozen=True):
@@ -124,13 +123,12 @@ class Schema(Struct, frozen=True):
         known = {rule.name for rule in self.classes}
         return [*self.classes, *(ClassRule(name) for name in names if name not in known)]
 
-    def color_object(self, item: ObjectInfo, objects: Iterable[ObjectInfo]) -> ObjectInfo:
-        """Return an object in the shade of its class's color that the others of the class use least, in their order."""
+    def color_object(self, item: ObjectInfo, objects: Mapping[int, ObjectInfo]) -> ObjectInfo:
+        """Return an object that gets its class in the shade of the class's color that the fewest objects have."""
+        used = [other.color for other in objects.values() if other.class_name == item.class_name]
         color = next((rule.color for rule in self.classes if rule.name == item.class_name), "")
-        if not color:
-            return item
-        used = [other.color for other in objects if other.class_name == item.class_name and other.id != item.id]
-        return replace(item, color=min(list_shades(color), key=used.count))
+        has_class = item.id in objects and objects[item.id].class_name == item.class_name
+        return item if has_class or not color else replace(item, color=min(list_shades(color), key=used.count))
 
     def check(self, objects: Mapping[int, ObjectInfo], attributes: Mapping[int, Attributes]) -> list[Violation]:
         """Return what the schema does not allow, or requires and objects do not have."""
@@ -152,10 +150,9 @@ def list_shades(color: Color) -> list[Color]:
     import cv2
 
     rgb = np.frombuffer(bytes.fromhex(color[1:]), np.uint8).reshape(1, 1, 3)
-    lab = np.repeat(cv2.cvtColor(rgb / np.float32(255), cv2.COLOR_RGB2LAB), NUM_SHADES, axis=1)
-    low, high = SHADE_LIGHTNESS
-    steps = SHADE_STEP * np.arange(NUM_SHADES) * (high - low)
-    lab[..., 0] = low + (lab[..., 0] - low + steps) % (high - low)
+    lab = np.repeat(cv2.cvtColor(rgb / np.float32(255), cv2.COLOR_RGB2LAB), len(SHADE_STEPS), axis=1)
+    lightness = lab[..., 0] - MIN_LIGHTNESS + SHADE_STEPS
+    lab[..., 0] = MIN_LIGHTNESS + lightness % (MAX_LIGHTNESS - MIN_LIGHTNESS)
     shades = (cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).round().astype(np.uint8)
     return [color, *(f"#{shade.tobytes().hex()}" for shade in shades[0, 1:])]
 

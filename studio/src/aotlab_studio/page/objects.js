@@ -1,7 +1,7 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
-import { createElement, createIcon, element, elements, focusView, formatCount, setIcon } from './dom.js';
+import { createElement, createIcon, element, elements, focusView, formatCount, formatFrames, setIcon } from './dom.js';
 import { RowList, TextField } from './fields.js';
 import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
 
@@ -279,10 +279,8 @@ async function loadMasks(app, files) {
   showHint('');
   if (!result) return;
   const { frames, replaced_pixels: replaced, step, unchanged } = result;
-  const [first, last] = [frames[0], frames[frames.length - 1]];
-  const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');
-  showHint(`Masks loaded on ${range}.${names && ` Locked, and unchanged: ${names}.`}`);
+  showHint(`Masks loaded on ${formatFrames(frames)}.${names && ` Locked, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   const texts = Object.entries(replaced).map(([id, count]) => (
     `${app.project.getName(Number(id))} (${formatCount(count, 'pixel')})`));

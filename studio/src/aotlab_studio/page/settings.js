@@ -1,12 +1,10 @@
-/** Settings kept by the browser: tool, display of the masks; frame, object and prompts of each project; objects that
- * a tab hides. */
+/** Settings kept by the browser: tool and display; frame, object and prompts of each project; hidden ids of a tab. */
 
 import { element, elements } from './dom.js';
 
 const STORAGE_KEY = 'aotlab';
 
 /** @typedef {'localStorage' | 'sessionStorage'} Storage of all tabs, of one */
-
 /** @param {string} [project] its settings @param {Storage} [storage] @returns {Record<string, any>} */
 export function loadSettings(project = '', storage = 'localStorage') {
   try {

@@ -216,7 +216,6 @@ export class Viewer {
     if (isMatte) {
       context.fillStyle = '#000';
       context.fillRect(0, 0, this.size.width, this.size.height);
-      context.globalAlpha = 1;
       context.drawImage(this.layers[0], 0, 0);
     } else context.drawImage(image, 0, 0, this.size.width, this.size.height);
     if (this.labels && !this.placeholder && !isMatte) {
@@ -241,7 +240,7 @@ export class Viewer {
     const { context } = this;
     const positions = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
-    context.strokeStyle = context.fillStyle = color;
+    context.strokeStyle = color;
     context.beginPath();
     tracePath(context, positions);
     if (width && positions.length) {
@@ -253,7 +252,7 @@ export class Viewer {
     } else if (positions.length) {
       if (tool.isClosedShape) context.closePath();
       strokeWithOutline(context, 1.5);
-      if (tool.isPolygon) for (const position of positions) drawDisc(context, position, 3);
+      if (tool.isPolygon) for (const position of positions) drawDisc(context, position, 3, color);
     }
     for (const click of clicks) this.drawClick(click);
   }
@@ -262,10 +261,8 @@ export class Viewer {
   drawClick({ point, positive }) {
     const { context } = this;
     const position = this.frameToView(point);
-    context.fillStyle = '#000';
-    drawDisc(context, position, 8);
-    context.fillStyle = '#fff';
-    drawDisc(context, position, 6.5);
+    drawDisc(context, position, 8, '#000');
+    drawDisc(context, position, 6.5, '#fff');
     context.fillStyle = '#000';
     context.fillRect(position.x - 3.5, position.y - 1, 7, 2);
     if (positive) context.fillRect(position.x - 1, position.y - 3.5, 2, 7);
@@ -276,10 +273,8 @@ export class Viewer {
     const { context } = this;
     const [x, y] = point ?? [0, 0];
     const position = this.frameToView({ x, y });
-    context.fillStyle = '#000';
-    drawDisc(context, position, 7);
-    context.fillStyle = '#ffd54a';
-    drawDisc(context, position, 5.5);
+    drawDisc(context, position, 7, '#000');
+    drawDisc(context, position, 5.5, '#ffd54a');
     const label = text.length > MAX_PIN_TEXT ? `${text.slice(0, MAX_PIN_TEXT)}…` : text;
     context.font = '12px system-ui, sans-serif';
     context.textBaseline = 'middle';
@@ -324,8 +319,9 @@ function strokeWithOutline(context, line) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Point} position @param {number} radius */
-function drawDisc(context, { x, y }, radius) {
+/** @param {CanvasRenderingContext2D} context @param {Point} position @param {number} radius @param {string} color */
+function drawDisc(context, { x, y }, radius, color) {
+  context.fillStyle = color;
   context.beginPath();
   context.arc(x, y, radius, 0, 7);
   context.fill();

@@ -159,7 +159,7 @@ def _import_results(document: Document, results: sdk.Results) -> None:
     objects = dict[int, ObjectInfo]()
     for key in object_ids:
         item = make_object(key, names.get(key, ""), classes.get(key, ""))
-        objects[key] = document.rules.schema.color_object(item, objects.values())
+        objects[key] = document.rules.schema.color_object(item, objects)
     values = State(
         objects=objects,
         drawn_masks=drawn_masks,

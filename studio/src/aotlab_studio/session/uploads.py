@@ -132,7 +132,6 @@ def _find_objects(
 ) -> tuple[dict[int, int], Changes]:
     """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
-    schema = document.rules.schema
     attributes, loaded_frames = dict[int, Attributes | None](), range(min(annotations), max(annotations) + 1)
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
@@ -143,9 +142,8 @@ def _find_objects(
         else:
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
-        if target is None or not item.class_name:
-            item = schema.color_object(replace(item, class_name=class_name), {**snapshot.objects, **objects}.values())
-        objects[item.id] = item
+        item = replace(item, class_name=item.class_name or class_name)
+        objects[item.id] = document.rules.schema.color_object(item, {**snapshot.objects, **objects})
         if file_id in table:
             is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
             known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})
