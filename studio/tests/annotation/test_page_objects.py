@@ -395,7 +395,7 @@ def test_focus_does_not_change_reformatted_texts(page, document, one_object):
 def test_refused_attribute_stays_typed(page, document, one_object):
     page.tab.fill("#attribute", "name=Rex")
     page.tab.press("#attribute", "Enter")
-    page.tab.wait_for_selector("#object-fields .problem >> text=called name")
+    page.tab.wait_for_selector("#object-fields .problem >> text=the name is taken")
     assert page.tab.input_value("#attribute") == "name=Rex"
     assert document.snapshot.state.attributes == {}
     assert not page.may_leave()
