@@ -95,6 +95,18 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
         assert list_colors() == ["#00ff00", "#123456", red, dark]
 
 
+def test_new_object_gets_the_only_class_of_the_schema(document):
+    document.rules.change(Rules(classes=CLASSES[:1]), "Lea")
+    editing.add_object(document)
+    editing.paint(document, 0, None, [(5, 5), (9, 5)], 2)
+    assert [(item.class_name, item.color) for item in document.snapshot.objects.values()] == [
+        ("dog", color) for color in list_shades("#ff0000")[:2]
+    ]
+    document.rules.change(Rules(classes=CLASSES), "Lea")
+    object_id = editing.add_object(document).object_id
+    assert document.snapshot.objects[object_id].class_name == ""
+
+
 @pytest.mark.parametrize(("class_name", "values", "violation"), [
     ("", {}, "Rex: class is missing"),
     ("cat", {"sex": "x"}, "Rex: class cat is not in the schema"),

@@ -90,8 +90,8 @@ def edit_mask(
                 return EditResult(object_id, kept_pixels=dict(kept))
         objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
-            object_id = document.make_object_id()
-            objects[object_id] = make_object(object_id)
+            item = _make_object(document)
+            object_id, objects[item.id] = item.id, item
         masks = {**drawn_masks, object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
@@ -197,9 +197,9 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
 def add_object(document: Document) -> EditResult:
     """Add an object; raise `InputError` if there are too many."""
     with document.lock:
-        object_id = document.make_object_id()
-        result = EditResult(object_id)
-        document.edit("new object", Changes(objects={object_id: make_object(object_id)}), result=result)
+        item = _make_object(document)
+        result = EditResult(item.id)
+        document.edit("new object", Changes(objects={item.id: item}), result=result)
         return result
 
 
@@ -350,6 +350,14 @@ def set_range(document: Document, first: NonNegativeInt | None = None, last: Non
         raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
     whole = (first, last) == (0, document.snapshot.count - 1)
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
+
+
+def _make_object(document: Document) -> ObjectInfo:
+    """Return a new object, of the schema's class if there is only one."""
+    item, schema = make_object(document.make_object_id()), document.rules.schema
+    if len(schema.classes) == 1:
+        item = replace(item, class_name=schema.classes[0].name)
+    return schema.color_object(item, document.snapshot.state.objects)
 
 
 def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool, keep_others: bool) -> Edit:
