@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import msgspec
 import numpy as np
@@ -51,6 +52,8 @@ class Snapshot:
     frozen: set[int] = field(default_factory=set)
     kept: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     """Tracked masks that became drawn ones when their frame was frozen."""
+    unused: set[int] = field(default_factory=set)
+    """Layers that an edit has removed, as they neither showed nor waited. Masks stored in them later do not show."""
 
     def copy(self) -> Snapshot:
         return Snapshot(*(copy(getattr(self, item.name)) for item in fields(self)))
@@ -101,7 +104,11 @@ class Model:
         newest: dict[int, int | None] = {}
         for layer_id, layer in sorted(self.now.layers.items()) if frame not in self.now.frozen else ():
             made = self.made.get((layer_id, frame))
-            if not layer.first <= frame <= layer.last or (made is None and layer.kind != "empty"):
+            if (
+                layer_id in self.now.unused
+                or not layer.first <= frame <= layer.last
+                or (made is None and layer.kind != "empty")
+            ):
                 continue
             covered = layer.objects if made is None else {*made.masks, *made.absent}
             for raw in covered:
@@ -113,7 +120,7 @@ class Model:
         for key, layer in self.now.layers.items():
             made = self.made.get((key, frame))
             covered = {*made.masks, *made.absent} if made else layer.objects if layer.kind == "empty" else ()
-            if key > layer_id and layer.first <= frame <= layer.last and raw in covered:
+            if key > layer_id and key not in self.now.unused and layer.first <= frame <= layer.last and raw in covered:
                 return True
         return False
 
@@ -259,6 +266,10 @@ class History(RuleBasedStateMachine):
         new_layers = {key: layers[key] for key in layers.keys() - before}
         snapshot.layers |= new_layers
         self.model.push(snapshot)
+        tracked = [self.model.show(frame, only_tracked=True) for frame in range(COUNT)]
+        snapshot.unused |= before - layers.keys()
+        after = [self.model.show(frame, only_tracked=True) for frame in range(COUNT)]
+        assert after == tracked, "a layer that shows was removed"
         return list(new_layers.values())
 
     @rule()
@@ -568,6 +579,18 @@ def run_machine(examples: int, length: int, phases: set[Phase]) -> None:
         suppress_health_check=list(HealthCheck), derandomize=True, database=None,
     )  # fmt: skip
     History.TestCase().runTest()
+
+
+def test_masks_stored_after_undo_do_not_show_after_redo():
+    history, everything = History(), frozenset(PIXELS)
+    history.start([(0, everything), (0, frozenset()), (0, frozenset())], Random(0))
+    history.draw_mask(1, 1, frozenset({0}))
+    history.draw_mask(1, 1, frozenset({1}))  # removes the correction of the first drawing
+    history.undo()
+    history.store(2, 2, [1], [1 for _ in PIXELS], frozenset())
+    history.redo()
+    history.document_equals_model()
+    history.teardown()
 
 
 def test_random_history_follows_the_rules():
