@@ -164,7 +164,7 @@ class DrawnMasks(NamedTuple):
     pngs: dict[str, bytes]
     """New masks by digest."""
     covered: Counter[int]
-    """Pixels of other objects on which the file has objects; those of protected objects are not drawn."""
+    """Pixels of other objects on which the file has objects; those of locked objects are not drawn."""
     replaced: Counter[int]
     """As `LoadedMasks.replaced_pixels`."""
 
