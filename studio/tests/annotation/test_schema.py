@@ -62,7 +62,7 @@ def test_objects_that_match_the_schema_have_no_violation():
 
 
 @pytest.mark.parametrize(("count", "least"), [(2, 22), (3, 12), (5, 8), (8, 4.5)])
-def test_shades_of_a_color_differ_and_are_neither_black_nor_white(count, least):
+def test_shades_differ_and_are_neither_black_nor_white(count, least):
     for color in (*COLORS, "#ff0000", "#ffff00", "#0000ff", "#000000", "#ffffff"):
         shades = list_shades(color)[:count]
         seen = convert_to_lab(shades, VISION["all cones"])

@@ -56,6 +56,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     violations: list[str]
     """What the schema requires and objects do not have."""
     acceptance: Acceptance
+    """Who may accept the video."""
     schema: list[ClassRule]
     """Classes that the lead allows; empty: any."""
     attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]

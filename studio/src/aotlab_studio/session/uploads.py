@@ -166,7 +166,7 @@ class DrawnMasks(NamedTuple):
     covered: Counter[int]
     """Pixels of other objects on which the file has objects; those of locked objects are not drawn."""
     replaced: Counter[int]
-    """As `LoadedMasks.replaced_pixels`."""
+    """Pixels of drawn masks that were replaced, except masks that have only grown."""
 
 
 def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]) -> DrawnMasks:
