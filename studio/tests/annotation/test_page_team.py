@@ -485,6 +485,9 @@ def test_matte_and_onion_skin_are_drawn(page, session):
     edge_y, edge_x = np.argwhere(truth(1) == 2)[0].tolist()  # the outline of object 2 on the next frame
     page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
     assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
+    outlined = page.pixel(edge_x + 0.5, edge_y + 0.5)
+    editing.mark_absent(session.document, 1, 2)  # the next frame changes, this one does not
+    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != outlined)
     page.open(page.tab.url)
     assert page.tab.input_value("#view-kind") == "onion"
     page.tab.evaluate("localStorage.clear()")

@@ -6,7 +6,7 @@
 
 import { ClipHeader, connectUser, getPerson } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
+import { CoalescedTask, addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -58,6 +58,7 @@ export class App {
     this.exporter = new Exporter(this);
     this.objectPanel = new ObjectPanel(this);
     this.clip = new ClipHeader(this);
+    this.neighborTask = new CoalescedTask(() => this.showNeighbors().catch(showError));
     addIcons();
     installFocusReturn();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
@@ -73,11 +74,11 @@ export class App {
       this.timeline.showFrame();
       this.review.showFrame();
       this.objectPanel.attributeFields.show();
-      this.showNeighbors().catch(showError);
+      this.neighborTask.run();
     };
-    this.history.onCompare = () => this.showNeighbors().catch(showError);
+    this.history.onCompare = () => this.neighborTask.run();
     element('prompts').addEventListener('input', () => this.toolbox.show());
-    element('view-kind').addEventListener('change', () => this.showNeighbors().catch(showError));
+    element('view-kind').addEventListener('change', () => this.neighborTask.run());
     this.gestures = new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
@@ -235,6 +236,7 @@ export class App {
       frames.revisions.set(event.frame, event.revision);
       timeline.setFrameMarks(event.frame, event.marks);
       if (event.frame === playback.wanted.frame) playback.refresh(event.revision);
+      else if (Math.abs(event.frame - playback.frame) === 1) this.neighborTask.run();
       review.refreshFrame(event.frame);
     } else if (event.event === 'document') this.showDocument(event.state);
     else if (event.event === 'results') {
