@@ -93,6 +93,9 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
         tree["categories"][0]["name"] = "dog"
         load_upload(document, 0, json.dumps(tree).encode(), targets={1: None, 2: None})
         assert list_colors() == ["#00ff00", "#123456", red, dark]
+        editing.add_object(document)
+        editing.merge_objects(document, 4, 6)  # the object without a class gets this one's
+        assert list_colors() == ["#00ff00", "#123456", dark, red]
 
 
 def test_new_object_gets_the_only_class_of_the_schema(document):

@@ -258,7 +258,11 @@ def delete_object(document: Document, object_id: int) -> None:
 
 
 def merge_objects(document: Document, object_id: int, into: int) -> None:
-    """Give all pixels of an object to another one; raise `InputError` if one is unknown or locked."""
+    """Give all pixels of an object to another one, and its class if that has none.
+
+    Raises:
+        InputError: one is unknown or locked.
+    """
     if object_id == into:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
@@ -275,7 +279,9 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         item, target = snapshot.objects[object_id], snapshot.objects[into]
         below, above = (snapshot.state.attributes.get(key, {}) for key in (object_id, into))
         attributes = merge_attributes(below, above)
-        objects = {object_id: None, into: replace(target, class_name=target.class_name or item.class_name)}
+        others = {key: other for key, other in snapshot.objects.items() if key != object_id}
+        merged = replace(target, class_name=target.class_name or item.class_name)
+        objects = {object_id: None, into: document.rules.schema.color_object(merged, others)}
         changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
         document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
 
