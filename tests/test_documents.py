@@ -39,6 +39,7 @@ def blocks(*languages):
 REGISTERED = {
     "memory.policy=spread": "memory.policy=rmem",
     "model.method=gated": "model.method=aot",
+    "model.method=matching": "model.method=aot",
     "model.encoder=plain": "model.encoder=resnet50",
 }
 """What pages register, and what stands in its place here."""
