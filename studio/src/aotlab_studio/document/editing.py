@@ -258,7 +258,7 @@ def delete_object(document: Document, object_id: int) -> None:
 
 
 def merge_objects(document: Document, object_id: int, into: int) -> None:
-    """Give all pixels of an object to another one, and its class if that has none.
+    """Give all pixels of an object to another one, and its class to one without a class.
 
     Raises:
         InputError: one is unknown or locked.
