@@ -164,7 +164,27 @@ class FoldedNorm(FrozenBatchNorm2d):
         return x
 
 
-class NormScaledConv2d(nn.Conv2d):
+class TrainedConv2d(nn.Conv2d):
+    """Convolution in training; on a CPU under autocast, some depthwise ones are computed in float32.
+
+    oneDNN's gradient in bfloat16 takes up to five times as long for strides, dilations and kernels above 3×3.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map B×C×H×W to B×C'×H'×W'."""
+        return self.convolve(x, self.weight, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map B×C×H×W to B×C'×H'×W' with another weight and bias."""
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        is_plain = max(*self.stride, *self.dilation) == 1 and max(self.kernel_size) <= 3
+        if is_plain or self.groups < self.in_channels or not x.is_cpu or not torch.is_autocast_enabled("cpu"):
+            return F.conv2d(x, weight, bias, *geometry)
+        with torch.autocast("cpu", enabled=False):
+            return F.conv2d(x.float(), weight, bias, *geometry).to(torch.get_autocast_dtype("cpu"))
+
+
+class NormScaledConv2d(TrainedConv2d):
     """Convolution without bias and the frozen norm after it; parameters and their names are the same."""
 
     norm: tuple[FrozenBatchNorm2d]
@@ -174,8 +194,7 @@ class NormScaledConv2d(nn.Conv2d):
         """Map B×C×H×W to B×C'×H'×W'."""
         (norm,) = self.norm
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        weight, bias = self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return self.convolve(x, self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
 
 
 def fold_training_norms(encoder: nn.Module) -> None:

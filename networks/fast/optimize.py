@@ -11,8 +11,8 @@ from torch import nn
 
 from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast.attention import ChunkedAttention, DenseLocalAttention, TiledLocalAttention
-from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoders, to_onednn
+from aotlab.networks.fast.attention import ChunkedAttention, DenseAttention, DenseLocalAttention, TiledLocalAttention
+from aotlab.networks.fast.convolutions import TrainedConv2d, fold_training_norms, fuse_encoders, to_onednn
 from aotlab.networks.fast.graphs import attach_graphs
 from aotlab.networks.model import VOSModel
 
@@ -85,12 +85,19 @@ def prepare_for_tracking(
 
 
 def optimize_training(model: VOSModel) -> None:
-    """Make a model's training steps faster, in place; parameters, buffers and their names are kept.
+    """Make a model's training steps faster on its device, in place; parameters, buffers and their names are kept.
 
-    Frozen norms scale the kernel of the convolution before them, and local attention runs in tiles.
+    Frozen norms scale the kernel of the convolution before them, and local attention runs in tiles. CPUs compute
+    attention as matrix products, and some depthwise convolutions in float32.
     """
     fold_training_norms(model.encoder)
     replace_local_attention(model)
+    if next(model.parameters()).is_cpu:
+        for module in model.modules():  # classes are assigned as in `replace_local_attention`
+            if type(module) is Attention:
+                module.__class__ = DenseAttention
+            elif type(module) is nn.Conv2d and module.padding_mode == "zeros":
+                module.__class__ = TrainedConv2d
 
 
 def replace_local_attention(model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention) -> None:
@@ -129,9 +136,10 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
     use_chunked_attention = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is Attention and (child.heads == 1 or use_chunked_attention):
-                child.__class__ = ChunkedAttention  # as in `replace_local_attention`
-            elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
+            if type(child) in (Attention, DenseAttention):
+                is_chunked = child.heads == 1 or use_chunked_attention
+                child.__class__ = ChunkedAttention if is_chunked else Attention  # as in `replace_local_attention`
+            elif type(child) in (nn.Conv2d, TrainedConv2d) and child.padding_mode == "zeros":
                 setattr(parent, name, to_onednn(child))
 
 

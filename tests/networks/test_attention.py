@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 from aotlab.networks.attention import Attention, LocalAttention, sine_position
 from aotlab.networks.fast import attention as fast_attention
-from aotlab.networks.fast.attention import ChunkedAttention, TiledLocalAttention
+from aotlab.networks.fast.attention import ChunkedAttention, DenseAttention, TiledLocalAttention
 from tests.marks import slow
 
 HEADS, DIM = 2, 16
@@ -140,7 +140,7 @@ def test_blocks_never_copy_keys_per_query():
     assert largest.numel <= unfolded / 3
 
 
-@pytest.mark.parametrize("kind", [Attention, ChunkedAttention])
+@pytest.mark.parametrize("kind", [Attention, ChunkedAttention, DenseAttention])
 @pytest.mark.parametrize(("heads", "wide"), [(1, 48), (4, 16)])
 @pytest.mark.parametrize("at_once", [3, 512])
 @torch.no_grad()

@@ -18,7 +18,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize as fast
-from aotlab.networks.fast.convolutions import FusedConv2d, fuse_encoders
+from aotlab.networks.fast.convolutions import FusedConv2d, TrainedConv2d, fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -134,6 +134,24 @@ def test_training_keeps_names_results_and_gradients(preset):
     for name, expected in gradients[0].items():
         bound = 1e-3 * expected.abs().max().item() + 1e-6
         torch.testing.assert_close(gradients[1][name], expected, atol=bound, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (3, 1, 2), (5, 1, 1)])
+def test_depthwise_convolutions_train_in_float32(kernel, stride, dilation):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(8, 8, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, groups=8)
+    trained, image = deepcopy(conv), torch.randn(2, 8, 9, 11, requires_grad=True)
+    trained.__class__ = TrainedConv2d
+    results = []
+    for tested, enabled in ((conv, False), (trained, True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output = tested(image)
+        results.append([output, *torch.autograd.grad(output.float().sum(), [image, *tested.parameters()])])
+    (plain, *expected), (rounded, *found) = results
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), plain, atol=0, rtol=2**-8)  # 8 bits
+    for gradient, exact in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, exact, atol=ROUNDING * exact.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize(
