@@ -42,10 +42,15 @@ class ChunkedAttention(Attention):
 
 
 class DenseAttention(Attention):
-    """`Attention` as matrix products of all queries, whose gradient in bfloat16 is fast on CPUs."""
+    """`Attention` in bfloat16 as matrix products of all queries, whose gradient is fast on CPUs.
+
+    Other types gain nothing, and the fused kernel does not store the weights.
+    """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
+        if query.dtype != torch.bfloat16:
+            return super().forward(query, key, value)
         query, key = self.split(query, key)
         weights = (query * query.shape[3] ** -0.5 @ key.mT).softmax(3).to(value.dtype)
         return (weights @ split_heads(value, self.heads)).transpose(1, 2).flatten(2)

@@ -176,7 +176,7 @@ class TrainedConv2d(nn.Conv2d):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W' with another weight and bias."""
-        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        geometry: Any = (self.stride, self.padding, self.dilation, self.groups)
         is_plain = max(*self.stride, *self.dilation) == 1 and max(self.kernel_size) <= 3
         if is_plain or self.groups < self.in_channels or not x.is_cpu or not torch.is_autocast_enabled("cpu"):
             return F.conv2d(x, weight, bias, *geometry)

@@ -136,10 +136,14 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
     use_chunked_attention = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) in (Attention, DenseAttention):
+            if isinstance(child, Attention) and type(child) in (Attention, DenseAttention):
                 is_chunked = child.heads == 1 or use_chunked_attention
                 child.__class__ = ChunkedAttention if is_chunked else Attention  # as in `replace_local_attention`
-            elif type(child) in (nn.Conv2d, TrainedConv2d) and child.padding_mode == "zeros":
+            elif (
+                isinstance(child, nn.Conv2d)
+                and type(child) in (nn.Conv2d, TrainedConv2d)
+                and child.padding_mode == "zeros"
+            ):
                 setattr(parent, name, to_onednn(child))
 
 

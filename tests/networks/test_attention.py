@@ -140,7 +140,7 @@ def test_blocks_never_copy_keys_per_query():
     assert largest.numel <= unfolded / 3
 
 
-@pytest.mark.parametrize("kind", [Attention, ChunkedAttention, DenseAttention])
+@pytest.mark.parametrize("kind", [Attention, ChunkedAttention])
 @pytest.mark.parametrize(("heads", "wide"), [(1, 48), (4, 16)])
 @pytest.mark.parametrize("at_once", [3, 512])
 @torch.no_grad()
@@ -151,6 +151,20 @@ def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
     found = kind(heads)(query, key, value)
     torch.testing.assert_close(found, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_dense_attention_in_bfloat16_equals_float32(heads):
+    inputs = [draw_tokens((4, 5), seed=seed).bfloat16().requires_grad_() for seed in range(3)]
+    exact = [x.detach().float().requires_grad_() for x in inputs]
+    results = []
+    for kind, tokens in ((Attention, exact), (DenseAttention, inputs)):
+        output = kind(heads)(*tokens)
+        weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+        results.append([output, *torch.autograd.grad((output.float() * weights).sum(), tokens)])
+    for expected, found in zip(*results, strict=True):
+        # weights, products and sums are each rounded to 8 bits
+        torch.testing.assert_close(found.float(), expected, atol=2**-6 * expected.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize("size", [(5, 1), (1, 5)])
