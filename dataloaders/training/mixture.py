@@ -22,6 +22,7 @@ from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
 from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import describe_error
+from aotlab.utils.signals import STOP_SIGNALS
 
 READ_TRIES = 10
 """Number of attempts to draw a readable clip."""
@@ -222,7 +223,9 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
 
 
 def _start_worker(_: int) -> None:
-    """Limit a worker to one thread, and leave signals to its parent."""
+    """Limit a worker to one thread, and leave the first signal to its parent: it may be sent to the whole group."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))

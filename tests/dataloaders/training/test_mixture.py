@@ -1,6 +1,7 @@
 """Stream of training clips: a function of the clip's number, independent of ranks and of broken files."""
 
 import hashlib
+import os
 import re
 import signal
 import traceback
@@ -285,6 +286,20 @@ def test_dead_worker_stops_the_run(root):
     with pytest.raises(RunStopped, match=r"a process that prepares clips died .* lower data\.workers"):
         for _ in batches:
             pass
+
+
+@needs_posix
+def test_worker_leaves_the_first_signal_to_its_parent(root):
+    before = {*active_children()}
+    batches = build_clip_loader(mixture(root, STATIC, workers=1, steps=500), 0)
+    next(batches)
+    (worker,) = {*active_children()} - before
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        os.kill(worker.pid, number)
+        for _ in range(5):  # more than are prepared in advance
+            next(batches)
+    os.kill(worker.pid, signal.SIGTERM)
+    wait_until(lambda: not worker.is_alive())
 
 
 @pytest.mark.parametrize(("data", "sources", "words"), [
