@@ -8,10 +8,12 @@ import shutil
 import signal
 import tempfile
 import threading
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -137,11 +139,22 @@ def closed_folder():
 def browser():
     sync = pytest.importorskip("playwright.sync_api")
     from studio.tests.annotation.browser import CHROMIUM, FLAGS  # imports the studio
+    from tests.processes import WAIT_SECONDS
 
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
+        timer = threading.Timer(WAIT_SECONDS, kill_children)  # otherwise a hang of the browser's driver never ends
+        timer.start()
         browser.close()
+    timer.cancel()
+
+
+def kill_children():
+    """Kill the processes that this one started, and theirs."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 class FileHandler(SimpleHTTPRequestHandler):
