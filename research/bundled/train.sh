@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Trains the bundled model: tracking by recipes/bundled.yaml, on GPUs with the published batch sizes, else on the CPU
-# with two processes; then prompts by recipes/prompts.yaml, on the CPU. Started again, it resumes.
+# with two processes; tracking of look-alikes by recipes/crossings.yaml, if DATA/crossings has rendered clips; then
+# prompts by recipes/prompts.yaml, on the CPU. Started again, it resumes.
 #
 #   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
-# --dry-run runs two steps of each phase and estimates time and memory of the whole run. DEVICE=cpu|cuda, RANKS=N and
-# PRECISION=float32|bfloat16 override the automatic choices.
+# Settings are those of bundled.yaml. --dry-run runs two steps of each of its phases and estimates their time and memory.
+# DEVICE=cpu|cuda, RANKS=N and PRECISION=float32|bfloat16 override the automatic choices.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -21,7 +22,7 @@ set_up "[all]"
 
 gpus=$(.venv/bin/python -c "import torch; print(torch.cuda.device_count())")
 device=${DEVICE:-$([ "$gpus" -gt 0 ] && echo cuda || echo cpu)}
-settings=(data.root="$data" train.output="$output")
+settings=()
 if [ "$device" = cuda ]; then
     ranks=${RANKS:-$gpus}
     settings+=(data.workers=8)
@@ -34,9 +35,18 @@ else
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))}
     export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
-.venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab train \
-    --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
-    train.precision="${PRECISION:-auto}" "$@"
+train() { # train RECIPE [OPTION ...]
+    .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab train --device "$device" \
+        --config "research/bundled/recipes/$1.yaml" data.root="$data" train.precision="${PRECISION:-auto}" "${@:2}"
+}
+train bundled train.output="$output" "${settings[@]}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
+weights=$output/long.safetensors
+if [ -d "$data/crossings" ]; then
+    train crossings train.output="$output/crossings" train.start_from="$weights" train.phases.0.steps=4000
+    weights=$output/crossings/crossings.safetensors
+else
+    echo "$data/crossings: not a folder; training continues without rendered clips"
+fi
 exec .venv/bin/python -m research.bundled.train_prompts \
-    data.root="$data" train.output="$output/prompts" train.start_from="$output/long.safetensors"
+    data.root="$data" train.output="$output/prompts" train.start_from="$weights"

@@ -27,7 +27,7 @@ def test_script_without_data_names_the_missing_option(tmp_path):
         assert done.stderr.startswith(f"error: {[*arguments, 'DATA'][0]}: not a folder; give the training data")
 
 
-def test_trial_draws_rendered_clips_at_30_percent():
+def test_rendered_clips_are_30_percent_of_the_draws():
     recipe = load_config(BUNDLED / "recipes" / "crossings.yaml")
     (phase,) = recipe.train.phases
     weights = {source.path: source.weight for source in phase.sources}
@@ -35,10 +35,10 @@ def test_trial_draws_rendered_clips_at_30_percent():
     assert recipe.rules == read_settings(BUNDLED_CHECKPOINT).rules
 
 
-def test_control_of_the_trial_lacks_only_rendered_clips():
+def test_control_lacks_only_rendered_clips():
     (line,) = (line for line in (BUNDLED / "README.md").read_text().splitlines() if "train.phases.0.sources=[" in line)
-    trial, control = (
+    rendered, control = (
         load_config(BUNDLED / "recipes" / "crossings.yaml", overrides).train.phases[0]
         for overrides in ([], [line.strip().strip("'")])
     )
-    assert control == replace(trial, sources=trial.sources[:3])
+    assert control == replace(rendered, sources=rendered.sources[:3])
