@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -213,11 +214,14 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
             if isinstance(batch, InputError):
                 raise batch
             yield batch
-    except (RuntimeError, OSError, EOFError) as error:  # not our own, see `mark_own_errors`
-        raise RunStopped(
-            f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
-            "lower data.workers"
-        ) from error
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # those of the loader hold its workers, which have to stop now
+        if isinstance(error, (RuntimeError, OSError, EOFError)):  # not our own, see `mark_own_errors`
+            raise RunStopped(
+                f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
+                "lower data.workers"
+            ) from error
+        raise
     finally:
         del batches  # stop the workers now, not when the last traceback is freed
 

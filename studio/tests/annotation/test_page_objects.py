@@ -165,7 +165,8 @@ def test_second_delete_keeps_the_other_objects(page, session, two_objects):
     page.wait_objects(1)
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
-    page.key_done("n")
+    page.key("n")
+    page.wait_objects(2)
     assert [*session.document.snapshot.objects] == [2, 3]
 
 

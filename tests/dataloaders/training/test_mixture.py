@@ -209,8 +209,10 @@ class FailingMixture(Mixture):
 def test_bug_in_a_worker_keeps_its_traceback(workers, error, expected, words):
     FailingMixture.error = error
     clips = FailingMixture((), (), phase(), DataConfig(workers=workers), 0, 10)
+    before = active_children()
     with pytest.raises(expected) as caught:
         next(build_clip_loader(clips, 0))
+    assert set(active_children()) <= set(before)  # also while the error is kept
     assert re.search(words, "".join(traceback.format_exception(caught.value)), re.DOTALL)
 
 
