@@ -216,12 +216,12 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
             yield batch
     except Exception as error:
         traceback.clear_frames(error.__traceback__)  # those of the loader hold its workers, which have to stop now
-        if isinstance(error, (RuntimeError, OSError, EOFError)):  # not our own, see `mark_own_errors`
-            raise RunStopped(
-                f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
-                "lower data.workers"
-            ) from error
-        raise
+        if not isinstance(error, (RuntimeError, OSError, EOFError)):  # our own, see `mark_own_errors`
+            raise
+        raise RunStopped(
+            f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "
+            "lower data.workers"
+        ) from error
     finally:
         del batches  # stop the workers now, not when the last traceback is freed
 
