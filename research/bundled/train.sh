@@ -22,24 +22,24 @@ set_up "[all]"
 
 gpus=$(.venv/bin/python -c "import torch; print(torch.cuda.device_count())")
 device=${DEVICE:-$([ "$gpus" -gt 0 ] && echo cuda || echo cpu)}
-settings=()
+settings=(train.output="$output")
 if [ "$device" = cuda ]; then
-    ranks=${RANKS:-$gpus}
-    settings+=(data.workers=8)
+    ranks=${RANKS:-$gpus} workers=8
     for phase in 0 1 2; do
         settings+=(train.phases.$phase.batch=16 train.phases.$phase.crop=465 train.phases.$phase.short_edge=480)
     done
 else
     # Two processes synchronise once per step, threads all the time, which costs more beside other work.
-    ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
+    ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))} workers=1
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))}
     export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 train() { # train RECIPE [OPTION ...]
     .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab train --device "$device" \
-        --config "research/bundled/recipes/$1.yaml" data.root="$data" train.precision="${PRECISION:-auto}" "${@:2}"
+        --config "research/bundled/recipes/$1.yaml" data.root="$data" data.workers="$workers" \
+        train.precision="${PRECISION:-auto}" "${@:2}"
 }
-train bundled train.output="$output" "${settings[@]}" "$@"
+train bundled "${settings[@]}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
 weights=$output/long.safetensors
 if [ -d "$data/crossings" ]; then
