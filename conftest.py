@@ -54,7 +54,11 @@ def pytest_configure(config):
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "thorough")
 
 
+@pytest.hookimpl(tryfirst=True)  # before markers select tests
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("page")
     if config.option.graphs:
         skip = pytest.mark.skip(reason="recording calls the model more often")
         for item in items:

@@ -3,13 +3,13 @@
 
 TORCH_CPU_INDEX=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
 
-install_torch() { # PyTorch's CPU build, 4 GB smaller, on Linux without NVIDIA's driver, if its index can be reached
+install_torch() { # PyTorch's CPU build, on Linux without NVIDIA's driver
     [ "$(uname)" = Linux ] && [ ! -e /proc/driver/nvidia ] || return 0
     .venv/bin/python -c 'import torch' 2>/dev/null && return
     .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
-        "$TORCH_CPU_INDEX" 2>/dev/null || return 0
-    .venv/bin/python -m pip install --disable-pip-version-check torch torchvision --index-url "$TORCH_CPU_INDEX" ||
-        echo "PyTorch's CPU build cannot be installed; continuing with the default build" >&2
+        "$TORCH_CPU_INDEX" 2>/dev/null &&
+        .venv/bin/python -m pip install --disable-pip-version-check torch torchvision --index-url "$TORCH_CPU_INDEX" ||
+        echo "PyTorch's CPU build cannot be installed from $TORCH_CPU_INDEX; installing the 6 GB build for CUDA" >&2
 }
 
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the project with its test tools, then checks lint, format, types and documentation, and runs the quick tests.
 #
-#   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
+#   bash scripts/test.sh [--lint | --page | --all | --lowest] [pytest arguments]
 #     --lint    lint, format and types only
-#     --all     also the slow tests, and those of integrations/ whose libraries are installed
+#     --page    the studio's page and the demo instead: lint and types of JavaScript, tests in Chromium (needs npx)
+#     --all     also the slow tests, those in Chromium if it is installed, and those of integrations/ whose libraries are
 #     --lowest  quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows (in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,6 +23,17 @@ set_up "[test]"
 
 # One process per core, one thread each.
 options=(--numprocesses auto --dist loadfile --durations 10)
+if [ "${1:-}" = "--page" ]; then
+    shift
+    command -v npx >/dev/null || { echo "test.sh --page: needs npx (apt-get install npm)" >&2; exit 2; }
+    command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null ||
+        { echo "test.sh --page: needs Chromium (apt-get install chromium-headless-shell)" >&2; exit 2; }
+    .venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
+    npx --yes --package typescript@5 tsc --project studio/tests/annotation
+    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page demo/src
+    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest "${options[@]}" -m "page and not slow" studio/tests demo/tests "$@"
+fi
+options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
     all=1
     options+=(-m "not all_presets" -o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
@@ -30,15 +42,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
-if command -v npx >/dev/null; then
-    npx --yes --package typescript@5 tsc --project studio/tests/annotation
-    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page demo/src
-else
-    echo "no npx: the studio's page is not checked by tsc and eslint (apt-get install npm)"
-fi
-command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null ||
-    echo "no Chromium: the tests of the studio's page are skipped (apt-get install chromium-headless-shell)"
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
