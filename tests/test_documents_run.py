@@ -62,7 +62,6 @@ SKIPPED = {
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab render .*--refine-edges": "needs pymatting; tests/tools/track/test_refine_edges.py runs it",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
-    r"aotlab agreement": "needs annotations of two people; tests/tools/test_agreement.py has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
     r"(?s).*READERS": "trains for hours; tests/dataloaders/training/test_mixture.py adds a reader",

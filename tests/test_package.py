@@ -338,7 +338,6 @@ def test_dependencies_have_the_modules_of_the_package():
     features = extras.keys() - {"all", "docs", "test"}
     assert {*EXTRAS.values()} == features
     modules = {"opencv-python-headless": "cv2", "vot-trax": "trax", "Pillow": "PIL", "PyYAML": "yaml"}
-    modules["scikit-learn"] = "sklearn"
 
     def list_modules(requirements):
         return [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(requirements))]

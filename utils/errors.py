@@ -27,7 +27,6 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "trackeval": "hota",
-    "sklearn": "agreement",
     "matplotlib": "plot",
     "pymatting": "edges",
 }

@@ -48,7 +48,6 @@ COMMON_COMMANDS = {
 """Help of the commands that are listed first; ``aotlab --help`` imports none of them."""
 OTHER_COMMANDS = {
     "ensemble": "Combine several sets of results by voting.",
-    "agreement": "Compare two annotations of a video.",
     "table": "Run a table of a paper and compare.",
     "info": "Print versions, devices, codecs and plug-ins, for bug reports.",
     "vot": "Track for the VOT toolkit.",

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, internal, sdk
-from aotlab.tools import agreement
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
@@ -246,16 +245,6 @@ def test_recovered_project_is_read(session):
     session.close()
     change_rows(session.document.folder, "CREATE TABLE lost_and_found(rootpgno INTEGER, c0)")
     assert Document.read(session.document.folder).snapshot.labels(0).any()
-
-
-def test_agreement_with_a_project_of_another_video_rejected(folder, session, tmp_path, read_error_line):
-    draw(session, 0, 1)
-    session.close()
-    shutil.copytree(folder, tmp_path / "other")
-    projects = [str(session.document.folder)] * 2
-    assert agreement.main([*projects, "--video", str(folder)]) == 0
-    error = read_error_line(agreement.main([*projects, "--video", str(tmp_path / "other")]))
-    assert f"belongs to video {folder.name}, not other" in error
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):

@@ -63,7 +63,6 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
 @pytest.mark.parametrize("line", [
     ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
     ["score", "a", "--annotations", "b", "--json", "there.json"],
-    ["agreement", "a", "b", "--video", "a", "--csv", "there.csv"],
     ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
