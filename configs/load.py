@@ -6,6 +6,7 @@ Each value is checked against the type and range of its field; the dataclasses c
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ from aotlab.configs.upgrade import require_new_name
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text
 from aotlab.utils.numbers import Range
+from aotlab.utils.text import join_truncated
+
+log = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings", default=Config)
 SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -35,6 +39,8 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str, int), "text"),
 }
 """YAML types accepted for each type of setting, and its description in messages."""
+RECORDS = ("rules", "compute", "data", "train")
+"""Sections that change no weights: those stored with weights are a record, which may be of another version."""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -115,6 +121,31 @@ def parse_yaml(text: str, subject: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError("not a YAML mapping of settings (key: value)", subject=subject)
     return {str(key): value for key, value in content.items()}
+
+
+def drop_unknown_records(tree: Mapping[str, Any], subject: object, level: int = logging.WARNING) -> dict[str, Any]:
+    """Return settings stored with weights without unknown keys of `RECORDS`, which one message names."""
+    dropped: list[str] = []
+    kinds = get_type_hints(Config)
+    kept = {
+        name: _drop_unknown(kinds[name], value, name, dropped) if name in RECORDS else value
+        for name, value in tree.items()
+    }
+    if dropped:
+        log.log(level, "%s: ignoring settings of another version: %s", subject, join_truncated(dropped))
+    return kept
+
+
+def _drop_unknown(kind: Any, value: Any, path: str, dropped: list[str]) -> Any:
+    """Return a value without keys that dataclasses of its type lack; append their paths to ``dropped``."""
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        kinds = get_type_hints(kind)
+        dropped += [f"{path}.{key}" for key in value if key not in kinds]
+        known = [key for key in value if key in kinds]
+        return {key: _drop_unknown(kinds[key], value[key], f"{path}.{key}", dropped) for key in known}
+    if get_origin(kind) is list and isinstance(value, list):
+        return [_drop_unknown(get_args(kind)[0], item, f"{path}.{i}", dropped) for i, item in enumerate(value)]
+    return value
 
 
 def to_yaml(config: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from aotlab.configs.files import resolve_path
-from aotlab.configs.load import build_config, flatten_settings
+from aotlab.configs.load import build_config, drop_unknown_records, flatten_settings
 from aotlab.configs.schema import Config
 from aotlab.configs.upgrade import upgrade_settings
 from aotlab.engine.training.build import BEST
@@ -138,7 +138,8 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         content: dict[str, Any] = load_pickle(path)
         settings, index = content["config"], content["phase"]
         content |= {name: rename_old_keys(content[name]) for name in ("model", "ema")}
-    saved_settings = list_run_settings(build_config(upgrade_settings(settings), f"{path}: its settings"), index)
+    settings = drop_unknown_records(upgrade_settings(settings), path)
+    saved_settings = list_run_settings(build_config(settings, f"{path}: its settings"), index)
     current_settings = list_run_settings(config, index)
     changes = {
         name: (saved_settings.get(name), current_settings.get(name))

@@ -6,7 +6,6 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from aotlab.configs.load import apply_overrides, build_config, load_config, parse_yaml, to_yaml
+from aotlab.configs.load import apply_overrides, build_config, drop_unknown_records, load_config, parse_yaml, to_yaml
 from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
-from aotlab.configs.training import TrainConfig
 from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
@@ -35,8 +33,6 @@ from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
-
-TRAIN_SETTINGS = {setting.name for setting in fields(TrainConfig)}
 
 
 def save_checkpoint(
@@ -84,7 +80,10 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
         config, *others = _guess_presets(path, state)
         if others:
             log.warning("%s: loaded as %s; its keys also fit %s (config=)", path, config, " or ".join(others))
-    settings = load_config(config, overrides) if config is not None else _parse_settings(path, metadata, overrides)
+    if config is not None:
+        settings = load_config(config, overrides)
+    else:
+        settings = _parse_settings(path, metadata, overrides, level=logging.WARNING)
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
@@ -195,12 +194,12 @@ def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
     return [name for name in published if name in presets] or presets
 
 
-def _parse_settings(path: Path, metadata: Mapping[str, str], overrides: Sequence[str]) -> Config:
-    """Return the settings stored in a file, with overrides."""
-    tree = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
-    train = tree.get("train")
-    if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
-        tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
+def _parse_settings(
+    path: Path, metadata: Mapping[str, str], overrides: Sequence[str], *, level: int = logging.DEBUG
+) -> Config:
+    """Return the settings stored in a file, with overrides; ``level`` is that of the message about unknown keys."""
+    stored = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
+    tree = drop_unknown_records(stored, path, level)
     if "plugins" in metadata:
         with reading(path, "download or train it again", *MALFORMED):
             tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))

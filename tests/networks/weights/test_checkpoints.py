@@ -1,17 +1,21 @@
 """Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import torch
-from safetensors.torch import save_file
+import yaml
+from safetensors.torch import load_file, save_file
 
-from aotlab.configs.files import list_presets
-from aotlab.configs.load import load_config, to_yaml
+from aotlab.configs.files import BUNDLED_CHECKPOINT, list_presets
+from aotlab.configs.load import apply_overrides, load_config, parse_yaml, to_yaml
+from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.model import build_encoder
-from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, read_settings, save_checkpoint
 from aotlab.networks.weights.published import find_published_weights
 from aotlab.networks.weights.published_keys import (
     convert_published,
@@ -96,6 +100,34 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
         assert (settings.memory.every, settings.model) == (9, config.model)
     with pytest.raises(InputError, match=r"settings for .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
+
+
+def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
+    """The metadata of the bundled file at commit 07857374d."""
+    metadata = json.loads(Path(__file__).with_name("earlier_metadata.json").read_text(encoding="utf-8"))
+    path = tmp_path / "earlier.safetensors"
+    save_file(load_file(BUNDLED_CHECKPOINT), path, metadata)
+    earlier, settings = load_checkpoint(path)
+    bundled, expected = load_checkpoint(BUNDLED_CHECKPOINT)
+    assert settings == expected
+    assert_same_weights(earlier.state_dict(), bundled.state_dict())
+    assert read_card(path) == read_card(BUNDLED_CHECKPOINT)
+
+
+@pytest.mark.parametrize("unknown", ["rules.halo=1", "compute.lanes=4", "train.phases.0.tempo=2", "data.roots=a"])
+def test_unknown_keys_of_records_are_dropped_and_named(unknown, tmp_path, model, config, caplog):
+    path, name = tmp_path / "small.safetensors", unknown.partition("=")[0]
+    stored = apply_overrides(
+        parse_yaml(to_yaml(replace(config, train=TrainConfig(phases=[PhaseConfig("one")]))), ""), [unknown]
+    )
+    save_file(model.state_dict(), path, {"config": yaml.safe_dump(stored)})
+    settings = load_checkpoint(path)[1]
+    assert (settings.model, settings.rules, settings.train.phases) == (config.model, config.rules, [PhaseConfig("one")])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: ignoring settings of another version: {name}"
+    ]
+    with pytest.raises(InputError, match=f"unknown key {name}"):
+        load_checkpoint(path, overrides=["train.phases=[{name: one}]", unknown])
 
 
 def test_full_disk_keeps_the_old_file(tmp_path, model, config):
