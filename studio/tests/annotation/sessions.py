@@ -92,9 +92,9 @@ def change_rows(folder, statement, *values):
         return connection.execute(statement, values).fetchall()
 
 
-def restore_backup(project, name=BACKUP_FILE):
+def restore_backup(project):
     """Replace the file of a closed project by its backup."""
-    (project / name).replace(project / PROJECT_FILE)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
 
 
 def set_mask(document, index, object_id, mask):

@@ -4,8 +4,6 @@ import json
 import math
 import os
 import re
-import shutil
-import sqlite3
 from contextlib import closing, suppress
 from operator import methodcaller
 from unittest.mock import Mock
@@ -34,7 +32,6 @@ from studio.tests.annotation.sessions import (
     draw_and_track,
     finish_corrections,
     list_labels,
-    list_notes,
     list_titles,
     list_tracked_frames,
     open_session,
@@ -262,34 +259,19 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     assert list_outdated(session.document.snapshot) == []
 
 
-def test_earlier_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen):
+def test_changed_project_replaces_its_backup(folder, session, reopen):
     draw(session, 0, 1)
     session.close()
-    project, (digest,) = session.document.folder, session.document.snapshot.drawn_masks(0).values()
-    change_rows(project, "UPDATE masks SET content = x'00' WHERE id = ?", digest)
+    backup = session.document.folder / BACKUP_FILE
+    backup.write_bytes(b"damaged")
+    reopen(folder).close()
+    assert backup.read_bytes() == b"damaged"
     session = reopen(folder)
-    session.document.review.set_note(3, "look")
     draw(session, 5, 1)
     session.close()
-    restore_backup(project)
-    stored = Document.read(project)
-    snapshot = stored.snapshot
-    assert list_notes(stored) == {3: "look"}
-    np.testing.assert_array_equal(snapshot.labels(5), truth(5) == 1)
-    restore_backup(project, f"{BACKUP_FILE}.1")
-    np.testing.assert_array_equal(Document.read(project).snapshot.labels(0), truth(0) == 1)
-
-
-@pytest.mark.parametrize("size", [0, 100, 8192])
-def test_damaged_backup_is_set_aside(video, project, size):
-    content = (project / BACKUP_FILE).read_bytes()
-    damaged = content[:size] + b"X" * (len(content) - size) * (size > 0)
-    (project / BACKUP_FILE).write_bytes(damaged)
-    with closing(open_document(video)) as document:
-        document.review.set_note(0, "look")
-    assert (project / f"{BACKUP_FILE}.1").read_bytes() == damaged
-    restore_backup(project)
-    assert Document.read(project).snapshot.labels(0).any()
+    restore_backup(session.document.folder)
+    assert Document.read(session.document.folder).snapshot.drawn_frames == [0, 5]
+    assert not [*session.document.folder.glob("*.new*")]
 
 
 def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatch):
@@ -310,51 +292,6 @@ def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
     assert not folder.with_name("clip.aotlab").exists()
-
-
-def test_backup_has_the_last_history(folder, reopen):
-    for frame in (0, 5):
-        session = reopen(folder)
-        project = session.document.folder
-        if frame == 0:
-            shutil.copy(project / PROJECT_FILE, folder.parent / "older")
-        draw(session, frame, 1)
-        session.close()
-        if frame == 0:
-            shutil.copy(folder.parent / "older", project / PROJECT_FILE)
-    shown = []
-    for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
-        restore_backup(project, name)
-        shown.append(Document.read(project).snapshot.drawn_frames)
-    assert shown == [[5], [0]]
-
-
-def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen):
-    draw(session, 0, 1)
-    session.close()
-    project = session.document.folder
-    shutil.copy(project / PROJECT_FILE, folder.parent / "older")
-    again = reopen(folder)
-    draw(again, 5, 1)
-    again.close()
-    shutil.copy(folder.parent / "older", project / PROJECT_FILE)
-    open_session(folder).close()
-    restore_backup(project)
-    assert Document.read(project).snapshot.drawn_frames == [0, 5]
-
-
-def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
-    draw(session, 0, 1)
-    session.close()
-    project = session.document.folder
-    with closing(sqlite3.connect(project / BACKUP_FILE)) as connection, connection:
-        connection.execute("UPDATE masks SET content = x'00'")
-    again = reopen(folder)
-    draw(again, 5, 1)
-    again.close()
-    restore_backup(project)
-    np.testing.assert_array_equal(Document.read(project).snapshot.labels(0), truth(0) == 1)
-    assert not [*project.glob("*.new*")]
 
 
 def test_full_disk_is_reported(video, project):

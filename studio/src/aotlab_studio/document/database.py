@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -71,7 +70,7 @@ class Database:
             database.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
             database.query("PRAGMA synchronous=FULL")
             with database.transaction() as connection:
-                _create_tables(connection, "main")
+                _create_tables(connection)
         except BaseException:
             lock.release()
             raise
@@ -115,32 +114,20 @@ class Database:
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self) -> None:
-        """Copy the project to `BACKUP_FILE`, without tracked masks, which can be tracked again.
-
-        A backup that has all records is kept instead. A backup with other records or drawn masks, or one that cannot be
-        read, is renamed to end with ``.1`` or more.
-        """
+        """Copy a changed project to `BACKUP_FILE`, without tracked masks, which can be tracked again."""
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
+        if backup.exists() and not self._connection.total_changes:
+            return
         temporary.unlink(missing_ok=True)  # of a killed program
         try:
-            backup_is_current = backup.exists() and _contains_rows(backup, self.path, "header", "records")
-            backup_is_ancestor = not backup.exists() or _contains_rows(self.path, backup, "records", "masks")
-        except sqlite3.Error:  # it cannot be read
-            backup_is_current = backup_is_ancestor = False
-        if backup_is_current:
-            return
-        try:
-            with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
-                project.execute("ATTACH ? AS other", (_format_uri(temporary, "rwc"),))
-                project.execute("PRAGMA other.journal_mode=MEMORY")
-                with project:
-                    project.execute("BEGIN")
-                    _create_tables(project, "other")
+            with self._wrap_errors("written"), closing(_connect(temporary, "rwc")) as copy:
+                copy.execute("PRAGMA journal_mode=MEMORY")
+                copy.execute("ATTACH ? AS project", (_format_uri(self.path, "ro"),))
+                with copy:
+                    copy.execute("BEGIN")
+                    _create_tables(copy)
                     for table in ("header", "records", "masks"):
-                        project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
-            if not backup_is_ancestor:
-                names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
-                backup.rename(next(path for path in names if not path.exists()))
+                        copy.execute(f"INSERT INTO main.{table} SELECT * FROM project.{table}")
             temporary.replace(backup)
         finally:
             temporary.unlink(missing_ok=True)
@@ -184,16 +171,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
+def _create_tables(connection: sqlite3.Connection) -> None:
     for table, columns in TABLES.items():
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {schema}.{table} ({columns})")
-    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.{INDEX}")
-
-
-def _contains_rows(path: Path, other: Path, *tables: str) -> bool:
-    """Return whether a project has all rows of another one, with the same content."""
-    with closing(_connect(path, "ro")) as connection:
-        connection.execute("ATTACH ? AS other", (_format_uri(other, "ro"),))
-        own_content = "SELECT content FROM main.{0} WHERE id = item.id"  # EXCEPT would sort all masks
-        missing = f"SELECT 1 FROM other.{{0}} AS item WHERE content IS NOT ({own_content})"
-        return not any(connection.execute(missing.format(table)).fetchone() for table in tables)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS main.{table} ({columns})")
+    connection.execute(f"CREATE INDEX IF NOT EXISTS main.{INDEX}")
