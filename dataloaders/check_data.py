@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_labels
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_video_folders
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
@@ -164,7 +164,7 @@ def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, worke
             frames = dict(zip(video.frames, pool.map(read_file_info, video.frames), strict=True))
             masks = dict(zip(mask_files, pool.map(read_mask_info, mask_files), strict=True))
             findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
-            findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
+            findings += _check_files(frames, masks)
             if kind == "static":
                 findings += _check_images(masks)
             elif kind == "video":
@@ -240,17 +240,6 @@ def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
             yield make_error(path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png")
         else:
             yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
-
-
-def _check_object_masks(video: Video, frames: FileInfos) -> Iterator[Finding]:
-    """Yield given masks of separate objects that cannot be read."""
-    for index, mask in video.reference_masks.items():
-        size = frames[video.frames[index]].size
-        if not isinstance(mask, Path) and size is not None:
-            try:
-                read_labels(mask, size=size)
-            except InputError as error:
-                yield to_finding(mask.source, error)
 
 
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
 from aotlab.utils.digests import digest_file, digest_values
@@ -111,8 +111,8 @@ def fingerprint_sequence(video: Video) -> dict[str, Any]:
     masks: list[object] = []
     for index, mask in sorted(video.reference_masks.items()):
         masks.append((index, [digest_file(path) for path in list_mask_files(mask)]))
-        if isinstance(mask, ObjectMasks):
-            masks.append((sorted(mask.files), sorted(mask.rle.items())))
+        if isinstance(mask, Mapping):
+            masks.append(sorted(mask))
     with reading(video.name, "restore its frames"):
         frames = digest_values((path.name, digest_file(path)) for path in video.frames)
     options = video.merge_ids, video.output_height, video.written_stems, video.objects

@@ -4,7 +4,6 @@
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,18 +13,13 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
-from aotlab.dataloaders.benchmarks.vot import format_box, format_mask
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.rle import compress_rle, encode_rle
 from tests.drawn_clips import (
-    HEIGHT,
-    WIDTH,
     Clip,
     draw_moving_clip,
     stems_from,
     write_davis,
     write_frames,
-    write_labels,
     write_list,
     write_lvos_meta,
     write_split,
@@ -163,75 +157,6 @@ def make_sav(root: Path) -> None:
     write_list(root / "sav_val" / "sav_val.txt", ["sav_000001", "sav_000002"])
 
 
-def make_secvos(root: Path) -> None:
-    """Every frame labeled; one object lies on another, and one comes late. The folders of objects have short names."""
-    make_sav(root)
-    for frames in sorted((root / "sav_val" / "JPEGImages_24fps").iterdir()):
-        shutil.copytree(frames, root / "JPEGImages" / frames.name)
-        masks = root / "sav_val" / "Annotations_6fps" / frames.name
-        for number in (0, 1):
-            shutil.copytree(masks / f"{number:03d}", root / "Annotations" / frames.name / str(number))
-    shutil.rmtree(root / "sav_val")
-    write_list(root / "video_id.txt", ["sav_000002", "sav_000001"])
-
-
-def make_cutvos(root: Path) -> None:
-    """Two videos of two shots; the object is absent in the second shot of one."""
-    for name, seed in (("aa", 1), ("bb", 2)):
-        clip = draw_moving_clip(stems_from(0, 6), {1: 0, 2: 0}, seed=seed)
-        clip.labels[3:] = clip.labels[3:, :, ::-1] if seed == 1 else 0
-        write_frames(root / "frames" / name, clip)
-        write_labels(root / "masks" / name, clip)
-
-
-def make_vot_sequence(folder: Path, clip: Clip, **properties: str) -> None:
-    """Make a sequence of the VOT toolkit."""
-    write_frames(folder / "color", clip)
-    lines = {"channels.color": "color/%08d.jpg", "fps": "30", "name": folder.name, **properties}
-    (folder / "sequence").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-
-
-def make_didi(root: Path) -> None:
-    """Two sequences with boxes, and the mask of the first frame."""
-    for name, seed in (("ant", 1), ("zebra", 2)):
-        clip = draw_moving_clip(stems_from(1, 5, form="{:08d}"), {1: 0}, seed=seed)
-        make_vot_sequence(root / name, clip)
-        (root / name / "groundtruth.txt").write_text("".join(f"{format_box(mask > 0)}\n" for mask in clip.labels))
-        (root / name / "first_frame_segm.txt").write_text(f"{format_mask(clip.labels[0] > 0)}\n")
-    write_list(root / "list.txt", ["zebra", "ant"])
-
-
-def make_votsr(root: Path) -> None:
-    """A workspace of two sequences, with two texts and with one."""
-    for name, texts in (("aurora_2_1_160", "the aurora;the lights in the sky"), ("smoke_2_70_256", "smoke")):
-        clip = draw_moving_clip(stems_from(1, 3, form="{:08d}"), {1: 0}, seed=len(texts))
-        make_vot_sequence(root / "sequences" / name, clip, prompts=texts)
-    write_list(root / "sequences" / "list.txt", ["aurora_2_1_160", "smoke_2_70_256"])
-
-
-def make_burst(root: Path) -> None:
-    """val: every fourth frame annotated; a track comes late, in a sequence whose ids have gaps."""
-    sequences = []
-    for number, (source, name, starts) in enumerate((("HACS", "kite", (0, 0)), ("YFCC100M", "v_1", (0, 4)))):
-        stems = stems_from(0, 9, form="frame{:04d}")
-        clip = draw_moving_clip(stems, {3: starts[0], 7: starts[1]}, seed=number)
-        write_frames(root / "frames" / "val" / source / name, clip)
-        masks = []
-        for index in range(0, 9, 4):
-            runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
-            masks.append({track: {"rle": compress_rle(encode_rle(mask))} for track, mask in runs.items() if mask.any()})
-        images = [f"{stem}.jpg" for stem in stems]
-        sequences.append(
-            {"width": WIDTH, "height": HEIGHT, "id": number, "seq_name": name, "dataset": source, "fps": 6,
-             "all_image_paths": images, "annotated_image_paths": images[::4], "neg_category_ids": [],
-             "not_exhaustive_category_ids": [], "track_category_ids": {"3": 4, "7": 5}, "segmentations": masks}
-        )  # fmt: skip
-    tree = {"split": "val", "categories": [{"id": 4, "name": "airplane"}], "sequences": sequences}
-    path = root / "val" / "all_classes.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tree))
-
-
 def make_lvos(root: Path) -> None:
     """valid with all labels, an object that comes late, and one unseen video; test with first masks alone."""
     form = "{:08d}"
@@ -269,9 +194,8 @@ def make_folder(root: Path) -> None:
 MAKERS = {
     "davis2016": make_davis2016, "davis2017": make_davis2017, "youtubevos2018": make_youtubevos,
     "youtubevos2019": make_youtubevos, "vost": make_vost, "visor": make_visor, "mose": make_mose,
-    "mosev2": make_mosev2, "sav": make_sav, "burst": make_burst, "lvosv1": make_lvos, "lvosv2": make_lvos,
-    "longvideo": make_longvideo, "secvos": make_secvos, "cutvos": make_cutvos, "didi": make_didi,
-    "votsr": make_votsr, "folder": make_folder,
+    "mosev2": make_mosev2, "sav": make_sav, "lvosv1": make_lvos, "lvosv2": make_lvos,
+    "longvideo": make_longvideo, "folder": make_folder,
 }  # fmt: skip
 
 

@@ -55,7 +55,6 @@ SKIPPED = {
     r"git clone|cd |docker|sbatch|kubectl": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
-    r"aotlab .*(votsr|DiDi)": "needs sequences of the toolkit; tests/dataloaders/benchmarks draws them",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
     r"ffmpeg -i background": "needs a background and FFmpeg's program",
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",

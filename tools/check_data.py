@@ -13,7 +13,7 @@ from typing import Literal
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import TRACKED, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
@@ -29,7 +29,7 @@ MAX_SIZES = 5
     type=Choice(("video", "static")),
     help="of your own folder; video: a folder of frames for each video; static: single images (default: video)",
 )
-@dataset_option(TRACKED, help="check it as a benchmark: ")
+@dataset_option(DATASETS, help="check it as a benchmark: ")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
 @option("--validation", type=ExistingFolder, help="with --kind video: folder of validation videos, to find shared ones")
 @option(

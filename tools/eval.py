@@ -18,7 +18,7 @@ from click import UsageError
 from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.benchmarks.datasets import TRACKED
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
@@ -125,7 +125,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
 
 @command("aotlab eval")
 @settings
-@benchmark_options(TRACKED, flag("--all-frames", "run on all frames, not only the labeled ones"))
+@benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
 @option_group(
     "output",
     option("--output", type=Folder, help="folder for results and scores.json (default: results/DATASET)"),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, TRACKED, find_default_root
-from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
@@ -104,22 +104,6 @@ def compare_halves(
         titles = (", ".join(Path(name).name for name in half) for half in halves)
         plot_comparison(plot_file, content, columns, *titles)
     return {"first": halves[0], "second": halves[1], **content}
-
-
-def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
-    """Print the HOTA scores of TrackEval; return them by column."""
-    require_modules("trackeval")
-    from aotlab.dataloaders.benchmarks.burst import find_annotation_file
-    from aotlab.evaluation.hota import score_burst_hota
-    from aotlab.evaluation.tables import format_value
-
-    root = benchmark.root or find_default_root(benchmark.dataset)
-    videos = benchmark.open_videos()
-    require_readable(videos)
-    table = score_burst_hota(videos, results, find_annotation_file(root, benchmark.split))
-    for column, value in table.items():
-        print(f"{column:<16}{format_value(value):>6}")
-    return table
 
 
 def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
@@ -208,7 +192,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     "<frame>.png of one video",
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
-@benchmark_options(TRACKED)
+@benchmark_options(DATASETS)
 @option(
     "--workers",
     type=PositiveInt,
@@ -249,17 +233,10 @@ def main(
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    hota = dataset != "" and DATASETS[dataset].hota
     if output.compare and (len(results) % 2 or len(set(results)) < len(results)):
         raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
-    if len(results) > 1 and (hota or (worst and not output.compare)):
-        remedy = "give a single one, or --compare" if worst else "give a single one"
-        raise UsageError(f"{'--worst' if worst else 'HOTA'}: scores one folder of results; {remedy}")
-    if hota and worst:
-        raise UsageError(f"--worst: lists frames by J; {dataset} is scored by HOTA, so remove it")
-    if hota:
-        output.write(score_hota(benchmark, results[0]))
-        return 0
+    if len(results) > 1 and worst and not output.compare:
+        raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
     if annotations is None:
         videos = select_scorable(benchmark, results[0])
     else:

@@ -35,14 +35,13 @@ def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> Benc
     factory=choose_benchmark,
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
-@option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")
+@option("--output", type=click.Path(path_type=Path), required=True, help="archive or folder to write")
 @force_file
 def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: bool) -> int:
     from aotlab.evaluation.submit import SUBMISSION_FORMATS
     from aotlab.evaluation.submit.results import SubmittedResults
 
     dataset, split = benchmark.dataset, benchmark.split
-    data = DATASETS[dataset]
     suffix, write = SUBMISSION_FORMATS[FORMATS[dataset]]
     require_new_output(output, *filter(None, [suffix]), force=force)
     videos = benchmark.open_videos()
@@ -50,7 +49,6 @@ def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: boo
     masks = write(SubmittedResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
     sequences = format_count(len(videos), "sequence")
     print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {dataset} {split}")
-    print(data.scoring)
     return 0
 
 

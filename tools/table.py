@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, TRACKED
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.engine.benchmark.paper_tables import (
     PaperTable,
     TableRow,
@@ -75,7 +75,7 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     metavar="TABLE",
     help="name of a table, for example aot_davis2017; a YAML file; or a name in `aotlab weights`, for its rows",
 )
-@dataset_option(TRACKED, help="with a name in `aotlab weights`: ", default="davis2017", show_default=True)
+@dataset_option(DATASETS, help="with a name in `aotlab weights`: ", default="davis2017", show_default=True)
 @option("--root", type=Folder, help="folder of the table's data sets (default: in $AOTLAB_DATA or ./datasets)")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")

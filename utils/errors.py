@@ -26,7 +26,6 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "export",
-    "trackeval": "hota",
     "matplotlib": "plot",
     "pymatting": "edges",
 }

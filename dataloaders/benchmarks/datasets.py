@@ -26,20 +26,9 @@ class Dataset:
     license: str = ""
     """License of the data, or of annotations and data; empty: see `source`."""
     server_splits: tuple[str, ...] = ()
-    """Splits without public masks, which a server or another tool scores."""
-    server: str = ""
-    """Clause on the server or tool that scores `submission`, as of `SERVERS_DATE`; empty: nothing was found."""
+    """Splits without public masks, which a server scores."""
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
-    hota: bool = False
-    """Results are scored by HOTA instead of J and F."""
-    texts: bool = False
-    """Objects are given as texts: masks of other tools are packed, but the data set is not tracked or scored."""
-
-    @property
-    def scoring(self) -> str:
-        """Clause on the server or tool that scores submissions, for messages."""
-        return self.server or f"no server that accepts submissions was found on {SERVERS_DATE}"
 
     def load_reader(self) -> tuple[Callable[..., list[Video]], Collection[str]]:
         """Import the reader, which loads NumPy; return it and the names of its parameters."""
@@ -47,8 +36,6 @@ class Dataset:
         return reader, inspect.signature(reader).parameters
 
 
-SERVERS_DATE = "2026-11-28"
-"""Day on which the servers were looked up; CodaLab accepts no submissions since 2025-12-31."""
 RESEARCH_ONLY = "annotations CC BY 4.0, data for non-commercial research only"
 DAVIS = "https://davischallenge.org"
 DAVIS_LAYOUT = (
@@ -86,12 +73,10 @@ _DATASETS = [
     Dataset(
         "mose", "mose:read_mose", "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE", "CC BY-NC-SA 4.0",
         server_splits=VALID_SPLITS, submission="archive",
-        server="MOSEv1 (Legacy Dataset) on https://www.codabench.org scores it",
     ),
     Dataset(
         "mosev2", "mose:read_mosev2", "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json", "https://mose.video",
         "CC BY-NC-SA 4.0", server_splits=VALID_SPLITS, submission="archive",
-        server="https://www.codabench.org/competitions/10062 scores it",
     ),
     *(
         Dataset(
@@ -112,42 +97,11 @@ _DATASETS = [
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
         "https://ai.meta.com/datasets/segment-anything-video-downloads", "CC BY 4.0",
-        submission="sav", server="its public evaluator, sav_dataset/sav_evaluator.py of SAM 2, scores it",
-    ),
-    Dataset(
-        "burst", "burst:read_burst", "BURST",
-        "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
-        "https://github.com/Ali2500/BURST-benchmark",
-        submission="burst", hota=True, server="its public evaluator, burstapi/eval/run.py, scores it",
-    ),
-    Dataset(
-        "secvos", "sav:read_secvos", "SeCVOS",
-        "JPEGImages/<video>/*.jpg, Annotations/<video>/<object>/*.png, video_id.txt",
-        "https://huggingface.co/datasets/OpenIXCLab/SeCVOS",
-    ),
-    Dataset(
-        "cutvos", "sequences:read_cutvos", "Cut-VOS", "frames/<video>/*.jpg, masks/<video>/*.png",
-        "https://henghuiding.com/SAAS",
-    ),
-    Dataset(
-        "didi", "vot:read_didi", "DiDi",
-        "list.txt, <sequence>/color/00000001.jpg, <sequence>/sequence, <sequence>/first_frame_segm.txt",
-        "https://go.vicos.si/didi",
-        server_splits=("val",), submission="vot_boxes",
-        server="the VOT toolkit scores it (docs/vot.md)",
-    ),
-    Dataset(
-        "votsr", "vot:read_votsr", "VOTSr",
-        "list.txt, <sequence>/color/00000001.jpg, <sequence>/sequence, as the VOT toolkit downloads them",
-        "https://www.votchallenge.net/howto/referral.html",
-        server_splits=("val",), submission="vot_referral", texts=True,
-        server="pack it with vot pack for https://eu.aihub.ml/competitions (docs/vot.md)",
+        submission="sav",
     ),
     Dataset("folder", "sequences:read_folder", None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png"),
 ]  # fmt: skip
 DATASETS = {dataset.name: dataset for dataset in _DATASETS}
-TRACKED = {name: dataset for name, dataset in DATASETS.items() if not dataset.texts}
-"""Data sets whose objects are given as masks."""
 
 
 def open_dataset(
@@ -159,7 +113,7 @@ def open_dataset(
         name: key of `DATASETS`.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split, for data sets that have splits.
-        all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
+        all_frames: YouTube-VOS, VOST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:

@@ -15,25 +15,6 @@ def find_masks_folder(path: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class ObjectMasks:
-    """Separate masks of the objects on one frame."""
-
-    source: Path
-    """Source folder or file, for messages."""
-    stem: str
-    """Stem of the frame."""
-    files: Mapping[int, Path] = field(default_factory=dict)
-    """Binary PNGs by object."""
-    rle: Mapping[int, str] = field(default_factory=dict)
-    """COCO's compressed run lengths by object, for an image of `size`."""
-    size: tuple[int, int] = (0, 0)
-    """(height, width) in pixels."""
-
-    def __str__(self) -> str:
-        return f"{self.source}: frame {self.stem}"
-
-
-@dataclass(frozen=True)
 class ObjectInfo:
     """An object listed in a data set's metadata."""
 
@@ -53,8 +34,9 @@ class Video:
     name: str
     frames: tuple[Path, ...]
     """Images in temporal order."""
-    reference_masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """Masks given to the tracker, by frame index. `new_ids` returns the objects that a mask adds."""
+    reference_masks: Mapping[int, Path | Mapping[int, Path]] = field(default_factory=dict)
+    """Masks given to the tracker, by frame index: a file of ids, or a binary PNG by object. `new_ids` returns the
+    objects that a mask adds."""
     annotations: tuple[Path, ...] = ()
     """Ground truth in temporal order, for scoring; empty, or only the first frame, if it is not public."""
     merge_ids: bool = False

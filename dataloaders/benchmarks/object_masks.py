@@ -1,32 +1,23 @@
-"""Reading of masks: ids, or objects with separate masks, a PNG or run lengths for each."""
+"""Reading of masks: ids, or a binary PNG for each object."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks
-from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, is_void, read_mask
-from aotlab.media.rle import decode_rle, parse_rle
-from aotlab.utils.files import reading
 
 
-def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_labels(mask: Path | Mapping[int, Path], *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read H×W ids of a reference mask of (height, width); smaller objects lie on top of larger ones."""
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
     return merge_object_masks(read_object_masks(mask, size=size))
 
 
-def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
+def read_object_masks(files: Mapping[int, Path], *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
     """Read an H×W bool mask of (height, width) per object."""
-    masks = {object_id: read_mask(path, size=size) > 0 for object_id, path in mask.files.items()}
-    for object_id, text in mask.rle.items():
-        with reading(f"{mask}, object {object_id}"):
-            pixels = decode_rle(parse_rle(text, mask.size), mask.size)
-        masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
-    return masks
+    return {object_id: read_mask(path, size=size) > 0 for object_id, path in files.items()}
 
 
 def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
@@ -50,6 +41,6 @@ def extract_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np
     return (objects if objects.any() else annotation == VOID).astype(np.uint8)
 
 
-def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
-    """Return the files of a reference mask; none for run lengths."""
-    return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
+def list_mask_files(mask: Path | Mapping[int, Path]) -> tuple[Path, ...]:
+    """Return the files of a reference mask."""
+    return (mask,) if isinstance(mask, Path) else tuple(mask.values())

@@ -1,7 +1,6 @@
-"""Readers of SA-V and SeCVOS, whose objects may overlap: a folder of binary PNGs for each.
+"""Reader of SA-V, whose objects may overlap: a folder of binary PNGs for each.
 
-Layouts as distributed (ai.meta.com/datasets/segment-anything-video) and as in the instructions of SeCVOS
-(``vos_evaluation/INFERENCE.md`` of github.com/OpenIXCLab/SeC).
+Layout as distributed (ai.meta.com/datasets/segment-anything-video).
 """
 
 import re
@@ -9,7 +8,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks import sequences
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import require
 from aotlab.utils.files import require_none_missing
@@ -30,13 +29,6 @@ def read_sav(root: Path, split: str) -> list[Video]:
     return sequences.read_videos(folder, names, lambda name: _read(name, folder / FRAMES / name, folder / MASKS / name))
 
 
-def read_secvos(root: Path) -> list[Video]:
-    """Read the videos of SeCVOS, sorted by name, as `read_sav` does."""
-    listed, images, masks = root / "video_id.txt", root / "JPEGImages", root / "Annotations"
-    names = sequences.read_names(listed) if listed.is_file() else sequences.list_subfolders(masks)
-    return sequences.read_videos(root, sorted(names), lambda name: _read(name, images / name, masks / name))
-
-
 def _read(name: str, images: Path, source: Path) -> Video:
     frames = sequences.list_frames(images)
     folders = {_parse_object_id(source / item): source / item for item in sequences.list_subfolders(source)}
@@ -54,7 +46,7 @@ def _read(name: str, images: Path, source: Path) -> Video:
     return Video(
         name,
         frames,
-        {indices[stem]: ObjectMasks(source, stem, first_masks[stem]) for stem in sorted(first_masks)},
+        {indices[stem]: first_masks[stem] for stem in sorted(first_masks)},
         result_stems=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=tuple(objects),
         object_folders={object_id: folders[object_id] for object_id in masks},

@@ -41,18 +41,6 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     return read_videos(root, list_subfolders(root / "JPEGImages"), read)
 
 
-def read_cutvos(root: Path) -> list[Video]:
-    """Read the videos of Cut-VOS: ``frames/<video>/*.jpg`` with ``masks/<video>/*.png``, as `read_folder` does.
-
-    Source: the commands of github.com/FudanCVL/SAAS. Its ``transitions.json`` is not read.
-    """
-
-    def read(name: str) -> Video:
-        return replace(read_video(name, root / "frames" / name, root / "masks" / name), rules="folder")
-
-    return read_videos(root, list_subfolders(root / "frames"), read)
-
-
 def read_annotated_video(name: str, folder: Path) -> Video:
     """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
     masks = list_masks(folder)

@@ -153,7 +153,7 @@ def select_weights(name: str, dataset: str) -> PaperTable:
     measurable = [other for other, table in tables.items() if table.rows]
     if dataset in measurable:
         return tables[dataset]
-    hidden = f"; the masks of {dataset} are not public, and {DATASETS[dataset].scoring}" if dataset in tables else ""
+    hidden = f"; the masks of {dataset} are not public" if dataset in tables else ""
     remedy = f"its figures are on {', '.join(tables)}, whose masks are not public"
     if measurable:
         remedy = f"give --dataset {' or '.join(measurable)}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids, read_labels, read_object_masks
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
@@ -72,7 +72,7 @@ def _track_frames(
         shape = (frame.shape[0], frame.shape[1])
         size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
         mask = _read_reference_mask(video, index, shape, known_ids) if layers is None else None
-        objects = read_object_masks(mask_source, size=shape) if layers and isinstance(mask_source, ObjectMasks) else {}
+        objects = read_object_masks(mask_source, size=shape) if isinstance(mask_source, Mapping) else {}
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)

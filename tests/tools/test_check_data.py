@@ -18,7 +18,7 @@ def test_shipped_sample_is_clean(capsys):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "sav", "burst"])
+@pytest.mark.parametrize("name", ["davis2016", "youtubevos2019", "sav"])
 def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     miniatures.make(name, tmp_path)
     options = ["--dataset", name, "--split", miniatures.scored_split(name), "--workers", "1"]

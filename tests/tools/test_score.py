@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab import __version__
-from aotlab.dataloaders.benchmarks.datasets import TRACKED, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.results import Results
 from aotlab.tools.score import main
@@ -19,7 +19,7 @@ from tests.limits import limit_file_size
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
 COLUMNS = {
-    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "secvos", "cutvos", "folder"), DAVIS),
+    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "sav", "folder"), DAVIS),
     **dict.fromkeys(("youtubevos2018", "youtubevos2019"), ("overall", *GROUPS, "J&F", "J", "F")),
     **dict.fromkeys(("lvosv1", "lvosv2"), ("J&F", "J", "F", "V", *GROUPS, "V_seen", "V_unseen")),
     "vost": ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay"),
@@ -48,10 +48,7 @@ def truth(davis, tmp_path):
     return min((tmp_path / "root" / "Annotations" / "480p").iterdir())
 
 
-SCORED = [name for name in TRACKED if name not in ("burst", "didi")]
-
-
-@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("name", DATASETS)
 def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert main([*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -68,7 +65,7 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert means == [sequence for sequence, values in sequences.items() if len(values["objects"]) > 1]
 
 
-@pytest.mark.parametrize("name", [name for name in SCORED if name not in ("sav", "secvos")])  # whose objects overlap
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "sav"])  # whose objects overlap
 def test_annotations_as_results_score_100(name, tmp_path):
     command = [*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]
     videos = open_dataset(name, tmp_path / "root", miniatures.scored_split(name))
@@ -158,11 +155,6 @@ def bad_bear(davis, tmp_path):
     labels = read_mask(path)
     write_mask(path, np.where(labels == 2, 0, labels))
     return davis
-
-
-def test_worst_frames_of_hota_rejected(tmp_path, run_expecting_error):
-    line = ["--dataset", "burst", "--root", tmp_path, tmp_path, "--worst", "3"]
-    assert "--worst: lists frames by J; burst is scored by HOTA" in run_expecting_error(main, *line)
 
 
 def test_worst_frames_come_first(bad_bear, capsys):

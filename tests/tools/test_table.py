@@ -243,7 +243,7 @@ def test_rows_of_published_weights_are_selected():
 @pytest.mark.parametrize(
     ("name", "dataset", "message"),
     [
-        ("r50_aotl", "youtubevos2019", "the masks of youtubevos2019 are not public, and no server"),
+        ("r50_aotl", "youtubevos2019", "can be measured; the masks of youtubevos2019 are not public; give"),
         ("r50_aotl", "vost", "no published figure on vost that can be measured; give --dataset davis2016 or davis2017"),
         ("deaott", "davis2017", "its figures are on youtubevos2018, youtubevos2019, whose masks are not public"),
     ],

@@ -97,8 +97,6 @@ class DatasetChoice(Choice):
             if dataset.source:
                 print(f"  home     {dataset.source}\n  license  {dataset.license or 'see its home'}")
             print(f"  folder   {dataset.folder or '--root'}: {dataset.layout}")
-            if dataset.server_splits or dataset.submission:
-                print(f"  server   {dataset.scoring}")
         raise Exit(0)
 
 
@@ -237,11 +235,9 @@ class BenchmarkOptions:
         dataset = DATASETS[self.dataset]
         root = [] if self.root is None else ["--root", str(self.root)]
         options = shlex.join(["--dataset", dataset.name, *root, "--split", self.split])
-        if dataset.hota:
-            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {shlex.quote(str(results))}"
         if self.split not in dataset.server_splits:
             return None
-        reason = f"the masks of {dataset.name} {self.split} are not public, and {dataset.scoring}"
+        reason = f"the masks of {dataset.name} {self.split} are not public"
         files = shlex.join(["--results", str(results), "--output", str(name_submission(results, dataset.submission))])
         return f"{reason}; write what is submitted with: aotlab submit {options} {files}"
 

@@ -65,7 +65,6 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     ["score", "a", "--annotations", "b", "--json", "there.json"],
     ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
-    ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
 ], ids=" ".join)  # fmt: skip
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
