@@ -9,16 +9,14 @@ from typing import Any
 
 from aotlab.configs.methods import METHODS
 from aotlab.configs.schema import ENCODERS, POLICIES, Config
-from aotlab.configs.training import LOSSES, OPTIMIZERS, SCHEDULES
+from aotlab.configs.training import LOSSES
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
     ENCODER_PLUGINS,
     FILE_GROUPS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
-    OPTIMIZER_PLUGINS,
     POLICY_PLUGINS,
-    SCHEDULE_PLUGINS,
     find_plugin_origin,
     list_plugin_names,
     load_plugin_file,
@@ -29,8 +27,6 @@ BUILT_IN = {
     ENCODER_PLUGINS: ENCODERS,
     POLICY_PLUGINS: POLICIES,
     LOSS_PLUGINS: LOSSES,
-    OPTIMIZER_PLUGINS: OPTIMIZERS,
-    SCHEDULE_PLUGINS: SCHEDULES,
 }
 """Built-in names by group."""
 SETTINGS = {"model.method": METHOD_PLUGINS, "model.encoder": ENCODER_PLUGINS, "memory.policy": POLICY_PLUGINS}

@@ -9,8 +9,8 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITIVE_COUNT, SEED, Range
 
 AUGMENTATIONS = ("aot", "deaot")
-LOSSES, OPTIMIZERS, SCHEDULES = ("aot",), ("adamw",), ("poly",)
-"""Built-in names; `engine/training/optimization.py:COMPONENTS` has their functions."""
+LOSSES = ("aot",)
+"""Built-in losses."""
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """Auto means bfloat16 if the processor supports it, else float32."""
 
@@ -127,10 +127,6 @@ class TrainConfig:
     start_from or encoder_weights."""
     loss: str = "aot"
     """Loss of a frame: aot, the mean of bootstrapped cross-entropy and soft Jaccard, or the name of a plug-in."""
-    optimizer: str = "adamw"
-    """Optimizer: adamw, or the name of a plug-in."""
-    schedule: str = "poly"
-    """Learning rate over the steps of a phase: poly, linear warm-up and polynomial decay, or the name of a plug-in."""
     precision: Precision = "float32"
     """Precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
     float32."""

@@ -30,23 +30,17 @@ METHOD_PLUGINS = "aotlab.methods"
 POLICY_PLUGINS = "aotlab.memory_policies"
 ENCODER_PLUGINS = "aotlab.encoders"
 LOSS_PLUGINS = "aotlab.losses"
-OPTIMIZER_PLUGINS = "aotlab.optimizers"
-SCHEDULE_PLUGINS = "aotlab.schedules"
 FILE_GROUPS = {
     METHOD_PLUGINS: "method",
     POLICY_PLUGINS: "memory policy",
     ENCODER_PLUGINS: "encoder",
     LOSS_PLUGINS: "loss",
-    OPTIMIZER_PLUGINS: "optimizer",
-    SCHEDULE_PLUGINS: "schedule",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
 CALLS: dict[str, Callable[..., None]] = {
     POLICY_PLUGINS: lambda memory: None,
     ENCODER_PLUGINS: lambda: None,
     LOSS_PLUGINS: lambda logits, labels, hardest_count: None,
-    OPTIMIZER_PLUGINS: lambda groups, rate: None,
-    SCHEDULE_PLUGINS: lambda step, total, *, peak, final, warmup, power: None,
     MASK_READER_PLUGINS: lambda path, video: None,
     OUTPUT_PLUGINS: lambda path, context: None,
 }

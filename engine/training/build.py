@@ -18,7 +18,7 @@ from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.mixture import split_batch
 from aotlab.dataloaders.training.phases import TrainingData, open_phases
 from aotlab.engine.training.model_card import PhaseRecord, load_card
-from aotlab.engine.training.optimization import COMPONENTS, find_component
+from aotlab.engine.training.optimization import find_loss
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.fast.optimize import compile_parts, optimize_training
@@ -68,13 +68,12 @@ def open_data(config: Config, world: Distributed) -> TrainingData:
     """Find the data of all phases.
 
     Raises:
-        InputError: missing data, a batch that cannot be split over ranks, or an unknown loss, optimizer or schedule.
+        InputError: missing data, a batch that cannot be split over ranks, or an unknown loss.
     """
     data = open_phases(config)
     for mixture in data.mixtures.values():
         split_batch(mixture.phase, world.ranks, config.train.accumulate)
-    for part in COMPONENTS:
-        find_component(part, getattr(config.train, part))
+    find_loss(config.train.loss)
     return data
 
 

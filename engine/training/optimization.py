@@ -1,22 +1,18 @@
-"""Losses, optimizers and schedules by name, parameter groups and averaged weights (AOT, Training Details)."""
+"""Losses by name, the learning rate, parameter groups and averaged weights (AOT, Training Details)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
 
-from aotlab.engine.training.clip import frame_loss
-from aotlab.utils.plugins import LOSS_PLUGINS, OPTIMIZER_PLUGINS, SCHEDULE_PLUGINS, PluginChoices, find_plugin
+from aotlab.configs.training import LOSSES
+from aotlab.engine.training.clip import FrameLoss, frame_loss
+from aotlab.utils.plugins import LOSS_PLUGINS, PluginChoices, find_plugin
 
-OptimizerMaker = Callable[[list[dict[str, Any]], float], torch.optim.Optimizer]
-"""Maker of an optimizer of `parameter_groups`, which hold their weight decay; second, the rate after warm-up."""
-
-Schedule = Callable[..., float]
-"""Learning rate after ``step`` of ``total`` steps, with the arguments of `learning_rate`."""
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """Name fragments of matrices without weight decay."""
 
@@ -30,19 +26,10 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
     return final + (peak - final) * (1 - progress) ** power
 
 
-COMPONENTS: dict[str, tuple[dict[str, Any], str]] = {
-    "loss": ({"aot": frame_loss}, LOSS_PLUGINS),
-    "optimizer": ({"adamw": torch.optim.AdamW}, OPTIMIZER_PLUGINS),
-    "schedule": ({"poly": learning_rate}, SCHEDULE_PLUGINS),
-}
-"""Built-in values by name, and the group of plug-ins, of each setting: `FrameLoss`, `OptimizerMaker`, `Schedule`."""
-
-
-def find_component(setting: str, name: str) -> Any:
-    """Return the loss, optimizer or schedule of a name; raises `InputError` if it is unknown."""
-    built_in, group = COMPONENTS[setting]
-    PluginChoices(group, built_in)(name, f"train.{setting}")
-    return built_in[name] if name in built_in else find_plugin(group, name)
+def find_loss(name: str) -> FrameLoss:
+    """Return the loss of a name; raises `InputError` if it is unknown."""
+    PluginChoices(LOSS_PLUGINS, LOSSES)(name, "train.loss")
+    return frame_loss if name in LOSSES else cast(FrameLoss, find_plugin(LOSS_PLUGINS, name))
 
 
 def group_rate(rate: float, *, final: float, lr_ratio: float) -> float:

@@ -33,7 +33,7 @@ STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """Pattern of a state's name: index and name of its phase, and step."""
 FREE_SETTINGS = ("model.depth", ".drop_path")
 """Suffixes of model settings that may change when a run is resumed."""
-FIXED_SETTINGS = (".optimizer", ".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
+FIXED_SETTINGS = (".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
 """Suffixes of training settings that may not change, because the optimizer depends on them."""
 
 

@@ -16,9 +16,8 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture, describe_source
 from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
-from aotlab.engine.training.clip import FrameLoss
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
-from aotlab.engine.training.optimization import EMA, OptimizerMaker, Schedule, find_component, parameter_groups
+from aotlab.engine.training.optimization import EMA, find_loss, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
@@ -61,11 +60,9 @@ class PhaseState:
         settings = config.train
         self.index = [phase.name for phase in settings.phases].index(self.phase.name)
         self.output = Path(str(settings.output))
-        self.loss: FrameLoss = find_component("loss", settings.loss)
-        self.schedule: Schedule = find_component("schedule", settings.schedule)
-        make_optimizer: OptimizerMaker = find_component("optimizer", settings.optimizer)
+        self.loss = find_loss(settings.loss)
         groups = parameter_groups(model, self.phase.weight_decay, settings.encoder_lr_ratio)
-        self.optimizer = make_optimizer(groups, self.phase.lr)
+        self.optimizer = torch.optim.AdamW(groups, self.phase.lr)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "float16")
         self.ema = EMA(model, self.phase.steps, settings.ema)
         fed_after = self.phase.feed_predictions_after

@@ -32,7 +32,7 @@ from aotlab.engine.training.clip import (
 )
 from aotlab.engine.training.journal import Journal, StepPrinter
 from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
-from aotlab.engine.training.optimization import group_rate, reference_loss_weight
+from aotlab.engine.training.optimization import group_rate, learning_rate, reference_loss_weight
 from aotlab.engine.training.saved_states import (
     STATES,
     list_earlier_files,
@@ -264,7 +264,7 @@ def begin_step(state: PhaseState) -> tuple[dict[str, float], float]:
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     assert phase.final_lr is not None  # resolve_training
-    rate = state.schedule(
+    rate = learning_rate(
         state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
         power=settings.power,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from aotlab.configs.plugins import describe_plugins, load_plugins
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.engine.training.optimization import COMPONENTS, find_component
+from aotlab.engine.training.optimization import find_loss
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.model import build_encoder
@@ -28,8 +28,6 @@ from aotlab.utils.plugins import (
     ENCODER_PLUGINS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
-    OPTIMIZER_PLUGINS,
-    SCHEDULE_PLUGINS,
     require_call,
 )
 from tests.engine.frames import fill_bank
@@ -175,18 +173,10 @@ def test_maps_of_an_encoder_are_checked_once(options, message, offer):
             build_model(config)
 
 
-@pytest.mark.parametrize(
-    ("group", "setting", "wrong", "expected"),
-    [
-        (LOSS_PLUGINS, "loss", lambda logits, labels: 0, r"\(logits, labels, hardest_count\)"),
-        (OPTIMIZER_PLUGINS, "optimizer", lambda groups: 0, r"\(groups, rate\)"),
-        (SCHEDULE_PLUGINS, "schedule", lambda step, total: 0, r"\(step, total, \*, peak, final, warmup, power\)"),
-    ],
-)
-def test_training_plugin_of_other_arguments_rejected(group, setting, wrong, expected, offer):
-    offer(group, mine=wrong)
-    with raises_one_sentence(rf"test_plugins\.py: <lambda>: its arguments are .*; expected {expected}$"):
-        find_component(setting, "mine")
+def test_loss_of_other_arguments_rejected(offer):
+    offer(LOSS_PLUGINS, mine=lambda logits, labels: 0)
+    with raises_one_sentence(r"<lambda>: its arguments are .*; expected \(logits, labels, hardest_count\)$"):
+        find_loss("mine")
 
 
 def test_model_of_other_arguments_rejected(offer):
@@ -195,10 +185,8 @@ def test_model_of_other_arguments_rejected(offer):
         find_method("mine")
 
 
-def test_built_in_components_fit_the_calls_of_plugins():
-    for built_in, group in COMPONENTS.values():
-        for function in built_in.values():
-            require_call(function, CALLS[group])
+def test_built_in_loss_fits_the_call_of_plugins():
+    require_call(find_loss("aot"), CALLS[LOSS_PLUGINS])
 
 
 @pytest.fixture
