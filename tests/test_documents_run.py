@@ -52,7 +52,7 @@ FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|toml|yaml))\n")
 SKIPPED = {
     r"pip install (?!\./(spread|gated))|uv pip|python3? -m venv|source ": "test_installed_extras_exist reads it",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
-    r"git clone|cd |docker|sbatch|kubectl": "needs a network, Docker or a cluster",
+    r"git clone|cd |docker|sbatch|kubectl|rclone": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
