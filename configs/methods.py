@@ -182,5 +182,5 @@ def find_method(name: str, path: str = "model.method") -> Method:
     method = find_plugin(METHOD_PLUGINS, name)
     usable = isinstance(method, Method) and method.model is not None
     require(usable, "its plug-in does not offer a Method with a model", subject=f"{path} {name}")
-    require_call(method.model, lambda config: None)
+    require_call(method.model, ("config",))
     return cast(Method, method)

@@ -26,7 +26,7 @@ from aotlab.configs.training import (
 from aotlab.utils.errors import require
 from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, build_plugin
+from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
 ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
 EncoderName = Annotated[str, PluginChoices(ENCODER_PLUGINS, ENCODERS)]
@@ -160,7 +160,7 @@ class MemoryConfig:
         """Whether the policy keeps at most `frames` frames; that of a plug-in is imported and asked."""
         if self.policy in POLICIES:
             return self.policy in BOUNDED_POLICIES
-        return build_plugin(POLICY_PLUGINS, self.policy, self).capacity is not None
+        return find_plugin(POLICY_PLUGINS, self.policy)(self).capacity is not None
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:

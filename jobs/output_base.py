@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,7 +17,6 @@ from aotlab.media.regions import ObjectClasses
 from aotlab.media.results import TrackedFrame
 from aotlab.utils.errors import require_choice, require_modules
 from aotlab.utils.files import atomic_path
-from aotlab.utils.plugins import PluginBase
 
 ALPHA_KINDS = ("straight", "premultiplied")
 COMPRESSIONS = ("zip", "dwaa")
@@ -86,7 +85,7 @@ class OutputContext:
         }
 
 
-class Output(PluginBase):
+class Output(ABC):
     """One kind of output, written frame by frame to the file or folder ``path``.
 
     A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
@@ -127,10 +126,10 @@ class Output(PluginBase):
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  # optional
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
-    def discard(self) -> None:
+    def discard(self) -> None:  # noqa: B027  # optional
         """Close an incomplete file; the caller removes it."""
 
     def summary(self) -> str | None:

@@ -138,7 +138,7 @@ def find_mask_writer(name: str) -> MaskWriter:
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
     require_output_name(name, list_mask_formats(), "format")
     writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
-    require_call(writer.write, lambda path, annotations, video: None)
+    require_call(writer.write, ("path", "annotations", "video"))
     return writer
 
 

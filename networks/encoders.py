@@ -5,7 +5,7 @@ All batch norms are frozen.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 from torchvision.models import (
@@ -20,10 +20,9 @@ from torchvision.models import (
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.utils.errors import require_modules
-from aotlab.utils.plugins import PluginBase
 
 
-class Encoder(nn.Module, PluginBase):
+class Encoder(nn.Module, ABC):
     """Base of encoders: map an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
 
     channels: tuple[int, int, int, int]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -19,7 +19,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.utils.errors import require, require_modules
-from aotlab.utils.plugins import ENCODER_PLUGINS, PluginBase, build_plugin, describe_object, is_built_in
+from aotlab.utils.plugins import ENCODER_PLUGINS, describe_object, find_plugin, is_built_in
 
 
 class Features(NamedTuple):
@@ -76,7 +76,7 @@ Tokens = TypeVar("Tokens")
 State = TypeVar("State", bound=BlockState)
 
 
-class Block(nn.Module, PluginBase, Generic[Tokens, State]):
+class Block(nn.Module, ABC, Generic[Tokens, State]):
     """Base of propagation blocks, such as ``Block[Tensor, LSTTState]``."""
 
     long_attention: Attention
@@ -121,7 +121,7 @@ class PropagatedFrame(NamedTuple):
     """B×C×h×w of the frame and of each block's output, for `decode_depths`; empty unless the model is scalable."""
 
 
-class VOSModel(nn.Module, PluginBase):
+class VOSModel(nn.Module, ABC):
     """Base of all models: encoder and projection. Models are stateless; memory is passed in.
 
     Axes: B batch (clips in training, 1 in tracking), M identities of a group, H×W pixels, h×w tokens
@@ -241,7 +241,7 @@ def build_encoder(name: str) -> Encoder:
         return SwinBase()
     if name in ENCODER_CLASSES:
         return ENCODER_CLASSES[name]()
-    encoder: Encoder = build_plugin(ENCODER_PLUGINS, name)
+    encoder: Encoder = find_plugin(ENCODER_PLUGINS, name)()
     return encoder
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from abc import ABC
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import module_from_spec, spec_from_loader
-from inspect import Parameter, Signature, get_annotations, getattr_static, signature
+from inspect import signature
 from pathlib import Path
-from types import FunctionType, MappingProxyType, ModuleType
-from typing import Any, TypeVar
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import sha256
@@ -37,16 +35,14 @@ FILE_GROUPS = {
     LOSS_PLUGINS: "loss",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
-CALLS: dict[str, Callable[..., None]] = {
-    POLICY_PLUGINS: lambda memory: None,
-    ENCODER_PLUGINS: lambda: None,
-    LOSS_PLUGINS: lambda logits, labels, hardest_count: None,
-    MASK_READER_PLUGINS: lambda path, video: None,
-    OUTPUT_PLUGINS: lambda path, context: None,
+CALLS: dict[str, tuple[str, ...]] = {
+    POLICY_PLUGINS: ("memory",),
+    ENCODER_PLUGINS: (),
+    LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
+    MASK_READER_PLUGINS: ("path", "video"),
+    OUTPUT_PLUGINS: ("path", "context"),
 }
-"""Functions with the arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
-BUILT_CLASSES = {POLICY_PLUGINS: "MemoryPolicy", ENCODER_PLUGINS: "Encoder"}
-"""Names of the base classes of what plug-ins build."""
+"""Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """End of the message about a missing command or output."""
@@ -62,31 +58,6 @@ class PluginFile:
     """Objects by group and name."""
 
 
-Plugin = TypeVar("Plugin", bound="PluginBase")
-
-
-class PluginBase(ABC):  # noqa: B024  # its subclasses have abstract methods
-    """Base of the classes that plug-ins derive."""
-
-    def __new__(cls: type[Plugin], *_: object, **__: object) -> Plugin:
-        """Return a new object.
-
-        Raises:
-            InputError: a plug-in's class lacks abstract methods, or overrides a method with other arguments.
-        """
-        missing = sorted(cls.__abstractmethods__)
-        if missing:
-            bases = ", ".join(base.__name__ for base in cls.__bases__)
-            similar = next(iter(get_close_matches(missing[0], vars(cls), n=1)), None)
-            remedy = f"rename {similar}" if similar is not None else f"define {missing[0]}"
-            raise InputError(
-                f"lacks {', '.join(missing)}, required by {bases}", subject=describe_object(cls), remedy=remedy
-            )
-        if not is_built_in(cls):
-            _require_overrides(cls)
-        return super().__new__(cls)
-
-
 def is_built_in(kind: type) -> bool:
     """Return whether a class is one of aotlab."""
     return kind.__module__.startswith("aotlab.")
@@ -98,48 +69,15 @@ def describe_object(plugin: Any) -> str:
     return f"{getattr(sys.modules.get(named.__module__), '__file__', named.__module__)}: {named.__qualname__}"
 
 
-def require_call(function: object, expected: Callable[..., object] | None) -> None:
-    """Raise `InputError` unless a plug-in's function or class accepts the arguments of ``expected``.
-
-    Those with a default may be given by name, and must have the same one.
-    """
-    if expected is None:
-        return
-    required = signature(expected)
-    parts = [part for part in required.parameters.values() if part.kind not in (part.VAR_POSITIONAL, part.VAR_KEYWORD)]
-    keywords = {part.name: None for part in parts if part.default is not part.empty or part.kind is part.KEYWORD_ONLY}
-    positional = [part.name for part in parts if part.name not in keywords]
-    remedy = f"expected {_format_names(required)}"
-    if not callable(function):
-        raise InputError("not a function", subject=describe_object(function), remedy=remedy)
+def require_call(function: Any, arguments: Sequence[str]) -> None:
+    """Raise `InputError` unless a plug-in's function or class accepts these arguments."""
     try:
-        found = signature(function)
-    except ValueError:  # written in C, without a signature
-        return
-    try:
-        found.bind(*positional, **keywords)
-    except TypeError:
-        problem = f"its arguments are {_format_names(found)}"
+        signature(function).bind(*arguments)
+    except TypeError as error:
+        problem, remedy = str(error) if callable(function) else "not callable", f"expected ({', '.join(arguments)})"
         raise InputError(problem, subject=describe_object(function), remedy=remedy) from None
-
-
-def _format_names(found: Signature) -> str:
-    """Return a signature without its annotations."""
-    parameters = [part.replace(annotation=Parameter.empty) for part in found.parameters.values()]
-    return str(Signature(parameters))
-
-
-def _require_overrides(cls: type) -> None:
-    """Raise `InputError` unless the public methods that a class overrides accept the arguments of those of aotlab."""
-    for base in filter(is_built_in, cls.__mro__):
-        for name, expected in vars(base).items():
-            override = getattr_static(cls, name)
-            if name.startswith("_") or not isinstance(override, FunctionType):
-                continue
-            if isinstance(expected, property):
-                raise InputError("not a property", subject=describe_object(override), remedy="put @property above it")
-            if isinstance(expected, FunctionType):
-                require_call(override, expected)
+    except ValueError:  # written in C, without a signature
+        pass
 
 
 _loaded_files: dict[Path, PluginFile] = {}
@@ -195,7 +133,8 @@ def find_plugin(group: str, name: str) -> Any:
     """
     if (path := _list_file_names(group).get(name)) is not None:
         plugin = _loaded_files[path].offered[group][name]
-        require_call(plugin, CALLS.get(group))
+        if group in CALLS:
+            require_call(plugin, CALLS[group])
         return plugin
     points = list_plugins(group)
     if name not in points:
@@ -209,24 +148,6 @@ def find_plugin(group: str, name: str) -> Any:
     return load_plugin(points[name])
 
 
-def build_plugin(group: str, name: str, *args: object) -> Any:
-    """Call the object of a plug-in and return the result, an object of a class that is derived from one of aotlab.
-
-    Raises:
-        InputError: see `find_plugin`; or the result is another object, or lacks an attribute that its base declares.
-    """
-    maker = find_plugin(group, name)
-    built = maker(*args)
-    bases = type(built).__mro__
-    base, subject = BUILT_CLASSES[group], describe_object(maker)
-    found = any(kind.__name__ == base and is_built_in(kind) for kind in bases)
-    require(found, f"returns a {type(built).__name__}", subject=subject, remedy=f"expected {base}")
-    declared = [attribute for kind in filter(is_built_in, bases) for attribute in get_annotations(kind)]
-    missing = [attribute for attribute in declared if not hasattr(built, attribute)]
-    require(not missing, f"lacks {', '.join(missing)}", subject=describe_object(built), remedy="set it in __init__")
-    return built
-
-
 def load_plugin(point: EntryPoint) -> Any:
     """Import what an entry point names; raises `InputError` if its package is broken, or by `CALLS`."""
     try:
@@ -234,7 +155,8 @@ def load_plugin(point: EntryPoint) -> Any:
     except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
-    require_call(plugin, CALLS.get(point.group))
+    if point.group in CALLS:
+        require_call(plugin, CALLS[point.group])
     return plugin
 
 

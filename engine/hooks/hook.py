@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import Self
 
-from aotlab.utils.plugins import PluginBase
-
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Draft, Prediction
 
 
-class Hook(PluginBase):
+class Hook:
     """Base of hooks; it changes nothing, and subclasses override what they need.
 
     `Tracker.predict` calls `before` and `correct`, which must not change the hook, because not every predicted frame is

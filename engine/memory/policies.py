@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from torch import Tensor
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import POLICY_PLUGINS, PluginBase, build_plugin, describe_object, is_built_in
+from aotlab.utils.plugins import POLICY_PLUGINS, describe_object, find_plugin, is_built_in
 from aotlab.utils.text import join_truncated
 
 MOMENTUM = 0.8
@@ -36,7 +36,7 @@ class Decision(NamedTuple):
     """Position of the frame to evict before storing; None keeps all."""
 
 
-class MemoryPolicy(PluginBase):
+class MemoryPolicy(ABC):
     """Decides which frames long-term memory keeps."""
 
     every: float
@@ -70,7 +70,7 @@ class MemoryPolicy(PluginBase):
         """Return a copy of the statistics that `decide` needs, as plain Python values."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # no state by default
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027  # no state by default
         """Continue from the state of a policy with the same settings."""
 
 
@@ -269,5 +269,5 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    policy: MemoryPolicy = build_plugin(POLICY_PLUGINS, config.policy, replace(config, every=every))
+    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(replace(config, every=every))
     return policy

@@ -51,16 +51,8 @@ class Mine(MemoryPolicy):
 memory_policies = {{"mine": {make}}}
 """
 FAULTY = {
-    "misspelt": ({"name": "deside"}, r"mine\.py: Mine: lacks decide, required by MemoryPolicy; rename deside$"),
-    "nothing": ({"make": "lambda memory: None"}, r"mine\.py: <lambda>: returns a NoneType; expected MemoryPolicy$"),
-    "maker": ({"make": "lambda: Mine()"}, r"mine\.py: <lambda>: its arguments are \(\); expected \(memory\)$"),
-    "called": ({"make": "Mine()"}, r"mine\.py: Mine: not a function; expected \(memory\)$"),
-    "unset": ({"capacity": "size"}, r"mine\.py: Mine: lacks capacity; set it in __init__$"),
-    "arguments": (
-        {"arguments": "frames, evictable, *, index=1"},
-        r"Mine\.decide: its arguments are \(self, frames, evictable, \*, index=1\); "
-        r"expected \(self, frames, evictable, index, relevance\)$",
-    ),
+    "maker": ({"make": "lambda: Mine()"}, r"mine\.py: <lambda>: too many positional arguments; expected \(memory\)$"),
+    "called": ({"make": "Mine()"}, r"mine\.py: Mine: not callable; expected \(memory\)$"),
     "triple": (
         {"result": "True, None, 3"},
         r"Mine\.decide: returned \(True, None, 3\); expected Decision\(store, evict\)$",
@@ -85,46 +77,9 @@ def test_faulty_policy_is_one_sentence(tmp_path, unload, case):
         fill_bank(build_policy(MemoryConfig(policy="mine")), 3)
 
 
-def test_incomplete_encoder_is_one_sentence(offer):
-    class Plain(Encoder):
-        pass
-
-    offer(ENCODER_PLUGINS, plain=Plain)
-    with raises_one_sentence(
-        r"test_plugins\.py: .*Plain: lacks forward, freezable_parts, required by Encoder; define forward$"
-    ):
-        build_encoder("plain")
-
-
-class WideEncoder(Encoder):
-    channels = (8, 8, 8, 8)
-
-    def __init__(self, width=8):
-        super().__init__()
-
-    def freezable_parts(self):
-        return []
-
-    def forward(self, image, mask):
-        return [image] * 4
-
-
-class NarrowEncoder(WideEncoder):
-    freezable_parts = property(WideEncoder.freezable_parts)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "message"),
-    [
-        (WideEncoder, r"WideEncoder\.freezable_parts: not a property; put @property above it$"),
-        (NarrowEncoder, r"WideEncoder\.forward: its arguments are \(self, image, mask\); expected \(self, image\)$"),
-        (lambda width: None, r"<lambda>: its arguments are \(width\); expected \(\)$"),
-    ],
-    ids=["property", "forward", "maker"],
-)
-def test_encoder_of_other_arguments_is_one_sentence(encoder, message, offer):
-    offer(ENCODER_PLUGINS, wide=encoder)
-    with raises_one_sentence(message):
+def test_encoder_of_other_arguments_is_one_sentence(offer):
+    offer(ENCODER_PLUGINS, wide=lambda width: None)
+    with raises_one_sentence(r"<lambda>: missing a required argument: 'width'; expected \(\)$"):
         build_encoder("wide")
 
 
@@ -175,13 +130,13 @@ def test_maps_of_an_encoder_are_checked_once(options, message, offer):
 
 def test_loss_of_other_arguments_rejected(offer):
     offer(LOSS_PLUGINS, mine=lambda logits, labels: 0)
-    with raises_one_sentence(r"<lambda>: its arguments are .*; expected \(logits, labels, hardest_count\)$"):
+    with raises_one_sentence(r"<lambda>: too many positional arguments; expected \(logits, labels, hardest_count\)$"):
         find_loss("mine")
 
 
 def test_model_of_other_arguments_rejected(offer):
     offer(METHOD_PLUGINS, mine=Method(AOTStage, model=lambda config, size: None))
-    with raises_one_sentence(r"<lambda>: its arguments are \(config, size\); expected \(config\)$"):
+    with raises_one_sentence(r"<lambda>: missing a required argument: 'size'; expected \(config\)$"):
         find_method("mine")
 
 

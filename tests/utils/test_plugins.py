@@ -91,41 +91,6 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
         find(name)
 
 
-class WrongOutput(aotlab.sdk.Output):
-    def write(self, tracked):
-        pass
-
-
-class RenamedBlock(aotlab.sdk.Block):
-    def forward(self, x, size, memory=None, identities=None):
-        pass
-
-    def memorize(self, state, id_embedding):
-        pass
-
-
-class WrongHook(aotlab.sdk.Hook):
-    def before(self, frame):
-        return True
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (
-            lambda: WrongOutput("path", None),
-            r"WrongOutput\.write: .* \(self, tracked\); expected \(self, name, tracked\)$",
-        ),
-        (RenamedBlock, r"RenamedBlock\.forward: .*; expected \(self, x, size, memory=None, id_embedding=None\)$"),
-        (WrongHook, r"WrongHook\.before: .* \(self, frame\); expected \(self, frame, notes\)$"),
-    ],
-    ids=["output", "block", "hook"],
-)
-def test_override_with_other_arguments_rejected(build, message):
-    with pytest.raises(aotlab.InputError, match=message):
-        build()
-
-
 @pytest.mark.parametrize(
     ("group", "wrong", "expected"),
     [
@@ -135,7 +100,7 @@ def test_override_with_other_arguments_rejected(build, message):
 )
 def test_entry_point_with_other_arguments_rejected(group, wrong, expected, monkeypatch):
     monkeypatch.setattr(EntryPoint, "load", lambda point: wrong)
-    with pytest.raises(aotlab.InputError, match=re.escape(f"its arguments are (path); expected {expected}")):
+    with pytest.raises(aotlab.InputError, match=re.escape(f"too many positional arguments; expected {expected}")):
         plugins.load_plugin(EntryPoint("mine", "mine:wrong", group))
 
 
