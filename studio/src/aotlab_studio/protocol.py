@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from aotlab_studio.document.events import Event, PageState, Timeline
-from aotlab_studio.document.log import Note, VideoStatus
+from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.document.rules import Acceptance
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -100,8 +100,6 @@ class Clip(Struct, frozen=True):
     reviewer: str = ""
     rejection: str = ""
     """Who rejected it and why, until the next status; empty without."""
-    notes: list[Note] = []
-    """Open notes on its frames."""
     gaps: str = ""
     """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
     violations: list[str] = []

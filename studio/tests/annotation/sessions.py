@@ -109,11 +109,6 @@ def draw(session, index, *object_ids):
         set_mask(session.document, index, object_id, truth(index) == object_id)
 
 
-def list_notes(document):
-    """Return the text of the last note on each frame."""
-    return {note.frame: note.text for note in document.review.notes}
-
-
 def list_labels(document):
     """Return the masks of all frames: H×W ids each."""
     return [document.snapshot.labels(index) for index in range(document.snapshot.count)]

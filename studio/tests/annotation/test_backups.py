@@ -299,13 +299,12 @@ def test_full_disk_is_reported(video, project):
         document.database.query("PRAGMA max_page_count = 1")
         full = r"cannot be written \(database or disk is full\); free space"
         with pytest.raises(InputError, match=full):  # noqa: PT012 - the page that is full is a later one
-            for _ in range(100):
-                document.review.set_note(0, "x" * 400)
-                document.review.set_note(0, "")
+            for _ in range(1000):
+                document.save_version("x" * 100)
         shown = document.log.size
     with closing(open_document(video)) as again:
         assert again.log.size == shown
-        again.review.set_note(0, "now")
+        again.save_version("now")
 
 
 def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):

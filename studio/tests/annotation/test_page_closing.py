@@ -14,7 +14,7 @@ from PIL import Image
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, list_notes, list_titles, run_job
+from studio.tests.annotation.sessions import draw, list_titles, run_job
 from tests.marks import slow
 from tests.processes import wait_for_event, wait_until
 
@@ -91,7 +91,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     assert document.review.status[:2] == ("rejected", "ear missing")
 
 
-@pytest.mark.parametrize("field", ["note", *slow("class", "attribute", "name")])
+@pytest.mark.parametrize("field", ["class", *slow("attribute", "name")])
 def test_text_typed_before_a_close_is_stored(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -108,7 +108,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     def is_stored():
         item = document.snapshot.objects[1]
         found = {
-            "note": list_notes(document).get(0), "class": item.class_name, "name": item.name,
+            "class": item.class_name, "name": item.name,
             "attribute": ",".join(document.snapshot.state.attributes.get(1, {})),
         }  # fmt: skip
         return found[field] == "fish"
@@ -133,11 +133,10 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     page.wait_until(begun.is_set)
     page.key("b")
     page.stroke((5, 38), (15, 38))
-    page.tab.focus("#note")
-    page.tab.keyboard.type("late")
+    page.tab.fill("#last", "5")
     page.leave()
     released.set()
-    wait_until(lambda: document.snapshot.state.notes)
+    wait_until(lambda: document.snapshot.state.ranges)
     served.close()  # after all requests
     assert [*document.snapshot.objects] == [1]
     np.testing.assert_array_equal(document.snapshot.labels(0)[[10, 38], [10, 10]], 1)
@@ -162,7 +161,7 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, document):
     wire = Wire(new_page)
     wire.send = lambda server, text: None
     new_page.stroke((40, 10), (40, 30))
-    new_page.tab.focus("#note")
+    new_page.tab.focus("#frame")
     change = """(hidden) => {
         Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
@@ -171,7 +170,7 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, document):
     new_page.wait_until(lambda: len(document.log.steps) == 1)
     assert document.snapshot.labels(0)[20, 40] == 1
     new_page.tab.evaluate(change, False)
-    assert new_page.tab.evaluate("document.activeElement.id") == "note"
+    assert new_page.tab.evaluate("document.activeElement.id") == "frame"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, list_notes, set_mask
+from studio.tests.annotation.sessions import draw, set_mask
 from studio.tests.annotation.trackers import segment_stripes
 from tests.marks import slow
 from tests.processes import wait_for_event
@@ -446,12 +446,12 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, docu
     page.drag((2, 2), (56, 38))
     np.testing.assert_array_equal(page.labels(0) == 1, truth(0) == 1)
     page.tab.wait_for_selector(".toast >> text=100 pixels kept by object 1")
-    document.review.set_note(0, "kept")
+    editing.set_range(document, 0, 5)
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")
     page.wait_until(lambda: (page.labels(0) == 2).all())
-    assert list_notes(document) == {0: "kept"}
+    assert document.snapshot.state.ranges == {"track": (0, 5)}
 
 
 def test_box_over_the_object_says_that_it_replaces_it(page, session, document):
@@ -465,36 +465,6 @@ def test_box_over_the_object_says_that_it_replaces_it(page, session, document):
     page.wait_idle()
     page.wait_until(lambda: (document.snapshot.labels(0) == truth(0)).all())
     page.wait_selected("object 2")
-
-
-def test_note_opens_at_mouse_up_and_again_by_its_pin(page, session, document):
-    draw(session, 0, 1)
-    page.wait_objects(1)
-    page.key("Shift+N")
-    page.press(30, 20)
-    assert page.tab.locator("dialog[open]").count() == 0
-    page.tab.mouse.up()
-    page.tab.wait_for_selector("dialog[open] input:focus")
-    page.tab.keyboard.type("ear")
-    page.key("Enter")
-    page.wait_until(lambda: list_notes(document) == {0: "ear"})
-    page.tab.wait_for_selector("#notes >> text=0: ear")
-    page.click((30, 20))
-    page.tab.wait_for_selector("dialog[open] input:focus")
-    page.key("Control+a")
-    page.tab.keyboard.type("left ear")
-    page.key("Enter")
-    page.wait_until(lambda: list_notes(document) == {0: "left ear"})
-    page.tab.wait_for_selector("#notes >> text=0: left ear")
-    page.tab.focus("#notes button")
-    page.key("Delete")
-    page.wait_until(lambda: list_notes(document) == {})
-    assert [*document.snapshot.objects] == [1]
-    page.tab.click(".toast button >> text=Undo")
-    page.wait_until(lambda: list_notes(document) == {0: "left ear"})
-    page.tab.click("#notes button >> text=Edit")
-    page.tab.click("dialog[open] button[value=resolve]")
-    page.wait_until(lambda: not document.review.open_notes)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from aotlab_studio.document.rules import Rules
 from aotlab_studio.document.schema import ClassRule
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
-from studio.tests.annotation.sessions import draw, list_notes
+from studio.tests.annotation.sessions import draw
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -327,7 +327,7 @@ def test_class_goes_to_the_object_it_is_typed_for(page, document, two_objects):
     assert page.tab.input_value("#class") == ""
 
 
-@pytest.mark.parametrize("field", ["note", *slow("class", "name")])
+@pytest.mark.parametrize("field", ["class", *slow("name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -357,38 +357,36 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.press(selector, "Enter")
 
     def read_field():
-        return {
-            "note": list_notes(document).get(0), "name": document.snapshot.objects[1].name,
-            "class": document.snapshot.objects[1].class_name,
-        }[field]  # fmt: skip
+        item = document.snapshot.objects[1]
+        return item.name if field == "name" else item.class_name
 
     page.wait_until(lambda: read_field() == "fishes")
     page.tab.wait_for_selector(".problem:not(:empty)", state="detached")
     page.tab.close()
 
 
-@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), *slow((["first", "first"], {0: "first"}))])
+@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], ""), *slow((["first", "first"], "first"))])
 def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, texts, stored):
+    draw(session, 0, 1)
     wire = Wire(new_page)
-    wire.hold_sent("set_note")
+    new_page.wait_objects(1)
+    wire.hold_sent("change_object")
     for text in texts:
-        new_page.tab.fill("#note", text)
-        new_page.tab.press("#note", "Enter")
+        new_page.tab.fill("#class", text)
+        new_page.tab.press("#class", "Enter")
     wire.send_held()
     new_page.wait_idle()
-    assert list_notes(session.document) == stored
-    assert len(wire.list_sent("set_note")) == len({*texts})
+    assert session.document.snapshot.objects[1].class_name == stored
+    assert len(wire.list_sent("change_object")) == len({*texts})
 
 
 @pytest.mark.slow
 def test_focus_does_not_change_reformatted_texts(page, document, one_object):
-    document.review.set_note(0, "ear\ntail")
     editing.set_attribute(document, 1, "color", "red ")
     page.tab.wait_for_selector("#attribute-fields input")
-    for field in ("#note", "#attribute-fields input", "#view"):
+    for field in ("#attribute-fields input", "#view"):
         page.tab.focus(field)
     page.key_done("n")
-    assert list_notes(document) == {0: "ear\ntail"}
     assert document.snapshot.state.attributes == {1: {"color": {0: "red "}}}
 
 
@@ -424,7 +422,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
         assert canceled == [True, True]
         page.wait_status(status)
     assert page.tab.evaluate(
-        """() => document.getElementById('note').dispatchEvent(
+        """() => document.getElementById('class').dispatchEvent(
             new DragEvent('drop', { dataTransfer: new DataTransfer(), bubbles: true, cancelable: true }))"""
     ), "the field gets a dropped text"
     np.testing.assert_array_equal(page.labels(0), truth(0))

@@ -192,7 +192,7 @@ def test_backspace_removes_clicks_only(new_page, session):
 
 @pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
-    session.document.review.set_note(0, "ear")
+    editing.set_range(session.document, 0, 5)
     wire = Wire(new_page, "undo")
     new_page.key("Control+z")
     wire.wait_held()

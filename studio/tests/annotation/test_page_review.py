@@ -11,7 +11,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
-from aotlab_studio.document.log import Changes, Note, Step, VersionRecord
+from aotlab_studio.document.log import Changes, Step, VersionRecord
 from aotlab_studio.document.review import Review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
@@ -294,7 +294,7 @@ def test_impossible_range_of_an_export_is_refused(new_page):
     assert [message["first"] for message in wire.list_sent("export")] == [3]
 
 
-def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
+def test_rejection_with_a_reason(page, session):
     draw(session, 0, 1)
     choose_status(page.tab, "rejected", note="ear missing")
     page.wait_until(lambda: session.document.review.status[:2] == ("rejected", "ear missing"))
@@ -313,17 +313,6 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
         "rejected: ear missing, tail",
         "rejected: ear missing",
     ]
-    page.seek(3)
-    page.tab.fill("#note", " shadow in the mask ")
-    page.tab.press("#note", "Enter")
-    page.tab.wait_for_selector("#notes >> text=3: shadow in the mask")
-    page.seek(4)
-    assert page.tab.input_value("#note") == ""
-    page.tab.click("#notes button")
-    page.wait_frame(3)
-    page.wait_until(lambda: page.tab.input_value("#note") == "shadow in the mask")
-    page.key("Control+z")
-    page.tab.wait_for_selector("#notes li", state="detached")
 
 
 def test_version_is_kept_and_restored(page, one_object):
@@ -379,10 +368,10 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     log = session.document.log
     for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
         log.append(VersionRecord(log.head, author="Ann", time=time))
-    log.append(Step("note", Changes(notes={1: Note(1, 0, "tail")}), author="Ann", time="2026-01-02T20:00:00+00:00"))
+    log.append(Step("range", Changes(ranges={"track": (0, 5)}), author="Ann", time="2026-01-02T20:00:00+00:00"))
     with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
         page = Page(context, served.url)
-        page.tab.wait_for_selector("#undo[title^='Undo (Ctrl+Z): note · Ann · Jan 3, 2026, 5:00']")
+        page.tab.wait_for_selector("#undo[title^='Undo (Ctrl+Z): range · Ann · Jan 3, 2026, 5:00']")
         page.tab.click("#open-versions")
         page.tab.wait_for_selector("#versions >> text=1: untitled · Ann · Jan 3, 2026, 5:00")
         page.tab.wait_for_selector("#versions >> text=2: untitled · Ann · unknown time")

@@ -343,12 +343,11 @@ def test_changed_name_signs_the_next_edit(new_page, session):
     assert [entry.author for entry in session.document.log.steps.values()][-2:] == ["Ann", "Bob"]
 
 
-@pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])
+@pytest.mark.parametrize("field", ["#class", *slow("#last")])
 def test_late_events_keep_typed_text(page, session, field, one_object):
     page.tab.click(field)
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)
-    session.document.review.set_note(0, "other")
     editing.change_object(session.document, 1, class_name="cat")
     page.tab.wait_for_selector("#objects .class >> text=cat")
     page.settle()
@@ -371,8 +370,8 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
     draw(session, 5, 1)
     new_page.settle()
     wire.release()
-    session.document.review.set_note(0, "later")
-    new_page.tab.wait_for_selector("#notes button >> text=later")
+    editing.change_object(session.document, 1, name="later")
+    new_page.tab.wait_for_selector("#objects .name >> text=later")
     new_page.settle()
     new_page.key("Shift+E")
     new_page.tab.click("#export-annotated")

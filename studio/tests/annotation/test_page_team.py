@@ -13,7 +13,6 @@ from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import (
     VIEWPORT,
     Page,
-    choose_status,
     close_dialog,
     find_violations,
     needs_browser,
@@ -144,11 +143,6 @@ def test_reviewer_looks_only_until_a_key(list_tab, batch):
         assert session.document.log.head == before + 1
         page.key_done("Control+z")  # the mark is a step of this page
         assert session.document.snapshot.checked_frames == []
-        page.key("Shift+N")
-        page.click((5, 5))
-        page.tab.fill("dialog[open] input", "ear")
-        page.key("Enter")
-        page.wait_until(lambda: [note.text for note in session.document.describe_page_state().notes] == ["ear"])
         assert find_violations(page.tab) == []
         page.key("Shift+O")
         page.key_done("m")
@@ -344,34 +338,6 @@ def test_list_of_mine_and_next_clip_follow_assignments(list_tab, batch):
     list_tab.keyboard.press(">")
     list_tab.wait_for_url("**/clip/c/")
     list_tab.wait_for_selector("#view[aria-busy=false]")
-
-
-def test_pinned_note_opens_the_rejected_clip_at_its_frame(list_tab, batch):
-    open_clip_page(list_tab, "c")
-    list_tab.fill("#frame", "5")
-    list_tab.press("#frame", "Enter")
-    list_tab.wait_for_selector("#strips[aria-valuenow='5']")
-    list_tab.click("[data-tool=note]")
-    box = list_tab.locator("#view").bounding_box()
-    list_tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    list_tab.fill("dialog[open] input", "the ear is missing")
-    list_tab.keyboard.press("Enter")
-    list_tab.wait_for_selector("#notes >> text=5: the ear is missing (Ann)")
-    (note,) = find_clip(batch, "c").notes
-    assert [round(value) for value in note.point] == [30, 20]
-    choose_status(list_tab, "rejected", note="see the note")
-    wait_until(lambda: statuses(batch)["c"] == "rejected")
-    list_tab.click("#clips")
-    list_tab.wait_for_selector("#clips li a >> text=frame 5: the ear is missing (Ann)")
-    assert "see the note" in list_tab.inner_text("#clips")
-    assert find_violations(list_tab) == []
-    list_tab.evaluate("localStorage.clear()")
-    open_clip_page(list_tab, "c")
-    list_tab.wait_for_selector("#strips[aria-valuenow='5']")
-    list_tab.check("#notes [type=checkbox]")
-    wait_until(lambda: find_clip(batch, "c").notes == [])
-    list_tab.wait_for_selector("#notes .done")
-    assert find_violations(list_tab) == []
 
 
 def test_rules_are_read_only_except_for_the_lead(list_tab, batch):

@@ -156,7 +156,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    session.document.review.set_note(0, "another branch")
+    editing.set_range(session.document, 0, 5)
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -182,7 +182,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
-        session.document.review.set_note(0, "late")
+        editing.add_object(session.document)
 
 
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):

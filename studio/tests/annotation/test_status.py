@@ -1,4 +1,4 @@
-"""Status of a clip: what it covers, what it waits for, who set it; checked frames and notes."""
+"""Status of a clip: what it covers, what it waits for, who set it; checked frames."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeyp
     draw_and_track(session, 1)
     run_action(session, {"do": "set_status", "status": "accepted", "force": True}, Actor(author="Ann"))
     assert (session.describe().status, document.review.status.author) == ("accepted", "Ann")
-    document.with_actor(Actor(author="Dan")).review.set_note(1, "later")
+    editing.set_range(document.with_actor(Actor(author="Dan")), 0, 5)
     assert document.review.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     run_job(session, 0)
@@ -59,16 +59,14 @@ def test_acceptance_while_tracking_needs_a_second_press(session):
     wait_for(job)
 
 
-def test_acceptance_asks_about_open_notes_and_checks(session, document, checks):
+def test_acceptance_asks_about_checks(session, document, checks):
     draw_and_track(session, 1)
-    document.review.set_note(2, "ear")
     checks[:] = [Check(3, 1, "jump", 0.5), Check(3, 1, "area", 0.5), Check(5, 1, "jump", 0.5)]
-    with pytest.raises(UnfinishedError, match=r"2 frames to check\. 1 note is open\. Accept"):
+    with pytest.raises(UnfinishedError, match=r"2 frames to check\. Accept"):
         session.set_status("accepted")
     session.set_status("to review")
     editing.set_checked(document, 3, True)
     editing.set_checked(document, 5, True)
-    document.review.change_note(1, resolved=True)
     session.set_status("accepted")
 
 
@@ -82,7 +80,7 @@ def test_acceptance_of_masks_that_changed_since_rejected(session):
         run_action(session, status, Actor(author="Ann", message_id=7))
     assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
-    session.document.review.set_note(0, "changes no mask")
+    editing.change_object(session.document, 1, color="#123456")
     run_action(session, status, Actor(author="Ann", message_id=7))
     assert session.describe().status == "accepted"
     draw(session, 1, 1)

@@ -248,7 +248,7 @@ def test_mask_of_a_rejected_edit_is_not_stored(session, document):
     document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    document.with_actor(Actor(author="Ann")).review.set_note(3, "look")
+    editing.set_range(document.with_actor(Actor(author="Ann")), 0, 5)
     assert document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 

@@ -1,4 +1,4 @@
-"""Review of a clip by several people: statuses of others, assignment, rules of acceptance, notes, gaps."""
+"""Review of a clip by several people: statuses of others, assignment, rules of acceptance, gaps."""
 
 import shutil
 from io import BytesIO
@@ -62,16 +62,12 @@ def test_acceptance_of_frames_without_masks_asks_first(session, document):
 
 def test_untouched_rejection_needs_a_second_press_for_review(session, document):
     draw_and_track(session, 1)
-    document.review.add_note(2, "ear", (3, 3))
     act(session, "Bob", "set_status", status="rejected", note="ear missing")
-    with pytest.raises(UnfinishedError, match=r"Nothing has changed since .* 1 note is open\. Hand over"):
+    with pytest.raises(UnfinishedError, match=r"Nothing has changed since .* Hand over"):
         act(session, "Ann", "set_status", status="to review")
     act(session, "Ann", "set_status", status="to review", force=True)
     act(session, "Bob", "set_status", status="rejected", note="ear missing")
     editing.change_object(document, 1, name="ear")
-    with pytest.raises(UnfinishedError, match=r"^1 note is open\. Hand over"):
-        act(session, "Ann", "set_status", status="to review")
-    document.review.change_note(1, resolved=True)
     act(session, "Ann", "set_status", status="to review")
     assert document.review.status.value == "to review"
 
@@ -198,41 +194,6 @@ def test_rejection_shows_until_the_next_status(batch):
     assert (clip.status, clip.rejection) == ("in progress", "rejected by Bob: dark")
     set_status(batch, "a", "Ann", "to review", force=True)
     assert find_clip(batch, "a").rejection == ""
-
-
-def test_notes_are_pinned_resolved_and_removed(session, document, reopen, folder):
-    act(session, "Bob", "add_note", frame=3, text=" ear ", point=[12.5, 7])
-    act(session, "Bob", "set_note", frame=1, text="dark")
-    act(session, "Ann", "change_note", note_id=1, resolved=True)
-    document = reopen(folder).document
-    first, second = document.review.notes
-    assert (first.frame, first.text, first.point, first.author) == (1, "dark", None, "Bob")
-    assert (second.frame, second.text, second.point, second.author, second.resolved) == (
-        3,
-        "ear",
-        (12.5, 7),
-        "Bob",
-        True,
-    )
-    assert [note.text for note in document.review.open_notes] == ["dark"]
-    with pytest.raises(InputError, match="note: only Bob, who wrote it, may change it"):
-        document.with_actor(Actor(author="Ann")).review.change_note(1, text="")
-    document.with_actor(Actor(author="bob")).review.change_note(1, text="")
-    assert [note.id for note in document.review.notes] == [2]
-    with pytest.raises(InputError, match="note 1: no such note"):
-        document.review.change_note(1, resolved=False)
-    for text, point in (("", (1, 1)), ("ear", (61, 1))):
-        with pytest.raises(InputError, match="note: "):
-            document.review.add_note(0, text, point)
-
-
-def test_restored_version_keeps_notes(session, document):
-    draw(session, 0, 1)
-    document.save_version("first")
-    document.review.add_note(2, "tail", (3, 3))
-    draw(session, 1, 1)
-    document.restore_version(1)
-    assert [note.text for note in document.review.notes] == ["tail"]
 
 
 def test_contact_sheet_has_first_and_last_frame(served_list, batch):

@@ -176,12 +176,12 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
     draw(session, 0, 1)
 
     def make_tracker():
-        document.review.set_note(3, "blurred")
+        editing.set_range(document, 0, 5)
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
     assert run_job(session, 0).status == "failed"
-    assert list_titles(document) == ("note", None)
+    assert list_titles(document) == ("range", None)
     assert list_outdated(document.snapshot) == []
 
 

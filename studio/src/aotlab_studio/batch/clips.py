@@ -110,7 +110,6 @@ def describe_document(name: str, document: Document, warning: str = "") -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
         annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        notes=review.open_notes,
         gaps=describe_gaps(snapshot),
         violations=review.list_violations(),
         acceptance=review.acceptance,

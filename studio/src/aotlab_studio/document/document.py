@@ -153,7 +153,7 @@ class Document:
 
     @property
     def review(self) -> Review:
-        """Assignment, status and notes of this document."""
+        """Assignment and status of this document."""
         return Review(self)
 
     @property
@@ -270,9 +270,7 @@ class Document:
         """Bring everything back as it was in a version, in one edit."""
         with self.lock:
             state = self.log.state(self.find_version(number).step)
-            now = self.snapshot.state
-            # notes are about the video, not about a version of its masks
-            self.edit(f"restore version {number}", msgspec.structs.replace(state, notes=now.notes).diff(now))
+            self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> StoredMasks | None:
         """Store the tracked masks of a frame, H×W ids, in a layer; locked objects and frozen frames stay as they are.
@@ -336,7 +334,7 @@ class Document:
                 classes=sorted(classes - {""}), objects=objects,
                 attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
                 outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
-                range=state.ranges.get("track"), editable_range=snapshot.editable_range, notes=review.notes,
+                range=state.ranges.get("track"), editable_range=snapshot.editable_range,
                 checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,
             )  # fmt: skip
 

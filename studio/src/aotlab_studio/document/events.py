@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import FrameRange, Note, VideoStatus
+from aotlab_studio.document.log import FrameRange, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.rules import Acceptance
 from aotlab_studio.document.schema import ClassRule
@@ -74,8 +74,6 @@ class PageState(Struct, frozen=True, kw_only=True):
     """First and last frame that the page tracks; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
-    notes: list[Note]
-    """By frame."""
     checked: list[int]
     """Frames that are marked as checked."""
     frozen: list[int]

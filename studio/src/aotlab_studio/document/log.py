@@ -74,25 +74,11 @@ class FrozenFrame(Struct, frozen=True, omit_defaults=True):
     """Whether the frame can be changed again. Its masks stay drawn."""
 
 
-class Note(Struct, frozen=True, omit_defaults=True):
-    """A note on a frame, or pinned to a place in it."""
-
-    id: NonNegativeInt
-    frame: NonNegativeInt
-    text: str
-    point: Point | None = None
-    """Place of the pin; None: the note is on the whole frame."""
-    author: str = ""
-    time: str = ""
-    """UTC, ISO 8601."""
-    resolved: bool = False
-
-
 class Changes(Struct, frozen=True, omit_defaults=True):
     """Values that an edit sets; None removes a value.
 
-    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent;
-    note 3 is removed.
+    ``Changes(drawn_masks={7: {2: ""}}, checked={3: None})``: frame 7 has one drawn mask, in which object 2 is absent;
+    frame 3 is not marked as checked any more.
     """
 
     objects: Mapping[ObjectId, ObjectInfo | None] = {}
@@ -104,8 +90,6 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     checked: Mapping[NonNegativeInt, str | None] = {}
     """Digests of the masks that a person has marked as checked, by frame."""
     frozen: Mapping[NonNegativeInt, FrozenFrame | None] = {}
-    notes: Mapping[NonNegativeInt, Note | None] = {}
-    """Notes by id."""
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}
@@ -137,7 +121,6 @@ class State(Struct, frozen=True):
     merged: Mapping[int, int] = {}
     checked: Mapping[int, str] = {}
     frozen: Mapping[int, FrozenFrame] = {}
-    notes: Mapping[int, Note] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}
     attributes: Mapping[int, Attributes] = {}

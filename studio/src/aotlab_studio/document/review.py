@@ -1,18 +1,17 @@
-"""Review of a video: who annotates and reviews it, its status with its history, and the notes on its frames."""
+"""Review of a video: who annotates and reviews it, and its status with its history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 
-from aotlab import InputError, internal
+from aotlab import InputError
 from aotlab_studio.document import log
 from aotlab_studio.document.events import StepInfo
-from aotlab_studio.document.log import Changes, NonNegativeInt, Note, Point, VideoStatus
+from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.rules import Acceptance
 from aotlab_studio.document.snapshot import Snapshot
@@ -28,7 +27,7 @@ PersonName = Annotated[str, Meta(max_length=60)]
 
 
 class Review:
-    """Assignment, status and notes of a document. Only this class stores them; names are those that people type."""
+    """Assignment and status of a document. Only this class stores them; names are those that people type."""
 
     def __init__(self, document: Document) -> None:
         self._document, self._log = document, document.log
@@ -93,17 +92,12 @@ class Review:
         state = self._document.snapshot.state
         return [str(violation) for violation in self._document.rules.schema.check(state.objects, state.attributes)]
 
-    def describe_open_notes(self) -> list[str]:
-        """Return a sentence with the number of open notes; empty without open notes."""
-        count = len(self.open_notes)
-        return [f"{internal.format_count(count, 'note')} {'is' if count == 1 else 'are'} open"] if count else []
-
     def list_unanswered(self) -> list[str]:
-        """Return what a rejection asked for and nobody has done: unchanged masks, open notes; empty otherwise."""
+        """Return what a rejection asked for and nobody has done: it is unchanged; empty otherwise."""
         if not self.rejection:
             return []
         is_same = self.status.value == "rejected"
-        return [*["Nothing has changed since it was rejected"] * is_same, *self.describe_open_notes()]
+        return ["Nothing has changed since it was rejected"] * is_same
 
     def require_allowed(self, status: VideoStatus, expected_status_count: int | None = None) -> None:
         """Raise `InputError` if the actor may not set a status.
@@ -180,62 +174,8 @@ class Review:
                 self._document.append(log.AssignmentRecord(*names))
                 self._document.emit_page_state()
 
-    # Notes
 
-    @property
-    def notes(self) -> list[Note]:
-        """All notes, by frame."""
-        return sorted(self._document.snapshot.state.notes.values(), key=lambda note: (note.frame, note.id))
-
-    @property
-    def open_notes(self) -> list[Note]:
-        return [note for note in self.notes if not note.resolved]
-
-    def set_note(self, frame: int, text: NoteText) -> None:
-        """Store the note on a whole frame; an empty text removes it."""
-        with self._document.lock:
-            found = next((note for note in self.notes if note.frame == frame and note.point is None), None)
-            if text.strip() != (found.text if found else ""):
-                note = found or Note(self._make_note_id(), frame, "")
-                self._store_note(msgspec.structs.replace(note, text=text.strip(), resolved=False))
-
-    def add_note(self, frame: int, text: NoteText, point: Point) -> None:
-        """Pin a note to a place of a frame; raise `InputError` without a text, or for a place outside the frame."""
-        with self._document.lock:
-            height, width = self._document.masks.size
-            if not text.strip():
-                raise InputError("note: type a text")
-            if not (0 <= point[0] <= width and 0 <= point[1] <= height):
-                raise InputError("note: outside the frame; click on the frame")
-            self._store_note(Note(self._make_note_id(), frame, text.strip(), point))
-
-    def change_note(self, note_id: NonNegativeInt, text: NoteText | None = None, resolved: bool | None = None) -> None:
-        """Change a note, or mark it as resolved or open; an empty text removes it.
-
-        Raises `InputError` if it was removed, or for a new text by another person than its author.
-        """
-        with self._document.lock:
-            note = self._document.snapshot.state.notes.get(note_id)
-            if note is None:
-                raise InputError(f"note {note_id}: no such note; it was removed")
-            author = self._document.actor.author
-            if text is not None and author and note.author and not log.is_same_person(note.author, author):
-                raise InputError(f"note: only {note.author}, who wrote it, may change it; mark it as resolved")
-            text = note.text if text is None else text.strip()
-            resolved = note.resolved if resolved is None else resolved
-            self._store_note(msgspec.structs.replace(note, text=text, resolved=resolved))
-
-    def _make_note_id(self) -> int:
-        return max((key for step in self._log.steps.values() for key in step.changes.notes), default=0) + 1
-
-    def _store_note(self, note: Note) -> None:
-        """Store a note, signed by its first author; one without a text is removed."""
-        author, time = note.author or self._document.actor.author, note.time or log.utc_now()
-        note = msgspec.structs.replace(note, author=author, time=time)
-        self._document.edit("note", Changes(notes={note.id: note if note.text else None}), note.frame)
-
-
-REVIEW_EDITS: Sequence[Callable[..., Any]] = (Review.set_note, Review.add_note, Review.change_note, Review.assign)
+REVIEW_EDITS: Sequence[Callable[..., Any]] = (Review.assign,)
 """Actions of the page that change the review of a video, except its status."""
 
 

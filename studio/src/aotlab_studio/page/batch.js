@@ -373,10 +373,7 @@ class ClipRow {
   showChecks(/** @type {Clip} */ clip) {
     const progress = clip.exporting ? ['waits for export'] : clip.sentences;
     const texts = [...(clip.error ? [clip.error] : progress), ...(clip.gaps ? [clip.gaps] : []), ...clip.violations];
-    const notes = clip.notes.map(({ frame, text, author }) => (
-      createElement('a', { href: `${this.page}?frame=${frame}`, onclick: requireName },
-        `frame ${frame}: ${text}${author ? ` (${author})` : ''}`)));
-    replaceChanged(this.checks, [...texts, ...notes].map((text) => createElement('li', {}, text)));
+    replaceChanged(this.checks, texts.map((text) => createElement('li', {}, text)));
   }
 }
 

@@ -33,7 +33,8 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     const parameters = new URLSearchParams(location.search);
-    this.requestedFrame = parameters.get('frame'); // by a link of the list
+    const frame = parameters.get('frame'); // of a link of the list
+    this.requestedFrame = frame === null ? null : Number(frame);
     this.isNextClip = parameters.has('next'); // of a key, which may open another one
     history.replaceState(null, '', location.pathname);
     this.project = new Project();
@@ -65,7 +66,6 @@ export class App {
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
-    this.toolbox.onNote = (point) => this.review.pinNote(point);
     this.playback.isDrawing = () => this.toolbox.stroke.points.length > 0 || this.toolbox.sentInput.length > 0;
     this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
     this.timeline.onRangeDrop = () => this.tracking.sendRange();
@@ -84,7 +84,7 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
-      const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size + this.clip.drafts.size > 0;
+      const hasDrafts = this.objectPanel.hasDrafts || this.clip.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
       const hasInput = this.playback.commands.length > 0 || this.toolbox.stroke.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
@@ -139,7 +139,7 @@ export class App {
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
-    if (lastVisit) await this.goToFirstFrame(state, lastVisit.frame);
+    if (lastVisit) await this.playback.goTo(this.requestedFrame ?? (lastVisit.frame || 0));
     else await this.playback.goTo(this.playback.wanted.frame);
     this.review.fetchTask.run();
     if (!lastVisit) return; // connected again
@@ -147,18 +147,7 @@ export class App {
     this.queue.addPending(-1);
   }
 
-  /** Show the frame of the address, of the first open note if the clip is rejected, or of the last visit.
-   * @param {Description} state @param {number | undefined} lastFrame */
-  async goToFirstFrame({ notes, status }, lastFrame) {
-    const requested = this.requestedFrame === null ? undefined : Number(this.requestedFrame);
-    const open = notes.filter(({ resolved }) => !resolved);
-    const isRejected = requested === undefined && status === 'rejected';
-    const note = isRejected ? open[0] : open.find(({ frame }) => frame === requested);
-    await this.playback.goTo(requested ?? note?.frame ?? (lastFrame || 0));
-    if (note) showHint(`Frame ${note.frame}: ${note.text}`);
-  }
-
-  /** Show objects, status, range and notes; the masks are fetched separately. @param {PageState} state */
+  /** Show objects, status and range; the masks are fetched separately. @param {PageState} state */
   showDocument(state) {
     if (state.revision < this.project.revision) return; // it arrived late
     const wasEmpty = !this.project.objects.length;

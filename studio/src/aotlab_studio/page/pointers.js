@@ -88,7 +88,7 @@ export class Gestures {
     };
     viewer.cursor = null;
     this.preview.moveTo(null);
-    if (isPan || tool.opensDialog) event.preventDefault(); // no `mousedown`, which would take the focus
+    if (isPan) event.preventDefault(); // no `mousedown`, which would take the focus
     else if (tool.release) press();
   }
 

@@ -1,4 +1,4 @@
-/** Project as the server described it last: objects, notes and the step that undo would undo. */
+/** Project as the server described it last: objects and the step that undo would undo. */
 
 /** @import { ObjectInfo, PageState } from './protocol.js' */
 
@@ -10,7 +10,6 @@ export class Project {
   schema = /** @type {PageState['schema']} */ ([]); // classes that the lead allows; empty: any
   attributes = /** @type {PageState['attributes']} */ ({}); // values by object, name and the frame from which they hold
   objects = /** @type {ObjectInfo[]} */ ([]);
-  notes = /** @type {PageState['notes']} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked
   frozen = /** @type {number[]} */ ([]);
   outdated = /** @type {PageState['outdated']} */ ({});

@@ -17,7 +17,7 @@ const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser se
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
 
 /** Actions of a person who only looks; others would change masks, objects or tracking. */
-const REVIEW_ACTIONS = ['set_note', 'add_note', 'change_note', 'set_checked', 'set_status', 'assign', 'save_version',
+const REVIEW_ACTIONS = ['set_checked', 'set_status', 'assign', 'save_version',
   'list_versions', 'list_history', 'export', 'cancel_export'];
 const LOOK_ONLY = 'Look only: masks and objects stay as they are. Press Shift+O to edit.';
 

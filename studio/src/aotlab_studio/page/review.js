@@ -1,20 +1,18 @@
-/** Review: frames to check, ranked; notes on frames. */
+/** Review: frames to check, ranked. */
 
-import { getPerson, isSamePerson } from './clips.js';
-import { CoalescedTask, createElement, createIcon, element, formatCount, formatFrames, setLabel } from './dom.js';
-import { isShortcut, RowList, TextField } from './fields.js';
-import { ask, showError, showHint, showMessage, showToast } from './messages.js';
+import { CoalescedTask, createElement, element, formatCount, formatFrames, setLabel } from './dom.js';
+import { RowList } from './fields.js';
+import { showError, showHint, showMessage, showToast } from './messages.js';
 import { isDrawn } from './timeline.js';
-import { toPairs } from './viewer.js';
 
-/** @import { FrameToCheck, Note } from './protocol.js' */
+/** @import { FrameToCheck } from './protocol.js' */
 
 const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
   /** @param {Pick<import('./main.js').App, 'connection' | 'frames' | 'history' | 'playback' | 'project' | 'queue'
-   *   | 'selection' | 'timeline' | 'viewer'>} app */
+   *   | 'selection' | 'timeline'>} app */
   constructor(app) {
     this.app = app;
     this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
@@ -23,19 +21,11 @@ export class Review {
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<FrameToCheck>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
-    /** @type {RowList<Note>} */
-    this.noteList = new RowList(element('notes'), ({ id }) => id, (note) => this.createNoteRow(note));
-    const findNote = (/** @type {number} */ frame) => (
-      app.project.notes.find((note) => note.frame === frame && !note.point)?.text ?? '');
-    this.note = new TextField(element('note'), findNote, (frame, text) => app.queue.edit('set_note', { frame, text }));
   }
 
-  /** Show the note on the frame, and whether it is checked or frozen. */
+  /** Show whether the frame is checked or frozen. */
   showFrame() {
-    const { project: { checked, frozen, notes }, playback: { frame }, viewer } = this.app;
-    this.note.show(frame);
-    viewer.pins = notes.filter((note) => note.frame === frame && note.point && !note.resolved);
-    viewer.requestDraw();
+    const { project: { checked, frozen }, playback: { frame } } = this.app;
     element('checked').ariaPressed = String(checked.includes(frame));
     element('frozen').ariaPressed = String(frozen.includes(frame));
   }
@@ -55,83 +45,12 @@ export class Review {
   }
 
   show() {
-    const { app: { project, timeline }, remainingEntries } = this;
+    const { app: { timeline }, remainingEntries } = this;
     timeline.framesToCheck = remainingEntries.map(({ frame }) => frame);
     timeline.requestDraw();
     element('review-summary').textContent = this.summary;
     this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
-    this.noteList.show(project.notes);
     setLabel(element('next-check'), `Next frame to check (${remainingEntries.length})`);
-  }
-
-  /** @param {Note} note @returns {{line: HTMLElement, show: (note: Note) => void}} */
-  createNoteRow({ id }) {
-    const { app } = this;
-    const box = createElement('input', { type: 'checkbox', name: `resolved${id}` });
-    box.onchange = () => app.queue.edit('change_note', { note_id: id, resolved: box.checked });
-    const [button, edit] = [createElement('button', { name: `note${id}` }), createElement('button', {}, 'Edit')];
-    const show = (/** @type {Note} */ note) => {
-      const { frame, point, text, author, resolved } = note;
-      button.onclick = () => app.playback.addCommand(() => app.playback.seek(frame));
-      edit.onclick = () => this.openNote(note);
-      edit.ariaLabel = `Edit: ${text}`;
-      button.textContent = `${frame}: ${text}${author && ` (${author})`}`;
-      button.className = resolved ? 'done' : '';
-      box.checked = resolved;
-      box.ariaLabel = box.title = `Resolved: ${text}`;
-      if (point) button.prepend(createIcon('map-pin'));
-    };
-    const line = createElement('li', { className: 'row' }, box, button, edit);
-    line.onkeydown = (event) => {
-      if (event.key !== 'Delete' || !isShortcut(event)) return;
-      event.stopPropagation(); // the selected object stays
-      this.deleteNote(id);
-    };
-    return { line, show };
-  }
-
-  async deleteNote(/** @type {number} */ id) {
-    const { history, queue } = this.app;
-    history.offerUndo(await queue.edit('change_note', { note_id: id, text: '' }), 'Note deleted');
-  }
-
-  /** Show a note in a dialog, in which its author can change and delete it. @param {Note} note */
-  async openNote({ id, frame, text, author, resolved }) {
-    const isOwn = !author || !getPerson() || isSamePerson(author, getPerson());
-    const field = createElement('input', { type: 'text', maxLength: 500, value: text, readOnly: !isOwn });
-    const [content, title] = [createElement('label', {}, 'Note ', field), `Note on frame ${frame}`];
-    const values = /** @type {const} */ ([...(isOwn ? ['store', 'delete'] : []), resolved ? 'reopen' : 'resolve']);
-    const choice = await ask(author ? `${title} by ${author}` : title, content, ...values);
-    if (choice === 'delete') await this.deleteNote(id);
-    else if (choice) {
-      const changes = choice === 'store' ? { text: field.value } : { resolved: !resolved };
-      await this.app.queue.edit('change_note', { note_id: id, ...changes });
-    }
-  }
-
-  /** Go to the next open note after this frame, or to the first one. */
-  showNextNote() {
-    const { app: { project, playback } } = this;
-    const open = project.notes.filter(({ resolved }) => !resolved);
-    const note = open.find(({ frame }) => frame > playback.wanted.frame) ?? open[0];
-    if (!note) {
-      showMessage('No open notes.');
-      return;
-    }
-    showHint(`Frame ${note.frame}: ${note.text}`);
-    playback.seek(note.frame);
-  }
-
-  /** Pin a note to a place of the frame, or open the one that is there. @param {import('./viewer.js').Point} point */
-  async pinNote(point) {
-    const { playback: { frame }, queue, viewer } = this.app;
-    const pin = viewer.findPin(point);
-    if (pin) return this.openNote(pin);
-    const field = createElement('input', { type: 'text', maxLength: 500 });
-    const label = createElement('label', {}, 'Note ', field);
-    const place = toPairs([point])[0];
-    const isAdded = await ask(`Note on frame ${frame}`, label, 'add');
-    return isAdded && queue.edit('add_note', { frame, text: field.value, point: place });
   }
 
   /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */

@@ -173,7 +173,6 @@ function createBindings(app) {
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
       bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
       bindChange('Shift+J', 'freeze or unfreeze this frame', () => app.review.toggleFrozen(), 'frozen'),
-      bind('<', 'next open note', () => app.review.showNextNote(), 'next-note'),
       bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
       bind('Shift+O', 'look only, or edit', () => queue.setLookOnly(!queue.isLookOnly), 'look-only'),
       bind('Shift+Q', 'status, note and people of the clip', () => element('clip-status').click()),

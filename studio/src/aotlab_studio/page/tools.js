@@ -17,10 +17,10 @@ import { getDistance, toPairs } from './viewer.js';
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
- * A tool without `release` acts when pressed, with `opensDialog` when the pointer is released; without `move`, a drag
- * appends points; `shape` returns the outline.
+ * A tool without `release` acts when pressed; without `move`, a drag appends points; `shape` returns the
+ * outline.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
- *   makesPrompts?: boolean, opensDialog?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
+ *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
  *   shape?: (points: Point[]) => Point[],
  *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (stroke: Stroke, point: Point) => void,
  *   release?: (toolbox: Toolbox, stroke: Stroke) => unknown}} Tool */
@@ -82,11 +82,6 @@ export const TOOLS = [
     },
   },
   {
-    name: 'note', key: 'Shift+N', icon: 'map-pin',
-    help: 'Note: click on a place to pin a note for others, or on a pin to open its note.',
-    opensDialog: true, press: ({ onNote }, point) => onNote(point),
-  },
-  {
     name: 'pan', key: 'H', icon: 'hand',
     help: 'Pan: drag the frame. With other tools, drag it with the middle button.',
   },
@@ -94,9 +89,6 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 export class Toolbox {
-  /** Called when the user clicks with the tool for notes. @type {(point: Point) => void} */
-  onNote = () => {};
-
   /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
   constructor({ history, playback, project, queue, selection, viewer }) {
     this.history = history;
@@ -223,7 +215,7 @@ export class Toolbox {
    * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
   press(point, inverts, isEraser = false) {
     const { playback, queue, tool } = this;
-    if (tool !== PAN && !tool.opensDialog && queue.refuse('paint')) return;
+    if (tool !== PAN && queue.refuse('paint')) return;
     const isLoading = playback.mode === 'seek' && this.viewer.image !== null;
     if (!playback.isReady && !isLoading) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);

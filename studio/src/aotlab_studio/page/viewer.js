@@ -7,8 +7,6 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
-const PIN_REACH = 10; // CSS pixels from the place of a pin
-const MAX_PIN_TEXT = 32; // letters of a note beside its pin
 /** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
@@ -40,7 +38,6 @@ export class Viewer {
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
     this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
     this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
-    this.pins = /** @type {import('./protocol.js').Note[]} */ ([]); // open notes with a place in this frame
     this.requestDraw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => {
       if (this.isFitted) this.fit();
@@ -137,14 +134,6 @@ export class Viewer {
     return this.objects.has(id) ? id : 0;
   }
 
-  /** Return the note whose pin is at a point of the frame. @param {Point} point */
-  findPin(point) {
-    return this.pins.find(({ point: place }) => {
-      const [x, y] = place ?? [-Infinity, 0];
-      return getDistance({ x, y }, point) * this.zoom <= PIN_REACH;
-    });
-  }
-
   /** Paint the masks of the frame, and the outlines of its neighbors. */
   paintMask() {
     if (!this.labels) return;
@@ -231,7 +220,6 @@ export class Viewer {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
-    for (const pin of this.pins) this.drawPin(pin);
     if (this.cursor) this.drawCursor(this.frameToView(this.cursor));
   }
 
@@ -266,22 +254,6 @@ export class Viewer {
     context.fillStyle = '#000';
     context.fillRect(position.x - 3.5, position.y - 1, 7, 2);
     if (positive) context.fillRect(position.x - 1, position.y - 3.5, 2, 7);
-  }
-
-  /** Draw a pin with the start of its text. @param {import('./protocol.js').Note} note */
-  drawPin({ point, text }) {
-    const { context } = this;
-    const [x, y] = point ?? [0, 0];
-    const position = this.frameToView({ x, y });
-    drawDisc(context, position, 7, '#000');
-    drawDisc(context, position, 5.5, '#ffd54a');
-    const label = text.length > MAX_PIN_TEXT ? `${text.slice(0, MAX_PIN_TEXT)}…` : text;
-    context.font = '12px system-ui, sans-serif';
-    context.textBaseline = 'middle';
-    context.fillStyle = '#000c';
-    context.fillRect(position.x + 10, position.y - 9, context.measureText(label).width + 8, 18);
-    context.fillStyle = '#ffd54a';
-    context.fillText(label, position.x + 14, position.y);
   }
 
   drawPreview() {

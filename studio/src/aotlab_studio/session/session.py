@@ -123,8 +123,8 @@ class Session:
         """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
 
         Args:
-            force: do not refuse outdated frames and, to accept the video, frames without masks, frames to check and
-                open notes; nor, to send a rejected video to review, that nothing has changed or notes are open.
+            force: do not refuse outdated frames and, to accept the video, frames without masks and frames
+                to check; nor, to send a rejected video to review, that nothing has changed.
             digest: `Review.digest` in the list that the person has seen; None: it is not checked.
             step: last step that the person has seen; later ones must not have changed masks or objects. None: the
                 current step.
@@ -155,7 +155,6 @@ class Session:
         return [
             *filter(None, [describe_gaps(snapshot)]),
             *([f"{internal.format_count(checks, 'frame')} to check"] if checks else []),
-            *self.document.review.describe_open_notes(),
         ]
 
     def pause(self) -> None:
