@@ -12,7 +12,7 @@ project = "aotlab"
 author = copyright = "The aotlab contributors"
 version = release = aotlab.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "mathml", "references"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "references"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_ext", "_static"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -29,7 +29,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 linkcheck_anchors = False
 
 html_theme = "furo"
-html_math_renderer = "mathml"
 html_title = f"aotlab {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
