@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from aotlab.evaluation.rows import Row, column_mean, mean_row
 from aotlab.evaluation.rules import Rules
 from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
+from aotlab.utils.files import atomic_path
 from aotlab.utils.text import format_count
 
 RESAMPLES = 10_000
@@ -126,3 +128,24 @@ def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str
 def _format_system(mean: float, runs: Sequence[float]) -> str:
     """Return the mean of a system's runs, with their standard deviation if there are several."""
     return format_value(mean) + (f" ± {stdev(runs):.1f}" if len(runs) > 1 else "")
+
+
+def plot_comparison(path: Path, content: Mapping[str, Any], column: str) -> None:
+    """Plot the result of `compare_systems`: each sequence's difference in a column, and the means with intervals."""
+    from matplotlib.figure import Figure
+
+    bars = sorted((row[column], name) for name, row in content["sequences"].items() if column in row)
+    figure = Figure(figsize=(9, 2 + 0.22 * len(bars)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left.barh([name for _, name in bars], [value for value, _ in bars])
+    left.set_xlabel(f"second minus first in {column}, in percent")
+    for name, entry in content["columns"].items():
+        right.plot(entry["interval"] or [entry["difference"]] * 2, [name, name], color="C0")
+        right.plot(entry["difference"], name, "o", color="C0")
+    right.set_xlabel(f"difference of the means, {SHARE:.0%} interval")
+    right.invert_yaxis()
+    left.axvline(0, color="black", linewidth=0.8)
+    right.axvline(0, color="black", linewidth=0.8)
+    figure.suptitle(content["warning"])
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower())

@@ -89,7 +89,7 @@ def compare_halves(
 
     ``plot_file``: file for a plot of the differences; None: it is not drawn.
     """
-    from aotlab.evaluation.comparison import compare_systems, format_comparison, select_columns
+    from aotlab.evaluation.comparison import compare_systems, format_comparison, plot_comparison, select_columns
     from aotlab.evaluation.scoring import find_rules
 
     columns, names = select_columns(find_rules(videos)), [*tables]
@@ -99,10 +99,7 @@ def compare_halves(
     print(f"\nfirst: {', '.join(halves[0])}\nsecond: {', '.join(halves[1])}\n")
     print(format_comparison(content, columns))
     if plot_file is not None:
-        from aotlab.evaluation.comparison_plot import plot_comparison
-
-        titles = (", ".join(Path(name).name for name in half) for half in halves)
-        plot_comparison(plot_file, content, columns, *titles)
+        plot_comparison(plot_file, content, columns[0])
     return {"first": halves[0], "second": halves[1], **content}
 
 
