@@ -45,10 +45,6 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_addoption(parser):
-    parser.addoption("--graphs", action="store_true", help="run optimized models on `EagerGraphs`, as on a GPU")
-
-
 def pytest_configure(config):
     """Choose the number of examples before test modules are imported: `given` and `settings` read it there."""
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "thorough")
@@ -59,11 +55,6 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("page")
-    if config.option.graphs:
-        skip = pytest.mark.skip(reason="recording calls the model more often")
-        for item in items:
-            if item.get_closest_marker("counts_calls"):
-                item.add_marker(skip)
 
 
 def pytest_collection_finish():
@@ -82,19 +73,6 @@ def temporary_folder():
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
         os.chmod(folder, 0o1777)  # like /tmp, for tests that run as another user
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def eager_graphs(request):
-    """With ``--graphs``, replay every optimized model by a stand-in of CUDA graphs, whose failures are errors."""
-    if not request.config.option.graphs:
-        yield
-        return
-    from tests.engine.eager_graphs import attach_eager_graphs  # imports PyTorch
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aotlab.networks.fast.optimize.attach_graphs", attach_eager_graphs)
         yield
 
 

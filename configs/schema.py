@@ -204,14 +204,12 @@ class RulesConfig:
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """Precision, compilation and graphs in tracking; training has separate settings."""
+    """Precision and compilation in tracking; training has separate settings."""
 
     precision: Precision = "float32"
     """Auto means bfloat16 if the processor supports it, else float32."""
     compile: bool = False
     """Compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA."""
-    graphs: Annotated[str, ("auto", "on", "off")] = "auto"
-    """Record the work of a frame as CUDA graphs and replay them; auto is off until this has been measured on a GPU."""
 
 
 @dataclass(frozen=True)

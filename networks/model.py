@@ -131,8 +131,6 @@ class VOSModel(nn.Module, ABC):
     decoder: nn.Module
     fused = False
     """Whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved."""
-    graphs: Any = None
-    """Recordings of `aotlab.networks.fast.graphs`, which copies of another depth share; None without."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -35,7 +35,6 @@ if [ "${1:-}" = "--page" ]; then
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    all=1
     options+=(-m "not all_presets" -o "testpaths=tests studio/tests runtime/tests research/tests demo/tests integrations")
     shift
 fi
@@ -47,6 +46,3 @@ if [ "${1:-}" = "--lint" ]; then
 fi
 bash scripts/docs.sh
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest "${options[@]}" "$@"
-if [ -n "${all:-}" ]; then
-    OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --graphs tests/engine tests/golden
-fi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -49,9 +48,9 @@ class FrameBuffer:
     They are written in place, so the result of an earlier `read` may change.
     """
 
-    def __init__(self, policy: MemoryPolicy) -> None:
-        """``policy``: its reserved frames are allocated first; a full buffer grows by half, up to its capacity."""
-        self._policy = policy
+    def __init__(self, capacity: int | None) -> None:
+        """``capacity``: largest number of frames; None if unbounded. A full buffer grows by half."""
+        self._capacity = capacity
         self._stores: list[Tensor] = []  # keys and values, B×T×L×C
         self._count, self._allocated = 0, 0
 
@@ -77,8 +76,9 @@ class FrameBuffer:
 
     def _grow(self, frame: KeyValue) -> None:
         """Copy the frames to tensors with more room; ``frame`` gives shapes and types."""
-        more = self._allocated + 1 + self._allocated // 2
-        self._allocated = min(max(more, self._policy.reserved_frames), self._policy.capacity or more)
+        self._allocated += 1 + self._allocated // 2
+        if self._capacity is not None:
+            self._allocated = min(self._allocated, self._capacity)
         new_stores = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
         for new, old in zip(new_stores, self._stores, strict=False):  # the first time, there are no old ones
             new[:, : self._count] = old[:, : self._count]
@@ -110,11 +110,6 @@ class MemoryBank:
 
     def __len__(self) -> int:
         return len(self.frames)
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether long-term memory stops growing, except by reference frames."""
-        return self.policy.capacity is not None or math.isinf(self.policy.every)
 
     @property
     def evictable(self) -> list[int]:
@@ -214,7 +209,7 @@ class MemoryBank:
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
             keys, values = (x.to(device).unflatten(1, (len(self), -1)).unbind(1) for x in frames)
-            buffer = FrameBuffer(self.policy)
+            buffer = FrameBuffer(self.policy.capacity)
             for frame in zip(keys, values, strict=True):
                 buffer.append(KeyValue(*frame))
             self._long.append(buffer)
@@ -233,7 +228,7 @@ class MemoryBank:
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
         if not self._long:
-            self._long = [FrameList() if self._training else FrameBuffer(self.policy) for _ in memory]
+            self._long = [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory]
         self.frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)

@@ -44,11 +44,6 @@ class MemoryPolicy(ABC):
     capacity: int | None
     """Largest number of frames in long-term memory; None if unbounded."""
 
-    @property
-    def reserved_frames(self) -> int:
-        """Number of frames for which memory is allocated at once, so that its addresses stay."""
-        return self.capacity or 1
-
     def needs_relevance(self, num_frames: int) -> bool:
         """Return whether `decide` reads relevance when long-term memory holds ``num_frames`` frames."""
         return False
@@ -116,11 +111,6 @@ class FIFO(MemoryPolicy):
     every: float
     capacity: int | None = None
     max_tracked: int | None = None
-
-    @property
-    def reserved_frames(self) -> int:
-        """The capacity, or fewer with ``max_tracked``: the first reference frame and the tracked ones."""
-        return super().reserved_frames if self.max_tracked is None else min(1 + self.max_tracked, self.capacity or 1)
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -24,7 +25,7 @@ from aotlab.engine.hooks.rules import build_hooks, drop_unavailable_rules
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
-from aotlab.engine.recurrence import encode_frame, memorize_masks, segment_frame, store_memory
+from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.tracking.groups import (
     NO_OBJECT,
     add_objects,
@@ -54,7 +55,7 @@ from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.logits import find_indices
 from aotlab.networks.fast.optimize import prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import network_size
+from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
@@ -113,8 +114,6 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
-        if self.model.graphs is not None and not build_bank(config.memory).is_bounded:
-            log.info("compute.graphs: memory.policy %s has no bound, so reading is not replayed", config.memory.policy)
         self.hooks = [*build_hooks(rules), *hooks]
         self._optimize, self._checksum = optimize, 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
@@ -332,7 +331,7 @@ class Tracker:
         if state.input_size is not None:
             masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
             memories = [
-                memorize_masks(model, decoded.propagated, group_masks)
+                model.memorize(decoded.propagated, model.assign_identities(group_masks))
                 for decoded, group_masks in zip(frames, masks, strict=True)
             ]
         state.version = 0
@@ -402,8 +401,10 @@ class Tracker:
         return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
-        """Encode a frame H×W×3 uint8, resized."""
-        return encode_frame(self.model, copy_to_device(frame, self.device).permute(2, 0, 1)[None], input_size)
+        """Encode a frame H×W×3 uint8, resized as the published code does."""
+        pixels = copy_to_device(frame, self.device).permute(2, 0, 1)[None]
+        image = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")
+        return self.model.encode(normalize(image))
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:

@@ -13,7 +13,6 @@ from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import ChunkedAttention, DenseAttention, DenseLocalAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import TrainedConv2d, fold_training_norms, fuse_encoders, to_onednn
-from aotlab.networks.fast.graphs import attach_graphs
 from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
@@ -22,12 +21,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def optimize(
-    model: VOSModel,
-    *,
-    device: str | torch.device = "cpu",
-    precision: str = "auto",
-    compile: bool = False,
-    graphs: str = "auto",
+    model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
 ) -> VOSModel:
     """Return a fused copy of a model for tracking on a device; the input is not modified.
 
@@ -37,15 +31,12 @@ def optimize(
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
         compile: whether to compile encoder, blocks and decoder with torch.compile, which pays off on CUDA.
-        graphs: whether `run_recorded` replays CUDA graphs: on, off or auto; auto is off until it is measured.
     """
     if model.fused:
         raise ValueError("the model is fused already")
-    device = torch.device(device)
-    model = optimize_network(model, device, precision)
+    model = optimize_network(model, torch.device(device), precision)
     if compile:
         compile_parts(model)
-    attach_graphs(model, graphs, device)
     model.fused = True
     return model
 
@@ -73,11 +64,7 @@ def prepare_for_tracking(
         return model, "float32"
     precision = resolve_precision(compute.precision, device)
     if fuse:
-        return optimize(
-            model, device=device, precision=precision, compile=compute.compile, graphs=compute.graphs
-        ), "float32"
-    if compute.graphs == "on":
-        log.warning("compute.graphs: only optimized models have graphs")
+        return optimize(model, device=device, precision=precision, compile=compute.compile), "float32"
     model = model.to(device).eval()
     if compute.compile:
         compile_parts(model)

@@ -14,7 +14,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.utils.devices import autocast
 from tests import SAMPLE
-from tests.engine.small_model import assert_same, build, clip_batch, draw_stripes, draw_texture, run_tracker
+from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture, run_tracker
 from tests.marks import METHOD_PRESETS
 
 CUDA = torch.device("cuda", 0)
@@ -52,22 +52,6 @@ def track_pond(*overrides, device="cpu"):
 def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
     found, expected = track_pond(*overrides, device="cuda"), track_pond("compute.precision=float32")
     assert (found == expected).mean((1, 2)).min() > min_agreement
-
-
-@pytest.mark.parametrize("preset", METHOD_PRESETS)
-def test_masks_with_graphs_equal_masks_without(preset, caplog):
-    """Bit by bit, with frames of two sizes, results that are kept, and two groups of objects."""
-    settings = ["model.max_objects=3", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=2"]
-    found, expected = [], []
-    for predictions, graphs in ((found, "on"), (expected, "off")):
-        model, config = build(preset, *settings, f"compute.graphs={graphs}")
-        tracker = Tracker(model, config, device=CUDA)
-        for frames in (draw_texture(9), draw_texture(5, 49, 65)):
-            mask = draw_stripes([1, 2, 3, 4], *frames.shape[1:3])
-            predictions += run_tracker(tracker, frames, {0: mask})
-            tracker.reset()
-    assert_same(found, expected)
-    assert "compute.graphs is off" not in caplog.text
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)

@@ -3,8 +3,9 @@
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError
-from research.speed import kernels
+from research.speed import gpu, kernels
 from research.speed.compare import main, parse_setting
 from research.speed.worker import prepare_tracking
 
@@ -37,6 +38,22 @@ def test_setting_parts_are_separated():
 def test_invalid_setting_rejected(text):
     with pytest.raises(InputError):
         parse_setting(text)
+
+
+def test_settings_of_the_gpu_are_valid():
+    words = [word for _, arguments in gpu.list_steps("cuda") for word in arguments if "," in word]
+    for setting in map(parse_setting, words):
+        if setting["config"] not in ("edgetam", "sam2_tiny"):
+            load_config(setting["config"], setting["overrides"])
+
+
+def test_failed_step_of_the_gpu_is_named(tmp_path, monkeypatch, capsys):
+    steps = [("bad", ["-c", "raise SystemExit(3)"]), ("good", ["-c", "print(5)"])]
+    monkeypatch.setattr(gpu, "list_steps", lambda device: steps)
+    assert gpu.main([str(tmp_path / "out"), "--device", "cpu"]) == 1
+    assert capsys.readouterr().out == "bad failed\ngood\n"
+    assert "exit status 3" in (tmp_path / "out" / "bad.md").read_text()
+    assert (tmp_path / "out" / "good.md").read_text() == "5\n"
 
 
 @pytest.mark.slow

@@ -137,12 +137,6 @@ def test_only_frames_that_are_kept_are_allocated(policy, frames):
     assert count_memory_bytes(bank) == frames * FRAME_BYTES
 
 
-def test_bounded_memory_is_allocated_once():
-    assert count_memory_bytes(fill_bank(FIFO(1, 3), 1)) == 3 * FRAME_BYTES
-    assert count_memory_bytes(fill_bank(FIFO(1, 9, max_tracked=1), 1)) == 2 * FRAME_BYTES
-    assert count_memory_bytes(fill_bank(FIFO(math.inf), 1)) == FRAME_BYTES
-
-
 def test_policy_of_a_plugin_is_used(tmp_path, unload):
     (tmp_path / "mine.py").write_text("""
 from aotlab.engine.memory.policies import FIFO

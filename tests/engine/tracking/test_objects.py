@@ -145,7 +145,6 @@ def test_each_group_has_the_logits_of_a_separate_tracker(models):
     torch.testing.assert_close(found, joined.clamp(1e-5, 1 - 1e-5), atol=ROUNDING, rtol=1e-3)
 
 
-@pytest.mark.counts_calls
 def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["three_objects"]
     calls, original = [], model.encode

@@ -118,7 +118,6 @@ def test_trackers_do_not_change_the_autocast_of_other_threads(rmem):
         assert torch.is_autocast_enabled("cpu")
 
 
-@pytest.mark.counts_calls
 def test_second_thread_in_one_tracker_rejected(rmem, monkeypatch):
     frames = draw_texture(6)
     tracker, other = start_tracking(rmem, frames), start_tracking(rmem, frames)

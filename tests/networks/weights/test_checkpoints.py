@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, list_presets
@@ -108,9 +109,12 @@ def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
     path = tmp_path / "earlier.safetensors"
     save_file(load_file(BUNDLED_CHECKPOINT), path, metadata)
     earlier, settings = load_checkpoint(path)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{path}: ignoring settings of another version: compute.graphs, train.optimizer, train.schedule"
     bundled, expected = load_checkpoint(BUNDLED_CHECKPOINT)
     assert settings == expected
     assert_same_weights(earlier.state_dict(), bundled.state_dict())
+    assert len(caplog.records) == 1
     assert read_card(path) == read_card(BUNDLED_CHECKPOINT)
 
 
@@ -128,6 +132,11 @@ def test_unknown_keys_of_records_are_dropped_and_named(unknown, tmp_path, model,
     ]
     with pytest.raises(InputError, match=f"unknown key {name}"):
         load_checkpoint(path, overrides=["train.phases=[{name: one}]", unknown])
+
+
+def test_bundled_settings_are_those_of_this_version():
+    with safe_open(BUNDLED_CHECKPOINT, "pt") as file:
+        assert file.metadata()["config"] == to_yaml(read_settings(BUNDLED_CHECKPOINT))
 
 
 def test_full_disk_keeps_the_old_file(tmp_path, model, config):
