@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Annotated, Any, Generic
 
 from typing_extensions import TypeVar
@@ -68,11 +67,6 @@ class ModelConfig(Generic[StageT]):
     def scalable(self) -> bool:
         """Whether every depth has its own input layer of the decoder, so that fewer blocks may be used."""
         return find_method(self.method).scalable
-
-    @cached_property
-    def block_stages(self) -> list[int]:
-        """Stage index of each block in use."""
-        return [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
 
     @property
     def depths(self) -> list[int]:

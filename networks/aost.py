@@ -91,11 +91,11 @@ class AOST(VOSModel):
         self.identity_norm = nn.LayerNorm(dim)
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """Block of every depth in use."""
-        depth = len(self.config.block_stages)
+    def stage_blocks(self) -> list[list[Block]]:
+        """Block of every depth in use, in one stage."""
+        depth = self.config.depths[0]
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
-        return cast(list[Block], list(blocks))
+        return [cast(list[Block], list(blocks))]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks."""
@@ -117,7 +117,7 @@ class AOST(VOSModel):
         else:  # fewer outputs than norms if fewer blocks are used
             outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
         maps = [x, *(tokens_to_map(output, size) for output in outputs)]
-        return PropagatedFrame(self._join(maps), states, [size] * len(states), maps)
+        return PropagatedFrame(self._join(maps), [states], [size], maps)
 
     def _join(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the embeddings of the frame's map and one or more outputs."""
@@ -125,13 +125,13 @@ class AOST(VOSModel):
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""
-        conv_in = self.conv_in[len(self.active_blocks) - 1]
+        conv_in = self.conv_in[self.config.depths[0] - 1]
         return self.decoder(F.relu(conv_in(propagated.embeddings)), features)
 
     def decode_depths(self, propagated: PropagatedFrame, features: Features) -> list[Tensor]:
         """Return the logits B×(1+M)×H/4×W/4 at each depth below the one in use."""
         logits = []
-        for depth in range(1, len(self.active_blocks)):
+        for depth in range(1, self.config.depths[0]):
             embeddings = self._join(propagated.maps[: 1 + depth])
             logits.append(self.at_depth(depth).decode(propagated._replace(embeddings=embeddings), features))
         return logits

@@ -106,9 +106,9 @@ class AOT(VOSModel):
         init_xavier(self.conv_in, self.decoder)
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
+    def stage_blocks(self) -> list[list[Block]]:
+        """All blocks, in one stage."""
+        return [cast(list[Block], list(self.blocks))]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks."""
@@ -122,7 +122,7 @@ class AOT(VOSModel):
         size = (x.shape[2], x.shape[3])
         outputs, states = self.run_blocks(0, map_to_tokens(x), size, memory, id_embeddings)
         maps = [tokens_to_map(norm(output), size) for norm, output in zip(self.norms, outputs, strict=True)]
-        return PropagatedFrame(torch.cat([x, *maps], dim=1), states, [size] * len(states))
+        return PropagatedFrame(torch.cat([x, *maps], dim=1), [states], [size])
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

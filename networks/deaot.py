@@ -154,9 +154,9 @@ class DeAOT(VOSModel):
         init_xavier(self.conv_in, self.decoder)
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
+    def stage_blocks(self) -> list[list[Block]]:
+        """All blocks, in one stage."""
+        return [cast(list[Block], list(self.blocks))]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks."""
@@ -171,7 +171,7 @@ class DeAOT(VOSModel):
         tokens = map_to_tokens(x), None
         outputs, states = self.run_blocks(0, tokens, size, memory, id_embeddings)
         embeddings = self.norm(merge_branches(outputs[-1], size))
-        return PropagatedFrame(embeddings, states, [size] * len(states))
+        return PropagatedFrame(embeddings, [states], [size])
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

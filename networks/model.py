@@ -59,8 +59,8 @@ class BlockMemory(NamedTuple):
     """Keys and values of the last frame, or of the last few."""
 
 
-Memory = Sequence[BlockMemory]
-"""Memory of each block, in the order in which blocks run."""
+Memory = Sequence[Sequence[BlockMemory]]
+"""``memory[stage][block]``, of stages with blocks, in the order in which they run."""
 
 
 class BlockState(Protocol):
@@ -113,10 +113,10 @@ class PropagatedFrame(NamedTuple):
 
     embeddings: Tensor
     """B×D×h×w, the input of `VOSModel.decode`; D depends on the method."""
-    states: Sequence[BlockState]
-    """State of each block, for `memorize` of the same model."""
-    sizes: list[MapSize]
-    """(h, w) of each block's map in tokens."""
+    states: Sequence[Sequence[BlockState]]
+    """``states[stage][block]``, for `memorize` of the same model."""
+    sizes: Sequence[MapSize]
+    """(h, w) of the map in tokens of each stage with blocks."""
     maps: Sequence[Tensor] = ()
     """B×C×h×w of the frame and of each block's output, for `decode_depths`; empty unless the model is scalable."""
 
@@ -143,8 +143,8 @@ class VOSModel(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run."""
+    def stage_blocks(self) -> list[list[Block]]:
+        """Blocks in use of each stage with blocks, in the order in which they run."""
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -180,7 +180,7 @@ class VOSModel(nn.Module, ABC):
         """Propagate identities to a frame.
 
         Args:
-            memory: memory of each block; None on a reference frame, which attends to itself.
+            memory: ``memory[stage][block]``; None on a reference frame, which attends to itself.
             id_embeddings: identity embeddings of a reference frame's masks, by `assign_identities`.
         """
 
@@ -193,26 +193,29 @@ class VOSModel(nn.Module, ABC):
             stage: its index.
             x: input of the first block.
             size: (h, w) of its map.
-            memory, id_embeddings: of all blocks and stages, see `propagate`.
+            memory, id_embeddings: of all stages, see `propagate`.
         """
-        stages, outputs, states = self.config.block_stages, [], []
-        memories = [None] * len(stages) if memory is None else memory
-        for block, block_stage, block_memory in zip(self.active_blocks, stages, memories, strict=True):
-            if block_stage == stage:
-                x, state = block(x, size, block_memory, id_embeddings and id_embeddings[stage])
-                outputs.append(x)
-                states.append(state)
+        blocks = self.stage_blocks[stage]
+        stage_memory = [None] * len(blocks) if memory is None else memory[stage]
+        id_embedding = None if id_embeddings is None else id_embeddings[stage]
+        outputs, states = [], []
+        for block, block_memory in zip(blocks, stage_memory, strict=True):
+            x, state = block(x, size, block_memory, id_embedding)
+            outputs.append(x)
+            states.append(state)
         return outputs, states
 
-    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
-        """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        memory, stages = [], self.config.block_stages
-        for block, stage, state, size in zip(
-            self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
-        ):
-            block_memory = block.memorize(state, id_embeddings[stage])
-            stride = self.config.stages[stage].memory_stride
-            memory.append(block_memory if stride == 1 else subsample_long_term(block_memory, size, stride))
+    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[list[BlockMemory]]:
+        """Return this frame's memory, ``memory[stage][block]``; its values carry ``id_embeddings``."""
+        memory = []
+        for stage, (blocks, states) in enumerate(zip(self.stage_blocks, propagated.states, strict=True)):
+            size, stride = propagated.sizes[stage], self.config.stages[stage].memory_stride
+            memory.append(
+                [
+                    subsample_long_term(block.memorize(state, id_embeddings[stage]), size, stride)
+                    for block, state in zip(blocks, states, strict=True)
+                ]
+            )
         return memory
 
     @abstractmethod
@@ -226,6 +229,8 @@ class VOSModel(nn.Module, ABC):
 
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
     """Keep every ``stride``-th token of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
+    if stride == 1:
+        return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
     return memory._replace(long=long)
 

@@ -49,9 +49,9 @@ class MSDeAOT(VOSModel):
         self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """Blocks at stride 16, then at stride 8."""
-        return cast(list[Block], [*self.blocks16, *self.blocks8])
+    def stage_blocks(self) -> list[list[Block]]:
+        """Blocks at stride 16, and at stride 8."""
+        return cast(list[list[Block]], [list(self.blocks16), list(self.blocks8)])
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embeddings at strides 16 and 8."""
@@ -71,8 +71,7 @@ class MSDeAOT(VOSModel):
         outputs8, states8 = self.run_blocks(1, tokens8, size8, memory, id_embeddings)
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embeddings = self.norm(self.transition4(embeddings8, features.f4))
-        sizes = [size16] * len(states16) + [size8] * len(states8)
-        return PropagatedFrame(embeddings, states16 + states8, sizes)
+        return PropagatedFrame(embeddings, [states16, states8], [size16, size8])
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -83,9 +83,9 @@ class PAOT(VOSModel):
         self.decoder = ConvDecoder(stages[-1].out_channels, config.dim // 2, 1 + config.max_objects)
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """Blocks of all stages, coarse to fine."""
-        return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
+    def stage_blocks(self) -> list[list[Block]]:
+        """Blocks of each stage that has some, coarse to fine."""
+        return cast(list[list[Block]], [list(stage.blocks) for stage in self.stages if len(stage.blocks)])
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of each stage with blocks."""
@@ -97,16 +97,18 @@ class PAOT(VOSModel):
         """Run the stages; embeddings are those of the last one: its input and all outputs, side by side."""
         x = features.projected
         embeddings: list[Tensor] = []
-        states: list[BlockState] = []
+        states: list[list[BlockState]] = []
         sizes: list[MapSize] = []
         for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            outputs, stage_states = self.run_blocks(index, map_to_tokens(x), size, memory, id_embeddings)
-            embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
-            states += stage_states
-            sizes += [size] * len(stage_states)
+            embeddings = [x]
+            if len(stage.blocks):
+                outputs, stage_states = self.run_blocks(index, map_to_tokens(x), size, memory, id_embeddings)
+                embeddings += [tokens_to_map(output, size) for output in outputs]
+                states.append(stage_states)
+                sizes.append(size)
         return PropagatedFrame(torch.cat(embeddings, dim=1), states, sizes)
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:

@@ -3,14 +3,16 @@
 Reference frames read no memory and have a separate graph, ``reference``. A graph processes one group of objects. The
 video's frames may have any size, and ``decode`` any number of objects. Long-term memory holds a varying number of
 frames, so attention needs no mask and is exact; all other shapes are fixed, except in the prompt graph. Tensors have
-names: ``memory_1_long_key`` is the key of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py``
-describes the graphs. Methods that you add can be exported if the states of their blocks are NamedTuples of tensors.
+names: ``memory_1_long_key`` is the key of long-term memory of block 1, counted over all stages;
+``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can be exported if the states of
+their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +30,7 @@ from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import replace_local_attention
-from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.utils.errors import require
@@ -97,18 +99,30 @@ def _assign_identities(model: VOSModel, labels: Tensor, ids: Tensor, size: tuple
     return {"id_embeddings": id_embeddings, "areas": masks.sum((1, 2))}
 
 
+def nest_by_stage(model: VOSModel, values: Sequence[Any]) -> list[list[Any]]:
+    """Nest one value per block, in the order in which blocks run, as ``values[stage][block]``."""
+    remaining = iter(values)
+    return [[next(remaining) for _ in blocks] for blocks in model.stage_blocks]
+
+
 def _propagate(
-    model: VOSModel, features: Features, memory: Memory | None = None, id_embeddings: list[Tensor] | None = None
-) -> PropagatedFrame:
+    model: VOSModel,
+    features: Features,
+    memory: list[BlockMemory] | None = None,
+    id_embeddings: list[Tensor] | None = None,
+) -> dict[str, Any]:
     """Propagate without what only training reads."""
-    return model.propagate(features, memory, id_embeddings)._replace(maps=())
+    nested = None if memory is None else nest_by_stage(model, memory)
+    propagated = model.propagate(features, nested, id_embeddings)
+    return {"embeddings": propagated.embeddings, "states": [*chain(*propagated.states)], "sizes": propagated.sizes}
 
 
 def _memorize(
     model: VOSModel, states: list[Any], id_embeddings: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
-    """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
-    return {"memory": model.memorize(PropagatedFrame(torch.empty(0), states, sizes), id_embeddings)}
+    """Memorize a frame whose stages have maps of ``sizes``, (h, w) in tokens."""
+    propagated = PropagatedFrame(torch.empty(0), nest_by_stage(model, states), sizes)
+    return {"memory": [*chain(*model.memorize(propagated, id_embeddings))]}
 
 
 def _decode(
@@ -135,7 +149,7 @@ def _compute_relevance(
     ``frame_tokens``: tokens that long-term memory keeps of a frame.
     """
     frames = memory_0_long_key.shape[1] // frame_tokens
-    propagated = PropagatedFrame(torch.empty(0), states, sizes)
+    propagated = PropagatedFrame(torch.empty(0), [states], sizes)
     frame_relevance = compute_relevance(model, propagated, identity_logits, memory_0_long_key, frames, RELEVANCE_ROWS)
     return {"relevance": frame_relevance.shares}
 
@@ -205,7 +219,7 @@ def build_graphs(
         assign = Graph(model, _assign_identities, {"labels": FRAME_AXES}, labels=labels, ids=ids, size=size)
         id_embeddings = assign.results["id_embeddings"]
         reference = Graph(model, _propagate, features=features, id_embeddings=id_embeddings)
-        embeddings, states, sizes, _ = reference.results
+        embeddings, states, sizes = reference.results.values()
         for state in states:
             require(
                 hasattr(state, "_fields"),
@@ -245,7 +259,7 @@ def build_graphs(
         return graphs
 
 
-def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:
+def _build_example_memory(frame_memory: Sequence[BlockMemory], max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:
     """Return memory in which a frame is stored `EXAMPLE_FRAMES` times, and its axes, up to ``max_frames`` frames."""
     memory = [
         BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)

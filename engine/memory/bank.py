@@ -105,8 +105,9 @@ class MemoryBank:
         self._lag = short_term_lag
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
-        self._long: list[FrameList | FrameBuffer] = []  # by block
-        self._short: deque[list[KeyValue]] = deque(maxlen=short_term_lag + short_term_frames - 1)  # by block
+        self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
+        # by frame, stage and block
+        self._short: deque[list[list[KeyValue]]] = deque(maxlen=short_term_lag + short_term_frames - 1)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -116,20 +117,22 @@ class MemoryBank:
         """Positions in `frames` of tracked frames, oldest first."""
         return [position for position, frame in enumerate(self.frames) if frame not in self.references]
 
-    def read(self, *, short_term: bool = True) -> list[BlockMemory]:
-        """Return the memory that each block reads on the next frame.
+    def read(self, *, short_term: bool = True) -> list[list[BlockMemory]]:
+        """Return the memory that the next frame reads, ``memory[stage][block]``.
 
         ``short_term``: False returns zeros instead of short-term memory.
         """
         # skip the newest short_term_lag − 1 frames
-        count = max(1, len(self._short) - self._lag + 1)
-        blocks = []
-        for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
-            short = concat_frames(frames)
-            if not short_term:
-                short = KeyValue(*map(torch.zeros_like, short))
-            blocks.append(BlockMemory(long.read(), short))
-        return blocks
+        recent = list(self._short)[: max(1, len(self._short) - self._lag + 1)]
+        memory: list[list[BlockMemory]] = []
+        for stage, blocks in enumerate(self._long):
+            memory.append([])
+            for block, long in enumerate(blocks):
+                short = concat_frames([frame[stage][block] for frame in recent])
+                if not short_term:
+                    short = KeyValue(*map(torch.zeros_like, short))
+                memory[stage].append(BlockMemory(long.read(), short))
+        return memory
 
     def add_reference(self, memory: Memory) -> None:
         """Store a reference frame in long-term memory, and reset short-term memory to it.
@@ -138,7 +141,7 @@ class MemoryBank:
         """
         self.last_index += 1
         self.clear_short_term()
-        self._short.append([block.short for block in memory])
+        self._append_short(memory)
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
             self._evict_for_reference()
         self.references.append(self.last_index)
@@ -152,7 +155,7 @@ class MemoryBank:
     @property
     def keys(self) -> Tensor:
         """Keys B×(T·L)×C of the first block in long-term memory."""
-        return self._long[0].read().key
+        return self._long[0][0].read().key
 
     @property
     def is_due(self) -> bool:
@@ -171,7 +174,7 @@ class MemoryBank:
         """
         due = self.is_due
         self.last_index += 1
-        self._short.append([block.short for block in memory])
+        self._append_short(memory)
         if not due:
             return
         store, evicted = ask_policy(self.policy, self.frames, self.evictable, self.last_index, relevance)
@@ -183,8 +186,9 @@ class MemoryBank:
 
     def evict(self, position: int) -> None:
         """Remove a frame from all blocks by its position in `frames`."""
-        for block in self._long:
-            block.evict(position)
+        for blocks in self._long:
+            for block in blocks:
+                block.evict(position)
         del self.frames[position]
 
     def state_dict(self) -> dict[str, Any]:
@@ -195,8 +199,8 @@ class MemoryBank:
             "last_index": self.last_index,
             "last_decision": self._last_decision,
             "policy": self.policy.state_dict(),
-            "long": [[x.clone() for x in block.read()] for block in self._long],
-            "short": [[[x.clone() for x in block] for block in frame] for frame in self._short],
+            "long": [[[x.clone() for x in block.read()] for block in blocks] for blocks in self._long],
+            "short": [[[[x.clone() for x in block] for block in blocks] for blocks in frame] for frame in self._short],
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
@@ -207,14 +211,23 @@ class MemoryBank:
         self.frames, self.references = [*state["frames"]], [*state["references"]]
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
-        for frames in state["long"]:
-            keys, values = (x.to(device).unflatten(1, (len(self), -1)).unbind(1) for x in frames)
-            buffer = FrameBuffer(self.policy.capacity)
-            for frame in zip(keys, values, strict=True):
-                buffer.append(KeyValue(*frame))
-            self._long.append(buffer)
+        self._long = [[self._load_frames(block, device) for block in blocks] for blocks in state["long"]]
         for frame in state["short"]:
-            self._short.append([KeyValue(*(x.to(device, copy=True) for x in block)) for block in frame])
+            self._short.append(
+                [[KeyValue(*(x.to(device, copy=True) for x in block)) for block in blocks] for blocks in frame]
+            )
+
+    def _load_frames(self, frames: Sequence[Tensor], device: torch.device) -> FrameBuffer:
+        """Copy the keys and values of a block, B×(T·L)×C, to a buffer on a device."""
+        keys, values = (x.to(device).unflatten(1, (len(self), -1)).unbind(1) for x in frames)
+        buffer = FrameBuffer(self.policy.capacity)
+        for frame in zip(keys, values, strict=True):
+            buffer.append(KeyValue(*frame))
+        return buffer
+
+    def _append_short(self, memory: Memory) -> None:
+        """Append the newest frame to short-term memory."""
+        self._short.append([[block.short for block in blocks] for blocks in memory])
 
     def _evict_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""
@@ -228,10 +241,14 @@ class MemoryBank:
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
         if not self._long:
-            self._long = [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory]
+            self._long = [
+                [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in blocks]
+                for blocks in memory
+            ]
         self.frames.append(self.last_index)
-        for storage, block in zip(self._long, memory, strict=True):
-            storage.append(block.long)
+        for stage_storage, blocks in zip(self._long, memory, strict=True):
+            for storage, block in zip(stage_storage, blocks, strict=True):
+                storage.append(block.long)
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:

@@ -42,8 +42,8 @@ def compute_relevance(
     # with aligned corners in models of both kinds, as published
     resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
-    query = propagated.states[0].key
-    query, key = model.active_blocks[0].long_attention.split(query, key)
+    query = propagated.states[0][0].key
+    query, key = model.stage_blocks[0][0].long_attention.split(query, key)
     shares = attention_per_frame(query, key, foreground, num_frames, chunk_size)
     return FrameRelevance(shares.mean(0), key[0].transpose(0, 1).flatten(1).unflatten(0, (num_frames, -1)))
 

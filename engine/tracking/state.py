@@ -15,7 +15,7 @@ from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
 from aotlab.utils.versioned_files import FileKind
 
-TRACKER_STATE = FileKind("tracker state", 17, "save it again")
+TRACKER_STATE = FileKind("tracker state", 18, "save it again")
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -139,6 +140,6 @@ def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
     log.info("compiling the model: the first frames take minutes")
     for name in ("torch._dynamo", "torch._inductor"):  # their warnings
         logging.getLogger(name).setLevel(logging.ERROR)
-    parts: list[nn.Module] = [model.encoder, *model.active_blocks, model.decoder]
+    parts: list[nn.Module] = [model.encoder, *chain(*model.stage_blocks), model.decoder]
     for part in dict.fromkeys(parts):  # a block may be shared
         part.compile(dynamic=dynamic)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ def sample_policy(
             tracker.step(frame, box if index == 0 else None).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
             banks = [group.memory for group in tracker.state.groups]
-            stored = [x for bank in banks for block in bank.read() for x in block.long]
+            stored = [x for bank in banks for block in chain(*bank.read()) for x in block.long]
             size = sum(x.untyped_storage().nbytes() for x in stored)
             samples.append(Sample(seconds, read_resident_bytes(), size))
             bar.update()

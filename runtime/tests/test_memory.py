@@ -38,7 +38,7 @@ def test_stored_frames_equal_framework(settings, references, seed):
     memory, bank = build_memory(config, 60), build_bank(config, length=60)
     for index in range(150):
         value = torch.full((1, 2, 3), float(index))
-        stored = [BlockMemory(KeyValue(value, value), KeyValue(value, value))]
+        stored = [[BlockMemory(KeyValue(value, value), KeyValue(value, value))]]
         long, short = (
             dict.fromkeys((f"memory_0_{term}_key", f"memory_0_{term}_value"), value.numpy())
             for term in ("long", "short")
@@ -56,6 +56,6 @@ def test_stored_frames_equal_framework(settings, references, seed):
         memory = MemoryBank.from_state(unpack_state(state, "")["bank"])
         are_references = [frame in bank.references for frame in bank.frames]
         assert [frame.is_reference for frame in memory.long] == are_references
-        (block,), read = bank.read(), memory.read()
+        ((block,),), read = bank.read(), memory.read()
         np.testing.assert_array_equal(read["memory_0_long_key"], block.long.key)
         np.testing.assert_array_equal(read["memory_0_short_value"], block.short.value)

@@ -1,5 +1,7 @@
 """Single steps of the recurrence, and memory banks whose frames contain their number."""
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 
@@ -31,14 +33,14 @@ def propagate_frame(model: VOSModel, bank: MemoryBank, features: Features, masks
 
 def count_memory_bytes(bank: MemoryBank) -> int:
     """Return the bytes of long-term memory, with those reserved for further frames."""
-    return sum(x.untyped_storage().nbytes() for block in bank.read() for x in block.long)
+    return sum(x.untyped_storage().nbytes() for block in chain(*bank.read()) for x in block.long)
 
 
 def draw_memory(number, blocks=2):
-    """Return the memory of a frame, in which every key is the frame's number plus a tenth per block."""
+    """Return the memory of a frame in one stage, in which every key is the frame's number plus a tenth per block."""
     value = torch.full((BATCH, TOKENS, VALUE_DIM), -number - 1.0)
     keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
-    return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
+    return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
 
 
 def fill_bank(policy, frames, skip=1, references=(0,), training=False, short_term_frames=1, relevance=None):
@@ -54,5 +56,5 @@ def fill_bank(policy, frames, skip=1, references=(0,), training=False, short_ter
 
 def list_long_frames(bank, block=0):
     """Return the frame numbers in long-term memory."""
-    key = bank.read()[block].long.key
+    key = bank.read()[0][block].long.key
     return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]

@@ -4,6 +4,8 @@ Nothing mixes devices, ordinary frames need no value on the host, and no operati
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
 """
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -113,7 +115,7 @@ def test_memory_has_the_precision_of_the_model(precision):
         )
         frames = draw_texture(3)
         prediction = run_tracker(tracker, frames, {0: draw_stripes(range(1, 15))})[-1]
-        key = tracker.state.groups[0].memory.read()[0].long.key
+        key = tracker.state.groups[0].memory.read()[0][0].long.key
         assert key.dtype == getattr(torch, precision)
         assert prediction.logits.shape == (15, *frames.shape[1:3])
 
@@ -190,7 +192,7 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
 
 
 def devices(bank: MemoryBank):
-    return {x.device for stage in bank.read() for block in stage for kv in block for x in kv}
+    return {x.device for block in chain(*bank.read()) for kv in block for x in kv}
 
 
 def run_track(tracker, frames):

@@ -165,7 +165,7 @@ class Replay:
         attention = self.arrays.get(f"A_{number:02}")
         if attention is None:
             return
-        key = self.bank.read()[0].long.key
+        key = self.bank.read()[0][0].long.key
         found = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
         assert (found.shares - expected).abs().max() < LOGITS

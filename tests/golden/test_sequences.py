@@ -56,7 +56,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     size = (features.projected.shape[2], features.projected.shape[3])
     propagated = add_reference_frame(model, bank, features, planes(masks[0]))
     blocks = int(depth or model.config.stages[0].depth)
-    assert len(propagated.states) == blocks  # deeper blocks are not computed
+    assert len(propagated.states[0]) == blocks  # deeper blocks are not computed
     if "pos_emb" in arrays:
         assert_near_reference(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
         assert_near_reference(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
@@ -65,7 +65,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
         for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
             step = embedding.shape[1] // 32
             assert_near_reference(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
-        memory = bank.read()[0].long
+        memory = bank.read()[0][0].long
         assert_near_reference(memory.key[0, :, :: memory.key.shape[2] // 32], arrays["mem_k_l0"])
         if variant in DEAOT:  # visual and identity values side by side
             assert_near_reference(memory.value[0, :, :512:16], arrays["mem_v_l0"])
@@ -80,7 +80,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
         logits = propagate_frame(model, bank, features, planes(arrays[f"pred{suffix}"][index]))
         assert_near_reference(logits, arrays[f"logits{suffix}"][index])
     assert bank.frames == [0, 2, 4]
-    assert bank.read()[0].long.key.shape[1] == 3 * size[0] * size[1]
+    assert bank.read()[0][0].long.key.shape[1] == 3 * size[0] * size[1]
 
 
 @torch.inference_mode()
@@ -163,7 +163,7 @@ def test_late_object_equals_reference(fast: bool) -> None:
         assert (labels == arrays["pred"][index]).mean() >= 0.97
     assert tracker.ids == (1, 2, 3)
     assert tracker.state.groups[0].memory.frames == [0, 2, 3, 5]
-    assert tracker.state.groups[0].memory.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert tracker.state.groups[0].memory.read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 @torch.inference_mode()

@@ -35,12 +35,14 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
     stride = 4 if len(stages) == 1 else stages[-1].stride
     assert logits.shape == (2, 11, *grid(height, width, stride))
     assert logits.isfinite().all()
-    blocks = [stage for stage in stages for _ in range(stage.depth)]
-    for config, (long, short) in zip(blocks, bank.read(), strict=True):
+    memory = bank.read()
+    assert [len(blocks) for blocks in memory] == [stage.depth for stage in stages if stage.depth]
+    for config, blocks in zip(stages, memory, strict=False):
         rows, columns = grid(height, width, config.stride)
         kept = -(-rows // config.memory_stride) * -(-columns // config.memory_stride)
-        assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
-        assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
+        for long, short in blocks:
+            assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
+            assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
 
 
 @pytest.mark.parametrize("name", CASES)

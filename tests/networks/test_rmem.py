@@ -84,8 +84,8 @@ def test_temporal_embedding_changes_attention(method):
     with torch.no_grad():
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
-        memory = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
-        twice = [BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory]
+        (memory,) = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
+        twice = [[BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory]]
         features = model.encode(image[1:])
         outputs = []
         for change in (None, "query", "memory"):

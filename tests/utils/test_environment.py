@@ -24,6 +24,6 @@ def test_spin_count_is_set_unless_the_user_did(name, monkeypatch):
 
 def test_compilation_is_announced_without_warnings(caplog):
     with caplog.at_level(logging.INFO):
-        compile_parts(Mock(active_blocks=[]))
+        compile_parts(Mock(stage_blocks=[]))
         logging.getLogger("torch._dynamo").warning("recompiled")
     assert [record.message[:19] for record in caplog.records] == ["compiling the model"]

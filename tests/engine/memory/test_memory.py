@@ -1,6 +1,7 @@
 """Memory bank: frames kept by a policy, as a buffer and as a list."""
 
 import math
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from tests.engine.small_model import build, draw_stripes, draw_texture, run_trac
 
 def long_addresses(bank):
     """Data pointers of the tensors of long-term memory."""
-    return [x.data_ptr() for block in bank.read() for x in block.long]
+    return [x.data_ptr() for block in chain(*bank.read()) for x in block.long]
 
 
 def short_term_frames(bank, block=0):
     """Numbers of the frames in short-term memory, in the order of its tokens."""
-    short = bank.read()[block].short
+    short = bank.read()[0][block].short
     np.testing.assert_array_equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
@@ -74,16 +75,16 @@ def test_interval_restarts_at_a_reference():
 def test_frame_is_evicted_from_every_block(place, training):
     bank = MemoryBank(FIFO(1), training=training)
     for number in range(4):
-        coarse, (fine,) = draw_memory(number), draw_memory(number, blocks=1)
+        coarse, ((fine,),) = draw_memory(number), draw_memory(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine.long))
-        (bank.add if number else bank.add_reference)([*coarse, BlockMemory(long, fine.short)])
+        (bank.add if number else bank.add_reference)([*coarse, [BlockMemory(long, fine.short)]])
     bank.evict(place)
     kept = [number for number in range(4) if number != place]
     assert bank.frames == kept
     assert list_long_frames(bank) == kept
     assert list_long_frames(bank, block=1) == kept
-    assert bank.read()[2].long.key[0, ::2, 0].tolist() == kept
-    assert bank.read()[2].short.key.shape[1] == TOKENS
+    assert bank.read()[1][0].long.key[0, ::2, 0].tolist() == kept
+    assert bank.read()[1][0].short.key.shape[1] == TOKENS
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
@@ -95,7 +96,7 @@ def test_next_frame_reuses_memory_of_an_evicted_one(place):
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)
     assert (count_memory_bytes(bank), long_addresses(bank)) == (before, addresses)
-    long = bank.read()[1].long
+    long = bank.read()[0][1].long
     np.testing.assert_array_equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
 

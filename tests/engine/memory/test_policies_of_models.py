@@ -53,8 +53,8 @@ def test_relevance_is_the_attention_of_the_foreground(align_corners):
     logits = torch.randn(1, 3, 16, 16, generator=generator) * 5
     query, key = (torch.randn(1, length, 8, generator=generator) for length in (16, 32))
     block = SimpleNamespace(long_attention=Attention(heads=2))
-    model = SimpleNamespace(config=SimpleNamespace(align_corners=align_corners), active_blocks=[block])
-    propagated = PropagatedFrame([], [KeyValue(query, query)], [(4, 4)])
+    model = SimpleNamespace(config=SimpleNamespace(align_corners=align_corners), stage_blocks=[[block]])
+    propagated = PropagatedFrame([], [[KeyValue(query, query)]], [(4, 4)])
     shares, keys = compute_relevance(model, propagated, logits, key, num_frames=2, chunk_size=5)
     np.testing.assert_array_equal(keys, key.view(2, 16, 8))
     resized = F.interpolate(logits, (4, 4), mode="bilinear", align_corners=True)
@@ -72,7 +72,7 @@ def test_relevance_of_a_batch_is_the_mean_of_its_clips():
         features = model.encode(image)
         id_embeddings = model.assign_identities(masks)
         propagated = model.propagate(features, id_embeddings=id_embeddings)
-        first = model.memorize(propagated, id_embeddings)[0].long.key
+        first = model.memorize(propagated, id_embeddings)[0][0].long.key
         key = torch.cat([first, torch.randn(first.shape, generator=generator)], 1)
         logits = torch.randn(2, 4, 9, 13, generator=generator)
         both = compute_relevance(model, propagated, logits, key, 2).shares

@@ -50,7 +50,7 @@ def test_depth_can_change_between_videos():
         tracker.set_depth(depth)
         tracker.step(frame, mask)
         assert (tracker.config.model.depth, tracker.state.length) == (depth, 9)
-        assert len(tracker.state.groups[0].memory.read()) == depth
+        assert len(tracker.state.groups[0].memory.read()[0]) == depth
         state = tracker.state_dict()
         tracker.load_state_dict(state)
     tracker.set_depth(3)

@@ -28,7 +28,7 @@ def test_half_precision_is_close_to_float32(precision, count):
         assert not found.logits.isnan().any()
         assert not torch.equal(found.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
-    assert tracker.state.groups[0].memory.read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
+    assert tracker.state.groups[0].memory.read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
 def test_tracker_does_not_change_its_model():
@@ -53,4 +53,4 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker.step(frames[0], draw_stripes([1, 2]))
     tracker.commit(tracker.predict(frames[1]))
     assert tracker.model is model
-    assert tracker.state.groups[0].memory.read()[0].long.key.dtype == torch.bfloat16  # autocast
+    assert tracker.state.groups[0].memory.read()[0][0].long.key.dtype == torch.bfloat16  # autocast
