@@ -23,7 +23,6 @@ from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.methods import find_method
 from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import Config, ModelConfig, list_resets
-from aotlab.configs.upgrade import require_new_name
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text
 from aotlab.utils.numbers import Range
@@ -248,8 +247,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
     names = [field.name for field in fields(schema)]
     kinds = _list_types(schema, tree)
-    for key, value in tree.items():
-        require_new_name(f"{prefix}{key}", value)
+    for key in tree:
         if key not in names:
             nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix, tree)}
             key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}

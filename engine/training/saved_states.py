@@ -15,13 +15,11 @@ import torch
 from aotlab.configs.files import resolve_path
 from aotlab.configs.load import build_config, drop_unknown_records, flatten_settings
 from aotlab.configs.schema import Config
-from aotlab.configs.upgrade import upgrade_settings
 from aotlab.engine.training.build import BEST
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.listener import NonFiniteError, TrainingListener
 from aotlab.engine.training.state import PhaseState
 from aotlab.networks.weights.checkpoints import load_pickle
-from aotlab.networks.weights.published_keys import rename_old_keys
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
@@ -137,8 +135,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     with reading(path, "delete it to resume from the one before it", *MALFORMED):
         content: dict[str, Any] = load_pickle(path)
         settings, index = content["config"], content["phase"]
-        content |= {name: rename_old_keys(content[name]) for name in ("model", "ema")}
-    settings = drop_unknown_records(upgrade_settings(settings), path)
+    settings = drop_unknown_records(settings, path)
     saved_settings = list_run_settings(build_config(settings, f"{path}: its settings"), index)
     current_settings = list_run_settings(config, index)
     changes = {

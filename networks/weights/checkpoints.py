@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from aotlab.configs.load import apply_overrides, build_config, drop_unknown_records, load_config, parse_yaml, to_yaml
 from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
-from aotlab.configs.upgrade import upgrade_settings
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
@@ -26,7 +25,6 @@ from aotlab.networks.weights.published_keys import (
     convert_published,
     guess_presets,
     is_published,
-    rename_old_keys,
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
@@ -146,7 +144,7 @@ def read_checkpoint(path: Path, *, weights: bool = True) -> tuple[dict[str, Tens
         with safe_open(path, framework="pt") as opened:
             keys, metadata = opened.keys() if weights else (), opened.metadata() or {}
             state = {key: opened.get_tensor(key) for key in keys}
-    return state if is_published(state) else rename_old_keys(state), metadata
+    return state, metadata
 
 
 def is_safetensors(path: Path) -> bool:
@@ -198,8 +196,7 @@ def _parse_settings(
     path: Path, metadata: Mapping[str, str], overrides: Sequence[str], *, level: int = logging.DEBUG
 ) -> Config:
     """Return the settings stored in a file, with overrides; ``level`` is that of the message about unknown keys."""
-    stored = upgrade_settings(parse_yaml(metadata["config"], f"{path}: settings in the file"))
-    tree = drop_unknown_records(stored, path, level)
+    tree = drop_unknown_records(parse_yaml(metadata["config"], f"{path}: settings in the file"), path, level)
     if "plugins" in metadata:
         with reading(path, "download or train it again", *MALFORMED):
             tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))

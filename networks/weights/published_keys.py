@@ -102,18 +102,6 @@ DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_
 """Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 
 
-def rename_old_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a file of ours under their present names.
-
-    In 0.3, the input layer was part of the decoder, and checkpoints contained a prompt network, which is dropped.
-    """
-    return {
-        re.sub(r"^decoder\.conv_in\.", "conv_in.", key): tensor
-        for key, tensor in state.items()
-        if not key.startswith("prompts.")
-    }
-
-
 def to_published_name(key: str) -> str:
     """Return the published name of a state-dict key of a model with one stage."""
     return _apply_rules(key, RULES)

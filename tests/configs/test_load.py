@@ -35,11 +35,6 @@ FILES = {
 }
 OVERRIDES = {
     "memory.evry=2": "unknown key memory.evry; did you mean memory.every?",
-    "memory.newest=2": "aott: memory.newest is now memory.max_tracked",
-    "memory={insertions: 3}": "aott: memory.insertions is now memory.max_stored",
-    "memory.short_term_skip=4": "aott: memory.short_term_skip is now memory.short_term_lag",
-    "memory.policy=restricted": "aott: memory.policy=restricted is now memory.policy=rmem",
-    "memory.policy=relevance_redundancy": "memory.policy=relevance_redundancy is now memory.policy=ermu",
     "model.stages.0.windw=7": "unknown key model.stages.0.windw; did you mean model.stages.0.window?",
     "lr=1": "unknown key lr; did you mean train.phases.0.lr?",
     "train.policy=first_frame": "unknown key train.policy; valid keys are output, run",

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aotlab.configs.load import to_yaml
 from aotlab.networks.fast.optimize import optimize_network
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, read_weights, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.prompts import load_prompt_network, save_prompt_network
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import ROUNDING, assert_same_weights, build, build_prompts
@@ -78,20 +77,3 @@ def test_damaged_prompt_network_rejected(network, tmp_path):
     save_file(weights, path, metadata)
     with pytest.raises(InputError, match=r"bank4\.bias"):
         load_prompt_network(path)
-
-
-def test_checkpoint_of_03_with_prompts_tracks(network, tmp_path):
-    model, config = build("aott")
-    path = tmp_path / "model.safetensors"
-    save_checkpoint(path, model, config)
-    with safe_open(path, "pt") as file:
-        settings = file.metadata()["config"].replace("model:\n", "model:\n  prompt_blocks: 2\n")
-    both = {**model.state_dict(), **{f"prompts.{key}": x.clone() for key, x in network.state_dict().items()}}
-    save_file(both, path, {"config": settings})
-    loaded, found = load_checkpoint(path)
-    assert found == config
-    assert_same_weights(loaded.state_dict(), model.state_dict())
-    assert read_weights(path).keys() == model.state_dict().keys()
-    other = build("aott")[0]
-    load_weights(other, path, "aott")
-    assert_same_weights(other.state_dict(), model.state_dict())
