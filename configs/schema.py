@@ -186,10 +186,8 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class RulesConfig:
-    """Corrections of predictions that prevent identity switches in tracking; they need no training."""
+    """Corrections of predictions in tracking; they need no training."""
 
-    ownership: bool = False
-    """Assign a component that splits off an object to a lost object nearby."""
     cuts: bool = False
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
     after_cut: Annotated[str, ("end", "recognize", "continue")] = "recognize"

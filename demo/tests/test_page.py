@@ -281,7 +281,7 @@ def tracked_sample(site, address, browser):
 @pytest.fixture(scope="module")
 def tracker():
     """PyTorch's tracker with the settings of the page's model."""
-    settings = ["input.min_short_edge=null", "input.max_short_edge=240", "rules.ownership=false", "rules.cuts=false"]
+    settings = ["input.min_short_edge=null", "input.max_short_edge=240", "rules.cuts=false"]
     return Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
 
 

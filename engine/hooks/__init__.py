@@ -1,1 +1,1 @@
-"""Hooks of a tracker, and the rules that are hooks: cuts and ownership of components."""
+"""Hooks of a tracker, and detection of cuts, which is one."""

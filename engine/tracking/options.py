@@ -48,14 +48,12 @@ class TrackerOptions:
         """
         from aotlab.configs.plugins import load_plugins
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.hooks.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         load_plugins(self.plugins)
         path = self.resolve_checkpoint()
         config = read_settings(path, config=self.config, overrides=self.overrides)
-        config = apply_protocol(config, "bounded", self.overrides)
-        return replace(config, rules=drop_unavailable_rules(config.rules))
+        return apply_protocol(config, "bounded", self.overrides)
 
     def check(self) -> None:
         """Raise `InputError` for a device or settings that `load` would refuse, without loading the model."""

@@ -21,7 +21,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.hooks.hook import Hook
-from aotlab.engine.hooks.rules import build_hooks, drop_unavailable_rules
+from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
@@ -110,11 +110,8 @@ class Tracker:
         self.autocast = partial(autocast, self.device, precision)
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
         self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=self.model.fused)
-        rules = drop_unavailable_rules(config.rules)
-        if rules != config.rules:
-            log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
-        self.config = replace(config, model=model.config, rules=rules)
-        self.hooks = [*build_hooks(rules), *hooks]
+        self.config = replace(config, model=model.config)
+        self.hooks = [*build_hooks(config.rules), *hooks]
         self._optimize, self._checksum = optimize, 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
         self.checkpoint_digest: str | None = None

@@ -20,7 +20,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, Folder, option
 from aotlab.utils.progress import progress_bar
-from research.bundled.benchmark_rules import WITHOUT_RULES, read_video
+from research.ownership.benchmark import WITHOUT_RULES, read_video
 
 SETTINGS = ("continue", "end", "recognize")
 SHOT = 8

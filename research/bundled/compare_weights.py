@@ -2,7 +2,7 @@
 
     python -m research.bundled.compare_weights DATA WEIGHTS... [--rendered FOLDER] [--davis FOLDER]
 
-WEIGHTS is a file or ``bundled``, perhaps with settings: ``long.safetensors,rules.ownership=false``. Gains are over the
+WEIGHTS is a file or ``bundled``, perhaps with settings: ``long.safetensors,rules.cuts=false``. Gains are over the
 first weights, on the same clips.
 """
 

@@ -29,7 +29,7 @@ from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2
 """Number of untimed frames at the start of a clip."""
-OVERRIDES = ("compute.precision=float32", "rules.cuts=false", "rules.ownership=false", "input.min_object=null")
+OVERRIDES = ("compute.precision=float32", "rules.cuts=false", "input.min_object=null")
 """Settings of `aotlab.Tracker` that compute as the graphs do."""
 
 

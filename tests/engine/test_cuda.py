@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of Fa
 DOUBLES = (torch.float64, torch.complex128)
 """Dtypes that MPS lacks."""
 
-WITHOUT_RULES = ("rules.ownership=false", "rules.cuts=false")
+WITHOUT_RULES = ("rules.cuts=false",)
 """Rules compute on the host."""
 
 

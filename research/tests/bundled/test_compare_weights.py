@@ -60,7 +60,7 @@ def test_table_has_a_row_per_group_and_weights(data, capsys, monkeypatch):
     model, config = build("aott")
     weights = data / "tiny.safetensors"
     save_checkpoint(weights, model, config)
-    both = [str(weights), f"{weights},rules.ownership=true"]
+    both = [str(weights), f"{weights},rules.cuts=true"]
     folders = ["--rendered", str(data / "rendered"), "--davis", str(data / "davis")]
     assert main([str(data), *both, *folders, "--clips", "2"]) == 0
     rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines()[2:]]

@@ -16,7 +16,7 @@ BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 def test_recipe_tracks_as_the_bundled_model():
     recipe, bundled = load_config(BUNDLED / "recipes" / "bundled.yaml"), read_settings(BUNDLED_CHECKPOINT)
     assert (recipe.input, recipe.memory.policy) == (bundled.input, bundled.memory.policy)
-    assert recipe.rules == bundled.rules == RulesConfig(ownership=True, cuts=True)
+    assert recipe.rules == bundled.rules == RulesConfig(cuts=True)
 
 
 def test_script_without_data_names_the_missing_option(tmp_path):

@@ -1,15 +1,12 @@
 """Cuts: detected by colors and places; the next frame ignores short-term memory."""
 
-from dataclasses import replace
 from threading import Event
 
 import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.schema import RulesConfig
 from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, make_thumbnail
-from aotlab.engine.hooks.ownership import ComponentOwnership
 from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import merge_logits
 from aotlab.engine.tracking.tracker import Tracker
@@ -86,15 +83,6 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     assert_same(after[3:], changed[3:])
 
 
-def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
-    network, config = model
-    rules, frames, searched = RulesConfig(cuts=True, after_cut="continue", ownership=True), shots(), []
-    config = replace(config, rules=rules)
-    monkeypatch.setattr(ComponentOwnership, "find_reassignments", lambda _, __, frame: searched.append(frame) or [])
-    run_tracker(Tracker(network, config), frames, {0: draw_stripes([1, 2])})
-    np.testing.assert_array_equal(searched, frames[[1, 2, 4, 5]])
-
-
 def test_reused_frame_buffer_is_not_a_cut(model):
     (frame, *_), tracker = shots(), Tracker(*model)
     buffer = np.zeros_like(frame)
@@ -131,7 +119,7 @@ def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def ending():
-    return build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end", "rules.ownership=true")
+    return build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end")
 
 
 def test_objects_end_at_a_cut_until_their_next_mask(ending):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aotlab.engine import recurrence
-from aotlab.engine.hooks.ownership import ComponentOwnership
+from aotlab.engine.hooks.cuts import CutDetection
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
@@ -23,7 +23,7 @@ FIRST, LATER, NEWEST = draw_stripes([1, 2]), draw_stripes([0, 0, 0, 0, 3, 4, 5, 
 
 @pytest.fixture(scope="module")
 def rmem():
-    memory = ("memory.every=1", "memory.frames=3", "memory.policy=rmem", "rules.ownership=true")
+    memory = ("memory.every=1", "memory.frames=3", "memory.policy=rmem", "rules.cuts=true", "rules.after_cut=continue")
     return build("aotl", "model.max_objects=3", *memory)
 
 
@@ -65,7 +65,7 @@ FAILURES = {
     "frame": (MemoryBank, "add", 2, 4, None),
     "relevance": (recurrence, "compute_relevance", 1, 4, None),
     "resized prediction": (Prediction, "resize", 1, 4, None),
-    "hook": (ComponentOwnership, "stored", 1, 4, None),
+    "hook": (CutDetection, "stored", 1, 4, None),
 }
 """Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 

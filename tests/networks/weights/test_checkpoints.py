@@ -110,7 +110,8 @@ def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
     save_file(load_file(BUNDLED_CHECKPOINT), path, metadata)
     earlier, settings = load_checkpoint(path)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line == f"{path}: ignoring settings of another version: compute.graphs, train.optimizer, train.schedule"
+    names = "rules.ownership, compute.graphs, train.optimizer, train.schedule"
+    assert line == f"{path}: ignoring settings of another version: {names}"
     bundled, expected = load_checkpoint(BUNDLED_CHECKPOINT)
     assert settings == expected
     assert_same_weights(earlier.state_dict(), bundled.state_dict())

@@ -1,6 +1,6 @@
-"""J of the bundled model with and without the rules that keep objects apart.
+"""J of the bundled model without and with the hook `ComponentOwnership`.
 
-``python -m research.bundled.benchmark_rules DATA``; DATA holds ``static`` and ``davis16``.
+``python -m research.ownership.benchmark DATA [--davis FOLDER]``; DATA holds ``static`` and ``davis16``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.clips import Clip, Motion, paste
-from aotlab.dataloaders.training.sets import ImageSet
+from aotlab.dataloaders.training.sets import ImageSet, list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Folder
+from aotlab.tools.cli.types import ExistingFolder, Folder, option
 from aotlab.utils.progress import progress_bar
 from research.bundled.touching_clips import (
     MAX_OBJECTS,
@@ -38,11 +40,12 @@ from research.bundled.touching_clips import (
     pan_image,
     paste_touching,
 )
+from research.ownership.hook import ComponentOwnership
 
-WITHOUT_RULES = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
+WITHOUT_RULES = ("input.min_short_edge=null", "input.min_object=null", "rules.cuts=false")
 """No rule, and frames in their own size, which a CPU tracks in minutes."""
 PART = 2
-"""Part of the images that the rules were not chosen on."""
+"""Part of the images that the hook was not chosen on."""
 SEED = 41
 SIDE = 257
 """Side of the frames of composed clips in pixels."""
@@ -120,6 +123,12 @@ def animate(frames: np.ndarray, cutouts: Sequence[Cutout], motions: Sequence[Mot
     return Clip(frames, labels, len(cutouts))
 
 
+def read_labeled_clip(video: Video) -> Clip:
+    """Read the labeled frames of a benchmark's video and their masks."""
+    images, labels = zip(*(frame.read() for frame in list_frame_pairs(video)), strict=True)
+    return Clip(np.stack(images), np.stack(labels), 0)
+
+
 def read_video(root: Path, name: str) -> Clip:
     """Read a video and its masks of one object."""
     paths = sorted((root / "Annotations" / name).glob("*.png"))
@@ -160,8 +169,11 @@ def compose_clip(group: Group, images: ImageSet, number: int) -> Clip:
     return clip if clip.num_objects else compose_clip(group, images, number + 1000)
 
 
-def list_clips(data: Path) -> Iterator[tuple[str, Callable[[], Clip]]]:
-    """Yield the group of each clip and a function that makes it."""
+def list_clips(data: Path, davis: Path | None = None) -> Iterator[tuple[str, Callable[[], Clip]]]:
+    """Yield the group of each clip and a function that makes it; ``davis``: videos in its layout, each a group."""
+    for dataset in ("davis2017", "davis2016") if davis else ():
+        for video in open_dataset(dataset, davis):
+            yield f"{dataset} {video.name}", partial(read_labeled_clip, video)
     images, videos = open_static_part(data, PART), data / "davis16"
     for name, group in GROUPS.items():
         for number in range(group.clips):
@@ -195,7 +207,7 @@ def track(tracker: Tracker, clip: Clip) -> Score:
 
 
 def format_row(name: str, without: np.ndarray, scores: np.ndarray) -> str:
-    """Return one line of the table from two N×3 arrays of `Score`: a group without and with the rules."""
+    """Return one line of the table from two N×3 arrays of `Score`: a group without and with the hook."""
     gains = scores[:, 0] - without[:, 0]
     drawn = np.random.default_rng(0).integers(len(gains), size=(RESAMPLES, len(gains)))
     low, high = np.percentile(gains[drawn].mean(1), (5, 95))
@@ -207,21 +219,20 @@ def format_row(name: str, without: np.ndarray, scores: np.ndarray) -> str:
     )
 
 
-@command("python -m research.bundled.benchmark_rules")
+@command("python -m research.ownership.benchmark")
 @click.argument("data", type=Folder, metavar="DATA", help="folder of static/ and davis16/")
-@click.argument("rules", nargs=-1, metavar="[key=value...]", help="settings to measure (default: both rules)")
-def main(*, data: Path, rules: tuple[str, ...]) -> int:
-    """Measure the rules that keep objects apart."""
-    rules = rules or ("rules.ownership=true", "rules.cuts=true")
-    trackers = [Tracker.from_pretrained(overrides=(*WITHOUT_RULES, *overrides)) for overrides in ((), rules)]
+@option("--davis", type=ExistingFolder, help="folder in the layout of DAVIS, with val lists of 2016 and 2017")
+def main(*, data: Path, davis: Path | None) -> int:
+    """Measure the hook on composed clips, pasted videos and videos."""
+    trackers = [Tracker.from_pretrained(overrides=WITHOUT_RULES, hooks=hooks) for hooks in ((), [ComponentOwnership()])]
     scores: dict[str, list[list[Score]]] = {}
-    clips = list(list_clips(data))
+    clips = list(list_clips(data, davis))
     with progress_bar(len(clips), unit="clip") as bar:
         for name, make in clips:
             clip = make()
             scores.setdefault(name, []).append([track(tracker, clip) for tracker in trackers])
             bar.update()
-    scores["all"] = list(chain.from_iterable(scores.values()))
+    scores["all"] = list(chain.from_iterable(scores[name] for name in (*GROUPS, "pasted")))
     print("| objects | videos | without | with | gain (90 %) | pixels exchanged |")
     print("|---" * 6 + "|")
     for name, pairs in scores.items():

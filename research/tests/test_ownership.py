@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.hooks.ownership import (
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import FIFO
+from aotlab.engine.tracking.groups import Group
+from aotlab.engine.tracking.prediction import Draft, Prediction
+from aotlab.engine.tracking.state import VideoState
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.utils.numbers import MAX_COUNT
+from research.ownership.hook import (
     AREA_HISTORY,
     MAX_CLAIMS,
     UNDO_FRAMES,
@@ -13,14 +20,7 @@ from aotlab.engine.hooks.ownership import (
     measure_colors,
     swap_logits,
 )
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import FIFO
-from aotlab.engine.tracking.groups import Group
-from aotlab.engine.tracking.prediction import Draft, Prediction
-from aotlab.engine.tracking.state import VideoState
-from aotlab.engine.tracking.tracker import Tracker
-from aotlab.utils.numbers import MAX_COUNT
-from tests.engine.small_model import assert_resumes, build, draw_stripes, draw_texture
+from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -251,15 +251,19 @@ def test_swapped_logits_agree_with_channels():
     assert not (found == 1).any()
 
 
-def test_tracker_with_ownership_resumes(tmp_path):
-    model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(model, draw_texture(6), {0: draw_stripes([4, 9])}, 3, tmp_path)
+def test_tracker_with_the_hook_resumes(tmp_path):
+    model, config = build("aott", "model.max_objects=3")
+    frames, mask, path = draw_texture(6), draw_stripes([4, 9]), tmp_path / "state.pt"
+    tracker, other = (Tracker(model, config, [ComponentOwnership()]) for _ in range(2))
+    run_tracker(tracker, frames[:3], {0: mask})
+    torch.save(tracker.state_dict(), path)
+    other.load_state_dict(torch.load(path, weights_only=True))
+    assert_same(run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {}))
 
 
-def test_tracker_with_ownership_forgets_the_history_of_an_object():
-    tracker = Tracker(*build("aott", "model.max_objects=3", "rules.ownership=true"))
+def test_forgotten_object_has_no_history():
+    hook = ComponentOwnership()
+    tracker = Tracker(*build("aott", "model.max_objects=3"), [hook])
     tracker.step(draw_texture(1)[0], draw_stripes([4, 9]))
     tracker.forget(9)
-    (hook,) = tracker.hooks
-    assert isinstance(hook, ComponentOwnership)
     assert [*hook.objects] == [4]

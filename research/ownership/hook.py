@@ -1,7 +1,7 @@
 """Ownership of components: give detached parts of an object to a lost object nearby.
 
-The rule is not from a paper. Its constants were set by hand, most of them on one video of three dogs that cross; its
-sensitivity to each was not measured. ``docs/concepts/identities.md`` reports its effect on other videos.
+It is not from a paper. Its constants were set by hand, most of them on one video of three dogs that cross; its
+sensitivity to each was not measured. ``README.md`` has its gains.
 """
 
 from __future__ import annotations

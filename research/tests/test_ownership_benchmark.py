@@ -1,4 +1,4 @@
-"""Clips on which the rules that keep objects apart are measured."""
+"""Clips on which the hook is measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from aotlab.dataloaders.training.clips import Clip
-from research.bundled.benchmark_rules import format_row, list_clips, paste_video
+from research.ownership.benchmark import format_row, list_clips, paste_video
 from tests.dataloaders.training.in_memory import write_videos
 
 
