@@ -14,7 +14,6 @@ import msgspec
 
 from aotlab_studio import protocol
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.rules import Rules
 from aotlab_studio.session.actions import ACTIONS
 
 HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
@@ -84,7 +83,6 @@ def format_declarations() -> str:
             protocol.ExportedClips,
             protocol.FileObject,
             protocol.LoadedMasks,
-            Rules,
         )
     }
     actions = []

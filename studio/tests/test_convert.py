@@ -26,7 +26,6 @@ from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.folder import read_results
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw_folder, truth
@@ -254,26 +253,21 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
                 np.testing.assert_array_equal(found.mask(index), truth(index))
 
 
-def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
+def test_videos_with_masks_of_a_folder_are_merged(tmp_path, capsys):
     videos, out = tmp_path / "videos", tmp_path / "set"
-    for name, status in (("a", "accepted"), ("b", "accepted"), ("c", "in progress"), ("d", "rejected")):
+    for name in "ab":
         video = draw_folder(videos / name)
         Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
         with closing(open_session(video)) as session:
             draw(session, 2, 1, 2)
             editing.change_object(session.document, 2, class_name="dish")
-            if status != "in progress":
-                session.document.review.set_status(status, "")
-    draw_folder(videos / "e")
-    assert merge(videos, out, "--split", "0.9") == 2
-    assert "no usable video for val; not accepted, and left out: c, e" in capsys.readouterr().err
+    draw_folder(videos / "c")
     assert merge(videos, out, "--split", "0.5") == 0
-    words = "1 video in train, 1 in val, 2 classes; not accepted, and left out: c, e; rejected"
-    assert words in capsys.readouterr().out
+    assert "1 video in train, 1 in val, 2 classes; no masks, and left out: c" in capsys.readouterr().out
     tree = json.loads((out / "train.json").read_text())
     assert {each["name"] for each in tree["categories"]} == {"dish", "object"}
-    assert [image["file_name"] for image in tree["images"]] == ["a/00002.png"]
-    found = read_annotations(out / "train.json", VideoInfo("a", (HEIGHT, WIDTH), CLIP_LENGTH))
+    assert [image["file_name"] for image in tree["images"]] == ["b/00002.png"]
+    found = read_annotations(out / "train.json", VideoInfo("b", (HEIGHT, WIDTH), CLIP_LENGTH))
     np.testing.assert_array_equal(found.mask(2), truth(2))
 
 
@@ -290,7 +284,7 @@ def test_copies_of_an_annotated_video_stay_in_one_part(tmp_path, capsys):
     for name in "ab":
         with closing(open_session(draw_folder(tmp_path / "videos" / name))) as session:
             draw(session, 2, 1)
-            session.document.review.set_status("accepted", "")
+            session.document.set_done(True)
     assert merge(tmp_path / "videos", tmp_path / "set", "--split", "0.5") == 2
     assert "a and b: copies of one video" in capsys.readouterr().err
     assert merge(tmp_path / "videos", tmp_path / "set") == 0
@@ -420,9 +414,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.mark_absent(session.document, 3, 2)
-    assert "in progress, and without corrections since the last export: a" in remerge(0)
-    session.document.review.set_status("accepted", "", list_outdated(session.document.snapshot))
-    assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
+    assert f"error: a: its corrected masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()
     assert export_clips([str(results)]) == 0
     assert "2 videos in train" in remerge(0)
@@ -441,17 +433,17 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
     results = write_results(tmp_path, ["a", "b"])
     with closing(open_session(results / "a")) as session:
         editing.change_object(session.document, 1, class_name="cat")
-        session.document.review.set_status("accepted", "")
+        session.document.set_done(True)
     assert not survives_in_subprocess(export_until_killed, results, function)
     assert merge(results, tmp_path / "set") == 1
-    assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
+    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
 
 
 def test_failed_export_keeps_the_record_of_tracking(tmp_path):
     results = write_results(tmp_path, ["a"])
     session, before = open_session(results / "a"), read_results(results / "a")
     editing.change_object(session.document, 1, class_name="cat")
-    session.document.review.set_status("accepted", "")
+    session.document.set_done(True)
     session.close()
     (results / "a" / "masks" / "own.txt").touch()
     assert export_clips([str(results)]) == 1
@@ -517,11 +509,11 @@ def test_objects_begin_on_their_first_visible_frame(tmp_path):
         editing.add_object(session.document)
         for frame, object_id in ((0, 2), (1, 3), (5, 2)):
             editing.mark_absent(session.document, frame, object_id)
-        session.document.review.set_status("accepted", "")
+        session.document.set_done(True)
     with closing(open_session(draw_folder(tmp_path / "videos" / "without_objects"))) as session:
         editing.add_object(session.document)
         editing.mark_absent(session.document, 0, 1)
-        session.document.review.set_status("accepted", "")
+        session.document.set_done(True)
     assert merge(tmp_path / "videos", tmp_path / "set", to="masks") == 0
     (video,) = read_youtube_vos(tmp_path / "set", "train")
     frames = {item.object_id: item.frames for item in video.objects}

@@ -58,29 +58,29 @@ def batch(tmp_path):
     return tmp_path / "batch"
 
 
-def set_status(batch, *values, **options):
-    """Set the status of clip a; arguments as of `Session.set_status`."""
+def mark_done(batch):
+    """Mark clip a as done."""
     with closing(open_clip(batch / "a")) as session:
-        session.set_status(*values, **options)
+        session.document.set_done(True)
 
 
 def read_status(batch):
-    return [Document.read(path).review.status.value for path in sorted(batch.glob("*.aotlab"))]
+    return [Document.read(path).status for path in sorted(batch.glob("*.aotlab"))]
 
 
 def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     before = (batch / "c" / "coco.json").read_bytes()
     for name in ("a", "b"):
         session = open_clip(batch / name)
-        assert session.describe().status == "to do"
+        assert session.document.status == "to do"
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert session.describe().status == "in progress"
-        run_action(session, {"do": "set_status", "status": "accepted", "force": True})
+        assert session.document.status == "in progress"
+        run_action(session, {"do": "set_done", "done": True})
         session.close()
     open_clip(batch / "c").close()
-    assert read_status(batch) == ["accepted", "accepted", "to do"]
+    assert read_status(batch) == ["done", "done", "to do"]
     assert main([str(batch)]) == 0
-    assert "2 accepted clips exported\nleft out: c (to do)\n" in capsys.readouterr().out
+    assert "2 clips exported\nleft out: a (tracking has not finished: 11 frames left), b (" in capsys.readouterr().out
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         results = Results.read(batch / name)
@@ -96,7 +96,7 @@ def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         with closing(open_clip(batch / name)) as session:
             editing.change_object(session.document, 1, class_name=class_name)
-            session.set_status("accepted", force=True)
+            session.document.set_done(True)
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
@@ -108,7 +108,7 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
         assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
-        session.set_status("accepted")
+        session.document.set_done(True)
     assert main([str(folder), "--write", "coco,cvat"]) == 0
     assert json.loads((folder / "classes.json").read_text()).keys() == {"cat", "dog"}
     tree = json.loads((folder / "a" / "coco.json").read_text())
@@ -122,7 +122,7 @@ def test_exported_clips_keep_options_and_refine_edges(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", outputs={"alpha": ["alpha"]}, output_options={"alpha": {"alpha": "premultiplied"}})
     with closing(open_clip(folder / "a")) as session:
-        session.set_status("accepted")
+        session.document.set_done(True)
     for args in ([], ["--refine-edges"]):
         assert main([str(folder), *args]) == 0
         with Image.open(next((folder / "a" / "alpha").iterdir())) as image:
@@ -139,7 +139,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
         editing.change_object(session.document, 1, class_name="kitten")
-        session.set_status("accepted")
+        session.document.set_done(True)
     assert main([str(folder)]) == 0
     assert Results.read(folder / "a").classes.class_names == {1: "kitten", 2: "dog"}
     assert merge(folder, tmp_path / "set") == 0
@@ -154,14 +154,6 @@ def test_opening_masks_opens_their_results(tmp_path):
     with closing(open_document(folder / "a" / "masks")) as document:
         assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
         assert [item.class_name for item in document.snapshot.objects.values()] == ["cat", "dog"]
-
-
-def test_rejected_clip_is_not_merged(tmp_path, capsys):
-    folder = write_results(tmp_path, ["a", "b"])
-    set_status(folder, "rejected", "blurred")
-    assert merge(folder, tmp_path / "set") == 0
-    assert "1 video in train, 0 in val, 1 class; rejected, and left out: a" in capsys.readouterr().out
-    assert [path.name for path in (tmp_path / "set" / "train" / "images").iterdir()] == ["b"]
 
 
 def test_frames_outside_a_job_are_not_its_clip(tmp_path):
@@ -181,7 +173,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     editing.clear_tracking(document, 4)
     assert session.document.undo().frame == 4
     assert not describe_document("a", document).trackable
-    session.set_status("accepted", force=True)
+    session.document.set_done(True)
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
@@ -192,7 +184,7 @@ def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", force=True)
+        session.document.set_done(True)
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
@@ -211,7 +203,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
-        session.set_status("accepted", force=True)
+        session.document.set_done(True)
     before = sorted(path.name for path in (tmp_path / "videos").iterdir())
     assert main([str(tmp_path / "videos")]) == 1
     assert "error: a: no output is chosen; choose one, such as masks" in capsys.readouterr().err
@@ -225,41 +217,24 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
         editing.change_object(session.document, 2, class_name="fish")
-        session.document.review.set_status("accepted", "")
+        session.document.set_done(True)
     assert main([str(video.parent), "--write", outputs]) == 0
     found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
     np.testing.assert_array_equal(found.mask(0), truth(0))
     assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
 
 
-def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
+def test_job_list_finds_exported_masks(tmp_path, capsys):
     video, line = tmp_path / "a.mp4", [str(tmp_path), "--write", "masks"]
     write_video(video)
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
-        session.document.review.set_status("accepted", "")
     assert main(line) == 0
     (masks,) = find_masks_beside(str(video))
     assert masks.value == str(tmp_path / "a.masks")
-    with closing(open_session(video)) as session:
-        session.set_status("rejected")
-    (tmp_path / "a.masks" / "masks" / "00000.png").write_text("edited")
-    capsys.readouterr()
-    assert main(line) == 0
-    assert "left out: a.mp4 (rejected; its masks are in a.rejected.masks)\n" in capsys.readouterr().out
-    assert find_masks_beside(str(video)) == ()
-    assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
-    for status in ("accepted", "rejected"):
-        with closing(open_session(video)) as session:
-            session.set_status(status, force=True)
-        assert main(line) == 0
-    assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
-    assert find_masks_beside(str(video)) == ()
-    with closing(open_session(video)) as session:
-        session.set_status("accepted", force=True)
-    assert main(line) == 0
-    with closing(open_session(draw_folder(tmp_path / "a"))) as session:
-        session.set_status("rejected")
+    draw_folder(tmp_path / "a")
+    with closing(open_session(tmp_path / "a")) as session:
+        draw(session, 0, 1)
     assert main(line) == 1
     assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err
     assert (tmp_path / "a.masks").is_dir()
@@ -289,8 +264,8 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
         assert main([str(batch)]) == 1
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert merge(batch, batch / "set") == 1
-    assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
-    with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
+    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
+    with closing(Batch(batch, open_clip)) as opened, opened.use("a"):
         assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert main([str(batch)]) == 0
     assert {*(batch / "a").rglob("*")} == {*files, batch / "a" / "export.json"}
@@ -300,52 +275,58 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        session.set_status("accepted", force=True)
+        session.document.set_done(True)
     sessions[0].close()
     assert main([str(batch)]) == 1
     sessions[1].close()
     streams = capsys.readouterr()
-    assert "1 accepted clip exported" in streams.out
+    assert "1 clip exported" in streams.out
     assert "error: b:" in streams.err
-    assert "in use" in streams.err
+    assert "open elsewhere since" in streams.err
 
 
-def test_clip_in_progress_is_not_exported(batch, capsys):
+def test_clips_without_edits_stay_as_tracked(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
-    with closing(open_clip(batch / "a")) as session:
-        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-    assert read_status(batch) == ["in progress"]
+    open_clip(batch / "a").close()
+    assert read_status(batch) == ["to do"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 accepted clips exported\nleft out: a (in progress), b (to do), c (to do)\n" in out
-    assert f"set the status of clips to accepted in aotlab annotate {batch}" in out
+    assert "0 clips exported\nleft out: a (to do), b (to do), c (to do)\n" in out
+    assert f"correct clips, or mark them as done, in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 
 
-def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
+def test_video_whose_masks_were_removed_is_left_out(tmp_path, capsys):
+    with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
+        editing.add_object(session.document)
+    assert main([str(tmp_path / "videos"), "--write", "masks"]) == 0
+    assert "left out: a (no masks)" in capsys.readouterr().out
+
+
+def test_class_given_during_the_export_leaves_the_clip_out(batch, monkeypatch):
     opened = Batch(batch, lambda path, project: Session.create(open_document(path, project=project), TruthTracker))
     for name in ("a", "b"):
-        with opened.use(name, "Ann") as session:
-            session.set_status("accepted", force=True)
+        with opened.use(name) as session:
+            session.document.set_done(True)
     before = (batch / "a" / "coco.json").read_bytes()
 
     merge = internal.merge_class_ids
 
-    def draw_meanwhile(path, classes):
-        with opened.use("a", "Bob") as session:
-            editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+    def change_meanwhile(path, classes):
+        with opened.use("a") as session:
+            editing.change_object(session.document, 1, class_name="late")
         return merge(path, classes)
 
-    monkeypatch.setattr(internal, "merge_class_ids", draw_meanwhile)
+    monkeypatch.setattr(internal, "merge_class_ids", change_meanwhile)
     exported = opened.export_all([])
     assert exported.names == ["b"]
-    assert exported.problems == ["a: changed during the export; accept it again"]
+    assert exported.problems == ["a: its classes changed during the export; export it again"]
     assert (batch / "a" / "coco.json").read_bytes() == before
     opened.close()
 
 
 def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
-    set_status(batch, "accepted", force=True)
+    mark_done(batch)
     export_masks, before = export.export_masks, (batch / "a" / "coco.json").read_bytes()
 
     def track_meanwhile(*args, **options):
@@ -360,7 +341,7 @@ def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
-    set_status(batch, "accepted", force=True)
+    mark_done(batch)
     (batch / "a" / "cvat.xml").write_text("mine")
     assert main([str(batch), "--write", "cvat"]) == 1
     assert "cvat.xml: not written by an export; move it away" in capsys.readouterr().err
@@ -377,7 +358,7 @@ def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
     (batch / "a" / "objects" / "1").mkdir(parents=True)
     (batch / "a" / "objects" / "1" / "00004.png").touch()
     (batch / "a" / name).write_text("mine")
-    set_status(batch, "accepted", force=True)
+    mark_done(batch)
     assert main([str(batch)]) == 1
     assert f"a/{name}: not written by an export; move it away" in capsys.readouterr().err
     assert (batch / "a" / name).read_text() == "mine"
@@ -392,7 +373,7 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     Image.new("L", (60, 40), 77).save(soft)
     before = soft.read_bytes()
     change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes": ["mattes"]})
-    set_status(batch, "accepted")
+    mark_done(batch)
     assert main([str(batch)]) == 0
     assert "left out: a (mattes: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before
@@ -414,9 +395,9 @@ def test_export_makes_complete_results(batch, capsys):
     with closing(open_clip(folder)) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         editing.change_object(session.document, 1, class_name="cat")
-        session.set_status("accepted", force=True)
+        session.document.set_done(True)
     assert main([str(batch), "--write", "mots"]) == 0
-    assert "left out: a (soft edges; refine them for a smooth alpha), b" in capsys.readouterr().out
+    assert "left out: a (soft edges; refine them for a smooth alpha; tracking" in capsys.readouterr().out
     results = Results.read(folder)
     assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
@@ -458,11 +439,8 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     command = f"aotlab export-clips {comp}"
     assert caplog.messages == [f"{comp}: lacks later edits in its project; {command} writes them into it"]
     caplog.clear()
-    assert main([str(comp)]) == 1
-    assert "left out: a (in progress)\nset the status of clips to accepted" in capsys.readouterr().out
-    set_status(comp.parent, "accepted", force=True)
     assert main([str(comp)]) == 0
-    assert "1 accepted clip exported" in capsys.readouterr().out
+    assert "1 clip exported" in capsys.readouterr().out
     options = ["--per-object", "--no-plate", "--alpha", "premultiplied"]
     assert render([str(comp), "--write", "exr,prores", *options]) == 0
     assert caplog.messages == []
@@ -501,7 +479,7 @@ def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
     video = draw_folder(tmp_path / "videos" / "a")
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
-        session.document.review.set_status("accepted", "")
+        session.document.set_done(True)
     inputs = []
     for _ in range(2):
         assert main([str(video.parent), "--write", "masks"]) == 0
@@ -523,22 +501,22 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
     correct(batch)
     assert not survives_in_subprocess(export_until_killed, batch, number)
     assert Results.read(batch / "a") is not None
-    assert Document.read(batch / "a.aotlab").review.status.value == "accepted"
+    assert Document.read(batch / "a.aotlab").status == "done"
     with closing(open_clip(batch / "a")) as session:
-        assert session.describe().status == "accepted"
+        assert session.document.status == "done"
         assert session.describe().problems == []
     assert main([str(batch)]) == 0
     results = Results.read(batch / "a")
     assert (results.corrected, results.list_missing()) == (True, [])
     assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
-    assert Document.read(batch / "a.aotlab").review.status.value == "accepted"
+    assert Document.read(batch / "a.aotlab").status == "done"
 
 
 def test_status_survives_an_export_of_fewer_frames(batch):
     with closing(open_clip(batch / "a")) as session:
         editing.clear_tracking(session.document, 9)
-        session.set_status("accepted", force=True)
+        session.document.set_done(True)
     for _ in range(2):
         assert main([str(batch)]) == 0
         assert len(Results.read(batch / "a").entries) == 9
-        assert Document.read(batch / "a.aotlab").review.status.value == "accepted"
+        assert Document.read(batch / "a.aotlab").status == "done"

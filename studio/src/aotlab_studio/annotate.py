@@ -122,6 +122,12 @@ def _build_app(
     help="values shown as black and white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
+@click.option(
+    "--classes",
+    metavar="FILE",
+    type=Path,
+    help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT, Label Studio or COCO",
+)
 @internal.segmenter_option()
 @internal.tracker_options(multiple="offer several on the page")
 def main(
@@ -135,6 +141,7 @@ def main(
     no_browser: bool,
     cache: int,
     levels: str | None,
+    classes: Path | None,
     segmenter: tuple[Path, Path] | None,
     config: str | None,
     device: str,
@@ -147,6 +154,7 @@ def main(
         return internal.print_settings(options.read_settings())
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
+    from aotlab_studio.document.schema import read_schema
     from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS, keep_token
     from aotlab_studio.session.prompting import Prompter
@@ -161,7 +169,7 @@ def main(
 
     open_video = partial(
         open_session, loader=loader, prompter=Prompter(segment_prompts), cache_bytes=cache, levels=levels,
-        same_video=same_video,
+        same_video=same_video, schema=read_schema(classes) if classes else None,
     )  # fmt: skip
     is_shared = host not in LOCAL_HOSTS
     with _exit_on_signals(), ExitStack() as cleanup:

@@ -37,10 +37,10 @@ def main(folder: Path, *, write: str, refine_edges: bool) -> int:
         exported = batch.export_all(names, refine_edges=refine_edges)
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: {internal.format_count(len(exported.names), 'accepted clip')} exported")
+    print(f"{folder}: {internal.format_count(len(exported.names), 'clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):
-        print(f"set the status of clips to accepted in aotlab annotate {folder}")
+        print(f"correct clips, or mark them as done, in aotlab annotate {folder}")
     is_single = sdk.has_results(folder)
     return 1 if exported.problems or (is_single and not exported.names) else 0

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import VideoStatus
-from aotlab_studio.document.rules import Acceptance
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
@@ -59,7 +58,7 @@ class ExportedClips(Struct, frozen=True):
     problems: list[str]
     """Error messages of clips that could not be written."""
     left_out: list[str] = []
-    """Clips that are not accepted, each with its status; outputs as they were tracked; frames without masks."""
+    """Clips without edits; outputs that stay as they were tracked; frames without masks."""
 
 
 class ExportResult(Struct, frozen=True):
@@ -89,38 +88,21 @@ class Clip(Struct, frozen=True):
     frames: int
     objects: int
     status: VideoStatus = "to do"
-    note: str = ""
-    """Note on the status, such as the reason for a rejection."""
-    author: str = ""
-    """Person who changed the status last; empty if unknown."""
-    status_count: int = 0
-    """Number of statuses so far; sent as ``expected_status_count``, it refuses a status if others were set since."""
-    annotator: str = ""
-    """Assigned people; empty if nobody is."""
-    reviewer: str = ""
-    rejection: str = ""
-    """Who rejected it and why, until the next status; empty without."""
-    gaps: str = ""
-    """How many frames have no masks; empty if all are drawn or tracked, or without an object."""
-    violations: list[str] = []
-    """What the schema requires and objects do not have."""
-    acceptance: Acceptance = Acceptance()
-    holder: str = ""
-    """Person and machine that have it open; empty if nobody has."""
+    frames_to_check: int = 0
+    messages: list[str] = []
+    """Progress or problem of its tracking; a warning; how many frames have no masks."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
     unreadable: bool = False
     """Whether its video or its project cannot be read."""
     trackable: bool = False
-    """Whether it can be tracked: it is *to do* or *in progress*, with drawn masks and frames without tracking."""
+    """Whether it can be tracked: it is not done, and has drawn masks and frames without tracking."""
     tracking: bool = False
     """Whether it is tracked, or waits for it, after *Track all*."""
-    digest: str = ""
-    """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
     exporting: bool = False
     """Whether it waits for an export."""
-    sentences: list[str] = []
-    """Checks, worst first; during tracking, its progress."""
+    digest: str = ""
+    """Digest of its masks and objects, for the address of its thumbnail."""
 
 
 class PixelCount(Struct, frozen=True):

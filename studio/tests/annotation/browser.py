@@ -54,14 +54,6 @@ def iou(first, second):
     return (first & second).sum() / max(1, (first | second).sum())
 
 
-def choose_status(tab, status, *, note=None, of=""):
-    """Choose a status on the page of a clip, or of a clip in the list."""
-    tab.click(f"[aria-label^='Status of {of}:']" if of else "#clip-status")
-    if note is not None:
-        tab.fill("dialog[open] input", note)
-    tab.click(f"dialog[open] button[value='{status}']")
-
-
 def close_dialog(tab):
     """Press Escape in a dialog; return when it no longer has the keys, which is after it is closed."""
     tab.keyboard.press("Escape")
@@ -405,13 +397,11 @@ class Wire:
         return [message for message in self.sent if message["do"] == action]
 
 
-def open_list(context, served, person="Ann", *, fixed_clock=False):
-    """Open the list of a batch in a tab, under a name."""
+def open_list(context, served, *, fixed_clock=False):
+    """Open the list of a batch in a tab."""
     tab = context.new_page()
     if fixed_clock:
         tab.clock.install()
     tab.goto(served.url)
-    tab.fill("#person", person)
-    tab.keyboard.press("Enter")
     tab.wait_for_selector("#clips tr")
     return tab

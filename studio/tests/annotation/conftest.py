@@ -2,15 +2,13 @@
 
 import asyncio
 import re
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
 import pytest
 
-from aotlab import internal
 from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
-from aotlab_studio.document import lock
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import VIEWPORT, Page, open_list
@@ -198,8 +196,8 @@ def begin_request():
     """Begin a request for a clip of a batch that lasts until the end of the test; return its session."""
     with ExitStack() as requests:
 
-        def begin_request(batch, name, person="", **options):
-            return requests.enter_context(batch.use(name, person, **options))
+        def begin_request(batch, name, **options):
+            return requests.enter_context(batch.use(name, **options))
 
         yield begin_request
 
@@ -212,19 +210,7 @@ def served_list(batch, serve, monkeypatch):
 
 @pytest.fixture
 def list_tab(context, served_list):
-    """The list of a batch in a tab, under a name."""
+    """The list of a batch in a tab."""
     tab = open_list(context, served_list)
     yield tab
     tab.close()  # the server's end would wait for it
-
-
-@pytest.fixture
-def other_machine(monkeypatch):
-    """Return a function after whose call this process counts as one on another machine."""
-
-    def move():
-        # as on a network file system without locks between machines
-        monkeypatch.setattr(internal, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(lock, "find_machine", lambda: ("another", "other host"))
-
-    return move

@@ -74,9 +74,9 @@ def statuses(batch):
     return {clip.name: clip.status for clip in batch.list_clips()}
 
 
-def set_status(batch, name, person, *values, **options):
-    with batch.use(name, person) as session:
-        session.set_status(*values, **options)
+def mark_done(batch, name):
+    with batch.use(name) as session:
+        session.document.set_done(True)
 
 
 def replace_results(results, name, shift, frames=range(LENGTH)):
@@ -90,4 +90,4 @@ def replace_results(results, name, shift, frames=range(LENGTH)):
 def wait_until_tracked(batch):
     """Wait until no clip of the list is tracked or waits to be tracked."""
     is_running = re.compile("waits for tracking|tracking: [0-9]").match  # not the message of a clip that failed
-    wait_until(lambda: not any(is_running(text) for clip in batch.list_clips() for text in clip.sentences))
+    wait_until(lambda: not any(is_running(text) for clip in batch.list_clips() for text in clip.messages))

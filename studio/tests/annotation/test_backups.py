@@ -17,7 +17,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
-from aotlab_studio.document.log import Changes, State, StatusRecord
+from aotlab_studio.document.log import Changes, State, VersionRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.outdated import list_outdated
@@ -91,7 +91,7 @@ def read_project(video):
         assert all(index < 3 for index in [*document.snapshot.drawn_frames, *list_tracked_frames(document.snapshot)])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         list_outdated(document.snapshot)
-        assert document.review.status.value
+        assert document.status
     finally:
         document.close()
     return True
@@ -149,7 +149,7 @@ def test_error_names_the_damaged_record(video, project, content):
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(100):
-            document.log.append(StatusRecord("to do", "", f"{index} " + "x" * 3000))
+            document.log.append(VersionRecord(document.log.head, f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -363,7 +363,6 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
         lambda: document.snapshot.labels(4),
         lambda: again.export(["masks"]),
         lambda: again.track(0),
-        lambda: again.set_status("accepted"),
         lambda: draw(again, 4, 2),
     ):
         with pytest.raises(InputError, match=f"^{sentence}$"):
@@ -385,8 +384,6 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
     sentence = r"mask of frame 5 is damaged; clear tracking of the frame, then track it again$"
     with pytest.raises(InputError, match=sentence):
         session.document.snapshot.labels(5)
-    with pytest.raises(InputError, match=sentence):
-        session.set_status("accepted")
     job = run_job(session, 0)
     assert re.search(sentence, job.problem)
     session.document.undo()
@@ -422,14 +419,15 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     session = reopen(results)
     editing.change_object(session.document, 1, name="cat")
-    session.document.review.set_status("to review", "")
+    session.document.save_version("first")
+    session.document.set_done(True)
     before, project = list_labels(session.document), session.document.folder
     session.close()
     restore_backup(project)
     again = reopen(results)
     np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
-    assert again.document.review.status.value == "to review"
+    assert again.document.status == "done"
     again.document.restore_version(1)
     np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()

@@ -1,4 +1,4 @@
-"""Exports of all accepted clips of a batch."""
+"""Exports of all clips of a batch."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from aotlab_studio.session.export import export_masks
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import (
     find_clip,
-    set_status,
+    mark_done,
     write_results,
 )
 from studio.tests.annotation.served import Served
@@ -28,11 +28,11 @@ from studio.tests.annotation.sessions import (
 
 def test_exported_clips_share_their_classes(results, batch):
     for name, classes in (("a", {"class a": 0, "late": None}), ("b", {"class a": 3, "late": 5})):
-        with batch.use(name, "Ann") as session:
+        with batch.use(name) as session:
             for object_id, class_name in ((1, f"class {name}"), (2, "late")):
                 editing.change_object(session.document, object_id, class_name=class_name)
             session.document.edit("load masks", Changes(classes=classes))
-        set_status(batch, name, "Ann", "accepted", force=True)
+        mark_done(batch, name)
     assert batch.export_all(["coco"]).names == ["a", "b"]
     for name in ("a", "b"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((results / name / "coco.json").read_text())
@@ -42,29 +42,18 @@ def test_exported_clips_share_their_classes(results, batch):
 def test_video_of_a_list_is_exported_beside_it(tmp_path, make_batch):
     draw_folder(tmp_path / "one")
     batch = make_batch(tmp_path)
-    with batch.use("one", "Ann") as session:
+    with batch.use("one") as session:
         draw(session, 3, 1)
-    set_status(batch, "one", "Ann", "accepted", force=True)
+    mark_done(batch, "one")
     assert batch.export_all(["coco", "cvat"]).names == ["one"]
     written = [path.name for path in (tmp_path / "one.masks").iterdir()]
     assert sorted(written) == ["coco.json", "cvat.xml", "export.json"]
-    assert find_clip(batch, "one").status == "accepted"
-
-
-def test_export_names_who_made_it(results, batch, served_list, begin_request):
-    for name in ("a", "b"):
-        set_status(batch, name, "Ann", "accepted", force=True)
-    session = begin_request(batch, "b", "Ann")
-    answer = served_list.post("/export", {"outputs": []}, "Bob")
-    assert answer.json()["names"] == ["a", "b"]
-    records = [json.loads((results / name / "export.json").read_text()) for name in ("a", "b")]
-    assert [record["person"] for record in records] == ["Bob", "Bob"]
-    assert session.document.log.status.author == "Ann"
+    assert find_clip(batch, "one").status == "done"
 
 
 def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     for name in ("a", "b"):
-        set_status(batch, name, "Ann", "accepted", force=True)
+        mark_done(batch, name)
 
     def list_waiting(*_):
         waiting.append([clip.name for clip in batch.list_clips() if clip.exporting])
@@ -82,7 +71,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
 
 
 def test_export_error_hides_the_servers_folders(results, batch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     (results / "a" / "coco.json").unlink(missing_ok=True)
     (results / "a" / "coco.json").mkdir()
     (results / "a" / "coco.json" / "own.txt").touch()
@@ -91,7 +80,7 @@ def test_export_error_hides_the_servers_folders(results, batch):
 
 
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     with monkeypatch.context() as patch:
         patch.setattr("aotlab.sdk.Results.write", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -101,7 +90,7 @@ def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
 
 
 def test_exports_wait_for_each_other(results, batch, monkeypatch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     running = []
 
     def write(*args, **options):
@@ -119,7 +108,7 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
 
 
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
-    with batch.use("a", "Ann", is_page=True):
+    with batch.use("a", is_page=True):
         pass
 
     def export(export, document, classes):
@@ -127,7 +116,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
         document.database.folder_lock.check_held()
 
     monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     assert batch.export_all([]).names == ["a"]
 
 
@@ -138,7 +127,7 @@ def test_moved_batch_opens_and_exports(tmp_path, make_batch):
     batch = make_batch(tmp_path / "new" / "batch")
     with closing(Served(batch, build_batch_app(batch))) as served:
         assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
-        set_status(batch, "a", "Ann", "accepted")
+        mark_done(batch, "a")
         assert batch.export_all(["coco"]).names == ["a"]
     (tmp_path / "new").rename(tmp_path / "newer")
     batch = make_batch(tmp_path / "newer" / "batch")

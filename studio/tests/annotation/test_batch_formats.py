@@ -45,9 +45,9 @@ def corrected_clip(request, tmp_path, make_batch):
     find_mask_writer(request.param).write(file, drawn, VideoInfo("a", drawn.size, LENGTH))
     change_record(folder / "a", masks=[str(file)], classes=ObjectClasses(CLASS_NAMES))
     batch = make_batch(folder)
-    with batch.use("a", "Ann"):
+    with batch.use("a"):
         pass  # what the input states is stored
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
         session.export(["cvat", "cvat_polygons", "coco"], force=True)
         labels = list_labels(session.document)

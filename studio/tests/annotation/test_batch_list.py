@@ -27,13 +27,14 @@ from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, im
 from studio.tests.annotation.results import (
     change_record,
     find_clip,
+    mark_done,
     open_clip,
-    set_status,
 )
 from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     open_session,
+    start_held_job,
 )
 from studio.tests.annotation.trackers import TruthTracker
 
@@ -41,15 +42,15 @@ from studio.tests.annotation.trackers import TruthTracker
 def test_list_starts_with_the_worst_video(served_list):
     clips = served_list.get("/clips").json()
     assert [clip["name"] for clip in clips] == ["b", "a", "c"]
-    assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
+    assert clips[0]["frames_to_check"] == 1
     assert {clip["status"] for clip in clips} == {"to do"}
 
 
 def test_corrected_video_is_listed_with_the_others(batch):
-    with batch.use("b", "Ann") as session:
+    with batch.use("b") as session:
         for index in range(LENGTH):
             draw(session, index, 1)
-    assert [(clip.name, clip.sentences) for clip in batch.list_clips()] == [("a", []), ("b", []), ("c", [])]
+    assert [(clip.name, clip.frames_to_check) for clip in batch.list_clips()] == [("a", 0), ("b", 0), ("c", 0)]
 
 
 def test_thumbnail_is_cached_by_its_digest(served_list):
@@ -79,14 +80,15 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, make_batch, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.batch.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames)
+        "aotlab_studio.batch.clips.list_checks",
+        lambda now: [Check(index, 1, "jump", 1.0) for index in now.drawn_frames],
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
             for index in range(count):
                 draw(session, index, 1)
     batch = make_batch(tmp_path)
-    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [("two", 3), ("three", 3), ("one", 0)]
+    assert [(clip.name, clip.frames_to_check) for clip in batch.list_clips()] == [("two", 5), ("three", 4), ("one", 0)]
 
 
 def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
@@ -111,7 +113,7 @@ def test_clip_is_found_without_listing_the_folder(results, served_list, monkeypa
     shown, listed = served_list.get("/clips").json(), []
     monkeypatch.setattr(internal, "list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder))
     assert {clip["name"] for clip in shown} == {"a", "b", "c"}
-    for path in ("/thumbnail/a", "/thumbnail/a/3", "/sheet/a", "/history/a", "/clip/a/labels/0"):
+    for path in ("/thumbnail/a", "/clip/a/labels/0"):
         assert served_list.get(path).status_code == 200
     assert listed == []
     shutil.copytree(results / "a", results / "d")
@@ -136,10 +138,10 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, be
     change_record(results / "a", entries=[], status="failed", error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
-    with batch.use("a", "Ann", is_page=True) as session:
+    with batch.use("a", is_page=True) as session:
         draw(session, 0, 1)
     clip = find_clip(batch, "a")
-    assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
+    assert (clip.status, clip.error) == ("in progress", "")
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="no such file or folder"):
@@ -148,7 +150,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, be
 
 def test_opening_a_clip_removes_files_of_a_killed_export(results, batch):
     (results / "a" / STAGED).mkdir()
-    with batch.use("a", "Ann"):
+    with batch.use("a"):
         assert not (results / "a" / STAGED).exists()
 
 
@@ -169,7 +171,7 @@ def test_batch_of_links_finds_projects_of_their_videos(tmp_path, make_batch):
     batch = make_batch(tmp_path / "links")
     assert [clip.objects for clip in batch.list_clips()] == [1, 1]
     for name in ("one", "two"):
-        with batch.use(name, "Ann") as session:
+        with batch.use(name) as session:
             assert session.document.snapshot.labels(0).any()
 
 
@@ -201,7 +203,7 @@ def test_link_and_its_target_have_one_project(tmp_path):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     change_rows(results / "a.aotlab", "UPDATE header SET content = '{'")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "project.sqlite: the header: not readable" in clips["a"].error
@@ -252,14 +254,32 @@ def test_same_video_opens_clips_of_a_list(results, make_batch, begin_request):
     assert begin_request(batch, "a").document.frames.name == "a"
 
 
+def test_done_clip_does_not_head_the_list(batch):
+    assert batch.list_clips()[0].name == "b"  # an object of it is lost
+    mark_done(batch, "b")
+    assert batch.list_clips()[-1].name == "b"
+
+
+def test_interrupted_tracking_is_listed(folder, make_batch):
+    batch = make_batch(folder.parent)
+    with batch.use("clip") as session:
+        draw(session, 0, 1)
+        start_held_job(session, 4, done=3)
+        session.document.close()  # as after a kill
+        session.close()
+    batch.close()
+    (clip,) = make_batch(folder.parent).list_clips()
+    assert clip.messages[0] == f"tracking has not finished: {LENGTH - 4} frames left"
+
+
 def test_foreign_or_damaged_record_keeps_the_status(results, batch):
-    with batch.use("a", "Ada") as session:
+    with batch.use("a") as session:
         editing.change_object(session.document, 1, name="bear")
-    set_status(batch, "a", "Ada", "accepted")
+    mark_done(batch, "a")
     change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
-    assert Document.read(results / "a.aotlab").review.status.value == "accepted"
+    assert Document.read(results / "a.aotlab").status == "done"
     change_record(results / "a", inputs={"video": {"name": "another"}})  # tracked again
-    assert Document.read(results / "a.aotlab").review.status.value == "in progress"
-    set_status(batch, "a", "Ada", "accepted")
+    assert Document.read(results / "a.aotlab").status == "in progress"
+    mark_done(batch, "a")
     (results / "a" / RECORD).write_bytes(b"x")
-    assert Document.read(results / "a.aotlab").review.status.value == "accepted"
+    assert Document.read(results / "a.aotlab").status == "done"

@@ -16,9 +16,9 @@ from studio.tests.annotation.clips import LENGTH, draw_folder, truth
 from studio.tests.annotation.results import (
     change_record,
     find_clip,
+    mark_done,
     open_clip,
     replace_results,
-    set_status,
     statuses,
     wait_until_tracked,
     write_results,
@@ -42,9 +42,9 @@ def test_drawn_clips_of_a_list_are_tracked(tmp_path, make_batch):
         draw_folder(tmp_path / name)
     batch = make_batch(tmp_path)
     for name in ("one", "two"):
-        with batch.use(name, "Ann") as session:
+        with batch.use(name) as session:
             draw(session, 3, 1)
-    assert batch.track_all("Ann") == 2
+    assert batch.track_all() == 2
     wait_until_tracked(batch)
     for name in ("one", "two"):
         labels = Document.read(tmp_path / f"{name}.aotlab").snapshot.labels(9)
@@ -58,59 +58,45 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
         draw_folder(folder / name)
     batch = make_batch(folder)
     for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
-        with batch.use(name, "Ann") as session:
+        with batch.use(name) as session:
             editing.set_range(session.document, 1, 4)
             draw(session, frame, 1)
-    with batch.use("four", "Ann") as session:
+    with batch.use("four") as session:
         editing.mark_absent(session.document, 3, 1)
-    set_status(batch, "three", "Ann", "accepted", force=True)
+    mark_done(batch, "three")
     assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one"]
-    assert batch.track_all("Ann") == 2
+    assert batch.track_all() == 2
     wait_until_tracked(batch)
     assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
     assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
     assert not any(clip.trackable for clip in batch.list_clips())
-    assert statuses(batch)["three"] == "accepted"
+    assert statuses(batch)["three"] == "done"
 
 
-def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path, make_batch):
-    begun, accepted = threading.Event(), threading.Event()
+def test_clip_done_while_it_waits_is_not_tracked(tmp_path, make_batch):
+    begun, marked = threading.Event(), threading.Event()
 
     class WaitingTracker(TruthTracker):
         def step(self, *values):
             begun.set()
-            wait_for_event(accepted)
+            wait_for_event(marked)
             return super().step(*values)
 
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
     batch = make_batch(tmp_path, lambda path, project: open_session(path, WaitingTracker(), project=project))
     for name in ("one", "two"):
-        with batch.use(name, "Ann") as session:
+        with batch.use(name) as session:
             draw(session, 3, 1)
-    assert batch.track_all("Ann") == 2
+    assert batch.track_all() == 2
     wait_for_event(begun)
-    again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
-    set_status(batch, "two", "Bob", "accepted", force=True)
-    accepted.set()
+    again = batch._tracking.submit(batch._track, "one")  # two requests may choose a clip at once
+    mark_done(batch, "two")
+    marked.set()
     wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
-    assert statuses(batch) == {"one": "in progress", "two": "accepted"}
+    assert statuses(batch) == {"one": "in progress", "two": "done"}
     assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
     assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
-
-
-def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, make_batch, begin_request):
-    folder = tmp_path / "videos"
-    draw_folder(folder / "one")
-    batch = make_batch(folder)
-    session = begin_request(batch, "one", "Ann", is_page=True)
-    editing.set_range(session.document, 1, 4)
-    draw(session, 1, 1)
-    titles = list_titles(session.document)
-    assert batch.track_all("Bob") == 1
-    wait_until_tracked(batch)
-    assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
-    assert list_titles(session.document) == titles
 
 
 def lock_object(session):
@@ -131,55 +117,56 @@ def test_others_are_tracked_after_a_failed_clip(tmp_path, make_batch, monkeypatc
     batch = make_batch(tmp_path)
     use = batch.use
     for name in ("one", "two"):
-        with use(name, "Ann") as session:
+        with use(name) as session:
             draw(session, 3, 1)
 
     @contextmanager
-    def use_late(name, person, **options):
-        with use(name, person, **options) as session:
+    def use_late(name, **options):
+        with use(name, **options) as session:
             if name == "one":
                 prepare(session)
             yield session
 
     monkeypatch.setattr(batch, "use", use_late)
-    assert batch.track_all("Ann") == 2
+    assert batch.track_all() == 2
     wait_until_tracked(batch)
     one, two = batch.list_clips()
-    assert one.sentences == [problem]
+    assert one.messages == [problem]
     assert not two.trackable
-    with batch.use("one", "Ann", is_page=True):
-        assert find_clip(batch, "one").sentences == []
+    with batch.use("one", is_page=True):
+        assert problem not in find_clip(batch, "one").messages
 
 
 def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
     monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.01)
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         job, tracker = start_held_job(session, 2)
-    assert find_clip(batch, "a").holder.startswith("Ann on ")
+    assert batch.open_clips.get_session("a")
     tracker.release_frames()
     wait_for(job)
     assert job.done == LENGTH - 1
-    wait_until(lambda: not find_clip(batch, "a").holder)
+    wait_until(lambda: batch.open_clips.get_session("a") is None)
 
 
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     replace_results(results, "a", 3)
-    assert statuses(batch)["a"] == "in progress"
-    with batch.use("a", "Ann") as session:
+    assert statuses(batch)["a"] == "to do"
+    with batch.use("a") as session:
         document = session.document
         np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
         assert not document.log.has_history
         assert (document.tracked_again_warning, list_titles(document)) == ("", (None, None))
 
 
-def test_accepted_masks_of_an_earlier_range_can_be_restored(results, batch):
-    set_status(batch, "a", "Ann", "accepted")
+def test_masks_of_an_earlier_range_can_be_restored(results, batch):
+    with batch.use("a") as session:
+        session.document.save_version("first")
     replace_results(results, "a", 3, range(2, 6))
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         assert session.document.snapshot.editable_range == (2, 5)
     assert find_clip(batch, "a").frames == 4
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         session.document.restore_version(1)
         np.testing.assert_array_equal(session.document.snapshot.labels(9), truth(9))
 
@@ -195,7 +182,7 @@ def test_import_after_a_canceled_request_is_not_an_edit(results):
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         folder = session.document.folder
     batch.close()
     for path in (results / "a", folder):
@@ -213,39 +200,40 @@ def test_project_of_results_opens_the_last_tracking(results):
 
 
 def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         draw(session, 4, 2)
         before = session.document.snapshot.masks_digest
-    set_status(batch, "a", "Ann", "accepted", force=True)
+    mark_done(batch, "a")
     replace_results(results, "a", 3)
     clip = find_clip(batch, "a")
     assert clip.status == "in progress"
-    assert clip.sentences[0].startswith("the video was tracked again")
+    assert clip.messages[0].startswith("the video was tracked again")
     exported = batch.export_all([])
     assert exported.names == []
-    assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
-    with batch.use("a", "Ann") as session:
+    (problem,) = exported.problems
+    assert problem.startswith("a: the video was tracked again")
+    with batch.use("a") as session:
         assert session.document.snapshot.masks_digest == before
         assert session.describe().problems == [session.document.tracked_again_warning] != [""]
-    set_status(batch, "a", "Ann", "accepted", force=True)
+    mark_done(batch, "a")
     clip = find_clip(batch, "a")
-    assert clip.status == "accepted"
-    assert not any("tracked again" in sentence for sentence in clip.sentences)
+    assert clip.status == "done"
+    assert not any("tracked again" in sentence for sentence in clip.messages)
     assert batch.export_all([]).names == ["a"]
 
 
 def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         draw(session, 4, 2)
     batch.open_clips.close_if_unused("a")
     statement = 'UPDATE records SET content = replace(content, \'"source_digest":"\', \'"other":"\')'
     change_rows(results / "a.aotlab", statement)
     clip = find_clip(batch, "a")
-    assert "tracked again" in clip.sentences[0]
+    assert "tracked again" in clip.messages[0]
 
 
 def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
-    set_status(batch, "a", "Ann", "accepted")
+    mark_done(batch, "a")
     change_record(results / "a", status="unfinished")
     assert statuses(batch).keys() == {"a", "b", "c"}
     exported = batch.export_all([])

@@ -526,7 +526,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(UnfinishedError, match="unlock locked objects, and track again"):
-        session.set_status("accepted")
+        session.export(["masks"])
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
     assert list_outdated(document.snapshot) == []

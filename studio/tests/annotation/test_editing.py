@@ -561,7 +561,7 @@ def test_preview_of_a_click_does_not_change_masks(served):
 
 
 def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, caplog):
-    monkeypatch.setattr("aotlab_studio.document.document.describe_gaps", Mock(side_effect=InputError("no disk")))
+    monkeypatch.setattr("aotlab_studio.document.document.find_outdated", Mock(side_effect=InputError("no disk")))
     document.listeners[lambda event: None] = None
     assert editing.add_object(document).object_id == 1
     assert [*document.snapshot.objects] == [1]
@@ -581,7 +581,7 @@ def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):
     monkeypatch.setattr(Document, "describe_page_state", describe)
     editing.add_object(document)
     document.undo()
-    document.review.assign("Ann")
+    document.set_done(True)
     assert not describe.called
     document.listeners[lambda event: None] = None
     document.redo()

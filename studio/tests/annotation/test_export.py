@@ -229,8 +229,8 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     assert str(found.value) == words
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Accept afterwards"):
-            session.set_status("accepted")
+        with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Export afterwards"):
+            session.export(["masks"])
         document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "force": True}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())

@@ -85,7 +85,6 @@ class Model:
         self.complete: set[int] = set()
         self.origin: dict[int, Snapshot] = {}
         """Snapshot of the edit that started each layer."""
-        self.accepted: list[list[int]] | None = None
 
     @property
     def now(self) -> Snapshot:
@@ -520,14 +519,6 @@ class History(RuleBasedStateMachine):
         self.document.restore_version(number)
         self.model.push(self.kept[number - 1].copy())
 
-    @precondition(lambda self: self.document.snapshot.annotated_frames)
-    @rule()
-    def accept(self) -> None:
-        self.document.review.set_status("accepted", "", [])
-        if self.model.now.locked:
-            self.kept.append(self.model.now.copy())  # as a version
-        self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
-
     @rule(size=st.sampled_from([0, 100, 10_000]), layer_id=st.integers(1, 9))
     def kill_and_restart(self, size, layer_id) -> None:
         """Continue with the files as they are while an entry and a result are being written."""
@@ -564,9 +555,6 @@ class History(RuleBasedStateMachine):
         found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
         assert found == expected
-        if self.document.review.status.value == "accepted":
-            assert not found
-            assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 
 
 def find_pixels(shown: list[int], object_id: int) -> frozenset[int]:

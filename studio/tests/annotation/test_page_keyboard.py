@@ -206,22 +206,6 @@ def test_delete_in_a_field_keeps_the_object(page, one_object):
     page.wait_objects(2)
 
 
-@pytest.mark.slow
-def test_escape_keeps_a_typed_note_and_cancel_drops_it(page, session):
-    page.tab.click("#clip-status")
-    page.tab.keyboard.type("dark")
-    page.key("Escape")
-    page.key_done("n")
-    assert session.document.log.status is None
-    assert not page.may_leave()
-    page.tab.click("#clip-status")
-    assert page.tab.input_value("dialog[open] input") == "dark"
-    page.tab.click("dialog[open] button:has-text('Cancel')")
-    assert page.may_leave()
-    page.tab.click("#clip-status")
-    assert page.tab.input_value("dialog[open] input") == ""
-
-
 def test_held_key_acts_once_unless_it_moves(page):
     for _ in range(3):
         page.tab.keyboard.down("n")  # as while it is held

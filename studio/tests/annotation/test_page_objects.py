@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab_studio.document import editing
-from aotlab_studio.document.rules import Rules
-from aotlab_studio.document.schema import ClassRule
+from aotlab_studio.document.schema import ClassRule, Schema
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw
@@ -41,7 +40,7 @@ def test_loaded_masks_name_the_drawn_ones_they_replace(page, document, tmp_path,
 
 
 def test_class_key_waits_for_the_object_of_a_box(new_page, document):
-    document.rules.change(Rules(classes=[ClassRule("dog", "#ff0000", "2")]), "")
+    document.schema = Schema([ClassRule("dog", "#ff0000", "2")])
     draw_first = Wire(new_page, "segment")
     new_page.key("x")
     new_page.stroke((3, 3), (18, 18))

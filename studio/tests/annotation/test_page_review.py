@@ -8,14 +8,12 @@ import threading
 import numpy as np
 import pytest
 
-from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Step, VersionRecord
-from aotlab_studio.document.review import Review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
+from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -225,20 +223,12 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     page.seek(4)
     page.drag((40, 3), (44, 3))
     page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
-    assert not page.tab.is_visible("#next-clip")
+    assert not page.tab.is_visible("#done")
 
     def answer(choice):
         page.tab.wait_for_selector("dialog[open] p >> text=Tracking has not finished: 10 frames (1 to 3, 5 to 11)")
         page.tab.click(f"dialog[open] button[value='{choice}']")
 
-    for choice in ("", "proceed"):
-        choose_status(page.tab, "accepted")
-        answer(choice)
-        page.wait_idle()
-        assert not page.tab.is_visible("#status.error")
-        assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
-    page.wait_until(lambda: session.document.log.status is not None)
-    assert session.document.log.status.outdated == [(1, 3), (5, 11)]
     page.key("Shift+E")
     for choice in ("", "proceed"):
         page.tab.click("#export-start:enabled")
@@ -294,27 +284,6 @@ def test_impossible_range_of_an_export_is_refused(new_page):
     assert [message["first"] for message in wire.list_sent("export")] == [3]
 
 
-def test_rejection_with_a_reason(page, session):
-    draw(session, 0, 1)
-    choose_status(page.tab, "rejected", note="ear missing")
-    page.wait_until(lambda: session.document.review.status[:2] == ("rejected", "ear missing"))
-    page.tab.click("#clip-status >> text=rejected: ear missing")
-    page.key("End")
-    page.tab.keyboard.type(", tail")
-    page.tab.click("dialog[open] button[value=rejected]")
-    page.tab.wait_for_selector("#clip-status >> text=rejected: ear missing, tail")
-    choose_status(page.tab, "to do", note="")
-    page.wait_until(lambda: session.document.review.status[:2] == ("to do", ""))
-    choose_status(page.tab, "rejected")  # without a reason
-    assert page.tab.is_visible("dialog[open] input:invalid")
-    page.key("Escape")
-    versions = session.document.list_versions()
-    assert [version.title for version in versions] == [
-        "rejected: ear missing, tail",
-        "rejected: ear missing",
-    ]
-
-
 def test_version_is_kept_and_restored(page, one_object):
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")
@@ -330,36 +299,15 @@ def test_version_is_kept_and_restored(page, one_object):
     np.testing.assert_array_equal(page.labels(0), truth(0) == 1)
 
 
-def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch, one_object):
-    with monkeypatch.context() as patch:
-        patch.setattr(session.document, "emit", lambda event: None)
-        draw(session, 1, 1)
-    choose_status(page.tab, "accepted")
-    page.wait_status("clip: changed meanwhile; look at it, then set the status again")
-    assert session.document.review.status.value == "in progress"
-
-
 @pytest.mark.slow
 def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.key("q")
     page.wait_status("frame 0: no mask to check")
-    assert session.document.review.status.value == "to do"
+    assert session.document.status == "to do"
     draw(session, 0, 1)
     page.wait_objects(1)
     page.key(".")
     page.wait_status("Nothing is tracked yet")
-
-
-def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
-    def find(*statuses):
-        clips = [{"name": name, "holder": "", "status": status} for name, status in zip("abc", statuses, strict=True)]
-        code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
-        return idle_page.tab.evaluate(code, clips)
-
-    assert find("to do", "to review", "in progress") == "c"
-    assert find("to do", "rejected", "to review") == "b"
-    assert find("to do", "accepted", "rejected") == "c"
-    assert find("to do", "accepted", "accepted") is None
 
 
 @pytest.mark.slow
@@ -452,17 +400,6 @@ def test_timeline_and_review_hide_a_deleted_object(page, session, monkeypatch):
     page.tab.wait_for_selector("#review li")
 
 
-@pytest.mark.slow
-def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
-    def refuse(*_):
-        raise InputError("disk: full")
-
-    monkeypatch.setattr(Review, "set_status", refuse)
-    choose_status(page.tab, "to review")
-    page.wait_status("disk: full")
-    assert page.tab.inner_text("#clip-status") == "to do"
-
-
 def test_refused_export_shows_an_error_in_its_dialog(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "99")
@@ -530,3 +467,50 @@ def test_frame_checked_by_two_people_stays_checked(page, context, served, sessio
         each.wait_idle()
     assert session.describe().checked == [0]
     assert list_titles(session.document)[0] == "mark as checked"
+
+
+def test_matte_and_onion_skin_are_drawn(page, session):
+    draw(session, 0, 1)
+    draw(session, 1, 1, 2)
+    page.wait_objects(2)
+    page.wait_shown("object 1")
+    image = page.pixel(50, 35)
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35)[:3] == [0, 0, 0])
+    x, y = (int(value) for value in np.argwhere(truth(0) == 1).mean(0)[::-1])
+    assert page.pixel(x, y)[:3] == [0x10, 0x98, 0x98]
+    before = page.tab.evaluate("document.getElementById('view').toDataURL()")
+    page.key("Shift+V")
+    page.wait_until(lambda: page.pixel(50, 35) == image)
+    edge_y, edge_x = np.argwhere(truth(1) == 2)[0].tolist()  # the outline of object 2 on the next frame
+    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
+    assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
+    outlined = page.pixel(edge_x + 0.5, edge_y + 0.5)
+    editing.mark_absent(session.document, 1, 2)  # the next frame changes, this one does not
+    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != outlined)
+    page.open(page.tab.url)
+    assert page.tab.input_value("#view-kind") == "onion"
+    page.tab.evaluate("localStorage.clear()")
+
+
+def test_outlines_of_a_version_are_compared(page, session):
+    draw(session, 0, 1)
+    session.document.save_version("first")
+    editing.mark_absent(session.document, 0, 1)
+    page.wait_objects(1)
+    page.wait_shown()
+    y, x = np.argwhere(truth(0) == 1)[0].tolist()
+    before = page.pixel(x + 0.5, y + 0.5)
+    page.tab.click("#open-versions")
+    page.tab.click("[aria-label='Compare version 1']")
+    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) != before)
+    page.tab.click("text=Stop comparing")
+    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) == before)
+    assert page.tab.request.get(f"{page.tab.url}labels/0?version=9").status == 404
+
+
+def test_enter_merges_from_the_list_of_objects(page, two_objects):
+    page.tab.click("#merge")
+    page.tab.focus("dialog[open] select")
+    page.key("Enter")
+    page.wait_objects(1)

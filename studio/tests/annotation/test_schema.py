@@ -1,4 +1,4 @@
-"""Schema of a list: what it refuses, what is missing, files of other tools, fields of the page."""
+"""Classes of objects: colors, attributes, files of other tools, exports."""
 
 import json
 from itertools import combinations
@@ -10,23 +10,17 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.objects import COLORS, make_object
-from aotlab_studio.document.rules import RULES_FILE, Rules, RulesFile
 from aotlab_studio.document.schema import (
-    SCHEMA_WRITERS,
     AttributeRule,
     ClassRule,
     Schema,
     list_shades,
     read_schema,
 )
-from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.browser import find_violations, needs_browser
-from studio.tests.annotation.results import find_clip, set_status
 from studio.tests.annotation.sessions import draw
 from studio.tests.annotation.test_editing import VISION, convert_to_lab
 from studio.tests.annotation.test_uploads import coco
-from tests.processes import wait_until
 
 SEX = AttributeRule("sex", "choice", ["male", "female"], mandatory=True)
 POSE = AttributeRule("pose", "choice", ["sitting", "standing"], per_frame=True)
@@ -37,15 +31,19 @@ CLASSES = [
 
 
 @pytest.fixture
-def schema(batch):
-    """Store the schema of the list."""
-    RulesFile(batch.folder).change(Rules(classes=CLASSES), "Lea")
+def schema_of_document(document):
+    document.schema = Schema(CLASSES)
 
 
 @pytest.fixture
-def schema_of_document(document):
-    """Store the schema beside a project."""
-    document.rules.change(Rules(classes=CLASSES), "Lea")
+def read(tmp_path):
+    """Return the classes of a file with this text."""
+
+    def read(text):
+        (tmp_path / "classes").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_schema(tmp_path / "classes").classes
+
+    return read
 
 
 def list_violations(class_name, values):
@@ -71,11 +69,11 @@ def test_shades_differ_and_are_neither_black_nor_white(count, least):
         assert 25 < seen[1:, 0].min() <= seen[1:, 0].max() < 92
 
 
-@pytest.mark.usefixtures("schema")
 def test_objects_of_a_class_get_shades_of_its_color(batch):
     red, dark, light = list_shades("#ff0000")[:3]
-    with batch.use("a", "Ann") as session:
+    with batch.use("a") as session:
         document = session.document
+        document.schema = Schema(CLASSES)
 
         def list_colors():
             return [item.color for item in document.snapshot.objects.values()]
@@ -99,13 +97,13 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
 
 
 def test_new_object_gets_the_only_class_of_the_schema(document):
-    document.rules.change(Rules(classes=CLASSES[:1]), "Lea")
+    document.schema = Schema(CLASSES[:1])
     editing.add_object(document)
     editing.paint(document, 0, None, [(5, 5), (9, 5)], 2)
     assert [(item.class_name, item.color) for item in document.snapshot.objects.values()] == [
         ("dog", color) for color in list_shades("#ff0000")[:2]
     ]
-    document.rules.change(Rules(classes=CLASSES), "Lea")
+    document.schema = Schema(CLASSES)
     object_id = editing.add_object(document).object_id
     assert document.snapshot.objects[object_id].class_name == ""
 
@@ -135,66 +133,6 @@ def test_mandatory_attribute_that_ends_is_missing():
     ]
 
 
-def test_violations_are_stored_and_refuse_acceptance(batch, schema):
-    with batch.use("a", "Ann") as session:
-        document = session.document
-        editing.change_object(document, 1, class_name="cat", name="Rex")
-        editing.set_attribute(document, 1, "tail", "long")
-        editing.change_object(document, 1, class_name="dog")
-        editing.change_object(document, 2, class_name="person")
-        draw(session, 0, 3)
-        assert session.describe().classes == ["dog", "person"]
-        missing = session.describe().violations
-    violations = "attribute tail is not in the schema; remove it", "attribute sex is missing"
-    assert missing == [*(f"Rex: {text}" for text in violations), "object 3: class is missing"]
-    assert find_clip(batch, "a").violations == missing
-    with pytest.raises(InputError, match=r"a: Rex: attribute tail .*; object 3: class is missing; correct it"):
-        set_status(batch, "a", "Bob", "accepted", force=True)
-    set_status(batch, "a", "Bob", "to review", force=True)
-    with batch.use("a", "Ann") as session:
-        editing.set_attribute(session.document, 1, "sex", "male")
-        editing.set_attribute(session.document, 1, "tail")
-        editing.change_object(session.document, 3, class_name="person")
-    set_status(batch, "a", "Bob", "accepted", force=True)
-
-
-def test_loaded_value_outside_the_schema_refuses_acceptance(batch, schema):
-    tree = json.loads(coco(3))
-    tree["categories"][0]["name"] = "dog"
-    for annotation in tree["annotations"]:
-        annotation["attributes"]["sex"] = "x"
-    with batch.use("a", "Ann") as session:
-        load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
-        assert session.describe().violations[0] == "object 1: attribute sex is 'x', not one of male, female"
-        with pytest.raises(InputError, match="'x', not one of male, female"):
-            session.set_status("accepted", force=True)
-
-
-def test_changed_rules_show_on_open_and_closed_clips(batch, served_list):
-    set_status(batch, "b", "Ann", "rejected")  # it has a project
-    assert find_clip(batch, "b").violations == []
-    with batch.use("a", "Ann") as session:
-        events = []
-        session.document.listeners[events.append] = None
-        batch.rules.change(Rules(classes=CLASSES), "Lea")
-        (event,) = events
-        assert [rule.name for rule in event.state.schema] == ["dog", "person"]
-        RulesFile(batch.folder).change(Rules(), "Lea")  # by another program
-        assert find_clip(batch, "b").violations == []
-        assert events[-1].state.schema == []
-        batch.rules.change(Rules(classes=CLASSES), "Lea")
-        assert find_clip(batch, "b").violations[0] == "object 1: class is missing"
-
-
-def test_edit_is_stored_while_the_rules_are_damaged(batch, schema):
-    with batch.use("a", "Ann") as session:
-        (batch.folder / RULES_FILE).write_text("{")
-        answer = run_action(session, {"do": "set_attribute", "object_id": 1, "name": "sex", "value": "male"})
-        assert answer is None
-        assert session.document.snapshot.state.attributes == {1: {"sex": {0: "male"}}}
-        assert [rule.name for rule in session.describe().schema] == ["dog", "person"]
-
-
 def test_value_of_a_frame_holds_until_its_next_change(session, document):
     draw(session, 0, 1)
     editing.set_attribute(document, 1, "pose", "sitting")  # on all frames, as files of CVAT state it
@@ -213,24 +151,13 @@ def test_value_of_a_frame_holds_until_its_next_change(session, document):
     assert found[11] == {"pose": "lying", "age": "3"}
 
 
-@pytest.mark.parametrize("name", SCHEMA_WRITERS)
-def test_schema_written_for_a_tool_is_read_again(name):
-    text = SCHEMA_WRITERS[name][1](CLASSES)
-    read = read_schema(text.encode()).classes
-    if name == "cvat":
-        assert read == CLASSES
-    else:
-        key = "D" if name == "label_studio" else ""
-        assert read == [ClassRule("dog", "#ff0000", key), ClassRule("person", "#00ff00")]
-
-
 @pytest.mark.parametrize("name", ["cvat", "cvat_polygons"])
 def test_exported_cvat_file_holds_the_schema(session, document, schema_of_document, name):
     draw(session, 0, 1)
     editing.change_object(document, 1, class_name="dog", name="Rex")
     editing.set_attribute(document, 1, "sex", "male")
     session.export([name])
-    assert read_schema((session.archive.parent / f"{name}.xml").read_bytes()).classes == CLASSES
+    assert read_schema(session.archive.parent / f"{name}.xml").classes == CLASSES
 
 
 def test_attributes_outside_the_schema_are_declared_too(session, document, schema_of_document):
@@ -239,7 +166,7 @@ def test_attributes_outside_the_schema_are_declared_too(session, document, schem
     editing.set_attribute(document, 1, "seen", True)
     editing.change_object(document, 1, class_name="dog")
     session.export(["cvat"])
-    dog, *others = read_schema((session.archive.parent / "cvat.xml").read_bytes()).classes
+    dog, *others = read_schema(session.archive.parent / "cvat.xml").classes
     assert dog.attributes == [*CLASSES[0].attributes, AttributeRule("tail", per_frame=True)]
     assert others == CLASSES[1:]
 
@@ -247,13 +174,13 @@ def test_attributes_outside_the_schema_are_declared_too(session, document, schem
 def test_exported_labeling_interface_holds_the_classes(session, schema_of_document):
     draw(session, 0, 1)  # without a class
     session.export(["label_studio"])
-    read = read_schema((session.archive.parent / "label_studio_config.xml").read_bytes()).classes
+    read = read_schema(session.archive.parent / "label_studio_config.xml").classes
     assert [(rule.name, rule.color, rule.key) for rule in read] == [
         ("dog", "#ff0000", "D"), ("person", "#00ff00", ""), ("object", "", ""),
     ]  # fmt: skip
 
 
-def test_labels_written_by_cvat_are_a_schema():
+def test_labels_written_by_cvat_are_a_schema(read):
     attribute = "<name>{}</name><mutable>{}</mutable><input_type>{}</input_type><default_value/><values>{}</values>"
     attributes = [("pose", "True", "radio", "sitting\nstanding"), ("age", "False", "number", "0\n9\n1")]
     texts = "".join(f"<attribute>{attribute.format(*values)}</attribute>" for values in attributes)
@@ -262,106 +189,40 @@ def test_labels_written_by_cvat_are_a_schema():
       <label><name>nose</name><type>points</type><attributes/><parent>dog</parent></label>
     </labels></job></meta></annotations>"""
     rules = [POSE, AttributeRule("age", "number")]
-    assert read_schema(xml.encode()).classes == [ClassRule("dog", "#ff0000", attributes=rules)]
+    assert read(xml) == [ClassRule("dog", "#ff0000", attributes=rules)]
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"<View/>", b"<View", b'[{"name": 1}]'],
 )  # fmt: skip
-def test_unusable_schema_rejected(content):
-    with pytest.raises(InputError, match=r"schema: .*give the labels or annotations of CVAT"):
-        read_schema(content)
+def test_unusable_schema_rejected(read, content):
+    with pytest.raises(InputError, match=r"classes: .*give a YAML list of classes"):
+        read(content)
 
 
 @pytest.mark.parametrize(("classes", "problem"), [
-    ([{"name": "a"}, {"name": " a"}], "schema: class a occurs twice; rename or remove one"),
-    ([{"name": "a"}, {"name": " "}], "schema: class 2 has no name; type one, or remove it"),
-    ([{"name": "a", "key": "x"}, {"name": "b", "key": "X"}], "schema: key x is that of two classes; change one"),
-    ([{"name": "a", "color": "red"}], "class a: color 'red' is not #rrggbb; correct it"),
-    ([{"name": "a", "attributes": [{"name": "b", "kind": "choice", "values": [" "]}]}],
-     "class a: attribute b has no values to choose from; list them, or choose another kind"),
-    ([{"name": "a", "attributes": [{"name": "b"}, {"name": "b"}]}], "class a: attribute b occurs twice"),
-    ([{"name": "a", "attributes": [{"name": ""}]}], "class a: attribute 1 has no name"),
-    ([{"name": "a", "attributes": [{"name": "name"}]}], "class a: attribute name: the objects' names are stored"),
+    ("[{name: a}, {name: ' a'}]", "schema: class a occurs twice; rename or remove one"),
+    ("[{name: a}, {name: ' '}]", "schema: class 2 has no name; type one, or remove it"),
+    ("[{name: a, key: x}, {name: b, key: X}]", "schema: key x is that of two classes; change one"),
 ])  # fmt: skip
-def test_unusable_rules_posted_are_refused(served_list, batch, classes, problem):
-    response = served_list.post("/rules", {"classes": classes}, "Lea")
-    assert (response.status_code, problem in response.text) == (409, True), response.text
-    assert not (batch.folder / RULES_FILE).exists()
+def test_classes_with_equal_names_or_keys_are_refused(read, classes, problem):
+    with pytest.raises(InputError, match=problem):
+        read(classes)
 
 
-def test_class_without_a_color_is_stored(served_list):
-    coco_classes = json.dumps({"categories": [{"name": "dog"}, {"name": "cat", "color": [255, 0, 16]}]}).encode()
-    read = served_list.post("/schema", coco_classes).json()
-    assert [rule["color"] for rule in read] == ["", "#ff0010"]
-    assert served_list.post("/rules", {"classes": read}, "Lea").status_code == 200
-    assert [rule["name"] for rule in served_list.get("/rules").json()["classes"]] == ["dog", "cat"]
-    assert "color" not in json.loads(served_list.get("/schema/cvat").content)[0]
+def test_classes_of_a_yaml_list_have_color_and_key(read):
+    assert read("- {name: dog, color: '#ff0000', key: d}\n- name: cat\n") == [
+        ClassRule("dog", "#ff0000", "d"), ClassRule("cat"),
+    ]  # fmt: skip
 
 
-def test_hotkeys_of_label_studio_are_single_keys():
+def test_coco_classes_may_lack_a_color(read):
+    classes = read(json.dumps({"categories": [{"name": "dog"}, {"name": "cat", "color": [255, 0, 16]}]}))
+    assert [rule.color for rule in classes] == ["", "#ff0010"]
+
+
+def test_hotkeys_of_label_studio_are_single_keys(read):
     labels = [("a", "shift+1"), ("b", "ctrl+b"), ("c", "d"), ("a", "x")]
     tags = "".join(f'<Label value="{name}" hotkey="{key}"/>' for name, key in labels)
-    classes = read_schema(f'<View><BrushLabels name="l" toName="i">{tags}</BrushLabels></View>'.encode()).classes
+    classes = read(f'<View><BrushLabels name="l" toName="i">{tags}</BrushLabels></View>')
     assert [(rule.name, rule.key) for rule in classes] == [("a", ""), ("b", ""), ("c", "d")]
-
-
-@needs_browser
-def test_lead_loads_a_schema_and_the_page_follows_it(context, served_list, batch, tmp_path):
-    file = tmp_path / "labels.json"
-    file.write_text(SCHEMA_WRITERS["cvat"][1](CLASSES))
-    tab = context.new_page()
-    tab.goto(served_list.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
-    tab.click("#rules")
-    tab.set_input_files("dialog[open] [type=file]", file)
-    first = tab.locator("dialog[open] .schema section >> nth=0")
-    first.locator("[aria-label=Key]").fill("d")
-    rows = first.locator(".row:has([aria-label=Kind])")
-    assert rows.nth(1).locator("textarea").input_value() == "sitting\nstanding"
-    assert rows.nth(0).get_by_label("mandatory").is_checked()
-    rows.nth(0).locator("textarea").fill("")
-    assert find_violations(tab) == []
-    tab.click("dialog[open] button[value=store]")
-    tab.wait_for_selector("dialog[open] .problem >> text=class dog: attribute sex has no values to choose from")
-    assert first.locator("[aria-label=Key]").input_value() == "d"
-    rows.nth(0).locator("textarea").fill("male\n\nfemale")
-    tab.click("dialog[open] button[value=store]")
-    tab.wait_for_selector("#status >> text=Rules stored.")
-    assert RulesFile(batch.folder).current.classes[0].attributes[:2] == [SEX, POSE]
-    labels = json.loads(served_list.get("/schema/cvat").content)
-    assert [label["name"] for label in labels] == ["dog", "person"]
-    tab.click("#clips th a >> text=c")
-    tab.wait_for_selector("#view[aria-busy=false]")
-    tab.click("#objects .select >> nth=0")
-    tab.keyboard.press("Alt+d")
-    tab.wait_for_selector("#objects [type=color] >> nth=0")
-    tab.wait_for_function("() => document.querySelector('#objects [type=color]').value === '#ff0000'")
-    tab.click("#objects .select >> nth=1")
-    tab.keyboard.press("Alt+d")
-    wait_until(lambda: tab.input_value("#objects li:nth-child(2) [type=color]") == list_shades("#ff0000")[1])
-    tab.keyboard.press("Control+z")
-    tab.click("#objects .select >> nth=0")
-    tab.select_option("#attribute-fields select >> nth=0", "male")
-    tab.fill("#frame", "4")
-    tab.press("#frame", "Enter")
-    tab.wait_for_selector("#strips[aria-valuenow='4']")
-    tab.select_option("#attribute-fields select >> nth=1", "standing")
-    wait_until(lambda: find_clip(batch, "c").violations == ["object 2: class is missing"])
-    with batch.use("c", "Bob") as session:
-        document, attributes = session.document, {"sex": {0: "male"}, "pose": {4: "standing"}}
-        wait_until(lambda: document.snapshot.state.attributes == {1: attributes})
-        tab.fill("#frame", "6")
-        tab.press("#frame", "Enter")
-        tab.wait_for_selector("#attribute-fields >> text=pose (from frame 4 on)")
-        tab.select_option("#attribute-fields select >> nth=1", "")  # removes the value that holds
-        wait_until(lambda: document.snapshot.state.attributes == {1: {"sex": {0: "male"}}})
-        editing.set_attribute(document, 1, "tail", "long")  # as a file does
-        tab.click("#attribute-fields [title='Remove tail']")
-        wait_until(lambda: document.snapshot.state.attributes == {1: {"sex": {0: "male"}}})
-    tab.fill("#class", "cat")
-    tab.press("#class", "Enter")
-    tab.wait_for_selector("#object-fields .problem >> text=classes are dog, person; choose one")
-    assert find_violations(tab) == []
-    tab.close()

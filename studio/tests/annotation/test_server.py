@@ -267,7 +267,7 @@ def test_page_contains_its_icons(served):
         ({"do": "segment", "frame": 0, "object_id": 1, "mode": "auto"}, "no prompt; give a box, clicks or a scribble"),
         ({"do": "set_attribute", "object_id": 1, "name": "age", "value": [1]}, "value"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
-        ({"do": "set_status", "status": "accepted", "outdatd": "proceed"}, "unknown field `outdatd`"),
+        ({"do": "set_done", "done": True, "outdatd": "proceed"}, "unknown field `outdatd`"),
     ],
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):

@@ -11,7 +11,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.log import Actor, Changes, Layer, Log, StatusRecord
+from aotlab_studio.document.log import Actor, Changes, DoneRecord, Layer, Log
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
@@ -80,13 +80,13 @@ def database(tmp_path):
 
 
 def test_edits_of_another_program_are_kept(tmp_path, database):
-    record = msgspec.json.encode(StatusRecord("accepted", ""))
+    record = msgspec.json.encode(DoneRecord(True))
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has changed this project"):
-        Log(database).append(StatusRecord("rejected", ""))
+        Log(database).append(DoneRecord(False))
     with pytest.raises(InputError, match="another program has changed this project"):
         TrackedMaskStore(database, (4, 6), 3).put(1, LayerFrame(1), np.ones((4, 6), np.uint16))
-    assert Log(Database.open(tmp_path)).status.status == "accepted"
+    assert Log(Database.open(tmp_path)).last_done.done
 
 
 DAMAGE = "UPDATE tracked_masks SET description = replace(description, '{', 'U') WHERE id = 2"

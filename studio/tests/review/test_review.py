@@ -180,16 +180,6 @@ def write_clip(folder, name, lost=(), check=(), label="", status="done", error=N
     write_json(folder / name / "review.json", VideoReview(objects, checks))
 
 
-def test_list_names_classes_and_reasons(tmp_path):
-    check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
-    write_clip(tmp_path, "a", [(2, 6)], check, "cell")
-    assert BatchClip(tmp_path, "a").row.sentences == [
-        "frame 6: object 1 (cell) is lost",
-        "frame 8: object 1 (cell) jumps",
-        "frame 8: object 2 has low confidence",
-    ]
-
-
 def test_videos_are_sorted_by_number_of_checks(tmp_path):
     check = (1, 1, "unsure")
     write_clip(tmp_path, "fine")
@@ -207,7 +197,7 @@ def test_videos_are_sorted_by_number_of_checks(tmp_path):
 def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
     write_clip(tmp_path, "a")
     change(tmp_path / "a" / "review.json")
-    assert (BatchClip(tmp_path, "a").row.objects, BatchClip(tmp_path, "a").row.sentences) == (0, [])
+    assert (BatchClip(tmp_path, "a").row.objects, BatchClip(tmp_path, "a").row.frames_to_check) == (0, 0)
 
 
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):

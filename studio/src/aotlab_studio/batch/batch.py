@@ -13,15 +13,12 @@ import msgspec
 
 from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports, rename_rejected_masks
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
-from aotlab_studio.document.events import StepInfo
-from aotlab_studio.document.rules import RulesFile
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.session.session import Session
 
-MAX_SENTENCES = 3
 logger = logging.getLogger(__name__)
 
 
@@ -34,8 +31,7 @@ class Batch:
         """Clips of the last list by name; their files are read again only after a change."""
         if not self._clips:
             raise InputError(f"{folder}: holds neither videos nor results; choose another folder")
-        self.rules = RulesFile(next(iter(self._clips.values())).path.parent)
-        self.open_clips = OpenClips(self.find_clip, open_session, self.rules)
+        self.open_clips = OpenClips(self.find_clip, open_session)
         self.images = ClipImages()
         self._unreadable = dict[str, tuple[object, str]]()
         """State of the files, and error message, of each clip whose frames cannot be read."""
@@ -45,16 +41,11 @@ class Batch:
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._unexported: set[str] = set()  # clips that the running export has not written yet
 
-    def list_clips(self, person: str = "") -> list[Clip]:
-        """Return all clips: failed ones, then by number of checks, accepted ones last.
-
-        A clip that ``person`` has open has no holder.
-        """
-        self.rules.refresh()
+    def list_clips(self) -> list[Clip]:
+        """Return all clips: failed ones, then by number of frames to check, those that are done last."""
         self._clips = {clip.name: self._reuse(clip) for clip in list_clips(self.folder)}
-        rows = [self._describe(clip, person) for clip in self._clips.values() if clip.is_listed]
-        rows.sort(key=lambda row: (row.status == "accepted", not row.error, -len(row.sentences)))
-        return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
+        rows = [self._describe(clip) for clip in self._clips.values() if clip.is_listed]
+        return sorted(rows, key=lambda row: (row.status == "done", not row.error, -row.frames_to_check))
 
     def find_clip(self, name: str) -> BatchClip:
         """Return a clip; raise `InputError` if the list lacks it. The folder is listed only for a new clip."""
@@ -70,7 +61,6 @@ class Batch:
 
     def _reuse(self, clip: BatchClip) -> BatchClip:
         """Return the clip of the last list if its files are unchanged, as it has read them."""
-        clip.rules = self.rules
         known = self._clips.get(clip.name, clip)
         return known if known.file_states == clip.file_states else clip
 
@@ -79,16 +69,15 @@ class Batch:
         with suppress(InputError):  # no such clip
             clip = self.find_clip(name)
             try:
-                self.images.draw_frame(clip, 0)
+                self.images.require_readable(clip)
                 self._unreadable.pop(name, None)
             except InputError as error:
                 self._unreadable[name] = clip.file_states, format_problem(clip, error)
 
     @contextmanager
-    def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
+    def use(self, name: str, *, is_page: bool = False) -> Iterator[Session]:
         """Yield the session of a clip for a request, as `OpenClips.use` does."""
-        self.rules.refresh()
-        with self.open_clips.use(name, person, is_page=is_page) as session:
+        with self.open_clips.use(name, is_page=is_page) as session:
             if is_page and (run := self._tracking_runs.get(name)) is not None and run.done():
                 self._tracking_runs.pop(name, None)  # its error is shown until a page opens the clip
             yield session
@@ -98,19 +87,20 @@ class Batch:
         self._tracking_runs.clear()
         self.open_clips.close()
 
-    def track_all(self, person: str) -> int:
+    def track_all(self) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
         names = sorted({clip.name for clip in self.list_clips() if clip.trackable} - waiting)
         for name in names:
-            self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
+            self._tracking_runs[name] = self._tracking.submit(self._track, name)
         return len(names)
 
-    def export_all(self, outputs: Sequence[str], person: str = "", *, refine_edges: bool = False) -> ExportedClips:
-        """Write the masks of all accepted clips, with the same class ids in all of them.
+    def export_all(self, outputs: Sequence[str], *, refine_edges: bool = False) -> ExportedClips:
+        """Write the masks of all clips that have any, with the same class ids in all of them.
 
-        They replace the results of tracking; masks of a video go to ``NAME.masks`` beside it. Each clip gets the
-        ``outputs`` besides those that it has, which keep their options. ``refine_edges``: as in `Session.export`.
+        They replace the results of tracking; results that nobody has edited or marked as done stay as they are. Masks
+        of a video go to ``NAME.masks`` beside it. Each clip gets the ``outputs`` besides those that it has, which keep
+        their options. ``refine_edges``: as in `Session.export`.
         Raises `InputError` for an unknown output.
         """
         options = OutputOptions(refine_edges=refine_edges)
@@ -126,9 +116,8 @@ class Batch:
             try:
                 for export in exports:
                     try:
-                        rename_rejected_masks(export)
                         if export.outputs:
-                            with self.use(export.clip.name, person) as session:
+                            with self.use(export.clip.name) as session:
                                 export_clip(export, session.document, class_ids)
                     except InputError as error:
                         export.problem = format_problem(export.clip, error)
@@ -143,18 +132,17 @@ class Batch:
 
     def _share_class_ids(self, classes: Mapping[str, int | None]) -> dict[str, int]:
         """Return the ids of classes, also of those of the list, in whose folder they are stored."""
-        path = self.rules.path.parent / internal.CLASSES
+        path = next(iter(self._clips.values())).path.parent / internal.CLASSES
         if sdk.has_results(self.folder) and not path.exists():  # no list
             return internal.add_class_ids({}, classes)
         return internal.merge_class_ids(path, classes) if classes else {}
 
-    def _track(self, name: str, person: str) -> str:
+    def _track(self, name: str) -> str:
         """Track the range of a clip in both directions; return the error message, empty on success."""
         try:
-            with self.use(name, person) as session:
-                self.open_clips.require_free(name, person)
+            with self.use(name) as session:
                 if (frames := find_track_range(session.document)) is None:
-                    return ""  # tracked or accepted while it waited
+                    return ""  # tracked or done while it waited
                 start, first, last = frames
                 job = session.runner.start(session.document, start, "both", first, last)
                 job.ended.wait()
@@ -165,12 +153,12 @@ class Batch:
             logger.exception("%s: tracking failed", name)
             return "internal error; the program's output has the details"
 
-    def _describe(self, clip: BatchClip, person: str) -> Clip:
+    def _describe(self, clip: BatchClip) -> Clip:
         name = clip.name
         session = self.open_clips.get_session(clip.name)
         try:
             row = clip.row if session is None else describe_document(name, session.document)
-            # with any other status, a person has dealt with the error
+            # otherwise, a person has dealt with the error
             error = clip.results.problem or "" if row.status == "to do" else ""
         except InputError as problem:
             row = Clip(name, len(clip.results.entries), objects=0, unreadable=True)
@@ -179,18 +167,11 @@ class Batch:
         if states == clip.file_states:
             row = msgspec.structs.replace(row, unreadable=True)
             error = text
-        holder = self.open_clips.find_holder(clip, person)
-        sentences = self._describe_tracking(name) or row.sentences
         is_tracking = (run := self._tracking_runs.get(name)) is not None and not run.done()
         return msgspec.structs.replace(
-            row, holder=holder, error=error, tracking=is_tracking, exporting=name in self._unexported,
-            sentences=sentences,
+            row, error=error, tracking=is_tracking, exporting=name in self._unexported,
+            messages=self._describe_tracking(name) or row.messages,
         )  # fmt: skip
-
-    def list_history(self, name: str) -> list[StepInfo]:
-        """Return the statuses and assignments of a clip, newest first; raise `InputError` for a missing clip."""
-        document = self.find_clip(name).read_document()
-        return document.review.list_history() if document else []
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""

@@ -18,10 +18,7 @@ from aotlab_studio.document.folder import (
     read_levels,
     read_results,
 )
-from aotlab_studio.document.log import digest_values
-from aotlab_studio.document.outdated import list_outdated
-from aotlab_studio.document.review import describe_gaps, flag_unknown_frames
-from aotlab_studio.document.rules import RULES_FILE, RulesFile
+from aotlab_studio.document.gaps import describe_gaps, describe_outdated, flag_unknown_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
@@ -37,8 +34,6 @@ class BatchClip:
         self.name = os.fsencode(name).decode(errors="replace")  # as in addresses
         self.path, self.is_video = folder / name, is_video
         self.project = find_project(self.path)
-        self.rules: RulesFile | None = None
-        """Rules of its list; None: read when they are needed."""
 
     @property
     def export_folder(self) -> Path:
@@ -50,7 +45,7 @@ class BatchClip:
     def file_states(self) -> tuple[tuple[int, ...], ...]:
         """State of the clip's files, to notice changes."""
         files = [self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
-        return describe_files([self.path, *files, self.path.with_name(RULES_FILE)])
+        return describe_files([self.path, *files])
 
     @cached_property
     def results(self) -> sdk.Results:
@@ -82,55 +77,42 @@ class BatchClip:
     def row(self) -> Clip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
-            outdated = sum(last + 1 - first for first, last in list_outdated(document.snapshot))
-            warning = f"tracking has not finished: {internal.format_count(outdated, 'frame')} left" if outdated else ""
-            return describe_document(self.name, document, warning)
+            return describe_document(self.name, document, describe_outdated(document.snapshot))
         review = read_json(self.path / REVIEW_FILE, VideoReview)
-        classes = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
-        sentences = [
-            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in review.check
-        ]
-        digest = digest_values(digest_output(self.path))  # `Review.digest` of a new project
-        return Clip(self.name, len(self.results.entries), len(review.objects), digest=digest, sentences=sentences)
+        return Clip(
+            self.name, len(self.results.entries), len(review.objects), digest=digest_output(self.path),
+            frames_to_check=len({check.frame for check in review.check}),
+        )  # fmt: skip
 
     def read_document(self) -> Document | None:
         """Read the project of the clip; None without one. Raises `InputError` if it is damaged."""
         if not has_project(self.project):
             return None
-        document = Document.read(self.project)
-        document.rules = self.rules or RulesFile(self.path.parent)
-        return document
+        return Document.read(self.project)
 
 
 def describe_document(name: str, document: Document, warning: str = "") -> Clip:
-    """Return the row of a document in the list, with a warning before the sentences of its checks."""
-    snapshot, review = document.snapshot, document.review
-    objects, (first, last) = snapshot.objects, snapshot.editable_range
-    checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
+    """Return the row of a document in the list, with a warning."""
+    snapshot = document.snapshot
+    first, last = snapshot.editable_range
     return Clip(
-        name, last + 1 - first, len(objects), *review.status, digest=review.digest, status_count=review.status_count,
-        annotator=review.assignment.annotator, reviewer=review.assignment.reviewer, rejection=review.rejection,
-        gaps=describe_gaps(snapshot),
-        violations=review.list_violations(),
-        acceptance=review.acceptance,
+        name, last + 1 - first, len(snapshot.objects), document.status,
+        frames_to_check=len({check.frame for check in list_checks(snapshot)}),
+        messages=[*filter(None, [document.tracked_again_warning, warning, describe_gaps(snapshot)])],
         trackable=find_track_range(document) is not None,
-        sentences=[*filter(None, [document.tracked_again_warning, warning]), *checks],
+        digest=snapshot.content_digest,
     )  # fmt: skip
 
 
 def find_track_range(document: Document) -> tuple[int, int, int] | None:
-    """Return the frames to track of a clip that is *to do* or *in progress*: start, first and last frame.
+    """Return the frames to track of a clip that is not done: start, first and last frame.
 
     Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
     """
     snapshot = document.snapshot
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
-    if (
-        not drawn
-        or not flag_unknown_frames(snapshot).any()
-        or document.review.status.value not in ("to do", "in progress")
-    ):
+    if not drawn or not flag_unknown_frames(snapshot).any() or document.status == "done":
         return None
     return drawn[0], first, last
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
-from aotlab_studio.document.log import VideoStatus
+from aotlab_studio.document.document import Document
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
@@ -31,8 +31,8 @@ def merge_clips(
 ) -> tuple[str, list[str]]:
     """Write one data set of a batch, with the parts ``train`` and, if the fraction is below 1, ``val``.
 
-    Each part has images and annotations; both have the same class ids. Rejected clips are left out, and so are videos
-    that are not accepted. Returns what is written, and an error message for each unusable clip.
+    Each part has images and annotations; both have the same class ids. Videos without masks are left out. Returns
+    what is written, and an error message for each unusable clip.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -70,15 +70,13 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
     by_note, by_problem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for clip in clips:
         try:
-            status = read_status(clip)
-            if status == "rejected":
-                by_note["rejected, and left out"].append(clip.name)
-            elif clip.is_video and status != "accepted":
-                by_note["not accepted, and left out"].append(clip.name)
-            else:
-                videos.append(read_masks(clip))
-                if status in ("in progress", "to review"):
-                    by_note[f"{status}, and without corrections since the last export"].append(clip.name)
+            document = clip.read_document()
+            if clip.is_video and not (document and document.snapshot.annotated_frames):
+                by_note["no masks, and left out"].append(clip.name)
+                continue
+            if not clip.is_video:
+                require_exported(clip, document)
+            videos.append(read_masks(clip))
         except InputError as error:
             by_problem[str(error)].append(clip.name)
     notes = [f"{text}: {', '.join(names)}" for text, names in by_note.items()]
@@ -96,22 +94,16 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 
-def read_status(clip: BatchClip) -> VideoStatus:
-    """Return the status of a clip; raise `InputError` if its corrected masks are not exported, or one is missing."""
-    document = clip.read_document()
-    status: VideoStatus = "to do" if document is None else document.review.status.value
-    if status == "rejected" or clip.is_video:
-        return status
+def require_exported(clip: BatchClip, document: Document | None) -> None:
+    """Raise `InputError` if the corrected masks of results are not exported, or one is missing."""
     exported = read_json(clip.path / internal.EXPORT_RECORD, ExportRecord)
     folder = internal.MASKS
     remedy = f"run aotlab export-clips {clip.path.parent}"
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    is_accepted = status == "accepted"
-    if is_accepted and document and document.log.has_history and document.snapshot.content_digest != exported.digest:
-        raise InputError(f"its accepted masks are not exported; {remedy}")
-    return status
+    if document and document.log.has_history and document.snapshot.content_digest != exported.digest:
+        raise InputError(f"its corrected masks are not exported; {remedy}")
 
 
 def read_masks(clip: BatchClip) -> VideoMasks:

@@ -7,22 +7,21 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
 from aotlab import InputError, OutputOptions, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output, read_results
+from aotlab_studio.document.gaps import describe_gaps, describe_outdated
 from aotlab_studio.document.lock import LOCK
-from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.document.review import describe_gaps
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
 from aotlab_studio.utils.files import ExportRecord, list_files, read_json, stage_files, top_level_names
 from aotlab_studio.utils.video import FrameStore
 
+TO_DO = "to do"
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
 
@@ -32,9 +31,8 @@ class ClipExport:
     """Export of a clip: its outputs, or the reason why it is left out."""
 
     clip: BatchClip
-    status: VideoStatus = "to do"
     note: str = ""
-    """What is left out: the clip, by its status; outputs that stay as tracked; soft edges; frames without masks."""
+    """What is left out, such as the clip without edits, outputs that stay as tracked, or frames without masks."""
     problem: str = ""
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
@@ -56,7 +54,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: Ou
                     raise InputError(f"other videos are exported to {clip.export_folder.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs, options))
             elif clip.is_listed and not clip.is_video:
-                exports.append(ClipExport(clip, note="to do"))
+                exports.append(ClipExport(clip, TO_DO))
         except InputError as error:
             exports.append(ClipExport(clip, problem=format_problem(clip, error)))
     return exports
@@ -64,11 +62,12 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: Ou
 
 def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], options: OutputOptions) -> ClipExport:
     """Return the export of a clip; raise `InputError` if it cannot be exported."""
-    status, last_status = document.review.status.value, document.log.status
-    if status != "accepted":
-        if document.unimported_digest and last_status is not None and last_status.status == "accepted":
-            raise InputError("tracked again since it was accepted; set its status again")
-        return ClipExport(clip, status, status)
+    if document.status == "to do":
+        return ClipExport(clip, TO_DO)
+    if warning := document.tracked_again_warning:
+        raise InputError(warning)
+    if not document.snapshot.annotated_frames:
+        return ClipExport(clip, "no masks")
     kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
     exported = top_level_names(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
@@ -87,25 +86,11 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     notes = [
         *(f"{name}: as tracked" for name in kept),
         *["soft edges; refine them for a smooth alpha"] * has_hard_edges,
-        *filter(None, [describe_gaps(document.snapshot)]),
+        *filter(None, [describe_outdated(document.snapshot), describe_gaps(document.snapshot)]),
     ]
     tracked = clip.results.output_options
     by_name = {name: OutputOptions(**{**tracked.get(name, {}), **options.list_changed()}) for name in names}
-    return ClipExport(clip, status, "; ".join(notes), "", names, by_name, classes)
-
-
-def rename_rejected_masks(export: ClipExport) -> None:
-    """Rename the exported masks of a rejected video, so that ``aotlab track --jobs`` does not use them.
-
-    Raises `InputError` if they cannot be renamed.
-    """
-    folder = export.clip.export_folder
-    if export.clip.is_video and export.status == "rejected" and (folder / internal.EXPORT_RECORD).is_file():
-        targets = (folder.with_suffix(f".rejected{number or ''}.masks") for number in count())
-        target = next(path for path in targets if not path.exists())
-        with internal.writing(target):
-            folder.rename(target)
-        export.note = f"rejected; its masks are in {target.name}"
+    return ClipExport(clip, "; ".join(notes), "", names, by_name, classes)
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:
@@ -117,20 +102,20 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
 def export_clip(export: ClipExport, document: Document, classes: Mapping[str, int]) -> None:
     """Write the outputs of a clip with these class ids.
 
-    Raises `InputError` if the clip was changed or tracked again during the export.
+    Raises `InputError` if the clip was tracked again during the export.
     """
     clip = export.clip
     names = export.outputs
     folder = export.clip.export_folder
     snapshot, record = snapshot_for_export(document)
-    if record.status != "accepted":
-        raise InputError("changed during the export; accept it again")
+    if any((item.class_name or NO_CLASS) not in classes for item in snapshot.objects.values()):
+        raise InputError("its classes changed during the export; export it again")
     first, last = snapshot.editable_range
     cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]
     with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
         exported = export_masks(
             document.frames, snapshot, staging, names, first=first, last=last, classes=classes,
-            schema=document.rules.schema, cuts=cuts, options=export.options,
+            schema=document.schema, cuts=cuts, options=export.options,
         )  # fmt: skip
         lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()

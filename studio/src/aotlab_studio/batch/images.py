@@ -1,4 +1,4 @@
-"""Images of the clips of a list: thumbnails, and the frames of a contact sheet."""
+"""Thumbnails of the clips of a list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ from PIL import Image
 from aotlab import internal
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.review.checks import list_checks
 from aotlab_studio.review.output import THUMBNAIL, scale_frame
 from aotlab_studio.utils.video import FrameStore, encode_jpeg
-
-SHEET_FRAMES = 24
-"""Number of frames of a contact sheet at equal distances."""
-MAX_WORST = 8
-"""Largest number of further frames, which are those to check first."""
 
 
 class OpenImages(NamedTuple):
@@ -54,16 +48,9 @@ class ClipImages:
         images = [_draw(opened, index) for index in dict.fromkeys(indices)]
         return encode_jpeg(internal.concat_images(images), None)
 
-    def list_sheet(self, clip: BatchClip) -> list[int]:
-        """Return the frames of a contact sheet: some at equal distances, and the first ones to check."""
-        snapshot, count = self._open(clip).snapshot, self._open(clip).frames.count
-        indices = {*np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int).tolist()}
-        worst = [check.frame for check in list_checks(snapshot)[:MAX_WORST]] if snapshot else []
-        return sorted(indices.union(worst))
-
-    def draw_frame(self, clip: BatchClip, index: int) -> bytes:
-        """Return the JPEG of a frame with its masks, in the size of thumbnails."""
-        return encode_jpeg(_draw(self._open(clip), index), None)
+    def require_readable(self, clip: BatchClip) -> None:
+        """Read the first frame of a clip; raise `InputError` if that fails."""
+        self._open(clip).frames.read(0)
 
     def _open(self, clip: BatchClip) -> OpenImages:
         with self._lock:

@@ -84,7 +84,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store all that the block writes, or nothing if it fails; raise `InputError` if another program took over."""
+        """Store all that the block writes, or nothing if it fails; raise `InputError` after `close`."""
         if self.folder_lock is None:
             raise InputError(f"{self.folder}: opened for viewing, as it cannot be written; copy it to change it")
         with self._lock:

@@ -24,8 +24,7 @@ from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections
 from aotlab_studio.document.planning import plan_corrections
-from aotlab_studio.document.review import FINISHED_STATUSES, Review, describe_gaps
-from aotlab_studio.document.rules import RulesFile
+from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.document.timeline import mark_frame, mark_frames
@@ -34,7 +33,7 @@ from aotlab_studio.utils.video import FrameStore
 
 logger = logging.getLogger(__name__)
 MAX_SNAPSHOTS = 4
-"""Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
+"""Number of snapshots in memory, such as those before and after an edit."""
 
 
 class StoredMasks(NamedTuple):
@@ -51,16 +50,16 @@ class Document:
     """Masks and objects of a video, with their history. Thread-safe.
 
     Methods that change the document add records to the log, or masks to layers. `snapshot` is what it shows now. A
-    damaged project raises `InputError`. Without ``frames``, the document can only be read; see `read`.
+    damaged project raises `InputError`. Without ``frames``, the document can only be read; see `read`. ``schema``:
+    classes of objects; None: any.
     """
 
-    def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
+    def __init__(self, database: Database, frames: FrameStore | None = None, schema: Schema | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """Folder with the output of `aotlab track` that the project corrects; it may be missing."""
-        self.rules = RulesFile(folder.parent)
-        """Rules of the list that the video belongs to."""
+        self.schema = schema or Schema()
         self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -88,11 +87,6 @@ class Document:
         view.actor = actor
         return view
 
-    def follow_rules(self, rules: RulesFile) -> None:
-        """Use the rules of a list, and show their changes on the pages until `close`."""
-        self.rules = rules
-        rules.listeners.add(self.emit_page_state)
-
     def take_snapshot(self, step: int) -> Snapshot:
         """Return what the document shows after a step of its log; after step 0, it is empty."""
         with self.lock:
@@ -106,7 +100,6 @@ class Document:
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
-        self.rules.listeners.discard(self.emit_page_state)
         lock = self.database.folder_lock
         if lock is not None and not lock.released:
             try:
@@ -145,16 +138,25 @@ class Document:
 
     @property
     def tracked_again_warning(self) -> str:
-        """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the status is final."""
-        if not (self.log.has_history and self.unimported_digest) or self.review.status.value in FINISHED_STATUSES:
+        """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the video is done."""
+        if not (self.log.has_history and self.unimported_digest) or self.status == "done":
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
-        return f"{problem}; accept them, or move {self.folder.name} away to see the new ones"
+        return f"{problem}; mark it as done to keep them, or move {self.folder.name} away to see the new ones"
 
     @property
-    def review(self) -> Review:
-        """Assignment and status of this document."""
-        return Review(self)
+    def status(self) -> log.VideoStatus:
+        """State of the video in a list: *done* as it was set last, unless `aotlab track` has written other output."""
+        record = self.log.last_done
+        if record is not None and record.done and self.output_digest in ("", record.output_digest):
+            return "done"
+        return "in progress" if self.log.undo_step else "to do"
+
+    def set_done(self, done: bool) -> None:
+        """Mark the video as done, or as not done."""
+        with self.lock:
+            self.append(log.DoneRecord(done, self.output_digest))
+            self.emit_page_state()
 
     @property
     def name(self) -> str:
@@ -322,15 +324,12 @@ class Document:
     def describe_page_state(self) -> events.PageState:
         """Return all that a page shows, except masks and timeline."""
         with self.lock:
-            snapshot, review = self.snapshot, self.review
-            objects, state, schema = [*snapshot.objects.values()], snapshot.state, self.rules.schema
+            snapshot = self.snapshot
+            objects, state, schema = [*snapshot.objects.values()], snapshot.state, self.schema
             classes = {rule.name for rule in schema.classes} or {*state.classes, *(item.class_name for item in objects)}
-            status, people = review.status, review.assignment
             return events.PageState(
-                revision=self.revision, step=self.log.head, history=self.history, status=status.value, note=status.note,
-                author=status.author, status_count=review.status_count, annotator=people.annotator,
-                reviewer=people.reviewer, rejection=review.rejection, gaps=describe_gaps(snapshot),
-                violations=review.list_violations(), acceptance=review.acceptance, schema=schema.classes,
+                revision=self.revision, step=self.log.head, history=self.history, done=self.status == "done",
+                schema=schema.classes,
                 classes=sorted(classes - {""}), objects=objects,
                 attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
                 outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},

@@ -223,7 +223,7 @@ def change_object(
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         if color is None:
-            item = document.rules.schema.color_object(item, document.snapshot.objects)
+            item = document.schema.color_object(item, document.snapshot.objects)
         classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         document.edit("change object", Changes({object_id: item}, classes=classes))
 
@@ -281,7 +281,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         attributes = merge_attributes(below, above)
         others = {key: other for key, other in snapshot.objects.items() if key != object_id}
         merged = replace(target, class_name=target.class_name or item.class_name)
-        objects = {object_id: None, into: document.rules.schema.color_object(merged, others)}
+        objects = {object_id: None, into: document.schema.color_object(merged, others)}
         changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
         document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
 
@@ -360,7 +360,7 @@ def set_range(document: Document, first: NonNegativeInt | None = None, last: Non
 
 def _make_object(document: Document) -> ObjectInfo:
     """Return a new object, of the schema's class if there is only one."""
-    item, schema = make_object(document.make_object_id()), document.rules.schema
+    item, schema = make_object(document.make_object_id()), document.schema
     if len(schema.classes) == 1:
         item = replace(item, class_name=schema.classes[0].name)
     return schema.color_object(item, document.snapshot.state.objects)

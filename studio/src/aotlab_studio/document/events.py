@@ -7,9 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import FrameRange, VideoStatus
+from aotlab_studio.document.log import FrameRange
 from aotlab_studio.document.objects import ObjectInfo
-from aotlab_studio.document.rules import Acceptance
 from aotlab_studio.document.schema import ClassRule
 
 
@@ -39,26 +38,10 @@ class PageState(Struct, frozen=True, kw_only=True):
     """Everything that a page shows of a document, except masks and timeline."""
 
     revision: int
-    status: VideoStatus
-    note: str
-    """Note on the status."""
-    author: str
-    """Person who set the status, or whose last edit made it *in progress*; empty if unknown."""
-    status_count: int
-    """Number of statuses so far; a new one is refused if others were set since."""
-    annotator: str
-    """Assigned people; empty if nobody is."""
-    reviewer: str
-    rejection: str
-    """Who rejected the video and why, until the next status; empty without."""
-    gaps: str
-    """How many frames of the range to track have no masks; empty if all are drawn or tracked, or without an object."""
-    violations: list[str]
-    """What the schema requires and objects do not have."""
-    acceptance: Acceptance
-    """Who may accept the video."""
+    done: bool
+    """Whether the video is marked as done."""
     schema: list[ClassRule]
-    """Classes that the lead allows; empty: any."""
+    """Classes of `--classes`; empty: any."""
     attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]
     """Values by object, name and the frame from which they hold; null: none from there on."""
     objects: list[ObjectInfo]

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
-from aotlab_studio.document.lock import LOCK, OWNER
+from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.utils.files import COMPLETE, describe_files, encode_json, read_export
 from aotlab_studio.utils.video import FrameStore
@@ -23,7 +23,7 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 15
+FORMAT_VERSION = 16
 """Version of the projects that are written and read."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
@@ -144,7 +144,7 @@ def _digest_results(folder: Path, files: object) -> tuple[str, str]:
 
 def require_no_links(folder: Path) -> None:
     """Raise `InputError` if a file of a project is a link, as writing to it would change files elsewhere."""
-    for name in (LOCK, OWNER, PROJECT_FILE, JOURNAL_FILE, EXPORT):
+    for name in (LOCK, PROJECT_FILE, JOURNAL_FILE, EXPORT):
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
 

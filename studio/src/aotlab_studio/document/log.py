@@ -1,11 +1,11 @@
-"""Log of a document: records of edits, undo, redo, reviews and versions. Records are only added, never changed."""
+"""Log of a document: records of edits, undo, redo, versions and “done”. Records are only added, never changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -19,7 +19,7 @@ from aotlab_studio.utils.cache import LRUCache
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
 """``cancel`` undoes a request that has tracked no frame, as if it had never been made."""
-VideoStatus = Literal["to do", "in progress", "to review", "rejected", "accepted"]
+VideoStatus = Literal["to do", "in progress", "done"]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
@@ -146,11 +146,6 @@ class State(Struct, frozen=True):
         return Changes(**values).drop_unchanged(before)
 
 
-def is_same_person(first: str, second: str) -> bool:
-    """Return whether two names are those of one person, who may type it in capitals or not."""
-    return first.casefold() == second.casefold()
-
-
 class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Author of a record, and the page and message that it comes from."""
 
@@ -191,30 +186,12 @@ class HeadRecord(SignedRecord, frozen=True, tag="head"):
     move: Move
 
 
-class StatusRecord(SignedRecord, frozen=True, tag="status"):
-    """A status of the video."""
+class DoneRecord(SignedRecord, frozen=True, tag="done"):
+    """Whether the video is done."""
 
-    status: VideoStatus
-    digest: str
-    """`Snapshot.content_digest` when it was set; the status ends when masks or objects change."""
+    done: bool
     output_digest: str = ""
-    """`digest_output` when it was set; the status ends when `aotlab track` writes other output."""
-    note: str = ""
-    outdated: list[FrameRange] = []
-    """Outdated frames that the person has accepted with the status."""
-
-    def __str__(self) -> str:
-        return f"{self.status}: {self.note}" if self.note else self.status
-
-
-class AssignmentRecord(SignedRecord, frozen=True, tag="assignment"):
-    """People who work on the video; empty names: nobody is assigned."""
-
-    annotator: str = ""
-    reviewer: str = ""
-
-    def __str__(self) -> str:
-        return f"annotator: {self.annotator or 'nobody'}, reviewer: {self.reviewer or 'nobody'}"
+    """`digest_output` when it was set; the video is no longer done when `aotlab track` writes other output."""
 
 
 class VersionRecord(SignedRecord, frozen=True, tag="version"):
@@ -224,16 +201,7 @@ class VersionRecord(SignedRecord, frozen=True, tag="version"):
     title: str = ""
 
 
-class Status(NamedTuple):
-    """Status of a video."""
-
-    value: VideoStatus
-    note: str
-    author: str
-    """Person who set it, or whose last edit made it *in progress*; empty if unknown."""
-
-
-Record = Step | HeadRecord | StatusRecord | AssignmentRecord | VersionRecord
+Record = Step | HeadRecord | DoneRecord | VersionRecord
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -248,8 +216,7 @@ class Log:
         self.head = 0  # number of the last step that is not undone; 0 without one
         self.undone: list[int] = []  # steps that can be redone; the last one is redone first
         self._undone_before: list[int] = []  # `undone` just before the newest step
-        self.review_records: list[StatusRecord | AssignmentRecord] = []
-        self.status_step = 0  # `head` when the status was set
+        self.last_done: DoneRecord | None = None  # whether the video is done, as it was set last
         self.versions: list[VersionRecord] = []
         self.last_import = 0  # last step that imported output of `aotlab track` before any edit; 0 without one
         self.used_objects: set[int] = set()  # ids of all objects that ever existed; they are not used again
@@ -263,23 +230,6 @@ class Log:
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(_decoder.decode(content))
-
-    @property
-    def statuses(self) -> list[StatusRecord]:
-        """All statuses so far, oldest first."""
-        return [record for record in self.review_records if isinstance(record, StatusRecord)]
-
-    @property
-    def status(self) -> StatusRecord | None:
-        """The last status; None if none was set."""
-        return next(reversed(self.statuses), None)
-
-    @property
-    def assignment(self) -> AssignmentRecord:
-        """The last assignment."""
-        return next(
-            (item for item in reversed(self.review_records) if isinstance(item, AssignmentRecord)), AssignmentRecord()
-        )
 
     @property
     def undo_step(self) -> int:
@@ -349,10 +299,8 @@ class Log:
             else:
                 self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
-        elif isinstance(record, StatusRecord | AssignmentRecord):
-            self.review_records.append(record)
-            if isinstance(record, StatusRecord):
-                self.status_step = self.head
+        elif isinstance(record, DoneRecord):
+            self.last_done = record
         else:
             if record.step not in self.steps:
                 raise KeyError(f"step {record.step}")

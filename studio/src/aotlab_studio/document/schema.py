@@ -1,18 +1,19 @@
-"""Schema of a list of videos: its classes with colors, keys and attributes, in formats of other tools."""
+"""Classes of objects with colors, keys and attributes, from files of other tools."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
+import yaml
 from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, sdk
@@ -172,23 +173,24 @@ def _require_names(kind: str, subject: str, names: Sequence[str], reserved: str 
         raise InputError(f"more than {MAX_SCHEMA_CLASSES} names", subject=subject, remedy="remove some")
 
 
-def read_schema(content: bytes) -> Schema:
-    """Return the classes of a file of CVAT (labels in JSON, or XML 1.1), Label Studio (configuration) or COCO.
+def read_schema(path: Path) -> Schema:
+    """Return the classes of a YAML list, or a file of CVAT (labels in JSON, or XML 1.1), Label Studio or COCO.
 
     Raises `InputError` for other files, and as `Schema.parse`.
     """
-    remedy = "give the labels or annotations of CVAT, the configuration of Label Studio, or a COCO file"
-    with sdk.reading("schema", remedy, SyntaxError, *sdk.MALFORMED):
+    remedy = "give a YAML list of classes, labels or annotations of CVAT, a configuration of Label Studio, or COCO"
+    with sdk.reading(path, remedy, SyntaxError, yaml.YAMLError, *sdk.MALFORMED):
+        content = path.read_bytes()
         start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if start == b"<":
             root = ElementTree.fromstring(content)  # expat limits the expansion of entities
             is_cvat = root.tag == "annotations"
             classes = _read_cvat(_list_cvat_labels(root)) if is_cvat else _read_label_studio(root)
         else:
-            tree = json.loads(content)
+            tree = yaml.safe_load(content)  # YAML contains JSON
             classes = _read_cvat(tree) if isinstance(tree, list) else _read_coco(tree)
         if not classes:
-            raise InputError("no classes", subject="schema", remedy=remedy)
+            raise InputError("no classes", subject=str(path), remedy=remedy)
         return Schema.parse(classes)
 
 
@@ -276,19 +278,3 @@ def format_label_studio_schema(classes: Iterable[ClassRule]) -> str:
         SubElement(labels, "Label", {key: text for key, text in options.items() if text})
     indent(root)
     return f"{tostring(root, encoding='unicode')}\n"
-
-
-def _write_coco(classes: Iterable[ClassRule]) -> str:
-    categories = [
-        {"id": number, "name": rule.name, "supercategory": "", **({"color": rule.color} if rule.color else {})}
-        for number, rule in enumerate(classes, start=1)
-    ]
-    return json.dumps({"categories": categories}, indent=2)
-
-
-SCHEMA_WRITERS: dict[str, tuple[str, Callable[[Iterable[ClassRule]], str]]] = {
-    "cvat": ("labels.json", lambda classes: json.dumps([*map(describe_cvat_label, classes)], indent=2)),
-    "label_studio": ("config.xml", format_label_studio_schema),
-    "coco": ("categories.json", _write_coco),
-}
-"""File name of a schema and function that writes its text, by format. Only CVAT has attributes."""

@@ -240,15 +240,6 @@ class Snapshot:
             return self.tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
         return largest
 
-    def require_intact_masks(self) -> None:
-        """Raise `InputError` if there is no mask, or a visible one is damaged."""
-        if not self.annotated_frames:
-            raise InputError("there is no mask yet; draw one, or reject the video")
-        for index in self.annotated_frames:
-            self.drawn_labels(index)
-            for shown in self.list_shown_layers(index):
-                self.tracked_masks.read_png(shown.description)
-
     # Content
 
     @cached_property
@@ -266,16 +257,8 @@ class Snapshot:
 
     @property
     def content_digest(self) -> str:
-        """Digest of masks and objects; a status holds as long as it stays the same."""
+        """Digest of masks and objects."""
         return digest_values(self.masks_digest, self.objects_digest)
-
-    def shows_same(self, other: Snapshot) -> bool:
-        """Return whether another snapshot shows the same masks and exported objects."""
-        now, then = self.state, other.state
-        if now.drawn_masks != then.drawn_masks or self.objects_digest != other.objects_digest:
-            return False
-        has_same_layers = (now.layers, now.merged) == (then.layers, then.merged)
-        return has_same_layers or self.masks_digest == other.masks_digest  # slow, as it looks at all frames
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of the visible masks of a frame."""

@@ -79,7 +79,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
     annotations = sdk.Annotations(
-        size, class_names=class_names, classes={**snapshot.state.classes}, video=name, schema=document.rules.schema
+        size, class_names=class_names, classes={**snapshot.state.classes}, video=name, schema=document.schema
     )
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)

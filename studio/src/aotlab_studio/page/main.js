@@ -4,9 +4,11 @@
  `EditQueue` an edit until the earlier ones are stored, `Connection` a message until it is answered.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
-import { ClipHeader, connectUser, getPerson } from './clips.js';
+import { connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { CoalescedTask, addIcons, createElement, element, focusViewIfLost, installFocusReturn } from './dom.js';
+import {
+  CoalescedTask, addIcons, createElement, element, elements, focusViewIfLost, installFocusReturn,
+} from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -27,15 +29,11 @@ import { Viewer } from './viewer.js';
 
 /** @import { Description, PageState, ServerEvent } from './protocol.js' */
 
-const REFUSED = 409; // HTTP status of a clip that cannot be opened
+const IN_LIST = /\/clip\/[^/]+\/$/; // address of a clip of a list
 
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
-    const parameters = new URLSearchParams(location.search);
-    const frame = parameters.get('frame'); // of a link of the list
-    this.requestedFrame = frame === null ? null : Number(frame);
-    this.isNextClip = parameters.has('next'); // of a key, which may open another one
     history.replaceState(null, '', location.pathname);
     this.project = new Project();
     this.isShared = false; // whether several people work here, each under a name
@@ -58,7 +56,6 @@ export class App {
     this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
     this.objectPanel = new ObjectPanel(this);
-    this.clip = new ClipHeader(this);
     this.neighborTask = new CoalescedTask(() => this.showNeighbors().catch(showError));
     addIcons();
     installFocusReturn();
@@ -84,7 +81,7 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
-      const hasDrafts = this.objectPanel.hasDrafts || this.clip.drafts.size > 0;
+      const { hasDrafts } = this.objectPanel;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
       const hasInput = this.playback.commands.length > 0 || this.toolbox.stroke.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
@@ -101,10 +98,8 @@ export class App {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
       else throw await this.connection.findDisconnectError();
-      this.isNextClip = false;
     } catch (/** @type {any} */ error) {
-      if (this.isNextClip && error.status === REFUSED) await this.clip.openNext(); // another person was faster
-      else if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
+      if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
   }
 
@@ -130,7 +125,8 @@ export class App {
     if (lastVisit?.prompts) this.toolbox.prompter.restore(lastVisit.prompts);
     if (lastVisit) this.selection.hiddenIds = new Set(loadSettings(state.project, 'sessionStorage').hidden);
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
-    this.clip.show(state);
+    for (const item of elements('clips', 'done')) item.hidden = !IN_LIST.test(location.pathname);
+    element('name-field').hidden = !state.shared;
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
     this.isShared = state.shared; // objects that exist when the page opens may be selected
@@ -139,23 +135,21 @@ export class App {
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
-    if (lastVisit) await this.playback.goTo(this.requestedFrame ?? (lastVisit.frame || 0));
-    else await this.playback.goTo(this.playback.wanted.frame);
+    await this.playback.goTo(lastVisit ? lastVisit.frame || 0 : this.playback.wanted.frame);
     this.review.fetchTask.run();
     if (!lastVisit) return; // connected again
     if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
     this.queue.addPending(-1);
   }
 
-  /** Show objects, status and range; the masks are fetched separately. @param {PageState} state */
+  /** Show objects, range, and whether it is done; the masks are fetched separately. @param {PageState} state */
   showDocument(state) {
     if (state.revision < this.project.revision) return; // it arrived late
     const wasEmpty = !this.project.objects.length;
     Object.assign(this.project, state);
     this.toolbox.prompter.updateStep(state.step);
     this.tracking.showStoredRange();
-    this.clip.status.show(state);
-    this.queue.followReview(state, getPerson());
+    element('done').ariaPressed = String(state.done);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
@@ -210,6 +204,11 @@ export class App {
   togglePanels() {
     focusViewIfLost(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
     this.scrollToSelected();
+  }
+
+  /** Mark the clip as done, or as not done. */
+  toggleDone() {
+    if (!element('done').hidden) this.queue.edit('set_done', { done: !this.project.done });
   }
 
   escape() {

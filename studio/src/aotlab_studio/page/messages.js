@@ -66,12 +66,7 @@ export function showToast(text, buttons, step = 0) {
 /** Ask in a dialog; return the value of the pressed button: '' of Cancel, undefined after Escape.
  * Enter presses the first button.
  * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | '' | undefined>} */
-export const ask = (title, content, ...values) => askUntil(null, title, content, ...values);
-
-/** Ask as `ask` does; the dialog stays open until `run` returns true, or it is canceled.
- * @type {<T extends string>(run: (() => Promise<boolean>) | null, title: string, content: Node, ...values: T[])
- *   => Promise<T | '' | undefined>} */
-export async function askUntil(run, title, content, ...values) {
+export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
   const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
@@ -85,17 +80,13 @@ export async function askUntil(run, title, content, ...values) {
   const dialog = createElement('dialog', { ariaLabel: title }, form);
   document.body.append(dialog);
   dialog.showModal();
-  let value;
-  do {
-    const { submitter } = /** @type {any} */ (await new Promise((resolve) => {
-      dialog.onclose = resolve;
-      form.onsubmit = (event) => { event.preventDefault(); resolve(event); }; // at once: the page may close next
-    }));
-    value = submitter?.value;
-  } while (value && run && !(await run()) && dialog.open);
+  const { submitter } = /** @type {any} */ (await new Promise((resolve) => {
+    dialog.onclose = resolve;
+    form.onsubmit = (event) => { event.preventDefault(); resolve(event); }; // at once: the page may close next
+  }));
   dialog.close(); // restores the focus
   dialog.remove();
-  return value;
+  return submitter?.value;
 }
 
 /** Error of a request that the user canceled, which is not shown. */

@@ -25,7 +25,7 @@ export class ObjectPanel {
     this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', async (id, text) => {
       const names = project.schema.map((rule) => rule.name);
       if (text && names.length && !names.includes(text)) {
-        return { error: new Error(`The lead’s classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
+        return { error: new Error(`The classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
       }
       return this.changeObject(id, { class_name: text });
     });
@@ -185,7 +185,7 @@ function showSwitch(button, title, icons, isOn) {
   setIcon(button, icons[Number(isOn)]);
 }
 
-/** Fields of the attributes of the selected object: those of its class in the lead's schema, then all others. */
+/** Fields of the attributes of the selected object: those of its class in the schema, then all others. */
 class AttributeFields {
   constructor(/** @type {App} */ app) {
     this.app = app;

@@ -186,8 +186,8 @@ class ClickPreview {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { toolbox: { tool, isDown, erasesByDefault, playback, queue, selection, viewer }, tracking } = this.app;
-    if (tool.name !== 'click' || queue.isLookOnly || isDown || erasesByDefault) return false;
+    const { toolbox: { tool, isDown, erasesByDefault, playback, selection, viewer }, tracking } = this.app;
+    if (tool.name !== 'click' || isDown || erasesByDefault) return false;
     if (tracking.job || !playback.isReady) return false;
     return !selection.id || !viewer.labels?.presentIds.has(selection.id);
   }

@@ -6,8 +6,9 @@ export class Project {
   id = ''; // empty until the server has described the project
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
+  done = false; // whether the video is marked as done
   history = /** @type {PageState['history']} */ ([null, null]); // steps that undo and redo would change
-  schema = /** @type {PageState['schema']} */ ([]); // classes that the lead allows; empty: any
+  schema = /** @type {PageState['schema']} */ ([]); // classes of `--classes`; empty: any
   attributes = /** @type {PageState['attributes']} */ ({}); // values by object, name and the frame from which they hold
   objects = /** @type {ObjectInfo[]} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked

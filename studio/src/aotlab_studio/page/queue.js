@@ -1,8 +1,7 @@
 /** Actions on their way to the server: edits in order, and those that do not wait. */
 
 import { element } from './dom.js';
-import { isSamePerson } from './clips.js';
-import { clearErrorAfter, sendOrForce, showError, showHint } from './messages.js';
+import { clearErrorAfter, sendOrForce } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -15,11 +14,6 @@ import { clearErrorAfter, sendOrForce, showError, showHint } from './messages.js
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
-
-/** Actions of a person who only looks; others would change masks, objects or tracking. */
-const REVIEW_ACTIONS = ['set_checked', 'set_status', 'assign', 'save_version',
-  'list_versions', 'list_history', 'export', 'cancel_export'];
-const LOOK_ONLY = 'Look only: masks and objects stay as they are. Press Shift+O to edit.';
 
 /** Return a message with the object of its target. @template {object} M
  * @param {M} message @param {Target} [target] object of a message without one @returns {M} */
@@ -47,8 +41,6 @@ export class EditQueue {
     this.previous = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
     this.requestCount = 0; // number of pending answers
-    this.isLookOnly = false; // whether edits are refused
-    this.wasReview = false; // whether the clip was accepted, or had this person as its reviewer
   }
 
   get hasEdits() {
@@ -62,37 +54,10 @@ export class EditQueue {
     if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
   }
 
-  /** Look only, or edit again. @param {boolean} isOn */
-  setLookOnly(isOn) {
-    this.isLookOnly = isOn;
-    element('look-only').ariaPressed = String(isOn);
-    showHint(isOn ? LOOK_ONLY : '');
-  }
-
-  /** Look only once a clip is accepted or belongs to its reviewer, who does not draw, and edit after that.
-   * @param {import('./protocol.js').PageState} state @param {string} person */
-  followReview({ status, annotator, reviewer }, person) {
-    const isReviewer = reviewer !== '' && isSamePerson(reviewer, person) && !isSamePerson(annotator, person);
-    const isReview = status === 'accepted' || isReviewer;
-    if (isReview !== this.wasReview) this.setLookOnly(isReview);
-    this.wasReview = isReview;
-  }
-
-  /** Return the error of an action of a person who only looks; undefined: it is allowed, as is undo of this page's
-   * steps. @param {PendingAction['action']} action */
-  refuse(action) {
-    const [undone, redone] = this.project.history;
-    const step = action === 'undo' ? undone : action === 'redo' ? redone : null;
-    const isAllowed = REVIEW_ACTIONS.includes(action) || step?.page === this.connection.pageId;
-    return this.isLookOnly && !isAllowed ? showError(new Error(LOOK_ONLY)) : undefined;
-  }
-
   /** Run `task`, which uses `send`, after the earlier ones, and before the later ones; it clears an error shown before.
    * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>)
    *   => Promise<T | ShownError>} */
   async runInOrder(pending, task) {
-    const refusal = this.refuse(pending.action);
-    if (refusal) return refusal;
     const { connection, actions, previous } = this;
     const id = connection.createId();
     actions.set(id, pending);
@@ -111,16 +76,8 @@ export class EditQueue {
     return this.runInOrder({ action, message, target }, (id) => this.send(action, message, target, id));
   }
 
-  /** Send the status of what the user sees after the earlier edits. */
-  setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    return this.runInOrder({ action: 'set_status', message }, (id) => (
-      this.send('set_status', Object.assign(message, { step: this.project.step }), undefined, id)));
-  }
-
   /** Send an action at once, and show its error; `target` is the object of a message without one. @type {SendAction} */
   async send(action, message, target, id) {
-    const refusal = id ? undefined : this.refuse(action); // those with an id were sent before
-    if (refusal) return refusal;
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page

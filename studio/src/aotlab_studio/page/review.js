@@ -83,7 +83,7 @@ export class Review {
   get summary() {
     const { remainingEntries: { length }, app: { timeline } } = this;
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;
-    const next = element('next-clip').hidden ? '' : ' Set the status, then press > for the next clip.';
+    const next = element('done').hidden ? '' : ' Mark the clip as done (Shift+Q).';
     return timeline.hasTracked ? `No frames left to check.${next}`
       : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
   }

@@ -104,7 +104,7 @@ const bindHeld = (...values) => ({ ...bind(...values), repeats: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
-  const { history, objectPanel, playback, queue, selection, timeline, toolbox, tracking, viewer } = app;
+  const { history, objectPanel, playback, selection, timeline, toolbox, tracking, viewer } = app;
   const step = async (/** @type {number} */ by) => {
     await playback.seek(playback.wanted.frame + by);
     showHint(timeline.frameDescription);
@@ -174,9 +174,7 @@ function createBindings(app) {
       bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
       bindChange('Shift+J', 'freeze or unfreeze this frame', () => app.review.toggleFrozen(), 'frozen'),
       bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
-      bind('Shift+O', 'look only, or edit', () => queue.setLookOnly(!queue.isLookOnly), 'look-only'),
-      bind('Shift+Q', 'status, note and people of the clip', () => element('clip-status').click()),
-      bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
+      bind('Shift+Q', 'mark the clip as done, or as not done', () => app.toggleDone(), 'done'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
     ],

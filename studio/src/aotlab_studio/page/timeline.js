@@ -15,7 +15,7 @@ const MIN_SPAN = 8; // number of frames at the largest zoom
 const MIN_ROWS = 4; // smallest number of rows, so that the layout does not move with each new object
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
-/** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
+/** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'done'} Color of the style sheet */
 const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal'; // as the server sends them
 /** Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
  * tracked, from low to high confidence.
@@ -266,7 +266,7 @@ export class Timeline {
   /** Mark checked frames and frames to check on the ruler, and frozen ones on all rows. @param {number} height */
   drawReview(height) {
     const { context, app: { project } } = this;
-    context.fillStyle = this.getColor('accepted');
+    context.fillStyle = this.getColor('done');
     for (const frame of project.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
     context.fillStyle = this.getColor('accent');
     for (const frame of project.frozen) {

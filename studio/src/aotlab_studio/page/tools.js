@@ -214,8 +214,7 @@ export class Toolbox {
   /** @param {Point} point @param {boolean} inverts whether Shift or the right button is held, so that tools remove
    * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
   press(point, inverts, isEraser = false) {
-    const { playback, queue, tool } = this;
-    if (tool !== PAN && queue.refuse('paint')) return;
+    const { playback, tool } = this;
     const isLoading = playback.mode === 'seek' && this.viewer.image !== null;
     if (!playback.isReady && !isLoading) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);

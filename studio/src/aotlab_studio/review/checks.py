@@ -49,10 +49,6 @@ class Check:
         """The reason in words, to follow the name of the object."""
         return REASONS.get(self.reason, self.reason)
 
-    def describe(self, name: str) -> str:
-        """Return a sentence with the frame, the object's name and the reason."""
-        return f"frame {self.frame}: {name} {self.description}"
-
 
 class ReviewedObject(Struct):
     """An object in the review of a video."""

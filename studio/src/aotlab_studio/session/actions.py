@@ -17,7 +17,6 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.review import REVIEW_EDITS, Review
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.video import require_frame
 
@@ -73,7 +72,7 @@ class Action:
     """A function that the page can call. The fields of its message are the parameters after the first one."""
 
     run: Callable[..., Any]
-    get_owner: Callable[[Session], Document | Review | Session]
+    get_owner: Callable[[Session], Document | Session]
     """Function that returns the first argument."""
 
     @cached_property
@@ -99,7 +98,7 @@ class Action:
 
 
 def _list_actions(
-    get_owner: Callable[[Session], Document | Review | Session], *functions: Callable[..., Any]
+    get_owner: Callable[[Session], Document | Session], *functions: Callable[..., Any]
 ) -> dict[str, Action]:
     """Return actions by name."""
     return {function.__name__: Action(function, get_owner) for function in functions}
@@ -109,13 +108,12 @@ ACTIONS = {
     **_list_actions(
         lambda session: session.document,
         *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
+        Document.set_done,
     ),
-    **_list_actions(lambda session: session.document.review, *REVIEW_EDITS, Review.list_history),
     **_list_actions(
         lambda session: session,
         Session.describe, Session.segment, Session.preview, Session.set_model, Session.track, Session.pause,
         Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
-        Session.set_status,
     ),
 }  # fmt: skip
 """All actions by name."""

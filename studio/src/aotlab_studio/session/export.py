@@ -148,9 +148,8 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
     """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
         snapshot = document.snapshot
-        status = document.review.status
         record = ExportRecord(
-            [], snapshot.step, status.value, status.note, list_outdated(snapshot, first, last), snapshot.list_models(),
+            [], snapshot.step, document.status, list_outdated(snapshot, first, last), snapshot.list_models(),
             snapshot.content_digest, document.actor.author, utc_now(),
         )  # fmt: skip
     return snapshot, record  # the digest has looked up the layers of all frames

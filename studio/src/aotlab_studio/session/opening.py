@@ -19,6 +19,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import ObjectInfo, clean_classes, list_names, make_object
+from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.utils.files import read_json, recover_export
@@ -34,6 +35,7 @@ def open_document(
     cache_bytes: int = CACHE_BYTES,
     levels: Levels = None,
     same_video: bool = False,
+    schema: Schema | None = None,
 ) -> Document:
     """Open the project of a video, which is created on first use. The results of `aotlab track` are loaded into it.
 
@@ -45,6 +47,7 @@ def open_document(
         project: project folder; None: beside ``path``, with the suffix of projects.
         levels: as in `open_frames`; None: those of the project. Results keep their own.
         same_video: open the project although the video's content has changed.
+        schema: classes of objects; None: any.
     """
     source = find_source(path, project)
     folder, results = source.project, source.results
@@ -62,13 +65,13 @@ def open_document(
     elif not os.access(folder, os.W_OK):
         database = Database.open(folder)  # without a lock
         projects.write_header(database, frames, same_video=same_video)
-        return Document(database, frames)
+        return Document(database, frames, schema)
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
         recover_export(folder / projects.EXPORT, internal.EXPORT_RECORD)
         projects.write_header(database, frames, same_video=same_video)
-        return _load_document(database, frames, source)
+        return _load_document(Document(database, frames, schema), source)
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
             for name in (PROJECT_FILE, JOURNAL_FILE) if is_new else ():
@@ -109,9 +112,8 @@ def find_source(path: Path, project: Path | None = None) -> Source:
     return Source(video, folder, Path(os.path.realpath(path)), results)
 
 
-def _load_document(database: Database, frames: FrameStore, source: Source) -> Document:
+def _load_document(document: Document, source: Source) -> Document:
     """Return the document of a locked project, with the results that it corrects."""
-    document = Document(database, frames)
     document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
     folder = source.output_folder
     if folder is None or not (source.results or projects.digest_output(folder, document.header.video)):
@@ -122,7 +124,7 @@ def _load_document(database: Database, frames: FrameStore, source: Source) -> Do
     if results is None:
         return document
     if not document.log.has_history and (document.unimported_digest or not document.log.steps):
-        with database.transaction():
+        with document.database.transaction():
             _import_results(document, results)
     else:
         _restore_results(document, results)
@@ -159,7 +161,7 @@ def _import_results(document: Document, results: sdk.Results) -> None:
     objects = dict[int, ObjectInfo]()
     for key in object_ids:
         item = make_object(key, names.get(key, ""), classes.get(key, ""))
-        objects[key] = document.rules.schema.color_object(item, objects)
+        objects[key] = document.schema.color_object(item, objects)
     values = State(
         objects=objects,
         drawn_masks=drawn_masks,

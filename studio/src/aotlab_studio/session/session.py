@@ -1,11 +1,10 @@
-"""Session of a video: prompts, tracking, status and export. Knows nothing of the web."""
+"""Session of a video: prompts, tracking and export. Knows nothing of the web."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.log import Actor, Direction
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
-from aotlab_studio.document.review import FINISHED_STATUSES, REVIEW_EDITS, NoteText, describe_gaps
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
@@ -33,13 +31,13 @@ from aotlab_studio.utils.files import stage_files
 
 MAX_CHECKS = 500
 MAX_CANCELED = 16
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in (*EDITS, *REVIEW_EDITS)), "undo", "redo", "segment", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "undo", "redo", "segment", "set_done"]
 """Actions that need no connection, and whose message may arrive again."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Prompts, tracking, status and export of a document. Other edits are functions of `editing`."""
+    """Prompts, tracking and export of a document. Other edits are functions of `editing`."""
 
     document: Document
     """The document; an actor signs its edits, see `with_actor`."""
@@ -88,74 +86,17 @@ class Session:
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
-    def refuse_unfinished(
-        self,
-        action: str,
-        force: bool,
-        first: int = 0,
-        last: int | None = None,
-        problems: Sequence[str] = (),
-    ) -> list[FrameRange]:
-        """Return the outdated frames of a range; raise `UnfinishedError` for them or ``problems``, unless forced."""
-        ranges = list_outdated(self.document.snapshot, first, last)
-        if ranges:
-            count = sum(last - first + 1 for first, last in ranges)
-            texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
-            frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
-            is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
-            cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
-            text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
-            problems = [text, *problems]
-        if problems and not force:
-            remedy = f"{action} afterwards, or {action.lower()} the frames as they are?"
-            raise UnfinishedError(f"{'. '.join(problems)}. {remedy}")
-        return ranges
-
-    def set_status(
-        self,
-        status: VideoStatus,
-        note: NoteText = "",
-        force: bool = False,
-        digest: str | None = None,
-        step: NonNegativeInt | None = None,
-        expected_status_count: NonNegativeInt | None = None,
-    ) -> None:
-        """Store the status of the visible masks. Raises `UnfinishedError`, or `InputError` after changes by others.
-
-        Args:
-            force: do not refuse outdated frames and, to accept the video, frames without masks and frames
-                to check; nor, to send a rejected video to review, that nothing has changed.
-            digest: `Review.digest` in the list that the person has seen; None: it is not checked.
-            step: last step that the person has seen; later ones must not have changed masks or objects. None: the
-                current step.
-            expected_status_count: `Review.status_count` that the person has seen; None: it is not checked.
-        """
-        document = self.document
-        name = document.frames.name
-        remedy = "look at it, then set the status again"
-        document.rules.refresh()
-        with document.lock:
-            step = document.log.head if step is None else step
-            if digest not in (None, document.review.digest):
-                raise InputError(f"{name}: changed since the list was read; {remedy}")
-            if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
-                raise InputError(f"{name}: changed meanwhile; {remedy}")
-            document.review.require_allowed(status, expected_status_count)
-            known_outdated: list[FrameRange] = []
-            if status == "accepted":
-                known_outdated = self.refuse_unfinished("Accept", force, problems=self._list_warnings())
-            elif status in FINISHED_STATUSES:
-                known_outdated = self.refuse_unfinished("Hand over", force, problems=document.review.list_unanswered())
-            document.review.set_status(status, note, known_outdated, expected_status_count)
-
-    def _list_warnings(self) -> list[str]:
-        """Return what a person should have seen before they accept the video."""
-        snapshot = self.document.snapshot
-        checks = len({check.frame for check in list_checks(snapshot)})
-        return [
-            *filter(None, [describe_gaps(snapshot)]),
-            *([f"{internal.format_count(checks, 'frame')} to check"] if checks else []),
-        ]
+    def require_finished(self, first: int, last: int) -> None:
+        """Raise `UnfinishedError` if frames of a range are outdated."""
+        if not (ranges := list_outdated(self.document.snapshot, first, last)):
+            return
+        count = sum(last - first + 1 for first, last in ranges)
+        texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
+        frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
+        is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
+        cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
+        text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
+        raise UnfinishedError(f"{text}. Export afterwards, or export the frames as they are?")
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -286,11 +227,12 @@ class Session:
         try:
             require_not_canceled()
             with document.lock:
-                self.refuse_unfinished("Export", force, first, last)
+                if not force:
+                    self.require_finished(first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, schema=document.rules.schema,
+                    document.frames, snapshot, staging, names, first=first, last=last, schema=document.schema,
                     options=options, on_frame=report,
                 )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)

@@ -143,7 +143,7 @@ def _find_objects(
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
         item = replace(item, class_name=item.class_name or class_name)
-        objects[item.id] = document.rules.schema.color_object(item, {**snapshot.objects, **objects})
+        objects[item.id] = document.schema.color_object(item, {**snapshot.objects, **objects})
         if file_id in table:
             is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
             known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})

@@ -61,7 +61,6 @@ class ExportRecord(Struct):
     edit: int = 0
     """Step of the log that was exported."""
     status: str = ""
-    note: str = ""
     outdated: list[tuple[int, int]] = []
     """First and last frame of each run of outdated frames."""
     models: list[dict[str, Any]] = []
