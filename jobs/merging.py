@@ -108,8 +108,8 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
             if one direction decides; none if the object is hidden in both. An object without a mask in one direction
             has probability 0 there.
     """
+    from aotlab.engine.tracking.groups import find_indices
     from aotlab.engine.tracking.prediction import Prediction
-    from aotlab.networks.fast.logits import find_indices
 
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
     total = forward.probabilities.new_zeros(1 + len(ids), *forward.probabilities.shape[1:])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,22 +21,87 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
+def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Attend to all keys; arguments as `Attention.forward`."""
+    query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
 class Attention(nn.Module):
     """Softmax attention of every query over all keys, without parameters (Att of AOT)."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.kernel: Callable[[Tensor, Tensor, Tensor, int], Tensor] = global_attention
+        """Function that computes it; `aotlab.networks.fast.attention` has faster ones."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
-        heads = self.heads
-        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
-        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return self.kernel(query, key, value, self.heads)
 
     def split(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Split queries B×L×C and keys B×S×C into heads, B×heads×L×c and B×heads×S×c, for `FrameRelevance`."""
         return split_heads(query, self.heads), split_heads(key, self.heads)
+
+
+class RelativePositions(NamedTuple):
+    """Learned relative positions of a window, each None if unused."""
+
+    key: Tensor | None
+    """heads×window²×c, R."""
+    bias: Tensor | None
+    """heads×1×window², b."""
+    value: Tensor | None
+    """heads×d×window², U."""
+
+    def logits(self, query: Tensor) -> Tensor:
+        """Map queries B×heads×L×c to B×heads×L×window²: R_r·q + b_r for every offset r."""
+        assert self.key is not None
+        assert self.bias is not None
+        return query @ self.key.mT + self.bias
+
+
+def local_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int,
+    size: MapSize,
+    *,
+    window: int,
+    relative: RelativePositions,
+) -> Tensor:
+    """Attend to the window around every token; arguments as `LocalAttention.forward`.
+
+    This readable version copies keys and values 225 times for a 15×15 window; those in `aotlab.networks.fast.attention`
+    do not copy them.
+    """
+    query = split_heads(query, heads)
+    # B×heads×L×n×window²×c
+    keys, values = extract_windows(key, heads, size, window), extract_windows(value, heads, size, window)
+    # B×heads×L×n×window²
+    logits = torch.einsum("bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys)
+    if relative.key is not None:
+        logits = logits + relative.logits(query).unsqueeze(3)
+    # 1×heads×L×1×window²; False at positions outside of the map, which get no weight
+    inside = extract_windows(key.new_ones(1, query.shape[2], heads), heads, size, window)[..., 0] > 0
+    weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
+    output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
+    if relative.value is not None:
+        output = output + weights.sum(3) @ relative.value.mT
+    return output.transpose(1, 2).flatten(2)
+
+
+def extract_windows(x: Tensor, heads: int, size: MapSize, window: int) -> Tensor:
+    """Return the tokens B×(n·L)×(heads·c) in each token's window, 0 outside the map: B×heads×L×n×window²×c."""
+    radius = window // 2
+    maps = x.unflatten(1, (-1, *size))  # B×n×h×w×C
+    maps = F.pad(maps, (0, 0, radius, radius, radius, radius))
+    windows = maps.unfold(2, window, 1).unfold(3, window, 1)  # B×n×h×w×C×window×window
+    windows = windows.unflatten(4, (heads, -1))  # B×n×h×w×heads×c×window×window
+    windows = windows.permute(0, 4, 2, 3, 1, 6, 7, 5)  # B×heads×h×w×n×window×window×c
+    return windows.flatten(5, 6).flatten(2, 3)
 
 
 class LocalAttention(nn.Module):
@@ -43,9 +110,6 @@ class LocalAttention(nn.Module):
     The logit of a key k at offset r from its query q is q·k/√c + R_r·q + b_r; with ``relative_value`` the sum over the
     window is of v + U_r. R, b and U are relative positions; the published code holds R and b as a grouped 1×1
     convolution, as here.
-
-    This readable version copies keys and values 225 times for a 15×15 window; `aotlab.networks.fast.attention` does not
-    copy them.
     """
 
     def __init__(
@@ -63,6 +127,8 @@ class LocalAttention(nn.Module):
         self.relative_value: nn.Parameter | None = None
         if relative_value:  # the block's `init_xavier` overwrites these zeros
             self.relative_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.kernel: Callable[..., Tensor] = local_attention
+        """Function that computes it, with the arguments of `local_attention`."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         """Attend to the window around every token, with one softmax over the windows of all n frames.
@@ -76,36 +142,17 @@ class LocalAttention(nn.Module):
         Returns:
             B×L×D.
         """
-        query = split_heads(query, self.heads)
-        keys, values = self.windows(key, size), self.windows(value, size)  # B×heads×L×n×window²×c
-        # B×heads×L×n×window²
-        logits = torch.einsum("bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys)
-        if self.relative_key is not None:
-            logits = logits + self.relative_logits(query).unsqueeze(3)
-        # 1×heads×L×1×window²; False at positions outside of the map, which get no weight
-        inside = self.windows(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
-        weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
-        output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)
-        if self.relative_value is not None:
-            output = output + weights.sum(3) @ self.relative_value.mT
-        return output.transpose(1, 2).flatten(2)
+        relative = self.relative_positions
+        return self.kernel(query, key, value, self.heads, size, window=self.window, relative=relative)
 
-    def relative_logits(self, query: Tensor) -> Tensor:
-        """Map queries B×heads×L×c to B×heads×L×window²: R_r·q + b_r for every offset r."""
-        assert self.relative_key is not None
-        weight = self.relative_key.weight.view(self.heads, self.window**2, -1)
+    @property
+    def relative_positions(self) -> RelativePositions:
+        """R, b and U, as views of the parameters."""
+        if self.relative_key is None:
+            return RelativePositions(None, None, self.relative_value)
+        key = self.relative_key.weight.view(self.heads, self.window**2, -1)
         bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]
-        return query @ weight.mT + bias
-
-    def windows(self, x: Tensor, size: MapSize) -> Tensor:
-        """Return the tokens B×(n·L)×(heads·c) in each token's window, 0 outside the map: B×heads×L×n×window²×c."""
-        radius = self.window // 2
-        maps = x.unflatten(1, (-1, *size))  # B×n×h×w×C
-        maps = F.pad(maps, (0, 0, radius, radius, radius, radius))
-        windows = maps.unfold(2, self.window, 1).unfold(3, self.window, 1)  # B×n×h×w×C×window×window
-        windows = windows.unflatten(4, (self.heads, -1))  # B×n×h×w×heads×c×window×window
-        windows = windows.permute(0, 4, 2, 3, 1, 6, 7, 5)  # B×heads×h×w×n×window×window×c
-        return windows.flatten(5, 6).flatten(2, 3)
+        return RelativePositions(key, bias, self.relative_value)
 
 
 def sine_position(size: MapSize, tokens: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ Build = TypeVar("Build", bound=Callable[..., Any])
 def cache_table(build: Build) -> Build:
     """Cache the constant tensors that a function returns, as `lru_cache` does; callers must not modify them.
 
-    Exported and compiled graphs compute them: the files are a tenth smaller, and no tensor of a tracer is cached.
+    Not cached while tracing, so exports stay small and no tensor of a tracer leaks into the cache.
     """
     # without inference mode, or tensors cached in tracking could not be used in training
     cached = lru_cache(maxsize=64)(torch.inference_mode(False)(build))

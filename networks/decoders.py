@@ -16,7 +16,6 @@ from aotlab.networks.model import Features
 class FPNDecoder(nn.Module):
     """Feature pyramid that refines a map at stride 16 with the encoder's maps down to stride 4 (AOT).
 
-
     The model projects its embeddings to that map, and initializes the decoder together with this projection.
     """
 

@@ -91,7 +91,7 @@ class Block(nn.Module, ABC, Generic[Tokens, State]):
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory that the block reads; None on a reference frame, which reads `own_memory`.
+            memory: memory that the block reads; None on a reference frame, which reads `reference_memory`.
             id_embedding: identity embedding B×L×C of a reference frame; None on other frames.
 
         Returns:
@@ -102,7 +102,7 @@ class Block(nn.Module, ABC, Generic[Tokens, State]):
     def memorize(self, state: State, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from its state and the identity embedding B×L×C."""
 
-    def own_memory(self, state: State, id_embedding: Tensor | None) -> BlockMemory:
+    def reference_memory(self, state: State, id_embedding: Tensor | None) -> BlockMemory:
         """Build the memory that a reference frame reads, its own; by default that of `memorize`."""
         assert id_embedding is not None
         return self.memorize(state, id_embedding)
@@ -129,8 +129,6 @@ class VOSModel(nn.Module, ABC):
     """
 
     decoder: nn.Module
-    fused = False
-    """Whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -59,18 +59,18 @@ class TemporalAttention(Attention):
 
     def __init__(self, heads: int, embedding: TemporalEmbedding) -> None:
         super().__init__(heads)
-        self.attention = Attention(heads)
         self.embedding = (embedding,)  # in a tuple, as all blocks share it and the model registers it
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map B×L×C, B×(T·L)×C and B×(T·L)×D to B×L×D."""
         (embedding,) = self.embedding
-        return self.attention(*embedding(query, key), value)
+        query, key = embedding(query, key)
+        return super().forward(query, key, value)
 
     def split(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Split queries and keys with the embedding added into heads; see `Attention.split`."""
         (embedding,) = self.embedding
-        return self.attention.split(*embedding(query, key))
+        return super().split(*embedding(query, key))
 
 
 class RecurrentState(NamedTuple):
@@ -110,7 +110,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
         tokens = self.norm2(x)
         query = key = self.query(tokens)
         state = RecurrentState(key, tokens)
-        long, short = memory or self.own_memory(state, id_embedding)
+        long, short = memory or self.reference_memory(state, id_embedding)
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         short_key, short_value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, short_key, short_value))
@@ -125,7 +125,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
         short = KeyValue(self.short_key(state.short_output), self.short_value(state.short_output + id_embedding))
         return BlockMemory(long, short)
 
-    def own_memory(self, state: RecurrentState, id_embedding: Tensor | None) -> BlockMemory:
+    def reference_memory(self, state: RecurrentState, id_embedding: Tensor | None) -> BlockMemory:
         """Return the memory that a reference frame reads: AOT's, as its short-term attention has not run yet."""
         assert id_embedding is not None
         memory = KeyValue(state.key, self.value(state.tokens + id_embedding))

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracking.groups import mask_to_indices, one_hot_logits, overwrite_with_mask
+from aotlab.engine.tracking.groups import find_indices, mask_to_indices, one_hot_logits, overwrite_with_mask
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.logits import find_indices
 from aotlab.networks.model import VOSModel
 
 WeightedModel = tuple[Path, str | None, float]

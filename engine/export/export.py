@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
-"""Computed constants with more elements are not stored, but computed when a graph is loaded."""
+"""Do not fold constants larger than this; compute them at load time."""
 EXPORT = FileKind("export", 16, "export again")
 EXPORTED_POLICIES = ("bounded_fifo", "rmem")
 ONNX_PACKAGES = ("onnx", "onnxscript")

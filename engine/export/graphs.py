@@ -26,10 +26,10 @@ from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.planes import MIN_CROP
-from aotlab.networks.attention import Attention
-from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention, TiledLocalAttention
+from aotlab.networks.attention import Attention, LocalAttention
+from aotlab.networks.fast.attention import dense_local_attention, fused_attention, tiled_local_attention
 from aotlab.networks.fast.convolutions import fuse_encoders
-from aotlab.networks.fast.optimize import replace_local_attention
+from aotlab.networks.fast.optimize import set_kernel
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
@@ -206,9 +206,8 @@ def build_graphs(
     `ExportOptions`.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if fused and type(module) is Attention:
-            module.__class__ = FusedAttention
+    if fused:
+        set_kernel(model, Attention, fused_attention)
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
@@ -273,7 +272,7 @@ def _build_example_memory(frame_memory: Sequence[BlockMemory], max_frames: int) 
 
 def build_prompt_graph(prompts: PromptNetwork) -> Graph:
     """Build the graph of a prompt network for a crop of any size, the runtime's ``Graphs.segment_prompt``."""
-    prompts = _copy_exportable(prompts, DenseLocalAttention)  # its maps have any size
+    prompts = _copy_exportable(prompts, dense_local_attention)  # its maps have any size
     align_corners, generator = prompts.config.align_corners, torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
     size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=align_corners)
@@ -304,9 +303,9 @@ def build_prompt_graph(prompts: PromptNetwork) -> Graph:
         )
 
 
-def _copy_exportable(model: Network, local_attention: type[DenseLocalAttention] = TiledLocalAttention) -> Network:
-    """Copy a model for inference, with fused encoders."""
+def _copy_exportable(model: Network, kernel: Callable[..., Tensor] = tiled_local_attention) -> Network:
+    """Copy a model for inference, with fused encoders; ``kernel`` computes local attention."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    replace_local_attention(model, local_attention)
+    set_kernel(model, LocalAttention, kernel)
     fuse_encoders(model)
     return model

@@ -138,7 +138,7 @@ class ScoredPolicy(MemoryPolicy):
     running: dict[int, float] = field(default_factory=dict, init=False)
     """Running relevance of each stored frame."""
     updates: dict[int, int] = field(default_factory=dict, init=False)
-    """Number of times each frame was scored, counting the step that stored it if it scored others (as published)."""
+    """Times each frame was scored; storing counts once if that step scored other frames (as published)."""
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.inputs import ImageSize
-from aotlab.networks.fast.logits import resize_logits
 from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
 """Logit of every other object where the user's mask decides."""
+MAX_CONTIGUOUS_CHANNELS = 5
+"""Largest number of channels that CPUs resize faster contiguous than channels-last (measured at 480p)."""
 
 
 @dataclass
@@ -99,6 +100,18 @@ def merge_logits(
     probabilities = [logits.softmax(0) for logits in resized]
     background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
     return torch.logit(torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5))
+
+
+def resize_logits(logits: Tensor, size: ImageSize, *, align_corners: bool) -> Tensor:
+    """Resize logits 1×C×h×w bilinearly to C×H×W float32 of ``size`` (H, W)."""
+    if logits.shape[1] <= MAX_CONTIGUOUS_CHANNELS:
+        logits = logits.contiguous()
+    return F.interpolate(logits.float(), size, mode="bilinear", align_corners=align_corners)[0]
+
+
+def find_indices(scores: Tensor) -> Tensor:
+    """Return the channel with the largest score of C×H×W in every pixel, H×W int64."""
+    return scores.max(0).indices  # faster than argmax on CPUs
 
 
 def find_smallest_area(mask: np.ndarray) -> int | None:

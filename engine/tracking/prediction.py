@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.tracking.groups import NO_OBJECT, list_tracked_ids
+from aotlab.engine.tracking.groups import NO_OBJECT, find_indices, list_tracked_ids
 from aotlab.engine.tracking.host_copy import HostCopy
-from aotlab.networks.fast.logits import find_indices
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame

@@ -29,6 +29,7 @@ from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.engine.tracking.groups import (
     NO_OBJECT,
     add_objects,
+    find_indices,
     find_smallest_area,
     find_vanished_ids,
     forget_object,
@@ -52,8 +53,7 @@ from aotlab.engine.tracking.inputs import (
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
 from aotlab.media.prompt import Point, Prompt
-from aotlab.networks.fast.logits import find_indices
-from aotlab.networks.fast.optimize import prepare_for_tracking
+from aotlab.networks.fast.optimize import is_optimized, prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.prompts import PromptNetwork
@@ -109,7 +109,7 @@ class Tracker:
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
-        self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=self.model.fused)
+        self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=is_optimized(self.model))
         self.config = replace(config, model=model.config)
         self.hooks = [*build_hooks(config.rules), *hooks]
         self._optimize, self._checksum = optimize, 0

@@ -1,1 +1,1 @@
-"""Code that depends on the device: faster modules, and logits at the size of a frame; method files never import it."""
+"""Code that depends on the device: faster kernels and modules; method files never import it."""

@@ -1,4 +1,4 @@
-"""Faster attention: global attention on CPUs as matrix products, local attention without a copy per query.
+"""Faster kernels of attention: global attention on CPUs as matrix products, local attention without a copy per query.
 
 Local attention is exact, with gradients. Queries come in tiles of 8×8, each against its padded neighborhood of side 8 +
 window - 1: a matrix of scores of 64 queries by side² tokens per frame, in which every query's window is a strided view.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import Attention, LocalAttention, MapSize, split_heads
+from aotlab.networks.attention import MapSize, RelativePositions, global_attention, split_heads
 from aotlab.networks.cache import cache_table
 
 QUERY_CHUNK = 512
@@ -24,149 +24,138 @@ TILES_AT_ONCE = 32
 """Tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache."""
 
 
-class ChunkedAttention(Attention):
-    """`Attention` as matrix products, one head at a time, in chunks of queries."""
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
-        query = query * (query.shape[2] // self.heads) ** -0.5
-        output = query.new_empty(*query.shape[:2], value.shape[2])
-        for row in range(len(query)):
-            rows = (x[row].chunk(self.heads, dim=1) for x in (query, key, value, output))  # a view per head
-            for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
-                keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
-                queries = head_query.contiguous().split(QUERY_CHUNK)
-                for part, part_output in zip(queries, head_output.split(QUERY_CHUNK), strict=True):
-                    part_output.copy_(F.linear(F.linear(part, keys).softmax(1), values))
-        return output
+def chunked_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """`global_attention` as matrix products, one head at a time, in chunks of queries."""
+    query = query * (query.shape[2] // heads) ** -0.5
+    output = query.new_empty(*query.shape[:2], value.shape[2])
+    for row in range(len(query)):
+        rows = (x[row].chunk(heads, dim=1) for x in (query, key, value, output))  # a view per head
+        for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
+            keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
+            queries = head_query.contiguous().split(QUERY_CHUNK)
+            for part, part_output in zip(queries, head_output.split(QUERY_CHUNK), strict=True):
+                part_output.copy_(F.linear(F.linear(part, keys).softmax(1), values))
+    return output
 
 
-class DenseAttention(Attention):
-    """`Attention` in bfloat16 as matrix products of all queries, whose gradient is fast on CPUs.
+def dense_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """`global_attention` in bfloat16 as matrix products of all queries, whose gradient is fast on CPUs.
 
     Other types gain nothing, and the fused kernel does not store the weights.
     """
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
-        if query.dtype != torch.bfloat16:
-            return super().forward(query, key, value)
-        query, key = self.split(query, key)
-        weights = (query * query.shape[3] ** -0.5 @ key.mT).softmax(3).to(value.dtype)
-        return (weights @ split_heads(value, self.heads)).transpose(1, 2).flatten(2)
+    if query.dtype != torch.bfloat16:
+        return global_attention(query, key, value, heads)
+    query, key = split_heads(query, heads), split_heads(key, heads)
+    weights = (query * query.shape[3] ** -0.5 @ key.mT).softmax(3).to(value.dtype)
+    return (weights @ split_heads(value, heads)).transpose(1, 2).flatten(2)
 
 
-class FusedAttention(Attention):
-    """`Attention` that graphs compute with an operator of onnxruntime, which keeps the weights in the cache."""
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
-        if not torch.compiler.is_exporting():
-            return super().forward(query, key, value)
-        return torch.onnx.ops.symbolic(
-            "com.microsoft::MultiHeadAttention",
-            (query, key, value),
-            {"num_heads": self.heads},
-            dtype=query.dtype,
-            shape=(*query.shape[:2], value.shape[2]),
-            version=1,
-        )
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """`global_attention` that graphs compute with an operator of onnxruntime, which keeps the weights in the cache."""
+    if not torch.compiler.is_exporting():
+        return global_attention(query, key, value, heads)
+    return torch.onnx.ops.symbolic(
+        "com.microsoft::MultiHeadAttention",
+        (query, key, value),
+        {"num_heads": heads},
+        dtype=query.dtype,
+        shape=(*query.shape[:2], value.shape[2]),
+        version=1,
+    )
 
 
-class DenseLocalAttention(LocalAttention):
-    """`LocalAttention` with a weight for every pair of tokens, 0 outside the window; fast on small maps."""
+def dense_local_attention(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, size: MapSize, *, window: int, relative: RelativePositions
+) -> Tensor:
+    """`local_attention` with a weight for every pair of tokens, 0 outside the window; fast on small maps."""
+    tokens = query.shape[1]
+    offset_at, token_at = find_neighbors(size, window, query.device)
+    query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+    if relative.key is not None:
+        position_logits = relative.logits(query)  # B×heads×L×window²
+    else:
+        position_logits = query.new_zeros(*query.shape[:3], window**2)
+    # an extra column for tokens outside the window; finite, as in `build_window_mask`
+    position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
+    # B×heads×L×L
+    offset_logits = position_logits.gather(3, offset_at.expand(*position_logits.shape[:2], -1, -1))
+    scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
+    logits = scores.unflatten(3, (-1, tokens)) + offset_logits.unsqueeze(3)
+    weights = logits.flatten(3).softmax(3).to(value.dtype)
+    output = weights @ value
+    if relative.value is not None:
+        window_weights = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+        window_weights = window_weights.gather(3, token_at.expand(*window_weights.shape[:2], -1, -1))
+        output = output + window_weights @ relative.value.mT
+    return output.transpose(1, 2).flatten(2)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        tokens = query.shape[1]
-        offset_at, token_at = find_neighbors(size, self.window, query.device)
-        heads = self.heads
-        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
-        if self.relative_key is not None:
-            position_logits = self.relative_logits(query)  # B×heads×L×window²
-        else:
-            position_logits = query.new_zeros(*query.shape[:3], self.window**2)
-        # an extra column for tokens outside the window; finite, as in `build_window_mask`
-        position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
-        # B×heads×L×L
-        relative = position_logits.gather(3, offset_at.expand(*position_logits.shape[:2], -1, -1))
-        scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
-        logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
-        weights = logits.flatten(3).softmax(3).to(value.dtype)
-        output = weights @ value
-        if self.relative_value is not None:
-            window_weights = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
-            window_weights = window_weights.gather(3, token_at.expand(*window_weights.shape[:2], -1, -1))
-            output = output + window_weights @ self.relative_value.mT
-        return output.transpose(1, 2).flatten(2)
+
+def tiled_local_attention(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, size: MapSize, *, window: int, relative: RelativePositions
+) -> Tensor:
+    """`local_attention` in tiles, or on small maps `dense_local_attention`."""
+    if dense_is_cheaper(size, window, heads):
+        return dense_local_attention(query, key, value, heads, size, window=window, relative=relative)
+    queries = extract_tiles(query, size, heads, 0)  # B×heads×rows×columns×1×8×8×c
+    keys = extract_tiles(key, size, heads, window // 2)  # B×heads×rows×columns×n×side×side×c
+    values = extract_tiles(value, size, heads, window // 2)
+    # rows×columns×64×window²
+    outside_bias = build_window_mask(size, window, query.dtype, query.device)
+    batch, heads, rows, columns = queries.shape[:4]
+    rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
+        rows_per_chunk, slices = rows, [(slice(None), slice(None))]
+    else:
+        slices = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
+    outputs = []
+    for b, h in slices:
+        head_relative = RelativePositions(*(None if x is None else x[h] for x in relative))
+        for row in range(0, rows, rows_per_chunk):
+            part = slice(row, row + rows_per_chunk)
+            q, k, v = (x[b, h, part] for x in (queries, keys, values))
+            outputs.append(attend_tiles(q, k, v, outside_bias[part], window, head_relative))
+    output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    output = output.view(*queries.shape[:4], TILE, TILE, -1)  # B×heads×rows×columns×8×8×d
+    maps = output.permute(0, 2, 4, 3, 5, 1, 6)  # B×rows×8×columns×8×heads×d
+    maps = maps.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(8·rows)×(8·columns)×D
+    return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
 
 
-class TiledLocalAttention(DenseLocalAttention):
-    """`LocalAttention` in tiles; parameters and their names are the same."""
+def attend_tiles(
+    query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, window: int, relative: RelativePositions
+) -> Tensor:
+    """Return the attention of some tiles of some heads.
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        if dense_is_cheaper(size, self.window, self.heads):
-            return super().forward(query, key, value, size)
-        return self._attend_tiles(query, key, value, size)
+    Args:
+        query: B×heads×rows×columns×1×8×8×c.
+        key, value: their neighborhoods, B×heads×rows×columns×n×side×side×c and ×d.
+        outside_bias: rows×columns×64×window², from `build_window_mask`.
+        relative: those of the same heads.
 
-    def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        queries = extract_tiles(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
-        keys = extract_tiles(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
-        values = extract_tiles(value, size, self.heads, self.window // 2)
-        # rows×columns×64×window²
-        outside_bias = build_window_mask(size, self.window, query.dtype, query.device)
-        batch, heads, rows, columns = queries.shape[:4]
-        rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
-        if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
-            rows_per_chunk, slices = rows, [(slice(None), slice(None))]
-        else:
-            slices = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
-        outputs = []
-        for b, h in slices:
-            for row in range(0, rows, rows_per_chunk):
-                part = slice(row, row + rows_per_chunk)
-                q, k, v = (x[b, h, part] for x in (queries, keys, values))
-                outputs.append(self._attend(q, k, v, outside_bias[part], h))
-        output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        output = output.view(*queries.shape[:4], TILE, TILE, -1)  # B×heads×rows×columns×8×8×d
-        maps = output.permute(0, 2, 4, 3, 5, 1, 6)  # B×rows×8×columns×8×heads×d
-        maps = maps.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(8·rows)×(8·columns)×D
-        return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, head_slice: slice) -> Tensor:
-        """Attention of some tiles of some heads.
-
-        Args:
-            query: B×heads×rows×columns×1×8×8×c.
-            key, value: their neighborhoods, B×heads×rows×columns×n×side×side×c and ×d.
-            outside_bias: rows×columns×64×window², from `build_window_mask`.
-            head_slice: the heads among all.
-
-        Returns:
-            N×64×d, N = B·heads·rows·columns.
-        """
-        batch, count = query.shape[:2]
-        dim, frames = query.shape[-1], key.shape[4]
-        queries = query.reshape(batch, count, -1, TILE**2, dim)  # B×heads×(rows·columns)×64×c
-        keys = key.reshape(queries.shape[:3].numel(), -1, dim)  # N×(n·side²)×c
-        scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
-        position_logits = outside_bias.flatten(0, 1)  # (rows·columns)×64×window²
-        if self.relative_key is not None:
-            weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[head_slice, None]
-            bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[head_slice]  # type: ignore[union-attr]
-            # B×heads×(rows·columns)×64×window²
-            position_logits = queries @ weight.mT + bias + position_logits
-        else:
-            position_logits = position_logits.expand(batch, count, *position_logits.shape)
-        position_logits = position_logits.reshape(-1, TILE, TILE, 1, self.window, self.window)
-        logits = gather_windows(scores, self.window, frames) + position_logits  # N×8×8×n×window×window
-        weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
-        spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
-        output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
-        if self.relative_value is not None:
-            window_weights = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-            window_weights = window_weights.view(batch, count, -1, TILE**2, self.window**2)
-            output = output + (window_weights @ self.relative_value[head_slice, None].mT).flatten(0, 2)
-        return output
+    Returns:
+        N×64×d, N = B·heads·rows·columns.
+    """
+    batch, count = query.shape[:2]
+    dim, frames = query.shape[-1], key.shape[4]
+    queries = query.reshape(batch, count, -1, TILE**2, dim)  # B×heads×(rows·columns)×64×c
+    keys = key.reshape(queries.shape[:3].numel(), -1, dim)  # N×(n·side²)×c
+    scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
+    position_logits = outside_bias.flatten(0, 1)  # (rows·columns)×64×window²
+    if relative.key is not None and relative.bias is not None:
+        # B×heads×(rows·columns)×64×window²
+        position_logits = queries @ relative.key[:, None].mT + relative.bias[:, None] + position_logits
+    else:
+        position_logits = position_logits.expand(batch, count, *position_logits.shape)
+    position_logits = position_logits.reshape(-1, TILE, TILE, 1, window, window)
+    logits = gather_windows(scores, window, frames) + position_logits  # N×8×8×n×window×window
+    weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
+    spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
+    output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
+    if relative.value is not None:
+        window_weights = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+        window_weights = window_weights.view(batch, count, -1, TILE**2, window**2)
+        output = output + (window_weights @ relative.value[:, None].mT).flatten(0, 2)
+    return output
 
 
 def dense_is_cheaper(size: MapSize, window: int, heads: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -157,51 +158,59 @@ def to_onednn(conv: nn.Conv2d) -> FusedConv2d:
     return fused
 
 
-class FoldedNorm(FrozenBatchNorm2d):
-    """Frozen norm that is folded into the convolution before it."""
+def replace_convolutions(network: nn.Module) -> None:
+    """Replace a network's convolutions by those of `to_onednn`, in place."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Conv2d and child.padding_mode == "zeros":
+                setattr(parent, name, to_onednn(child))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
+def is_slow_in_bfloat16(conv: nn.Conv2d) -> bool:
+    """Return whether oneDNN's gradient in bfloat16 takes up to five times as long.
 
-class TrainedConv2d(nn.Conv2d):
-    """Convolution in training; on a CPU under autocast, some depthwise ones are computed in float32.
-
-    oneDNN's gradient in bfloat16 takes up to five times as long for strides, dilations and kernels above 3×3.
+    That of depthwise convolutions with strides, dilations or kernels above 3×3 does.
     """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map B×C×H×W to B×C'×H'×W'."""
-        return self.convolve(x, self.weight, self.bias)
-
-    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Map B×C×H×W to B×C'×H'×W' with another weight and bias."""
-        geometry: Any = (self.stride, self.padding, self.dilation, self.groups)
-        is_plain = max(*self.stride, *self.dilation) == 1 and max(self.kernel_size) <= 3
-        if is_plain or self.groups < self.in_channels or not x.is_cpu or not torch.is_autocast_enabled("cpu"):
-            return F.conv2d(x, weight, bias, *geometry)
-        with torch.autocast("cpu", enabled=False):
-            return F.conv2d(x.float(), weight, bias, *geometry).to(torch.get_autocast_dtype("cpu"))
+    is_plain = max(*conv.stride, *conv.dilation) == 1 and max(conv.kernel_size) <= 3
+    return not is_plain and conv.groups >= conv.in_channels
 
 
-class NormScaledConv2d(TrainedConv2d):
-    """Convolution without bias and the frozen norm after it; parameters and their names are the same."""
+def convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Map B×C×H×W to B×C'×H'×W' in training, in float32 on a CPU under autocast if that is faster."""
+    geometry: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    if not (x.is_cpu and torch.is_autocast_enabled("cpu") and is_slow_in_bfloat16(conv)):
+        return F.conv2d(x, weight, bias, *geometry)
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(x.float(), weight, bias, *geometry).to(torch.get_autocast_dtype("cpu"))
 
-    norm: tuple[FrozenBatchNorm2d]
-    """The norm, in a tuple, so that it remains a module of the parent only."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map B×C×H×W to B×C'×H'×W'."""
-        (norm,) = self.norm
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        return self.convolve(x, self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
+def forward_trained(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Return a convolution's output by `convolve`."""
+    return convolve(conv, x, conv.weight, conv.bias)
+
+
+def forward_with_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, x: Tensor) -> Tensor:
+    """Return the output of a convolution without bias and of the frozen norm after it."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return convolve(conv, x, conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
+
+
+def return_input(x: Tensor) -> Tensor:
+    """Return the input, in place of a norm that the convolution before it applies."""
+    return x
+
+
+def train_convolutions(network: nn.Module) -> None:
+    """Let slow convolutions train in float32 on CPUs, in place; parameters and their names are kept."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and is_slow_in_bfloat16(module):
+            module.forward = partial(forward_trained, module)  # type: ignore[method-assign]
 
 
 def fold_training_norms(encoder: nn.Module) -> None:
-    """Make the convolutions of one of `FUSIONS` apply the frozen norms after them, in place."""
+    """Let the convolutions of one of `FUSIONS` apply the frozen norms after them, in place; names are kept."""
     for parent in encoder.modules() if type(encoder) in FUSIONS else ():
         for conv, norm in pairwise(parent.children()):
             if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d and conv.bias is None:
-                # keeps parameters and their names, which are saved
-                conv.__class__, norm.__class__ = NormScaledConv2d, FoldedNorm
-                conv.norm = (norm,)  # type: ignore[assignment]
+                conv.forward = partial(forward_with_norm, conv, norm)  # type: ignore[method-assign]
+                norm.forward = return_input  # type: ignore[method-assign]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import chain
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aotlab.configs.schema import ComputeConfig
-from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast.attention import ChunkedAttention, DenseAttention, DenseLocalAttention, TiledLocalAttention
-from aotlab.networks.fast.convolutions import TrainedConv2d, fold_training_norms, fuse_encoders, to_onednn
+from aotlab.networks.attention import Attention, LocalAttention, global_attention
+from aotlab.networks.fast.attention import chunked_attention, dense_attention, tiled_local_attention
+from aotlab.networks.fast.convolutions import (
+    fold_training_norms,
+    fuse_encoders,
+    replace_convolutions,
+    train_convolutions,
+)
 from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
@@ -33,22 +39,30 @@ def optimize(
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
         compile: whether to compile encoder, blocks and decoder with torch.compile, which pays off on CUDA.
     """
-    if model.fused:
-        raise ValueError("the model is fused already")
+    if is_optimized(model):
+        raise ValueError("the model is optimized already")
     model = optimize_network(model, torch.device(device), precision)
     if compile:
         compile_parts(model)
-    model.fused = True
+    model.is_optimized = True  # type: ignore[assignment]
     return model
+
+
+def is_optimized(model: VOSModel) -> bool:
+    """Return whether a model is a copy by `optimize`, whose weights are fused and cannot be saved."""
+    return getattr(model, "is_optimized", False)
 
 
 def optimize_network(network: Network, device: torch.device, precision: str) -> Network:
     """Return a copy of any network with the modules of `optimize`."""
     dtype = getattr(torch, resolve_precision(precision, device))
     network = deepcopy(network).eval().requires_grad_(False)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
+    # channels_last makes map_to_tokens a view
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fuse_encoders(network)
-    replace_modules(network, device, dtype)
+    if device.type == "cpu":
+        replace_convolutions(network)
+    select_kernels(network, device, dtype)
     return network.to(device, dtype)
 
 
@@ -58,10 +72,10 @@ def prepare_for_tracking(
     """Return a model on a device, in evaluation mode, and the precision of its autocast.
 
     Args:
-        model: a fused model is returned as it is.
+        model: an optimized model is returned as it is.
         fuse: whether to return a copy by `optimize` instead of the model itself.
     """
-    if model.fused:
+    if is_optimized(model):
         return model, "float32"
     precision = resolve_precision(compute.precision, device)
     if fuse:
@@ -78,24 +92,18 @@ def optimize_training(model: VOSModel) -> None:
     Frozen norms scale the kernel of the convolution before them, and local attention runs in tiles. CPUs compute
     attention as matrix products, and some depthwise convolutions in float32.
     """
-    fold_training_norms(model.encoder)
-    replace_local_attention(model)
+    set_kernel(model, LocalAttention, tiled_local_attention)
     if next(model.parameters()).is_cpu:
-        for module in model.modules():  # classes are assigned as in `replace_local_attention`
-            if type(module) is Attention:
-                module.__class__ = DenseAttention
-            elif type(module) is nn.Conv2d and module.padding_mode == "zeros":
-                module.__class__ = TrainedConv2d
+        set_kernel(model, Attention, dense_attention)
+        train_convolutions(model)
+    fold_training_norms(model.encoder)
 
 
-def replace_local_attention(model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention) -> None:
-    """Replace local attention with a faster class, in place.
-
-    Assigning ``__class__`` keeps parameters, their names and hooks, because the faster class differs only in `forward`.
-    """
-    for module in model.modules():
-        if type(module) is LocalAttention:
-            module.__class__ = replacement
+def set_kernel(network: nn.Module, kind: type[Attention] | type[LocalAttention], kernel: Callable[..., Tensor]) -> None:
+    """Let all attentions of a kind compute with another kernel, in place."""
+    for module in network.modules():
+        if isinstance(module, kind):
+            module.kernel = kernel
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -114,25 +122,16 @@ def has_amx() -> bool:
     return torch.cpu._is_amx_tile_supported()
 
 
-def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions, with faster ones, in place."""
-    replace_local_attention(model)
-    if device.type != "cpu":
-        return
+def select_kernels(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Let attentions compute with the fastest kernels on a device, in place."""
+    set_kernel(network, LocalAttention, tiled_local_attention)
     # PyTorch's fused attention on CPUs is slow for values wider than keys (DeAOT's one head), and in bfloat16 on
     # processors without AMX, where it does not use AVX512-BF16
-    use_chunked_attention = dtype == torch.bfloat16 and not has_amx()
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Attention) and type(child) in (Attention, DenseAttention):
-                is_chunked = child.heads == 1 or use_chunked_attention
-                child.__class__ = ChunkedAttention if is_chunked else Attention  # as in `replace_local_attention`
-            elif (
-                isinstance(child, nn.Conv2d)
-                and type(child) in (nn.Conv2d, TrainedConv2d)
-                and child.padding_mode == "zeros"
-            ):
-                setattr(parent, name, to_onednn(child))
+    is_slow = dtype == torch.bfloat16 and not has_amx()
+    for module in network.modules():
+        if isinstance(module, Attention):
+            is_chunked = device.type == "cpu" and (module.heads == 1 or is_slow)
+            module.kernel = chunked_attention if is_chunked else global_attention
 
 
 def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:

@@ -18,6 +18,7 @@ from aotlab.configs.load import apply_overrides, build_config, drop_unknown_reco
 from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
+from aotlab.networks.fast.optimize import is_optimized
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.published_keys import (
@@ -38,7 +39,10 @@ def save_checkpoint(
 ) -> None:
     """Write weights, settings and the JSON of a model card as one safetensors file; ``half`` stores 16-bit floats."""
     require(
-        not model.fused, "a tracker's model is fused", subject=path, remedy="save the model that load_model returns"
+        not is_optimized(model),
+        "a tracker's model is fused",
+        subject=path,
+        remedy="save the model that load_model returns",
     )
     metadata = {"config": to_yaml(config)}
     if plugins := describe_plugins(config):

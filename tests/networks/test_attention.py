@@ -7,20 +7,21 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.networks.attention import Attention, LocalAttention, sine_position
+from aotlab.networks.attention import Attention, LocalAttention, global_attention, local_attention, sine_position
 from aotlab.networks.fast import attention as fast_attention
-from aotlab.networks.fast.attention import ChunkedAttention, DenseAttention, TiledLocalAttention
+from aotlab.networks.fast.attention import chunked_attention, dense_attention, tiled_local_attention
 from tests.marks import slow
 
 HEADS, DIM = 2, 16
-KINDS = [LocalAttention, TiledLocalAttention]
+KERNELS = [local_attention, tiled_local_attention]
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (9, 17), (18, 7), (26, 33)]
 """Smaller than a window, one row, whole blocks, one more than whole blocks, larger than blocks with their margins."""
 
 
-def build_local(kind, window=7, *, relative=True, dtype=torch.float32):
+def build_local(kernel, window=7, *, relative=True, dtype=torch.float32):
     torch.manual_seed(window)
-    attention = kind(DIM, HEADS, window, relative_key=relative, relative_value=relative).to(dtype)
+    attention = LocalAttention(DIM, HEADS, window, relative_key=relative, relative_value=relative).to(dtype)
+    attention.kernel = kernel
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return attention
@@ -65,7 +66,7 @@ CASES += slow(((26, 33), 15, True, 1), ((26, 33), 7, True, 3))
 @pytest.mark.parametrize(("size", "window", "relative", "frames"), CASES)
 @torch.no_grad()
 def test_local_attention_equals_its_definition(size, window, relative, frames):
-    plain, tiled = (build_local(kind, window, relative=relative) for kind in KINDS)
+    plain, tiled = (build_local(kernel, window, relative=relative) for kernel in KERNELS)
     inputs = [draw_tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
     expected = attend_by_definition(plain, *inputs, size=size)
     for attention in (plain, tiled):
@@ -75,7 +76,7 @@ def test_local_attention_equals_its_definition(size, window, relative, frames):
 
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((17, 18), 5)])
 def test_local_attention_gradients_equal_the_definitions(size, window):
-    plain, tiled = (build_local(kind, window, dtype=torch.float64) for kind in KINDS)
+    plain, tiled = (build_local(kernel, window, dtype=torch.float64) for kernel in KERNELS)
     inputs = [draw_tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
     weights = draw_tokens(size, batch=1, seed=5, dtype=torch.float64)
 
@@ -91,7 +92,7 @@ def test_local_attention_gradients_equal_the_definitions(size, window):
 @pytest.mark.parametrize("at_once", [1, 8, 64])
 @torch.no_grad()
 def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
-    size, attention = (26, 33), build_local(TiledLocalAttention)
+    size, attention = (26, 33), build_local(tiled_local_attention)
     query, key, value = draw_tokens(size), draw_tokens(size, 2, seed=1), draw_tokens(size, 2, seed=2)
     with torch.enable_grad():
         whole = attention(query, key, value, size)
@@ -101,7 +102,7 @@ def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
 
 @pytest.mark.parametrize("size", [(6, 7), (26, 33)])
 def test_inference_mode_map_can_be_trained_on(size):
-    attention, inputs = build_local(TiledLocalAttention), [draw_tokens(size, seed=seed) for seed in range(3)]
+    attention, inputs = build_local(tiled_local_attention), [draw_tokens(size, seed=seed) for seed in range(3)]
     with torch.inference_mode():
         tracked = attention(*inputs, size)
     learned = attention(*(x.requires_grad_() for x in inputs), size)
@@ -111,7 +112,7 @@ def test_inference_mode_map_can_be_trained_on(size):
 
 @torch.no_grad()
 def test_local_attention_in_bfloat16_stays_near():
-    size, attention = (26, 33), build_local(TiledLocalAttention)
+    size, attention = (26, 33), build_local(tiled_local_attention)
     inputs = [draw_tokens(size, seed=seed) for seed in range(3)]
     exact = attention(*inputs, size)
     coarse = attention.bfloat16()(*(x.bfloat16() for x in inputs), size).float()
@@ -134,22 +135,22 @@ class LargestTensor(TorchDispatchMode):
 def test_blocks_never_copy_keys_per_query():
     size, window = (40, 56), 15
     with LargestTensor() as largest:
-        build_local(TiledLocalAttention, window)(*(draw_tokens(size, batch=1, seed=seed) for seed in range(3)), size)
+        build_local(tiled_local_attention, window)(*(draw_tokens(size, batch=1, seed=seed) for seed in range(3)), size)
     unfolded = size[0] * size[1] * window**2 * DIM
     # the weights over a block's neighborhood are the largest: 22² per query and head against 225 × 8
     assert largest.numel <= unfolded / 3
 
 
-@pytest.mark.parametrize("kind", [Attention, ChunkedAttention])
+@pytest.mark.parametrize("kernel", [global_attention, chunked_attention])
 @pytest.mark.parametrize(("heads", "wide"), [(1, 48), (4, 16)])
 @pytest.mark.parametrize("at_once", [3, 512])
 @torch.no_grad()
-def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch):
+def test_attention_equals_its_definition(kernel, heads, wide, at_once, monkeypatch):
     monkeypatch.setattr(fast_attention, "QUERY_CHUNK", at_once)
     query, key, value = (draw_tokens((4, 5)), draw_tokens((4, 5), 2, seed=1), draw_tokens((4, 5), 2, dim=wide, seed=2))
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
-    found = kind(heads)(query, key, value)
+    found = kernel(query, key, value, heads)
     torch.testing.assert_close(found, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
 
 
@@ -158,8 +159,10 @@ def test_dense_attention_in_bfloat16_equals_float32(heads):
     inputs = [draw_tokens((4, 5), seed=seed).bfloat16().requires_grad_() for seed in range(3)]
     exact = [x.detach().float().requires_grad_() for x in inputs]
     results = []
-    for kind, tokens in ((Attention, exact), (DenseAttention, inputs)):
-        output = kind(heads)(*tokens)
+    for kernel, tokens in ((global_attention, exact), (dense_attention, inputs)):
+        attention = Attention(heads)
+        attention.kernel = kernel
+        output = attention(*tokens)
         weights = torch.linspace(-1, 1, output.numel()).view_as(output)
         results.append([output, *torch.autograd.grad((output.float() * weights).sum(), tokens)])
     for expected, found in zip(*results, strict=True):

@@ -18,7 +18,13 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.fast import optimize as fast
-from aotlab.networks.fast.convolutions import FusedConv2d, TrainedConv2d, fuse_encoders
+from aotlab.networks.fast.convolutions import (
+    FusedConv2d,
+    fold_training_norms,
+    fuse_encoders,
+    replace_convolutions,
+    train_convolutions,
+)
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -77,8 +83,8 @@ def test_unknown_encoder_keeps_its_results():
     encoder, image = randomize_norms(ResNet18()), draw_images(1, 49, 65)
     fused, trained = deepcopy(encoder), deepcopy(encoder)
     fuse_encoders(fused)
-    fast.fold_training_norms(trained)
-    fast.replace_modules(trained, CPU, torch.float32)
+    fold_training_norms(trained)
+    replace_convolutions(trained)
     (expected,) = encoder(image)
     for changed in (fused, trained):
         torch.testing.assert_close(changed(image)[0], expected, atol=ROUNDING * expected.max().item(), rtol=0)
@@ -88,7 +94,7 @@ def test_padding_mode_is_kept():
     model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"))
     image = draw_images(1, 9, 9)
     expected = model(image)
-    fast.replace_modules(model, CPU, torch.float32)
+    replace_convolutions(model)
     assert torch.equal(model(image), expected)
 
 
@@ -141,7 +147,7 @@ def test_depthwise_convolutions_train_in_float32(kernel, stride, dilation):
     torch.manual_seed(0)
     conv = nn.Conv2d(8, 8, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, groups=8)
     trained, image = deepcopy(conv), torch.randn(2, 8, 9, 11, requires_grad=True)
-    trained.__class__ = TrainedConv2d
+    train_convolutions(trained)
     results = []
     for tested, enabled in ((conv, False), (trained, True)):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
@@ -164,6 +170,6 @@ def test_auto_precision_follows_the_processor(avx, amx, resolved, monkeypatch):
     assert fast.resolve_precision("float16", CPU) == "float16"
 
 
-def test_fused_model_is_not_fused_again():
-    with pytest.raises(ValueError, match="fused already"):
+def test_optimized_model_is_not_optimized_again():
+    with pytest.raises(ValueError, match="optimized already"):
         optimize(optimize(build_case("aot")[0], precision="float32"))

@@ -41,7 +41,7 @@ class ScaledBlock(LSTTBlock):
     def memorize(self, state, id_embedding):
         return super().memorize(state, id_embedding * (1 + state.scale))
 
-    def own_memory(self, state, id_embedding):  # before it has a scale
+    def reference_memory(self, state, id_embedding):  # before it has a scale
         return super().memorize(state, id_embedding)
 
 

@@ -29,8 +29,9 @@ from aotlab.engine.export.quantize import QUANTIZED_GRAPHS
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.build import build_model
-from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
+from aotlab.networks.fast.attention import fused_attention, tiled_local_attention
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import (
     HEIGHT,
@@ -62,7 +63,8 @@ def test_resizing_in_the_graph_equals_pytorch(size):
 @pytest.mark.parametrize("relative_value", [True, False])
 def test_exportable_local_attention_is_exact(size, relative_value, frames, monkeypatch):
     torch.manual_seed(0)
-    attention = TiledLocalAttention(8, 2, 7, relative_value=relative_value).requires_grad_(False)
+    attention = LocalAttention(8, 2, 7, relative_value=relative_value).requires_grad_(False)
+    attention.kernel = tiled_local_attention
     for parameter in attention.parameters():
         parameter.normal_()
     length = size[0] * size[1]
@@ -78,7 +80,8 @@ def test_attention_is_fused_on_request(fused):
     """Only onnxruntime has the operator."""
     model, config = build("aott")
     made = graphs.build_graphs(model, FRAME_SIZE, config.memory, fused=fused)["propagate"].model
-    assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
+    kernels = {module.kernel for module in made.modules() if isinstance(module, Attention)}
+    assert (kernels == {fused_attention}) == fused
 
 
 def test_norms_are_folded_into_convolutions():

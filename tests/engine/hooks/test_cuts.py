@@ -8,10 +8,9 @@ import torch
 
 from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, make_thumbnail
 from aotlab.engine.recurrence import segment_frame
-from aotlab.engine.tracking.groups import merge_logits
+from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.directions import TimedTracker, track_both_directions
-from aotlab.networks.fast.logits import find_indices
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"
