@@ -54,12 +54,6 @@ def iou(first, second):
     return (first & second).sum() / max(1, (first | second).sum())
 
 
-def close_dialog(tab):
-    """Press Escape in a dialog; return when it no longer has the keys, which is after it is closed."""
-    tab.keyboard.press("Escape")
-    tab.wait_for_selector("dialog[open], dialog:focus-within", state="detached")
-
-
 def hold_first_answer():
     """Return a list, which receives the first route and its answer, and a handler that lets later requests through."""
     held = []
