@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -17,7 +17,7 @@ from aotlab.dataloaders.training.mixture import Mixture, describe_mixture, descr
 from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
-from aotlab.engine.training.optimization import EMA, find_loss, parameter_groups
+from aotlab.engine.training.optimization import average_weights, find_loss, list_trained, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
@@ -64,7 +64,9 @@ class PhaseState:
         groups = parameter_groups(model, self.phase.weight_decay, settings.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, self.phase.lr)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "float16")
-        self.ema = EMA(model, self.phase.steps, settings.ema)
+        self.ema = average_weights(model, self.phase.steps, settings.ema)
+        self.averaged = cast(VOSModel, self.ema.module)
+        """Model with the averaged weights."""
         fed_after = self.phase.feed_predictions_after
         self.first_fed_step = int(fed_after * self.phase.steps) if fed_after < 1 else self.phase.steps
         """Step from which memory stores predictions, and identity banks are frozen."""
@@ -120,7 +122,7 @@ class PhaseState:
             "phase": self.index,
             "step": self.step,
             "model": self.model.state_dict(),
-            "ema": self.ema.shadow,
+            "ema": list_trained(self.averaged),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best": self.best,
@@ -158,8 +160,9 @@ class PhaseState:
         self.optimizer.load_state_dict(content["optimizer"])
         if content["scaler"]:  # empty unless it was float16
             self.scaler.load_state_dict(content["scaler"])
-        self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
+        self.averaged.load_state_dict(content["model"] | content["ema"])
         self.step, self.seconds = content["step"], content["seconds"]
+        self.ema.n_averaged.fill_(1 + self.step)
         self.unreadable = Counter(content["unreadable"])
         if earlier[VALIDATION] == self.fingerprints[VALIDATION]:
             self.best, self.scores, self.validated = content["best"], content["scores"], content["validated"]

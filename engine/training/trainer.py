@@ -164,7 +164,7 @@ def train_phase(
         is_saved = validate_if_due(state, validation, stop, journal, listeners)
         if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
             save_state(state, listeners)
-    state.ema.copy_to(state.model)
+    state.model.load_state_dict(state.averaged.state_dict())
 
 
 def build_batches(state: PhaseState) -> Iterator[ClipTensors]:
@@ -247,7 +247,7 @@ def train_step(
     metrics = mean_over_ranks({**means, **rates, "gradient_norm": norm, **seconds}, state.world)
     state.step, state.skipped = state.step + 1, 0
     state.seconds += metrics["step_seconds"]
-    state.ema.update(state.model, state.step)
+    state.ema.update_parameters(state.model)
     return StepResult(metrics, clip, losses.predictions)
 
 

@@ -51,23 +51,22 @@ def validate_if_due(
         for listener in listeners:
             listener.video_scored(state, done, total)
 
-    with state.ema.applied(state.model):
-        state.scores = validate(state.model, state.config, videos, state.world, stop, report)
-        state.validated = state.step
-        journal.log_scores(state.step, state.scores)
-        if state.scores["J&F"] > state.best:
-            state.best = state.scores["J&F"]
-            write_weights(state, f"{BEST}.safetensors")
+    state.scores = validate(state.averaged, state.config, videos, state.world, stop, report)
+    state.validated = state.step
+    journal.log_scores(state.step, state.scores)
+    if state.scores["J&F"] > state.best:
+        state.best = state.scores["J&F"]
+        write_weights(state, f"{BEST}.safetensors")
     if state.world.is_main:
         save_state(state, listeners)
     return True
 
 
 def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the current weights and their card to a file on the main rank; raises `InputError` if that fails."""
+    """Write the averaged weights and their card to a file on the main rank; raises `InputError` if that fails."""
     if state.world.is_main:
         card = state.card().to_json()
-        save_checkpoint(state.output / name, state.model, state.config, half=half, card=card)
+        save_checkpoint(state.output / name, state.averaged, state.config, half=half, card=card)
 
 
 def validate(

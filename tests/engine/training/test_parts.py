@@ -9,6 +9,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.engine.training.dry_run import dry_run
 from aotlab.engine.training.listener import StepResult, TrainingListener
+from aotlab.engine.training.optimization import list_trained
 from aotlab.engine.training.trainer import train
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import LOSS_PLUGINS
@@ -102,9 +103,8 @@ class Recorder(TrainingListener):
         self.moments.append(("saved", path.name))
 
     def phase_ends(self, state):
-        ended = all(
-            torch.equal(state.ema.shadow[name], x) for name, x in state.model.named_parameters() if x.requires_grad
-        )
+        averages = list_trained(state.averaged)
+        ended = all(torch.equal(averages[name], x) for name, x in state.model.named_parameters() if x.requires_grad)
         self.moments.append(("ends", state.phase.name, ended))
 
 
