@@ -158,8 +158,7 @@ class TrainConfig:
     seed: Seed = 0
     """Random seed."""
     save_every: Count = 500
-    """Interval in steps between saved states; others are saved before and after each validation, and at the end of each
-    phase."""
+    """Interval in steps between saved states; others are saved at each validation, and at the end of each phase."""
     keep: Count = 3
     """Number of saved states to keep."""
     half_weights: bool = False

@@ -246,6 +246,8 @@ def test_steps_of_the_page_on_training_lower_the_loss(monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
     names = run_page(ROOT / "docs" / "concepts" / "training.md", capfd)
     assert names["after"] < names["before"]
+    rates = {group["lr_ratio"]: group["lr"] for group in names["optimizer"].param_groups}
+    assert rates == {0.1: pytest.approx(1.9e-5), 1.0: pytest.approx(1e-4)}
 
 
 def test_supervision_recipe_runs():

@@ -14,7 +14,7 @@ from click.exceptions import Exit
 
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import config_option, device, plugin_files, print_config, print_settings, settings
-from aotlab.tools.cli.types import flag
+from aotlab.tools.cli.types import flag, list_option
 from aotlab.utils.errors import require_modules
 from aotlab.utils.text import format_count
 
@@ -36,6 +36,9 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
 @settings
 @flag("--dry-run", "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file")
 @flag("--restart", "start over instead of resuming")
+@list_option(
+    "--log", "logs beside log.jsonl, comma-separated: csv, tensorboard, wandb (default: tensorboard, if installed)"
+)
 @option_group(
     "model",
     config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", required=True),
@@ -45,7 +48,7 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
     name="recipe",
     factory=read_recipe,
 )
-def main(recipe: Config, *, dry_run: bool, restart: bool, device: str) -> int:
+def main(recipe: Config, *, dry_run: bool, restart: bool, log: tuple[str, ...], device: str) -> int:
     require_modules("scipy", "cv2", "pycocotools", "tqdm")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
@@ -62,16 +65,16 @@ def main(recipe: Config, *, dry_run: bool, restart: bool, device: str) -> int:
             print(report if world.is_main else "", end="")
             return 0
         command_line = click.get_current_context().meta["command_line"]
-        result = train(recipe, world, restart=restart, command=command_line)
+        result = train(recipe, world, restart=restart, command=command_line, logs=log or None)
         if not world.is_main:
             return 0
         print(f"trained weights: {result.checkpoint}")
-        if result.unreadable:
-            items = format_count(len(result.unreadable), "item")
-            print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-        for message, times in sorted(result.unreadable.items()):
-            print(f"  {message} (drawn {times} times)", file=sys.stderr)
-        return 1 if result.unreadable else 0
+        record = result.record
+        if record.unreadable:
+            items = format_count(len(record.unreadable), "item")
+            draws = f"{record.unreadable.total()} of {record.draws} draws"
+            print(f"{items} could not be read ({draws}); log.jsonl names them", file=sys.stderr)
+        return 1 if record.has_many_unreadable() else 0
 
 
 if __name__ == "__main__":

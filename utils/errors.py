@@ -16,6 +16,7 @@ EXTRAS = {
     "tqdm": "score",
     "scipy": "train",
     "tensorboard": "tensorboard",
+    "wandb": "wandb",
     "tifffile": "images",
     "imagecodecs": "images",
     "OpenEXR": "images",
@@ -27,6 +28,7 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "matplotlib": "plot",
+    "pymatting": "edges",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30

@@ -109,8 +109,8 @@ class ClipOptions:
     """B×(M+1), the identity of each object, from `draw_permutations`."""
     hard_pixel_count: int
     """Number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`."""
-    feed_predictions: bool
-    """Feed memory with predictions instead of labels, and do not train identity banks."""
+    use_predictions: bool
+    """Memorize predictions instead of labels, and do not train identity banks."""
     reference_weight: float = 1.0
     """Weight of the loss on the reference frame; 0 skips its gradient."""
     loss: FrameLoss = frame_loss
@@ -135,7 +135,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
-            memory_labels = prediction if options.feed_predictions else labels
+            memory_labels = prediction if options.use_predictions else labels
             id_embeddings = assign_identities(model, memory_labels, labels == VOID, options)
             store_memory(model, bank, decoded, model.memorize(decoded.propagated, id_embeddings))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
@@ -151,8 +151,8 @@ def assign_identities(model: VOSModel, labels: Tensor, ignored: Tensor, options:
     masks = one_hot(torch.where(labels <= largest, identities, labels), largest + 1)  # B×(1+M)×H×W
     if model.config.ignore_plane:
         masks = torch.cat([masks, ignored[:, None].to(masks)], 1)
-    # the authors' code freezes identity banks while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
-    with torch.set_grad_enabled(not options.feed_predictions and torch.is_grad_enabled()):
+    # the authors' code freezes identity banks while memory stores predictions (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
+    with torch.set_grad_enabled(not options.use_predictions and torch.is_grad_enabled()):
         return model.assign_identities(masks)
 
 

@@ -12,14 +12,13 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import build_training_model, open_data, resolve_training
-from aotlab.engine.training.journal import print_line
-from aotlab.engine.training.listener import NonFiniteError
-from aotlab.engine.training.optimization import list_trained
-from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.printer import print_line
+from aotlab.engine.training.state import TrainState
 from aotlab.engine.training.trainer import build_batches, train_step, wrap_ddp
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
+from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable
 from aotlab.utils.text import format_bytes, format_count
 
@@ -44,7 +43,7 @@ def dry_run(config: Config, world: Distributed) -> str:
         phase = mixture.phase
         print_line(f"{phase.name}: making {CLIPS} clips, then {STEPS} steps of {format_count(phase.batch, 'clip')}")
         rate = measure_clip_rate(mixture)
-        state = PhaseState(config, world, model, replace(mixture, phase=replace(phase, steps=max(phase.steps, STEPS))))
+        state = TrainState(config, world, model, replace(mixture, phase=replace(phase, steps=max(phase.steps, STEPS))))
         metrics = run_steps(state)
         seconds = metrics["step_seconds"]
         total += phase.steps * seconds
@@ -61,7 +60,7 @@ def dry_run(config: Config, world: Distributed) -> str:
     peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else _peak_resident_bytes()
     # weights, their average, and two moments per trained weight
     state_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
-    state_bytes += 3 * sum(tensor.nbytes for tensor in list_trained(model).values())
+    state_bytes += 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
     lines += [
         f"validation: {format_count(len(data.validation), 'video')}, {validation_frames} each time",
         f"memory: {format_bytes(peak)} at most on a rank",
@@ -75,13 +74,13 @@ def _format_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
-def run_steps(state: PhaseState) -> dict[str, float]:
+def run_steps(state: TrainState) -> dict[str, float]:
     """Run a few steps; return the metrics of the last one."""
     batches, clip_module, metrics = build_batches(state), wrap_ddp(state), dict[str, float]()
     for _ in range(STEPS):
         result = train_step(state, clip_module, batches)
-        if isinstance(result, NonFiniteError):
-            raise result
+        if result.skipped:
+            raise RunStopped(result.skipped)
         metrics = result.metrics
     return metrics
 

@@ -1,19 +1,16 @@
-"""Interface of observers of a training run, such as its journal."""
+"""Interface of listeners of a training run, such as its logs."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from aotlab.engine.training.clip import ClipBatch
-from aotlab.engine.training.state import PhaseState
-from aotlab.utils.errors import RunStopped
-
-
-class NonFiniteError(RunStopped):
-    """Non-finite loss or gradient; the message names the clips of the step."""
+from aotlab.engine.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -23,27 +20,50 @@ class StepResult:
     metrics: dict[str, float]
     """Means over the ranks: losses, in total and of reference and tracked frames; IoU of tracked objects, 0 to 1, nan
     without objects; learning rates; norm of the gradient before clipping; seconds of waiting for data and of the step.
+    Empty if the step was skipped.
     """
     clip: ClipBatch
     """Last micro-batch."""
     predictions: list[Tensor]
     """Predicted masks of that micro-batch, B×H×W per frame."""
+    unreadable: list[str]
+    """One sentence per drawn item, on any rank, that could not be read and was replaced."""
+    skipped: str = ""
+    """Why the step was skipped, which leaves the weights unchanged; empty otherwise."""
 
 
 class TrainingListener:
-    """Listener of the moments of a run, whose methods do nothing by default; every rank calls them."""
+    """Listener of a run, whose methods do nothing by default; every rank calls all of them but `saved`."""
 
-    def phase_begins(self, state: PhaseState) -> None:
+    def began(self, state: TrainState) -> None:
         """Called before the first step of a phase; ``state.step`` is above 0 if the run is resumed."""
 
-    def step_done(self, state: PhaseState, result: StepResult | NonFiniteError) -> None:
-        """Called after a step, which ``state.step`` counts; ``result``: an error if the step was skipped."""
+    def stepped(self, state: TrainState, result: StepResult) -> None:
+        """Called after a step, which ``state.step`` counts."""
 
-    def video_scored(self, state: PhaseState, done: int, total: int) -> None:
+    def video_scored(self, state: TrainState, done: int, total: int) -> None:
         """Called after each video of a validation; ``done`` of ``total`` videos of this rank are scored."""
 
-    def state_saved(self, state: PhaseState, path: Path) -> None:
-        """Called on a rank that has written a state: the main one or, after a lost rank, all."""
+    def validated(self, state: TrainState, scores: dict[str, float]) -> None:
+        """Called after a validation with the scores of all videos in percent: J&F, J, F.
 
-    def phase_ends(self, state: PhaseState) -> None:
-        """Called after the last step of a phase; the model has its averaged weights."""
+        The model has its averaged weights; ``state.best`` is the best J&F of the earlier validations.
+        """
+
+    def saved(self, state: TrainState, path: Path) -> None:
+        """Called once for each saved state on a rank that has written it: the main one or, after a lost rank, all."""
+
+    def ended(self, state: TrainState, reason: str | None) -> None:
+        """Called at the end of a phase, when its averaged weights are in the model and written, or if the run stops.
+
+        ``reason``: why the run stops; None at the end of the phase, and for internal errors.
+        """
+
+
+def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of the metrics of steps; IoU over the steps that have one, else nan."""
+    means = {}
+    for name in steps[0]:
+        values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
+        means[name] = sum(values) / len(values) if values else math.nan
+    return means

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
 from aotlab.configs.training import LOSSES
 from aotlab.engine.training.clip import FrameLoss, frame_loss
@@ -36,6 +37,12 @@ def group_rate(rate: float, *, final: float, lr_ratio: float) -> float:
     return final + (rate - final) * lr_ratio
 
 
+def set_learning_rates(optimizer: torch.optim.Optimizer, rate: float, *, final: float) -> None:
+    """Set the learning rates of `parameter_groups` for a step whose rate is ``rate``; the last step has ``final``."""
+    for group in optimizer.param_groups:
+        group["lr"] = group_rate(rate, final=final, lr_ratio=group["lr_ratio"])
+
+
 def reference_loss_weight(step: int, total: int, until: float) -> float:
     """Return the weight of the loss on reference frames: 1 at first, 0 after the fraction ``until`` of the steps."""
     length = total * until + 1e-5
@@ -45,8 +52,8 @@ def reference_loss_weight(step: int, total: int, until: float) -> float:
 def parameter_groups(model: nn.Module, weight_decay: float, encoder_lr_ratio: float) -> list[dict[str, object]]:
     """Return optimizer groups of the trainable parameters by encoder and weight decay.
 
-    Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group is for `group_rate`; groups
-    also hold the names of their parameters.
+    Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group is for `set_learning_rates`;
+    groups also hold the names of their parameters.
     """
     groups: dict[tuple[float, float], dict[str, object]] = {}
     for name, parameter in model.named_parameters():
@@ -60,22 +67,32 @@ def parameter_groups(model: nn.Module, weight_decay: float, encoder_lr_ratio: fl
     return list(groups.values())
 
 
-def average_weights(model: nn.Module, total_steps: int, ratio: float) -> AveragedModel:
-    """Return the exponential moving average of a model's weights, updated after each step (AOT, Training Details).
+class EMA:
+    """Exponential moving average of a model's trainable parameters (AOT, Training Details)."""
 
-    ``ratio``: averaging window as a fraction of ``total_steps``; the first steps shorten it.
-    """
-    longest = 1 - 1 / max(total_steps * ratio, 1)
+    def __init__(self, model: nn.Module, total_steps: int, ratio: float) -> None:
+        """``ratio``: averaging window as a fraction of ``total_steps``."""
+        self.decay = 1 - 1 / max(total_steps * ratio, 1)
+        self.shadow = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
-    def update(averages: Any, weights: Any, step: Any) -> None:
-        decay = min(longest, (1 + int(step)) / (10 + int(step)))
-        torch._foreach_lerp_(averages, weights, 1 - decay)
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Update the average; ``step`` counts from 1 and shortens the window at first."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in model.named_parameters():
+            if name in self.shadow:
+                self.shadow[name].lerp_(parameter, 1 - decay)
 
-    average = AveragedModel(model, multi_avg_fn=update)
-    average.update_parameters(model)  # the first one copies
-    return average
+    def copy_to(self, model: nn.Module) -> None:
+        """Copy the average into the model."""
+        model.load_state_dict(self.shadow, strict=False)
 
-
-def list_trained(model: nn.Module) -> dict[str, Tensor]:
-    """Return the trainable parameters by name."""
-    return {name: x.detach() for name, x in model.named_parameters() if x.requires_grad}
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Use averaged weights inside the block."""
+        raw_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        self.copy_to(model)
+        try:
+            yield
+        finally:
+            model.load_state_dict(raw_weights)

@@ -16,9 +16,10 @@ from aotlab.configs.files import resolve_path
 from aotlab.configs.load import build_config, drop_unknown_records, flatten_settings
 from aotlab.configs.schema import Config
 from aotlab.engine.training.build import BEST
-from aotlab.engine.training.journal import Journal
-from aotlab.engine.training.listener import NonFiniteError, TrainingListener
-from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.listener import TrainingListener
+from aotlab.engine.training.logs import CSV_NAMES, LOG_NAME
+from aotlab.engine.training.record import RunRecord
+from aotlab.engine.training.state import TrainState
 from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
@@ -34,8 +35,15 @@ FREE_SETTINGS = ("model.depth", ".drop_path")
 FIXED_SETTINGS = (".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
 """Suffixes of training settings that may not change, because the optimizer depends on them."""
 
+MIN_DRAWS = 1000
+"""Number of draws below which a run is not stopped for a few unreadable items, which may all be drawn at its start."""
 
-class Interrupted(RunStopped):
+
+class SharedStop(RunStopped):
+    """A reason to stop that all ranks detect at the same step."""
+
+
+class Interrupted(SharedStop):
     """Ctrl-C or a signal, detected by all ranks after the same step."""
 
 
@@ -44,11 +52,12 @@ class UnsavedStateError(RunStopped):
 
 
 class SavedState(NamedTuple):
-    """A state of `PhaseState.state_dict` that fits the settings of a run."""
+    """A saved state that fits the settings of a run."""
 
     phase: int
     """Index of its phase."""
     content: dict[str, Any]
+    """Values of `TrainState.state_dict` and `RunRecord.state_dict`."""
     changes: dict[str, tuple[Any, Any]]
     """Saved and current value of each setting that has changed."""
     path: Path
@@ -60,27 +69,34 @@ def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
         raise Interrupted("interrupted", signal_number=stop.signal_number)
 
 
+def stop_if_unreadable(record: RunRecord) -> None:
+    """Raise `SharedStop` if more than `MAX_UNREADABLE` of the draws of all ranks met an unreadable item."""
+    if record.has_many_unreadable(MIN_DRAWS):
+        raise SharedStop(
+            f"{record.unreadable.total()} of {record.draws} drawn items cannot be read; see the warnings, "
+            "repair or remove the files that aotlab check-data names"
+        )
+
+
 @contextmanager
-def save_on_failure(state: PhaseState, journal: Journal, listeners: Sequence[TrainingListener]) -> Iterator[None]:
-    """On an error in the block, log it, save the state and raise `RunStopped`.
+def save_on_failure(state: TrainState, record: RunRecord, listeners: Sequence[TrainingListener]) -> Iterator[None]:
+    """On an error in the block, save the state and raise `RunStopped`; call `ended` of the listeners in any case.
 
     Bad input before the first step is raised unchanged.
     """
+    reason = None
     try:
         yield
-    except UnsavedStateError:
-        raise
     except (InputError, MemoryError, RuntimeError) as error:
         reason = describe_failure(error, state)
-        if reason is None:
+        if reason is None or isinstance(error, UnsavedStateError):
             raise
-        journal.log_line({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
         number = error.signal_number if isinstance(error, Interrupted) else None
-        if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
+        if isinstance(error, SharedStop) and not state.world.is_main:
             # the main rank saves; otherwise it may be lost, and every rank saves
             raise RunStopped(reason, signal_number=number) from error
         try:
-            save_state(state, listeners)
+            save_state(state, record, listeners)
             outcome = (
                 f"the state after step {state.step} of {state.phase.name} is saved in {state.output}, "
                 "the same command resumes from it"
@@ -88,12 +104,13 @@ def save_on_failure(state: PhaseState, journal: Journal, listeners: Sequence[Tra
         except UnsavedStateError as failure:
             outcome = str(failure)
         raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
+    finally:
+        for listener in listeners:
+            listener.ended(state, reason)
 
 
-def describe_failure(error: BaseException, state: PhaseState) -> str | None:
+def describe_failure(error: BaseException, state: TrainState) -> str | None:
     """Return why a run stops, or None for bad input before the first step and for internal errors."""
-    if isinstance(error, NonFiniteError):
-        return f"{error}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row"
     if isinstance(error, InputError) and state.step == 0 and state.index == 0:
         return None
     if isinstance(error, InputError | RunStopped):
@@ -103,7 +120,7 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     return None
 
 
-def save_state(state: PhaseState, listeners: Sequence[TrainingListener] = ()) -> None:
+def save_state(state: TrainState, record: RunRecord, listeners: Sequence[TrainingListener] = ()) -> None:
     """Save the state, delete all but the ``train.keep`` newest ones, and call the listeners.
 
     Raises:
@@ -111,26 +128,35 @@ def save_state(state: PhaseState, listeners: Sequence[TrainingListener] = ()) ->
     """
     path = state.output / STATES / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
-    torch.save(state.state_dict(), buffer)
+    torch.save({**state.state_dict(), **record.state_dict(state)}, buffer)
     try:
         write_bytes(path, buffer.getbuffer())
     except InputError as error:
-        newest = next(iter(list_saved_states(state.output)), "the beginning, as no state was saved")
-        raise UnsavedStateError(f"{error}; the same command resumes from {newest}") from error
+        newest = next(iter(list_saved_states(state.output)), None)
+        remedy = f"the same command resumes from {newest}" if newest else "no state is saved; --restart starts over"
+        raise UnsavedStateError(f"{error}; {remedy}") from error
     for old in list_saved_states(state.output)[state.config.train.keep :]:
         old.unlink(missing_ok=True)
     for listener in listeners:
-        listener.state_saved(state, path)
+        listener.saved(state, path)
 
 
 def load_state(output: Path, config: Config, phases: Container[int]) -> SavedState | None:
-    """Return the newest state in ``output``, or None. ``phases``: indices of the phases to run.
+    """Return the newest state in ``output``, or None in a new folder. ``phases``: indices of the phases to run.
 
     Raises:
-        InputError: the state is damaged, of another phase, or was saved with other settings.
+        InputError: the state is damaged, of another phase, or was saved with other settings; or the folder has weights
+            or a log, but no state.
     """
     path = next(iter(list_saved_states(output)), None)
     if path is None:
+        results = [*output.glob("*.safetensors"), *output.glob(LOG_NAME)]
+        require(
+            not results,
+            f"holds {', '.join(sorted(file.name for file in results))} of an earlier run, but no saved state",
+            subject=output,
+            remedy="give another train.output, or replace them with --restart",
+        )
         return None
     with reading(path, "delete it to resume from the one before it", *MALFORMED):
         content: dict[str, Any] = load_pickle(path)
@@ -177,7 +203,8 @@ def list_earlier_files(config: Config, output: Path) -> list[Path]:
 
     Raises `InputError` if the new run starts from one of them.
     """
-    logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+    logs = [output / name for name in (LOG_NAME, *CSV_NAMES)]
+    logs += (output / "tensorboard").glob("events.out.tfevents.*")
     files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
     for start in filter(None, (config.train.start_from, config.train.warm_start)):
         is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +28,27 @@ from aotlab.engine.training.clip import (
     draw_permutations,
     mean_iou,
 )
-from aotlab.engine.training.journal import Journal, StepPrinter
-from aotlab.engine.training.listener import NonFiniteError, StepResult, TrainingListener
-from aotlab.engine.training.optimization import group_rate, learning_rate, reference_loss_weight
+from aotlab.engine.training.listener import StepResult, TrainingListener
+from aotlab.engine.training.logs import make_logs
+from aotlab.engine.training.optimization import (
+    group_rate,
+    learning_rate,
+    reference_loss_weight,
+    set_learning_rates,
+)
+from aotlab.engine.training.printer import Printer
+from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import (
     STATES,
+    SharedStop,
     list_earlier_files,
     load_state,
     save_on_failure,
     save_state,
     stop_if_interrupted,
+    stop_if_unreadable,
 )
-from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.state import TrainState
 from aotlab.engine.training.validation import validate_if_due, write_weights
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
@@ -49,7 +56,6 @@ from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.files import remove
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.run_folder import describe_versions
 from aotlab.utils.signals import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
@@ -61,8 +67,8 @@ class TrainResult:
 
     checkpoint: Path
     """Averaged weights of the last phase."""
-    unreadable: Counter[str]
-    """Unreadable items: one sentence each, with the number of draws."""
+    record: RunRecord
+    """Record of the run, also of its unreadable items."""
 
 
 def train(
@@ -71,6 +77,7 @@ def train(
     *,
     restart: bool = False,
     command: str = "",
+    logs: Sequence[str] | None = None,
     listeners: Sequence[TrainingListener] = (),
 ) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
@@ -78,15 +85,17 @@ def train(
     Args:
         restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
-        listeners: called at each moment of the run, after its log.
+        logs: names of logs beside ``log.jsonl``: csv, tensorboard, wandb; None: tensorboard, if it is installed.
+        listeners: called at each moment of the run, after its record and logs.
 
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space for a state.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, too many unreadable items, no disk space.
     """
     with world.share_errors():
         config = resolve_training(config)
+        run_logs = [*make_logs(logs), Printer()] if world.is_main else []
     output = Path(str(config.train.output))
     with world.lock_output(output):
         with world.share_errors():
@@ -97,77 +106,72 @@ def train(
             model = build_training_model(config, world.device, is_resumed=saved is not None)
             start_phases = read_start_phases(config) if saved is None else []
             earlier_files = list_earlier_files(config, output) if restart else []
-        for path in earlier_files if world.is_main else ():  # after everything that may be wrong with the new run
-            remove(path)
-        for folder in (output, output / STATES) if world.is_main else ():
-            remove_leftovers(folder)
-        fingerprints, program = world.gather(fingerprints)[0], describe_versions()
-        if world.is_main and not sys.stderr.isatty():
-            listeners = [StepPrinter(config.train.print_every), *listeners]
-        state: PhaseState | None = None
-        with stop_flag() as stop, closing(Journal(output, config.train, is_main=world.is_main)) as journal:
+        if world.is_main:
+            for path in earlier_files:  # only now that the new run is known to be valid
+                remove(path)
+            for folder in (output, output / STATES):
+                remove_leftovers(folder)
+        record = RunRecord(world.gather(fingerprints)[0], command, start_phases)
+        listeners, best = [record, *run_logs, *listeners], -1.0
+        with stop_flag() as stop:
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved.phase:
                     continue
-                earlier_phases = start_phases if state is None else state.card().phases
-                state = PhaseState(
-                    config, world, model, mixture, fingerprints=fingerprints, command=command, program=program,
-                    previous=state, earlier_phases=earlier_phases,
-                )  # fmt: skip
+                state = TrainState(config, world, model, mixture, best=best)
                 if saved is not None:
-                    state.load_state_dict(saved.content, saved.changes)
+                    state.load_state_dict(saved.content)
+                    record.load_state_dict(saved.content, saved.changes, state)
                     state.resumed_from = saved.path
                     saved = None  # frees its tensors
                 weights = output / f"{state.phase.name}.safetensors"
-                is_finished = state.step >= mixture.phase.steps and weights.exists()
-                with save_on_failure(state, journal, listeners):
-                    train_phase(state, data.validation, stop, journal, listeners)
-                if not is_finished:
-                    write_weights(state, weights.name, half=config.train.half_weights)
-                elif index == max(data.mixtures):
-                    log.warning("%s: already finished, nothing to train; --restart starts over", output)
-                for listener in (journal, *listeners):
-                    listener.phase_ends(state)
-        assert state is not None
-        return TrainResult(weights, state.unreadable)
+                is_finished = state.step >= state.phase.steps and weights.exists()
+                with save_on_failure(state, record, listeners):
+                    train_phase(state, record, data.validation, stop, listeners)
+                    if not is_finished:
+                        write_weights(state, record, weights.name, half=config.train.half_weights)
+                best = state.best
+        if is_finished:
+            log.warning("%s: already finished, nothing to train; --restart starts over", output)
+        return TrainResult(weights, record)
 
 
 def train_phase(
-    state: PhaseState,
+    state: TrainState,
+    record: RunRecord,
     validation: list[Video],
     stop: StopFlag,
-    journal: Journal,
     listeners: Sequence[TrainingListener],
 ) -> None:
     """Train a phase from ``state.step`` to its end, after which the model has its averaged weights.
 
     Args:
+        record: record of the run, saved with the state; one of the listeners.
         validation: videos to score the averaged weights on.
         stop: stops the run after the step in progress, or within validation.
-        journal: log of steps and scores.
-        listeners: called after the journal.
 
     Raises:
         RunStopped: see `train`.
     """
     batches, clip_module = build_batches(state), None
-    for listener in (journal, *listeners):
-        listener.phase_begins(state)
-    validate_if_due(state, validation, stop, journal, listeners)  # missed by the run that is resumed
+    for listener in listeners:
+        listener.began(state)
+    validate_if_due(state, record, validation, stop, listeners)  # missed by the run that is resumed
     while state.step < state.phase.steps:
-        if clip_module is None or state.step == state.first_fed_step:  # other weights get gradients from there
+        if clip_module is None or state.step == state.first_step_on_predictions:  # other weights get gradients
             clip_module = wrap_ddp(state)
         result = train_step(state, clip_module, batches)
-        for listener in (journal, *listeners):
-            listener.step_done(state, result)
+        for listener in listeners:
+            listener.stepped(state, result)
         stop_if_interrupted(stop, state.world)
-        is_saved = validate_if_due(state, validation, stop, journal, listeners)
+        if result.unreadable:
+            stop_if_unreadable(record)
+        is_saved = validate_if_due(state, record, validation, stop, listeners)
         if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
-            save_state(state, listeners)
-    state.model.load_state_dict(state.averaged.state_dict())
+            save_state(state, record, listeners)
+    state.ema.copy_to(state.model)
 
 
-def build_batches(state: PhaseState) -> Iterator[ClipTensors]:
+def build_batches(state: TrainState) -> Iterator[ClipTensors]:
     """Return the micro-batches of this rank from ``state.step`` on."""
     world = state.world
     return build_clip_loader(
@@ -176,9 +180,11 @@ def build_batches(state: PhaseState) -> Iterator[ClipTensors]:
     )  # fmt: skip
 
 
-def wrap_ddp(state: PhaseState) -> nn.Module:
-    """Return the pass over clips, in DDP if there are several ranks, for steps before or from `first_fed_step`."""
+def wrap_ddp(state: TrainState) -> nn.Module:
+    """Return the pass over clips, in DDP if there are several ranks, for steps before or from
+    `first_step_on_predictions`."""
     clip_module, world = ClipModule(state.model, state.config.memory), state.world
+    uses_predictions = state.step >= state.first_step_on_predictions
     if world.ranks == 1:
         return clip_module
     # 1×1 kernels are contiguous in both layouts; values are copied either way.
@@ -187,28 +193,23 @@ def wrap_ddp(state: PhaseState) -> nn.Module:
         ddp = nn.parallel.DistributedDataParallel(
             clip_module,
             device_ids=[world.device.index] if world.device.type == "cuda" else None,
-            # identity banks while predictions are fed, and blocks beyond model.depth; DDP warns if all are used
-            find_unused_parameters=state.step >= state.first_fed_step or state.model.config.depth is not None,
+            # identity banks while memory stores predictions, and blocks beyond model.depth; DDP warns if all are used
+            find_unused_parameters=uses_predictions or state.model.config.depth is not None,
         )
     ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13
     return ddp
 
 
-def train_step(
-    state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
-) -> StepResult | NonFiniteError:
-    """Run one optimizer step on the next ``train.accumulate`` micro-batches.
+def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
+    """Run one optimizer step on the next ``train.accumulate`` micro-batches; skip it if it is not finite.
 
     Args:
         state: phase whose model, optimizer, average and step number are updated.
         clip_module: its `ClipModule`, from `wrap_ddp`.
         batches: micro-batches of this rank.
 
-    Returns:
-        The result, or the error of a skipped step, which leaves the weights unchanged.
-
     Raises:
-        NonFiniteError: more than ``train.max_nonfinite_steps`` steps in a row are not finite; raised on all ranks.
+        SharedStop: more than ``train.max_nonfinite_steps`` steps in a row are not finite; raised on all ranks.
             Weights and step number are unchanged.
     """
     start = time.perf_counter()
@@ -235,23 +236,23 @@ def train_step(
     values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
     names = ("loss", "reference_loss", "tracked_loss", "iou")
     means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
-    mean_loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
-    if any_unreadable:
-        count_unreadable(state, unreadable)
+    mean_loss, mean_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
+    if mean_unreadable:
+        unreadable = [item for items in state.world.gather(unreadable) for item in items]
+    result = StepResult({}, clip, losses.predictions, unreadable)
     if not math.isfinite(mean_loss):
-        return skip_step(state, "loss", [] if math.isfinite(means["loss"]) else clip_names)
+        return replace(result, skipped=skip_step(state, "loss", [] if math.isfinite(means["loss"]) else clip_names))
     norm = update_weights(state)
     if norm is None:
-        return skip_step(state, "gradient", clip_names)
+        return replace(result, skipped=skip_step(state, "gradient", clip_names))
     seconds = {"data_seconds": data_seconds, "step_seconds": time.perf_counter() - start}
     metrics = mean_over_ranks({**means, **rates, "gradient_norm": norm, **seconds}, state.world)
     state.step, state.skipped = state.step + 1, 0
-    state.seconds += metrics["step_seconds"]
-    state.ema.update_parameters(state.model)
-    return StepResult(metrics, clip, losses.predictions)
+    state.ema.update(state.model, state.step)
+    return replace(result, metrics=metrics)
 
 
-def begin_step(state: PhaseState) -> tuple[dict[str, float], float]:
+def begin_step(state: TrainState) -> tuple[dict[str, float], float]:
     """Seed dropout, set learning rates and training mode, and clear gradients.
 
     Returns:
@@ -268,8 +269,7 @@ def begin_step(state: PhaseState) -> tuple[dict[str, float], float]:
         state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
         power=settings.power,
     )  # fmt: skip
-    for group in state.optimizer.param_groups:
-        group["lr"] = group_rate(rate, final=phase.final_lr, lr_ratio=group["lr_ratio"])
+    set_learning_rates(state.optimizer, rate, final=phase.final_lr)
     encoder_rate = group_rate(rate, final=phase.final_lr, lr_ratio=settings.encoder_lr_ratio)
     reference_weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     return {"lr": rate, "encoder_lr": encoder_rate}, reference_weight
@@ -283,7 +283,7 @@ def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
 
 
 def run_micro_batch(
-    state: PhaseState, clip_module: nn.Module, clip: ClipBatch, index: int, reference_weight: float
+    state: TrainState, clip_module: nn.Module, clip: ClipBatch, index: int, reference_weight: float
 ) -> tuple[Tensor, ClipLosses]:
     """Add the gradients of micro-batch ``index`` of a step; return the minimized loss, a scalar, and its parts."""
     settings, world = state.config.train, state.world
@@ -299,7 +299,7 @@ def run_micro_batch(
     return loss.detach(), losses
 
 
-def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int, reference_weight: float) -> ClipOptions:
+def select_clip_options(state: TrainState, clip: ClipBatch, micro_batch: int, reference_weight: float) -> ClipOptions:
     """Return the options of micro-batch ``micro_batch`` of a step."""
     phase, settings, world = state.phase, state.config.train, state.world
     hard_pixel_count = count_hard_pixels(
@@ -311,11 +311,11 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int, re
     generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
     batch_permutations = draw_permutations(phase.batch, state.config.model.max_objects, generator)
     permutations = batch_permutations.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
-    is_fed = state.step >= state.first_fed_step
-    return ClipOptions(permutations.to(world.device), hard_pixel_count, is_fed, reference_weight, state.loss)
+    use_predictions = state.step >= state.first_step_on_predictions
+    return ClipOptions(permutations.to(world.device), hard_pixel_count, use_predictions, reference_weight, state.loss)
 
 
-def update_weights(state: PhaseState) -> float | None:
+def update_weights(state: TrainState) -> float | None:
     """Clip gradients and update the weights; return the norm before clipping.
 
     None: the norm is not finite, for another reason than float16 scaling; weights are unchanged.
@@ -331,22 +331,16 @@ def update_weights(state: PhaseState) -> float | None:
     return norm if is_usable else None
 
 
-def skip_step(state: PhaseState, part: str, clip_names: list[str]) -> NonFiniteError:
-    """Count a step whose ``part`` is not finite on these clips of this rank; return its error, or raise it."""
+def skip_step(state: TrainState, part: str, clip_names: list[str]) -> str:
+    """Count a step whose ``part`` is not finite on these clips of this rank; return the reason, or raise it."""
     names = ", ".join(sorted({name for rank in state.world.gather(clip_names) for name in rank}))
-    error = NonFiniteError(f"the {part} of step {state.step + 1} is not finite on clips of {names}")
+    reason = f"the {part} of step {state.step + 1} is not finite on clips of {names}"
     state.skipped += 1
     if state.skipped > state.config.train.max_nonfinite_steps:
-        raise error
+        raise SharedStop(f"{reason}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row")
     state.step += 1
-    log.warning("%s; step skipped, weights unchanged", error)
-    return error
-
-
-def count_unreadable(state: PhaseState, messages: list[str]) -> None:
-    """Count the unreadable items of a step on all ranks, each of which saves them."""
-    for rank_messages in state.world.gather(messages):
-        state.unreadable.update(rank_messages)
+    log.warning("%s; step skipped, weights unchanged", reason)
+    return reason
 
 
 def mean_over_ranks(metrics: dict[str, float], world: Distributed) -> dict[str, float]:

@@ -13,10 +13,10 @@ from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import BEST
-from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.listener import TrainingListener
+from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import save_state, stop_if_interrupted
-from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.state import TrainState
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
@@ -29,11 +29,11 @@ from aotlab.utils.streaming import ReadAhead
 
 
 def validate_if_due(
-    state: PhaseState, videos: list[Video], stop: StopFlag, journal: Journal, listeners: Sequence[TrainingListener]
+    state: TrainState, record: RunRecord, videos: list[Video], stop: StopFlag, listeners: Sequence[TrainingListener]
 ) -> bool:
     """Score the averaged weights every ``train.validate_every`` steps, and write those with the best score.
 
-    The state is saved before, so that a kill loses no step, and after, with the scores.
+    The state is saved with the scores, and before them, so that a kill during validation loses no step.
 
     Returns:
         Whether it was due.
@@ -45,28 +45,30 @@ def validate_if_due(
     if not videos or not is_due:
         return False
     if state.world.is_main:
-        save_state(state, listeners)
+        save_state(state, record)
 
     def report(done: int, total: int) -> None:
         for listener in listeners:
             listener.video_scored(state, done, total)
 
-    state.scores = validate(state.averaged, state.config, videos, state.world, stop, report)
-    state.validated = state.step
-    journal.log_scores(state.step, state.scores)
-    if state.scores["J&F"] > state.best:
-        state.best = state.scores["J&F"]
-        write_weights(state, f"{BEST}.safetensors")
+    with state.ema.applied(state.model):
+        scores = validate(state.model, state.config, videos, state.world, stop, report)
+        state.validated = state.step
+        for listener in listeners:
+            listener.validated(state, scores)
+        if scores["J&F"] > state.best:
+            state.best = scores["J&F"]
+            write_weights(state, record, f"{BEST}.safetensors")
     if state.world.is_main:
-        save_state(state, listeners)
+        save_state(state, record, listeners)
     return True
 
 
-def write_weights(state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the averaged weights and their card to a file on the main rank; raises `InputError` if that fails."""
+def write_weights(state: TrainState, record: RunRecord, name: str, *, half: bool = False) -> None:
+    """Write the current weights and their card to a file on the main rank; raises `InputError` if that fails."""
     if state.world.is_main:
-        card = state.card().to_json()
-        save_checkpoint(state.output / name, state.averaged, state.config, half=half, card=card)
+        card = record.card(state).to_json()
+        save_checkpoint(state.output / name, state.model, state.config, half=half, card=card)
 
 
 def validate(

@@ -68,7 +68,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
     batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
     permutations = draw_permutations(clips, config.model.max_objects, generator).to(device)
-    plan = ClipOptions(permutations, crop**2, feed_predictions=True)
+    plan = ClipOptions(permutations, crop**2, use_predictions=True)
 
     def run_step() -> object:
         optimizer.zero_grad(set_to_none=True)

@@ -79,7 +79,7 @@ def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_e
         batch = replace(batch, images=batch.images.to(device), labels=batch.labels.to(device))
         permutation = torch.arange(config.model.max_objects + 1, device=device)[None]
         with autocast(device, used):
-            options = ClipOptions(permutation, 65 * 65, feed_predictions=True)
+            options = ClipOptions(permutation, 65 * 65, use_predictions=True)
             loss, _ = ClipModule(model, config.memory)(batch, options)
         loss.backward()
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]

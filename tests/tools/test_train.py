@@ -8,10 +8,11 @@ from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
+from aotlab.engine.training import record
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools.train import main
 from tests.engine.small_model import assert_same_weights, tiny_settings
-from tests.engine.training.tiny_recipes import draw_sets
+from tests.engine.training.tiny_recipes import damage_frame, draw_sets
 
 SMALL = tiny_settings("aott")
 RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
@@ -88,17 +89,24 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert not output.exists()
 
 
-def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
+@pytest.mark.parametrize(("limit", "code"), [(0.01, 1), (0.9, 0)])
+def test_unreadable_items_are_reported_when_met(tmp_path, capsys, caplog, monkeypatch, limit, code):
+    monkeypatch.setattr(record, "MAX_UNREADABLE", limit)
     root = write_data(tmp_path)
-    broken = root / "drawn" / "JPEGImages" / "one" / "00002.png"
-    broken.write_bytes(broken.read_bytes()[:300])
+    broken = damage_frame(root)
     settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *make_settings(), *SMALL]
-    changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]
-    assert main(["--config", RECIPE, *settings, *changes]) == 1
+    changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]", "train.log_every=1"]
+    assert main(["--config", RECIPE, *settings, *changes, "--log", "csv"]) == code
+    (warning,) = [message for message in caplog.messages if str(broken) in message]
+    assert warning.endswith("other clips replace those with it")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    (place,) = [index for index, line in enumerate(lines) if str(broken) in line.get("item", "")]
+    assert lines[place]["step"] == lines[place + 1]["step"]  # before the loss of the same step
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
-    assert "1 item could not be read" in shown.err
-    assert str(broken) in shown.err
+    assert "1 item could not be read (" in shown.err
+    assert len((tmp_path / "out" / "train.csv").read_text().splitlines()) == 5
+    assert not (tmp_path / "out" / "tensorboard").exists()
 
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])

@@ -61,7 +61,7 @@ def test_custom_method_tracks_and_trains(scaled):
     frames, mask = draw_texture(3), draw_stripes([1, 2])
     predictions = run_tracker(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
-    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
+    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, use_predictions=False)
     loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan)
     loss.backward()
     assert model.blocks[0].value.weight.grad.abs().max() > 0

@@ -37,7 +37,7 @@ def test_training_updates_restricted_memory_layers(preset):
     labels = torch.from_numpy(np.stack([draw_stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True), training=True)
-    plan = ClipOptions(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=False)
+    plan = ClipOptions(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), use_predictions=False)
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None] == []

@@ -168,7 +168,7 @@ def test_training_clip_equals_tracker(make, words):
     model.eval()
     frames, mask = draw_texture(6), draw_stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run_tracker(Tracker(model, config), frames, {0: mask})])
-    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
+    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, use_predictions=True)
     losses = clip_losses(model, build_bank(config.memory), clip_batch(frames, [mask] * 6, 3), plan)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2

@@ -4,7 +4,7 @@ import pytest
 
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_training_model, resolve_training
-from aotlab.engine.training.state import PhaseState
+from aotlab.engine.training.state import TrainState
 from tests.engine.training.tiny_recipes import ALONE, draw_sets, phase, tiny_recipe
 
 
@@ -29,4 +29,4 @@ def state(recipe):
     """The state before the first of seven steps."""
     config = resolve_training(recipe("run", phase(steps=7)))
     (mixture,) = open_phases(config).mixtures.values()
-    return PhaseState(config, ALONE, build_training_model(config), mixture)
+    return TrainState(config, ALONE, build_training_model(config), mixture)

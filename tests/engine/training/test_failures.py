@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import journal, trainer, validation
+from aotlab.engine.training import printer, trainer, validation
+from aotlab.engine.training.optimization import EMA
 from aotlab.engine.training.saved_states import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
@@ -75,10 +76,10 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, uninter
 def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     corrupt(2, 4)
-    bars, original = [], journal.progress_bar
+    bars, original = [], printer.progress_bar
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr(
-        journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
+        printer, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
     )
     with caplog.at_level(logging.WARNING):
         assert_finite(load_file(run_recipe(config).checkpoint))
@@ -120,17 +121,17 @@ def fill_disk(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("step", "newest"), [(3, r".*0_video_000002\.pt"), (1, "the beginning, as no state was saved")]
+    ("step", "remedy"), [(3, r"the same command resumes from .*0_video_000002\.pt"), (1, "--restart starts over")]
 )
-def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, newest):
+def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, remedy):
     config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
     disk = fill_disk(step)
-    with pytest.raises(RunStopped, match=f"File too large.*resumes from {newest}"):
+    with pytest.raises(RunStopped, match=f"File too large.*{remedy}"):
         run_recipe(config)
     assert len(list_states(config)) == step - 1
     assert list_leftovers(config) == []
     disk.close()
-    run_recipe(config)
+    run_recipe(config, restart=step == 1)
     assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
 
 
@@ -143,7 +144,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(validation, "save_checkpoint", save)
-        with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
+        with pytest.raises(RunStopped, match=r"video\.safetensors: cannot be written \(File too large\).* is saved"):
             run_recipe(config)
     assert len(list_states(config)) == 1
     assert list_leftovers(config) == []
@@ -151,16 +152,16 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatch):
+def test_unwritable_logs_do_not_stop_training(recipe, fill_disk, monkeypatch):
     settings, reached = ["train.image_every=1", "train.save_every=9"], []
     config = recipe("run", phase(steps=3), overrides=settings)
     disk = fill_disk(1, size=600)
     before_step(monkeypatch, 3, lambda: reached.append(3))
-    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):  # by the state after the last step
+    with pytest.raises(RunStopped, match=r"File too large.*--restart"):  # by the state after the last step
         run_recipe(config)
     assert reached
     disk.close()
-    assert run_recipe(config).checkpoint.is_file()
+    assert run_recipe(config, restart=True).checkpoint.is_file()
 
 
 @pytest.mark.parametrize(("function", "error", "reason"), [
@@ -177,6 +178,15 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
         before_step(monkeypatch, 3, Mock(side_effect=error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run_recipe(config)
+
+
+def test_failure_with_averaged_weights_restores_the_raw_ones():
+    model = torch.nn.Linear(2, 1)
+    average = EMA(model, 9, 1.0)
+    raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(InputError), average.applied(model):
+        raise InputError("clip: gone")
+    torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
 def test_only_bad_input_before_the_first_step_is_not_a_stop(state):

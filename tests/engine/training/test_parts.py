@@ -1,5 +1,7 @@
 """Losses of plug-ins, and listeners of a run."""
 
+import json
+import signal
 from itertools import count
 
 import pytest
@@ -8,13 +10,12 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.engine.training.dry_run import dry_run
-from aotlab.engine.training.listener import StepResult, TrainingListener
-from aotlab.engine.training.optimization import list_trained
+from aotlab.engine.training.listener import TrainingListener
 from aotlab.engine.training.trainer import train
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.plugins import LOSS_PLUGINS
 from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture
-from tests.engine.training.tiny_recipes import ALONE, log_lines, phase, run_recipe
+from tests.engine.training.tiny_recipes import ALONE, before_step, log_lines, phase, run_recipe
 from tests.marks import METHOD_PRESETS
 from tests.mutations import raises_one_sentence
 
@@ -92,20 +93,31 @@ class Recorder(TrainingListener):
     def __init__(self):
         self.moments = []
 
-    def phase_begins(self, state):
-        self.moments.append(("begins", state.phase.name, state.step))
+    def began(self, state):
+        self.moments.append(("began", state.phase.name, state.step))
 
-    def step_done(self, state, result):
-        assert isinstance(result, StepResult)
-        self.moments.append(("step", state.step, round(result.metrics["loss"], 6)))
+    def stepped(self, state, result):
+        self.moments.append(("stepped", state.step, round(result.metrics["loss"], 6)))
 
-    def state_saved(self, state, path):
-        self.moments.append(("saved", path.name))
+    def video_scored(self, state, done, total):
+        self.moments.append(("scored", done, total))
 
-    def phase_ends(self, state):
-        averages = list_trained(state.averaged)
-        ended = all(torch.equal(averages[name], x) for name, x in state.model.named_parameters() if x.requires_grad)
-        self.moments.append(("ends", state.phase.name, ended))
+    def validated(self, state, scores):
+        self.moments.append(("validated", state.best, is_averaged(state), *scores))
+
+    def saved(self, state, path):
+        content = torch.load(path, weights_only=True)
+        self.moments.append(("saved", path.name, *content["scores"]))
+
+    def ended(self, state, reason):
+        is_written = (state.output / f"{state.phase.name}.safetensors").exists()
+        self.moments.append(("ended", state.phase.name, reason, is_written and is_averaged(state)))
+
+
+def is_averaged(state):
+    """Return whether the model has its averaged weights."""
+    weights = [(name, weight) for name, weight in state.model.named_parameters() if weight.requires_grad]
+    return all(torch.equal(state.ema.shadow[name], weight) for name, weight in weights)
 
 
 def test_listener_is_called_at_every_moment(recipe):
@@ -113,10 +125,32 @@ def test_listener_is_called_at_every_moment(recipe):
     train(config, ALONE, listeners=[recorder])
     losses = [round(line["loss"], 6) for line in log_lines(config)]
     assert recorder.moments == [
-        ("begins", "one", 0), ("step", 1, losses[0]), ("step", 2, losses[1]), ("saved", "0_one_000002.pt"),
-        ("ends", "one", True), ("begins", "two", 0), ("step", 1, losses[2]), ("saved", "1_two_000001.pt"),
-        ("ends", "two", True),
+        ("began", "one", 0), ("stepped", 1, losses[0]), ("stepped", 2, losses[1]), ("saved", "0_one_000002.pt"),
+        ("ended", "one", None, True), ("began", "two", 0), ("stepped", 1, losses[2]), ("saved", "1_two_000001.pt"),
+        ("ended", "two", None, True),
     ]  # fmt: skip
+
+
+def test_listener_gets_scores_and_a_state_with_them(recipe):
+    recorder = Recorder()
+    settings = ["data.validation=[{path: held}]", "train.validate_every=1"]
+    config = recipe("run", phase(steps=2), overrides=settings)
+    train(config, ALONE, listeners=[recorder])
+    moments = [moment for moment in recorder.moments if moment[0] in ("scored", "validated", "saved")]
+    with open(f"{config.train.output}/log.jsonl") as file:
+        best = next(line["J&F"] for line in map(json.loads, file) if "J&F" in line)
+    assert moments == [
+        ("scored", 1, 1), ("validated", -1.0, True, "J&F", "J", "F"), ("saved", "0_video_000001.pt", "J&F", "J", "F"),
+        ("scored", 1, 1), ("validated", best, True, "J&F", "J", "F"), ("saved", "0_video_000002.pt", "J&F", "J", "F"),
+    ]  # fmt: skip
+
+
+def test_listener_gets_the_reason_of_a_stop(recipe, monkeypatch):
+    recorder = Recorder()
+    before_step(monkeypatch, 2, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(RunStopped, match="interrupted; the state after step 2"):
+        train(recipe("run", phase(steps=3)), ALONE, listeners=[recorder])
+    assert recorder.moments[-2:] == [("saved", "0_video_000002.pt"), ("ended", "video", "interrupted", False)]
 
 
 def list_unused_weights(preset, *, overrides=(), **options):
@@ -131,15 +165,15 @@ def list_unused_weights(preset, *, overrides=(), **options):
 
 
 @pytest.mark.parametrize("preset", METHOD_PRESETS)
-def test_only_identities_lack_gradients_while_fed(preset):
-    # DDP looks for weights without a gradient only while predictions are fed
-    assert list_unused_weights(preset, feed_predictions=False) == set()
-    assert list_unused_weights(preset, feed_predictions=False, reference_weight=0.0) == set()
-    unused = list_unused_weights(preset, feed_predictions=True)
+def test_only_identities_lack_gradients_on_predictions(preset):
+    # DDP looks for weights without a gradient only while memory stores predictions
+    assert list_unused_weights(preset, use_predictions=False) == set()
+    assert list_unused_weights(preset, use_predictions=False, reference_weight=0.0) == set()
+    unused = list_unused_weights(preset, use_predictions=True)
     assert unused
     assert all("identity" in name for name in unused)
 
 
 def test_blocks_beyond_the_depth_lack_gradients():
     assert load_config("aost").model.stages[0].depth > 1
-    assert list_unused_weights("aost", overrides=["model.depth=1"], feed_predictions=False)
+    assert list_unused_weights("aost", overrides=["model.depth=1"], use_predictions=False)

@@ -102,6 +102,23 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     assert not any(path.exists() for path in earlier)
 
 
+@pytest.mark.parametrize("kept", ["video.safetensors", "log.jsonl"])
+def test_results_without_a_state_are_kept_unless_restarted(recipe, kept):
+    config = recipe("run", phase(steps=2))
+    run_recipe(config)
+    output = Path(config.train.output)
+    shutil.rmtree(output / STATES)
+    for name in {"video.safetensors", "log.jsonl"} - {kept}:
+        (output / name).unlink()
+    before = (output / kept).read_bytes()
+    other = recipe("run", phase(steps=1), overrides=["train.seed=5"])
+    with raises_one_sentence(f"^{output}: holds {kept} of an earlier run, but no saved state; .* --restart$"):
+        run_recipe(other)
+    assert (output / kept).read_bytes() == before
+    run_recipe(other, restart=True)
+    assert [line["step"] for line in log_lines(config)] == [1]
+
+
 def test_states_of_a_later_phase_are_newer(tmp_path):
     names = ["1_b_000010.pt", "1_b_000002.pt", "0_a_000100.pt"]
     (tmp_path / STATES).mkdir()

@@ -1,6 +1,5 @@
 """Training on a tiny drawn data set: files, phases, and how steps are split and weighted."""
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model, resolve_training
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
-from aotlab.engine.training.trainer import begin_step, count_unreadable, mean_over_ranks, select_clip_options
+from aotlab.engine.training.trainer import begin_step, mean_over_ranks, select_clip_options
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.distributed import Distributed
@@ -100,13 +99,13 @@ def test_logged_learning_rates_are_applied(recipe, monkeypatch, ratio):
 
 def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
     begun = []
-    original = trainer.PhaseState
+    original = trainer.TrainState
 
     def begin(config, world, model, *args, **options):
         begun.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
         return original(config, world, model, *args, **options)
 
-    monkeypatch.setattr(trainer, "PhaseState", begin)
+    monkeypatch.setattr(trainer, "TrainState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))
     assert run_recipe(config).checkpoint.name == "second.safetensors"
     first = load_file(f"{config.train.output}/first.safetensors")
@@ -141,7 +140,7 @@ def test_identities_freeze_in_every_model(preset):
         model = networks.build_model(load_config(preset).model)
         labels, permutations = torch.zeros(1, 33, 33, dtype=torch.long), torch.arange(11)[None]
         for trained in (False, True):
-            options = ClipOptions(permutations, hard_pixel_count=1, feed_predictions=not trained)
+            options = ClipOptions(permutations, hard_pixel_count=1, use_predictions=not trained)
             id_embeddings = assign_identities(model, labels, labels == 255, options)
             assert {embedding.requires_grad for embedding in id_embeddings} == {trained}
 
@@ -225,19 +224,10 @@ def test_periodic_work_is_also_done_after_the_last_step(state, every, steps):
 
 
 class TwoRanks(Distributed):
-    """The other rank reads two broken items and no objects, so all its measures are zero."""
-
-    def gather(self, item, advice=""):
-        return [item, ["b", "b"]]
+    """The other rank has no objects, so all its measures are zero."""
 
     def mean(self, values):
         return [value / 2 for value in values]
-
-
-def test_unreadable_items_of_all_ranks_are_counted(state):
-    state.world, state.unreadable = TwoRanks(ALONE.device), Counter(b=1)
-    count_unreadable(state, ["a"])
-    assert state.unreadable == Counter(a=1, b=3)
 
 
 def test_iou_is_the_mean_of_ranks_with_objects():

@@ -1,0 +1,293 @@
+"""Logs of a training run: ``log.jsonl``, CSV, TensorBoard with sample images, Weights & Biases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from aotlab.engine.training.clip import ClipBatch
+from aotlab.engine.training.listener import StepResult, TrainingListener, average_metrics
+from aotlab.engine.training.state import TrainState
+from aotlab.media.overlay import draw_overlay
+from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
+from aotlab.utils.errors import describe_missing_module, require_choice, require_modules
+from aotlab.utils.files import reading, write_text
+
+log = logging.getLogger(__name__)
+
+LOG_NAME = "log.jsonl"
+CSV_NAMES = {"train": "train.csv", "validation": "validation.csv"}
+"""Names of the CSV files of each group of values."""
+MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
+"""Largest number of clips and frames in a sample image, and largest height of a frame in pixels."""
+
+
+class ScalarLog(TrainingListener):
+    """Base of logs of scalars: means of the metrics of ``train.log_every`` steps, and the scores of validations."""
+
+    def __init__(self) -> None:
+        self.pending: list[dict[str, float]] = []
+        """Metrics of the steps since the last means."""
+
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Write values of a group, train or validation."""
+        raise NotImplementedError
+
+    def stepped(self, state: TrainState, result: StepResult) -> None:
+        """Write the means if they are due."""
+        if not result.skipped:
+            self.pending.append(result.metrics)
+        if state.is_due(state.config.train.log_every):
+            self._write_means(state)
+
+    def validated(self, state: TrainState, scores: dict[str, float]) -> None:
+        """Write the scores."""
+        self.write_values(state, "validation", scores)
+
+    def ended(self, state: TrainState, reason: str | None) -> None:
+        """Write the means of the last steps."""
+        self._write_means(state)
+
+    def _write_means(self, state: TrainState) -> None:
+        if self.pending:
+            self.write_values(state, "train", average_metrics(self.pending))
+            self.pending = []
+
+
+class LogFile(ScalarLog):
+    """``log.jsonl``: values and events, one JSON object per line; null for non-finite numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unreadable = set[str]()
+        """Unreadable items with a line."""
+
+    def began(self, state: TrainState) -> None:
+        """Remove the lines of later steps, and log that the phase is resumed."""
+
+        def parse(line: str) -> tuple[str, int]:
+            values = json.loads(line)
+            return values["phase"], values["step"]
+
+        drop_later_lines(state.output / LOG_NAME, state, parse)
+        if state.resumed_from is not None:
+            self._write(state, {"file": str(state.resumed_from)}, event="resumed")
+
+    def stepped(self, state: TrainState, result: StepResult) -> None:
+        """Log new unreadable items and that the step was skipped, then means."""
+        for item in sorted({*result.unreadable} - self.unreadable):
+            self._write(state, {"item": item}, event="unreadable")
+        self.unreadable.update(result.unreadable)
+        if result.skipped:
+            self._write(state, {"reason": result.skipped}, event="skipped")
+        super().stepped(state, result)
+
+    def ended(self, state: TrainState, reason: str | None) -> None:
+        """Log why the run stops, and the means of the last steps."""
+        if reason is not None:
+            self._write(state, {"reason": reason}, event="stopped")
+        super().ended(state, reason)
+
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Append a line with the values."""
+        self._write(state, values)
+
+    def _write(self, state: TrainState, values: Mapping[str, str | float], **event: str) -> None:
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()
+        }
+        line = {**event, "phase": state.phase.name, "step": state.step, **finite, "time": time.time()}
+        append(state.output / LOG_NAME, f"{json.dumps(line)}\n")
+
+
+class CsvLog(ScalarLog):
+    """``train.csv`` and ``validation.csv``: a row with phase, step and values, in the columns of the first row."""
+
+    def began(self, state: TrainState) -> None:
+        """Remove the rows of later steps."""
+
+        def parse(line: str) -> tuple[str, int]:
+            phase, step, *_ = next(csv.reader([line]))
+            return phase, int(step)
+
+        for name in CSV_NAMES.values():
+            drop_later_lines(state.output / name, state, parse)
+
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Append a row, after the header if the file is new."""
+        path = state.output / CSV_NAMES[group]
+        rows = io.StringIO()
+        writer = csv.writer(rows, lineterminator="\n")
+        if not path.exists():
+            writer.writerow(["phase", "step", *values])
+        writer.writerow([state.phase.name, state.step, *values.values()])
+        append(path, rows.getvalue())
+
+
+class TensorBoardLog(ScalarLog):
+    """``tensorboard/`` with finite values and sample images, in steps over all phases."""
+
+    board: Any = None
+    """TensorBoard's writer; None after a failure."""
+
+    def began(self, state: TrainState) -> None:
+        """Open the writer; later steps are hidden."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.board = SummaryWriter(str(state.output / "tensorboard"), purge_step=state.total_step + 1)
+
+    def stepped(self, state: TrainState, result: StepResult) -> None:
+        """Write means, and an image of the clips every ``train.image_every`` steps."""
+        super().stepped(state, result)
+        every = state.config.train.image_every
+        if every and state.is_due(every) and not result.skipped:
+            image = draw_clips(result.clip, result.predictions)
+            self._write(state, lambda board: board.add_image("clips", image, state.total_step))
+
+    def ended(self, state: TrainState, reason: str | None) -> None:
+        """Write the means of the last steps, and close the writer."""
+        super().ended(state, reason)
+        self._write(state, lambda board: board.close())
+
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Write finite values."""
+
+        def write(board: Any) -> None:
+            for name, value in values.items():
+                if math.isfinite(value):
+                    board.add_scalar(f"{group}/{name}", value, state.total_step)
+
+        self._write(state, write)
+
+    def _write(self, state: TrainState, write: Callable[[Any], None]) -> None:
+        """Call the writer, if it is open; a failure disables it."""
+        try:
+            if self.board is not None:
+                write(self.board)
+        except OSError as error:
+            self.board = None
+            log.warning("%s: no more is written (%s)", state.output / "tensorboard", error.strerror or error)
+
+
+class WandbLog(ScalarLog):
+    """Weights & Biases: values in steps over all phases, in the project ``aotlab`` unless WANDB_PROJECT names another.
+
+    A run that was stopped is continued; W&B itself ends it with the process.
+    """
+
+    run: Any = None
+    """Run of W&B."""
+
+    def began(self, state: TrainState) -> None:
+        """Begin or continue the run in the first phase."""
+        import wandb
+
+        if self.run is None:
+            with reading("--log wandb", "run wandb login, or set WANDB_MODE=offline", wandb.Error):
+                self.run = wandb.init(
+                    project=os.environ.get("WANDB_PROJECT", "aotlab"), name=state.output.name, dir=state.output,
+                    config=asdict(state.config), resume="auto", reinit="finish_previous",
+                )  # fmt: skip
+            self.run.define_metric("*", step_metric="step")
+
+    def ended(self, state: TrainState, reason: str | None) -> None:
+        """Write the means of the last steps; end the run as failed if it stops."""
+        super().ended(state, reason)
+        if reason is not None and self.run is not None:
+            self.run.finish(exit_code=1)
+
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Log the values."""
+        self.run.log({"step": state.total_step, **{f"{group}/{name}": value for name, value in values.items()}})
+
+
+LOGS: dict[str, type[ScalarLog]] = {"csv": CsvLog, "tensorboard": TensorBoardLog, "wandb": WandbLog}
+"""Logs of ``train --log`` beside `LogFile`, by name."""
+
+
+def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
+    """Return `LogFile` and the logs of these names; None: TensorBoard, if it is installed.
+
+    Raises:
+        InputError: unknown name, or its library is missing.
+    """
+    if names is None:
+        names = ["tensorboard"] if find_spec("tensorboard") else []
+        if not names:
+            log.warning("no TensorBoard, only %s: %s", LOG_NAME, describe_missing_module("tensorboard"))
+    for name in names:
+        require_choice(name, LOGS, "log")
+        if name != "csv":
+            require_modules(name)
+    return [LogFile(), *(LOGS[name]() for name in dict.fromkeys(names))]
+
+
+def append(path: Path, text: str) -> None:
+    """Append a line to a file; warn if there is no space left."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        log.warning("%s: a line is missing (%s)", path, error.strerror)
+
+
+def drop_later_lines(path: Path, state: TrainState, parse: Callable[[str], tuple[str, int]]) -> None:
+    """Remove the lines of later steps than ``state``, which a resumed run writes again, and an incomplete last line.
+
+    Other lines are kept. ``parse``: returns the phase and step of a line, or raises an error.
+    """
+    if not path.exists():
+        return
+    positions = {phase.name: index for index, phase in enumerate(state.config.train.phases)}
+    kept_lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        with suppress(ValueError, TypeError, LookupError):
+            phase, step = parse(line)
+            if (positions[phase], step) > (state.index, state.step):
+                continue
+        if line.endswith("\n"):
+            kept_lines.append(line)
+    write_text(path, "".join(kept_lines))
+
+
+def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
+    """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
+
+    Long clips are shown as evenly spaced frames, including the first and last. ``predictions``: B×H×W labels per frame,
+    the reference frame's first. Returns 3×H×W uint8.
+    """
+    length, batch, _, height, _ = clip.images.shape
+    frame_indices = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
+    tiles = []
+    for index in range(min(batch, MAX_CLIPS)):
+        for masks in (clip.labels, predictions):
+            for frame in frame_indices:
+                pixels = clip.images[frame, index].float().cpu().movedim(0, -1)
+                pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
+                overlay = draw_overlay(
+                    pixels.round().clamp(0, 255).byte().numpy(), masks[frame][index].cpu().byte().numpy()
+                )
+                tiles.append(torch.from_numpy(overlay).movedim(-1, 0))
+    grid = make_grid(tiles, nrow=len(frame_indices), padding=6, pad_value=255)
+    if height > MAX_HEIGHT:
+        scale = MAX_HEIGHT / height
+        grid = F.interpolate(grid[None].float(), scale_factor=scale, mode="area")[0].round().byte()
+    return grid
