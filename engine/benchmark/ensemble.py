@@ -94,16 +94,18 @@ class Ensemble:
         for branch, draft in zip(self.branches, drafts, strict=True):
             mean = mean + (branch.mirror(draft.logits).softmax(0) * branch.weight).to(self.device)
         logits, indices = mean.clamp(min=1e-30).log(), find_indices(mean)
+        stored = []
         for branch, draft in zip(self.branches, drafts, strict=True):
             if self.fused_feedback:
                 draft = draft._replace(indices=branch.mirror(indices.to(draft.indices.device)))
-            branch.commit(draft, mask)
+            stored.append(branch.commit(draft, mask))
         if mask is not None:
             mask_indices = mask_to_indices(mask, self.ids).to(self.device)
             indices = overwrite_with_mask(indices, mask_indices, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
         cut = not all(draft.short_term for draft in drafts)
-        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
+        hidden = frozenset.intersection(*(prediction.hidden for prediction in stored))
+        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut, hidden=hidden)
         return prediction.resize(size, align_corners=first.model.config.align_corners)
 
 

@@ -87,8 +87,8 @@ def merge_logits(
 ) -> Tensor:
     """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all objects at a size (H, W).
 
-    With several groups, the background probability is the product of theirs, and probabilities are clamped, both as in
-    the published evaluation; a pixel's probabilities need not add up to 1.
+    With several groups, they are logarithms of probabilities: of the background the product of the groups', and clamped
+    to [1e-5, 1 - 1e-5], both as in the published evaluation; a softmax makes a pixel's probabilities add up to 1.
     """
     resized = []
     for group, logits in zip(groups, group_logits, strict=True):
@@ -99,7 +99,7 @@ def merge_logits(
         return resized[0]
     probabilities = [logits.softmax(0) for logits in resized]
     background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
-    return torch.logit(torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5))
+    return torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5).log()
 
 
 def resize_logits(logits: Tensor, size: ImageSize, *, align_corners: bool) -> Tensor:

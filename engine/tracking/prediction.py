@@ -77,9 +77,8 @@ class Prediction:
     def probabilities(self) -> Tensor:
         """(1+n)×H×W that sum to 1 in every pixel: channel 0 is background, channel k + 1 is object ``ids[k]``.
 
-        They are not calibrated: `confidence` divides the logits by ``temperature`` first, and so differs. With several
-        groups of objects, they are normalized again after `merge_logits`. On a frame with a mask, they are 0 or 1 until
-        `Tracker.soften_edges`.
+        They are not calibrated: `confidence` divides the logits by ``temperature`` first, and so differs. On a frame
+        with a mask, they are 0 or 1 until `Tracker.soften_edges`.
         A tensor on the tracker's device; ``probabilities.numpy(force=True)`` is an array.
         """
         return self.logits.softmax(0) if self.edges is None else self.edges

@@ -194,4 +194,4 @@ def merge_logits(logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     probabilities = [softmax(channels) for channels in logits]
     background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
     merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
-    return np.log(merged / (1 - merged))
+    return np.log(merged)

@@ -122,3 +122,10 @@ def test_cut_of_one_branch_is_a_cut(model):
     together = Ensemble([Branch(Tracker(network, each)) for each in (config, watching)])
     frames = [frame for seed in (0, 1) for frame in draw_texture(1, seed=seed) // 2 + 128 * (seed == 0)]
     assert [step.cut for step in run_tracker(together, frames, {0: draw_stripes([1])})] == [False, True]
+
+
+def test_objects_hidden_in_all_views_are_hidden():
+    model = build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end")
+    bright, dark = draw_texture(2) // 2 + 128, draw_texture(1, seed=1) // 2
+    before, _, after = run_tracker(ensemble(model), [*bright, *dark], {0: draw_stripes([1, 2])})
+    assert (before.hidden, after.cut, after.hidden) == (set(), True, {1, 2})

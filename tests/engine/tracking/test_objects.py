@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.groups import Group, find_vanished_ids, merge_logits, resize_indices, split_by_group
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import ROUNDING, assert_same, build, draw_stripes, draw_texture, run_tracker
@@ -100,8 +101,18 @@ def test_probabilities_of_several_groups_are_clamped():
     certain = torch.tensor([100.0, -100.0]).view(1, 2, 1, 1)
     logits = merge_logits(groups, [certain, -certain], (1, 1), align_corners=True).flatten()
     # the published 1e-5 of 1: background, the first object, and the second, which is there
-    assert logits.sigmoid().tolist() == pytest.approx([1e-5, 1e-5, 1 - 1e-5], rel=0.01)
-    assert logits[2].item() == pytest.approx(np.log(1e5), rel=0.01)
+    assert logits.exp().tolist() == pytest.approx([1e-5, 1e-5, 1 - 1e-5])
+
+
+def test_object_of_another_group_does_not_raise_confidence():
+    alone = torch.tensor([0.2, 0.8]).log().view(1, 2, 1, 1)
+    absent = torch.tensor([0.99, 0.01]).log().view(1, 2, 1, 1)
+    groups = [Group([1], None), Group([2], None)]
+    logits = merge_logits(groups, [alone, absent], (1, 1), align_corners=True)
+    prediction = Prediction((1, 2), logits, logits.max(0).indices)
+    # 0.8 / (0.2 * 0.99 + 0.8 + 0.01); odds instead of probabilities would give 0.94
+    assert prediction.probabilities[1].item() == pytest.approx(0.8 / 1.008)
+    assert prediction.confidence[1] == pytest.approx(0.8 / 1.008)
 
 
 @pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
@@ -140,7 +151,7 @@ def test_each_group_has_the_logits_of_a_separate_tracker(models):
     probabilities = [one[1].probabilities for one in (first, second)]
     background = probabilities[0][0] * probabilities[1][0]
     joined = torch.cat([background[None], probabilities[0][1:], probabilities[1][1:]])
-    found = together[1].logits.sigmoid()
+    found = together[1].logits.exp()
     # rounding; probabilities are clamped to 1e-5; one group alone has no plane for identities that are not in use
     torch.testing.assert_close(found, joined.clamp(1e-5, 1 - 1e-5), atol=ROUNDING, rtol=1e-3)
 
