@@ -51,6 +51,7 @@ def video(tmp_path):
     (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
     (["{video}", "model.depth=3"], "model.depth: aot has no such setting"),
     (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
+    (["{video}", "--classes", "none.yaml"], "none.yaml: not readable"),
 ])  # fmt: skip
 def test_invalid_options_rejected(video, options, words, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -58,6 +59,20 @@ def test_invalid_options_rejected(video, options, words, capsys):
         assert cli.main([option.format(video=video, port=port) for option in options]) == 2
     assert words in capsys.readouterr().err
     assert not video.with_name(f"{video.name}.aotlab").exists()
+
+
+def test_classes_of_a_file_are_offered(video, tmp_path, never_served, monkeypatch):
+    (tmp_path / "classes.yaml").write_text("- {name: dog, color: '#ff0000', key: d}\n- name: cat\n")
+    offered, build_app = [], cli._build_app
+
+    def build(name, open_video, *values):
+        with closing(open_video(name)) as session:
+            offered.extend(rule.name for rule in session.describe().schema)
+        return build_app(name, open_video, *values)
+
+    monkeypatch.setattr(cli, "_build_app", build)
+    assert cli.main([str(video), "--classes", str(tmp_path / "classes.yaml"), "--no-browser"]) == 0
+    assert offered == ["dog", "cat"]
 
 
 def test_settings_are_shown_with_memory_bounded(capsys):
