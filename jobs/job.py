@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.output_base import Output, OutputOptions
-from aotlab.jobs.outputs import find_output, require_used_options
+from aotlab.jobs.output_base import Output
+from aotlab.jobs.output_options import parse_output_options
+from aotlab.jobs.outputs import find_output
 from aotlab.media.frames import RateOption, parse_rate
 from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
@@ -59,14 +60,16 @@ class RunOptions:
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     mask_start_number: int | None = None
     """Number of a video file's first frame in files of masks; None: 0, or an error if unclear."""
-    output_options: OutputOptions = field(default_factory=OutputOptions)
-    """Options of outputs for compositing."""
+    output_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of installed outputs by name, such as ``{"alpha": "premultiplied"}``; those of the command's help."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
         self.write = tuple(_list_texts("write", self.write))
-        require_used_options(self.output_options, self.write)
+        for name in self.write:
+            find_output(name)
+        self.output_options = parse_output_options(self.output_options, self.write)
         if self.both_directions and self.realtime:
             raise InputError(
                 "cannot be combined with realtime (--realtime), as later frames are needed",

@@ -1,60 +1,17 @@
-"""The interface of outputs, and their options."""
+"""The interface of outputs."""
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.regions import ObjectClasses
 from aotlab.media.results import TrackedFrame
-from aotlab.utils.errors import require_choice, require_modules
-from aotlab.utils.files import atomic_path
-
-ALPHA_KINDS = ("straight", "premultiplied")
-COMPRESSIONS = ("zip", "dwaa")
-OPTION_FLAGS = {
-    "per_object": "--per-object",
-    "alpha": "--alpha",
-    "plate": "--no-plate",
-    "compression": "--compression",
-    "refine_edges": "--refine-edges",
-}
-"""Options of commands by field of `OutputOptions`, for messages."""
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Options of outputs for compositing."""
-
-    per_object: bool = False
-    """Whether ``prores``, ``vp9`` and ``matte_mov`` write a movie for each object."""
-    alpha: Literal["straight", "premultiplied"] = "straight"
-    """Colors of ``alpha``, ``prores`` and ``vp9``: those of the plate, or multiplied by alpha."""
-    plate: bool = True
-    """Whether ``exr`` contains the plate beside the objects."""
-    compression: Literal["zip", "dwaa"] = "zip"
-    """Compression of ``exr``; ``dwaa`` is smaller and changes colors slightly."""
-    refine_edges: bool = False
-    """Whether alpha follows the colors of the frame near edges, see `aotlab.media.edges`."""
-
-    def __post_init__(self) -> None:
-        require_choice(self.alpha, ALPHA_KINDS, "alpha")
-        require_choice(self.compression, COMPRESSIONS, "compression")
-        if self.refine_edges:
-            require_modules("cv2", "pymatting")  # which brings SciPy
-
-    def list_changed(self) -> dict[str, Any]:
-        """Return the options that are not the default by name."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {item.name: values[item.name] for item in fields(self) if values[item.name] != item.default}
 
 
 @dataclass(frozen=True)
@@ -66,7 +23,8 @@ class OutputContext:
     """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
     """Function from the index of a frame to the number that users give it."""
-    options: OutputOptions = field(default_factory=OutputOptions)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Values of all options of the output by name."""
     objects: tuple[int, ...] = ()
     """Ids of all objects of the video, if known."""
     names: Mapping[int, str] = field(default_factory=dict)
@@ -100,23 +58,26 @@ class Output(ABC):
     per_object = False
     """Whether it has a folder for each object, named by its id."""
     needs_soft = False
-    """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it.
-
-    It gets them after `confine_edges` or `refine_edges` of `aotlab.media.edges`.
-    """
+    """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
     every_frame = False
     """Whether the studio's export writes all frames of a range to it, also those without masks."""
     needs_plate = False
     """Whether it contains the frame as the source stores it, `TrackedFrame.plate`."""
-    modules: tuple[str, ...] = ()
-    """Modules of optional dependencies that it needs."""
-    options: tuple[str, ...] = ()
-    """Names of the fields of `OutputOptions` that change it."""
 
     @classmethod
-    def find_file_name(cls, options: OutputOptions) -> str:
-        """Return the name of its file or folder with these options."""
+    def find_file_name(cls, options: Mapping[str, Any]) -> str:
+        """Return the name of its file or folder with these values of its options."""
         return cls.file_name
+
+    @classmethod
+    def is_per_object(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether it has a file or folder for each object with these values of its options."""
+        return cls.per_object
+
+    @classmethod
+    def requires_soft(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether it cannot be made of masks alone with these values of its options."""
+        return cls.needs_soft
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; nothing is written before the first frame."""
@@ -135,17 +96,3 @@ class Output(ABC):
     def summary(self) -> str | None:
         """Summary line of the run, once `finish` has returned; None: nothing to print."""
         return None
-
-
-class FrameFiles(Output):
-    """A folder with PNGs of single frames; a subclass draws them."""
-
-    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the images of a frame, each with the name of its subfolder."""
-        raise NotImplementedError
-
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Write PNGs; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
-        for folder, image in self.draw(tracked):
-            with atomic_path(self.path / folder / f"{name}.png") as temporary:
-                Image.fromarray(image).save(temporary, format="PNG", compress_level=1)

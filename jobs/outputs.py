@@ -1,10 +1,10 @@
-"""Outputs of tracked frames: masks, object masks, alpha images, mattes, videos, annotation files, and plug-ins."""
+"""Outputs of tracked frames: masks, object masks, overlays, annotation files, and those of plug-ins."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -12,18 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from aotlab.jobs.output_base import OPTION_FLAGS, FrameFiles, Output, OutputContext, OutputOptions
-from aotlab.jobs.plate_outputs import (
-    AlphaFiles,
-    CryptomatteFiles,
-    ExrFiles,
-    MatteVideo,
-    ProResVideo,
-    VP9Video,
-)
+from aotlab.jobs.output_base import Output, OutputContext
+from aotlab.jobs.output_options import NO_OPTIONS, fill_output_options, find_used_options
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
-from aotlab.media.edges import confine_edges, refine_edges
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_names, draw_overlay
@@ -31,45 +24,31 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import output_exists_error, require, require_modules
-from aotlab.utils.files import make_folder, remove, temporary_name, writing
+from aotlab.utils.errors import output_exists_error, require
+from aotlab.utils.files import atomic_path, make_folder, remove, temporary_name, writing
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
 
 
-class MaskFiles(FrameFiles):
+class MaskFiles(Output):
     file_name, description = MASKS, "palette PNGs, one id per pixel"
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         write_mask(self.path / f"{name}.png", tracked.labels, max_id=tracked.max_id)
 
 
-class ObjectFiles(FrameFiles):
+class ObjectFiles(Output):
     """``<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
 
     file_name, description = "objects", "one folder of black and white PNGs per object"
     per_object = True
 
-    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
+    def write(self, name: str, tracked: TrackedFrame) -> None:
         for object_id in tracked.ids:
-            yield str(object_id), (tracked.labels == object_id).astype(np.uint8) * 255
-
-
-class MatteFiles(FrameFiles):
-    """``<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on."""
-
-    file_name, description = "mattes", "one folder of gray PNGs per object, 8 bits"
-    bytes_per_pixel, per_object, needs_soft = 0.1, True, True
-    white = 255  # probability 1
-
-    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
-        for object_id, probability in zip(tracked.ids, tracked.probabilities, strict=True):
-            yield str(object_id), (probability * self.white).round().astype(np.min_scalar_type(self.white))
-
-
-class Matte16Files(MatteFiles):
-    file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
-    bytes_per_pixel, white = 0.3, 65535
+            image = Image.fromarray((tracked.labels == object_id).astype(np.uint8) * 255)
+            with atomic_path(self.path / str(object_id) / f"{name}.png") as temporary:
+                # level 1 is several times faster than Pillow's default 6, for slightly larger files
+                image.save(temporary, format="PNG", compress_level=1)
 
 
 class VideoFile(Output):
@@ -133,7 +112,7 @@ class AnnotationFile(Output):
         annotations.add_attributes(self.context.classes.attributes)
         length = max(max(annotations.frames) + 1, source.length or 0)
         info = replace(VideoInfo.from_source(source), length=length)
-        self.writer.write(self.path, annotations, info)
+        self.writer.write(self.path, annotations, info, **self.context.options)
 
 
 class LostObjects:
@@ -161,14 +140,6 @@ class LostObjects:
 BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "masks": MaskFiles,
     "objects": ObjectFiles,
-    "mattes": MatteFiles,
-    "mattes16": Matte16Files,
-    "alpha": AlphaFiles,
-    "prores": ProResVideo,
-    "vp9": VP9Video,
-    "matte_mov": MatteVideo,
-    "exr": ExrFiles,
-    "cryptomatte": CryptomatteFiles,
     "overlay": VideoFile,
 }
 """Outputs by name, except annotation files and plug-ins."""
@@ -208,32 +179,35 @@ def _make_output(mask_writer: MaskWriter) -> type[Output]:
 class Outputs:
     """Outputs of one video, written frame by frame into hidden folders; `finish` moves them into the results."""
 
-    def __init__(self, names: Iterable[str], results: Results, context: OutputContext) -> None:
-        """Prepare outputs of these names; raise `InputError` if one would replace a file that no run has written."""
-        self.results, self.options = results, context.options
+    def __init__(
+        self, names: Iterable[str], results: Results, context: OutputContext, options: Mapping[str, Any]
+    ) -> None:
+        """Prepare outputs of these names; raise `InputError` if one would replace a file that no run has written.
+
+        ``options``: from `parse_output_options`.
+        """
+        self.results, self.options = results, options
         self.summaries: list[str] = []
         """Lines that summarize the outputs, from `Output.summary`."""
         classes = {name: find_output(name) for name in names}
-        for output in classes.values():
-            require_modules(*output.modules)
         self.need_plates = any(output.needs_plate for output in classes.values())
         """Whether an output contains the frames as the source stores them."""
-        files = {name: output.find_file_name(context.options) for name, output in classes.items()}
+        values = {name: fill_output_options(name, options) for name in classes}
+        files = {name: find_output_file(name, options) for name in classes}
         for file in files.values() if not results.replaces else ():
             self._refuse_foreign_file(file)
         self._outputs = {
-            name: output(results.folder / temporary_name(Path(name)) / files[name], context)
+            name: output(
+                results.folder / temporary_name(Path(name)) / files[name], replace(context, options=values[name])
+            )
             for name, output in classes.items()
         }
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
-        soft = tracked
-        if any(output.needs_soft for output in self._outputs.values()):
-            soft = refine_edges(tracked) if self.options.refine_edges else confine_edges(tracked)
         for output in self._outputs.values():
             make_folder(output.path.parent)
-            output.write(tracked.name, soft if output.needs_soft else tracked)
+            output.write(tracked.name, tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs, of at least one frame; return the first error."""
@@ -272,7 +246,7 @@ class Outputs:
             self._refuse_foreign_file(entry)
         replaced = {*self.results.outputs.get(name, ())} - {*entries}  # written with other options
         self.results.outputs[name] = entries[::-1]
-        self.results.output_options[name] = find_used_options(type(output), self.options)
+        self.results.output_options[name] = find_used_options(name, self.options)
         self.results.save()  # before the files, which would otherwise belong to somebody else after a kill
         with writing(folder):
             for entry in replaced - self.results.list_written():
@@ -293,7 +267,7 @@ def render(
     source: FrameSource,
     names: Iterable[str],
     *,
-    options: OutputOptions | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
     frame_number: Callable[[int], int] = int,
     progress: bool = True,
 ) -> Outputs:
@@ -304,10 +278,9 @@ def render(
             cannot be written. Outputs that were complete before stay.
     """
     names = [name for name in dict.fromkeys(names) if name != MASKS]
-    options = options or OutputOptions()
     require_soft(results, names, options)
-    context = OutputContext(source, results.classes, frame_number, options, tuple(results.objects))
-    outputs = Outputs(names, results, context)
+    context = OutputContext(source, results.classes, frame_number, objects=tuple(results.objects))
+    outputs = Outputs(names, results, context, options)
     try:
         with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress and bool(names)) as bar:
             for tracked in results.read_frames(source) if names else ():
@@ -320,46 +293,27 @@ def render(
     return outputs
 
 
-def require_soft(results: Results, names: Iterable[str], options: OutputOptions) -> None:
+def require_soft(results: Results, names: Iterable[str], options: Mapping[str, Any]) -> None:
     """Raise `InputError` if an output of these names needs soft edges that the results do not have.
 
-    Refined edges, and edges of corrected results, are made from masks.
+    Those of corrected results are made from masks.
     """
     for name in names:
-        is_possible = results.soft or results.corrected or options.refine_edges or not find_output(name).needs_soft
-        require(is_possible, NO_SOFT, subject=name)
+        is_missing = not (results.soft or results.corrected)
+        is_required = is_missing and find_output(name).requires_soft(fill_output_options(name, options))
+        require(not is_required, NO_SOFT, subject=name)
 
 
-def list_missing_outputs(results: Results, names: Iterable[str], options: OutputOptions) -> list[str]:
+def list_missing_outputs(results: Results, names: Iterable[str], options: Mapping[str, Any]) -> list[str]:
     """Return the outputs of these names that do not exist, or were written with other options."""
-    outputs = {name: find_output(name) for name in dict.fromkeys(names)}
     return [
         name
-        for name, output in outputs.items()
-        if not has_content(results.folder / output.find_file_name(options))
-        or results.output_options.get(name, {}) != find_used_options(output, options)
+        for name in dict.fromkeys(names)
+        if not has_content(results.folder / find_output_file(name, options))
+        or results.output_options.get(name, {}) != find_used_options(name, options)
     ]
 
 
-def list_options(output: type[Output]) -> tuple[str, ...]:
-    """Return the fields of `OutputOptions` that change an output."""
-    return (*output.options, *["refine_edges"] * output.needs_soft)
-
-
-def find_used_options(output: type[Output], options: OutputOptions) -> dict[str, Any]:
-    """Return the options that are not the default and change an output, by name."""
-    return {name: value for name, value in options.list_changed().items() if name in list_options(output)}
-
-
-def require_used_options(options: OutputOptions, names: Iterable[str]) -> None:
-    """Raise `InputError` if an option changes no output of these names."""
-    outputs = {name: find_output(name) for name in names}
-    for option, value in options.list_changed().items():
-        users = [name for name, output in BUILT_IN_OUTPUTS.items() if option in list_options(output)]
-        is_used = any(option in list_options(output) for output in outputs.values())
-        require(
-            is_used,
-            f"no effect on {', '.join(outputs)}",
-            subject=f"{option}={value} ({OPTION_FLAGS[option]})",
-            remedy=f"write {' or '.join(users)}, or remove it",
-        )
+def find_output_file(name: str, options: Mapping[str, Any]) -> str:
+    """Return the name of the file or folder of an output; ``options``: from `parse_output_options`."""
+    return find_output(name).find_file_name(fill_output_options(name, options))

@@ -19,7 +19,7 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
-from aotlab.jobs.outputs import find_used_options
+from aotlab.jobs.output_options import fill_output_options
 from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import parse_levels
@@ -97,8 +97,8 @@ class PreparedRun:
         height, width = self.source.size
         options = self.options
         bytes_per_pixel = 0.02 + 0.3 * options.stores_soft * len(self.objects)
-        for output in options.outputs.values():
-            per_object = output.per_object or "per_object" in find_used_options(output, options.output_options)
+        for name, output in options.outputs.items():
+            per_object = output.is_per_object(fill_output_options(name, options.output_options))
             bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if per_object else 1)
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 

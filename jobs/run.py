@@ -21,7 +21,7 @@ from aotlab.jobs.classes import merge_class_ids
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, RunOptions
 from aotlab.jobs.output_base import OutputContext
-from aotlab.jobs.outputs import Outputs, find_output, list_missing_outputs, render, require_soft
+from aotlab.jobs.outputs import Outputs, find_output_file, list_missing_outputs, render, require_soft
 from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
@@ -270,7 +270,7 @@ def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
 
 def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
     """Return the paths of the masks and outputs of a run by name."""
-    paths = {name: results.folder / find_output(name).find_file_name(options.output_options) for name in options.write}
+    paths = {name: results.folder / find_output_file(name, options.output_options) for name in options.write}
     return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
 
 
@@ -311,9 +311,9 @@ class _Tracking:
         results.classes = make_classes(self.masks, class_file)
         options = prepared.options
         context = OutputContext(
-            prepared.source, results.classes, prepared.frames.number, options.output_options, tuple(results.objects)
+            prepared.source, results.classes, prepared.frames.number, objects=tuple(results.objects)
         )
-        self.outputs = Outputs(prepared.options.outputs, results, context)
+        self.outputs = Outputs(options.outputs, results, context, options.output_options)
         self._plates = dict[int, Plate]()
         """Plates of the frames that the tracker has taken and not returned."""
         self.num_predicted, self.frames = self.num_restored, 0

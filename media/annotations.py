@@ -17,7 +17,6 @@ from aotlab.utils.files import prefix_errors, reading, reading_json, require_fil
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
-    STUDIO_NEEDED,
     list_mask_formats,
     list_plugins,
     load_plugin,
@@ -27,6 +26,8 @@ from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
+OUTPUTS_PAGE = "https://aotlab.github.io/aotlab/formats.html"
+"""Page that lists the outputs and formats, and their packages."""
 EXPORT_RECORD = "export.json"
 """File that describes an export of aotlab annotate, in its folder."""
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
@@ -45,8 +46,11 @@ class MaskWriter:
     file_name: str
     """Usual name of the file or folder."""
     description: str
-    write: Callable[[Path, Annotations, VideoInfo], None]
-    """Writes the objects to a path; raises `InputError` if the format cannot hold them."""
+    write: Callable[..., None]
+    """Function of a path, `Annotations` and a `VideoInfo`, and of its options by name, which writes the objects.
+
+    It raises `InputError` if the format cannot hold them.
+    """
     images: bool = False
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
 
@@ -122,11 +126,7 @@ def _leave_out_boxes(annotations: Annotations) -> None:
 
 def require_output_name(name: str, names: Collection[str], subject: str) -> None:
     """Raise `InputError` about ``subject`` unless a name is one of those of the installed formats and outputs."""
-    if name not in names and not list_plugins(MASK_WRITER_PLUGINS):
-        raise InputError(
-            f"not one of {', '.join(names)}", subject=f"{subject} {name}", remedy=f"any other {STUDIO_NEEDED}"
-        )
-    require_choice(name, names, subject)
+    require_choice(name, names, subject, f"for others, see {OUTPUTS_PAGE}")
 
 
 def find_mask_writer(name: str) -> MaskWriter:

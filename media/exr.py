@@ -1,4 +1,4 @@
-"""OpenEXR files: images, copies of plates with further channels, and their time codes."""
+"""Reading of OpenEXR files: images and attributes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import numpy as np
 
 from aotlab.media.images import DECODER_ERRORS
 from aotlab.utils.errors import require_modules
-from aotlab.utils.files import atomic_path, reading, writing
+from aotlab.utils.files import reading
 
 MAX_PIXELS = 2**28
 """Largest number of pixels of an image; Pillow has its own limit."""
 REMEDY = "save it again"
-STRUCTURE = ("channels", "chunkCount", "compression", "lineOrder", "maxSamplesPerPixel", "name", "tiles", "type")
-"""Attributes of the storage of a file, which a copy has its own values of."""
-
-
 PRIMARIES = {
     1: (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, 0.3127, 0.3290),  # BT.709
     9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),  # BT.2020
@@ -74,18 +70,6 @@ def read_exr_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def read_exr_channels(path: Path) -> dict[str, np.ndarray]:
-    """Return all channels of the first part by name, H×W of the data window, as stored; not subsampled ones."""
-    with reading(path, REMEDY, *DECODER_ERRORS):
-        import OpenEXR
-
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            channels = file.channels()
-            if subsampled := [name for name, item in channels.items() if (item.xSampling, item.ySampling) != (1, 1)]:
-                raise ValueError(f"its channels {', '.join(subsampled)} have another size than the image")
-            return {name: channel.pixels for name, channel in channels.items()}
-
-
 def find_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row and column of a window, and those after the last, as int64."""
     start, end = np.array(header[name], np.int64)[:, ::-1] + [[0], [1]]
@@ -102,32 +86,3 @@ def move_window(
         inside = tuple(map(slice, start - target[0], end - target[0]))
         result[inside] = values[tuple(map(slice, start - window[0], end - window[0]))]
     return result
-
-
-def copy_header(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a header that a copy of its file keeps."""
-    import OpenEXR
-
-    opaque = getattr(OpenEXR, "OpaqueAttribute", ())  # earlier than 3.5, unknown types are left out
-    return {name: value for name, value in header.items() if name not in STRUCTURE and not isinstance(value, opaque)}
-
-
-def write_exr(
-    path: Path, channels: Mapping[str, np.ndarray], header: Mapping[str, Any], *, compression: str = "zip"
-) -> None:
-    """Write one scan-line part; raise `InputError` on failure.
-
-    Args:
-        path: the file.
-        channels: H×W float16, float32 or uint32 of the data window by name.
-        header: attributes; without windows, both are the whole image.
-        compression: ``zip``, or ``dwaa``, which changes colors slightly and keeps alpha.
-    """
-    require_modules("OpenEXR")
-    import OpenEXR
-
-    attributes = {**header, "compression": getattr(OpenEXR, f"{compression.upper()}_COMPRESSION")}
-    attributes["type"] = OpenEXR.scanlineimage
-    with writing(path, RuntimeError), atomic_path(path) as temporary:
-        file = OpenEXR.File(attributes, {name: np.ascontiguousarray(values) for name, values in channels.items()})
-        file.write(str(temporary))

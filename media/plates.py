@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from aotlab.media import decoding
-from aotlab.media.levels import Levels, encode_srgb
+from aotlab.media.levels import Levels
 
 if TYPE_CHECKING:
     import av
@@ -46,28 +46,6 @@ class Planes(NamedTuple):
     is_full: bool
     """Whether black and white are the smallest and largest code, instead of 16 and 235 of 8 bits."""
     tags: ColorTags
-
-    def scale(self, depth: int, *, is_full: bool) -> Planes:
-        """Return the planes with another depth and range, rounded."""
-        is_rounded = all(values.dtype.kind == "u" for values in self.values)
-        if is_rounded and (depth, is_full) == (self.depth, self.is_full):
-            return self
-        planes = []
-        for index, values in enumerate(self.values):
-            black, span = measure_range(self.depth, index > 0, is_full=self.is_full)
-            new_black, new_span = measure_range(depth, index > 0, is_full=is_full)
-            scaled = (values.astype(np.float32) - black) * (new_span / span) + (new_black + 0.5)
-            planes.append(scaled.clip(0, 2**depth - 1).astype(np.uint16))
-        return Planes(planes, depth, is_full, self.tags)
-
-    def multiply(self, alpha: np.ndarray) -> Planes:
-        """Return the planes over black: colors multiplied by alpha, H×W from 0 to 1."""
-        planes = []
-        for index, values in enumerate(self.values):
-            black, _ = measure_range(self.depth, index > 0, is_full=self.is_full)
-            part = alpha if values.shape == alpha.shape else halve(alpha)
-            planes.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
-        return self._replace(values=planes)
 
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 float32 RGB of 4:4:4 planes; white is 1, and values beyond black and white are not clipped."""
@@ -115,30 +93,13 @@ def widen(values: np.ndarray, width: int) -> np.ndarray:
     return np.stack(steps, axis=2).reshape(len(values), -1)[:, :width]
 
 
-def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: bool = False) -> Planes:
-    """Return H×W×3 RGB from 0 to 1 as planes of limited range, in 4:4:4, or 4:2:0 if ``subsampled``."""
-    import cv2
-
-    red, blue = LUMA.get(tags.matrix, BT601_LUMA)
-    green = 1 - red - blue
-    brightness = np.array([red, green, blue])
-    colors = np.array(
-        [brightness, ([0, 0, 1] - brightness) / (2 * (1 - blue)), ([1, 0, 0] - brightness) / (2 * (1 - red))]
-    )
-    offsets, spans = zip(*(measure_range(depth, index > 0, is_full=False) for index in range(3)), strict=True)
-    matrix = np.column_stack([colors * np.array(spans)[:, None], offsets])
-    planes = cv2.split(cv2.transform(rgb.astype(np.float32), matrix))
-    if subsampled:
-        planes = [planes[0], halve(planes[1]), halve(planes[2])]
-    values = [(plane + 0.5).clip(0, 2**depth - 1).astype(np.uint16) for plane in planes]
-    return Planes(values, depth, False, tags)
-
-
 class Plate(ABC):
     """A frame as its source stores it. The tracker gets `to_image`; outputs that deliver the frame use the others."""
 
-    tags: ColorTags | None = None
-    """Colors that a video states; None: unknown."""
+    tags: ColorTags
+    """Colors that the source states; those of BT.709 if it states none."""
+    is_linear: bool = False
+    """Whether its RGB is linear light, as floats."""
 
     @abstractmethod
     def to_image(self) -> np.ndarray:
@@ -162,12 +123,12 @@ class Plate(ABC):
             return (rgb.astype(np.float64) / np.iinfo(rgb.dtype).max).astype(np.float32)
         return rgb if rgb.dtype == np.float16 else rgb.astype(np.float32)
 
-    @abstractmethod
-    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
-        """Return the frame for a video file with ``depth`` bits, in 4:4:4, or 4:2:0 if ``subsampled``.
+    def read_planes(self, *, subsampled: bool = False) -> Planes | None:
+        """Return Y, U and V at the depth of a video, or the next one of `DEPTHS`, in its range; None if it stores RGB.
 
-        Video files keep their colors, tags and range; only the depth changes.
+        They are in 4:4:4, or 4:2:0 if ``subsampled``.
         """
+        return None
 
 
 class ImagePlate(Plate):
@@ -180,25 +141,14 @@ class ImagePlate(Plate):
     """
 
     def __init__(self, values: np.ndarray, levels: Levels | None = None, primaries: int = BT709) -> None:
-        self.values, self.levels, self.primaries = values, levels, primaries
+        self.values, self.levels, self.tags = values, levels, ColorTags(primaries)
+        self.is_linear = values.dtype.kind == "f" and levels is not None and levels.curve == "linear"
 
     def to_image(self) -> np.ndarray:
         return _repeat_gray(self.values if self.levels is None else self.levels(self.values))
 
     def to_rgb(self) -> np.ndarray:
         return _repeat_gray(self.values)
-
-    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
-        """Return the frame with the matrix of BT.709.
-
-        Floats are shown from 0 to 1; linear light is encoded with the sRGB curve.
-        """
-        rgb, tags = self.to_float_rgb(), ColorTags(self.primaries)
-        if self.values.dtype.kind == "f":
-            rgb = np.nan_to_num(rgb.astype(np.float32)).clip(0, 1)
-            if self.levels is not None and self.levels.curve == "linear":
-                rgb, tags = encode_srgb(rgb), tags._replace(transfer=SRGB)
-        return rgb_to_planes(rgb, tags, depth, subsampled=subsampled)
 
 
 class VideoPlate(Plate):
@@ -243,15 +193,8 @@ class VideoPlate(Plate):
         return (self.to_float_rgb() * white).round().clip(0, white).astype(kind)
 
     def to_float_rgb(self) -> np.ndarray:
-        return super().to_float_rgb() if self._is_rgb else self._read_planes(subsampled=False).to_rgb()
-
-    def to_planes(self, depth: int, *, subsampled: bool = False) -> Planes:
-        if self._is_rgb:
-            tags = self.tags._replace(matrix=BT709)
-            return rgb_to_planes(self.to_float_rgb().clip(0, 1), tags, depth, subsampled=subsampled)
-        planes = self._read_planes(subsampled=subsampled)
-        # ProRes has no full range; 8 bits keep theirs, as codes would merge
-        return planes.scale(depth, is_full=planes.is_full and depth == 8)
+        planes = self.read_planes()
+        return super().to_float_rgb() if planes is None else planes.to_rgb()
 
     @property
     def _is_rgb(self) -> bool:
@@ -267,8 +210,9 @@ class VideoPlate(Plate):
             return values
         return (values * (65535 / (2**self.depth - 1)) + 0.5).astype(np.uint16)
 
-    def _read_planes(self, *, subsampled: bool) -> Planes:
-        """Return Y, U and V at the depth of the file, or the next one of `DEPTHS`, and in its range."""
+    def read_planes(self, *, subsampled: bool = False) -> Planes | None:
+        if self._is_rgb:
+            return None
         frame = self._frame
         depth = next(depth for depth in DEPTHS if depth >= self.depth)
         suffix = "" if depth == 8 else f"{depth}le"

@@ -39,7 +39,7 @@ SOFT_LEVELS, SOFT_STEP = 1023, 64
 NO_SOFT = "needs soft edges, which these results do not have; track again with --soft --force"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrackedFrame:
     """A frame with its masks, as it is stored and as outputs get it."""
 

@@ -1,11 +1,10 @@
-"""Video files: H.264 to look at, ProRes and VP9 with the plate and alpha, and gray ProRes mattes."""
+"""Written video files: H.264, and other codecs for outputs of plug-ins."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +16,6 @@ import numpy as np
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
 from aotlab.media.plates import FULL_RANGE, LIMITED_RANGE, ColorTags, Planes, view_plane
-from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
 
@@ -35,34 +33,23 @@ COMPRESSED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac")
 
 
 @dataclass(frozen=True)
-class Encoding:
+class VideoEncoding:
     """A kind of video file."""
 
     codec: str
     """FFmpeg's name of the encoder."""
     pixel_format: str
-    options: dict[str, str]
-    depth: int = 8
-    """Bits of a value."""
-    subsampled: bool = False
-    """Whether colors are 4:2:0."""
+    """FFmpeg's name of the format of frames."""
+    options: Mapping[str, str]
+    """Options of the encoder."""
     copied_sound: tuple[str, ...] = (*COMPRESSED_SOUND, "opus", "libopus", "flac")
-    """Decoders of sound that is stored unchanged; PCM is in MOV only."""
+    """Decoders of sound that is stored unchanged."""
     sound_codec: str = "aac"
     """Encoder of other sound."""
 
 
-H264 = Encoding("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
+H264 = VideoEncoding("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
 """For every player; even sizes only."""
-MOV_SOUND = (*COMPRESSED_SOUND, "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le")
-PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444"}, 10, copied_sound=MOV_SOUND)
-PRORES_GRAY = Encoding("prores_ks", "yuv422p10le", {"profile": "hq"}, 10, copied_sound=MOV_SOUND)
-VP9 = Encoding(
-    "libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"},
-    subsampled=True, copied_sound=("opus", "libopus", "vorbis", "libvorbis"), sound_codec="libopus",
-)  # fmt: skip
-PLACEHOLDER = b"pixelaspect"
-"""Title of a WebM track until it is replaced by the aspect of the image, which is as long."""
 
 
 class VideoWriter:
@@ -79,7 +66,7 @@ class VideoWriter:
         sound: sound to copy, in sync with the frames.
         pixel_aspect: width by height of a pixel as players show it.
         color_tags: color primaries and transfer function of RGB frames, by FFmpeg's numbers; planes have their own.
-        timecode: time code of the first frame written.
+        timecode: time code of the first frame written; empty: none is stored.
         comment: comment in the file.
     """
 
@@ -89,11 +76,11 @@ class VideoWriter:
         *,
         rate: Fraction,
         size: tuple[int, int],
-        encoding: Encoding = H264,
+        encoding: VideoEncoding = H264,
         sound: AudioTrack | None = None,
         pixel_aspect: Fraction = Fraction(1),
         color_tags: tuple[int, int] = (1, 1),
-        timecode: Timecode | None = None,
+        timecode: str = "",
         comment: str = "",
     ) -> None:
         self.path, self.encoding = path, encoding
@@ -102,7 +89,7 @@ class VideoWriter:
         height, width = size
         self._stored = (height + height % 2, width + width % 2) if encoding is H264 else size
         self._pixel_aspect, self._color_tags = pixel_aspect, ColorTags(*color_tags)
-        self.timecode, self._comment = timecode, comment
+        self._timecode, self._comment = timecode, comment
         self._sound = sound
         self._sound_copy: _SoundCopy | None = None
         self._start_time = Fraction(0)  # seconds of the first frame written
@@ -122,8 +109,6 @@ class VideoWriter:
                 if self._sound_copy is not None:
                     self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
                 self._container.close()
-                if self.path.suffix == ".webm" and self._pixel_aspect != 1:
-                    _write_display_aspect(self._temporary, self._pixel_aspect * self.size[1] / self.size[0])
                 os.replace(self._temporary, self.path)
 
     def drop(self) -> None:
@@ -145,15 +130,12 @@ class VideoWriter:
         image = image.reformat(format=self.encoding.pixel_format, dst_colorspace="ITU709")
         self._append(image, time, self._color_tags)
 
-    def write_planes(self, planes: Planes, alpha: np.ndarray | None, time: Fraction) -> None:
-        """Append one frame as the codec stores it, with alpha, H×W from 0 to 1, if it has any; as `write` does."""
+    def write_planes(self, planes: Planes, time: Fraction) -> None:
+        """Append one frame by the planes of the pixel format of its encoding, as `write` does."""
         import av
 
-        values = list(planes.values)
-        if alpha is not None:
-            values.append((alpha * (2**planes.depth - 1)).round())
         image = av.VideoFrame(self.size[1], self.size[0], self.encoding.pixel_format)
-        for index, codes in enumerate(values):
+        for index, codes in enumerate(planes.values):
             view_plane(image, index)[:] = codes
         image.color_range = FULL_RANGE if planes.is_full else LIMITED_RANGE
         self._append(image, time, planes.tags)
@@ -194,20 +176,14 @@ class VideoWriter:
         require_regular_file(self.path)
         self._temporary = make_folder(self.path.parent) / temporary_name(self.path)
         self._stack.callback(self._temporary.unlink, missing_ok=True)
-        # without checksums, so that `_write_display_aspect` can change the header
-        settings = {"write_crc32": "0"} if self.path.suffix == ".webm" else {}
-        self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w", options=settings))
-        self._stream = self._container.add_stream(codec, rate=self.rate, options=self.encoding.options)
+        self._container = self._stack.enter_context(av.open(os.path.abspath(self._temporary), "w"))
+        self._stream = self._container.add_stream(codec, rate=self.rate, options={**self.encoding.options})
         self._stream.pix_fmt = self.encoding.pixel_format
         self._stream.height, self._stream.width = self._stored
         if self._comment:
             self._container.metadata["comment"] = self._comment
-        if self.timecode is not None:
-            self._stream.metadata["timecode"] = str(self.timecode)
-        if codec == "libvpx-vp9":
-            self._stream.bit_rate = 0  # constant quality
-            if self._pixel_aspect != 1:
-                self._stream.metadata["title"] = PLACEHOLDER.decode()
+        if self._timecode:
+            self._stream.metadata["timecode"] = self._timecode
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = TICK, self._pixel_aspect
         context.color_primaries, context.color_trc = image.color_primaries, image.color_trc
@@ -221,26 +197,6 @@ class VideoWriter:
                 self._stack.callback(self._sound_copy.close)
 
 
-def _write_display_aspect(path: Path, aspect: Fraction) -> None:
-    """Write width by height of the image into a WebM file, which PyAV cannot, in place of the title `PLACEHOLDER`."""
-    aspect = aspect.limit_denominator(999)
-    width, height = (value.to_bytes(2, "big") for value in (aspect.numerator, aspect.denominator))
-    # DisplayWidth, DisplayHeight, and DisplayUnit 3: only their ratio counts
-    entries = b"\x54\xb0\x82" + width + b"\x54\xba\x82" + height + b"\x54\xb2\x81\x03"
-    title = b"\x53\x6e" + bytes([0x80 + len(PLACEHOLDER)]) + PLACEHOLDER
-    with path.open("r+b") as file:
-        # after it, a list (E0) whose size has one byte, from the width (B0) on
-        match = re.search(re.escape(title) + rb"(.*?\xe0)([\x80-\xe0])(?=\xb0)", file.read(4096), re.DOTALL)
-        if match is None:  # another version of FFmpeg
-            log.warning("%s: its pixel aspect is not stored", path.name)
-            return
-        size = match[2][0] - 0x80
-        file.seek(match.end())
-        content = file.read(size)
-        file.seek(match.start())
-        file.write(match[1] + bytes([0x80 + size + len(entries)]) + content + entries)
-
-
 class _SoundCopy:
     """Copies sound into a new video while it is written, up to the first error; encoded if it cannot store it.
 
@@ -248,7 +204,7 @@ class _SoundCopy:
     """
 
     def __init__(
-        self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction, encoding: Encoding
+        self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction, encoding: VideoEncoding
     ) -> None:
         self._path, self._start_time, self._target = sound.path, sound.start + begin, target
         self._source = open_container(os.path.abspath(sound.path))

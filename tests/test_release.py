@@ -84,7 +84,13 @@ echo "$@" >>calls.txt
 @pytest.mark.skipif(platform.system() != "Linux" or Path("/proc/driver/nvidia").exists(), reason="needs the CPU build")
 @pytest.mark.parametrize(("reachable", "count"), [("0", 2), ("1", 1)], ids=["reachable", "unreachable"])
 def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
-    for name in ("pyproject.toml", "setup.py", "studio/pyproject.toml", "runtime/pyproject.toml"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "studio/pyproject.toml",
+        "compositing/pyproject.toml",
+        "runtime/pyproject.toml",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / ".venv" / "bin" / "python"
@@ -96,4 +102,4 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
-    assert calls[-1].endswith("--editable .[all] --editable studio --editable runtime")
+    assert calls[-1].endswith("--editable .[all] --editable studio --editable compositing --editable runtime")

@@ -63,11 +63,10 @@ def describe_codecs() -> Iterator[tuple[str, str]]:
     """Yield the version of FFmpeg in PyAV, and which of the codecs that aotlab uses it has."""
     import av
 
-    from aotlab.media.video_writer import H264, PRORES, VP9
+    from aotlab.media.video_writer import H264
 
     yield "ffmpeg", av.ffmpeg_version_info
-    encoders = tuple(encoding.codec for encoding in (H264, PRORES, VP9))
-    for title, names in (("encoders", encoders), ("decoders", DECODERS)):
+    for title, names in (("encoders", (H264.codec,)), ("decoders", DECODERS)):
         yield title, ", ".join(name if name in av.codecs_available else f"no {name}" for name in names)
 
 

@@ -1,25 +1,24 @@
-"""Write more outputs of tracked videos: ``aotlab render results --write prores,cvat``."""
+"""Write more outputs of tracked videos: ``aotlab render results --write overlay,coco``."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shlex
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from click import UsageError
 
+from aotlab.jobs.output_options import NO_OPTIONS, parse_output_options
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.options import compositing_options, make_output_options, parse_output_name
+from aotlab.tools.cli.options import output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
-
-if TYPE_CHECKING:
-    from aotlab.jobs.output_base import OutputOptions
 
 log = logging.getLogger(__name__)
 PROJECT_SUFFIX = ".aotlab"
@@ -37,16 +36,24 @@ PROJECT_SUFFIX = ".aotlab"
 )
 @list_option("--write", "outputs to write or replace, comma-separated, or help to list them all", parse_output_name)
 @flag("--missing", "only write outputs that do not exist, or were written with other options")
-@compositing_options(name="options", factory=make_output_options)
-def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, options: OutputOptions) -> int:
+@output_options()
+def main(
+    results: tuple[Path, ...],
+    *,
+    write: tuple[str, ...],
+    missing: bool,
+    output_options: Mapping[str, Any] = NO_OPTIONS,
+) -> int:
     """Write outputs of results without tracking again."""
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
     from aotlab.jobs.batch import list_job_folders
-    from aotlab.jobs.outputs import require_used_options
+    from aotlab.jobs.outputs import find_output
     from aotlab.media.results import has_results
 
-    require_used_options(options, write)  # before the first of many videos
+    for name in write:  # before the first of many videos
+        find_output(name)
+    options = parse_output_options(output_options, write)
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
@@ -76,7 +83,7 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, op
     return report_failures(failures)
 
 
-def render_folder(folder: Path, write: tuple[str, ...], options: OutputOptions, *, missing: bool) -> list[str]:
+def render_folder(folder: Path, write: tuple[str, ...], options: Mapping[str, Any], *, missing: bool) -> list[str]:
     """Write outputs of the results in a folder; return their names.
 
     Raises:

@@ -6,13 +6,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from click import UsageError
 
+from aotlab.jobs.output_options import NO_OPTIONS
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
@@ -20,11 +21,10 @@ from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, parse_
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
-    compositing_options,
     force_results,
     frame_numbers_option,
-    make_output_options,
     mask_start_number,
+    output_options,
     parse_output_name,
     prompt_options,
     segmenter_option,
@@ -66,8 +66,6 @@ NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """Suffixes of mask files, which are never videos."""
 FILE_PATTERN = re.compile(r"[*?#]|%\d*d")
 """Wildcard or frame number in the name of files, as other programs read them."""
-VIDEO_OUTPUTS = {".mov": "prores", ".webm": "vp9"}
-"""Names of outputs by the suffix of their file; overlay for others."""
 ONE_VIDEO = "one video (a list has columns instead)"
 """Title of the options that only one video may have."""
 
@@ -103,11 +101,10 @@ class ResultOptions:
     def __post_init__(self) -> None:
         output = self.output
         if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
-            name = VIDEO_OUTPUTS.get(output.suffix.lower(), "overlay")
             raise InputError(
                 "not a folder",
                 subject=f"--output {output}",
-                remedy=f"give a folder, and --write {name} for a video in it",
+                remedy="give a folder, and --write overlay for a video in it",
             )
 
 
@@ -161,7 +158,7 @@ class VideoArguments:
 def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
     frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
-    per_object: bool, alpha: str, no_plate: bool, compression: str, refine_edges: bool,
+    output_options: Mapping[str, Any] = NO_OPTIONS,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
     from aotlab.jobs.job import RunOptions
@@ -170,7 +167,7 @@ def make_run_options(
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
         by_name=frame_numbers == "file", mask_start_number=mask_start_number,
-        output_options=make_output_options(per_object, alpha, no_plate, compression, refine_edges),
+        output_options=output_options,
     )  # fmt: skip
 
 
@@ -320,14 +317,14 @@ def track_list(
     list_option(
         "--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)", parse_output_name
     ),
-    flag("--soft", "store the probabilities at edges, so that alpha, mattes and prores can be written later"),
+    flag("--soft", "store the probabilities at edges, so that outputs with alpha can be written later"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
     flag("--dry-run", "check all inputs and write nothing"),
     name="results",
     factory=ResultOptions,
 )
-@compositing_options()
+@output_options()
 @option_group(
     "tracking",
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),

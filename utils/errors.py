@@ -28,7 +28,6 @@ EXTRAS = {
     "onnxscript": "export",
     "onnxruntime": "export",
     "matplotlib": "plot",
-    "pymatting": "edges",
 }
 """Extras in pyproject.toml by the modules that they install."""
 MAX_CHOICES = 30

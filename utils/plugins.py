@@ -24,6 +24,8 @@ COMMAND_PLUGINS = "aotlab.commands"
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+OUTPUT_OPTION_PLUGINS = "aotlab.output_options"
+"""Group of tuples of `aotlab.sdk.OutputOption`; the entry point's name is the output's."""
 METHOD_PLUGINS = "aotlab.methods"
 POLICY_PLUGINS = "aotlab.memory_policies"
 ENCODER_PLUGINS = "aotlab.encoders"
@@ -45,7 +47,7 @@ CALLS: dict[str, tuple[str, ...]] = {
 """Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
-"""End of the message about a missing command or output."""
+"""End of the message about a missing command."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.edges import estimate_colors, find_band, find_limits, refine_alpha
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder, option
 from aotlab.utils.progress import progress_bar
+from aotlab_compositing.edges import estimate_colors, find_band, find_limits, refine_alpha
 from research.bundled.edge_clips import SHAPES, EdgeClip, compose_edge_clip
 
 SEEDS = 3

@@ -11,7 +11,6 @@ from .utils.errors import InputError as InputError
 from .jobs.job import Job as Job
 from .jobs.run import run_job as run_job, track as track
 from .jobs.job import RunOptions as RunOptions
-from .jobs.output_base import OutputOptions as OutputOptions
 
 __all__: list[str]
 __version__: str

@@ -1,6 +1,12 @@
 from .media.annotations import EXPORT_RECORD as EXPORT_RECORD
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco, parse_ids as parse_ids
-from .media.edges import refine_edges as refine_edges
+from .media.exr import (
+    PRIMARIES as PRIMARIES,
+    find_window as find_window,
+    move_window as move_window,
+    read_exr_colors as read_exr_colors,
+    read_exr_header as read_exr_header,
+)
 from .media.frames import store_frame as store_frame
 from .media.results import (
     MASKS as MASKS,
@@ -14,6 +20,9 @@ from .media.matching import (
     START_NUMBER_OPTION as START_NUMBER_OPTION,
     list_image_files as list_image_files,
 )
+from .media.high_bit_depth import detect_image_kind as detect_image_kind
+from .media.levels import encode_srgb as encode_srgb
+from .media.plates import BT709 as BT709, LUMA as LUMA, halve as halve, measure_range as measure_range
 from .media.overlay import concat_images as concat_images
 from .media.mask_pages import list_pages as list_pages
 from .media.masks import PALETTE as PALETTE, VOID as VOID
@@ -28,6 +37,7 @@ from .media.video import (
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
     mask_start_number as mask_start_number,
+    output_options as output_options,
     print_settings as print_settings,
     segmenter_option as segmenter_option,
     split_settings as split_settings,
@@ -54,9 +64,12 @@ from .jobs.merging import (
     merge_predictions as merge_predictions,
 )
 from .jobs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
-from .jobs.outputs import (
-    LostObjects as LostObjects,
+from .jobs.output_options import (
+    NO_OPTIONS as NO_OPTIONS,
+    fill_output_options as fill_output_options,
     find_used_options as find_used_options,
-    list_outputs as list_outputs,
+    list_output_options as list_output_options,
+    parse_output_options as parse_output_options,
 )
+from .jobs.outputs import LostObjects as LostObjects, list_outputs as list_outputs
 from .jobs.batch import list_job_folders as list_job_folders

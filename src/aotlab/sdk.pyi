@@ -13,6 +13,7 @@ from .media.annotations import (
 )
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
+from .media.plates import ColorTags as ColorTags, Plate as Plate, Planes as Planes
 from .media.results import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
 from .media.matching import (
     natural_sort as natural_sort,
@@ -30,6 +31,8 @@ from .media.regions import (
     Region as Region,
     VideoInfo as VideoInfo,
 )
+from .media.timecode import Timecode as Timecode
+from .media.video_writer import VideoEncoding as VideoEncoding, VideoWriter as VideoWriter
 from .media.rle import (
     decode_rle as decode_rle,
     encode_rle as encode_rle,
@@ -55,6 +58,7 @@ from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .jobs.inputs import FrameSelection as FrameSelection
 from .jobs.output_base import Output as Output, OutputContext as OutputContext
+from .jobs.output_options import OutputOption as OutputOption
 from .jobs.outputs import find_output as find_output
 from .jobs.run import TrackResult as TrackResult
 

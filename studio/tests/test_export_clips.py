@@ -368,17 +368,17 @@ def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
 
 
 def test_soft_mattes_are_kept_unless_requested(batch, capsys):
-    soft = batch / "a" / "mattes" / "1" / "00004.png"
+    soft = batch / "a" / "mattes16" / "1" / "00004.png"
     soft.parent.mkdir(parents=True)
-    Image.new("L", (60, 40), 77).save(soft)
+    Image.new("I;16", (60, 40), 77).save(soft)
     before = soft.read_bytes()
-    change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes": ["mattes"]})
+    change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes16": ["mattes16"]})
     mark_done(batch)
     assert main([str(batch)]) == 0
-    assert "left out: a (mattes: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
+    assert "left out: a (mattes16: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before
-    assert "mattes/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
-    for outputs in (["--write", "mattes"], []):  # those are corrected masks from then on
+    assert "mattes16/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
+    for outputs in (["--write", "mattes16"], []):  # those are corrected masks from then on
         assert main([str(batch), *outputs]) == 0
         assert "left out: b (to do), c (to do)\n" in capsys.readouterr().out
         assert soft.read_bytes() != before

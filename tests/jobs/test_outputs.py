@@ -13,11 +13,10 @@ from aotlab.jobs.job import RunOptions
 from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, render
 from aotlab.jobs.run import track
 from aotlab.media.annotations import read_annotations
-from aotlab.media.edges import confine_edges
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame, quantize_probabilities
+from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
@@ -92,39 +91,9 @@ def test_object_has_no_image_before_first_frame(report, out):
     assert names == ["f2.png", "f3.png"]
 
 
-def test_alpha_is_the_probability_of_any_object(report, source, out):
-    frames = list(source)
-    with Image.open(out / "alpha" / "f0.png") as image:
-        pixels = np.array(image)
-    assert image.mode == "RGBA"
-    np.testing.assert_array_equal(pixels[..., :3], frames[0])
-    tracked = next(Results.read(out).read_frames(source))
-    expected = confine_edges(tracked).alpha
-    np.testing.assert_allclose(pixels[..., 3], expected * 255, atol=0.5)
-    assert ((expected > 0.01) & (expected < 0.99)).any()  # soft on the first frame too
-
-
-def test_videos_have_rate_size_and_length_of_the_source(report):
-    sizes = {"overlay": (HEIGHT + 1, WIDTH + 1), "prores": (HEIGHT, WIDTH), "vp9": (HEIGHT, WIDTH)}
-    for name, size in sizes.items():
-        video = open_frames(report.written[name])
-        assert (video.rate, video.size, len(list(video))) == (12, size, 4)
-
-
-def test_mattes_are_the_probability_of_each_object(tmp_path, source):
-    soft = quantize_probabilities(np.array([[[0.5, 0.5, 1.0]], [[0.25, 0.0, 0.0]]]))
-    image, confidence = np.zeros((1, 3, 3), np.uint8), {1: 1.0, 300: 1.0}
-    tracked = TrackedFrame(0, "f0", image, image[..., 0], confidence, soft=soft)
-    found = {}
-    for name in ("mattes", "mattes16"):
-        output = find_output(name)(tmp_path / name, OutputContext(source))
-        output.write("f0", tracked)
-        for number in (1, 300):
-            with Image.open(tmp_path / name / str(number) / "f0.png") as image:
-                found[name, number] = (image.mode, np.array(image)[0].tolist())
-    assert found["mattes", 1] == ("L", [128, 128, 255])
-    assert found["mattes", 300] == ("L", [64, 0, 0])
-    assert found["mattes16", 300] == ("I;16", [16400, 0, 0])
+def test_overlay_has_rate_size_and_length_of_the_source(report):
+    video = open_frames(report.written["overlay"])
+    assert (video.rate, video.size, len(list(video))) == (12, (HEIGHT + 1, WIDTH + 1), 4)
 
 
 def test_lost_objects_are_flagged(tmp_path):
@@ -160,7 +129,7 @@ def test_options_travel_to_other_processes():
 
 
 def test_unknown_output_rejected():
-    with pytest.raises(InputError, match="masks, objects, mattes"):
+    with pytest.raises(InputError, match=r"not one of masks, objects, overlay, coco, .*; for others, see https://"):
         RunOptions(write=("masks", "gif"))
 
 

@@ -6,8 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from aotlab.media.plates import ColorTags, rgb_to_planes
-from aotlab.media.video_writer import H264, PRORES, VP9, VideoWriter
+from aotlab.media.video_writer import VideoWriter
 
 RATE, SAMPLES, SECONDS = 10, 16000, 3
 """Of `film`."""
@@ -23,26 +22,32 @@ def draw_smooth(height, width, frames=5):
 
 
 def write_video(path, frames, rate=Fraction(24), times=None, sound=None):
-    """Write frames as outputs of tracking are written, at ``times`` in seconds or by the rate; return the path."""
-    with closing(open_writer(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
+    """Write frames as overlays are written, at ``times`` in seconds or by the rate; return the path."""
+    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
         for index, frame in enumerate(frames):
-            write_frame(writer, frame, index / rate if times is None else times[index])
+            writer.write(frame, index / rate if times is None else times[index])
     return path
 
 
-def open_writer(path, **options):
-    """Open a writer with the encoding of an output of that suffix."""
-    return VideoWriter(path, encoding={".mov": PRORES, ".webm": VP9}.get(path.suffix, H264), **options)
+CLOCK_JUMPS = (7 * 3600, 10**6, 10**9, -3600)
+"""Seconds by which the clock of a camera jumps."""
 
 
-def write_frame(writer, frame, time, tags=(1, 1)):
-    """Write H×W×3 uint8 RGB, or H×W×4 with alpha as planes with these color tags."""
-    if frame.shape[2] == 3:
-        writer.write(frame, time)
-        return
-    encoding, tags = writer.encoding, ColorTags(*tags)
-    planes = rgb_to_planes(frame[..., :3] / np.float32(255), tags, encoding.depth, subsampled=encoding.subsampled)
-    writer.write_planes(planes, frame[..., 3] / np.float32(255), time)
+def list_jump_times(jump):
+    """Return the times of 8 frames, with a jump before the fifth."""
+    return [Fraction(index, 24) + (jump if index >= 4 else 0) for index in range(8)]
+
+
+def require_jump_kept(source, jump):
+    """Check the 8 frames of a video that was written with `list_jump_times`, whose gray increases."""
+    grays = [int(frame.mean()) for frame in source]
+    assert len(grays) == 8
+    assert grays == sorted(grays)
+    times = [source.time(index) for index in range(8)]
+    assert times == sorted(times)
+    assert times[-1] < 2 * 3600
+    if jump > 0:
+        assert abs(times[7] - times[4] - Fraction(3, 24)) < Fraction(1, 100)
 
 
 def encode(path, codec, images, *, rate=24, times=None, container=None, tags=None, **options):

@@ -26,6 +26,14 @@ from aotlab.tools.main import main
 print(main(sys.argv[2:]), flush=True)
 """
 """Runs a command line where a module is not installed; prints its exit code."""
+ALONE = """
+import sys
+from aotlab.utils import plugins
+plugins._read_entry_points = lambda group, path: []
+from aotlab.tools.main import main
+print([main(line.split()) for line in sys.argv[1:]])
+"""
+"""Runs command lines where no other package is installed; prints their exit codes."""
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
 """What the packages were called when they were installed at top level."""
 RUN_LINES = """
@@ -80,6 +88,18 @@ def test_votes_need_no_scoring_modules(tmp_path, module):
     masks = SAMPLE / "Annotations" / "480p"
     done = run_python("-c", WITHOUT_MODULE, module, "ensemble", masks, "--output", tmp_path / "out")
     assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "0")
+
+
+def test_aotlab_alone_tracks_and_names_other_outputs(tmp_path):
+    line = f"track {SAMPLE}/rabbit.mp4 --mask {SAMPLE}/rabbit.png --end 0 --output {tmp_path}/out"
+    lines = [f"{line} --write masks,objects,overlay,coco", f"{line} --write exr", f"{line} --refine-edges"]
+    done = run_python("-c", ALONE, "track --help", *lines)
+    assert done.stdout.splitlines()[-1] == "[0, 0, 2, 2]", done.stderr
+    assert "--per-object" not in done.stdout
+    unknown, option = done.stderr.splitlines()[-2:]
+    names = "masks, objects, overlay, coco; for others, see https://aotlab.github.io/aotlab/formats.html"
+    assert unknown == f"error: write exr: not one of {names}"
+    assert "No such option '--refine-edges'" in option
 
 
 MISSING_PATHS = [

@@ -83,11 +83,13 @@ def test_error_names_the_broken_plugin_without_a_package():
         plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
 
 
-@pytest.mark.parametrize(("find", "name"), [(find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")])
+@pytest.mark.parametrize(
+    ("find", "name"), [(find_output, "exr"), (find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")]
+)
 def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    needed = "any other needs the package aotlab-studio; pip install ./studio"
-    with pytest.raises(aotlab.InputError, match=f"{name}: not one of .*coco; {needed}"):
+    page = "for others, see https://aotlab.github.io/aotlab/formats.html"
+    with pytest.raises(aotlab.InputError, match=f"{name}: not one of .*coco; {page}"):
         find(name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
+from aotlab.jobs.output_options import OutputOption, list_output_options
 from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.dataloaders.benchmarks.labeled_video import Video
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.output_base import OutputOptions
 
 Decorator = Callable[[Any], Any]
 
@@ -291,41 +291,26 @@ def segmenter_option() -> Decorator:
     )
 
 
-def compositing_options(*, name: str = "", factory: Callable[..., Any] | None = None) -> Decorator:
-    """Return the fields of `OutputOptions` as options; ``name`` and ``factory`` as in `option_group`."""
-    return option_group(
-        "compositing",
-        flag("--per-object", "prores, vp9 and matte_mov: a movie for each object"),
-        option(
-            "--alpha",
-            type=Choice(("straight", "premultiplied")),
-            default="straight",
-            help="alpha, prores and vp9: colors of the video, or multiplied by alpha",
-        ),
-        flag("--no-plate", "exr: only the layers of the objects"),
-        option(
-            "--compression",
-            type=Choice(("zip", "dwaa")),
-            default="zip",
-            help="exr: dwaa is smaller and changes colors slightly",
-        ),
-        flag("--refine-edges", "alpha follows the colors of the video near edges (extra edges); masks stay the same"),
-        name=name,
-        factory=factory,
-    )
+def output_options(names: Collection[str] | None = None) -> Decorator:
+    """Return the options of installed outputs; the parameter ``output_options`` gets those that are not the default.
+
+    ``names``: names of the outputs; None: all of them.
+    """
+    options = list_output_options(names)
+    return option_group("outputs", *(_make_output_option(item, outputs) for item, outputs in options.items()))
 
 
-def make_output_options(
-    per_object: bool,
-    alpha: Any,
-    no_plate: bool,
-    compression: Any,
-    refine_edges: bool,
-) -> OutputOptions:
-    """Return the options of outputs from those of `compositing_options`."""
-    from aotlab.jobs.output_base import OutputOptions
+def _make_output_option(item: OutputOption, outputs: Sequence[str]) -> Decorator:
+    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        values = ctx.params.setdefault("output_options", {})
+        if value != item.default:
+            values[item.name] = value
 
-    return OutputOptions(per_object, alpha, not no_plate, compression, refine_edges)
+    kind: dict[str, Any] = {"is_flag": True}
+    if item.choices:
+        kind = {"type": Choice(item.choices), "default": item.default}
+    help = f"{', '.join(outputs)}: {item.help}"
+    return option(item.flag, help=help, expose_value=False, callback=store, **kind)
 
 
 def parse_output_name(text: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import ROOT
-from aotlab.media.edges import find_band
+from aotlab_compositing.edges import find_band
 from research.bundled.benchmark_edges import filter_guided, measure_errors
 from research.bundled.edge_clips import NOISE, SIZE, compose_edge_clip
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from click import UsageError
@@ -49,6 +50,7 @@ RECORD = ".aotlab-convert.json"
     default=1.0,
     help="with --merge: fraction of the videos to put into train, such as 0.9; the others go to val (default: 1)",
 )
+@internal.output_options(sdk.list_mask_formats())
 @click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
 def main(
     masks: Path,
@@ -60,6 +62,7 @@ def main(
     merge: bool,
     split: float,
     force: bool,
+    output_options: Mapping[str, Any] = internal.NO_OPTIONS,
 ) -> int:
     """Convert masks from one format to another."""
     if merge == (video is not None):
@@ -76,6 +79,7 @@ def main(
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
     if merge and not masks.is_dir():
         raise InputError("not a folder" if masks.exists() else "no such folder", subject=masks)
+    options = internal.parse_output_options(output_options, [to])
     clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.results.video) for clip in clips if clip.results.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
@@ -88,7 +92,7 @@ def main(
         if video is None:
             result, problems = merge_clips(masks, clips, staging / output.name, to, split)
         else:
-            result, problems = convert(masks, video, staging / output.name, to, mask_start_number), []
+            result, problems = convert(masks, video, staging / output.name, to, mask_start_number, options), []
         for path in staging.iterdir():  # some formats write two files
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
@@ -116,10 +120,17 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     internal.require_new_output(output, *filter(None, [suffix]), force=force)
 
 
-def convert(masks: Path, video: Path, output: Path, format_name: str, start_number: int | None = None) -> str:
+def convert(
+    masks: Path,
+    video: Path,
+    output: Path,
+    format_name: str,
+    start_number: int | None = None,
+    options: Mapping[str, Any] = internal.NO_OPTIONS,
+) -> str:
     """Write the masks of a video in another format; return a text with the numbers of objects and frames.
 
-    ``start_number``: as in `VideoInfo`.
+    ``start_number``: as in `VideoInfo`. ``options``: those of the format.
     """
     source = open_frames(video)
     info = replace(sdk.VideoInfo.from_source(source), start_number=start_number)
@@ -129,7 +140,7 @@ def convert(masks: Path, video: Path, output: Path, format_name: str, start_numb
     else:
         length = source.length or max(annotations.frames) + 1
         writer = sdk.find_mask_writer(format_name)
-        writer.write(output, annotations, replace(info, length=length))
+        writer.write(output, annotations, replace(info, length=length), **options)
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)

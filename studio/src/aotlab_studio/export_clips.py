@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,12 +23,8 @@ from aotlab_studio.annotate import open_session
     default="",
     help="outputs to add to those that each clip has, comma-separated; track --write help lists them all",
 )
-@click.option(
-    "--refine-edges",
-    is_flag=True,
-    help="alpha follows the colors of the videos near edges, instead of being 0 or 1 (extra edges)",
-)
-def main(folder: Path, *, write: str, refine_edges: bool) -> int:
+@internal.output_options()
+def main(folder: Path, *, write: str, output_options: Mapping[str, Any] = internal.NO_OPTIONS) -> int:
     """Write the corrected masks of one or several videos into their results."""
     from aotlab_studio.batch.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
@@ -34,7 +32,7 @@ def main(folder: Path, *, write: str, refine_edges: bool) -> int:
     opener = partial(open_session, loader=TrackerLoader(TrackerOptions()))
     with closing(Batch(folder, opener)) as batch:
         names = [name.strip() for name in write.split(",") if name.strip()]
-        exported = batch.export_all(names, refine_edges=refine_edges)
+        exported = batch.export_all(names, options=output_options)
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     print(f"{folder}: {internal.format_count(len(exported.names), 'clip')} exported")

@@ -46,8 +46,8 @@ class ExportRequest(Struct, frozen=True):
 
     outputs: list[str]
     """Names of the outputs to add to those that each clip has."""
-    refine_edges: bool = False
-    """Whether alpha follows the colors of the frames near the borders of masks."""
+    options: list[str] = []
+    """Names of the switches of outputs that are on, such as ``refine_edges``."""
 
 
 class ExportedClips(Struct, frozen=True):

@@ -90,7 +90,7 @@ def test_edges_are_refined_if_asked_for(session):
     pytest.importorskip("pymatting")
     folder = track_part(session)
     for refine in (False, True):
-        session.export(["alpha", "masks"], refine_edges=refine)
+        session.export(["alpha", "masks"], options=["refine_edges"] * refine)
         with Image.open(folder / "alpha" / "00002.png") as image:
             alpha = np.array(image)[..., 3]
         assert ((alpha > 0) & (alpha < 255)).any() == refine

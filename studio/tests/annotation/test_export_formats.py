@@ -30,7 +30,7 @@ CLEARED = 5
 """Frame on which object 3 is stated to be absent."""
 ID_FILES = ("masks", "objects", "coco", "youtube_vis", "cvat", "label_studio", "mots")
 """Outputs with object ids and exact pixels."""
-OUTLINES = {"cvat_polygons": 0.0, "yolo": 0.01}
+OUTLINES = {"yolo": 0.01}
 """Outputs with outlines: largest share of a frame's pixels that may differ."""
 ALPHA_VIDEOS = {"prores": ("prores", 0.0), "vp9": ("libvpx-vp9", 0.01)}
 """Decoder, and largest share of a frame's pixels that may differ."""
@@ -79,8 +79,8 @@ def test_yolo_images_are_the_unchanged_frames(session, folder):
 
 
 def test_every_output_is_compared():
-    compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes", "mattes16", "alpha", "overlay", "review"}
-    compared |= {"exr", "cryptomatte", "matte_mov"}
+    compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes16", "alpha", "overlay", "review"}
+    compared |= {"exr", "cryptomatte"}
     assert compared == set(list_outputs())
 
 
@@ -114,14 +114,13 @@ def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tol
             assert (mask != (draw_labels(index) == object_id)).mean() <= tolerance
 
 
-@pytest.mark.parametrize(("name", "white"), [("mattes", 255), ("mattes16", 65535)])
-def test_exported_mattes_equal_stored_masks(folder, name, white):
+def test_exported_mattes_equal_stored_masks(folder):
     for object_id in NAMES:
         for index in range(TRACKED):
-            with Image.open(folder / name / str(object_id) / f"{index:05d}.png") as image:
+            with Image.open(folder / "mattes16" / str(object_id) / f"{index:05d}.png") as image:
                 matte = np.array(image)
-            np.testing.assert_array_equal(matte, white * (draw_labels(index) == object_id))
-        assert len(list((folder / name / str(object_id)).iterdir())) == TRACKED
+            np.testing.assert_array_equal(matte, 65535 * (draw_labels(index) == object_id))
+        assert len(list((folder / "mattes16" / str(object_id)).iterdir())) == TRACKED
 
 
 def test_exported_alpha_images_equal_stored_masks(session, folder):
@@ -147,12 +146,6 @@ def test_exported_exr_shows_stored_masks(folder, name):
                 np.testing.assert_array_equal(channels[layer], draw_labels(index) == object_id)
         else:
             np.testing.assert_array_equal(channels["CryptoObject00.G"], draw_labels(index) > 0)
-
-
-def test_exported_matte_video_shows_stored_masks(folder):
-    for index, frame in enumerate(open_frames(folder / "matte.mov")):
-        expected = draw_labels(index) > 0 if index < TRACKED else np.zeros((HEIGHT, WIDTH), bool)
-        np.testing.assert_array_equal(frame[..., 0] >= 128, expected)
 
 
 @pytest.mark.parametrize("name", ALPHA_VIDEOS)

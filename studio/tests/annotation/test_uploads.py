@@ -130,18 +130,18 @@ UPLOADS = {
     ["label_studio"],
     ["mots"],
     ["yolo"],
-    ["cvat_polygons"],
+    ["cvat"],
 ])  # fmt: skip
 def test_archive_of_the_page_is_loaded(session, document, folder, tmp_path, names):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
     editing.change_object(document, 2, class_name="dish")  # YOLO tells objects apart by class only
-    session.export(names)
+    session.export(names, options=["polygons"])
     with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
         assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
         for index in (0, 5):
             differ = other.document.snapshot.labels(index) != document.snapshot.labels(index)
-            assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
+            assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat") else 0)
         classes = {item.class_name for item in other.document.snapshot.objects.values()}
         assert "dish" in classes or names[0] in ("masks", "objects")
 

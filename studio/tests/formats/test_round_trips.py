@@ -30,16 +30,19 @@ from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.annotation.clips import annotate_labels
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
-OUTLINES = ("cvat_polygons", "yolo")
+OUTLINES = ("cvat polygons", "yolo")
 """Formats that fill holes and smooth staircases."""
-WITHOUT_ABSENCE = ("cvat", "cvat_polygons", "mots")
+WITHOUT_ABSENCE = ("cvat", "mots")
 """Formats in which a frame without objects is as one that is not annotated."""
-EXACT = [name for name in list_mask_formats() if name not in OUTLINES]
+FORMATS = (*list_mask_formats(), "cvat polygons")
+"""Formats, each with an option after its name that is on."""
+EXACT = [name for name in FORMATS if name not in OUTLINES]
 
 
 def write(name, folder, annotations, video=VIDEO):
+    name, *options = name.split()
     writer = find_mask_writer(name)
-    writer.write(folder / writer.file_name, annotations, video)
+    writer.write(folder / writer.file_name, annotations, video, **dict.fromkeys(options, True))
     return folder / writer.file_name
 
 
@@ -91,19 +94,19 @@ def test_outlines_keep_masks_without_holes(name, tmp_path):
         filled = draw_labels(frame) > 0
         filled[7:10, 6 + frame : 9 + frame] = True
         mask = found.mask(frame) > 0
-        assert (mask & filled).sum() / (mask | filled).sum() > (1 - 1e-9 if name == "cvat_polygons" else 0.9)
+        assert (mask & filled).sum() / (mask | filled).sum() > (1 - 1e-9 if name == "cvat polygons" else 0.9)
 
 
-@pytest.mark.parametrize("name", list_mask_formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_parts_of_an_object_survive_another_format(name, tmp_path):
-    given = read_annotations(write("cvat_polygons", tmp_path, sample_annotations()), VIDEO)
+    given = read_annotations(write("cvat polygons", tmp_path, sample_annotations()), VIDEO)
     found = read_annotations(write(name, tmp_path, given), VIDEO)
     assert len(given.frames[2]) == len(found.frames[2]) == 2
     differ = [(found.mask(frame) > 0) != (given.mask(frame) > 0) for frame in range(LENGTH)]
     assert np.mean(differ) <= (0.02 if name in OUTLINES else 0)
 
 
-@pytest.mark.parametrize("name", list_mask_formats())
+@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("pixels", [([0], [0]), ([0, 0, 5, -1], [0, -1, 9, -1])], ids=["first", "corners"])
 def test_single_pixels_survive_all_formats(name, pixels, tmp_path):
     mask = np.zeros(SIZE, bool)
@@ -124,7 +127,7 @@ def test_hidden_part_stays_hidden(tmp_path):
     assert mask[5].tolist() == [0] * 2 + [1] * 6 + [2] * 8 + [1] * 8 + [0] * 16
 
 
-@pytest.mark.parametrize("name", list_mask_formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_frames_without_objects_are_written(name, tmp_path):
     assert write(name, tmp_path, Annotations(SIZE, {0: []})).exists()
 
@@ -221,14 +224,14 @@ def test_label_studio_sdk_reads_and_writes_brush_masks():
 
 def test_datumaro_reads_cvat_polygons(tmp_path):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    found = datumaro.Dataset.import_from(str(write("cvat_polygons", tmp_path, sample_annotations())), "cvat")
+    found = datumaro.Dataset.import_from(str(write("cvat polygons", tmp_path, sample_annotations())), "cvat")
     seen = {int(item.attributes["frame"]): item.annotations for item in found}
     inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
     assert list(map(len, inside)) == [1, 1, 3, 3]
     assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in list_mask_formats() if name != "label_studio"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "label_studio"])
 def test_class_ids_survive_formats(name, tmp_path):
     annotations = sample_annotations()
     annotations.classes = {"person": 1, "ball": 2, "tree": 3}
@@ -237,7 +240,7 @@ def test_class_ids_survive_formats(name, tmp_path):
     assert found.class_names == {3: "person", 7: "ball"} or name in OUTLINES
 
 
-@pytest.mark.parametrize("name", list_mask_formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
     annotations = sample_annotations()
     annotations.class_names = {3: "a\x01\ud800", 7: "ball"}
@@ -249,7 +252,7 @@ def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
     assert len(found.objects()) == 2
 
 
-@pytest.mark.parametrize("name", ["cvat", "cvat_polygons"])
+@pytest.mark.parametrize("name", ["cvat", "cvat polygons"])
 def test_attributes_of_cvat_keep_their_types(name, tmp_path):
     values = {"blurred": True, "count": 3, "pose": "03", "code": "1٣"}
     annotations = sample_annotations()

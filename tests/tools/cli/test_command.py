@@ -105,7 +105,7 @@ def test_group_of_options_is_passed_as_an_object(line, expected, first):
 @pytest.mark.parametrize(("line", "message"), [
     ("clip --mask 5:first.png", "--mask 5:first.png: no such file; did you mean 5=first.png?"),
     ("clip --mask 5:2:first.png", "--mask 5:2:first.png: no such file; did you mean 5:2=first.png?"),
-    ("clip --mask first.png --output out.mov", "--output out.mov: not a folder; give a folder, and --write prores "),
+    ("clip --mask first.png --output out.mov", "--output out.mov: not a folder; give a folder, and --write overlay "),
     ("clip/cat.%04d.png", "clip/cat.%04d.png: no such file or folder; give the folder clip"),
     ("clip/*.png --mask first.png", "clip/*.png: no such file or folder; give the folder clip"),
     ("--jobs clips --end 2", "--end: applies to a single video; remove it, or give --jobs a list instead of a folder"),

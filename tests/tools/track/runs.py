@@ -15,7 +15,7 @@ from tests.drawn_clips import draw_box
 from tests.repeating_tracker import RepeatingTracker
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
-WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
+WRITE = ["--write", "masks,overlay,coco,objects,mattes16"]
 
 
 class Repeater(RepeatingTracker):

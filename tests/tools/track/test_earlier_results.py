@@ -13,7 +13,7 @@ import pytest
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
+from aotlab.jobs.outputs import find_output
 from aotlab.jobs.prepare import prepare
 from aotlab.media import results
 from aotlab.media.masks import read_mask, write_mask
@@ -59,7 +59,7 @@ def test_further_outputs_are_written_without_tracking(video, mask, tmp_path, rep
 
 def test_soft_outputs_need_stored_edges(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
-    for name in ("alpha", "mattes", "mattes16", "prores", "vp9"):
+    for name in ("alpha", "mattes16", "prores", "vp9"):
         assert track(video, tmp_path, mask, args=["--write", name]) == 2
         assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--soft", "--force"]) == 0
@@ -187,7 +187,7 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
         assert track(video, tmp_path, mask, args=line) == 0
     fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
-        patch.setattr(BUILT_IN_OUTPUTS["alpha"], "write", fail)
+        patch.setattr(find_output("alpha"), "write", fail)
         assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) in (1, 2)
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0

@@ -4,9 +4,7 @@ import json
 import shutil
 
 import numpy as np
-import OpenEXR
 import pytest
-from PIL import Image
 
 from aotlab.media.masks import write_mask
 from aotlab.media.results import Results
@@ -76,7 +74,7 @@ def test_results_that_cannot_be_rendered(results, video, run_expecting_error, ch
 
 
 def test_soft_outputs_without_stored_edges_rejected(results, run_expecting_error):
-    for name in ("alpha", "mattes", "mattes16", "prores", "vp9"):
+    for name in ("alpha", "mattes16", "prores", "vp9"):
         line = run_expecting_error(main, results, "--write", f"coco,{name}")
         assert f"{name}: needs soft edges, which these results do not have; track again with --soft --force" in line
         assert not (results / "coco.json").exists()
@@ -105,29 +103,3 @@ def test_folder_without_results_rejected(tmp_path, run_expecting_error):
         main, tmp_path, "--write", "coco"
     )
     assert "--write: missing; give outputs such as overlay,coco" in run_expecting_error(main, tmp_path)
-
-
-def test_compositing_options_apply_to_both_commands(video, mask, tmp_path, capsys):
-    write = ["--write", "exr,prores", "--no-plate", "--class", "cup"]
-    assert track(video, tmp_path, mask, args=[*write, "--compression", "dwaa"]) == 0
-    results = tmp_path / "out"
-    with OpenEXR.File(str(results / "exr" / "00001.exr"), separate_channels=True) as file:
-        assert list(file.channels()) == ["cup.1.A"]
-        assert file.header()["compression"] == OpenEXR.DWAA_COMPRESSION
-    assert main([str(results), "--write", "prores", "--per-object", "--alpha", "premultiplied"]) == 0
-    assert [path.name for path in (results / "prores").iterdir()] == ["cup.1.mov"]
-    assert not (results / "alpha.mov").exists()
-    assert main([str(results), "--write", "prores", "--per-object", "--missing"]) == 0
-    assert capsys.readouterr().out.endswith("out: prores\n")  # straight now
-    assert main([str(results), "--write", "prores", "--per-object", "--missing"]) == 0
-    assert capsys.readouterr().out.endswith("out: complete\n")
-    assert main([str(results), "--write", "overlay", "--per-object"]) == 2
-    assert "per_object=True (--per-object): no effect on overlay; write prores" in capsys.readouterr().err
-
-
-def test_resumed_run_delivers_plates_of_all_frames(video, mask, tmp_path, monkeypatch):
-    interrupt(monkeypatch, video, tmp_path, mask, args=["--write", "alpha,exr"])
-    assert track(video, tmp_path, mask, args=["--write", "alpha,exr"]) == 0
-    for index, frame in enumerate(open_frames(video)):
-        with Image.open(tmp_path / "out" / "alpha" / f"{index:05d}.png") as image:
-            np.testing.assert_array_equal(np.array(image)[..., :3], frame)

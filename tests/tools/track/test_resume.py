@@ -100,13 +100,13 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 
 
 def test_soft_edges_and_their_outputs_resume(video, mask, tmp_path, monkeypatch):
-    line = ["--write", "alpha,mattes,prores"]
+    line = ["--write", "alpha,mattes16,prores"]
     interrupt(monkeypatch, video, tmp_path, mask, args=line)
     assert track(video, tmp_path, mask, args=line) == 0
     assert track(video, tmp_path / "whole", mask, args=line) == 0
     found, expected = (read_results(tmp_path / name) for name in ("out", "whole/out"))
     assert found == expected
-    assert {"soft/00003.png", "alpha/00003.png", "mattes/1/00003.png", "alpha.mov"} <= found.keys()
+    assert {"soft/00003.png", "alpha/00003.png", "mattes16/1/00003.png", "alpha.mov"} <= found.keys()
 
 
 def test_state_is_saved_after_the_masks_before_it(video, mask, tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from aotlab import InputError, OutputOptions, internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
@@ -95,15 +96,14 @@ class Batch:
             self._tracking_runs[name] = self._tracking.submit(self._track, name)
         return len(names)
 
-    def export_all(self, outputs: Sequence[str], *, refine_edges: bool = False) -> ExportedClips:
+    def export_all(self, outputs: Sequence[str], *, options: Mapping[str, Any] = internal.NO_OPTIONS) -> ExportedClips:
         """Write the masks of all clips that have any, with the same class ids in all of them.
 
         They replace the results of tracking; results that nobody has edited or marked as done stay as they are. Masks
-        of a video go to ``NAME.masks`` beside it. Each clip gets the ``outputs`` besides those that it has, which keep
-        their options. ``refine_edges``: as in `Session.export`.
+        of a video go to ``NAME.masks`` beside it. Each clip gets the ``outputs`` besides those that it has.
+        ``options``: those that outputs get besides the ones that they have.
         Raises `InputError` for an unknown output.
         """
-        options = OutputOptions(refine_edges=refine_edges)
         for output in outputs:
             sdk.find_output(output)
         with self._export_lock:

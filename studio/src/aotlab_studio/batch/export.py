@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from aotlab import InputError, OutputOptions, internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output, read_results
@@ -37,13 +38,13 @@ class ClipExport:
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
     """Outputs to write; empty if the clip is left out."""
-    options: Mapping[str, OutputOptions] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options of the outputs by name: those with which they were tracked, and those of the export."""
     classes: Mapping[str, int | None] = field(default_factory=dict)
     """Class ids of the project by class name; None: any id."""
 
 
-def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: OutputOptions) -> list[ClipExport]:
+def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: Mapping[str, Any]) -> list[ClipExport]:
     """Return the exports of all clips that are tracked or edited."""
     exports = []
     folders = Counter(clip.export_folder for clip in clips)
@@ -60,7 +61,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str], options: Ou
     return exports
 
 
-def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], options: OutputOptions) -> ClipExport:
+def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], options: Mapping[str, Any]) -> ClipExport:
     """Return the export of a clip; raise `InputError` if it cannot be exported."""
     if document.status == "to do":
         return ClipExport(clip, TO_DO)
@@ -80,7 +81,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     names = [name for name in kinds if name in {*current, *outputs} and name not in kept]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
-    has_hard_edges = clip.results.soft and not options.refine_edges
+    has_hard_edges = clip.results.soft and not options.get("refine_edges")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
     notes = [
@@ -89,7 +90,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
         *filter(None, [describe_outdated(document.snapshot), describe_gaps(document.snapshot)]),
     ]
     tracked = clip.results.output_options
-    by_name = {name: OutputOptions(**{**tracked.get(name, {}), **options.list_changed()}) for name in names}
+    by_name = {name: {**tracked.get(name, {}), **options} for name in names}
     return ClipExport(clip, "; ".join(notes), "", names, by_name, classes)
 
 
@@ -141,7 +142,7 @@ def _correct_results(
     return replace(
         results, entries=exported.entries, outputs=outputs, objects=sorted(snapshot.objects), soft=False,
         output_options=results.output_options | {
-            name: internal.find_used_options(sdk.find_output(name), export.options[name]) for name in exported.outputs
+            name: internal.find_used_options(name, export.options[name]) for name in exported.outputs
         },
         classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, status="done", error=None,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -261,13 +261,8 @@ def _parse_mask(shape: Element, size: Size) -> np.ndarray:
     return formats.place_mask(inside.reshape(height, width), left, top, size)
 
 
-CVAT = sdk.MaskWriter(
-    "cvat.xml",
-    "CVAT for video, masks",
-    lambda path, masks, video: internal.write_bytes(path, format_cvat(masks, video, "mask")),
-)
-CVAT_POLYGONS = sdk.MaskWriter(
-    "cvat_polygons.xml",
-    "CVAT for video, tracks of polygons",
-    lambda path, masks, video: internal.write_bytes(path, format_cvat(masks, video, "polygon")),
-)
+def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, polygons: bool = False) -> None:
+    internal.write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
+
+
+CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video: masks, or tracks of polygons", _write_cvat)

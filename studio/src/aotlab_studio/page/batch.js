@@ -1,7 +1,7 @@
 /** List of the clips of a batch, those with the most frames to check first: state, tracking and export. */
 
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
+import { addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount } from './dom.js';
 import { isShortcut, RowList } from './fields.js';
 import { clearErrorAfter, showError, showMessage } from './messages.js';
 
@@ -137,7 +137,7 @@ async function exportClips() {
   const outputs = [...new FormData(element('export-form')).keys()];
   showMessage('Exporting…');
   element('export').disabled = isExporting = true;
-  const result = await post('export', { outputs, refine_edges: element('export-refine').checked }).catch(showError);
+  const result = await post('export', { outputs, options: findOptions() }).catch(showError);
   element('export').disabled = isExporting = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = /** @type {ExportedClips} */ (result);

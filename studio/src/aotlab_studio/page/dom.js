@@ -10,6 +10,10 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
+/** Return the names of the switches of outputs that are on. */
+export const findOptions = () => [...document.querySelectorAll('[data-option]:checked')]
+  .map((box) => box.getAttribute('data-option') ?? '');
+
 /** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} nodes */
 export function createElement(kind, values, ...nodes) {
   const node = Object.assign(document.createElement(kind), values);

@@ -1,6 +1,6 @@
 /** Dialog that exports the masks. */
 
-import { createElement, element, formatCount } from './dom.js';
+import { createElement, element, findOptions, formatCount } from './dom.js';
 import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
@@ -35,7 +35,7 @@ export class Exporter {
     this.setRunning(true);
     await this.queue.previous; // later ones do not wait for an export
     const answer = await this.queue.send('export', {
-      names, first, last, key: this.key, refine_edges: element('export-refine').checked,
+      names, first, last, key: this.key, options: findOptions(),
     });
     this.setRunning(false);
     const isOpen = element('export-dialog').open;

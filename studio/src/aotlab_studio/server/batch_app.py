@@ -31,7 +31,7 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def export_clips(request: Request) -> Response:
         body = msgspec.json.decode(await http.read_body(request), type=protocol.ExportRequest)
-        export_all = partial(batch.export_all, body.outputs, refine_edges=body.refine_edges)
+        export_all = partial(batch.export_all, body.outputs, options=dict.fromkeys(body.options, True))
         return http.respond_json(await run_in_threadpool(export_all))
 
     def get_thumbnail(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aotlab import InputError
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.utils.files import encode_json
 
@@ -44,13 +45,24 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
+def _draw_switch(option: sdk.OutputOption) -> str:
+    """Return the checkbox of an option of outputs that is on or off; empty for others."""
+    if option.choices:
+        return ""
+    text = option.name.replace("_", " ").capitalize()
+    box = f'<input type="checkbox" data-option="{option.name}">'
+    return f'<label title="{html.escape(option.help)}">{box} {text}</label>'
+
+
 def make_page_routes(start: str) -> list[Route]:
     """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
     folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
+    options = "".join(map(_draw_switch, internal.list_output_options())).encode()
     icons = (folder / "icons.svg").read_bytes()
     for file in folder.iterdir():
         if kind := CONTENT_TYPES.get(Path(file.name).suffix):
             content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
+            content = content.replace(b"<!-- output options -->", options)
             pages[file.name] = Response(content, media_type=kind)
 
     def get_file(request: Request) -> Response:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, OutputOptions, internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.outdated import list_outdated
@@ -79,7 +78,7 @@ def export_masks(
     classes: Mapping[str, int] | None = None,
     schema: Schema | None = None,
     cuts: Collection[int] = (),
-    options: Mapping[str, OutputOptions] = MappingProxyType({}),
+    options: Mapping[str, Mapping[str, Any]] = internal.NO_OPTIONS,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
     """Write the masks of a range of frames. Those that are not annotated are only in outputs of every frame.
@@ -89,7 +88,7 @@ def export_masks(
         classes: class ids by class name; None: those of the document.
         schema: classes and attributes for formats that store them; None: those of the objects.
         cuts: frames after cuts.
-        options: options of outputs by name; without ``refine_edges``, alpha is 0 or 1.
+        options: options that are not the default by name of the output; without ``refine_edges``, alpha is 0 or 1.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
@@ -102,27 +101,25 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    options = {name: options.get(name, OutputOptions()) for name in names}
     context = sdk.OutputContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
         names={item.id: item.name for item in snapshot.objects.values()},
         scores={index: snapshot.scores(index) for index in sorted(annotated)}, schema=schema,
     )  # fmt: skip
     soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
-    refined_names = {name for name, kind in kinds.items() if kind.needs_soft and options[name].refine_edges}
     outputs = dict[str, sdk.Output]()
     entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
         for name, kind in kinds.items():
-            path = folder / f".{name}" / kind.find_file_name(options[name])
-            outputs[name] = kind(path, replace(context, options=options[name]))
+            values = internal.fill_output_options(name, options.get(name, {}))
+            path = folder / f".{name}" / kind.find_file_name(values)
+            outputs[name] = kind(path, replace(context, options=values))
             incomplete.callback(outputs[name].discard)
         for done, index in enumerate(indices, start=1):
             tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
-            refined = internal.refine_edges(tracked) if refined_names else tracked
             for name, output in outputs.items():
                 if index in annotated or kinds[name].every_frame:
-                    output.write(tracked.name, refined if name in refined_names else tracked)
+                    output.write(tracked.name, tracked)
             if index in annotated:
                 entries.append(internal.describe_frame(tracked))
             on_frame(done, len(indices))

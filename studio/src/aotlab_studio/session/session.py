@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from aotlab import InputError, OutputOptions, Prompt, internal, sdk
+from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -196,17 +196,16 @@ class Session:
         last: int | None = None,
         force: bool = False,
         key: int | None = None,
-        refine_edges: bool = False,
+        options: list[str] | None = None,
     ) -> protocol.ExportResult:
         """Replace the last export in the project's folder by the masks of a range of frames; see `archive`.
 
         Args:
             key: random number by which `cancel_export` cancels the export.
-            refine_edges: whether alpha follows the colors of the frames near the borders of masks.
+            options: names of the switches of outputs that are on, such as ``refine_edges``.
         """
         document = self.document
         folder = self.archive.parent
-        options = dict.fromkeys(names, OutputOptions(refine_edges=refine_edges))
         start, end = document.snapshot.editable_range
         last = end if last is None else last
         if not (frames := range(max(first, start), min(last, end) + 1)):
@@ -233,7 +232,7 @@ class Session:
             with stage_files(folder, internal.EXPORT_RECORD) as staging:
                 entries, _ = export_masks(
                     document.frames, snapshot, staging, names, first=first, last=last, schema=document.schema,
-                    options=options, on_frame=report,
+                    options=dict.fromkeys(names, dict.fromkeys(options or (), True)), on_frame=report,
                 )  # fmt: skip
                 add_record(staging, internal.EXPORT_RECORD, record, archive=self.archive.name)
         finally:

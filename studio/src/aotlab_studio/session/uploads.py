@@ -38,7 +38,7 @@ MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", internal.MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
-    "cvat_polygons.xml", "yolo",
+    "yolo",
 )  # fmt: skip
 """Outputs with masks in an archive of the page, the best first: only COCO stores which objects are absent."""
 

@@ -1,39 +1,53 @@
-"""Outputs for compositing: plates with alpha, mattes as movies, OpenEXR layers and Cryptomatte."""
+"""Outputs for compositing: plates with alpha, mattes, movies, OpenEXR layers and Cryptomatte."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from abc import abstractmethod
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import OpenEXR
+from PIL import Image
 
-from aotlab.jobs.output_base import Output, OutputContext, OutputOptions
-from aotlab.media import cryptomatte
-from aotlab.media.edges import estimate_colors
-from aotlab.media.exr import (
+from aotlab import InputError, sdk
+from aotlab.internal import (
+    BT709,
     PRIMARIES,
-    copy_header,
+    detect_image_kind,
     find_window,
+    halve,
     move_window,
-    read_exr_channels,
     read_exr_colors,
     read_exr_header,
-    write_exr,
+    writing,
 )
-from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.plates import BT709, ColorTags, Planes, halve, measure_range
-from aotlab.media.results import TrackedFrame
-from aotlab.media.timecode import Timecode
-from aotlab.media.video_writer import PRORES, PRORES_GRAY, VP9, Encoding, VideoWriter
-from aotlab.utils.files import atomic_path, writing
+from aotlab.sdk import ColorTags, OutputContext, Planes, TrackedFrame, VideoEncoding, VideoWriter
+from aotlab_compositing import cryptomatte
+from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
+from aotlab_compositing.exr import copy_header, read_exr_channels, write_exr
+from aotlab_compositing.planes import make_planes, multiply_planes
 
 UNKNOWN_TAG = 2
 """FFmpeg's number of unspecified colors."""
 CRYPTO_LAYER = "CryptoObject"
 """Name of the layer of a Cryptomatte, which renderers use for objects."""
+MOV_SOUND = (
+    "aac", "mp3", "mp3float", "ac3", "eac3", "alac",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le",
+)  # fmt: skip
+"""Decoders of sound that MOV stores unchanged."""
+PRORES = VideoEncoding("prores_ks", "yuva444p10le", {"profile": "4444"}, MOV_SOUND)
+VP9 = VideoEncoding(
+    "libvpx-vp9", "yuva420p", {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "4"},
+    ("opus", "libopus", "vorbis", "libvorbis"), "libopus",
+)  # fmt: skip
+"""With constant quality."""
 
 
 def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.ndarray]:
@@ -43,7 +57,42 @@ def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.n
     return {object_id: alphas.get(object_id, empty) for object_id in context.list_layers(tracked.ids)}
 
 
-class AlphaFiles(Output):
+class MatteOutput(sdk.Output):
+    """Output of the probabilities at edges, confined to the surroundings of masks or refined."""
+
+    needs_soft = True
+
+    @classmethod
+    def requires_soft(cls, options: Mapping[str, Any]) -> bool:
+        return not options["refine_edges"]
+
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context)
+        if context.options["refine_edges"]:
+            require_pymatting()
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        self.write_soft(name, shape_edges(tracked, self.context.options["refine_edges"]))
+
+    @abstractmethod
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
+        """Write the next frame, with its final edges."""
+
+
+class MatteFiles(MatteOutput):
+    """``<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on."""
+
+    file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
+    bytes_per_pixel, per_object = 0.3, True
+
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
+        for object_id, probability in zip(tracked.ids, tracked.probabilities, strict=True):
+            image = Image.fromarray((probability * 65535).round().astype(np.uint16))
+            with sdk.atomic_path(self.path / str(object_id) / f"{name}.png") as temporary:
+                image.save(temporary, format="PNG", compress_level=1)
+
+
+class AlphaFiles(MatteOutput):
     """``<frame>.png``: the plate with the probability of any object as alpha; EXR if the plate has floats.
 
     Windows and attributes of an EXR plate are kept.
@@ -51,10 +100,9 @@ class AlphaFiles(Output):
 
     file_name, description = "alpha", "RGBA images of the depth of the video: PNG, or EXR for EXR"
     bytes_per_pixel = 2.0
-    needs_soft = needs_plate = True
-    options = ("alpha",)
+    needs_plate = True
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         plate, alpha = tracked.plate, tracked.alpha
         header, file = describe_frame(self.context, tracked.index), find_exr(self.context, tracked.index)
         if file is None:
@@ -63,9 +111,9 @@ class AlphaFiles(Output):
             rgb = read_exr_colors(file)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
             alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
-        kind = self.context.options.alpha
+        kind = self.context.options["alpha"]
         if kind == "premultiplied":
-            rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options.refine_edges else rgb, alpha)
+            rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options["refine_edges"] else rgb, alpha)
         if rgb.dtype in (np.uint8, np.uint16):
             write_png(self.path / f"{name}.png", rgb, alpha, plate.tags, self.context.source.pixel_aspect, kind)
             return
@@ -74,61 +122,66 @@ class AlphaFiles(Output):
         write_exr(self.path / f"{name}.exr", channels, header | {"aotlab/alpha": kind})
 
 
-class PlateVideo(Output):
+class PlateVideo(MatteOutput):
     """Movies of the plate with alpha, with the rate, times, size, colors, time code and sound of the source."""
 
-    encoding: Encoding
-    suffix = ".mov"
-    folder_name = ""
+    encoding: VideoEncoding
+    suffix: str
+    folder_name: str
     """Folder of the movies of single objects."""
-    every_frame = needs_soft = needs_plate = True
-    options: tuple[str, ...] = ("per_object", "alpha")
+    depth: int
+    """Bits of a value."""
+    is_subsampled = False
+    """Whether colors are 4:2:0."""
+    every_frame = needs_plate = True
 
     @classmethod
-    def find_file_name(cls, options: OutputOptions) -> str:
-        return cls.folder_name if options.per_object else cls.file_name
+    def find_file_name(cls, options: Mapping[str, Any]) -> str:
+        return cls.folder_name if options["per_object"] else cls.file_name
+
+    @classmethod
+    def is_per_object(cls, options: Mapping[str, Any]) -> bool:
+        return bool(options["per_object"])
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
         self._writers = dict[Path, VideoWriter]()
 
-    def make_planes(self, tracked: TrackedFrame, alpha: np.ndarray, plate: Planes | None) -> Planes:
-        """Return what a movie shows of a frame; ``plate``: the frame, if `needs_plate`."""
-        assert plate is not None
-        if self.context.options.alpha != "premultiplied":
-            return plate
-        if self.context.options.refine_edges:
-            alphas = [alpha if values.shape == alpha.shape else halve(alpha) for values in plate.values]
-            pairs = zip(plate.values, alphas, strict=True)
-            plate = plate._replace(values=[estimate_colors(values[..., None], part)[..., 0] for values, part in pairs])
-        return plate.multiply(alpha)
+    def _multiply(self, planes: Planes, alpha: np.ndarray) -> Planes:
+        """Return the planes of a frame multiplied by alpha."""
+        if self.context.options["refine_edges"]:
+            alphas = [alpha if values.shape == alpha.shape else halve(alpha) for values in planes.values]
+            pairs = zip(planes.values, alphas, strict=True)
+            colors = [estimate_colors(values[..., None], part)[..., 0] for values, part in pairs]
+            planes = planes._replace(values=colors)
+        return multiply_planes(planes, alpha)
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        encoding, plate = self.encoding, None
-        if self.needs_plate:
-            plate = tracked.plate.to_planes(encoding.depth, subsampled=encoding.subsampled)
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
+        plate = make_planes(tracked.plate, self.depth, subsampled=self.is_subsampled)
         alphas = {self.path: tracked.alpha}
-        if self.context.options.per_object:
+        if self.context.options["per_object"]:
             layers = self.context.list_layers(tracked.ids)
             by_id = read_alphas(tracked, self.context)
             alphas = {self.path / f"{layers[key]}{self.suffix}": alpha for key, alpha in by_id.items()}
         for path, alpha in alphas.items():
             if path not in self._writers:
                 self._writers[path] = self._open(path, tracked.index)
-            planes = self.make_planes(tracked, alpha, plate)
-            self._writers[path].write_planes(planes, alpha if self.needs_plate else None, tracked.time)
+            planes = self._multiply(plate, alpha) if self.context.options["alpha"] == "premultiplied" else plate
+            codes = (alpha * (2**self.depth - 1)).round()
+            self._writers[path].write_planes(planes._replace(values=[*planes.values, codes]), tracked.time)
 
     def _open(self, path: Path, index: int) -> VideoWriter:
         source, options = self.context.source, self.context.options
+        code = find_timecode(self.context, index)
         return VideoWriter(
             path,
             rate=source.rate,
             size=source.size,
             encoding=self.encoding,
-            sound=source.sound if self.needs_plate and not options.per_object else None,
+            sound=None if options["per_object"] else source.sound,
             pixel_aspect=source.pixel_aspect,
-            timecode=find_timecode(self.context, index),
-            comment=f"alpha: {options.alpha}" if self.needs_plate else "",
+            timecode="" if code is None else str(code),
+            comment=f"alpha: {options['alpha']}",
         )
 
     def finish(self) -> None:
@@ -142,29 +195,21 @@ class PlateVideo(Output):
 
 class ProResVideo(PlateVideo):
     file_name, folder_name, description = "alpha.mov", "prores", "ProRes 4444 with alpha"
-    bytes_per_pixel, encoding = 2.0, PRORES
+    bytes_per_pixel, encoding, suffix, depth = 2.0, PRORES, ".mov", 10
 
 
 class VP9Video(PlateVideo):
     file_name, folder_name, description = "alpha.webm", "vp9", "VP9 with alpha"
-    bytes_per_pixel, encoding, suffix = 0.1, VP9, ".webm"
+    bytes_per_pixel, encoding, suffix, depth, is_subsampled = 0.1, VP9, ".webm", 8, True
+
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context)
+        if (aspect := context.source.pixel_aspect) != 1:
+            problem = f"WebM does not store the pixel aspect {aspect.numerator}:{aspect.denominator}"
+            raise InputError(problem, subject="vp9", remedy="write prores")
 
 
-class MatteVideo(PlateVideo):
-    """Movies of alpha in gray, without the plate."""
-
-    file_name, folder_name, description = "matte.mov", "matte_mov", "gray ProRes: the probability of any object"
-    bytes_per_pixel, encoding = 0.3, PRORES_GRAY
-    needs_plate, options = False, ("per_object",)
-
-    def make_planes(self, tracked: TrackedFrame, alpha: np.ndarray, plate: Planes | None) -> Planes:
-        depth = self.encoding.depth
-        black, span = measure_range(depth, False, is_full=False)
-        colors = np.full((alpha.shape[0], (alpha.shape[1] + 1) // 2), 128 << (depth - 8), np.uint16)
-        return Planes([(black + alpha * span + 0.5).astype(np.uint16), colors, colors], depth, False, ColorTags())
-
-
-class ExrFiles(Output):
+class ExrFiles(MatteOutput):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
     Windows and attributes of an EXR plate are kept, and all its channels. Other plates are stored as floats in which
@@ -173,17 +218,16 @@ class ExrFiles(Output):
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
     bytes_per_pixel = 10.0
-    needs_soft = needs_plate = True
-    modules, options = ("OpenEXR",), ("plate", "compression")
+    needs_plate = True
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        context = self.context
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
+        context, has_plate = self.context, not self.context.options["no_plate"]
         header, channels = describe_frame(context, tracked.index), dict[str, np.ndarray]()
         window, file = None, find_exr(context, tracked.index)
         if file is not None:
-            header = copy_header(read_exr_header(file)) if context.options.plate else header
+            header = copy_header(read_exr_header(file)) if has_plate else header
             window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
-        if context.options.plate:
+        if has_plate:
             if file is not None:
                 channels = read_exr_channels(file)
             else:
@@ -192,16 +236,15 @@ class ExrFiles(Output):
         for object_id, alpha in read_alphas(tracked, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
             channels[f"{layers[object_id]}.A"] = moved.astype(np.float16)
-        write_exr(self.path / f"{name}.exr", channels, header, compression=context.options.compression)
+        write_exr(self.path / f"{name}.exr", channels, header, compression=context.options["compression"])
 
 
-class CryptomatteFiles(Output):
+class CryptomatteFiles(MatteOutput):
     """``<frame>.exr`` with the ids and coverages of all objects, named as the layers of ``exr``."""
 
     file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 1.8
-    needs_soft, modules = True, ("OpenEXR",)
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         layers = self.context.list_layers(tracked.ids)
         alphas = {layers[key]: alpha for key, alpha in read_alphas(tracked, self.context).items()}
         header = describe_matte(self.context, tracked.index)
@@ -209,7 +252,7 @@ class CryptomatteFiles(Output):
         write_exr(self.path / f"{name}.exr", cryptomatte.make_channels(CRYPTO_LAYER, alphas), header)
 
 
-def find_timecode(context: OutputContext, index: int) -> Timecode | None:
+def find_timecode(context: OutputContext, index: int) -> sdk.Timecode | None:
     """Return the time code of a frame; None if the source states none, or if its frame rate varies before the frame."""
     source = context.source
     if source.timecode is None or not (index == 0 or source.has_constant_rate):
@@ -229,8 +272,6 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
     Rate and time code are left out if the frame rate varies. Cryptomattes of the plate are, as they need its channels.
     Wide primaries of a video are its chromaticities.
     """
-    import OpenEXR
-
     source = context.source
     header: dict[str, Any] = {"pixelAspectRatio": float(source.pixel_aspect)}
     if source.has_constant_rate:
@@ -260,22 +301,20 @@ def multiply_rgb(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def write_png(
-    path: Path, rgb: np.ndarray, alpha: np.ndarray, tags: ColorTags | None, aspect: Fraction, alpha_kind: str
+    path: Path, rgb: np.ndarray, alpha: np.ndarray, tags: ColorTags, aspect: Fraction, alpha_kind: str
 ) -> None:
     """Write an RGBA PNG with 8 or 16 bits, its colors (cICP), pixel aspect (pHYs) and the kind of its alpha (tEXt)."""
-    import cv2
-
     codes = (alpha * np.iinfo(rgb.dtype).max).round().astype(rgb.dtype)
     image = np.dstack([rgb[..., ::-1], codes])
     # level 1 is several times faster than the default, for slightly larger files
     content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
     chunks = {
-        b"cICP": bytes([tags.primaries, tags.transfer, 0, 1]) if tags and _has_own_colors(tags) else b"",
+        b"cICP": bytes([tags.primaries, tags.transfer, 0, 1]) if _has_own_colors(tags) else b"",
         b"pHYs": struct.pack(">IIB", aspect.denominator, aspect.numerator, 0) if aspect != 1 else b"",
         b"tEXt": b"Comment\0alpha: premultiplied" if alpha_kind == "premultiplied" else b"",
     }
     start = 33  # after the signature and the header
-    with writing(path), atomic_path(path) as temporary, temporary.open("wb") as file:
+    with writing(path), sdk.atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(content[:start])
         for kind, data in chunks.items():
             if data:

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from aotlab.media.edges import estimate_colors, find_band, refine_alpha, refine_edges
 from aotlab.media.results import TrackedFrame, quantize_probabilities
+from aotlab_compositing.edges import confine_edges, estimate_colors, find_band, refine_alpha, refine_edges
 from tests.marks import needs_pymatting
 from tests.processes import run_python
 
-pytestmark = needs_pymatting
 RED = np.array([220, 40, 30])
 
 
@@ -22,6 +21,7 @@ def draw_edge(noise=0.0):
     return frame.round().clip(0, 255).astype(np.uint8), alpha, mask
 
 
+@needs_pymatting
 def test_alpha_follows_the_colors_of_an_edge():
     frame, alpha, mask = draw_edge(1.0)
     refined = refine_alpha(frame, mask)
@@ -42,6 +42,7 @@ def test_middle_of_thin_parts_is_certain():
     assert not find_band(~np.zeros_like(mask)).any()
 
 
+@needs_pymatting
 def test_refined_objects_add_up_to_at_most_one():
     frame, _, mask = draw_edge()
     labels = np.where(mask > 0, 3, 5).astype(np.uint8)
@@ -57,6 +58,7 @@ def test_refined_objects_add_up_to_at_most_one():
     np.testing.assert_array_equal(stored.soft, refined.soft)
 
 
+@needs_pymatting
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_colors_behind_an_edge_are_removed(dtype):
     frame, alpha, _ = draw_edge()
@@ -68,12 +70,28 @@ def test_colors_behind_an_edge_are_removed(dtype):
     assert np.abs(colors[edge] - red).mean() < 0.1 * np.abs(image[edge].astype(float) - red).mean()
 
 
+@needs_pymatting
 def test_threads_of_pytorch_stay_as_they_are():
     code = """
 import numpy as np, torch
-from aotlab.media.edges import estimate_colors
+from aotlab_compositing.edges import estimate_colors
 estimate_colors(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5))
 print(torch.get_num_threads())
 """
     result = run_python("-c", code, env={"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"})
     assert result.stdout.split() == ["1"], result.stderr
+
+
+def test_alpha_is_certain_far_from_the_border():
+    labels, probabilities = np.zeros((480, 480), np.uint8), np.full((3, 480, 480), 0.01, np.float32)
+    labels[100:300, 100:200], labels[100:300, 200:300] = 1, 2
+    probabilities[0], probabilities[1] = np.where(labels == 1, 0.8, 0.1), np.where(labels == 2, 0.6, 0.1)
+    soft = quantize_probabilities(probabilities)
+    tracked = TrackedFrame(0, "0", np.zeros((480, 480, 3), np.uint8), labels, {1: 1, 2: 1, 3: 1}, soft=soft)
+    found = confine_edges(tracked).probabilities
+    for row, column, alphas in (
+        (200, 150, (1, 0, 0)), (200, 191, (1, 0, 0)), (200, 202, (0.1, 0.6, 0)), (200, 250, (0, 1, 0)),
+        (400, 400, (0, 0, 0)), (200, 95, (0.1, 0, 0)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[:, row, column], alphas, atol=1e-3)
+    assert found.sum(0).max() <= 1.002  # rounded

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
+import cv2
 import numpy as np
 
-from aotlab.media.results import TrackedFrame, quantize_probabilities
+from aotlab import InputError
+from aotlab.internal import quantize_probabilities
+from aotlab.sdk import TrackedFrame
 
 INSIDE, OUTSIDE = 6, 8
 """Width of the band in which alpha is estimated, on either side of the border, in pixels of a frame with 480 rows.
@@ -39,11 +43,23 @@ TOLERANCE = 1e-5
 """Relative error at which the solver stops; it changes no alpha by half a level of 8 bits."""
 
 
+def require_pymatting() -> None:
+    """Raise `InputError` unless edges can be refined."""
+    if not find_spec("pymatting"):
+        raise InputError("pymatting must be installed for this; pip install 'aotlab-compositing[edges]'")
+
+
 @cache
 def load_pymatting() -> ModuleType:
     """Import pymatting in another thread: numba sets the OpenMP threads of the one that does, and so PyTorch's."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(import_module, "pymatting").result()
+
+
+@lru_cache(maxsize=1)  # of the latest frame, for all outputs
+def shape_edges(tracked: TrackedFrame, refine: bool) -> TrackedFrame:
+    """Return a frame with refined or confined edges."""
+    return refine_edges(tracked) if refine else confine_edges(tracked)
 
 
 def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
@@ -92,8 +108,6 @@ def measure_distances(mask: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
 
     These are H×W float32 in pixels: of pixels of the mask to those outside, and of those outside to the mask.
     """
-    import cv2
-
     depth, distance = (
         cv2.distanceTransform(np.pad(part, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
         for part in (mask, ~mask)
@@ -103,8 +117,6 @@ def measure_distances(mask: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
 
 def find_band(mask: np.ndarray) -> np.ndarray:
     """Return the pixels H×W bool near the border of a mask H×W bool; the middle of its thin parts is not among them."""
-    import cv2
-
     scale, depth, distance = measure_distances(mask)
     size = 2 * round(INSIDE * scale) + 1
     width = cv2.dilate(depth, np.ones((size, size), np.uint8))
@@ -119,7 +131,6 @@ def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
         frame: H×W×3 uint8 RGB.
         probability: H×W, of the object; the border is where it crosses 0.5.
     """
-    import cv2
     from scipy.sparse import diags
 
     pymatting = load_pymatting()

@@ -5,29 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+import mmh3
 import numpy as np
 
-MASK = 0xFFFFFFFF
 
-
-def hash_name(name: str, seed: int = 0) -> int:
+def hash_name(name: str) -> int:
     """Return MurmurHash3 (x86, 32 bits) of a name in UTF-8."""
-    data = name.encode()
-    value, rest = seed, len(data) % 4
-    for start in range(0, len(data) - rest, 4):
-        value ^= _mix(int.from_bytes(data[start : start + 4], "little"))
-        value = (((value << 13 | value >> 19) & MASK) * 5 + 0xE6546B64) & MASK
-    if rest:
-        value ^= _mix(int.from_bytes(data[-rest:], "little"))
-    value ^= len(data)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        value = ((value ^ value >> shift) * factor) & MASK
-    return value ^ value >> 16
-
-
-def _mix(block: int) -> int:
-    block = (block * 0xCC9E2D51) & MASK
-    return ((block << 15 | block >> 17) * 0x1B873593) & MASK
+    return int(mmh3.hash(name, signed=False))
 
 
 def find_id(name: str) -> int:

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.jobs.output_base import OutputOptions
-from aotlab.media.edges import refine_edges
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.tools.render import main
-from aotlab.utils import errors
-from aotlab.utils.errors import InputError
+from aotlab_compositing import edges
+from aotlab_compositing.edges import refine_edges
 from tests.marks import needs_pymatting
 from tests.tools.track.runs import track
 
@@ -22,10 +20,11 @@ def read_alpha(folder):
         return np.array(image)
 
 
-def test_missing_library_of_refined_edges_names_the_extra(monkeypatch):
-    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "pymatting" else name)
-    with pytest.raises(InputError, match=r"pip install 'aotlab\[edges\]'"):
-        OutputOptions(refine_edges=True)
+def test_missing_library_of_refined_edges_names_the_extra(video, mask, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(edges, "find_spec", lambda name: None)
+    assert track(video, tmp_path, mask, args=["--write", "alpha", "--refine-edges"]) == 2
+    assert "pip install 'aotlab-compositing[edges]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @needs_pymatting

@@ -1,0 +1,55 @@
+"""Options that installed outputs add, shared by several or not."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from aotlab.jobs import output_options
+from aotlab.jobs.output_options import (
+    OutputOption,
+    fill_output_options,
+    find_used_options,
+    list_output_options,
+    parse_output_options,
+)
+from aotlab.utils.errors import InputError
+
+SIDE = OutputOption("side", "which side", ("left", "right"))
+THIN_LINES = OutputOption("thin_lines", "draw thin lines")
+BOTH, ONE = (SIDE, THIN_LINES), (OutputOption("side", "which side", ("left", "right")),)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    points = {
+        name: EntryPoint(name, f"{__name__}:{value}", output_options.OUTPUT_OPTION_PLUGINS)
+        for name, value in (("sketch", "BOTH"), ("outline", "ONE"))
+    }
+    monkeypatch.setattr(output_options, "list_plugins", lambda group: points)
+
+
+def test_equal_options_are_shared():
+    assert list_output_options() == {SIDE: ["sketch", "outline"], THIN_LINES: ["sketch"]}
+    assert list_output_options(["outline"]) == {SIDE: ["outline"]}
+    assert [SIDE.flag, THIN_LINES.flag] == ["--side", "--thin-lines"]
+
+
+def test_outputs_get_all_values_and_records_the_changed_ones():
+    values = parse_output_options({"side": "right", "thin_lines": False}, ["masks", "outline"])
+    assert values == {"side": "right"}
+    assert fill_output_options("sketch", values) == {"side": "right", "thin_lines": False}
+    assert find_used_options("outline", values) == {"side": "right"}
+    assert fill_output_options("masks", values) == find_used_options("masks", values) == {}
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"sides": "left"}, "output option sides: not one of side, thin_lines; did you mean side?"),
+    ({"color": "red"}, "output option color: not one of side, thin_lines; install the package of its output"),
+    ({"side": "rigt"}, "side rigt: not one of left, right; did you mean right?"),
+    ({"thin_lines": "yes"}, "thin_lines yes: not one of True, False"),
+    ({"thin_lines": True}, "thin_lines=True (--thin-lines): no effect on masks, outline; write sketch, or remove it"),
+])  # fmt: skip
+def test_invalid_options_rejected(values, message):
+    with pytest.raises(InputError) as error:
+        parse_output_options(values, ["masks", "outline"])
+    assert str(error.value) == message
