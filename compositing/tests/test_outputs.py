@@ -245,7 +245,7 @@ def test_outputs_keep_the_pixel_aspect(tmp_path):
 
 def test_webm_of_a_wide_pixel_names_prores(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p", "libx264", aspect=Fraction(4, 3), suffix="mp4")
-    with pytest.raises(InputError, match="vp9: WebM does not store the pixel aspect 4:3; write prores"):
+    with pytest.raises(InputError, match="vp9: the pixel aspect 4:3 cannot be written to WebM; write prores"):
         track_plates(video, tmp_path / "out", ("vp9",))
 
 

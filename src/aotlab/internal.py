@@ -1,4 +1,4 @@
-"""Names for aotlab-studio, which is released with aotlab in the same version; any release may change them.
+"""Names for aotlab-studio and aotlab-compositing, of the same version as aotlab; any release may change them.
 
 ``internal.pyi`` lists them; they are imported like those of `aotlab.sdk`.
 """

@@ -205,7 +205,7 @@ class VP9Video(PlateVideo):
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
         if (aspect := context.source.pixel_aspect) != 1:
-            problem = f"WebM does not store the pixel aspect {aspect.numerator}:{aspect.denominator}"
+            problem = f"the pixel aspect {aspect.numerator}:{aspect.denominator} cannot be written to WebM"
             raise InputError(problem, subject="vp9", remedy="write prores")
 
 
