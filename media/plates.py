@@ -14,8 +14,8 @@ from aotlab.media.levels import Levels
 if TYPE_CHECKING:
     import av
 
-BT709, SRGB = 1, 13
-"""FFmpeg's numbers of color matrices, primaries and transfer functions."""
+BT709 = 1
+"""FFmpeg's number of a color matrix, primaries and transfer function."""
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """FFmpeg's numbers of YUV with black at 16 and white at 235 of 8 bits, and of YUV that uses all codes."""
 LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
