@@ -32,7 +32,7 @@ class OutputContext:
     scores: Mapping[int, Mapping[int, Any]] = field(default_factory=dict)
     """Known scores of masks by frame and object id, as the studio's output ``review`` stores them."""
     schema: Any = None
-    """Classes and attributes that objects may have, as the studio's `Schema`; None if unset."""
+    """Classes that objects may have, as the studio's `Schema`; None if unset."""
 
     def list_layers(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the name of each object in files for compositing, such as ``person.1``: its class and id."""

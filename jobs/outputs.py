@@ -112,7 +112,7 @@ class AnnotationFile(Output):
         annotations.add_attributes(self.context.classes.attributes)
         length = max(max(annotations.frames) + 1, source.length or 0)
         info = replace(VideoInfo.from_source(source), length=length)
-        self.writer.write(self.path, annotations, info, **self.context.options)
+        self.writer.write_file(self.path, annotations, info, **self.context.options)
 
 
 class LostObjects:

@@ -53,6 +53,15 @@ class MaskWriter:
     """
     images: bool = False
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
+    attributes: bool = False
+    """Whether attributes of objects are stored."""
+
+    def write_file(self, path: Path, annotations: Annotations, video: VideoInfo, **options: object) -> None:
+        """Write the objects to a path; log a warning with the attributes that the format leaves out."""
+        names = {name for _, region in annotations.regions() for name in region.attributes} - {"name"}
+        if names and not self.attributes:
+            log.warning("%s: without the attributes %s, which coco and cvat store", path, join_truncated(sorted(names)))
+        self.write(path, annotations, video, **options)
 
 
 def read_annotations(
@@ -135,7 +144,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     Raises `InputError` if it is unknown, or its package is not installed.
     """
     if name == "coco":
-        return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
+        return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco, attributes=True)
     require_output_name(name, list_mask_formats(), "format")
     writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
     require_call(writer.write, ("path", "annotations", "video"))

@@ -149,7 +149,7 @@ class Annotations(Mapping[int, np.ndarray]):
     assigned_ids: frozenset[int] = frozenset()
     """Ids of the objects that have none in the file."""
     schema: Any = None
-    """Classes and attributes that objects may have, as the studio's `Schema`; None if unset."""
+    """Classes that objects may have, as the studio's `Schema`; None if unset."""
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

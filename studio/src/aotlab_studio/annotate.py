@@ -126,7 +126,7 @@ def _build_app(
     "--classes",
     metavar="FILE",
     type=Path,
-    help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT, Label Studio or COCO",
+    help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT in JSON or XML",
 )
 @internal.segmenter_option()
 @internal.tracker_options(multiple="offer several on the page")

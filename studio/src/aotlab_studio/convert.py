@@ -140,7 +140,7 @@ def convert(
     else:
         length = source.length or max(annotations.frames) + 1
         writer = sdk.find_mask_writer(format_name)
-        writer.write(output, annotations, replace(info, length=length), **options)
+        writer.write_file(output, annotations, replace(info, length=length), **options)
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)

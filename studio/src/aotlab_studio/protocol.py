@@ -69,6 +69,8 @@ class ExportResult(Struct, frozen=True):
     """Number of frames in the range that have no masks."""
     unclassed: int
     """Number of objects without a class."""
+    without_attributes: list[str]
+    """Annotation files that cannot hold the attributes of the objects."""
 
 
 class FrameToCheck(Struct, frozen=True):

@@ -9,7 +9,6 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.attributes import read_table
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Actor, Changes, Layer
@@ -300,53 +299,6 @@ def test_merged_object_gets_a_class_if_it_has_none(session, document, own, expec
     editing.change_object(document, 2, class_name=own)
     editing.merge_objects(document, 1, into=2)
     assert document.snapshot.objects[2].class_name == expected
-
-
-def test_merged_object_has_the_attributes_of_both(session, document):
-    draw(session, 0, 1, 2)
-    for object_id, name, value in ((1, "color", "red"), (1, "pose", "up"), (2, "color", "blue")):
-        editing.set_attribute(document, object_id, name, value)
-    for frame, value in ((3, "left"), (5, "right")):
-        editing.set_attribute(document, 1, "side", value, frame)
-    editing.merge_objects(document, 1, into=2)
-    both = {"color": "blue", "pose": "up"}
-    assert document.snapshot.describe_objects()[1][2] == {
-        0: both,
-        3: {**both, "side": "left"},
-        5: {**both, "side": "right"},
-    }
-
-
-def test_attribute_keeps_the_type_of_its_value(document):
-    editing.add_object(document)
-    for value in (1, True, 1.0):
-        editing.set_attribute(document, 1, "age", value)
-        assert repr(document.snapshot.state.attributes[1]) == repr({"age": {0: value}})
-    assert read_table({0: {"age": 1}, 5: {"age": True}}) == {"age": {0: 1, 5: True}}
-
-
-def test_attribute_changes_and_ends_apart_from_others(document):
-    editing.add_object(document)
-    for name, value, frame in (
-        ("pose", "up", None), ("pose", "down", 8), ("age", "3", 4), ("pose", "left", 10), ("pose", None, 9),
-    ):  # fmt: skip
-        editing.set_attribute(document, 1, name, value, frame)
-    assert document.snapshot.state.attributes[1] == {"pose": {0: "up", 10: "left"}, "age": {4: "3"}}
-    table = document.snapshot.describe_objects()[1][1]
-    assert table == {
-        0: {"pose": "up"}, 4: {"pose": "up", "age": "3"}, 10: {"pose": "left", "age": "3"},
-    }  # fmt: skip
-    editing.set_attribute(document, 1, "pose")
-    assert document.snapshot.state.attributes[1] == {"age": {4: "3"}}
-    editing.set_attribute(document, 1, "age", "", 11)
-    assert document.snapshot.state.attributes == {}
-
-
-@pytest.mark.parametrize(("name", "problem"), [("name", "the name is taken"), ("", "it has no name")])
-def test_attribute_called_name_or_unnamed_rejected(document, name, problem):
-    editing.add_object(document)
-    with pytest.raises(InputError, match=problem):
-        editing.set_attribute(document, 1, name, "other")
 
 
 def test_split_part_becomes_a_new_object(document):

@@ -205,17 +205,16 @@ def test_loaded_classes_keep_their_ids(session, document):
 
 
 @pytest.mark.parametrize("output", ["cvat", "coco"])
-def test_name_class_and_attributes_are_exported_and_loaded_apart(session, document, tmp_path, output):
+def test_name_and_class_are_exported_and_loaded_apart(session, document, tmp_path, output):
     draw(session, 0, 1, 2)
     editing.change_object(document, 1, name="Rex", class_name="dog")
-    editing.set_attribute(document, 1, "cut", "yes")
     result = session.export([output])
     assert result.unclassed == 1  # object 2
     assert document.snapshot.state.classes == {"dog": 1}
     with closing(open_session(draw_folder(tmp_path / "other"))) as other:
         load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
         first, second = other.document.snapshot.objects.values()
-        assert other.document.snapshot.state.attributes == {1: {"cut": {0: "yes"}}}
+        assert other.document.snapshot.state.attributes == {}
     assert (first.name, first.class_name) == ("Rex", "dog")
     assert (second.name, second.class_name) == ("object 2", "")
 

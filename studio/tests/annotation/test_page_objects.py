@@ -208,22 +208,12 @@ def test_commands_entered_before_a_merge_dialog_are_dropped(page, two_objects):
     assert page.tab.locator("#objects li").count() == 2
 
 
-def test_class_and_attributes_are_typed_for_the_object(page, document, one_object):
-    for field, text in (("#class", "fish"), ("#attribute", "color=red, or blue"), ("#attribute", "big")):
-        page.tab.fill(field, text)
-        page.tab.press(field, "Enter")
-        page.wait_idle()
-    stored = {"color": {0: "red, or blue"}, "big": {0: "true"}}
-    page.wait_until(lambda: document.snapshot.state.attributes == {1: stored})
-    assert document.snapshot.state.classes == {"fish": 1}
+def test_class_is_typed_for_the_object(page, document, one_object):
+    page.tab.fill("#class", "fish")
+    page.tab.press("#class", "Enter")
+    page.wait_until(lambda: document.snapshot.state.classes == {"fish": 1})
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"
-    page.wait_until(lambda: page.tab.input_value("#attribute") == "")
-    editing.set_attribute(document, 1, "n", 3)
-    page.tab.fill("#attribute-fields >> text=color", "green")
-    page.tab.press("#attribute-fields >> text=color", "Enter")
-    page.tab.click("#attribute-fields [title='Remove big']")
-    page.wait_until(lambda: document.snapshot.state.attributes == {1: {"color": {0: "green"}, "n": {0: 3}}})
 
 
 @pytest.mark.slow
@@ -377,29 +367,6 @@ def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, t
     new_page.wait_idle()
     assert session.document.snapshot.objects[1].class_name == stored
     assert len(wire.list_sent("change_object")) == len({*texts})
-
-
-@pytest.mark.slow
-def test_focus_does_not_change_reformatted_texts(page, document, one_object):
-    editing.set_attribute(document, 1, "color", "red ")
-    page.tab.wait_for_selector("#attribute-fields input")
-    for field in ("#attribute-fields input", "#view"):
-        page.tab.focus(field)
-    page.key_done("n")
-    assert document.snapshot.state.attributes == {1: {"color": {0: "red "}}}
-
-
-@pytest.mark.slow
-def test_refused_attribute_stays_typed(page, document, one_object):
-    page.tab.fill("#attribute", "name=Rex")
-    page.tab.press("#attribute", "Enter")
-    page.tab.wait_for_selector("#object-fields .problem >> text=the name is taken")
-    assert page.tab.input_value("#attribute") == "name=Rex"
-    assert document.snapshot.state.attributes == {}
-    assert not page.may_leave()
-    editing.delete_object(document, 1)
-    page.wait_objects(0)
-    assert page.may_leave()
 
 
 @pytest.mark.slow

@@ -277,7 +277,7 @@ def test_attributes_of_results_belong_to_the_object(tmp_path):
         objects, state = document.snapshot.objects, document.snapshot.state
         assert document.snapshot.drawn_frames == [*range(1, LENGTH)]
         assert objects[1].name == "Rex"
-        assert state.attributes == {1: {"cut": {0: True}}, 2: {"pose": {0: "up", 3: "down"}}}
+        assert state.attributes == {1: {0: {"cut": True}}, 2: {0: {"pose": "up"}, 3: {"pose": "down"}}}
 
 
 def test_classes_of_results_are_offered(tmp_path, reopen):

@@ -1,4 +1,4 @@
-"""Classes of objects: colors, attributes, files of other tools, exports."""
+"""Classes of objects from a file: colors and keys, and attributes that exports keep."""
 
 import json
 from itertools import combinations
@@ -7,27 +7,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from aotlab import InputError
+from aotlab import InputError, sdk
 from aotlab_studio.document import editing
-from aotlab_studio.document.objects import COLORS, make_object
-from aotlab_studio.document.schema import (
-    AttributeRule,
-    ClassRule,
-    Schema,
-    list_shades,
-    read_schema,
-)
+from aotlab_studio.document.objects import COLORS
+from aotlab_studio.document.schema import ClassRule, Schema, list_shades, read_schema
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.sessions import draw
 from studio.tests.annotation.test_editing import VISION, convert_to_lab
 from studio.tests.annotation.test_uploads import coco
 
-SEX = AttributeRule("sex", "choice", ["male", "female"], mandatory=True)
-POSE = AttributeRule("pose", "choice", ["sitting", "standing"], per_frame=True)
-CLASSES = [
-    ClassRule("dog", "#ff0000", "D", [SEX, POSE, AttributeRule("age", "number"), AttributeRule("seen", "yes/no")]),
-    ClassRule("person", "#00ff00"),
-]
+CLASSES = [ClassRule("dog", "#ff0000", "D"), ClassRule("person", "#00ff00")]
 
 
 @pytest.fixture
@@ -44,19 +33,6 @@ def read(tmp_path):
         return read_schema(tmp_path / "classes").classes
 
     return read
-
-
-def list_violations(class_name, values):
-    """Return what is wrong with an object."""
-    attributes = {name: value if isinstance(value, dict) else {0: value} for name, value in values.items()}
-    return [*map(str, Schema(CLASSES).check({1: make_object(1, "Rex", class_name)}, {1: attributes}))]
-
-
-def test_objects_that_match_the_schema_have_no_violation():
-    assert list_violations("person", {}) == []
-    values = {"sex": "male", "pose": {3: "sitting", 8: "standing"}, "age": "-1.5e2", "seen": True}
-    assert list_violations("dog", values) == []
-    assert Schema().check({1: make_object(1)}, {1: {"any": {3: "x"}}}) == []
 
 
 @pytest.mark.parametrize(("count", "least"), [(2, 22), (3, 12), (5, 8), (8, 4.5)])
@@ -108,104 +84,50 @@ def test_new_object_gets_the_only_class_of_the_schema(document):
     assert document.snapshot.objects[object_id].class_name == ""
 
 
-@pytest.mark.parametrize(("class_name", "values", "violation"), [
-    ("", {}, "Rex: class is missing"),
-    ("cat", {"sex": "x"}, "Rex: class cat is not in the schema"),
-    ("dog", {}, "Rex: attribute sex is missing"),
-    ("dog", {"sex": "", "age": ""}, "Rex: attribute sex is missing"),
-    ("dog", {"sex": "male", "tail": "long"}, "Rex: attribute tail is not in the schema; remove it"),
-    ("dog", {"sex": "x"}, "Rex: attribute sex is 'x', not one of male, female"),
-    ("dog", {"sex": {0: "male", 5: "female"}}, "Rex: attribute sex differs between frames; set it again"),
-    ("dog", {"sex": "male", "pose": {4: "lying", 6: "sitting", 8: "lying"}},
-     "Rex: attribute pose is 'lying', not one of sitting, standing, from frame 4 on"),
-    *(("dog", {"sex": "male", "age": age}, f"Rex: attribute age is '{age}', not a number")
-      for age in ("old", "1_000", "nan", "1e999", "٣", True)),
-    ("dog", {"sex": "male", "seen": "no"}, "Rex: attribute seen is 'no', neither true nor false"),
-])  # fmt: skip
-def test_violation_names_object_attribute_and_value(class_name, values, violation):
-    assert list_violations(class_name, values) == [violation]
-
-
-def test_mandatory_attribute_that_ends_is_missing():
-    assert list_violations("dog", {"sex": {0: "male", 5: None}}) == [
-        "Rex: attribute sex differs between frames; set it again",
-        "Rex: attribute sex is missing, from frame 5 on",
-    ]
-
-
-def test_value_of_a_frame_holds_until_its_next_change(session, document):
-    draw(session, 0, 1)
-    editing.set_attribute(document, 1, "pose", "sitting")  # on all frames, as files of CVAT state it
-    for frame, name, value in ((8, "pose", "lying"), (4, "age", "3"), (6, "pose", "standing")):
-        editing.set_attribute(document, 1, name, value, frame)
-    draw(session, 11, 1)
-    draw(session, 5, 1)
-    session.export(["cvat"])
-    root = ElementTree.parse(session.archive.parent / "cvat.xml").getroot()
-    found = {}
-    for shape in root.iter("mask"):
-        values = {item.get("name"): item.text for item in shape.iter("attribute")}
-        found[int(shape.get("frame"))] = values
-    assert found[0] == {"pose": "sitting"}  # not the age, which begins later
-    assert found[5] == {"pose": "sitting", "age": "3"}
-    assert found[11] == {"pose": "lying", "age": "3"}
-
-
 @pytest.mark.parametrize("options", [[], ["polygons"]])
-def test_exported_cvat_file_holds_the_schema(session, document, schema_of_document, options):
+def test_exported_cvat_file_has_the_classes(session, document, schema_of_document, options):
     draw(session, 0, 1)
     editing.change_object(document, 1, class_name="dog", name="Rex")
-    editing.set_attribute(document, 1, "sex", "male")
     session.export(["cvat"], options=options)
     assert read_schema(session.archive.parent / "cvat.xml").classes == CLASSES
 
 
-def test_attributes_outside_the_schema_are_declared_too(session, document, schema_of_document):
-    draw(session, 0, 1)
-    editing.set_attribute(document, 1, "tail", "long")
-    editing.set_attribute(document, 1, "seen", True)
-    editing.change_object(document, 1, class_name="dog")
-    session.export(["cvat"])
-    dog, *others = read_schema(session.archive.parent / "cvat.xml").classes
-    assert dog.attributes == [*CLASSES[0].attributes, AttributeRule("tail", per_frame=True)]
-    assert others == CLASSES[1:]
-
-
-def test_exported_labeling_interface_holds_the_classes(session, schema_of_document):
+def test_exported_labeling_interface_has_the_classes(session, schema_of_document):
     draw(session, 0, 1)  # without a class
     session.export(["label_studio"])
-    read = read_schema(session.archive.parent / "label_studio_config.xml").classes
-    assert [(rule.name, rule.color, rule.key) for rule in read] == [
-        ("dog", "#ff0000", "D"), ("person", "#00ff00", ""), ("object", "", ""),
-    ]  # fmt: skip
+    root = ElementTree.parse(session.archive.parent / "label_studio_config.xml").getroot()
+    assert [label.attrib for label in root.iter("Label")] == [
+        {"value": "dog", "background": "#ff0000", "hotkey": "D"},
+        {"value": "person", "background": "#00ff00"},
+        {"value": "object"},
+    ]
 
 
-def test_labels_written_by_cvat_are_a_schema(read):
-    attribute = "<name>{}</name><mutable>{}</mutable><input_type>{}</input_type><default_value/><values>{}</values>"
-    attributes = [("pose", "True", "radio", "sitting\nstanding"), ("age", "False", "number", "0\n9\n1")]
-    texts = "".join(f"<attribute>{attribute.format(*values)}</attribute>" for values in attributes)
-    xml = f"""<annotations><version>1.1</version><meta><job><labels>
-      <label><name>dog</name><color>#FF0000</color><type>any</type><attributes>{texts}</attributes></label>
+def test_labels_written_by_cvat_are_classes(read):
+    xml = """<annotations><version>1.1</version><meta><job><labels>
+      <label><name>dog</name><color>#FF0000</color><type>any</type><attributes/></label>
       <label><name>nose</name><type>points</type><attributes/><parent>dog</parent></label>
     </labels></job></meta></annotations>"""
-    rules = [POSE, AttributeRule("age", "number")]
-    assert read(xml) == [ClassRule("dog", "#ff0000", attributes=rules)]
+    assert read(xml) == [ClassRule("dog", "#ff0000")]
+    labels = [{"name": "dog", "color": "#ff0000", "type": "any", "attributes": [{"name": "sex", "mutable": False}]}]
+    assert read(json.dumps(labels)) == [ClassRule("dog", "#ff0000")]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"<View/>", b"<View", b'[{"name": 1}]'],
+    "content", [b"", b"{", b"[]", b"<View/>", b"<View", b"- dog", b"- {name: dog, key: F2}"],
 )  # fmt: skip
-def test_unusable_schema_rejected(read, content):
+def test_file_without_classes_rejected(read, content):
     with pytest.raises(InputError, match=r"classes: .*give a YAML list of classes"):
         read(content)
 
 
 @pytest.mark.parametrize(("classes", "problem"), [
-    ("[{name: a}, {name: ' a'}]", "schema: class a occurs twice; rename or remove one"),
-    ("[{name: a}, {name: ' '}]", "schema: class 2 has no name; type one, or remove it"),
-    ("[{name: a, key: x}, {name: b, key: X}]", "schema: key x is that of two classes; change one"),
+    ("[{name: a}, {name: ' a'}]", "classes: two classes have the name a; change one"),
+    ("[{name: a}, {name: ' '}]", "classes: class 2: no name; give it a name"),
+    ("[{name: a, key: x}, {name: b, key: X}]", "classes: two classes have the key x; change one"),
+    ("[{name: a, color: red}]", "classes: class a: color 'red' is not #rrggbb"),
 ])  # fmt: skip
-def test_classes_with_equal_names_or_keys_are_refused(read, classes, problem):
+def test_unusable_classes_rejected(read, classes, problem):
     with pytest.raises(InputError, match=problem):
         read(classes)
 
@@ -216,13 +138,35 @@ def test_classes_of_a_yaml_list_have_color_and_key(read):
     ]  # fmt: skip
 
 
-def test_coco_classes_may_lack_a_color(read):
-    classes = read(json.dumps({"categories": [{"name": "dog"}, {"name": "cat", "color": [255, 0, 16]}]}))
-    assert [rule.color for rule in classes] == ["", "#ff0010"]
+def load_attributes(document):
+    """Load a file of object 1 on frames 0 and 5, with a constant attribute and one that changes."""
+    tree = json.loads(coco(0, 5))
+    for annotation in tree["annotations"]:
+        if annotation["track_id"] == 1:
+            annotation["attributes"] |= {"sex": "male", "pose": {1: "sitting", 6: "lying"}[annotation["image_id"]]}
+    load_upload(document, 0, json.dumps(tree).encode())
 
 
-def test_hotkeys_of_label_studio_are_single_keys(read):
-    labels = [("a", "shift+1"), ("b", "ctrl+b"), ("c", "d"), ("a", "x")]
-    tags = "".join(f'<Label value="{name}" hotkey="{key}"/>' for name, key in labels)
-    classes = read(f'<View><BrushLabels name="l" toName="i">{tags}</BrushLabels></View>')
-    assert [(rule.name, rule.key) for rule in classes] == [("a", ""), ("b", ""), ("c", "d")]
+@pytest.mark.parametrize("name", ["coco", "cvat"])
+def test_attributes_of_a_file_are_exported_unchanged(session, document, tmp_path, name):
+    load_attributes(document)
+    result = session.export([name])
+    assert result.without_attributes == []
+    path = session.archive.parent / sdk.find_output(name).file_name
+    exported = sdk.read_annotations(path, sdk.VideoInfo.from_source(document.frames.source)).attribute_table()
+    sitting, lying = {"sex": "male", "pose": "sitting"}, {"sex": "male", "pose": "lying"}
+    assert exported[1] == {0: sitting, 5: lying}
+
+
+def test_formats_without_attributes_say_so(session, document, caplog):
+    load_attributes(document)
+    result = session.export(["coco", "yolo", "label_studio", "masks"])
+    assert result.without_attributes == ["yolo", "label_studio"]
+    assert "yolo: without the attributes pose, sex, which coco and cvat store" in caplog.text
+
+
+def test_merged_object_without_attributes_gets_those_of_the_other(session, document):
+    load_attributes(document)
+    before = document.snapshot.state.attributes[1]
+    editing.merge_objects(document, 1, into=2)
+    assert document.snapshot.state.attributes[2] == before

@@ -378,7 +378,7 @@ def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
     assert loaded.unchanged == [1]
     assert document.snapshot.find_object(1) == before
     assert document.snapshot.find_object(2).class_name == "fish"
-    assert document.snapshot.state.attributes == {2: {"blurred": {0: True}}}
+    assert document.snapshot.state.attributes == {2: {0: {"blurred": True}}}
 
 
 def test_loaded_class_gets_an_id_of_its_own(session, document):
@@ -426,37 +426,16 @@ def load_attributes(document, values, **options):
 def test_constant_attributes_hold_on_all_frames(session):
     document = session.document
     load_attributes(document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}})
-    attributes = {"color": {0: "red"}, "cut": {0: True}, "pose": {3: "up", 5: None}}
+    constants = {"color": "red", "cut": True}
+    attributes = {0: constants, 3: {**constants, "pose": "up"}, 5: constants}
     assert document.snapshot.state.attributes == {1: attributes}
     assert document.snapshot.describe_objects()[1][1][3] == {"color": "red", "cut": True, "pose": "up"}
-
-
-def test_attributes_of_another_file_are_added(session):
-    document = session.document
-    load_attributes(document, {3: {"color": "red", "pose": "up", "size": 3}})
-    load_attributes(document, {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}, targets={1: 1, 2: 2})
-    attributes = {"color": {0: "red"}, "pose": {0: "up", 5: "down", 6: "up"}, "size": {0: 3}}
-    assert document.snapshot.state.attributes == {1: attributes}
-
-
-@pytest.mark.parametrize(
-    ("first", "stored"),
-    [
-        ({2: {"pose": "left"}, 5: {"pose": "right"}}, {2: "left", 5: "right", 8: "up", 9: "right"}),
-        ({2: {"pose": "left"}}, {0: "left", 8: "up", 9: "left"}),
-        ({2: {"pose": "left"}, 5: {}}, {2: "left", 5: None, 8: "up", 9: None}),
-    ],
-)
-def test_second_file_keeps_attributes_of_other_frames(document, first, stored):
-    load_attributes(document, first)
-    load_attributes(document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
-    assert document.snapshot.state.attributes == {1: {"pose": stored}}
 
 
 def test_attributes_loaded_again_replace_those_before(document):
     for pose, options in (("left", {}), ("right", {"targets": {1: 1, 2: 2}})):
         load_attributes(document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
-        assert document.snapshot.state.attributes == {1: {"pose": {0: pose}}}
+        assert document.snapshot.state.attributes == {1: {0: {"pose": pose}}}
 
 
 def test_attributes_hold_until_they_change(document):

@@ -331,7 +331,6 @@ class Document:
                 revision=self.revision, step=self.log.head, history=self.history, done=self.status == "done",
                 schema=schema.classes,
                 classes=sorted(classes - {""}), objects=objects,
-                attributes={key: values for key, values in state.attributes.items() if key in snapshot.objects},
                 outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
                 range=state.ranges.get("track"), editable_range=snapshot.editable_range,
                 checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,

@@ -15,7 +15,6 @@ from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
-from aotlab_studio.document.attributes import merge_attributes, require_usable, set_value
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
 from aotlab_studio.document.masks import count_pixels
@@ -228,28 +227,6 @@ def change_object(
         document.edit("change object", Changes({object_id: item}, classes=classes))
 
 
-def set_attribute(
-    document: Document,
-    object_id: int,
-    name: str,
-    value: str | bool | float | None = None,
-    frame: NonNegativeInt | None = None,
-) -> None:
-    """Set an attribute of an object from a frame on, up to its next change; raise `InputError` for unusable texts.
-
-    Args:
-        value: None or an empty text removes the value that holds on the frame; then the one before it holds.
-        frame: None: on all frames.
-    """
-    with document.lock:
-        document.snapshot.find_object(object_id)
-        value = None if value == "" else value
-        if value is not None:
-            require_usable(name, value)
-        attributes = set_value(document.snapshot.state.attributes.get(object_id, {}), name, value, frame)
-        document.edit("attribute", Changes(attributes={object_id: attributes or None}), frame)
-
-
 def delete_object(document: Document, object_id: int) -> None:
     """Remove an object from all frames; raise `InputError` if it is unknown or locked."""
     with document.lock:
@@ -258,7 +235,7 @@ def delete_object(document: Document, object_id: int) -> None:
 
 
 def merge_objects(document: Document, object_id: int, into: int) -> None:
-    """Give all pixels of an object to another one, and its class to one without a class.
+    """Give all pixels of an object to another one, and its class or attributes to one without any.
 
     Raises:
         InputError: one is unknown or locked.
@@ -277,12 +254,11 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        below, above = (snapshot.state.attributes.get(key, {}) for key in (object_id, into))
-        attributes = merge_attributes(below, above)
+        below, above = (snapshot.state.attributes.get(key) for key in (object_id, into))
         others = {key: other for key, other in snapshot.objects.items() if key != object_id}
         merged = replace(target, class_name=target.class_name or item.class_name)
         objects = {object_id: None, into: document.schema.color_object(merged, others)}
-        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: attributes or None})
+        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: above or below})
         document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
 
 
@@ -376,7 +352,7 @@ def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool,
 
 EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    set_attribute, delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
+    delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
     Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

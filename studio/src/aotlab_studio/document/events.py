@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from msgspec import Struct
 
 from aotlab_studio.document.log import FrameRange
@@ -41,9 +38,7 @@ class PageState(Struct, frozen=True, kw_only=True):
     done: bool
     """Whether the video is marked as done."""
     schema: list[ClassRule]
-    """Classes of `--classes`; empty: any."""
-    attributes: Mapping[int, Mapping[str, Mapping[int, Any]]]
-    """Values by object, name and the frame from which they hold; null: none from there on."""
+    """Classes of a file; empty: any."""
     objects: list[ObjectInfo]
     classes: list[str]
     """Class names that the page offers."""

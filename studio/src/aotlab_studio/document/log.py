@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.attributes import Attributes
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 from aotlab_studio.utils.cache import LRUCache
@@ -94,8 +93,8 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}
     """Class ids by class name, read from files of masks."""
-    attributes: Mapping[ObjectId, Mapping[str, Mapping[NonNegativeInt, Any]] | None] = {}
-    """`Attributes` by object."""
+    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Mapping[str, Any]] | None] = {}
+    """Attributes of loaded objects, by object and the frame from which they hold."""
 
     @property
     def frames(self) -> list[int]:
@@ -123,7 +122,7 @@ class State(Struct, frozen=True):
     frozen: Mapping[int, FrozenFrame] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}
-    attributes: Mapping[int, Attributes] = {}
+    attributes: Mapping[int, Mapping[int, Mapping[str, Any]]] = {}
 
     def resolve(self, object_id: int) -> int:
         """Return the id of the object that has the masks of an id now, after all merges; 0 if it is deleted."""

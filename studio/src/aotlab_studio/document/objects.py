@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -62,6 +63,17 @@ def list_names(table: sdk.AttributeTable) -> dict[int, str]:
     """Return the names of loaded objects that have the attribute ``name``."""
     first = ((object_id, next(iter(by_frame.values()))) for object_id, by_frame in table.items())
     return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
+
+
+def list_attributes(table: sdk.AttributeTable) -> dict[int, dict[int, Mapping[str, Any]]]:
+    """Return the attributes of loaded objects by object and the frame from which they hold, without the names."""
+    attributes: dict[int, dict[int, Mapping[str, Any]]] = {
+        object_id: {
+            frame: {key: value for key, value in values.items() if key != "name"} for frame, values in by_frame.items()
+        }
+        for object_id, by_frame in table.items()
+    }
+    return {object_id: by_frame for object_id, by_frame in attributes.items() if any(by_frame.values())}
 
 
 def is_same(first: object, second: object) -> bool:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.attributes import write_table
 from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
@@ -88,10 +87,13 @@ class Snapshot:
         """Return class names by object, and attributes by object and frame. A given name is the attribute ``name``."""
         table: sdk.AttributeTable = {}
         for item in self.objects.values():
-            is_named = item.name not in (item.class_name, f"object {item.id}")
-            attributes = self.state.attributes.get(item.id, {})
-            if attributes or is_named:
-                table[item.id] = write_table(({"name": {0: item.name}} if is_named else {}) | {**attributes})
+            attributes = {**self.state.attributes.get(item.id, {})}
+            if item.name not in (item.class_name, f"object {item.id}"):
+                attributes = {
+                    frame: {"name": item.name, **attributes.get(frame, {})} for frame in {0: None} | attributes
+                }
+            if attributes:
+                table[item.id] = attributes
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, table
 
     # Masks

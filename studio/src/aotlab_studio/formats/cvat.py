@@ -12,11 +12,10 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
-from msgspec import structs
 
 from aotlab import internal, sdk
 from aotlab_studio import formats
-from aotlab_studio.document.schema import AttributeRule, Schema, describe_cvat_label
+from aotlab_studio.document.schema import Schema
 from aotlab_studio.formats import Size
 
 NO_SHAPES = ("attribute", "tag")
@@ -146,21 +145,23 @@ def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
 
 
 def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
-    """Return the classes of the schema and the objects. Attributes without a schema are checkboxes or text."""
+    """Return the classes of the schema and the objects. Attributes are checkboxes or text; CVAT ignores keys."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
         is_checkbox = checkboxes[annotations.class_name(region.object_id)]
         for name, value in region.attributes.items():
             is_checkbox[name] = is_checkbox.get(name, True) and isinstance(value, bool)
-
     labels = []
     for rule in (annotations.schema or Schema()).list_classes(checkboxes):
-        known = {item.name: item for item in rule.attributes}
-        for name, is_boolean in checkboxes.get(rule.name, {}).items():
-            known.setdefault(name, AttributeRule(name, "yes/no" if is_boolean else "text", per_frame=True))
-        label = describe_cvat_label(structs.replace(rule, attributes=[*known.values()]))
-        attributes = [{**item, "values": "\n".join(item["values"])} for item in label["attributes"]]
-        labels.append({**label, "type": kind, "attributes": {"attribute": attributes}})
+        attributes = [
+            {
+                "name": name, "input_type": "checkbox" if is_boolean else "text", "mutable": True,
+                "values": "false\ntrue" if is_boolean else "", "default_value": "false" if is_boolean else "",
+            }
+            for name, is_boolean in checkboxes.get(rule.name, {}).items()
+        ]  # fmt: skip
+        texts = {key: text for key, text in (("color", rule.color), ("key", rule.key)) if text}
+        labels.append({"name": rule.name, **texts, "type": kind, "attributes": {"attribute": attributes}})
     return labels
 
 
@@ -265,4 +266,4 @@ def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, pol
     internal.write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
 
 
-CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video: masks, or tracks of polygons", _write_cvat)
+CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video: masks, or tracks of polygons", _write_cvat, attributes=True)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote, unquote
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.document.schema import ClassRule, Schema, format_label_studio_schema
+from aotlab_studio.document.schema import ClassRule, Schema
 from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
@@ -86,8 +87,20 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
     classes = (annotations.schema or Schema()).list_classes(annotations.class_ids())
-    interface = format_label_studio_schema(classes or [ClassRule("object")])
+    interface = _format_interface(classes or [ClassRule("object")])
     internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
+
+
+def _format_interface(classes: Iterable[ClassRule]) -> str:
+    """Return the labeling interface for brush masks of these classes."""
+    root = Element("View")
+    SubElement(root, "Image", name="image", value="$image")
+    labels = SubElement(root, "BrushLabels", name="tag", toName="image")
+    for rule in classes:
+        options = {"value": rule.name, "background": rule.color, "hotkey": rule.key}
+        SubElement(labels, "Label", {key: text for key, text in options.items() if text})
+    indent(root)
+    return f"{tostring(root, encoding='unicode')}\n"
 
 
 LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)

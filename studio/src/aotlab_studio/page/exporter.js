@@ -44,12 +44,13 @@ export class Exporter {
       if (isOpen) showMessage('');
       return;
     }
-    const { archive, missing, unclassed } = answer.result;
+    const { archive, missing, unclassed, without_attributes: lacking } = answer.result;
     Object.assign(element('download'), { hidden: false, textContent: `Download ${archive}` });
     const objects = unclassed ? `${formatCount(unclassed, 'object')} without a class, exported as “object”. ` : '';
     const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
       + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';
-    element('export-missing').textContent = objects + frames;
+    const attributes = lacking.length ? `${lacking.join(', ')}: cannot hold the objects’ attributes. ` : '';
+    element('export-missing').textContent = objects + attributes + frames;
     if (!isOpen) showToast(`${archive} is ready`, { Download: () => element('download').click() });
     else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
   }

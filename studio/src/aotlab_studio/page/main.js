@@ -70,7 +70,6 @@ export class App {
       this.toolbox.show();
       this.timeline.showFrame();
       this.review.showFrame();
-      this.objectPanel.attributeFields.show();
       this.neighborTask.run();
     };
     this.history.onCompare = () => this.neighborTask.run();
@@ -153,7 +152,9 @@ export class App {
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
-    element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
+    const keys = new Map(state.schema.map(({ name, key }) => [name, key && `Alt+${key.toUpperCase()}`]));
+    element('classes').replaceChildren(...state.classes.map((value) => (
+      createElement('option', { value, label: keys.get(value) ?? '' }))));
     const last = this.project.objects[this.project.objects.length - 1];
     // an edit of this page selects the object that it creates; that of another person is theirs
     const isFirstOfAnotherPage = wasEmpty && last && !this.isShared && !this.selection.item && !this.queue.hasEdits;

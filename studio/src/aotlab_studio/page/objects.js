@@ -1,15 +1,14 @@
-/** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
+/** Objects: their list, names and classes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
 import { createElement, createIcon, element, elements, focusView, formatCount, formatFrames, setIcon } from './dom.js';
 import { RowList, TextField } from './fields.js';
 import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
 
-/** @import { Actions, AttributeRule, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
+/** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './queue.js' */
 /** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
-/** @typedef {{id: number, rule: AttributeRule, isFree: boolean}} AttributeRow attribute of an object; free: no rule */
 
 const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
@@ -19,7 +18,7 @@ export class ObjectPanel {
     this.app = app;
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, (item) => this.createRow(item));
-    const [name, className, attribute] = elements('object-name', 'class', 'attribute');
+    const [name, className] = elements('object-name', 'class');
     this.name = new TextField(name, (id) => project.findObject(id)?.name ?? '', async (id, text) => (
       text ? this.changeObject(id, { name: text }) : {}));
     this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', async (id, text) => {
@@ -29,13 +28,6 @@ export class ObjectPanel {
       }
       return this.changeObject(id, { class_name: text });
     });
-    this.attribute = new TextField(attribute, () => '', async (id, text) => {
-      const [key, ...rest] = text.split('=');
-      return app.queue.edit('set_attribute', {
-        object_id: id, name: key.trim(), value: rest.length ? rest.join('=').trim() : 'true',
-      });
-    });
-    this.attributeFields = new AttributeFields(app);
     document.addEventListener('keydown', (event) => this.pressClassKey(event));
     element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
@@ -92,7 +84,7 @@ export class ObjectPanel {
   }
 
   get fields() {
-    return [this.name, this.className, this.attribute, ...this.attributeFields.fields.values()];
+    return [this.name, this.className];
   }
 
   /** Whether an object has text that is not stored; another window may have deleted the object since. */
@@ -107,8 +99,7 @@ export class ObjectPanel {
     element('merge').disabled = !item || objects.length < 2;
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
-    if (item) for (const field of [this.name, this.className, this.attribute]) field.show(item.id);
-    this.attributeFields.show();
+    if (item) for (const field of this.fields) field.show(item.id);
   }
 
   /** Let the user type the name of an object, which may be selected later. @param {number} id */
@@ -183,68 +174,6 @@ function showSwitch(button, title, icons, isOn) {
   button.title = button.ariaLabel = title;
   button.ariaPressed = String(isOn);
   setIcon(button, icons[Number(isOn)]);
-}
-
-/** Fields of the attributes of the selected object: those of its class in the schema, then all others. */
-class AttributeFields {
-  constructor(/** @type {App} */ app) {
-    this.app = app;
-    this.fields = /** @type {Map<string, TextField>} */ (new Map()); // of text and numbers, by key of the row
-    /** @type {RowList<AttributeRow>} */
-    this.list = new RowList(element('attribute-fields'), (row) => JSON.stringify(row), (row) => this.createRow(row));
-  }
-
-  show() {
-    const { project, selection: { item } } = this.app;
-    const rules = project.schema.find(({ name }) => name === item?.class_name)?.attributes ?? [];
-    const others = Object.entries(item ? project.attributes[item.id] ?? {} : {}).filter(([name]) => (
-      !rules.some((rule) => rule.name === name)));
-    const free = others.map(([name, changes]) => /** @type {AttributeRule} */ ({
-      name, kind: 'text', values: [], mandatory: false, per_frame: Object.keys(changes).some((frame) => frame !== '0'),
-    }));
-    const rows = item ? [...rules, ...free].map((rule) => ({ id: item.id, rule, isFree: free.includes(rule) })) : [];
-    this.list.show(rows);
-    const keys = new Set(rows.map((row) => JSON.stringify(row)));
-    for (const [key, field] of this.fields) if (keys.has(key)) field.show(item?.id ?? 0); else this.fields.delete(key);
-  }
-
-  /** @param {AttributeRow} row */
-  createRow({ id, rule, rule: { name, kind, values, mandatory, per_frame: isPerFrame }, isFree }) {
-    const { app: { project, playback, queue } } = this;
-    /** Set the value, from this frame on if it may change; an empty one removes it. @param {string} value */
-    const set = (value) => queue.edit('set_attribute', {
-      object_id: id, name, ...(value && { value }), ...(isPerFrame && { frame: playback.frame }),
-    });
-    const getValue = () => project.findValue(id, name, playback.frame)?.value ?? '';
-    const options = kind === 'yes/no' ? ['true', 'false'] : values;
-    const field = options.length ? createElement('select', {}, ...['', ...options].map((value) => new Option(value)))
-      : createElement('input', { type: kind === 'number' ? 'number' : 'text', maxLength: 60, step: 'any' });
-    if (mandatory) field.ariaRequired = 'true';
-    const title = createElement('span', {});
-    const line = createElement('div', { className: 'row' }, createElement('label', {}, title, ' ', field));
-    if (isFree) {
-      const remove = createElement('button', { className: 'small', title: `Remove ${name}` }, createIcon('x'));
-      remove.onclick = () => queue.edit('set_attribute', { object_id: id, name });
-      line.append(remove);
-    }
-    if (field.matches('select')) field.onchange = () => set(field.value);
-    else {
-      this.fields.set(JSON.stringify({ id, rule, isFree }), new TextField(
-        /** @type {HTMLInputElement} */ (field), getValue,
-        async (_, text) => (field.checkValidity() ? set(text) : {})));
-    }
-    const show = () => {
-      const start = project.findValue(id, name, playback.frame)?.start;
-      const since = start === undefined || start === playback.frame ? 'this frame' : `frame ${start}`;
-      title.textContent = `${name}${mandatory ? ' *' : ''}${isPerFrame ? ` (from ${since} on)` : ''}`;
-      if (!field.matches('select')) return;
-      field.value = getValue();
-      if (field.value === getValue()) return;
-      field.append(new Option(getValue())); // of a file
-      field.value = getValue();
-    };
-    return { line, show };
-  }
 }
 
 /** Return options to choose an object; their ids tell equal names apart. @param {Item[]} items */

@@ -8,8 +8,7 @@ export class Project {
   step = 0;
   done = false; // whether the video is marked as done
   history = /** @type {PageState['history']} */ ([null, null]); // steps that undo and redo would change
-  schema = /** @type {PageState['schema']} */ ([]); // classes of `--classes`; empty: any
-  attributes = /** @type {PageState['attributes']} */ ({}); // values by object, name and the frame from which they hold
+  schema = /** @type {PageState['schema']} */ ([]); // classes of a file; empty: any
   objects = /** @type {ObjectInfo[]} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked
   frozen = /** @type {number[]} */ ([]);
@@ -19,14 +18,6 @@ export class Project {
 
   findObject(/** @type {number} */ id) {
     return this.objects.find((item) => item.id === id);
-  }
-
-  /** Return the frame from which an attribute has its value on a frame, and the value; undefined: none.
-   * @param {number} id @param {string} name @param {number} frame */
-  findValue(id, name, frame) {
-    const changes = Object.entries(this.attributes[id]?.[name] ?? {}); // by frame
-    const [start, value] = changes.filter(([first]) => Number(first) <= frame).pop() ?? [];
-    return value === undefined || value === null ? undefined : { start: Number(start), value: String(value) };
   }
 
   getName(/** @type {number} */ id) {

@@ -135,7 +135,7 @@ function createBindings(app) {
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
       // the keys behind F2 were typed for the name
       bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.commands.length = 0; }),
-      bind('Alt+key', 'give the object the class with this key in the schema', () => {}),
+      bind('Alt+key', 'give the object the class with this key', () => {}),
       bind('I', 'hide or show the object', () => selection.toggleHidden(selection.target)),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
     ],

@@ -86,7 +86,7 @@ def export_masks(
     Args:
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
-        schema: classes and attributes for formats that store them; None: those of the objects.
+        schema: classes for formats that store them; None: those of the objects.
         cuts: frames after cuts.
         options: options that are not the default by name of the output; without ``refine_edges``, alpha is 0 or 1.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.

@@ -13,12 +13,11 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document import folder as projects
-from aotlab_studio.document.attributes import read_table
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.objects import ObjectInfo, clean_classes, list_names, make_object
+from aotlab_studio.document.objects import ObjectInfo, clean_classes, list_attributes, list_names, make_object
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
@@ -168,7 +167,7 @@ def _import_results(document: Document, results: sdk.Results) -> None:
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
         classes=internal.add_class_ids(tracked.classes, inputs.classes),
-        attributes={key: found for key, values in table.items() if (found := read_table(values))},
+        attributes=list_attributes(table),
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 

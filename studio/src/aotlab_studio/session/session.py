@@ -238,7 +238,10 @@ class Session:
         finally:
             self._export_lock.release()
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return protocol.ExportResult(self.archive.name, len(frames) - len(entries), unclassed)
+        writers = {name: sdk.find_mask_writer(name) for name in names if name in sdk.list_mask_formats()}
+        has_attributes = not snapshot.objects.keys().isdisjoint(snapshot.state.attributes)
+        without_attributes = [name for name, item in writers.items() if has_attributes and not item.attributes]
+        return protocol.ExportResult(self.archive.name, len(frames) - len(entries), unclassed, without_attributes)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""

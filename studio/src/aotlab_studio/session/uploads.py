@@ -14,16 +14,22 @@ from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.document.attributes import ALL_FRAMES, Attributes, merge_attributes, read_table
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
-from aotlab_studio.document.objects import MAX_OBJECTS, ObjectInfo, clean_classes, list_names, make_object
+from aotlab_studio.document.objects import (
+    MAX_OBJECTS,
+    ObjectInfo,
+    clean_classes,
+    list_attributes,
+    list_names,
+    make_object,
+)
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -132,7 +138,7 @@ def _find_objects(
 ) -> tuple[dict[int, int], Changes]:
     """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
-    attributes, loaded_frames = dict[int, Attributes | None](), range(min(annotations), max(annotations) + 1)
+    loaded, attributes = list_attributes(table), dict[int, Any]()
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
         if target is None:
@@ -144,11 +150,8 @@ def _find_objects(
         ids[file_id] = item.id
         item = replace(item, class_name=item.class_name or class_name)
         objects[item.id] = document.schema.color_object(item, {**snapshot.objects, **objects})
-        if file_id in table:
-            is_partial = snapshot.find_drawn_masks(item.id).keys() - annotations.frames
-            known = attributes.get(item.id) or snapshot.state.attributes.get(item.id, {})
-            frames = loaded_frames if is_partial else ALL_FRAMES  # drawn masks of other frames keep theirs
-            attributes[item.id] = merge_attributes(known, read_table(table[file_id]), frames) or None
+        if file_id in loaded:
+            attributes[item.id] = loaded[file_id]
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
         raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
