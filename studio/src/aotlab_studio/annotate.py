@@ -71,7 +71,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 
 
 def _build_app(
-    video: str, open_video: Callable[..., Session], project: Path | None, is_shared: bool, cleanup: ExitStack
+    video: str, open_video: Callable[..., Session], project: Path | None, cleanup: ExitStack
 ) -> tuple[Starlette, str, Path]:
     """Return the application of a video or a list of videos, its title, and the folder with its project or projects."""
     from aotlab_studio.batch.batch import Batch
@@ -89,7 +89,6 @@ def _build_app(
     session = open_video(video, project=project)
     cleanup.callback(session.close)
     document, frames = session.document, session.document.frames
-    document.shared = is_shared
     for warning in filter(None, [document.read_only_warning, document.tracked_again_warning]):
         print(f"warning: {warning}", file=sys.stderr)
     if not document.read_only_warning:
@@ -171,13 +170,12 @@ def main(
         open_session, loader=loader, prompter=Prompter(segment_prompts), cache_bytes=cache, levels=levels,
         same_video=same_video, schema=read_schema(classes) if classes else None,
     )  # fmt: skip
-    is_shared = host not in LOCAL_HOSTS
     with _exit_on_signals(), ExitStack() as cleanup:
         listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
-        app, title, folder = _build_app(video[0], open_video, project, is_shared, cleanup)
+        app, title, folder = _build_app(video[0], open_video, project, cleanup)
         server = Server(app, listener, host=host, token=keep_token(folder))
         print(f"{title}\nopen {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-        if is_shared:
+        if host not in LOCAL_HOSTS:
             print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)
         loader.preload()  # meanwhile
         if not no_browser:

@@ -69,7 +69,7 @@ class ExportResult(Struct, frozen=True):
     """Number of frames in the range that have no masks."""
     unclassed: int
     """Number of objects without a class."""
-    without_attributes: list[str]
+    without_attributes: list[str] = []
     """Annotation files that cannot hold the attributes of the objects."""
 
 
@@ -162,8 +162,6 @@ class Description(PageState, frozen=True, kw_only=True):
     size: tuple[int, int]
     """Height, width."""
     rate: float
-    shared: bool
-    """Whether edits need the name of a person."""
     timeline: Timeline
     outputs: dict[str, str]
     """Descriptions of the outputs that can be exported, by name."""

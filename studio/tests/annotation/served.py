@@ -3,7 +3,6 @@
 import json
 import threading
 from contextlib import ExitStack
-from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -33,26 +32,22 @@ class Served:
             assert self.thread.is_alive()
             self.thread.join(0.02)
 
-    def cookies(self, person=""):
-        """Return the cookies of a browser, perhaps with a person's name."""
-        return f"{self.cookie}; aotlab_person={quote(person)}" if person else self.cookie
-
-    def get(self, path, method="GET", *, cookie=True, person="", content=None, **headers):
+    def get(self, path, method="GET", *, cookie=True, content=None, **headers):
         """Send a request, by default with the cookie of a browser; return its answer."""
-        defaults = {"cookie": self.cookies(person)} if cookie else {}
+        defaults = {"cookie": self.cookie} if cookie else {}
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         # reading the list of certificates takes 40 ms; an answer takes more than httpx's 5 s on a busy machine
         options = {"headers": defaults | named, "content": content, "verify": False, "timeout": WAIT_SECONDS}
         return httpx.request(method, self.address + path, **options)
 
-    def post(self, path, content, person=""):
+    def post(self, path, content):
         """Send bytes, or a value as JSON, as a page does; return the answer."""
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return self.get(path, "POST", person=person, origin=self.address, content=content)
+        return self.get(path, "POST", origin=self.address, content=content)
 
-    def open(self, path="socket", person="", **headers):
+    def open(self, path="socket", **headers):
         """Open the WebSocket of a page."""
-        defaults = {"Cookie": self.cookies(person), "Origin": self.address} | headers
+        defaults = {"Cookie": self.cookie, "Origin": self.address} | headers
         extra = {key: value for key, value in defaults.items() if value and key != "Origin"}
         return PageSocket(
             self.sockets.enter_context(

@@ -98,7 +98,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     session = begin_request(batch, "a", is_page=True)
     assert list_outdated(session.document.snapshot)
-    connection = served_list.open("clip/a/socket", "Ann")
+    connection = served_list.open("clip/a/socket")
     wait_until(lambda: not list_outdated(session.document.snapshot))
     connection.socket.close()
 

@@ -11,7 +11,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Actor, Changes, Layer
+from aotlab_studio.document.log import Changes, Layer, Origin
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
@@ -159,13 +159,13 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
-def test_sessions_of_actors_share_their_parts(session):
-    signed = session.with_actor(Actor(author="Ann"))
+def test_sessions_of_messages_share_their_parts(session):
+    view = session.with_origin(Origin(page="1"))
     session.prompter.segmenter = None
     with pytest.raises(InputError, match="no segmenter"):
-        signed.segment(0, None, (2, 2, 20, 20))
+        view.segment(0, None, (2, 2, 20, 20))
     with pytest.raises(FrozenInstanceError):
-        signed.prompter = None
+        view.prompter = None
 
 
 def test_prompt_without_a_mask_rejected(session, document):
@@ -520,12 +520,9 @@ def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, c
     assert "stored, but not shown (no disk)" in caplog.text
 
 
-def test_edit_through_a_view_is_signed_by_its_actor(document):
-    document.shared = True
-    editing.add_object(document.with_actor(Actor(author="Ann")))
-    assert [step.author for step in document.log.steps.values()] == ["Ann"]
-    with pytest.raises(InputError, match="type your name first"):
-        editing.add_object(document)
+def test_edit_through_a_view_has_its_page(document):
+    editing.add_object(document.with_origin(Origin(page="1")))
+    assert [step.page for step in document.log.steps.values()] == ["1"]
 
 
 def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):

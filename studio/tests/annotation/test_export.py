@@ -16,7 +16,7 @@ from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Actor, Changes
+from aotlab_studio.document.log import Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import UnfinishedError
@@ -231,9 +231,9 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
         with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Export afterwards"):
             session.export(["masks"])
         document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "force": True}, Actor(author="Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "force": True})
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
+    assert (record["outdated"], record["status"]) == ([[2, 11]], "in progress")
 
 
 def test_export_names_the_model_of_each_frame(session, long_pause):

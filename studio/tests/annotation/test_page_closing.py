@@ -37,7 +37,7 @@ MOVE = """([x, y]) => {
 
 def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
-    for field in ("#last", "#person", "#view"):  # nothing is typed
+    for field in ("#last", "#frame", "#view"):  # nothing is typed
         new_page.tab.evaluate("field => document.querySelector(field).focus()", field)
         assert new_page.may_leave()
     new_page.stroke((10, 10), (20, 10))

@@ -156,29 +156,6 @@ def test_upload_without_a_connection_shows_an_error(page):
     page.wait_status("did not answer a request")
 
 
-def test_shared_project_takes_changes_of_named_people_only(new_page, browser, served):
-    document, page = served.session.document, new_page
-    document.shared = True
-    page.open()
-    page.key("b")
-    page.drag((15, 10), (20, 12))
-    page.wait_status("type your name first")
-    assert not page.labels(0).any()
-    page.tab.fill("#person", "Ann")
-    page.tab.press("#person", "Enter")
-    page.wait_no_status()  # connected again
-    page.drag((15, 10), (20, 12))
-    assert page.labels(0).any()
-    assert [entry.author for entry in document.log.steps.values()] == ["Ann"]
-    assert page.tab.get_attribute("#undo", "title").startswith("Undo (Ctrl+Z): brush · Ann · ")
-    context = browser.new_context()
-    context.add_cookies([{"name": "aotlab_person", "value": "50%", "url": served.address}])
-    other = Page(context, served.url)
-    other.key_done("n")
-    assert [entry.author for entry in document.log.steps.values()] == ["Ann", "50%"]  # as it is, not percent-encoded
-    context.close()
-
-
 def test_undo_button_names_a_step_of_another_window(page, session, context, served):
     other = Page(context, served.url)
     other.key("b")
@@ -323,22 +300,6 @@ def test_choices_of_an_export_survive_a_reconnection(new_page):
     new_page.wait_until(lambda: wire.list_sent("list_frames_to_check")[1:])
     new_page.settle()
     assert new_page.tab.is_checked("#outputs input[name=cvat]")
-
-
-@pytest.mark.slow
-def test_changed_name_signs_the_next_edit(new_page, session):
-    draw(session, 0, 1)
-    session.document.shared = True
-    wire = Wire(new_page)
-    new_page.wait_objects(1)
-    new_page.key("1")
-    for count, name in enumerate(("Ann", "Bob"), 2):
-        new_page.tab.fill("#person", name)
-        new_page.tab.press("#person", "Enter")
-        new_page.wait_until(lambda count=count: wire.list_sent("describe")[count - 1 :])
-        new_page.wait_idle()
-        new_page.drag((10, 10), (10 + 10 * count, 10))
-    assert [entry.author for entry in session.document.log.steps.values()][-2:] == ["Ann", "Bob"]
 
 
 @pytest.mark.parametrize("field", ["#class", *slow("#last")])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from unittest.mock import Mock
 
 import pytest
 
+from aotlab import InputError
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH
@@ -356,10 +358,10 @@ def test_impossible_range_of_tracking_is_refused(new_page, session):
         new_page.tab.click("#track")
     new_page.key_done("n")
     assert wire.list_sent("track") == []
-    session.document.shared = True
+    session.document.append = Mock(side_effect=InputError("the disk is full"))
     new_page.tab.fill("#first", "3")
     new_page.tab.press("#first", "Enter")
-    new_page.wait_status("type your name first")
+    new_page.wait_status("the disk is full")
     new_page.wait_until(lambda: new_page.tab.input_value("#first") == "")
     assert new_page.tab.input_value("#last") == "8"
 

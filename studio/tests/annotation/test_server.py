@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import TrackerOptions
 from aotlab_studio.document import editing
-from aotlab_studio.document.log import Actor
+from aotlab_studio.document.log import Origin
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
@@ -116,6 +116,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
         "archive": "clip.zip",
         "missing": LENGTH - 1,
         "unclassed": 1,
+        "without_attributes": [],
     }
     assert served.get("/export.zip").content[:2] == b"PK"
 
@@ -374,9 +375,8 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
 
 def test_refused_message_leaves_no_lock(served):
     document = served.session.document
-    document.shared = True  # without a name
-    (refused,) = served.post("/edits", [{"id": 2**40, "do": "add_object"}]).json()
-    assert "type your name first" in refused["error"]
+    (refused,) = served.post("/edits", [{"id": 2**40, "do": "delete_object", "object_id": 1}]).json()
+    assert "no such object" in refused["error"]
     assert not document._message_locks  # nothing else shows what would stay in memory
 
 
@@ -449,7 +449,7 @@ def test_answer_waits_for_the_events_of_its_revision(session, document, monkeypa
     monkeypatch.setattr(web, "run_on_target", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:
         with document.lock:  # as while a result is stored, before its event
-            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor(author="Ann"), {}))
+            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Origin(), {}))
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
         assert answer.result(WAIT_SECONDS).revision == document.revision
@@ -478,7 +478,7 @@ def test_prompt_sent_twice_at_once_is_drawn_once(session):
     session.prompter.segmenter = segment_slowly
     box = {"do": "segment", "frame": 0, "object_id": None, "box": [0, 0, 60, 40]}
     with ThreadPoolExecutor(2) as threads:
-        answers = [threads.submit(run_action, session, dict(box), Actor(message_id=2**40)) for _ in range(2)]
+        answers = [threads.submit(run_action, session, dict(box), Origin(message_id=2**40)) for _ in range(2)]
         wait_until(lambda: calls)
         go_on.set()
     assert [answer.result().object_id for answer in answers] == [1, 1]

@@ -68,8 +68,7 @@ class Document:
         self._message_locks = weakref.WeakValueDictionary[int, threading.Lock]()
         self.listeners: dict[Callable[[events.Event], None], str | None] = {}
         """Functions that are called on every change, in any thread, each with the id of the page that it notifies."""
-        self.actor = log.Actor()  # of the edits made through this view
-        self.shared = False  # by several people, so that each edit needs the name of its author
+        self.origin = log.Origin()  # of the edits made through this view
         self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
         last = max((index for step in self.log.steps.values() for index in step.changes.frames), default=0)
         if last >= video.count:
@@ -81,10 +80,10 @@ class Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database.open(folder))
 
-    def with_actor(self, actor: log.Actor) -> Document:
-        """Return a view of this document for one action, whose edits the actor signs."""
+    def with_origin(self, origin: log.Origin) -> Document:
+        """Return a view of this document for the edits of one message."""
         view = copy(self)
-        view.actor = actor
+        view.origin = origin
         return view
 
     def take_snapshot(self, step: int) -> Snapshot:
@@ -165,12 +164,12 @@ class Document:
 
     @contextmanager
     def once_per_message(self) -> Iterator[int | None]:
-        """Yield None if the actor's message is new and the block has to carry it out.
+        """Yield None if the message is new and the block has to carry it out.
 
         A page may send a message twice, even at the same time. The second call waits until the first one is done. It
         yields the number of the step that the message has added; 0 if it added another record.
         """
-        if (message_id := self.actor.message_id) is None:
+        if (message_id := self.origin.message_id) is None:
             yield None
             return
         with self.lock:
@@ -249,7 +248,7 @@ class Document:
         if (step := self.log.steps.get(number)) is None:
             return None
         page = step.page if step.page in list(self.listeners.values()) else None
-        return events.StepInfo(step.title, step.author, step.time, step.frame, page)
+        return events.StepInfo(step.title, step.time, step.frame, page)
 
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save the current step as a version; raise `InputError` if there is no object."""
@@ -260,7 +259,7 @@ class Document:
 
     def list_versions(self) -> list[events.StepInfo]:
         """Return the versions, newest first. The oldest one is version 1."""
-        return [events.StepInfo(item.title, item.author, item.time) for item in reversed(self.log.versions)]
+        return [events.StepInfo(item.title, item.time) for item in reversed(self.log.versions)]
 
     def find_version(self, number: int) -> log.VersionRecord:
         """Return a version; raise `InputError` for an unknown number."""
@@ -354,20 +353,17 @@ class Document:
         with self.lock:
             number = self.log.redo_step if move == "redo" else self.log.undo_step
             if (step := self._describe_step(number)) is not None:
-                if step.page not in (None, self.actor.page):
-                    title = " · ".join(filter(None, (step.title, step.author)))
-                    problem = f"the last step, {title}, was made in another window"
+                if step.page not in (None, self.origin.page):
+                    problem = f"the last step, {step.title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
                 self.append(log.HeadRecord(move))
                 self._notify(self.log.steps[number].changes)
             return step
 
     def append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        """Store records, signed by the actor; raise `InputError` if they cannot be stored, or lack an author."""
-        if self.shared:
-            self.actor.require_author()
-        signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
-        self.log.append(*(msgspec.structs.replace(record, **signature) for record in records), new_pngs=new_pngs)
+        """Store records with their origin and time; raise `InputError` if they cannot be stored."""
+        values = {**msgspec.structs.asdict(self.origin), "time": log.utc_now()}
+        self.log.append(*(msgspec.structs.replace(record, **values) for record in records), new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes, checked: Collection[int] = ()) -> None:
         """Notify all listeners after an edit, undo or redo; ``checked``: frames that were checked before an edit."""

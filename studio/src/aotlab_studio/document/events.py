@@ -13,8 +13,6 @@ class StepInfo(Struct, frozen=True):
     """An edit to undo or redo, or a saved version."""
 
     title: str
-    author: str
-    """Empty if unknown."""
     time: str
     """UTC, ISO 8601."""
     frame: int | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from aotlab import InputError, sdk
+from aotlab import sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 from aotlab_studio.utils.cache import LRUCache
@@ -145,30 +145,23 @@ class State(Struct, frozen=True):
         return Changes(**values).drop_unchanged(before)
 
 
-class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author of a record, and the page and message that it comes from."""
+class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Page and message that a record comes from."""
 
-    author: str = ""
-    """Name of the person; empty if unknown."""
     page: str | None = None
     """Id of the page. While the page is open, no other page can undo or redo its edits."""
     message_id: int | None = field(default=None, name="message")
     """Id of the page's message, by which a repeated message is recognized."""
 
-    def require_author(self) -> None:
-        """Raise `InputError` if the author is unknown."""
-        if not self.author:
-            raise InputError("name: type your name first; it is stored with each change")
 
-
-class SignedRecord(Actor, frozen=True, kw_only=True):
-    """A record with its author and time."""
+class BaseRecord(Origin, frozen=True, kw_only=True):
+    """A record with its origin and time."""
 
     time: str = ""
     """UTC, ISO 8601."""
 
 
-class Step(SignedRecord, frozen=True, tag="step"):
+class Step(BaseRecord, frozen=True, tag="step"):
     """An edit, which is undone and redone as a whole."""
 
     title: str
@@ -179,13 +172,13 @@ class Step(SignedRecord, frozen=True, tag="step"):
     """Result of the action, which answers a repeated message."""
 
 
-class HeadRecord(SignedRecord, frozen=True, tag="head"):
+class HeadRecord(BaseRecord, frozen=True, tag="head"):
     """Undo or redo, which moves the head of the log."""
 
     move: Move
 
 
-class DoneRecord(SignedRecord, frozen=True, tag="done"):
+class DoneRecord(BaseRecord, frozen=True, tag="done"):
     """Whether the video is done."""
 
     done: bool
@@ -193,7 +186,7 @@ class DoneRecord(SignedRecord, frozen=True, tag="done"):
     """`digest_output` when it was set; the video is no longer done when `aotlab track` writes other output."""
 
 
-class VersionRecord(SignedRecord, frozen=True, tag="version"):
+class VersionRecord(BaseRecord, frozen=True, tag="version"):
     """A saved version: a step with a title, which can be restored."""
 
     step: int

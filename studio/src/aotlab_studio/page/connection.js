@@ -35,7 +35,7 @@ export class Connection {
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
     this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
-    this.reconnectDelay = 0; // milliseconds; 0 at first, as a changed name reconnects
+    this.reconnectDelay = 0; // milliseconds; 0 at first
     this.socket = /** @type {WebSocket | undefined} */ (undefined);
   }
 

@@ -24,12 +24,12 @@ export function isShortcut({ key, target, ctrlKey, metaKey }) {
   return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
-/** Return title, author and local time of a step. @param {import('./protocol.js').StepInfo} step */
-export function formatStep({ title, author, time }) {
+/** Return title and local time of a step. @param {import('./protocol.js').StepInfo} step */
+export function formatStep({ title, time }) {
   const date = new Date(time);
   const format = /** @type {const} */ ({ dateStyle: 'medium', timeStyle: 'short' });
   const local = Number.isNaN(date.valueOf()) ? 'unknown time' : date.toLocaleString([], format);
-  return [title, author, local].filter(Boolean).join(' · ');
+  return `${title} · ${local}`;
 }
 
 /** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */

@@ -29,8 +29,7 @@ export class EditHistory {
    * @param {HTMLButtonElement} button @param {string} label @param {import('./protocol.js').StepInfo | null} step */
   showStep(button, label, step) {
     const isElsewhere = Boolean(step?.page) && step?.page !== this.app.connection.pageId;
-    const text = step?.author ? formatStep(step) : step?.title ?? 'nothing';
-    button.title = `${label}: ${text}${isElsewhere ? ', made in another window' : ''}`;
+    button.title = `${label}: ${step?.title ?? 'nothing'}${isElsewhere ? ', made in another window' : ''}`;
     return step !== null && !isElsewhere;
   }
 

@@ -4,7 +4,6 @@
  `EditQueue` an edit until the earlier ones are stored, `Connection` a message until it is answered.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
-import { connectUser } from './clips.js';
 import { Connection } from './connection.js';
 import {
   CoalescedTask, addIcons, createElement, element, elements, focusViewIfLost, installFocusReturn,
@@ -36,7 +35,6 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.project = new Project();
-    this.isShared = false; // whether several people work here, each under a name
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
     this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
@@ -59,7 +57,6 @@ export class App {
     this.neighborTask = new CoalescedTask(() => this.showNeighbors().catch(showError));
     addIcons();
     installFocusReturn();
-    connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
@@ -125,10 +122,8 @@ export class App {
     if (lastVisit) this.selection.hiddenIds = new Set(loadSettings(state.project, 'sessionStorage').hidden);
     if (lastVisit?.object_id) this.selection.setSelected(lastVisit.object_id);
     for (const item of elements('clips', 'done')) item.hidden = !IN_LIST.test(location.pathname);
-    element('name-field').hidden = !state.shared;
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    this.isShared = state.shared; // objects that exist when the page opens may be selected
     if (lastVisit) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
@@ -156,8 +151,8 @@ export class App {
     element('classes').replaceChildren(...state.classes.map((value) => (
       createElement('option', { value, label: keys.get(value) ?? '' }))));
     const last = this.project.objects[this.project.objects.length - 1];
-    // an edit of this page selects the object that it creates; that of another person is theirs
-    const isFirstOfAnotherPage = wasEmpty && last && !this.isShared && !this.selection.item && !this.queue.hasEdits;
+    // an edit of this page selects the object that it creates
+    const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
   }

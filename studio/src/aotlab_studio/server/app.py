@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.batch.images import draw_masks
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.log import Actor
+from aotlab_studio.document.log import Origin
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
@@ -105,8 +105,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            actor = Actor(author=http.read_person(request), page=query.get("page"), message_id=message)
-            document = session.document.with_actor(actor)
+            origin = Origin(page=query.get("page"), message_id=message)
+            document = session.document.with_origin(origin)
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(load_upload, document, index, body, chosen=chosen, targets=targets)
@@ -126,9 +126,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
         session = find_shown_session(request)
-        actor = Actor(author=http.read_person(request))
         targets = Targets()
-        answers = [await answer_message(session, message, actor, targets) for message in messages]
+        answers = [await answer_message(session, message, Origin(), targets) for message in messages]
         return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
@@ -161,16 +160,18 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     )
 
 
-async def answer_message(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Answer | Failure:
+async def answer_message(
+    session: Session, message: dict[str, Any], origin: Origin, targets: Targets
+) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document = session.document
     message_id = message["id"] if isinstance(message.get("id"), int) else None
     # programs may use an id again for another message
     unique_id = message_id if (message_id or 0) >= MIN_PAGE_ID else MIN_PAGE_ID + secrets.randbits(52)
-    actor = msgspec.structs.replace(actor, message_id=unique_id)
+    origin = msgspec.structs.replace(origin, message_id=unique_id)
 
     def act() -> Answer:
-        result = run_on_target(session, message, actor, targets)
+        result = run_on_target(session, message, origin, targets)
         with document.lock:  # events of this revision come before the answer
             step = document.log.message_steps.get(unique_id, 0)
             return Answer(message_id, result, document.revision, step)
@@ -190,7 +191,7 @@ class Connection:
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
         page = socket.query_params.get("page") or secrets.token_hex(8)
-        self._actor = Actor(author=http.read_person(socket), page=page)
+        self._origin = Origin(page=page)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._targets = Targets()
@@ -201,7 +202,7 @@ class Connection:
         """Exchange messages with the page until it disconnects."""
         await self._socket.accept()
         document = self._session.document
-        document.listeners[self._notify] = self._actor.page
+        document.listeners[self._notify] = self._origin.page
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -230,7 +231,7 @@ class Connection:
             await self._answer(message)
 
     async def _answer(self, message: dict[str, Any]) -> None:
-        self._queue.put_nowait(await answer_message(self._session, message, self._actor, self._targets))
+        self._queue.put_nowait(await answer_message(self._session, message, self._origin, self._targets))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)

@@ -6,19 +6,16 @@ import html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.document.objects import clean_name
 from aotlab_studio.utils.files import encode_json
 
 MAX_UPLOAD_BYTES = 32 * 2**20
-PERSON_COOKIE = "aotlab_person"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
@@ -69,8 +66,3 @@ def make_page_routes(start: str) -> list[Route]:
         return pages.get(request.path_params.get("name", start)) or PlainTextResponse("no such file", 404)
 
     return [Route("/", get_file), Route("/page/{name}", get_file)]
-
-
-def read_person(request: HTTPConnection) -> str:
-    """Return the name of the person at the page; empty if it was not given."""
-    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))

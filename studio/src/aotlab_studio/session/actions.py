@@ -16,7 +16,7 @@ import msgspec
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import Actor
+from aotlab_studio.document.log import Origin
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.video import require_frame
 
@@ -24,7 +24,7 @@ Targets = dict[str, int | None]
 """Object id by the name that a page gives to an object that may not exist yet; None: a new object."""
 
 
-def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:
+def run_on_target(session: Session, message: dict[str, Any], origin: Origin, targets: Targets) -> Any:
     """Carry out an action as `run_action` does, on the object that the message names as its ``target``.
 
     The first message with this name creates the object. After it is merged, messages are for the other object; after it
@@ -33,7 +33,7 @@ def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targe
     target = str(message.pop("target", ""))
     if target in targets and "object_id" in message:
         message["object_id"] = targets[target]
-    result = run_action(session, message, actor)
+    result = run_action(session, message, origin)
     if target and message["do"] in ("delete_object", "merge_objects"):
         targets[target] = message.get("into")
     elif target and isinstance(result, EditResult) and message.get("object_id") is None:
@@ -41,7 +41,7 @@ def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targe
     return result
 
 
-def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
+def run_action(session: Session, message: dict[str, Any], origin: Origin | None = None) -> Any:
     """Carry out the action ``do`` of a message; return its result. A message id that was used is not carried out again.
 
     Raises `InputError` for an unknown action or field, or a value of another type.
@@ -54,7 +54,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
     if values.get("frame") is not None:
         require_frame(values["frame"], document.frames.count)
-    view = session if actor is None else session.with_actor(actor)
+    view = session if origin is None else session.with_origin(origin)
     before = document.log.head
     with view.document.once_per_message() as step:
         if step is None:

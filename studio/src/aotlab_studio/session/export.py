@@ -147,7 +147,7 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
         snapshot = document.snapshot
         record = ExportRecord(
             [], snapshot.step, document.status, list_outdated(snapshot, first, last), snapshot.list_models(),
-            snapshot.content_digest, document.actor.author, utc_now(),
+            snapshot.content_digest, utc_now(),
         )  # fmt: skip
     return snapshot, record  # the digest has looked up the layers of all frames
 

@@ -18,7 +18,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import Actor, Direction
+from aotlab_studio.document.log import Direction, Origin
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.protocol import JobProgress
@@ -40,7 +40,6 @@ class Session:
     """Prompts, tracking and export of a document. Other edits are functions of `editing`."""
 
     document: Document
-    """The document; an actor signs its edits, see `with_actor`."""
     runner: JobRunner
     prompter: Prompter
     loader: TrackerLoader | None = None
@@ -63,9 +62,9 @@ class Session:
             loader.listeners.add(document.emit)
         return cls(document, JobRunner(document, make_tracker), prompter or Prompter(), loader)
 
-    def with_actor(self, actor: Actor) -> Session:
-        """Return this session with a document whose edits an actor signs; see `Document.with_actor`."""
-        return replace(self, document=self.document.with_actor(actor))
+    def with_origin(self, origin: Origin) -> Session:
+        """Return this session with the document for the edits of one message."""
+        return replace(self, document=self.document.with_origin(origin))
 
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
@@ -76,7 +75,7 @@ class Session:
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
-            size=frames.size, rate=float(frames.source.rate), shared=document.shared,
+            size=frames.size, rate=float(frames.source.rate),
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={
                 name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items() if not is_matte(kind)

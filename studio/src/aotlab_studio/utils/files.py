@@ -66,7 +66,6 @@ class ExportRecord(Struct):
     models: list[dict[str, Any]] = []
     digest: str = ""
     """`Snapshot.content_digest` of the exported masks and objects."""
-    person: str = ""
     time: str = ""
     removed: list[str] = []
     """Names of further files and folders that the export removes."""
