@@ -104,6 +104,32 @@ def test_mentioned_files_exist(page):
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
 
 
+OVERVIEWS = ("ARCHITECTURE.md", "README.md", "docs/reference/settings.md")
+SOURCES = (".py", ".pyi", ".yaml", ".toml", ".sh", ".js", ".html", ".yml")
+
+
+@pytest.fixture(scope="module")
+def source_words():
+    """All words of the code."""
+    files = (path for folder in (*FOLDERS, "src") for path in (ROOT / folder).rglob("*") if path.suffix in SOURCES)
+    paths = [path for path in files if IGNORED_FOLDERS.isdisjoint(path.relative_to(ROOT).parts)]
+    text = " ".join(path.read_text(encoding="utf-8") for path in [*paths, *ROOT.glob("*.toml"), *ROOT.glob("*.py")])
+    return {*re.findall(r"\w+", text)}
+
+
+@pytest.mark.parametrize("name", OVERVIEWS)
+def test_overviews_name_only_what_exists(name, source_words):
+    text = BLOCK.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")  # which is up to date, see below
+    settings = {*re.findall(r"^\| `([\w.]+)`", page, re.MULTILINE)}
+    sections = {setting.partition(".")[0] for setting in settings if "." in setting}
+    for span in re.findall(r"`([^`]+)`", text):
+        missing = {*re.findall(r"[A-Za-z_]\w{2,}", OWN_FILE.sub("", f"`{span}`"))} - source_words
+        assert not missing, f"`{span}` names {', '.join(missing)}, which no code has"
+        if re.fullmatch(rf"({'|'.join(sections)})\.[a-z_.]+", span) and not span.endswith(".py"):
+            assert span in settings, f"no setting {span}"
+
+
 def anchors(page):
     """Anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
