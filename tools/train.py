@@ -65,11 +65,10 @@ def main(recipe: Config, *, dry_run: bool, restart: bool, log: tuple[str, ...], 
             print(report if world.is_main else "", end="")
             return 0
         command_line = click.get_current_context().meta["command_line"]
-        result = train(recipe, world, restart=restart, command=command_line, logs=log or None)
+        record = train(recipe, world, restart=restart, command=command_line, logs=log or None)
         if not world.is_main:
             return 0
-        print(f"trained weights: {result.checkpoint}")
-        record = result.record
+        print(f"trained weights: {record.checkpoint}")
         if record.unreadable:
             items = format_count(len(record.unreadable), "item")
             draws = f"{record.unreadable.total()} of {record.draws} draws"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -74,27 +75,16 @@ class ScalarLog(TrainingListener):
 class LogFile(ScalarLog):
     """``log.jsonl``: values and events, one JSON object per line; null for non-finite numbers."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.unreadable = set[str]()
-        """Unreadable items with a line."""
-
     def began(self, state: TrainState) -> None:
         """Remove the lines of later steps, and log that the phase is resumed."""
-
-        def parse(line: str) -> tuple[str, int]:
-            values = json.loads(line)
-            return values["phase"], values["step"]
-
-        drop_later_lines(state.output / LOG_NAME, state, parse)
+        drop_later_lines(state.output / LOG_NAME, state, lambda line: itemgetter("phase", "step")(json.loads(line)))
         if state.resumed_from is not None:
             self._write(state, {"file": str(state.resumed_from)}, event="resumed")
 
     def stepped(self, state: TrainState, result: StepResult) -> None:
-        """Log new unreadable items and that the step was skipped, then means."""
-        for item in sorted({*result.unreadable} - self.unreadable):
+        """Log unreadable items and that the step was skipped, then means."""
+        for item in result.unreadable:
             self._write(state, {"item": item}, event="unreadable")
-        self.unreadable.update(result.unreadable)
         if result.skipped:
             self._write(state, {"reason": result.skipped}, event="skipped")
         super().stepped(state, result)
@@ -123,23 +113,16 @@ class CsvLog(ScalarLog):
 
     def began(self, state: TrainState) -> None:
         """Remove the rows of later steps."""
-
-        def parse(line: str) -> tuple[str, int]:
-            phase, step, *_ = next(csv.reader([line]))
-            return phase, int(step)
-
         for name in CSV_NAMES.values():
-            drop_later_lines(state.output / name, state, parse)
+            drop_later_lines(state.output / name, state, lambda line: next(csv.reader([line])))
 
     def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
         """Append a row, after the header if the file is new."""
         path = state.output / CSV_NAMES[group]
-        rows = io.StringIO()
-        writer = csv.writer(rows, lineterminator="\n")
-        if not path.exists():
-            writer.writerow(["phase", "step", *values])
-        writer.writerow([state.phase.name, state.step, *values.values()])
-        append(path, rows.getvalue())
+        rows = [] if path.exists() else [["phase", "step", *values]]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([*rows, [state.phase.name, state.step, *values.values()]])
+        append(path, text.getvalue())
 
 
 class TensorBoardLog(ScalarLog):
@@ -241,7 +224,7 @@ def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
 
 
 def append(path: Path, text: str) -> None:
-    """Append a line to a file; warn if there is no space left."""
+    """Append lines to a file; warn if there is no space left."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
@@ -249,10 +232,10 @@ def append(path: Path, text: str) -> None:
         log.warning("%s: a line is missing (%s)", path, error.strerror)
 
 
-def drop_later_lines(path: Path, state: TrainState, parse: Callable[[str], tuple[str, int]]) -> None:
+def drop_later_lines(path: Path, state: TrainState, parse: Callable[[str], Sequence[Any]]) -> None:
     """Remove the lines of later steps than ``state``, which a resumed run writes again, and an incomplete last line.
 
-    Other lines are kept. ``parse``: returns the phase and step of a line, or raises an error.
+    Other lines are kept. ``parse``: returns phase, step and more of a line, or raises an error.
     """
     if not path.exists():
         return
@@ -260,8 +243,8 @@ def drop_later_lines(path: Path, state: TrainState, parse: Callable[[str], tuple
     kept_lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         with suppress(ValueError, TypeError, LookupError):
-            phase, step = parse(line)
-            if (positions[phase], step) > (state.index, state.step):
+            phase, step, *_ = parse(line)
+            if (positions[phase], int(step)) > (state.index, state.step):
                 continue
         if line.endswith("\n"):
             kept_lines.append(line)

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.training.mixture import describe_mixture, describe_source
@@ -37,6 +38,8 @@ class RunRecord(TrainingListener):
         self.fingerprints, self.command, self.program = fingerprints, command, describe_versions()
         self.phases = list(phases)
         """Complete phases."""
+        self.checkpoint: Path | None = None
+        """Averaged weights of the last phase."""
         self.clips = 0
         """Number of clips drawn in all phases."""
         self.unreadable = Counter[str]()
@@ -120,24 +123,19 @@ class RunRecord(TrainingListener):
             state: phase that has loaded the same content; its best score counts only for the same validation videos.
         """
         earlier, current = content["fingerprints"], self._phase_fingerprints(state)
-        sentences = [f"{name}={now} (was {before})" for name, (before, now) in changes.items()]
-        sentences += [
-            f"other images or masks in {name}: {now} (was {earlier[name]})"
-            for name, now in current.items()
-            if name in earlier and now != earlier[name]
+        values = {f"{name}=": change for name, change in changes.items()}
+        values |= {f"other images or masks in {name}: ": (earlier.get(name, now), now) for name, now in current.items()}
+        values |= {f"{name} ": (before, self.program.get(name)) for name, before in content["program"].items()}
+        sentences = [
+            f"resumed at step {state.step} of {state.phase.name} with {name}{now} (was {before})"
+            for name, (before, now) in values.items()
+            if now != before
         ]
-        sentences += [
-            f"{name} {now} (was {before})"
-            for name, before in content.get("program", {}).items()
-            if (now := self.program.get(name)) != before
-        ]
-        sentences = [f"resumed at step {state.step} of {state.phase.name} with {sentence}" for sentence in sentences]
         for sentence in sentences:
             log.warning("%s", sentence)
         self.resumed = content["resumed"] + sentences
-        self.seconds = content["seconds"]
+        self.seconds, self.clips = content["seconds"], content["clips"]
         self.unreadable = Counter(content["unreadable"])
-        self.clips = content.get("clips", state.step * state.phase.batch)
         if earlier[VALIDATION] == current[VALIDATION]:
             self.scores = content["scores"]
         else:

@@ -54,8 +54,6 @@ class UnsavedStateError(RunStopped):
 class SavedState(NamedTuple):
     """A saved state that fits the settings of a run."""
 
-    phase: int
-    """Index of its phase."""
     content: dict[str, Any]
     """Values of `TrainState.state_dict` and `RunRecord.state_dict`."""
     changes: dict[str, tuple[Any, Any]]
@@ -180,7 +178,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
             subject=output,
             remedy="give another train.output",
         )
-    return SavedState(index, content, changes, path)
+    return SavedState(content, changes, path)
 
 
 def list_run_settings(config: Config, index: int) -> dict[str, Any]:
@@ -203,9 +201,13 @@ def list_earlier_files(config: Config, output: Path) -> list[Path]:
 
     Raises `InputError` if the new run starts from one of them.
     """
-    logs = [output / name for name in (LOG_NAME, *CSV_NAMES)]
-    logs += (output / "tensorboard").glob("events.out.tfevents.*")
-    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
+    logs = [output / name for name in (LOG_NAME, *CSV_NAMES.values(), "wandb/wandb-resume.json")]
+    files = [
+        *logs,
+        *(output / "tensorboard").glob("events.out.tfevents.*"),
+        output / f"{BEST}.safetensors",
+        *list_saved_states(output),
+    ]
     for start in filter(None, (config.train.start_from, config.train.warm_start)):
         is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
         require(

@@ -32,6 +32,7 @@ class TrainState:
         """
         self.config, self.world, self.model, self.mixture = config, world, model, mixture
         self.phase, settings = mixture.phase, config.train
+        self.output = Path(str(settings.output))
         self.index = [phase.name for phase in settings.phases].index(self.phase.name)
         self.loss = find_loss(settings.loss)
         groups = parameter_groups(model, self.phase.weight_decay, settings.encoder_lr_ratio)
@@ -48,11 +49,6 @@ class TrainState:
         """Best J&F of all validations so far on the same videos, in percent."""
         self.resumed_from: Path | None = None
         """Saved state from which this run has resumed the phase."""
-
-    @property
-    def output(self) -> Path:
-        """Folder of the run."""
-        return Path(str(self.config.train.output))
 
     @property
     def total_step(self) -> int:

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +61,6 @@ from aotlab.utils.signals import StopFlag, stop_flag
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """Results of a finished run."""
-
-    checkpoint: Path
-    """Averaged weights of the last phase."""
-    record: RunRecord
-    """Record of the run, also of its unreadable items."""
-
-
 def train(
     config: Config,
     world: Distributed,
@@ -79,8 +69,8 @@ def train(
     command: str = "",
     logs: Sequence[str] | None = None,
     listeners: Sequence[TrainingListener] = (),
-) -> TrainResult:
-    """Train all phases of ``config``; every rank calls it.
+) -> RunRecord:
+    """Train all phases of ``config``, which every rank calls, and return the record of the run.
 
     Args:
         restart: start over, even if the output folder has a state to resume.
@@ -101,7 +91,9 @@ def train(
         with world.share_errors():
             data = open_data(config, world)
             saved = None if restart else load_state(output, config, data.mixtures)
-            fingerprints = data.fingerprints(saved.phase if saved is not None else 0) if world.is_main else {}
+            fingerprints = (
+                data.fingerprints(saved.content["phase"] if saved is not None else 0) if world.is_main else {}
+            )
             torch.manual_seed(config.train.seed)
             model = build_training_model(config, world.device, is_resumed=saved is not None)
             start_phases = read_start_phases(config) if saved is None else []
@@ -115,7 +107,7 @@ def train(
         listeners, best = [record, *run_logs, *listeners], -1.0
         with stop_flag() as stop:
             for index, mixture in data.mixtures.items():
-                if saved is not None and index < saved.phase:
+                if saved is not None and index < saved.content["phase"]:
                     continue
                 state = TrainState(config, world, model, mixture, best=best)
                 if saved is not None:
@@ -123,39 +115,26 @@ def train(
                     record.load_state_dict(saved.content, saved.changes, state)
                     state.resumed_from = saved.path
                     saved = None  # frees its tensors
-                weights = output / f"{state.phase.name}.safetensors"
-                is_finished = state.step >= state.phase.steps and weights.exists()
+                record.checkpoint = output / f"{state.phase.name}.safetensors"
+                is_finished = state.step >= state.phase.steps and record.checkpoint.exists()
                 with save_on_failure(state, record, listeners):
                     train_phase(state, record, data.validation, stop, listeners)
                     if not is_finished:
-                        write_weights(state, record, weights.name, half=config.train.half_weights)
+                        write_weights(state, record, record.checkpoint, half=config.train.half_weights)
                 best = state.best
         if is_finished:
             log.warning("%s: already finished, nothing to train; --restart starts over", output)
-        return TrainResult(weights, record)
+        return record
 
 
 def train_phase(
-    state: TrainState,
-    record: RunRecord,
-    validation: list[Video],
-    stop: StopFlag,
-    listeners: Sequence[TrainingListener],
+    state: TrainState, record: RunRecord, videos: list[Video], stop: StopFlag, listeners: Sequence[TrainingListener]
 ) -> None:
-    """Train a phase from ``state.step`` to its end, after which the model has its averaged weights.
-
-    Args:
-        record: record of the run, saved with the state; one of the listeners.
-        validation: videos to score the averaged weights on.
-        stop: stops the run after the step in progress, or within validation.
-
-    Raises:
-        RunStopped: see `train`.
-    """
+    """Train a phase to its end, after which the model has its averaged weights; arguments as `validate_if_due`."""
     batches, clip_module = build_batches(state), None
     for listener in listeners:
         listener.began(state)
-    validate_if_due(state, record, validation, stop, listeners)  # missed by the run that is resumed
+    validate_if_due(state, record, videos, stop, listeners)  # missed by the run that is resumed
     while state.step < state.phase.steps:
         if clip_module is None or state.step == state.first_step_on_predictions:  # other weights get gradients
             clip_module = wrap_ddp(state)
@@ -165,7 +144,7 @@ def train_phase(
         stop_if_interrupted(stop, state.world)
         if result.unreadable:
             stop_if_unreadable(record)
-        is_saved = validate_if_due(state, record, validation, stop, listeners)
+        is_saved = validate_if_due(state, record, videos, stop, listeners)
         if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
             save_state(state, record, listeners)
     state.ema.copy_to(state.model)
@@ -181,8 +160,7 @@ def build_batches(state: TrainState) -> Iterator[ClipTensors]:
 
 
 def wrap_ddp(state: TrainState) -> nn.Module:
-    """Return the pass over clips, in DDP if there are several ranks, for steps before or from
-    `first_step_on_predictions`."""
+    """Return the pass over clips, in DDP if there are several ranks, up to or from `first_step_on_predictions`."""
     clip_module, world = ClipModule(state.model, state.config.memory), state.world
     uses_predictions = state.step >= state.first_step_on_predictions
     if world.ranks == 1:

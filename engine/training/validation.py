@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +36,10 @@ def validate_if_due(
 
     The state is saved with the scores, and before them, so that a kill during validation loses no step.
 
+    Args:
+        record: record of the run, saved with the state.
+        stop: stops the validation before its next frame.
+
     Returns:
         Whether it was due.
 
@@ -58,17 +63,16 @@ def validate_if_due(
             listener.validated(state, scores)
         if scores["J&F"] > state.best:
             state.best = scores["J&F"]
-            write_weights(state, record, f"{BEST}.safetensors")
+            write_weights(state, record, state.output / f"{BEST}.safetensors")
     if state.world.is_main:
         save_state(state, record, listeners)
     return True
 
 
-def write_weights(state: TrainState, record: RunRecord, name: str, *, half: bool = False) -> None:
+def write_weights(state: TrainState, record: RunRecord, path: Path, *, half: bool = False) -> None:
     """Write the current weights and their card to a file on the main rank; raises `InputError` if that fails."""
     if state.world.is_main:
-        card = record.card(state).to_json()
-        save_checkpoint(state.output / name, state.model, state.config, half=half, card=card)
+        save_checkpoint(path, state.model, state.config, half=half, card=record.card(state).to_json())
 
 
 def validate(

@@ -84,7 +84,11 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     assert_same_weights(load_file(run_recipe(config).checkpoint), first)
     assert "already finished, nothing to train; --restart starts over" in caplog.text
     output = Path(config.train.output)
-    earlier = output / "best.safetensors", output / "tensorboard" / "events.out.tfevents.0.earlier"
+    earlier = (
+        output / "best.safetensors",
+        output / "train.csv",
+        output / "tensorboard" / "events.out.tfevents.0.earlier",
+    )
     for path in earlier:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes((output / "video.safetensors").read_bytes())

@@ -11,8 +11,9 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training import trainer
+from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import list_saved_states
-from aotlab.engine.training.trainer import TrainResult, train
+from aotlab.engine.training.trainer import train
 from aotlab.utils.distributed import Distributed
 from tests.dataloaders.training.in_memory import write_videos
 from tests.drawn_clips import write_list
@@ -67,7 +68,7 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
     return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
 
 
-def run_recipe(config: Config, *, restart: bool = False) -> TrainResult:
+def run_recipe(config: Config, *, restart: bool = False) -> RunRecord:
     return train(config, ALONE, restart=restart)
 
 
