@@ -122,7 +122,7 @@ def train_phase(model: VOSModel, config: Config, clips: Clips, batch: int) -> No
     """Train on all clips, then give the model its averaged weights."""
     steps = len(clips) // batch
     optimizer = torch.optim.AdamW(opt.parameter_groups(model, weight_decay=0.07, encoder_lr_ratio=0.1))
-    average = opt.EMA(model, steps, ratio=0.1)
+    average = opt.average_weights(model, steps, ratio=0.1)
     for step, clip in enumerate(DataLoader(clips, batch, drop_last=True, collate_fn=collate)):
         rate = opt.learning_rate(step, steps, peak=PEAK, final=FINAL, warmup=0.05, power=0.9)
         opt.set_learning_rates(optimizer, rate, final=FINAL)
@@ -138,10 +138,10 @@ def train_phase(model: VOSModel, config: Config, clips: Clips, batch: int) -> No
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
-        average.update(model, step + 1)
+        average.update_parameters(model)
         kind = "images" if clips.is_static else "videos"
         print(f"{kind}, step {step + 1} of {steps}: loss {loss:.3f}  lr {rate:.1e}")
-    average.copy_to(model)
+    model.load_state_dict(average.module.state_dict())
 
 
 def main(words: list[str] | None = None) -> None:

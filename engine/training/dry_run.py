@@ -12,6 +12,7 @@ import torch
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import build_training_model, open_data, resolve_training
+from aotlab.engine.training.optimization import list_trained
 from aotlab.engine.training.printer import print_line
 from aotlab.engine.training.state import TrainState
 from aotlab.engine.training.trainer import build_batches, train_step, wrap_ddp
@@ -60,7 +61,7 @@ def dry_run(config: Config, world: Distributed) -> str:
     peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else _peak_resident_bytes()
     # weights, their average, and two moments per trained weight
     state_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
-    state_bytes += 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
+    state_bytes += 3 * sum(tensor.nbytes for tensor in list_trained(model).values())
     lines += [
         f"validation: {format_count(len(data.validation), 'video')}, {validation_frames} each time",
         f"memory: {format_bytes(peak)} at most on a rank",

@@ -47,7 +47,7 @@ class TrainingListener:
     def validated(self, state: TrainState, scores: dict[str, float]) -> None:
         """Called after a validation with the scores of all videos in percent: J&F, J, F.
 
-        The model has its averaged weights; ``state.best`` is the best J&F of the earlier validations.
+        ``state.averaged`` was scored; ``state.best`` is the best J&F of the earlier validations.
         """
 
     def saved(self, state: TrainState, path: Path) -> None:

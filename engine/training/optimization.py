@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from aotlab.configs.training import LOSSES
 from aotlab.engine.training.clip import FrameLoss, frame_loss
@@ -67,32 +66,22 @@ def parameter_groups(model: nn.Module, weight_decay: float, encoder_lr_ratio: fl
     return list(groups.values())
 
 
-class EMA:
-    """Exponential moving average of a model's trainable parameters (AOT, Training Details)."""
+def average_weights(model: nn.Module, total_steps: int, ratio: float) -> AveragedModel:
+    """Return the exponential moving average of a model's weights, updated after each step (AOT, Training Details).
 
-    def __init__(self, model: nn.Module, total_steps: int, ratio: float) -> None:
-        """``ratio``: averaging window as a fraction of ``total_steps``."""
-        self.decay = 1 - 1 / max(total_steps * ratio, 1)
-        self.shadow = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    ``ratio``: averaging window as a fraction of ``total_steps``; the first steps shorten it.
+    """
+    longest = 1 - 1 / max(total_steps * ratio, 1)
 
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Update the average; ``step`` counts from 1 and shortens the window at first."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in model.named_parameters():
-            if name in self.shadow:
-                self.shadow[name].lerp_(parameter, 1 - decay)
+    def update(averages: Any, weights: Any, step: Any) -> None:
+        decay = min(longest, (1 + int(step)) / (10 + int(step)))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
 
-    def copy_to(self, model: nn.Module) -> None:
-        """Copy the average into the model."""
-        model.load_state_dict(self.shadow, strict=False)
+    average = AveragedModel(model, multi_avg_fn=update)
+    average.update_parameters(model)  # the first one copies
+    return average
 
-    @contextmanager
-    def applied(self, model: nn.Module) -> Iterator[None]:
-        """Use averaged weights inside the block."""
-        raw_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        self.copy_to(model)
-        try:
-            yield
-        finally:
-            model.load_state_dict(raw_weights)
+
+def list_trained(model: nn.Module) -> dict[str, Tensor]:
+    """Return the trainable parameters by name."""
+    return {name: x.detach() for name, x in model.named_parameters() if x.requires_grad}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.engine.training.optimization import EMA, find_loss, parameter_groups
+from aotlab.engine.training.optimization import average_weights, find_loss, list_trained, parameter_groups
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 
@@ -38,7 +38,9 @@ class TrainState:
         groups = parameter_groups(model, self.phase.weight_decay, settings.encoder_lr_ratio)
         self.optimizer = torch.optim.AdamW(groups, self.phase.lr)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "float16")
-        self.ema = EMA(model, self.phase.steps, settings.ema)
+        self.ema = average_weights(model, self.phase.steps, settings.ema)
+        self.averaged = cast(VOSModel, self.ema.module)
+        """Model with the averaged weights."""
         self.step = 0
         """Number of finished optimizer steps."""
         self.skipped = 0
@@ -71,7 +73,7 @@ class TrainState:
             "phase": self.index,
             "step": self.step,
             "model": self.model.state_dict(),
-            "ema": self.ema.shadow,
+            "ema": list_trained(self.averaged),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "validated": self.validated,
@@ -84,5 +86,6 @@ class TrainState:
         self.optimizer.load_state_dict(content["optimizer"])
         if content["scaler"]:  # empty unless it was float16
             self.scaler.load_state_dict(content["scaler"])
-        self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
+        self.averaged.load_state_dict(content["model"] | content["ema"])
         self.step, self.validated, self.best = content["step"], content["validated"], content["best"]
+        self.ema.n_averaged.fill_(1 + self.step)

@@ -147,7 +147,7 @@ def train_phase(
         is_saved = validate_if_due(state, record, videos, stop, listeners)
         if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
             save_state(state, record, listeners)
-    state.ema.copy_to(state.model)
+    state.model.load_state_dict(state.averaged.state_dict())
 
 
 def build_batches(state: TrainState) -> Iterator[ClipTensors]:
@@ -226,7 +226,7 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
     seconds = {"data_seconds": data_seconds, "step_seconds": time.perf_counter() - start}
     metrics = mean_over_ranks({**means, **rates, "gradient_norm": norm, **seconds}, state.world)
     state.step, state.skipped = state.step + 1, 0
-    state.ema.update(state.model, state.step)
+    state.ema.update_parameters(state.model)
     return replace(result, metrics=metrics)
 
 

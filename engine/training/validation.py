@@ -56,23 +56,22 @@ def validate_if_due(
         for listener in listeners:
             listener.video_scored(state, done, total)
 
-    with state.ema.applied(state.model):
-        scores = validate(state.model, state.config, videos, state.world, stop, report)
-        state.validated = state.step
-        for listener in listeners:
-            listener.validated(state, scores)
-        if scores["J&F"] > state.best:
-            state.best = scores["J&F"]
-            write_weights(state, record, state.output / f"{BEST}.safetensors")
+    scores = validate(state.averaged, state.config, videos, state.world, stop, report)
+    state.validated = state.step
+    for listener in listeners:
+        listener.validated(state, scores)
+    if scores["J&F"] > state.best:
+        state.best = scores["J&F"]
+        write_weights(state, record, state.output / f"{BEST}.safetensors")
     if state.world.is_main:
         save_state(state, record, listeners)
     return True
 
 
 def write_weights(state: TrainState, record: RunRecord, path: Path, *, half: bool = False) -> None:
-    """Write the current weights and their card to a file on the main rank; raises `InputError` if that fails."""
+    """Write the averaged weights and their card to a file on the main rank; raises `InputError` if that fails."""
     if state.world.is_main:
-        save_checkpoint(path, state.model, state.config, half=half, card=record.card(state).to_json())
+        save_checkpoint(path, state.averaged, state.config, half=half, card=record.card(state).to_json())
 
 
 def validate(

@@ -18,7 +18,6 @@ from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
-from aotlab.engine.training.optimization import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker, tiny_settings
@@ -155,7 +154,7 @@ def test_training_step_stays_on_device(load, preset):
     config = load(preset)
     with fake_cuda():
         model = build_on_cuda(config).train()
-        clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
+        clip_module = ClipModule(model, config.memory)
         optimizer = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")
         images = torch.empty(3, 2, 3, 65, 65, device=CUDA)
@@ -171,11 +170,7 @@ def test_training_step_stays_on_device(load, preset):
             weight.grad = torch.zeros_like(weight)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
-        average.update(model, 1)
-        with average.applied(model):
-            pass
         assert {mask.device for mask in losses.predictions} == {CUDA}
-        assert {weight.device for weight in average.shadow.values()} == {CUDA}
 
 
 def test_memory_moves_to_the_device_and_back(monkeypatch):

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import printer, trainer, validation
-from aotlab.engine.training.optimization import EMA
 from aotlab.engine.training.saved_states import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
@@ -178,15 +177,6 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
         before_step(monkeypatch, 3, Mock(side_effect=error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run_recipe(config)
-
-
-def test_failure_with_averaged_weights_restores_the_raw_ones():
-    model = torch.nn.Linear(2, 1)
-    average = EMA(model, 9, 1.0)
-    raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
-    with pytest.raises(InputError), average.applied(model):
-        raise InputError("clip: gone")
-    torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
 def test_only_bad_input_before_the_first_step_is_not_a_stop(state):

@@ -11,6 +11,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.engine.training.dry_run import dry_run
 from aotlab.engine.training.listener import TrainingListener
+from aotlab.engine.training.optimization import list_trained
 from aotlab.engine.training.trainer import train
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.plugins import LOSS_PLUGINS
@@ -103,7 +104,7 @@ class Recorder(TrainingListener):
         self.moments.append(("scored", done, total))
 
     def validated(self, state, scores):
-        self.moments.append(("validated", state.best, is_averaged(state), *scores))
+        self.moments.append(("validated", state.best, *scores))
 
     def saved(self, state, path):
         content = torch.load(path, weights_only=True)
@@ -116,8 +117,8 @@ class Recorder(TrainingListener):
 
 def is_averaged(state):
     """Return whether the model has its averaged weights."""
-    weights = [(name, weight) for name, weight in state.model.named_parameters() if weight.requires_grad]
-    return all(torch.equal(state.ema.shadow[name], weight) for name, weight in weights)
+    averages = list_trained(state.averaged)
+    return all(torch.equal(averages[name], weight) for name, weight in list_trained(state.model).items())
 
 
 def test_listener_is_called_at_every_moment(recipe):
@@ -140,8 +141,8 @@ def test_listener_gets_scores_and_a_state_with_them(recipe):
     with open(f"{config.train.output}/log.jsonl") as file:
         best = next(line["J&F"] for line in map(json.loads, file) if "J&F" in line)
     assert moments == [
-        ("scored", 1, 1), ("validated", -1.0, True, "J&F", "J", "F"), ("saved", "0_video_000001.pt", "J&F", "J", "F"),
-        ("scored", 1, 1), ("validated", best, True, "J&F", "J", "F"), ("saved", "0_video_000002.pt", "J&F", "J", "F"),
+        ("scored", 1, 1), ("validated", -1.0, "J&F", "J", "F"), ("saved", "0_video_000001.pt", "J&F", "J", "F"),
+        ("scored", 1, 1), ("validated", best, "J&F", "J", "F"), ("saved", "0_video_000002.pt", "J&F", "J", "F"),
     ]  # fmt: skip
 
 
