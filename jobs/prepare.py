@@ -31,7 +31,7 @@ from aotlab.utils.digests import digest_file, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
 from aotlab.utils.run_folder import require_inputs_outside
-from aotlab.utils.text import format_count, strip_credentials
+from aotlab.utils.text import strip_credentials
 
 log = logging.getLogger(__name__)
 
@@ -206,19 +206,13 @@ def _load_prompts(
     )  # fmt: skip
     problem = "prompts need a video file or a folder; give a mask"
     require(source.path is not None or not (by_index or masks.boxes), problem, subject=strip_credentials(job.video))
-    num_boxes = sum(len(boxes) for index, boxes in masks.boxes.items() if index in masks)
-    if num_boxes:
-        log.warning("%s: left out: %s on frames with a mask", subject, format_count(num_boxes, "prompt by a box"))
     for index, boxes in masks.boxes.items():
-        if index not in masks:
-            found = {key: Prompt(box=box) for key, box in boxes.items()}
-            by_index[index] = found | by_index.get(index, {})
+        found = {key: Prompt(box=box) for key, box in boxes.items()}
+        by_index[index] = found | by_index.get(index, {})
     for index, by_object in prompts.items():
         frames.require_frame(index, f"prompts: frame {index}")
         by_index[index] = {**by_index.get(index, {}), **by_object}
     for index, by_object in by_index.items():
-        name, remedy = f"prompt of frame {frames.number(index)}", "draw the objects there, or remove it"
-        require(index not in masks, "it has a mask", subject=name, remedy=remedy)
         by_index[index] = {key: prompt.crop_box(source.size, key, f"{subject}: ") for key, prompt in by_object.items()}
     return by_index
 
@@ -240,7 +234,8 @@ def _check_objects(
     ids_by_frame: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
-    ids_by_frame |= prompts
+    for index, by_object in prompts.items():
+        ids_by_frame[index] = {*ids_by_frame.get(index, ()), *by_object}
     removals = group_removals(job.removals, ids_by_frame, frames, absent)
     objects = set[int]().union(*ids_by_frame.values())
     for object_id, name in job.classes.items():

@@ -180,7 +180,7 @@ def track(
         folder: output folder, created if missing.
         tracker: a `Tracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
-        prompts: prompts by frame index and object id, of frames without a mask.
+        prompts: prompts by frame index and object id; on a frame with a mask, as in `Tracker.step`.
         frames: frames to track; None: all.
         classes: class names by object id, for outputs that store them.
         removals: as in `Job`.
@@ -519,7 +519,7 @@ def add_prompt_masks(prepared: PreparedRun, segmenter: PromptSegmenter) -> Annot
     """Return the masks of a run with those of its prompts."""
     masks = replace(prepared.masks, frames=dict(prepared.masks.frames))
     for index, prompts in prepared.prompts.items():
-        labels = segmenter(prepared.source.read(index), prompts)
+        labels = segmenter(prepared.source.read(index), prompts, keep=masks.get(index))
         require_pixels(labels, prompts)
         masks.add_mask(index, labels)
     return masks

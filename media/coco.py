@@ -122,7 +122,7 @@ def _read_name(image: dict[str, Any]) -> str:
 
 def _read_class_names(tree: Any) -> dict[Hashable, str]:
     """Return class names by id."""
-    names = {record["id"]: str(record.get("name", "")) for record in tree["categories"]}
+    names = {record["id"]: str(record.get("name") or "") for record in tree["categories"]}
     for record in tree["annotations"]:
         if type(class_id := record.get("category_id")) is int:
             names.setdefault(class_id, f"class {class_id}")

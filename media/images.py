@@ -77,14 +77,21 @@ def is_lossless(path: Path, image: Image.Image) -> bool:
 def read_image(path: Path) -> np.ndarray:
     """Read an 8-bit image upright as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path) as image:
-        if image.format in ("JPEG", "MPO"):  # decoders fill the rest of a truncated file with gray
-            content = path.read_bytes()
-            # Neither marker occurs in compressed data. A thumbnail inside has an end marker too, before the image.
-            if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-                raise ValueError("file is truncated")
+        # decoders fill the rest of a truncated file with gray
+        if image.format in ("JPEG", "MPO") and not _has_jpeg_end(path.read_bytes()):
+            raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
             raise InputError("has more than 8 bits a channel", subject=path, remedy="convert all images with one range")
         return apply_orientation(np.array(image.convert("RGB")), image, path.parent)
+
+
+def _has_jpeg_end(content: bytes) -> bool:
+    """Return whether a JPEG has an end marker after its first scan; bytes after the end are ignored."""
+    place = 2
+    while content[place + 1 : place + 2] not in (b"", b"\xda"):  # skip segments, of which one may hold a thumbnail
+        is_fill = content[place + 1] == 0xFF
+        place += 1 if is_fill else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return b"\xff\xd9" in content[place:]  # the marker does not occur in compressed data
 
 
 def apply_orientation(pixels: np.ndarray, image: Image.Image, folder: Path) -> np.ndarray:

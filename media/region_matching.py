@@ -22,7 +22,7 @@ from aotlab.media.regions import (
 )
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.text import format_count
+from aotlab.utils.text import format_count, join_truncated
 
 HOLE, VOID = 0, -1
 """Object ids of regions that are not objects."""
@@ -83,6 +83,9 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
             result.void[index] = void
     for negative in sorted(negatives):
         result.warnings.append(f"{format_count(negatives[negative], 'region')} {NEGATIVE_MESSAGES[negative]}")
+    if out_of_range := [key for key in ids if type(key) is int and not _is_id(key)]:
+        examples = join_truncated([f"{key} is object {ids[key]}" for key in out_of_range], 3)
+        result.warnings.append(f"object ids are 1 to {MAX_ID}, so {examples}")
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 

@@ -1,6 +1,5 @@
 """Parser of regions in files of all formats: places in messages, shapes without pixels, kinds that are not read."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,6 @@ from aotlab.utils.text import format_count, shorten
 
 NO_PIXELS = "without pixels"
 """Description of regions that COCO's reader drops too: fewer than three points, or no pixel inside."""
-PYTHON_WORDS = re.compile("invalid literal|could not convert|.*values to unpack")
-"""Beginnings of messages of Python about values of other types."""
 EXPECTED = "expected polygons of three points or more in pixels, not fractions of the image, or masks"
 
 
@@ -42,12 +39,7 @@ class RegionParser:
         """Turn errors of the block into an `InputError` about a place: file or image, and the region there."""
         self._place = place = shorten(place.encode("ascii", "backslashreplace").decode(), 200)
         with reading(place, "correct or remove this region", *DECODER_ERRORS):
-            try:
-                yield
-            except (AttributeError, TypeError, ValueError) as error:
-                if isinstance(error, ValueError) and not PYTHON_WORDS.match(str(error)):
-                    raise
-                raise ValueError("its values are not of the expected types") from error
+            yield
 
     @contextmanager
     def skip_unreadable(self, place: str) -> Iterator[None]:

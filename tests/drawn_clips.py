@@ -189,7 +189,7 @@ def draw_square(top, left, object_id=1):
     return draw_box((60, 80), (top, top + 20), (left, left + 20), object_id)
 
 
-def segment_by_color(frame, prompts):
+def segment_by_color(frame, prompts, keep=None):
     """Segment the color under a point or scribble, and in a box every color except that of the lower left corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for object_id, prompt in prompts.items():
@@ -203,4 +203,6 @@ def segment_by_color(frame, prompts):
             for column, row in points:
                 found[(frame == frame[int(row), int(column)]).all(2)] = value
         labels[found] = object_id
+    if keep is not None:
+        labels = np.where((keep > 0) & ~np.isin(keep, list(prompts)), keep, labels)
     return labels

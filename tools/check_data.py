@@ -6,7 +6,6 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
+from aotlab.utils.environment import count_cores
 from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
@@ -35,8 +35,8 @@ MAX_SIZES = 5
 @option(
     "--workers",
     type=PositiveInt,
-    default=min(os.cpu_count() or 1, 8),
-    help="threads that read frames (default: one per core, at most 8)",
+    default=min(count_cores(), 8),
+    help="threads that read frames (default: one per core of this process, at most 8)",
 )
 def main(
     root: Path,

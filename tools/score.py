@@ -9,7 +9,6 @@ aotlab score results/clip --annotations clip/masks                         # one
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
+from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
 from aotlab.utils.locks import locked_output
@@ -193,8 +193,8 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
 @option(
     "--workers",
     type=PositiveInt,
-    default=os.cpu_count() or 1,
-    help="processes that score sequences (default: one per core)",
+    default=count_cores(),
+    help="processes that score sequences (default: one per core of this process)",
 )
 @option_group(
     "output",

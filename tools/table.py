@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import click
+from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.engine.benchmark.paper_tables import (
@@ -75,15 +76,19 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     metavar="TABLE",
     help="name of a table, for example aot_davis2017; a YAML file; or a name in `aotlab weights`, for its rows",
 )
-@dataset_option(DATASETS, help="with a name in `aotlab weights`: ", default="davis2017", show_default=True)
+@dataset_option(DATASETS, help="with a name in `aotlab weights` (default: davis2017): ")
 @option("--root", type=Folder, help="folder of the table's data sets (default: in $AOTLAB_DATA or ./datasets)")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 @force_results
-def main(name: str, *, dataset: str, root: Path | None, device: str, ranks: int, output: Path, force: bool) -> int:
+def main(
+    name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool
+) -> int:
     is_published = name in list_published_weights()
-    table = select_weights(name, dataset) if is_published else load_table(name)
+    if dataset and not is_published:
+        raise UsageError("--dataset: applies to a name in `aotlab weights`; remove it")
+    table = select_weights(name, dataset or "davis2017") if is_published else load_table(name)
     if root is not None:
         table = replace_root(table, root)
     if is_published and any(table.benchmarks[row.benchmark].folder.is_dir() for row in table.rows):

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -27,14 +28,10 @@ def leave_cores_free(helpers: int) -> None:
     """
     if any(name in os.environ for name in THREAD_VARIABLES):
         return
-    cores = _count_cores()
+    cores = count_cores()
     kept = max(cores - helpers, cores - cores // 4)
     if kept < torch.get_num_threads():
         torch.set_num_threads(kept)
-
-
-def _count_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Environment variables, set before PyTorch is imported; counts that a scheduler sets."""
+"""Environment variables, set before PyTorch is imported; counts and cores that a scheduler sets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def prepare_torch() -> None:
     if not any(name in os.environ for name in SPIN_VARIABLES):
         os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use, which a scheduler can limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_count(name: str) -> int:

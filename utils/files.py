@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MAX_NAME_BYTES = 255
+PYTHON_WORDS = re.compile("invalid literal|could not convert|.*values to unpack")
+"""Beginnings of messages of Python about values of other types."""
+UNREACHABLE = re.compile(r"HTTPS?ConnectionPool\(host='([^']+)'")
+"""Beginning of a chain of errors of urllib3 about a server."""
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 """Errors of parsers that use values of JSON or XML whose types, lengths or fields are not as expected."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -154,7 +158,13 @@ def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     if isinstance(error, UnicodeDecodeError):
         return f"not text in {error.encoding.upper()} at position {error.start}"
-    text = getattr(error, "strerror", None) or shorten(error, 200) or type(error).__name__
+    if isinstance(error, (AttributeError, TypeError)) or PYTHON_WORDS.match(str(error)):
+        return "its values are not of the expected types"
+    if match := UNREACHABLE.search(str(error)):
+        return f"no connection to {match[1]}"
+    text = getattr(error, "strerror", None) or shorten(error, 201) or type(error).__name__
+    if len(text) > 200:  # whole sentences if possible
+        text = text[:200].rpartition(". ")[0] or f"{text[:199]}…"
     return f"missing {text}" if isinstance(error, KeyError) else text
 
 

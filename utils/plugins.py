@@ -183,10 +183,14 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
     require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
     for group, objects in offered.items():
         require(isinstance(objects, Mapping), f"{_dict_name(group)} must be a dict by name", subject=path)
-        for name in objects:
+        for name, plugin in objects.items():
+            place = f"{_dict_name(group)}: {name}"
+            require(isinstance(name, str), f"{place} is not a name", subject=path, remedy="give a text")
             owner = "aotlab" if name in built_in.get(group, ()) else _list_file_names(group).get(name)
-            problem = f"{_dict_name(group)}: {name} is already the name of one in {owner}"
+            problem = f"{place} is already the name of one in {owner}"
             require(owner is None, problem, subject=path, remedy="choose another name")
+            is_usable = group not in CALLS or callable(plugin)
+            require(is_usable, f"{place} is not a function or class", subject=path)
     _loaded_files[path] = PluginFile(digest, offered)
 
 

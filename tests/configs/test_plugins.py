@@ -52,7 +52,8 @@ memory_policies = {{"mine": {make}}}
 """
 FAULTY = {
     "maker": ({"make": "lambda: Mine()"}, r"mine\.py: <lambda>: too many positional arguments; expected \(memory\)$"),
-    "called": ({"make": "Mine()"}, r"mine\.py: Mine: not callable; expected \(memory\)$"),
+    "called": ({"make": "Mine()"}, r"mine\.py: memory_policies: mine is not a function or class$"),
+    "number": ({"make": "5"}, r"mine\.py: memory_policies: mine is not a function or class$"),
     "triple": (
         {"result": "True, None, 3"},
         r"Mine\.decide: returned \(True, None, 3\); expected Decision\(store, evict\)$",
@@ -72,8 +73,8 @@ def test_faulty_policy_is_one_sentence(tmp_path, unload, case):
         "result": "Decision(True)", "make": "lambda memory: Mine()",
     }  # fmt: skip
     path.write_text(POLICY.format(**whole | words))
-    load_plugins([path])
     with raises_one_sentence(message):
+        load_plugins([path])
         fill_bank(build_policy(MemoryConfig(policy="mine")), 3)
 
 

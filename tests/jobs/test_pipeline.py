@@ -259,8 +259,11 @@ def test_track_takes_prompts(models, tmp_path):
     assert result.frames == 3
     assert read_mask(tmp_path / "out" / "masks" / "00000.png").max() == 7
     assert track(tmp_path / "in", None, tmp_path / "out", tracker, options, prompts={0: {7: box}}).reused
-    with pytest.raises(InputError, match="prompt of frame 0: it has a mask"):
-        track(tmp_path / "in", {0: draw_stripes([4])}, tmp_path / "b", tracker, options, prompts={0: {7: box}})
+    track(tmp_path / "in", {0: draw_stripes([4])}, tmp_path / "b", tracker, options, prompts={0: {7: box}})
+    drawn = draw_stripes([4])
+    labels = read_mask(tmp_path / "b" / "masks" / "00000.png")
+    assert (labels[drawn > 0] == 4).all()  # a prompt takes no pixel of other objects
+    assert (labels == 7).any()
 
 
 @pytest.mark.parametrize("masks", [MASK, [MASK], "mask.png"])

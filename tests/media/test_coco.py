@@ -121,10 +121,17 @@ def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids)
     assert set(read(tree).objects()) == ids
 
 
-def test_track_id_0_identifies_an_object(tree, read):
+def test_class_name_null_is_no_name(tree, read):
+    for category in tree["categories"]:
+        category["name"] = None
+    assert read(tree).class_names == {}
+
+
+def test_track_id_0_identifies_an_object(tree, read, caplog):
     for annotation in tree["annotations"]:
         annotation |= {"attributes": {}, "track_id": 0, "category_id": 1}
     assert len(read(tree).objects()) == 1
+    assert "object ids are 1 to 65535, so 0 is object 1" in caplog.text
 
 
 def test_video_is_chosen_by_name(tree, read):

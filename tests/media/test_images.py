@@ -331,6 +331,15 @@ def test_truncated_jpeg_rejected(tmp_path, progressive, damage):
         read_image(path)
 
 
+def test_jpeg_with_a_movie_appended_is_read(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    image.save(tmp_path / "photo.jpg")
+    expected = read_image(tmp_path / "photo.jpg")
+    with (tmp_path / "photo.jpg").open("ab") as file:
+        file.write(b"\0\0\0\x18ftypmp42\xff\xda\0\x08")
+    np.testing.assert_array_equal(read_image(tmp_path / "photo.jpg"), expected)
+
+
 def test_error_names_the_unreadable_frame_to_store(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     source = open_frames(tmp_path)

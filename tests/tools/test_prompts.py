@@ -64,6 +64,12 @@ def test_boxes_become_masks_and_are_tracked(track, tmp_path):
     np.testing.assert_array_equal(read_mask(masks[-1]), LABELS)
 
 
+def test_prompt_adds_an_object_to_a_mask(track, tmp_path):
+    write_mask(tmp_path / "first.png", LABELS * (LABELS == 1))
+    assert track("--mask", str(tmp_path / "first.png"), "--box", ":2=37,22,16,16") == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
+
+
 def test_prompt_on_a_later_frame_adds_an_object(track, tmp_path):
     assert track("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
     assert sorted(path.name for path in (tmp_path / "out" / "prompt_masks").iterdir()) == ["00000.png", "00004.png"]
@@ -93,7 +99,6 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 to 65535 and X,Y,W,H"),
-    (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: it has a mask; draw"),
     (["--start", "3", "--box", "1:1=3,3,14,14"], "box or point: frame 1 is not tracked (3 to 5)"),
     (["--box", "99=3,3,14,14"], "box or point: frame 99 is not tracked"),
     (["--negative-point", "3,3", "--negative-point", "3,9"], "object 1 on frame 0: prompt: nothing on the object"),
@@ -107,7 +112,7 @@ def test_invalid_prompts_give_one_sentence(track, tmp_path, monkeypatch, run_exp
 
 
 def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkeypatch, read_error_line):
-    nothing = staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
+    nothing = staticmethod(lambda frame, prompts, keep: np.zeros(frame.shape[:2], np.uint16))
     monkeypatch.setattr(Repeater, "segmenter", nothing)
     assert "object 1: no pixel found there" in read_error_line(track("--point", "10,10"))
     assert not (tmp_path / "out").exists()

@@ -195,6 +195,7 @@ def test_missing_file_without_a_source_is_listed(small):
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
     ("title:", "  title:", "not readable as YAML"),
+    ("rows:", "rows: [1]\nx:", "not readable (its values are not of the expected types)"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):
     small.write_text(small.read_text().replace(old, new, 1))
@@ -259,6 +260,11 @@ def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, c
     assert re.search(r"AOT-T +\| +val +\| +70\.2 / - / - / 5\.0 +\| +79\.9", capsys.readouterr().out)
     ((*_, options),) = [fake_commands]
     assert options[options.index("--root") + 1] == str(tmp_path)
+
+
+def test_data_set_of_a_table_rejected(run_expecting_error):
+    line = run_expecting_error(tool.main, "aot_davis2017", "--dataset", "davis2016")
+    assert "--dataset: applies to a name in `aotlab weights`; remove it" in line
 
 
 def test_weights_without_data_are_not_downloaded(tmp_path, monkeypatch, capsys):

@@ -25,7 +25,7 @@ from aotlab.utils.errors import InputError
 def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, environment, kept, monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setattr(os, "environ", environment)
-    monkeypatch.setattr(devices, "_count_cores", lambda: cores)
+    monkeypatch.setattr(devices, "count_cores", lambda: cores)
     torch.set_num_threads(cores)
     try:
         for _ in range(2):  # once for each video of a list

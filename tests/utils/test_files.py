@@ -12,6 +12,7 @@ from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import (
     MALFORMED,
     atomic_path,
+    describe_error,
     is_file_name,
     make_folder,
     prefix_errors,
@@ -196,3 +197,16 @@ def test_subject_keeps_the_type_of_an_error(block):
     with pytest.raises(OtherError, match=r"^file: number 3$") as raised, block("file"):
         raise OtherError(3)
     assert raised.value.number == 3
+
+
+@pytest.mark.parametrize(("error", "text"), [
+    (AttributeError("'int' object has no attribute 'pop'"), "its values are not of the expected types"),
+    (ValueError("invalid literal for int() with base 10: 'x'"), "its values are not of the expected types"),
+    (OSError("HTTPSConnectionPool(host='drive.google.com', port=443): Max retries exceeded with url: /uc (Caused by "
+             "NameResolutionError(...))"), "no connection to drive.google.com"),
+    (ValueError("A sentence. " * 17 + "Another"), "A sentence. " * 15 + "A sentence"),
+    (ValueError("a " * 150), "a " * 99 + "a…"),
+    (KeyError("rows"), "missing 'rows'"),
+])  # fmt: skip
+def test_errors_of_libraries_are_in_plain_words(error, text):
+    assert describe_error(error) == text

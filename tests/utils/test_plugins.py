@@ -162,9 +162,9 @@ def test_missing_plugin_file_rejected(tmp_path, unload):
 
 
 def test_name_in_two_plugin_files_rejected(tmp_path, unload):
-    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': 1}"))
+    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': print}"))
     other = tmp_path / "other.py"
-    other.write_text("losses = {'focal': 2}")
+    other.write_text("losses = {'focal': print}")
     with pytest.raises(aotlab.InputError, match=r"other\.py: losses: focal is already the name of one in .*mine\.py"):
         plugins.load_plugin_file(other)
 
@@ -173,6 +173,6 @@ def test_unknown_plugin_rejected_with_similar_name(tmp_path, unload, monkeypatch
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     with pytest.raises(aotlab.InputError, match="loss fcal: no plug-in offers it; install the plug-in's package or"):
         plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")
-    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': 1}"))
+    plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': print}"))
     with pytest.raises(aotlab.InputError, match=r"fcal: no plug-in .*; plug-ins offer focal; did you mean focal\?"):
         plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")
