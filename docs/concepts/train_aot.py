@@ -20,20 +20,20 @@ from torch.utils.data import DataLoader, Dataset
 from aotlab import load_model, read_mask
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
+from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_reference, segment_frame, store_frame
 from aotlab.engine.training import optimization as opt
 from aotlab.engine.training.clip import (
     ClipBatch,
     ClipOptions,
-    assign_identities,
     count_hard_pixels,
+    draw_masks,
     draw_permutations,
     frame_losses,
+    freeze_identities,
 )
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import normalize
 from aotlab.networks.weights.checkpoints import save_checkpoint
 
 PEAK, FINAL, LENGTH, MAX_GAP = 2e-4, 2e-5, 5, 3
@@ -77,14 +77,14 @@ class Clips(Dataset[tuple[Tensor, Tensor]]):
         return rng.uniform(0.6, 1.0), rng.uniform(), rng.uniform()
 
     def cut(self, image: np.ndarray, mask: np.ndarray, crop: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
-        """Return a crop 3×H×W, normalized, and its mask H×W."""
+        """Return a crop 3×H×W, from 0 to 1, and its mask H×W."""
         side = int(crop[0] * min(mask.shape))
         top, left = (int(place * (edge - side)) for place, edge in zip(crop[1:], mask.shape, strict=True))
         area, size = np.s_[top : top + side, left : left + side], (self.side, self.side)
         pixels = torch.from_numpy(image[area].copy()).movedim(2, 0)[None] / 255
         labels = torch.from_numpy(mask[area].copy())[None, None].float()
         pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        return normalize(pixels)[0], F.interpolate(labels, size)[0, 0].long()
+        return pixels[0], F.interpolate(labels, size)[0, 0].long()
 
 
 def collate(clips: list[tuple[Tensor, Tensor]]) -> ClipBatch:
@@ -95,15 +95,17 @@ def collate(clips: list[tuple[Tensor, Tensor]]) -> ClipBatch:
 
 def clip_loss(model: VOSModel, config: Config, clip: ClipBatch, options: ClipOptions) -> Tensor:
     """Run the recurrence of tracking over a batch of clips with gradients; return its loss, a scalar."""
-    batch = len(clip.object_counts)
-    parts = zip(*(maps.split(batch) for maps in model.encode(clip.images.flatten(0, 1))), strict=True)
+    batch, images = len(clip.object_counts), clip.images.flatten(0, 1)
+    parts = zip(*(maps.split(batch) for maps in encode_frame(model, images, images.shape[2:])), strict=True)
     features = [Features(*maps) for maps in parts]  # of each frame
+    if options.use_predictions:
+        model = freeze_identities(model)
     bank = build_bank(config.memory, training=True)
 
     # the reference frame attends to its own identities, and becomes the first memory
-    identities = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated = model.propagate(features[0], id_embeddings=identities)
-    bank.add_reference(model.memorize(propagated, identities))
+    masks = draw_masks(config.model, clip.labels[0], clip.labels[0] == VOID, options.permutations)
+    memory, propagated = memorize_reference(model, features[0], masks)
+    bank.add_reference(memory)
     decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
     reference, _ = frame_losses(model, features[0], decoded, clip.labels[0], options, clip.object_counts)
 
@@ -113,8 +115,7 @@ def clip_loss(model: VOSModel, config: Config, clip: ClipBatch, options: ClipOpt
         loss, prediction = frame_losses(model, frame, decoded, labels, options, clip.object_counts)
         tracked.append(loss)
         known = prediction if options.use_predictions else labels
-        identities = assign_identities(model, known, labels == VOID, options)
-        store_memory(model, bank, decoded, model.memorize(decoded.propagated, identities))
+        store_frame(model, bank, decoded, draw_masks(config.model, known, labels == VOID, options.permutations))
     return options.reference_weight * reference.mean() + torch.stack(tracked).mean()
 
 

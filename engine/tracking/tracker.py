@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -25,7 +24,7 @@ from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
-from aotlab.engine.recurrence import segment_frame, store_memory
+from aotlab.engine.recurrence import encode_frame, memorize_reference, segment_frame, store_frame
 from aotlab.engine.tracking.groups import (
     NO_OBJECT,
     add_objects,
@@ -55,7 +54,7 @@ from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_wei
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import is_optimized, prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import network_size, normalize
+from aotlab.networks.preprocess import network_size
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
@@ -323,19 +322,15 @@ class Tracker:
 
     def _store_tracked(self, draft: Draft) -> None:
         """Store a frame with its predicted masks."""
-        model, state, frames = self.model, self.state, draft.decoded_frames
-        memories = []
-        if state.input_size is not None:
-            masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
-            memories = [
-                model.memorize(decoded.propagated, model.assign_identities(group_masks))
-                for decoded, group_masks in zip(frames, masks, strict=True)
-            ]
+        state = self.state
+        if state.input_size is None:
+            return
+        masks = split_by_group(state.groups, draft.indices, state.input_size, self.model.config.max_objects)
         state.version = 0
-        for group, decoded, memory in zip(state.groups, frames, memories, strict=True):
+        for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True):
             if not draft.short_term:
                 group.memory.clear_short_term()
-            store_memory(model, group.memory, decoded, memory)
+            store_frame(self.model, group.memory, decoded, group_masks)
 
     def _store_reference(self, draft: Draft, mask: np.ndarray) -> tuple[Tensor, Features]:
         """Store a frame with a mask, some of whose objects may be new; return its indices H×W and its features."""
@@ -357,11 +352,7 @@ class Tracker:
             indices = overwrite_with_mask(draft.indices, indices, len(ids))
         masks = split_by_group(groups, indices, size, model.config.max_objects)
         features = draft.features or self._encode(draft.frame, size)
-        memories = []
-        for group_masks in masks:
-            id_embeddings = model.assign_identities(group_masks)
-            propagated = model.propagate(features, id_embeddings=id_embeddings)
-            memories.append(model.memorize(propagated, id_embeddings))
+        memories = [memorize_reference(model, features, group_masks)[0] for group_masks in masks]
         indices = resize_indices(indices, draft.indices.shape)
         state.version = 0
         for group, memory in zip(groups, memories, strict=True):
@@ -397,11 +388,10 @@ class Tracker:
         radius = math.ceil(EDGE_RADIUS * max(height / state.input_size[0], width / state.input_size[1]))
         return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))
 
-    def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
-        """Encode a frame H×W×3 uint8, resized as the published code does."""
-        pixels = copy_to_device(frame, self.device).permute(2, 0, 1)[None]
-        image = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")
-        return self.model.encode(normalize(image))
+    def _encode(self, frame: np.ndarray, size: ImageSize) -> Features:
+        """Encode a frame H×W×3 uint8, resized."""
+        image = copy_to_device(frame, self.device).permute(2, 0, 1)[None].float() / 255
+        return encode_frame(self.model, image, size)
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt | Point]) -> Prediction:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.recurrence import DecodedFrame, segment_frame, store_memory
+from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_reference, segment_frame, store_frame
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
@@ -76,7 +77,7 @@ class ClipBatch:
     """A batch of training clips."""
 
     images: Tensor
-    """T×B×3×H×W, normalized."""
+    """T×B×3×H×W, from 0 to 1."""
     labels: Tensor
     """T×B×H×W int64: 0 background, 1 to object_counts[b], 255 ignored."""
     object_counts: list[int]
@@ -119,11 +120,14 @@ class ClipOptions:
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
     length, batch = clip.labels.shape[:2]
-    batch_features = model.encode(clip.images.flatten(0, 1))
+    if options.use_predictions:
+        model = freeze_identities(model)
+    images = clip.images.flatten(0, 1)
+    batch_features = encode_frame(model, images, images.shape[2:])
     features = [Features(*parts) for parts in zip(*(x.split(batch) for x in batch_features), strict=True)]
-    id_embeddings = assign_identities(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated = model.propagate(features[0], id_embeddings=id_embeddings)
-    bank.add_reference(model.memorize(propagated, id_embeddings))
+    masks = draw_masks(model.config, clip.labels[0], clip.labels[0] == VOID, options.permutations)
+    memory, propagated = memorize_reference(model, features[0], masks)
+    bank.add_reference(memory)
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
         loss, prediction = frame_losses(model, features[0], decoded, clip.labels[0], options, clip.object_counts)
@@ -136,24 +140,30 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
         predictions.append(prediction)
         if index < length - 1:
             memory_labels = prediction if options.use_predictions else labels
-            id_embeddings = assign_identities(model, memory_labels, labels == VOID, options)
-            store_memory(model, bank, decoded, model.memorize(decoded.propagated, id_embeddings))
+            masks = draw_masks(model.config, memory_labels, labels == VOID, options.permutations)
+            store_frame(model, bank, decoded, masks)
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
-def assign_identities(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> list[Tensor]:
-    """Return the identity embeddings of labels B×H×W, whose objects have the identities of ``options``.
+def freeze_identities(model: VOSModel) -> VOSModel:
+    """Return the model, with shared weights, but identity embeddings without gradients.
+
+    The authors' code freezes identity banks while memory stores predictions (TRAIN_SEQ_TRAINING_FREEZE_PARAMS).
+    """
+    frozen = copy(model)
+    frozen.assign_identities = torch.no_grad()(model.assign_identities)  # type: ignore[method-assign]
+    return frozen
+
+
+def draw_masks(config: ModelConfig, labels: Tensor, ignored: Tensor, permutations: Tensor) -> Tensor:
+    """Draw labels B×H×W as masks B×(1+M)×H×W, whose objects have the identities of ``permutations``.
 
     ``ignored``: B×H×W bool, one more channel of the masks if the model has one for pixels to ignore.
     """
-    largest = model.config.max_objects
-    identities = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
+    largest = config.max_objects
+    identities = permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
     masks = one_hot(torch.where(labels <= largest, identities, labels), largest + 1)  # B×(1+M)×H×W
-    if model.config.ignore_plane:
-        masks = torch.cat([masks, ignored[:, None].to(masks)], 1)
-    # the authors' code freezes identity banks while memory stores predictions (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
-    with torch.set_grad_enabled(not options.use_predictions and torch.is_grad_enabled()):
-        return model.assign_identities(masks)
+    return torch.cat([masks, ignored[:, None].to(masks)], 1) if config.ignore_plane else masks
 
 
 def frame_losses(

@@ -27,7 +27,6 @@ from aotlab.engine.training.clip import ClipBatch
 from aotlab.engine.training.listener import StepResult, TrainingListener, average_metrics
 from aotlab.engine.training.state import TrainState
 from aotlab.media.overlay import draw_overlay
-from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.errors import describe_missing_module, require_choice, require_modules
 from aotlab.utils.files import reading, write_text
 
@@ -263,11 +262,8 @@ def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     for index in range(min(batch, MAX_CLIPS)):
         for masks in (clip.labels, predictions):
             for frame in frame_indices:
-                pixels = clip.images[frame, index].float().cpu().movedim(0, -1)
-                pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
-                overlay = draw_overlay(
-                    pixels.round().clamp(0, 255).byte().numpy(), masks[frame][index].cpu().byte().numpy()
-                )
+                pixels = (clip.images[frame, index] * 255).round().byte().cpu().movedim(0, -1)
+                overlay = draw_overlay(pixels.numpy(), masks[frame][index].cpu().byte().numpy())
                 tiles.append(torch.from_numpy(overlay).movedim(-1, 0))
     grid = make_grid(tiles, nrow=len(frame_indices), padding=6, pad_value=255)
     if height > MAX_HEIGHT:

@@ -51,7 +51,6 @@ from aotlab.engine.training.saved_states import (
 from aotlab.engine.training.state import TrainState
 from aotlab.engine.training.validation import validate_if_due, write_weights
 from aotlab.networks.fast.optimize import resolve_precision
-from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.files import remove
@@ -254,10 +253,9 @@ def begin_step(state: TrainState) -> tuple[dict[str, float], float]:
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
-    """Move a batch to ``device`` and normalize its images."""
+    """Move a batch to ``device``."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
-    images = normalize(frames.float() / 255)
-    return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.num_objects)
+    return ClipBatch(frames.float() / 255, batch.labels.to(device, non_blocking=True), batch.num_objects)
 
 
 def run_micro_batch(

@@ -65,7 +65,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     squares = -(-crop // PATCH)
     labels = torch.randint(OBJECTS + 1, (frames, clips, squares, squares), generator=generator)
     labels = labels.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)[..., :crop, :crop].contiguous()
-    images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
+    images = torch.rand(frames, clips, 3, crop, crop, generator=generator)
     batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
     permutations = draw_permutations(clips, config.model.max_objects, generator).to(device)
     plan = ClipOptions(permutations, crop**2, use_predictions=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.recurrence import segment_frame, store_memory
+from aotlab.engine.recurrence import memorize_reference, segment_frame, store_frame
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 
 TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
@@ -17,17 +17,15 @@ FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
 
 def add_reference_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
-    id_embeddings = model.assign_identities(masks)
-    propagated = model.propagate(features, id_embeddings=id_embeddings)
-    bank.add_reference(model.memorize(propagated, id_embeddings))
+    memory, propagated = memorize_reference(model, features, masks)
+    bank.add_reference(memory)
     return propagated
 
 
 def propagate_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
     decoded = segment_frame(model, bank, features)
-    memory = model.memorize(decoded.propagated, model.assign_identities(masks))
-    store_memory(model, bank, decoded, memory)
+    store_frame(model, bank, decoded, masks)
     return decoded.logits
 
 

@@ -200,8 +200,7 @@ def assert_resumes(model, frames, masks, split, folder):
 
 def clip_batch(frames, masks, objects):
     """Return a training batch of one clip."""
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
+    images = (torch.from_numpy(frames) / 255).movedim(-1, 1)[:, None]
     return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
 
 

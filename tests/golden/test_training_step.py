@@ -27,7 +27,7 @@ def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch
         synthetic.draw_clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
-    images = np.stack([synthetic.normalize(frames) for frames, _ in clips], axis=1)
+    images = np.stack([np.moveaxis(frames, -1, -3) / np.float32(255) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
     return batch, torch.from_numpy(identities).argmax(2)

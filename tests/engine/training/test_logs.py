@@ -84,7 +84,7 @@ def scalars(folder, tag):
 def clip(frames=3, batch=3, side=65):
     labels = torch.zeros(frames, batch, side, side, dtype=torch.int64)
     labels[:, :, 20:40, 20:40] = 1
-    return ClipBatch(torch.zeros(frames, batch, 3, side, side), labels, [1] * batch)
+    return ClipBatch(torch.full((frames, batch, 3, side, side), 0.5), labels, [1] * batch)
 
 
 def test_log_lines_hold_means(tmp_path):
@@ -278,10 +278,10 @@ def test_image_shows_labels_above_predictions(monkeypatch):
     predictions = [torch.zeros_like(labels) for labels in batch.labels]
     image = draw_clips(batch, predictions).movedim(0, -1)
     assert image.shape == (4 * step + 6, 3 * step + 6, 3)
-    mean_gray, middle = [124, 116, 104], 6 + 30  # the object's middle
+    gray, middle = [128] * 3, 6 + 30  # the object's middle
     for top in (middle, 2 * step + middle):
         for left in (step + middle, 2 * step + middle):
-            assert image[top, left].tolist() != mean_gray
-            assert image[top + step, left].tolist() == mean_gray
+            assert image[top, left].tolist() != gray
+            assert image[top + step, left].tolist() == gray
     monkeypatch.setattr(logs, "MAX_HEIGHT", 32)
     assert draw_clips(batch, predictions).shape[1] == pytest.approx((4 * step + 6) * 32 / 65, abs=1)

@@ -11,17 +11,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
+from aotlab.configs.schema import ModelConfig
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model, resolve_training
-from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
+from aotlab.engine.training.clip import ClipBatch, draw_masks, freeze_identities, weight_by_depth
 from aotlab.engine.training.trainer import begin_step, mean_over_ranks, select_clip_options
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images, write_masks
-from tests.engine.small_model import assert_same_weights, build
+from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
     ALONE,
     WITHOUT_DROP_PATH,
@@ -138,11 +139,9 @@ def test_frozen_encoder_stages_do_not_change(one_step):
 def test_identities_freeze_in_every_model(preset):
     with torch.device("meta"):
         model = networks.build_model(load_config(preset).model)
-        labels, permutations = torch.zeros(1, 33, 33, dtype=torch.long), torch.arange(11)[None]
-        for trained in (False, True):
-            options = ClipOptions(permutations, hard_pixel_count=1, use_predictions=not trained)
-            id_embeddings = assign_identities(model, labels, labels == 255, options)
-            assert {embedding.requires_grad for embedding in id_embeddings} == {trained}
+        masks = torch.zeros(1, 11, 33, 33)
+        for tested, trained in ((freeze_identities(model), False), (model, True)):
+            assert {embedding.requires_grad for embedding in tested.assign_identities(masks)} == {trained}
 
 
 def test_start_from_requires_the_same_architecture(recipe, one_step):
@@ -202,10 +201,8 @@ def test_each_step_draws_other_identities(state):
 
 
 def test_ignored_pixels_get_no_identity():
-    model, _ = build("aott", "model.max_objects=3")
-    model.assign_identities = lambda masks: [masks]
-    labels, options = torch.tensor([[[0, 1, 3, 255]]]), ClipOptions(torch.tensor([[0, 3, 1, 2]]), 1, False)
-    (masks,) = assign_identities(model, labels, labels == 255, options)
+    labels, config = torch.tensor([[[0, 1, 3, 255]]]), ModelConfig(max_objects=3)
+    masks = draw_masks(config, labels, labels == 255, torch.tensor([[0, 3, 1, 2]]))
     assert masks[0, :, 0].T.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 

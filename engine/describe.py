@@ -4,6 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aotlab.configs.schema import Config
+from aotlab.engine.recurrence import encode_frame, memorize_reference
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
@@ -43,12 +44,12 @@ def count_flops(model: VOSModel, height: int, width: int) -> dict[str, int]:
     A multiply-add counts as 2; matrix products and convolutions count.
     """
     image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
-    features, identities = model.encode(image), model.assign_identities(masks)
-    memory = model.memorize(model.propagate(features, id_embeddings=identities), identities)
+    features = encode_frame(model, image, (height, width))
+    memory, _ = memorize_reference(model, features, masks)
     propagated = model.propagate(features, memory)
     flops = {}
     for part, compute in {
-        "encode": lambda: model.encode(image),
+        "encode": lambda: encode_frame(model, image, (height, width)),
         "propagate": lambda: model.propagate(features, memory),
         "decode": lambda: model.decode(propagated, features),
         "memorize": lambda: model.memorize(propagated, model.assign_identities(masks)),
