@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import MemoryProtocol, apply_protocol
+from aotlab.configs.protocol import MemoryProtocol
 from aotlab.configs.schema import Config
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.hooks.rules import build_hooks
@@ -94,8 +94,7 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings; ``config.model`` is replaced by the model's. Memory follows its policy, which may keep
-                more frames the longer the video is; `from_pretrained` bounds it.
+            config: settings; ``config.model`` is replaced by the model's.
             hooks: corrections of predictions; they run after those of ``config.rules``.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, in evaluation mode and under autocast.
@@ -139,20 +138,12 @@ class Tracker:
             hooks: see `Tracker`.
             device: see `Tracker`; auto means CUDA if available, else the CPU.
             optimize: see `Tracker`.
-            protocol: ``bounded`` for videos of any length: replaces the papers' policies without a bound, as
-                `apply_protocol`. ``published``: the memory of the paper's benchmarks.
+            protocol: see `load_model`.
         """
-        overrides = (overrides,) if isinstance(overrides, str) else overrides
         file = resolve_checkpoint(BUNDLED_CHECKPOINT if checkpoint is None else checkpoint)
-        model, settings = load_model(file, config=config, overrides=overrides)
-        bounded = apply_protocol(settings, protocol, overrides)
-        if settings.memory.policy == "every_nth" and bounded.memory.policy != "every_nth":
-            log.warning(
-                "%s: memory.policy %s keeps at most %d frames; the paper keeps all (memory.policy=%s)",
-                settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
-            )  # fmt: skip
-        log.debug("%s on %s with settings %s", file, device, bounded)
-        tracker = cls(model, bounded, hooks, device=device, optimize=optimize)
+        model, settings = load_model(file, config=config, overrides=overrides, protocol=protocol)
+        log.debug("%s on %s with settings %s", file, device, settings)
+        tracker = cls(model, settings, hooks, device=device, optimize=optimize)
         tracker.checkpoint_digest = sha256(file)
         return tracker
 

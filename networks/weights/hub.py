@@ -28,7 +28,7 @@ CARD_TEMPLATE = Path(__file__).with_name("card.md")
 class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segmentation"]):
     """A model with its settings, which the Hub's mixin saves and loads as a folder with one of our checkpoints.
 
-    >>> HubModel(*load_model("r50_deaotl")).push_to_hub("owner/repository")
+    >>> HubModel(*load_model("r50_deaotl", protocol="published")).push_to_hub("owner/repository")
     >>> model = HubModel.from_pretrained("owner/repository").model
     """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
+from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
 from aotlab.utils.errors import InputError, require_modules, suggest
@@ -73,7 +74,11 @@ def _is_file(path: Path) -> bool:
 
 
 def load_model(
-    checkpoint: str | Path, *, config: str | None = None, overrides: Sequence[str] = ()
+    checkpoint: str | Path,
+    *,
+    config: str | None = None,
+    overrides: Sequence[str] = (),
+    protocol: MemoryProtocol = "bounded",
 ) -> tuple[VOSModel, Config]:
     """Return a model with its weights, in evaluation mode on the CPU, and its settings.
 
@@ -81,6 +86,8 @@ def load_model(
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
         config: preset or file of settings instead of the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
+        protocol: ``bounded`` for videos of any length: replaces the papers' policies without a bound, as
+            `apply_protocol`. ``published``: the memory of the paper's benchmarks.
 
     Raises:
         InputError: the checkpoint or settings cannot be read, or do not fit each other.
@@ -88,7 +95,14 @@ def load_model(
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
     overrides = (overrides,) if isinstance(overrides, str) else overrides
-    return load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)
+    model, settings = load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)
+    bounded = apply_protocol(settings, protocol, overrides)
+    if settings.memory.policy == "every_nth" and bounded.memory.policy != "every_nth":
+        log.warning(
+            "%s: memory.policy %s keeps at most %d frames; the paper keeps all (memory.policy=%s)",
+            settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
+        )  # fmt: skip
+    return model, bounded
 
 
 def list_models() -> dict[str, Path]:

@@ -34,7 +34,7 @@ def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
 def test_replaced_memory_is_logged(caplog, monkeypatch):
     config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
     loaded = build_model(config.model), config
-    monkeypatch.setattr("aotlab.engine.tracking.tracker.load_model", lambda *_, **__: loaded)
+    monkeypatch.setattr("aotlab.networks.weights.checkpoints.load_checkpoint", lambda *_, **__: loaded)
     assert Tracker.from_pretrained().config.memory.policy == "rmem"
     assert "aott: memory.policy rmem keeps at most 9 frames; the paper keeps all" in caplog.text
     caplog.clear()

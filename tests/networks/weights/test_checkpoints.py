@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from aotlab.configs.files import BUNDLED_CHECKPOINT, list_presets
 from aotlab.configs.load import apply_overrides, load_config, parse_yaml, to_yaml
 from aotlab.configs.training import PhaseConfig, TrainConfig
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, read_settings, save_checkpoint
@@ -101,6 +102,16 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
         assert (settings.memory.every, settings.model) == (9, config.model)
     with pytest.raises(InputError, match=r"settings for .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
+
+
+@pytest.mark.parametrize(("arguments", "policy"), [({}, "rmem"), ({"protocol": "published"}, "every_nth")])
+def test_model_and_tracker_of_a_checkpoint_have_the_same_memory(tmp_path, model, config, arguments, policy):
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, model, replace(config, memory=replace(config.memory, policy="every_nth")))
+    loaded, settings = load_model(path, **arguments)
+    assert settings.memory.policy == policy
+    assert Tracker(loaded, settings).config == settings
+    assert Tracker.from_pretrained(path, **arguments).config.memory == settings.memory
 
 
 def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
