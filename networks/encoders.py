@@ -6,7 +6,9 @@ All batch norms are frozen.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import (
     MobileNet_V2_Weights,
@@ -19,7 +21,8 @@ from torchvision.models import (
 )
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.utils.errors import require_modules
+from aotlab.utils.errors import require, require_modules
+from aotlab.utils.plugins import ENCODER_PLUGINS, describe_object, find_plugin
 
 
 class Encoder(nn.Module, ABC):
@@ -135,10 +138,70 @@ class ResNeSt101(ResNet50):
         return net
 
 
+class SwinBase(Encoder):
+    """Three stages of Swin-B, each output with its own LayerNorm; the last map is returned twice (Liu et al. 2021)."""
+
+    channels = (128, 256, 512, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        require_modules("timm")
+        from aotlab.networks.swin import build_layers  # slow, because it imports timm
+
+        self.patch_embed, self.layers, self.downsamples = build_layers(self.channels[:3])
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in self.channels[:3])
+
+    @property
+    def freezable_parts(self) -> list[nn.Module]:
+        """Parts in order: the patch embedding, then the stages."""
+        return [self.patch_embed, *self.layers]
+
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        return [block for layer in self.layers for block in layer.children()]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Map B×3×H×W to maps of 128, 256, 512 and 512 channels."""
+        maps = []
+        x = self.patch_embed(image)
+        for stage, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = layer(x)
+            maps.append(norm(x).permute(0, 3, 1, 2))
+            if stage < len(self.downsamples):
+                x = self.downsamples[stage](x)
+        return [*maps, maps[-1]]
+
+
 ENCODER_CLASSES: dict[str, type[Encoder]] = {
     "mobilenet_v2": MobileNetV2,
     "resnet50": ResNet50,
     "resnet101": ResNet101,
     "resnest101": ResNeSt101,
+    "swin_base": SwinBase,
 }
-"""Encoders by name; those of timm are missing, because it is slow to import."""
+"""Encoders by name."""
+
+
+def build_encoder(name: str) -> Encoder:
+    """Return an encoder with random weights."""
+    encoder: Encoder = ENCODER_CLASSES[name]() if name in ENCODER_CLASSES else find_plugin(ENCODER_PLUGINS, name)()
+    return encoder
+
+
+@torch.no_grad()  # not inference mode: tensors that the encoder stores must work in training
+def require_maps(encoder: Encoder, *, align_corners: bool) -> None:
+    """Raise `InputError` unless an encoder maps a small image to the four maps of `Encoder.forward`."""
+    height, width = (65, 49) if align_corners else (64, 48)
+    modes = [(module, module.training) for module in encoder.modules()]
+    maps = encoder.eval()(torch.zeros(1, 3, height, width))
+    for module, mode in modes:
+        module.training = mode
+    subject, count = describe_object(encoder), len(encoder.channels)
+    is_list = isinstance(maps, Sequence)
+    found = f"{len(maps)} maps" if is_list else f"a {type(maps).__name__}"
+    require(is_list and len(maps) == 4, f"forward returns {found}", subject=subject, remedy="expected a list of four")
+    require(count == 4, f"channels has {count} values", subject=subject, remedy="expected four, one for each map")
+    for number, (tensor, channels, stride) in enumerate(zip(maps, encoder.channels, (4, 8, 16, 16), strict=True), 1):
+        shape, expected = tensor.shape[1:], (channels, -(-height // stride), -(-width // stride))
+        problem = f"map {number} of an image of {height}×{width} is {'×'.join(map(str, shape))}"
+        require(shape == expected, problem, subject=subject, remedy=f"expected {'×'.join(map(str, expected))}")

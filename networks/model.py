@@ -11,15 +11,13 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, MapSize
-from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
-from aotlab.utils.errors import require, require_modules
-from aotlab.utils.plugins import ENCODER_PLUGINS, describe_object, find_plugin, is_built_in
+from aotlab.networks.encoders import build_encoder, require_maps
+from aotlab.utils.plugins import is_built_in
 
 
 class Features(NamedTuple):
@@ -231,35 +229,3 @@ def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> Bloc
         return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
     return memory._replace(long=long)
-
-
-def build_encoder(name: str) -> Encoder:
-    """Return an encoder with random weights."""
-    if name == "swin_base":
-        require_modules("timm")
-        from aotlab.networks.swin import SwinBase
-
-        return SwinBase()
-    if name in ENCODER_CLASSES:
-        return ENCODER_CLASSES[name]()
-    encoder: Encoder = find_plugin(ENCODER_PLUGINS, name)()
-    return encoder
-
-
-@torch.no_grad()  # not inference mode: tensors that the encoder stores must work in training
-def require_maps(encoder: Encoder, *, align_corners: bool) -> None:
-    """Raise `InputError` unless an encoder maps a small image to the four maps of `Encoder.forward`."""
-    height, width = (65, 49) if align_corners else (64, 48)
-    modes = [(module, module.training) for module in encoder.modules()]
-    maps = encoder.eval()(torch.zeros(1, 3, height, width))
-    for module, mode in modes:
-        module.training = mode
-    subject, count = describe_object(encoder), len(encoder.channels)
-    is_list = isinstance(maps, Sequence)
-    found = f"{len(maps)} maps" if is_list else f"a {type(maps).__name__}"
-    require(is_list and len(maps) == 4, f"forward returns {found}", subject=subject, remedy="expected a list of four")
-    require(count == 4, f"channels has {count} values", subject=subject, remedy="expected four, one for each map")
-    for number, (tensor, channels, stride) in enumerate(zip(maps, encoder.channels, (4, 8, 16, 16), strict=True), 1):
-        shape, expected = tensor.shape[1:], (channels, -(-height // stride), -(-width // stride))
-        problem = f"map {number} of an image of {height}×{width} is {'×'.join(map(str, shape))}"
-        require(shape == expected, problem, subject=subject, remedy=f"expected {'×'.join(map(str, expected))}")

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from aotlab.configs.prompts import PromptConfig
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
+from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Features, build_encoder
+from aotlab.networks.model import Features
 
 PLANES = ("positive", "negative", "box", "mask")
 """Prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask."""

@@ -1,6 +1,8 @@
-"""Swin-B up to stride 16, from timm's parts, for images of any size (Liu et al. 2021)."""
+"""Layers of Swin-B up to stride 16, from timm's parts, for images of any size."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,6 @@ from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, win
 from torch import Tensor, nn
 
 from aotlab.networks.cache import cache_table
-from aotlab.networks.encoders import Encoder
 
 WINDOW = 7
 DEPTHS = (2, 2, 18)
@@ -51,50 +52,24 @@ class PaddedBlock(SwinTransformerBlock):
         return x[:, :height, :width].contiguous()
 
 
-class SwinBase(Encoder):
-    """Three stages of Swin-B, each output with its own LayerNorm; the last map is returned twice."""
+def build_layers(channels: Sequence[int]) -> tuple[PatchEmbed, nn.ModuleList, nn.ModuleList]:
+    """Return the patch embedding, the stages of blocks of C channels each, and the layers between stages."""
+    patch_embed = PatchEmbed(
+        img_size=None, patch_size=4, embed_dim=channels[0], norm_layer=nn.LayerNorm, flatten=False,
+        output_fmt="NHWC", strict_img_size=False, dynamic_img_pad=True,
+    )  # fmt: skip
+    layers, downsamples, drops = nn.ModuleList(), nn.ModuleList(), iter(DROP_PATH)
+    for stage, (depth, heads, dim) in enumerate(zip(DEPTHS, HEADS, channels, strict=True)):
+        layers.append(nn.Sequential(*(build_block(dim, heads, index, next(drops)) for index in range(depth))))
+        if stage < len(DEPTHS) - 1:
+            downsamples.append(PatchMerging(dim, out_dim=2 * dim))
+    return patch_embed, layers, downsamples
 
-    channels = (128, 256, 512, 512)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.patch_embed = PatchEmbed(
-            img_size=None, patch_size=4, embed_dim=128, norm_layer=nn.LayerNorm, flatten=False,
-            output_fmt="NHWC", strict_img_size=False, dynamic_img_pad=True,
-        )  # fmt: skip
-        self.layers, self.downsamples, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        drops = iter(DROP_PATH)
-        for stage, (depth, heads, dim) in enumerate(zip(DEPTHS, HEADS, self.channels, strict=False)):
-            blocks = [self._block(dim, heads, index, next(drops)) for index in range(depth)]
-            self.layers.append(nn.Sequential(*blocks))
-            self.norms.append(nn.LayerNorm(dim))
-            if stage < len(DEPTHS) - 1:
-                self.downsamples.append(PatchMerging(dim, out_dim=2 * dim))
-
-    @staticmethod
-    def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:
-        # any resolution above a window will do; up to a window, timm drops the shift
-        return PaddedBlock(
-            dim, (4 * WINDOW, 4 * WINDOW), num_heads=heads, window_size=WINDOW,
-            shift_size=0 if index % 2 == 0 else WINDOW // 2, drop_path=drop,
-        )  # fmt: skip
-
-    @property
-    def freezable_parts(self) -> list[nn.Module]:
-        """Parts in order: the patch embedding, then the stages."""
-        return [self.patch_embed, *self.layers]
-
-    @property
-    def recomputable_blocks(self) -> list[nn.Module]:
-        return [block for layer in self.layers for block in layer.children()]
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Map B×3×H×W to maps of 128, 256, 512 and 512 channels."""
-        maps = []
-        x = self.patch_embed(image)
-        for stage, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = layer(x)
-            maps.append(norm(x).permute(0, 3, 1, 2))
-            if stage < len(self.downsamples):
-                x = self.downsamples[stage](x)
-        return [*maps, maps[-1]]
+def build_block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:
+    """Return the block of an index in its stage."""
+    # any resolution above a window will do; up to a window, timm drops the shift
+    return PaddedBlock(
+        dim, (4 * WINDOW, 4 * WINDOW), num_heads=heads, window_size=WINDOW,
+        shift_size=0 if index % 2 == 0 else WINDOW // 2, drop_path=drop,
+    )  # fmt: skip

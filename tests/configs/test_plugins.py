@@ -17,8 +17,7 @@ from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.training.optimization import find_loss
 from aotlab.networks.build import build_model
-from aotlab.networks.encoders import Encoder
-from aotlab.networks.model import build_encoder
+from aotlab.networks.encoders import Encoder, build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.tools.train import main as train
 from aotlab.tools.weights import main as show_weights

@@ -4,8 +4,8 @@ import pytest
 import torch
 from timm import create_model
 
-from aotlab.networks.model import build_encoder
-from aotlab.networks.swin import SwinBase, _shift_mask
+from aotlab.networks.encoders import SwinBase, build_encoder
+from aotlab.networks.swin import _shift_mask, build_block
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_same_weights, draw_normal
@@ -52,13 +52,13 @@ def test_swin_pads_sizes_to_patches_and_windows(swin, size):
 
 def test_masks_of_swin_cached_in_tracking_can_be_trained_with():
     with torch.inference_mode():
-        SwinBase._block(32, 4, 1, 0.0)(torch.ones(1, 9, 23, 32))
+        build_block(32, 4, 1, 0.0)(torch.ones(1, 9, 23, 32))
     mask = _shift_mask(14, 28, 3, torch.device("cpu"))
     (mask * torch.ones(1, requires_grad=True)).sum().backward()
 
 
 def test_shifted_windows_of_swin_take_bfloat16():
-    block = SwinBase._block(32, 4, 1, 0.0).bfloat16()
+    block = build_block(32, 4, 1, 0.0).bfloat16()
     assert block(torch.ones(1, 9, 9, 32, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 

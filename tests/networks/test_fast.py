@@ -17,6 +17,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
+from aotlab.networks.encoders import build_encoder
 from aotlab.networks.fast import optimize as fast
 from aotlab.networks.fast.convolutions import (
     FusedConv2d,
@@ -26,7 +27,6 @@ from aotlab.networks.fast.convolutions import (
     train_convolutions,
 )
 from aotlab.networks.fast.optimize import optimize, optimize_training
-from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests import SAMPLE
 from tests.engine.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame

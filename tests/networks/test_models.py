@@ -208,4 +208,4 @@ def test_invalid_stages_rejected(stages, others, words):
 
 def test_schema_lists_all_methods_and_encoders():
     assert METHODS.keys() == MODEL_CLASSES.keys()
-    assert {*ENCODER_CLASSES, "swin_base"} == {*schema.ENCODERS}
+    assert {*ENCODER_CLASSES} == {*schema.ENCODERS}

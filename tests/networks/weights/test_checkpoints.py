@@ -16,7 +16,7 @@ from aotlab.configs.load import apply_overrides, load_config, parse_yaml, to_yam
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
-from aotlab.networks.model import build_encoder
+from aotlab.networks.encoders import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, read_settings, save_checkpoint
 from aotlab.networks.weights.published import find_published_weights
 from aotlab.networks.weights.published_keys import (
