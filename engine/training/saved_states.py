@@ -34,17 +34,12 @@ FREE_SETTINGS = ("model.depth", ".drop_path")
 """Suffixes of model settings that may change when a run is resumed."""
 FIXED_SETTINGS = (".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
 """Suffixes of training settings that may not change, because the optimizer depends on them."""
-
 MIN_DRAWS = 1000
 """Number of draws below which a run is not stopped for a few unreadable items, which may all be drawn at its start."""
 
 
 class SharedStop(RunStopped):
     """A reason to stop that all ranks detect at the same step."""
-
-
-class Interrupted(SharedStop):
-    """Ctrl-C or a signal, detected by all ranks after the same step."""
 
 
 class UnsavedStateError(RunStopped):
@@ -62,9 +57,9 @@ class SavedState(NamedTuple):
 
 
 def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
-    """Raise `Interrupted` on all ranks if one of them has received a signal."""
+    """Raise `SharedStop` on all ranks if one of them has received a signal."""
     if world.mean([float(stop.is_set())])[0] > 0:
-        raise Interrupted("interrupted", signal_number=stop.signal_number)
+        raise SharedStop("interrupted", signal_number=stop.signal_number)
 
 
 def stop_if_unreadable(record: RunRecord) -> None:
@@ -89,7 +84,7 @@ def save_on_failure(state: TrainState, record: RunRecord, listeners: Sequence[Tr
         reason = describe_failure(error, state)
         if reason is None or isinstance(error, UnsavedStateError):
             raise
-        number = error.signal_number if isinstance(error, Interrupted) else None
+        number = error.signal_number if isinstance(error, RunStopped) else None
         if isinstance(error, SharedStop) and not state.world.is_main:
             # the main rank saves; otherwise it may be lost, and every rank saves
             raise RunStopped(reason, signal_number=number) from error

@@ -44,7 +44,7 @@ def validate_if_due(
         Whether it was due.
 
     Raises:
-        Interrupted: ``stop`` was set, also on another rank.
+        SharedStop: ``stop`` was set, also on another rank.
     """
     is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
     if not videos or not is_due:
@@ -91,7 +91,7 @@ def validate(
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
 
     Raises:
-        Interrupted: ``stop`` was set, also on another rank.
+        SharedStop: ``stop`` was set, also on another rank.
     """
     trained = model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
