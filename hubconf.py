@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 dependencies = [
-    "torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "filelock", "platformdirs", "click", "lazy_loader",
-    "typing_extensions",
+    "torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "pydantic", "filelock", "platformdirs", "click",
+    "lazy_loader", "typing_extensions",
 ]  # fmt: skip
 
 # torch.hub installs nothing, and its archive has no links in src/aotlab

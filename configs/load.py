@@ -1,45 +1,38 @@
-"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, built into typed dataclasses.
-
-Each value is checked against the type and range of its field; the dataclasses check values that depend on each other.
-"""
+"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, merged and built into settings."""
 
 from __future__ import annotations
 
-import difflib
 import logging
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from copy import deepcopy
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
-from aotlab.configs.methods import find_method
 from aotlab.configs.plugins import load_plugins
-from aotlab.configs.schema import Config, ModelConfig, list_resets
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.configs.schema import Config, list_resets
+from aotlab.configs.settings import Settings
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, read_text
-from aotlab.utils.numbers import Range
 from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
-Settings = TypeVar("Settings", default=Config)
-SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
-    bool: ((bool,), "true or false"),
-    int: ((int,), "an integer"),
-    float: ((float, int), "a number"),
-    str: ((str, int), "text"),
-}
-"""YAML types accepted for each type of setting, and its description in messages."""
+SettingsT = TypeVar("SettingsT", bound=Settings, default=Config)
 RECORDS = ("rules", "compute", "data", "train")
 """Sections that change no weights: those stored with weights are a record, which may be of another version."""
+PLAIN_SCALARS = {
+    "bool": r"true|false",
+    "null": r"null|~|",
+    "int": r"-?(0|[1-9][0-9]*)",
+    "float": r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?",
+}
+"""YAML type of unquoted scalars by pattern; all others are text, including dates and 007."""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -74,23 +67,23 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
 def build_config(
     tree: Mapping[str, Any],
     subject: str,
-    schema: type[Settings] = Config,  # type: ignore[assignment]
+    schema: type[SettingsT] = Config,  # type: ignore[assignment]
     *,
     overrides: Sequence[str] = (),
-) -> Settings:
-    """Build the dataclass ``schema`` from a mapping and ``a.b=value`` overrides; ``subject`` names it in messages.
+) -> SettingsT:
+    """Build the class ``schema`` from a mapping and ``a.b=value`` overrides; ``subject`` names it in messages.
 
     Raises:
         InputError: unknown key (names the nearest valid one), wrong type or value.
     """
     with prefix_errors(subject):
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
-            defaults = asdict(schema())  # type: ignore[call-overload]
+            defaults = schema().model_dump()
             if schema is Config:
                 defaults["model"]["stages"] = [{}]  # of the tree's method
             tree = _merge(defaults, tree)
             tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
-        return _convert(schema, tree, "")
+        return schema(**tree)
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -124,32 +117,26 @@ def parse_yaml(text: str, subject: str) -> dict[str, Any]:
 
 def drop_unknown_records(tree: Mapping[str, Any], subject: object, level: int = logging.WARNING) -> dict[str, Any]:
     """Return settings stored with weights without unknown keys of `RECORDS`, which one message names."""
-    dropped: list[str] = []
-    kinds = get_type_hints(Config)
-    kept = {
-        name: _drop_unknown(kinds[name], value, name, dropped) if name in RECORDS else value
-        for name, value in tree.items()
-    }
-    if dropped:
-        log.log(level, "%s: ignoring settings of another version: %s", subject, join_truncated(dropped))
-    return kept
+    known = deepcopy(dict(tree))
+    try:
+        TypeAdapter(Config).validate_python(tree)
+    except ValidationError as errors:
+        paths = [error["loc"] for error in errors.errors() if error["type"] == "extra_forbidden"]
+        unknown = [path for path in paths if path[0] in RECORDS and len(path) > 1]
+        for *parents, key in unknown:
+            part: Any = known
+            for step in parents:
+                part = part[step]
+            del part[key]
+        if unknown:
+            names = join_truncated([".".join(map(str, path)) for path in unknown])
+            log.log(level, "%s: ignoring settings of another version: %s", subject, names)
+    return known
 
 
-def _drop_unknown(kind: Any, value: Any, path: str, dropped: list[str]) -> Any:
-    """Return a value without keys that dataclasses of its type lack; append their paths to ``dropped``."""
-    if is_dataclass(kind) and isinstance(value, Mapping):
-        kinds = get_type_hints(kind)
-        dropped += [f"{path}.{key}" for key in value if key not in kinds]
-        known = [key for key in value if key in kinds]
-        return {key: _drop_unknown(kinds[key], value[key], f"{path}.{key}", dropped) for key in known}
-    if get_origin(kind) is list and isinstance(value, list):
-        return [_drop_unknown(get_args(kind)[0], item, f"{path}.{i}", dropped) for i, item in enumerate(value)]
-    return value
-
-
-def to_yaml(config: Any) -> str:
-    """Return a dataclass of settings as YAML text, which `load_config` reads if it is a `Config`."""
-    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+def to_yaml(settings: Settings) -> str:
+    """Return settings as YAML text, which `load_config` reads if they are a `Config`."""
+    return yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
 
 
 def flatten_settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -162,33 +149,26 @@ def flatten_settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class SettingsLoader(yaml.SafeLoader):
-    """YAML loader that reads true, false, null and decimal numbers; all else is text, including dates and 007.
+    """YAML loader of `PLAIN_SCALARS`. It refuses duplicate keys, and aliases, which may expand without end."""
 
-    It refuses duplicate keys, and aliases, which may expand without end.
-    """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """Return the tag of a node."""
+        for tag, pattern in PLAIN_SCALARS.items() if kind is yaml.ScalarNode and implicit[0] else ():
+            if re.fullmatch(pattern, value):
+                return f"tag:yaml.org,2002:{tag}"
+        return super().resolve(kind, value, (False, False))
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node; raises MarkedYAMLError for an alias or a duplicate key."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not supported", self.peek_event().start_mark)
         node = super().compose_node(parent, index)
-        keys = set()
+        keys = set[str]()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if str(key.value) in keys:
                 raise yaml.MarkedYAMLError(None, None, f"found duplicate key {key.value}", key.start_mark)
             keys.add(str(key.value))
         return node
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"null|~|", ["n", "~", ""]),
-    ("int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
-    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", "-+.0123456789"),
-):
-    SettingsLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), list(_first))
 
 
 def _load_yaml(text: str, subject: str) -> Any:
@@ -202,81 +182,6 @@ def _load_yaml(text: str, subject: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).splitlines()[0]
     raise InputError(f"not readable as YAML ({reason})", subject=subject)
-
-
-def _convert(kind: Any, value: Any, path: str) -> Any:
-    """Convert a value of YAML to the type of a setting; ``path`` names it in messages.
-
-    Types are dataclasses, list[T], dict[str, T], T | None, bool, int, float, str, and Annotated of these with a range,
-    the choices, or a function that raises for other values.
-    """
-    items = get_args(kind)
-    if get_origin(kind) is Annotated:
-        setting, allowed = _convert(items[0], value, path), items[1]
-        if isinstance(allowed, Range):
-            expected = "finite" if setting in (math.inf, -math.inf) else allowed
-            require(setting in allowed, f"{path} must be {expected}, got {setting}")
-        elif callable(allowed):
-            allowed(setting, path)
-        else:
-            require_choice(setting, allowed, path)
-        return setting
-    if NoneType in items:
-        return None if value is None else _convert(items[0], value, path)
-    if is_dataclass(kind):
-        expected = "settings (key: value)"
-        if isinstance(value, Mapping):
-            return _build(kind, value, path and f"{path}.")
-    elif get_origin(kind) is list:
-        expected = "a list"
-        if isinstance(value, list):
-            return [_convert(items[0], item, f"{path}.{index}") for index, item in enumerate(value)]
-    elif get_origin(kind) is dict:
-        expected = "a mapping (key: value)"
-        if isinstance(value, Mapping):
-            return {str(key): _convert(items[1], item, f"{path}.{key}") for key, item in value.items()}
-    else:
-        accepted, expected = SCALARS[kind]
-        if isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
-            with suppress(OverflowError):  # an integer too large for a float
-                return kind(value)
-    raise InputError(f"{path or 'settings'} must be {expected}, got {value!r:.80}")
-
-
-def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
-    """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
-    names = [field.name for field in fields(schema)]
-    kinds = _list_types(schema, tree)
-    for key in tree:
-        if key not in names:
-            nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix, tree)}
-            key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}
-            similar = difflib.get_close_matches(str(key), key_paths, n=1)
-            remedy = f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
-            raise InputError(f"unknown key {prefix}{key}", remedy=remedy)
-    for field in fields(schema):
-        if field.name not in tree and field.default is field.default_factory is MISSING:
-            raise InputError(f"{prefix}{field.name} is missing")
-    return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
-
-
-def _list_types(schema: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the type of each setting of a dataclass; the model's method in ``tree`` has that of stages."""
-    kinds = get_type_hints(schema, include_extras=True)
-    if schema is ModelConfig:
-        method = _convert(str, tree.get("method", ModelConfig.method), "model.method")
-        kinds["stages"] = list[find_method(method).stage]  # type: ignore[misc]
-    return kinds
-
-
-def _list_keys(schema: Any, prefix: str, tree: Any) -> Iterator[str]:
-    """Yield the paths of all settings of a dataclass with the values ``tree``; for lists, those of the first item."""
-    tree = tree if isinstance(tree, Mapping) else {}
-    for name, kind in _list_types(schema, tree).items():
-        yield f"{prefix}{name}"
-        for nested in filter(is_dataclass, (kind, *get_args(kind))):
-            item = "0." if get_origin(kind) is list else ""
-            yield from _list_keys(nested, f"{prefix}{name}.{item}", tree.get(name))
 
 
 def _merge(base: Any, override: Any) -> Any:

@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import AfterValidator, ValidationInfo, field_validator
+
+from aotlab.configs.settings import Settings, Text
 from aotlab.configs.training import Width
-from aotlab.utils.errors import require
+from aotlab.utils.errors import require, require_choice
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, find_plugin, require_call
+from aotlab.utils.plugins import (
+    METHOD_PLUGINS,
+    PLUGIN_REMEDY,
+    PluginChoices,
+    describe_object,
+    find_plugin,
+    require_call,
+)
 
-STRIDES = (16, 8, 4)
+Stride = Literal[16, 8, 4]
 Dim = Annotated[int, Range(16, 2**16, step=16)]
 """Width of embeddings."""
 TemporalSlots = Annotated[int, Range(0, 2**16)]
 
 
-def require_odd(window: int, path: str) -> None:
-    """Raise InputError unless a window has an odd side of at most 1001; ``path`` names the setting."""
-    require(window in range(1, 1002, 2), f"{path} must be odd, 1 to 1001, got {window}")
+def _check_odd(window: int) -> int:
+    if window not in range(1, 1002, 2):
+        raise ValueError(f"must be odd, 1 to 1001, got {window}")
+    return window
 
 
-def require_odd_or_0(window: int, path: str) -> None:
-    """Raise InputError unless a window is 0 or has an odd side of at most 1001; ``path`` names the setting."""
-    require(window == 0 or window in range(1, 1002, 2), f"{path} must be odd or 0, up to 1001, got {window}")
+def _check_odd_or_0(window: int) -> int:
+    if window not in (0, *range(1, 1002, 2)):
+        raise ValueError(f"must be odd or 0, up to 1001, got {window}")
+    return window
 
 
-@dataclass(frozen=True)
-class Stage:
+def _require_divisible(width: int, heads: int) -> int:
+    require(width % heads == 0, f"dim {width} is not divisible by {heads} heads")
+    return width
+
+
+Window = Annotated[int, AfterValidator(_check_odd)]
+
+
+class Stage(Settings):
     """Consecutive propagation blocks at one stride, or a refinement of features without blocks."""
 
-    stride: Annotated[int, STRIDES] = 16
+    stride: Stride = 16
     """Pixels per token."""
     depth: Annotated[int, Range(0, 1000)] = 1
     """Number of blocks; only the last stage may have 0, and then refines the output of the previous one."""
@@ -39,12 +58,19 @@ class Stage:
     """Probability that training drops a residual branch, per sample."""
 
     @property
-    def memory_stride(self) -> int:
-        """Long-term memory keeps every n-th token along both axes: all, except in methods with this setting."""
+    def long_term_stride(self) -> int:
+        """Long-term memory keeps every n-th token along both axes."""
         return 1
 
+    def width(self, model_dim: int) -> int:
+        """Return the width of its embeddings in a model of width ``model_dim``.
 
-@dataclass(frozen=True)
+        Raises:
+            InputError: not divisible by the number of heads.
+        """
+        return model_dim
+
+
 class HeadedStage(Stage):
     """Stage of blocks with attention heads and feed-forward layers."""
 
@@ -53,8 +79,10 @@ class HeadedStage(Stage):
     feedforward: Annotated[int, Range(32, 2**20, step=32)] = 1024
     """Hidden width of the feed-forward layers."""
 
+    def width(self, model_dim: int) -> int:
+        return _require_divisible(super().width(model_dim), self.heads)
 
-@dataclass(frozen=True)
+
 class PyramidStage(Stage):
     """Stage of a model with stages of several strides."""
 
@@ -62,15 +90,29 @@ class PyramidStage(Stage):
     """Width of the embeddings, or of each of two branches; null means model.dim."""
     memory_stride: Width = 1
     """Long-term memory keeps every n-th token along both axes."""
-    identity_stride: Annotated[int, STRIDES] | None = None
+    identity_stride: Stride | None = None
     """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
 
+    @field_validator("identity_stride")
+    @classmethod
+    def _check_patch(cls, patch: int | None, info: ValidationInfo) -> int | None:
+        stride = info.data.get("stride", 0)
+        if patch is not None and patch < stride:
+            raise ValueError(f"must be at least {stride}, got {patch}")
+        return patch
 
-@dataclass(frozen=True)
+    @property
+    def long_term_stride(self) -> int:
+        return self.memory_stride
+
+    def width(self, model_dim: int) -> int:
+        return super().width(self.dim or model_dim)
+
+
 class AOTStage(HeadedStage):
     """Stage of `aot`."""
 
-    window: Annotated[int, require_odd_or_0] = 15
+    window: Annotated[int, AfterValidator(_check_odd_or_0)] = 15
     """Side of the short-term attention window in tokens, odd, at most 1001; 0 turns short-term attention off (an
     ablation of AOT)."""
     sine_position: bool = True
@@ -79,7 +121,6 @@ class AOTStage(HeadedStage):
     """Add relative positions in short-term attention."""
 
 
-@dataclass(frozen=True)
 class RMemAOTStage(HeadedStage):
     """Stage of `aot_rmem`."""
 
@@ -87,15 +128,13 @@ class RMemAOTStage(HeadedStage):
     """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means no temporal embedding."""
 
 
-@dataclass(frozen=True)
 class DeAOTStage(Stage):
     """Stage of `deaot`."""
 
-    window: Annotated[int, require_odd] = 15
+    window: Window = 15
     """Side of the short-term attention window in tokens, odd, at most 1001."""
 
 
-@dataclass(frozen=True)
 class RMemDeAOTStage(DeAOTStage):
     """Stage of `deaot_rmem`."""
 
@@ -103,24 +142,24 @@ class RMemDeAOTStage(DeAOTStage):
     """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means no temporal embedding."""
 
 
-@dataclass(frozen=True)
 class MSDeAOTStage(PyramidStage, DeAOTStage):
     """Stage of `msdeaot`."""
 
 
-@dataclass(frozen=True)
 class ScaledKeysStage(HeadedStage):
     """Stage of AOST's blocks, whose identities scale keys."""
 
-    window: Annotated[int, require_odd] = 15
+    window: Window = 15
     """Side of the short-term attention window in tokens, odd, at most 1001."""
     self_heads: Width | None = None
     """Heads of self-attention; null means heads."""
     self_stride: Width = 1
     """Self-attention reads every n-th token, in row order."""
 
+    def width(self, model_dim: int) -> int:
+        return _require_divisible(super().width(model_dim), self.self_heads or 1)
 
-@dataclass(frozen=True)
+
 class AOSTStage(ScaledKeysStage):
     """Stage of `aost`."""
 
@@ -128,7 +167,6 @@ class AOSTStage(ScaledKeysStage):
     """Apply one block `depth` times, each time with its own memory, and decode only the last output."""
 
 
-@dataclass(frozen=True)
 class PAOTStage(PyramidStage, ScaledKeysStage):
     """Stage of `paot`."""
 
@@ -170,17 +208,23 @@ def list_methods() -> list[str]:
     return [*PluginChoices(METHOD_PLUGINS, METHODS)]
 
 
-def find_method(name: str, path: str = "model.method") -> Method:
-    """Return a method by its name, that of a plug-in if it is not built in; ``path`` names the setting in messages.
+def find_method(name: str) -> Method:
+    """Return a method by its name, that of a plug-in if it is not built in.
 
     Raises:
-        InputError: unknown method, or a plug-in's that is not a `Method` with a model.
+        InputError: unknown method, or a plug-in's that is not a `Method` with a model and a class derived from `Stage`.
     """
-    PluginChoices(METHOD_PLUGINS, METHODS)(name, path)
+    require_choice(name, PluginChoices(METHOD_PLUGINS, METHODS), "model.method", PLUGIN_REMEDY)
     if name in METHODS:
         return METHODS[name]
     method = find_plugin(METHOD_PLUGINS, name)
     usable = isinstance(method, Method) and method.model is not None
-    require(usable, "its plug-in does not offer a Method with a model", subject=f"{path} {name}")
+    require(usable, "its plug-in does not offer a Method with a model", subject=f"model.method {name}")
+    is_settings = isinstance(method.stage, type) and issubclass(method.stage, Stage) and not is_dataclass(method.stage)
+    remedy = "derive it from aotlab.sdk.Stage, without @dataclass"
+    require(is_settings, "not a class of settings", subject=describe_object(method.stage), remedy=remedy)
     require_call(method.model, ("config",))
     return cast(Method, method)
+
+
+MethodName = Annotated[Text, AfterValidator(PluginChoices(METHOD_PLUGINS, METHODS).check)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from aotlab.configs.methods import AOTStage, Dim, require_odd
+from aotlab.configs.methods import AOTStage, Dim, Window
 from aotlab.configs.schema import EncoderName
+from aotlab.configs.settings import Settings
 from aotlab.configs.training import Width
 from aotlab.utils.numbers import Range
 
 
-@dataclass(frozen=True)
-class PromptConfig:
+class PromptConfig(Settings):
     """The network that makes masks from clicks, boxes and rough masks."""
 
     encoder: EncoderName = "mobilenet_v2"
@@ -23,7 +22,7 @@ class PromptConfig:
     """Number of blocks."""
     heads: Width = 8
     """Attention heads."""
-    window: Annotated[int, require_odd] = 15
+    window: Window = 15
     """Side of the short-term attention window in tokens, odd, at most 1001."""
     feedforward: Annotated[int, Range(32, 2**20, step=32)] = 1024
     """Hidden width of the feed-forward layers."""

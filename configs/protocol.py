@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, get_args
 
 from aotlab.configs.load import apply_overrides
 from aotlab.configs.schema import BOUNDED_POLICIES, Config, MemoryConfig
+from aotlab.configs.settings import changed
 from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
@@ -26,7 +26,7 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
     overridden = apply_overrides({"memory": {}}, overrides)["memory"]
     if protocol == "bounded" and "policy" not in overridden:
-        config = replace(config, memory=bound_memory(config.memory))
+        config = changed(config, memory=bound_memory(config.memory))
     require(
         "frames" not in overridden or config.memory.is_bounded,
         f"no effect with memory.policy {config.memory.policy}, which keeps all frames",
@@ -39,5 +39,5 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:
     """Return the settings of a memory of at most ``memory.frames`` frames; until it is full, masks are the same."""
     if memory.policy == "every_nth":
-        return replace(memory, policy="rmem")
-    return replace(memory, policy="bounded_fifo", max_tracked=0) if memory.policy == "first_frame" else memory
+        return changed(memory, policy="rmem")
+    return changed(memory, policy="bounded_fifo", max_tracked=0) if memory.policy == "first_frame" else memory

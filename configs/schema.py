@@ -1,17 +1,18 @@
 """Schema of all settings. The string under a field is its help text; YAML presets list differences only.
 
-`configs/load.py` checks each value against its annotation; ``__post_init__`` checks values that depend on each other.
+Each value is checked against its annotation; validators check values that depend on each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic
+from typing import Annotated, Any, ClassVar, Literal
 
-from typing_extensions import TypeVar
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator, model_validator
+from typing_extensions import Self
 
-from aotlab.configs.methods import Dim, Stage, find_method
+from aotlab.configs.methods import Dim, MethodName, Stage, find_method
+from aotlab.configs.settings import FileName, Settings, Text
 from aotlab.configs.training import (
     Count,
     CountOrZero,
@@ -23,24 +24,23 @@ from aotlab.configs.training import (
     TrainConfig,
 )
 from aotlab.utils.errors import require
-from aotlab.utils.files import require_file_name
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.numbers import Range
 from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
 ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
-EncoderName = Annotated[str, PluginChoices(ENCODER_PLUGINS, ENCODERS)]
+EncoderName = Annotated[Text, AfterValidator(PluginChoices(ENCODER_PLUGINS, ENCODERS).check)]
 BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
-StageT = TypeVar("StageT", bound=Stage, default=Stage, covariant=True)
-"""Settings of a stage of the model's method."""
+PolicyName = Annotated[Text, AfterValidator(PluginChoices(POLICY_PLUGINS, POLICIES).check)]
 
 
-@dataclass(frozen=True)
-class ModelConfig(Generic[StageT]):
+class ModelConfig(Settings):
     """The network."""
 
-    method: Annotated[str, find_method] = "aot"
+    section: ClassVar = "model"
+    method: MethodName = "aot"
     """Method of a paper."""
     encoder: EncoderName = "mobilenet_v2"
     """Image encoder."""
@@ -54,9 +54,23 @@ class ModelConfig(Generic[StageT]):
     """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
     depth: int | None = None
     """Blocks to use, from 1 to the trained depth (aost); null means all."""
-    stages: list[StageT] = field(default_factory=list)
+    stages: list[Any] = Field(default_factory=list, validate_default=True)
     """Stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one. Without any, the
     model has one stage with the defaults of its method."""
+
+    @classmethod
+    def nested(cls, values: Mapping[str, Any]) -> dict[str, type[Settings]]:
+        """Return the class of the stages of the model's method."""
+        return {"stages": find_method(str(values.get("method", "aot"))).stage}
+
+    @field_validator("stages", mode="plain")
+    @classmethod
+    def _build_stages(cls, stages: Any, info: ValidationInfo) -> Any:
+        if "method" not in info.data:  # refused already
+            return stages
+        kind = find_method(info.data["method"]).stage
+        stage_list = TypeAdapter(list[kind], config=ConfigDict(strict=True))  # type: ignore[valid-type]
+        return stage_list.validate_python([{}] if stages == [] else stages)
 
     @property
     def bank_channels(self) -> int:
@@ -73,10 +87,9 @@ class ModelConfig(Generic[StageT]):
         """Number of blocks in use of each stage."""
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         method = find_method(self.method)
-        if not self.stages:
-            object.__setattr__(self, "stages", [method.stage()])
         _check_stages(self.stages, self.dim)
         strides = tuple(stage.stride for stage in self.stages)
         require(
@@ -93,10 +106,11 @@ class ModelConfig(Generic[StageT]):
         if self.depth is not None:
             require(method.scalable, f"{self.method} has no such setting", subject="model.depth", remedy="remove it")
             require(self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}")
+        return self
 
 
 def _check_stages(stages: Sequence[Stage], model_dim: int) -> None:
-    """Raise InputError unless the stages form a valid coarse-to-fine stack; methods lack some of the settings read."""
+    """Raise InputError unless the stages form a valid coarse-to-fine stack."""
     strides = [stage.stride for stage in stages]
     require(
         strides[0] == 16 and strides == sorted(strides, reverse=True),
@@ -105,22 +119,17 @@ def _check_stages(stages: Sequence[Stage], model_dim: int) -> None:
     )
     has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
     require(has_blocks, "only the last of several stages may have depth 0", subject="model.stages")
-    dims = [getattr(stage, "dim", None) or model_dim for stage in stages]
-    require(dims[0] == model_dim, f"model.stages.0.dim must be model.dim, {model_dim}, got {dims[0]}")
-    for number, (stage, dim) in enumerate(zip(stages, dims, strict=True)):
-        name = f"model.stages.{number}"
-        for setting in ("heads", "self_heads"):
-            heads = getattr(stage, setting, None) or 1
-            require(dim % heads == 0, f"dim {dim} is not divisible by {heads} heads", subject=name)
-        patch = getattr(stage, "identity_stride", None) or stage.stride
-        require(patch >= stage.stride, f"{name}.identity_stride must be at least {stage.stride}, got {patch}")
+    for number, stage in enumerate(stages):
+        with prefix_errors(f"model.stages.{number}"):
+            width = stage.width(model_dim)
+        require(number or width == model_dim, f"model.stages.0.dim must be model.dim, {model_dim}, got {width}")
 
 
-@dataclass(frozen=True)
-class MemoryConfig:
+class MemoryConfig(Settings):
     """Memory of tracking and training."""
 
-    policy: Annotated[str, PluginChoices(POLICY_PLUGINS, POLICIES)] = "first_frame"
+    section: ClassVar = "memory"
+    policy: PolicyName = "first_frame"
     """Frames that long-term memory keeps. first_frame keeps only reference frames. every_nth also keeps every n-th
     frame. The others keep at most `frames`: bounded_fifo the newest, rmem (RMem) the most relevant and least often
     scored, ermu (ERMU) the most relevant and least redundant."""
@@ -164,14 +173,14 @@ def list_resets(overridden: Mapping[str, Any]) -> list[str]:
     return ["memory.max_tracked=null"] if changed else []
 
 
-@dataclass(frozen=True)
-class InputConfig:
+class InputConfig(Settings):
     """Size of the network's input.
 
     Frames above the limits are scaled down. Frames below `min_short_edge`, or with objects below `min_object`, are
     scaled up, by a factor of at most 2 and within the limits. Without `max_long_edge`, no frame is scaled up.
     """
 
+    section: ClassVar = "input"
     max_long_edge: Edge | None = 1040
     """Upper limit of the longer side in pixels, before it is rounded to the model's grid."""
     max_short_edge: Edge | None = None
@@ -184,46 +193,47 @@ class InputConfig:
     """Side in pixels of the smallest object (√area on the first mask) below which frames are scaled up."""
 
 
-@dataclass(frozen=True)
-class RulesConfig:
+class RulesConfig(Settings):
     """Corrections of predictions in tracking; they need no training."""
 
+    section: ClassVar = "rules"
     cuts: bool = False
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
-    after_cut: Annotated[str, ("end", "recognize", "continue")] = "recognize"
+    after_cut: Literal["end", "recognize", "continue"] = "recognize"
     """Objects after a cut: continue tracks all; recognize hides those that look different; end hides all."""
 
 
-@dataclass(frozen=True)
-class ComputeConfig:
+class ComputeConfig(Settings):
     """Precision and compilation in tracking; training has separate settings."""
 
+    section: ClassVar = "compute"
     precision: Precision = "float32"
     """Auto means bfloat16 if the processor supports it, else float32."""
     compile: bool = False
     """Compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA."""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """All settings of a model, its tracking and its training."""
 
-    name: Annotated[str, require_file_name] = "aott"
+    name: FileName = "aott"
     """Name of the configuration, part of file names."""
     confidence_temperature: Positive = 1.0
     """Divisor of logits for confidences, fitted on validation clips; does not change masks."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    memory: MemoryConfig = field(default_factory=MemoryConfig)
-    input: InputConfig = field(default_factory=InputConfig)
-    rules: RulesConfig = field(default_factory=RulesConfig)
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    memory: MemoryConfig = Field(default_factory=MemoryConfig)
+    input: InputConfig = Field(default_factory=InputConfig)
+    rules: RulesConfig = Field(default_factory=RulesConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         limit = find_method(self.model.method).max_short_term_frames
         require(
             limit is None or self.memory.short_term_frames <= limit,
             f"memory.short_term_frames must be at most {limit} with {self.model.method}, "
             f"got {self.memory.short_term_frames}",
         )
+        return self

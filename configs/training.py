@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
-from aotlab.utils.files import require_file_name
+from pydantic import Field
+
+from aotlab.configs.settings import FileName, Settings, Text
 from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITIVE_COUNT, SEED, Range
 
-AUGMENTATIONS = ("aot", "deaot")
+Augmentation = Literal["aot", "deaot"]
 LOSSES = ("aot",)
 """Built-in losses."""
-PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 """Auto means bfloat16 if the processor supports it, else float32."""
 
 Count = Annotated[int, POSITIVE_COUNT]
@@ -29,19 +30,17 @@ CropEdge = Annotated[int, Range(32, 2**13)]
 """Side of a training image in pixels; OpenCV warps only sides below 2**15, and images may be wide."""
 Rate = Annotated[float, Range(0, 1e6)]
 """Learning rates and decays, whose products must fit into float32."""
-Precision = Annotated[str, PRECISIONS]
 
 
-@dataclass(frozen=True)
-class SourceConfig:
+class SourceConfig(Settings):
     """One source of training or validation data below data.root."""
 
-    path: str
+    path: Text
     """Folder below data.root, or an absolute path."""
-    kind: str = "video"
+    kind: Text = "video"
     """Layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
     (images), davis, youtube_vos, vost (videos) as distributed."""
-    split: str | None = None
+    split: Text | None = None
     """List file in ImageSets/ without .txt, or a split as the data set names it; null means all, or, for validation,
     the list val if it exists."""
     weight: Positive = 1.0
@@ -52,26 +51,25 @@ class SourceConfig:
     """Sampling of a static folder, from 0 (uniform over its images) to 1 (uniform over its data sets)."""
 
 
-@dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """Training and validation data."""
 
-    root: str | None = None
+    section: ClassVar = "data"
+    root: Text | None = None
     """Folder that holds the sources."""
     workers: Annotated[int, Range(0, 1024)] = 2
     """Processes that prepare clips, on each rank."""
-    validation: list[SourceConfig] = field(default_factory=list)
+    validation: list[SourceConfig] = Field(default_factory=list)
     """Videos tracked and scored during training."""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
     """Fraction of the training videos held out for validation if `validation` is empty; folders of fewer than 10
     videos are not divided."""
 
 
-@dataclass(frozen=True)
-class PhaseConfig:
+class PhaseConfig(Settings):
     """A phase of training with its data and schedule."""
 
-    name: Annotated[str, require_file_name]
+    name: FileName
     """Name in logs and file names."""
     steps: Count = 100_000
     """Optimizer steps."""
@@ -83,7 +81,7 @@ class PhaseConfig:
     """Size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3."""
     crop: CropEdge = 465
     """Side of a training clip in pixels; rounded to the model's grid."""
-    augmentation: Annotated[str, AUGMENTATIONS] | None = None
+    augmentation: Augmentation | None = None
     """Change of colors; aot: mild, of single images; deaot: strong, of all frames, also to gray and blurred; null means
     the choice of the method's authors."""
     thin_plate: Fraction = 0.0
@@ -106,26 +104,26 @@ class PhaseConfig:
     feed_predictions_after: NonNegative = 0.5
     """Fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1
     means never."""
-    sources: list[SourceConfig] = field(default_factory=list)
+    sources: list[SourceConfig] = Field(default_factory=list)
     """The mixture of data."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Optimization."""
 
-    output: str | None = None
+    section: ClassVar = "train"
+    output: Text | None = None
     """Folder for checkpoints and logs; null means runs/NAME."""
-    run: list[str] = field(default_factory=list)
+    run: list[Text] = Field(default_factory=list)
     """Names of the phases to run; empty means all."""
-    encoder_weights: str | None = None
+    encoder_weights: Text | None = None
     """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from."""
-    start_from: str | None = None
+    start_from: Text | None = None
     """Checkpoint of the same model to start from: a file, or 'bundled' for the model in the package."""
-    warm_start: str | None = None
+    warm_start: Text | None = None
     """Checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights."""
-    loss: str = "aot"
+    loss: Text = "aot"
     """Loss of a frame: aot, the mean of bootstrapped cross-entropy and soft Jaccard, or the name of a plug-in."""
     precision: Precision = "float32"
     """Precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
@@ -172,5 +170,5 @@ class TrainConfig:
     means no other line."""
     image_every: CountOrZero = 500
     """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means no image."""
-    phases: list[PhaseConfig] = field(default_factory=list)
+    phases: list[PhaseConfig] = Field(default_factory=list)
     """Training phases in order; each starts from the averaged weights of the previous one."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.methods import AOSTStage, ScaledKeysStage
+from aotlab.configs.methods import ScaledKeysStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
@@ -77,7 +77,7 @@ class AOST(VOSModel):
     memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
-    def __init__(self, config: ModelConfig[AOSTStage]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
         self.shared = stage.shared

@@ -141,7 +141,7 @@ class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
 class DeAOT(VOSModel):
     """Encoder, identity bank, GPM blocks, and an FPN decoder of the last block's output."""
 
-    def __init__(self, config: ModelConfig[DeAOTStage], block_class: Callable[..., GPMBlock] = GPMBlock) -> None:
+    def __init__(self, config: ModelConfig, block_class: Callable[..., GPMBlock] = GPMBlock) -> None:
         """``block_class``: called with the arguments of `GPMBlock` for each block."""
         super().__init__(config)
         stage, dim = config.stages[0], config.dim

@@ -8,13 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
+from aotlab.configs.settings import changed
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import build_encoder, require_maps
 from aotlab.utils.plugins import is_built_in
@@ -149,7 +149,7 @@ class VOSModel(nn.Module, ABC):
             InputError: the model is not scalable (`AOST` is), or has fewer blocks.
         """
         model = copy(self)
-        model.config = replace(self.config, depth=depth)
+        model.config = changed(self.config, depth=depth)
         return model
 
     def encode(self, image: Tensor) -> Features:
@@ -205,7 +205,7 @@ class VOSModel(nn.Module, ABC):
         """Return this frame's memory, ``memory[stage][block]``; its values carry ``id_embeddings``."""
         memory = []
         for stage, (blocks, states) in enumerate(zip(self.stage_blocks, propagated.states, strict=True)):
-            size, stride = propagated.sizes[stage], self.config.stages[stage].memory_stride
+            size, stride = propagated.sizes[stage], self.config.stages[stage].long_term_stride
             memory.append(
                 [
                     subsample_long_term(block.memorize(state, id_embeddings[stage]), size, stride)

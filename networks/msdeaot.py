@@ -13,7 +13,6 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from aotlab.configs.methods import MSDeAOTStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
@@ -26,10 +25,10 @@ from aotlab.networks.multiscale import Transition
 class MSDeAOT(VOSModel):
     """Encoder, GPM blocks at strides 16 and 8, each with its identity bank, and a decoder at stride 4."""
 
-    def __init__(self, config: ModelConfig[MSDeAOTStage]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        stage16, stage8, stage4 = config.stages
-        dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
+        stage16, stage8, _ = config.stages
+        dim16, dim8, dim4 = (stage.width(config.dim) for stage in config.stages)
         align_corners = config.align_corners
         self.identity_bank16 = IdentityBank(config.bank_channels, dim16, align_corners=align_corners)
         self.identity_bank8 = IdentityBank(

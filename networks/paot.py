@@ -47,7 +47,7 @@ class Stage(nn.Module):
     def __init__(self, config: ModelConfig, settings: PAOTStage, transition: Transition | None) -> None:
         """``transition``: layers from the coarser stage; None for the first."""
         super().__init__()
-        dim, stride = settings.dim or config.dim, settings.stride
+        dim, stride = settings.width(config.dim), settings.stride
         self.encoder_map = ENCODER_MAPS[stride]
         self.transition = transition
         self.blocks = nn.ModuleList(PyramidBlock(dim, settings) for _ in range(settings.depth))
@@ -65,7 +65,7 @@ class PAOT(VOSModel):
 
     stages: Sequence[Stage]
 
-    def __init__(self, config: ModelConfig[PAOTStage]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stages: list[Stage] = []
         for settings in config.stages:
@@ -74,7 +74,7 @@ class PAOT(VOSModel):
                 transition = Transition(
                     stages[-1].out_channels,
                     self.encoder.channels[ENCODER_MAPS[settings.stride]],
-                    settings.dim or config.dim,
+                    settings.width(config.dim),
                     branches=1,
                     align_corners=config.align_corners,
                 )

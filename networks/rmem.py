@@ -150,7 +150,7 @@ def build_temporal_embedding(slots: int, dim: int) -> TemporalEmbedding | None:
 class RMemAOT(AOT):
     """AOT+: recurrent blocks and a temporal embedding."""
 
-    def __init__(self, config: ModelConfig[RMemAOTStage]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim)
         super().__init__(config, partial(RecurrentLSTTBlock, temporal=temporal))
         self.temporal = temporal
@@ -161,7 +161,7 @@ class RMemAOT(AOT):
 class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
 
-    def __init__(self, config: ModelConfig[RMemDeAOTStage]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim // 2)
         super().__init__(config, partial(TemporalGPMBlock, temporal=temporal))
         self.temporal = temporal

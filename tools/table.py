@@ -11,22 +11,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.engine.benchmark.paper_tables import (
-    PaperTable,
-    TableRow,
-    format_figures,
-    format_table,
-    list_missing,
-    load_table,
-    name_results,
-    replace_root,
-    select_weights,
-)
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import download_weights
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
@@ -36,9 +26,13 @@ from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.signals import STOP_SIGNALS
 
+if TYPE_CHECKING:
+    from aotlab.engine.benchmark.paper_tables import PaperTable, TableRow
+
 
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
+    from aotlab.engine.benchmark.paper_tables import format_figures, name_results
     from aotlab.evaluation.submit import name_submission
 
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
@@ -85,6 +79,14 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 def main(
     name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool
 ) -> int:
+    from aotlab.engine.benchmark.paper_tables import (
+        format_table,
+        list_missing,
+        load_table,
+        replace_root,
+        select_weights,
+    )
+
     is_published = name in list_published_weights()
     if dataset and not is_published:
         raise UsageError("--dataset: applies to a name in `aotlab weights`; remove it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -32,6 +33,18 @@ class Range:
             return False
         above = value > self.low if self.exclusive_low else value >= self.low
         return above and (value < self.high if self.exclusive_high else value <= self.high)
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Callable[[Any], Any]) -> Any:
+        """Check the fields of pydantic models that are annotated with the range."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(self.check, handler(kind))
+
+    def check(self, value: Any) -> Any:
+        """Return the value; raise `ValueError` if it is out of range."""
+        if value not in self:
+            raise ValueError(f"must be {'finite' if value in (math.inf, -math.inf) else self}, got {value}")
+        return value
 
     def __str__(self) -> str:
         """Describe the range, to follow "must be" in a message."""

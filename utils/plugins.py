@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.errors import InputError, describe_wrong_choice, require, suggest
 from aotlab.utils.files import sha256
 
 COMMAND_PLUGINS = "aotlab.commands"
@@ -92,9 +92,11 @@ class PluginChoices(Collection[str]):
     def __init__(self, group: str, built_in: Collection[str]) -> None:
         self.group, self.built_in = group, built_in
 
-    def __call__(self, name: object, setting: str) -> None:
-        """Raise `InputError` unless a setting accepts the name."""
-        require_choice(name, self, setting, PLUGIN_REMEDY)
+    def check(self, name: str) -> str:
+        """Return the name; raise `ValueError` unless a setting accepts it."""
+        if name not in self:
+            raise ValueError(describe_wrong_choice(name, self, PLUGIN_REMEDY))
+        return name
 
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in list_plugin_names(self.group)

@@ -7,14 +7,12 @@ actions, into their pages.
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import inspect
 import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -22,12 +20,14 @@ from pathlib import Path
 import click
 from docutils import nodes
 from msgspec import structs
+from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 
 import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.methods import Stage, find_method, list_methods
 from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.settings import Settings
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -109,7 +109,7 @@ def _command(name: str, command: click.Command) -> str:
 def settings(style: str = ":::{container} settings\n%s\n:::") -> str:
     """Return all settings by section: key, allowed values, default, meaning; ``style``: format of a table."""
     parts: list[str] = []
-    titles: dict[type, str] = {}
+    titles: dict[type[Settings], str] = {}
     for kind, prefix in _sections(Config, ""):
         title = plain(prefix.removesuffix(".") or "Top level")
         text = f"The same settings as {titles[kind]}." if kind in titles else _section(kind, prefix, style)
@@ -118,24 +118,19 @@ def settings(style: str = ":::{container} settings\n%s\n:::") -> str:
     return "\n\n".join(parts)
 
 
-def _sections(kind: type, prefix: str) -> Iterator[tuple[type, str]]:
-    """Yield dataclasses of settings with the prefix of their keys, parents first."""
+def _sections(kind: type[Settings], prefix: str) -> Iterator[tuple[type[Settings], str]]:
+    """Yield classes of settings with the prefix of their keys, parents first."""
     yield kind, prefix
-    for field, hint in _hints(kind):
-        for part in (hint, *typing.get_args(hint)):
-            if dataclasses.is_dataclass(part):
-                number = "" if part is hint else "N."
-                yield from _sections(part, f"{prefix}{field.name}.{number}")  # type: ignore[arg-type]
+    for name, part in _nested(kind).items():
+        number = "N." if typing.get_origin(kind.model_fields[name].annotation) is list else ""
+        yield from _sections(part, f"{prefix}{name}.{number}")
 
 
-def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
-    hints = typing.get_type_hints(kind)
-    if kind is ModelConfig:
-        hints["stages"] = list[Stage]
-    return [(field, hints[field.name]) for field in dataclasses.fields(kind)]
+def _nested(kind: type[Settings]) -> dict[str, type[Settings]]:
+    return {"stages": Stage} if kind is ModelConfig else kind.nested({})
 
 
-def _section(kind: type, prefix: str, style: str) -> str:
+def _section(kind: type[Settings], prefix: str, style: str) -> str:
     kinds = {name: find_method(name).stage for name in list_methods()} if kind is Stage else {"": kind}
     rows: dict[str, list[str]] = {}  # row to the methods that have the setting
     for method, part in kinds.items():
@@ -148,47 +143,33 @@ def _section(kind: type, prefix: str, style: str) -> str:
     return f"{about}\n\n{style % table}" if rows else about
 
 
-def _rows(kind: type, prefix: str) -> Iterator[str]:
+def _rows(kind: type[Settings], prefix: str) -> Iterator[str]:
     """Yield the rows of a table of settings, without nested ones and without the last bar."""
-    captions, kinds = _captions(kind), typing.get_type_hints(kind, include_extras=True)
-    for field, hint in _hints(kind):
-        if not any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))):
-            caption = plain(captions.get(field.name, "")).replace("|", "\\|")
-            yield f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption}"
+    for name, field in kind.model_fields.items():
+        if name not in _nested(kind):
+            caption = plain((field.description or "").replace("\n", " ")).replace("|", "\\|")
+            yield f"| `{prefix}{name}` | {_allowed(field)} | `{_default(field)}` | {caption}"
 
 
-def _allowed(hint: object) -> str:
+def _allowed(field: FieldInfo) -> str:
     """Return the allowed values of a setting; empty if only its help states them."""
-    for part in (hint, *typing.get_args(hint)):
-        (allowed,) = getattr(part, "__metadata__", (None,))
-        if isinstance(allowed, Range):
-            return str(replace(allowed, high=math.inf) if allowed.high >= MAX_COUNT else allowed)
-        if allowed is find_method:
-            allowed = list_methods()
-        if isinstance(allowed, Iterable):
-            return ", ".join(f"`{choice}`" for choice in allowed)
-    return ""
+    parts = (field.annotation, *typing.get_args(field.annotation))
+    checks = [*field.metadata, *(check for part in parts for check in getattr(part, "__metadata__", ()))]
+    literals = [part for part in parts if typing.get_origin(part) is typing.Literal]
+    choices = [choice for part in literals for choice in typing.get_args(part)]
+    for check in checks:
+        if isinstance(check, Range):
+            return str(replace(check, high=math.inf) if check.high >= MAX_COUNT else check)
+        choices += getattr(getattr(check, "func", None), "__self__", ())
+    return ", ".join(f"`{choice}`" for choice in choices)
 
 
-def _default(field: dataclasses.Field) -> str:
-    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    if value is dataclasses.MISSING:
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
         return "required"
-    plain_value = {None: "null", True: "true", False: "false", (): "[]"}
-    return plain_value.get(value, str(value)) if isinstance(value, bool | tuple | None) else str(value)
-
-
-def _captions(kind: type) -> dict[str, str]:
-    """Return the strings under the fields of a dataclass, also of those that it inherits."""
-    found = {}
-    for part in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
-        (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(part))).body
-        assert isinstance(tree, ast.ClassDef)
-        for statement, below in zip(tree.body, tree.body[1:], strict=False):
-            if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
-                assert isinstance(statement.target, ast.Name)
-                found[statement.target.id] = inspect.cleandoc(ast.literal_eval(below.value)).replace("\n", " ")
-    return found
+    value = field.get_default(call_default_factory=True)
+    plain_value = {None: "null", True: "true", False: "false"}
+    return plain_value[value] if isinstance(value, bool | None) else str(value)
 
 
 def api() -> str:

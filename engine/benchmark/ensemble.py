@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_indices, mask_to_indices, one_hot_logits, overwrite_with_mask
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.options import TrackerLoader
@@ -125,10 +126,10 @@ def build_branches(
     """
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
-        limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
+        limits = changed(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
     branches: list[Branch] = []
     for scale in scales:
-        branch_config = replace(config, input=replace(limits, scale=limits.scale * scale))
+        branch_config = changed(config, input=changed(limits, scale=limits.scale * scale))
         for mirrored in (False, True) if flip else (False,):
             branch_model = branches[0].tracker.model if branches else model
             tracker = Tracker(branch_model, branch_config, device=device)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import AfterValidator, Field, model_validator
+from typing_extensions import Self
+
 from aotlab.configs.files import ROOT, resolve_path
+from aotlab.configs.load import build_config, parse_yaml
+from aotlab.configs.settings import Settings, Text, changed
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, require, require_choice, suggest
+from aotlab.utils.errors import InputError, describe_wrong_choice, require, require_choice, suggest
 from aotlab.utils.files import MALFORMED, read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -21,14 +25,19 @@ TABLES = ROOT / "configs" / "tables"
 """Folder of the papers' tables, one YAML file each."""
 
 
-@dataclass(frozen=True)
-class Benchmark:
+def _check_dataset(name: str) -> str:
+    if name not in DATASETS:
+        raise ValueError(describe_wrong_choice(name, DATASETS))
+    return name
+
+
+class Benchmark(Settings):
     """A data set and split."""
 
-    dataset: Annotated[str, DATASETS]
-    split: str = "val"
-    root: str | None = None
-    options: list[str] = field(default_factory=list)
+    dataset: Annotated[Text, AfterValidator(_check_dataset)]
+    split: Text = "val"
+    root: Text | None = None
+    options: list[Text] = Field(default_factory=list)
     """Options of aotlab eval."""
 
     @property
@@ -43,17 +52,16 @@ class Benchmark:
         return ("--dataset", self.dataset, *root, "--split", self.split)
 
 
-@dataclass(frozen=True)
-class TableModel:
+class TableModel(Settings):
     """A checkpoint, or an ensemble of several."""
 
-    checkpoints: list[str]
+    checkpoints: list[Text]
     """File names in pretrain_models/ or of stored published weights, or paths."""
-    configs: list[str] = field(default_factory=list)
+    configs: list[Text] = Field(default_factory=list)
     """Preset of each checkpoint; empty for files that hold their settings."""
-    options: list[str] = field(default_factory=list)
+    options: list[Text] = Field(default_factory=list)
     """Options of aotlab eval."""
-    train: list[str] = field(default_factory=list)
+    train: list[Text] = Field(default_factory=list)
     """Further arguments of aotlab train that make the checkpoint; empty if it is not trained here."""
 
     @property
@@ -68,37 +76,36 @@ class TableModel:
         return [*files, *(f"--config={name}" for name in self.configs), *self.options]
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(Settings):
     """A model on a benchmark with its published figures."""
 
-    model: str
-    benchmark: str
-    published: dict[str, list[float | None]]
+    model: Text
+    benchmark: Text
+    published: dict[Text, list[float | None]]
     """Figures of all columns by source."""
 
 
-@dataclass(frozen=True)
-class PaperTable:
+class PaperTable(Settings):
     """A table of a paper."""
 
-    name: str
-    title: str
-    columns: dict[str, str]
+    name: Text
+    title: Text
+    columns: dict[Text, Text]
     """Name in scores.json by heading."""
-    benchmarks: dict[str, Benchmark]
-    models: dict[str, TableModel]
+    benchmarks: dict[Text, Benchmark]
+    models: dict[Text, TableModel]
     rows: list[TableRow]
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[Text, Text] = Field(default_factory=dict)
     """Description of each source of figures."""
-    train: list[str] = field(default_factory=list)
+    train: list[Text] = Field(default_factory=list)
     """Arguments of aotlab train for all models that have further ones."""
-    get: str = ""
+    get: Text = ""
     """Source of checkpoints that are not published weights."""
-    note: str = ""
+    note: Text = ""
     """Notes on the comparison."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         """Check all names, and the number of figures of each row."""
         from aotlab.evaluation.rules import list_score_names  # slow to import
 
@@ -117,12 +124,11 @@ class PaperTable:
                     subject=subject,
                     remedy=f"expected {count}, one for each column",
                 )
+        return self
 
 
 def load_table(table: str | Path) -> PaperTable:
     """Read a table by its name in `TABLES` or from a YAML file."""
-    from aotlab.configs.load import build_config, parse_yaml  # slow to import
-
     table_path = TABLES / f"{table}.yaml"
     path = table_path if table_path.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
@@ -149,7 +155,7 @@ def select_weights(name: str, dataset: str) -> PaperTable:
         for other in dict.fromkeys(benchmark.dataset for benchmark, _ in rows):
             hidden_splits = DATASETS[other].server_splits
             public = [row for bench, row in rows if bench.dataset == other and bench.split not in hidden_splits]
-            tables.setdefault(other, replace(table, name=f"{name}_{other}", rows=public))
+            tables.setdefault(other, changed(table, name=f"{name}_{other}", rows=public))
     measurable = [other for other, table in tables.items() if table.rows]
     if dataset in measurable:
         return tables[dataset]
@@ -174,8 +180,8 @@ def replace_root(table: PaperTable, root: Path) -> PaperTable:
     folders = {DATASETS[name].folder for name in names}
     problem = f"the table has {', '.join(names)}, which are not in one folder"
     require(len(folders) == 1, problem, subject="--root", remedy="set AOTLAB_DATA to the folder above")
-    benchmarks = table.benchmarks | {name: replace(benchmark, root=str(root)) for name, benchmark in moved.items()}
-    return replace(table, benchmarks=benchmarks)
+    benchmarks = table.benchmarks | {name: changed(benchmark, root=str(root)) for name, benchmark in moved.items()}
+    return changed(table, benchmarks=benchmarks)
 
 
 def name_results(model: str, benchmark: str) -> str:

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from torch.ops import aten
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, MemoryConfig, RulesConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
@@ -61,11 +62,11 @@ def resolve_export_config(config: Config) -> Config:
         subject=f"memory.short_term_frames {memory.short_term_frames}",
         remedy="use 1",
     )
-    return replace(
+    return changed(
         config,
         memory=memory,
         compute=ComputeConfig(),
-        input=replace(config.input, min_object=None),
+        input=changed(config.input, min_object=None),
         rules=RulesConfig(),
     )
 

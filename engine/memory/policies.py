@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import POLICY_PLUGINS, describe_object, find_plugin, is_built_in
@@ -259,5 +260,5 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(replace(config, every=every))
+    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(changed(config, every=every))
     return policy

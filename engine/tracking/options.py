@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,8 +102,8 @@ class TrackerLoader:
             config = tracker.config
             hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
             digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
-        sections = ("model", "memory", "input", "rules", "compute", "confidence_temperature")
-        settings = dict(flatten_settings({name: value for name, value in asdict(config).items() if name in sections}))
+        sections = {"model", "memory", "input", "rules", "compute", "confidence_temperature"}
+        settings = dict(flatten_settings(config.model_dump(include=sections)))
         made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
         extensions = {"plugins": describe_plugins(config), "hooks": hooks}
         return made_by | {name: value for name, value in extensions.items() if value}

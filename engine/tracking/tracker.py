@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol
 from aotlab.configs.schema import Config
+from aotlab.configs.settings import changed
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
@@ -108,7 +109,7 @@ class Tracker:
         self.autocast = partial(autocast, self.device, precision)
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
         self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=is_optimized(self.model))
-        self.config = replace(config, model=model.config)
+        self.config = changed(config, model=model.config)
         self.hooks = [*build_hooks(config.rules), *hooks]
         self._optimize, self._checksum = optimize, 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
@@ -174,7 +175,7 @@ class Tracker:
             InputError: deeper than trained, or another kind of model.
         """
         self.model = self.model.at_depth(depth)
-        self.config = replace(self.config, model=self.model.config)
+        self.config = changed(self.config, model=self.model.config)
         self.reset(self.state.length)
 
     @property
@@ -450,7 +451,7 @@ class Tracker:
         """Precision and checksum of the weights, the settings, and the hooks, that states depend on."""
         if not self._optimize or not self._checksum:
             self._checksum = checksum_weights(self.model)
-        settings = {name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")}
+        settings = {name: getattr(self.config, name).model_dump() for name in ("model", "memory", "input", "rules")}
         hooks = [type(hook).__name__ for hook in self.hooks]
         precision = str(self.model.projector.weight.dtype)
         return {"precision": precision, "weights": self._checksum, **settings, "hooks": hooks}

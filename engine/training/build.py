@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from aotlab.configs.files import resolve_path
 from aotlab.configs.methods import find_method
 from aotlab.configs.schema import Config
+from aotlab.configs.settings import changed
 from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.mixture import split_batch
 from aotlab.dataloaders.training.phases import TrainingData, open_phases
@@ -52,7 +52,7 @@ def resolve_training(config: Config) -> Config:
         )
     final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
     phases = [
-        replace(
+        changed(
             phase,
             final_lr=final_lr if phase.final_lr is None else phase.final_lr,
             augmentation=phase.augmentation or find_method(config.model.method).augmentation,
@@ -61,7 +61,7 @@ def resolve_training(config: Config) -> Config:
         for phase in settings.phases
     ]
     output = settings.output or f"runs/{config.name}"
-    return replace(config, train=replace(settings, phases=phases, output=output))
+    return changed(config, train=changed(settings, phases=phases, output=output))
 
 
 def open_data(config: Config, world: Distributed) -> TrainingData:
@@ -87,7 +87,7 @@ def build_training_model(config: Config, device: torch.device = CPU, *, is_resum
     model = build_model(config.model)
     settings = config.train
     if is_resumed:
-        settings = replace(settings, start_from=None, encoder_weights=None, warm_start=None)
+        settings = changed(settings, start_from=None, encoder_weights=None, warm_start=None)
     if settings.start_from is not None:
         load_weights(model, resolve_weights(settings.start_from), config.name)
     elif settings.encoder_weights is not None:
@@ -134,8 +134,11 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 def prepare_model(model: VOSModel, settings: TrainConfig) -> None:
     """Optimize for training, freeze the encoder as set; checkpoint activations and compile, if set."""
+    parts, count = model.encoder.freezable_parts, settings.freeze_encoder_stages
+    problem = f"train.freeze_encoder_stages must be at most {len(parts)} with {model.config.encoder}, got {count}"
+    require(count <= len(parts), problem)
     optimize_training(model)
-    for part in model.encoder.freezable_parts[: settings.freeze_encoder_stages]:
+    for part in parts[:count]:
         part.requires_grad_(False)
     if settings.checkpoint_activations:
         for block in model.encoder.recomputable_blocks:

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
@@ -186,7 +185,7 @@ class WandbLog(ScalarLog):
             with reading("--log wandb", "run wandb login, or set WANDB_MODE=offline", wandb.Error):
                 self.run = wandb.init(
                     project=os.environ.get("WANDB_PROJECT", "aotlab"), name=state.output.name, dir=state.output,
-                    config=asdict(state.config), resume="auto", reinit="finish_previous",
+                    config=state.config.model_dump(), resume="auto", reinit="finish_previous",
                 )  # fmt: skip
             self.run.define_metric("*", step_metric="step")
 

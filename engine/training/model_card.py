@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from aotlab.configs.load import build_config
+from pydantic import Field
+
+from aotlab.configs.settings import Settings
 from aotlab.networks.weights.checkpoints import read_card
 
 
-@dataclass(frozen=True)
-class PhaseRecord:
+class PhaseRecord(Settings):
     """A phase of training, complete or in part."""
 
     name: str
@@ -34,32 +34,33 @@ class PhaseRecord:
     start: str
     """Initial weights."""
     command: str
-    program: dict[str, str] = field(default_factory=dict)
+    program: dict[str, str] = Field(default_factory=dict)
     """Versions of aotlab and PyTorch, and the commit of a checkout."""
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = Field(default_factory=dict)
     """Scores of the last validation in percent; empty without validation."""
-    resumed: list[str] = field(default_factory=list)
+    resumed: list[str] = Field(default_factory=list)
     """Sentences about settings and data that changed when the phase was resumed."""
 
 
-@dataclass(frozen=True)
-class ModelCard:
+class ModelCard(Settings):
     """All training phases of a checkpoint, first to last."""
 
     phases: list[PhaseRecord]
 
     def to_json(self) -> str:
         """Return the card as JSON for the metadata."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self.model_dump(), ensure_ascii=False)
 
 
 def parse_card(text: str | None) -> ModelCard | None:
     """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
-    field_names = {item.name for item in fields(PhaseRecord)}
     try:
         content = json.loads(text or "")
-        phases = [{name: phase[name] for name in field_names & phase.keys()} for phase in content["phases"]]
-        return build_config({"phases": phases}, "model card", ModelCard)
+        phases = [
+            {name: phase[name] for name in PhaseRecord.model_fields.keys() & phase.keys()}
+            for phase in content["phases"]
+        ]
+        return ModelCard.model_validate({"phases": phases})
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a damaged card
         return None
 

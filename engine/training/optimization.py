@@ -10,7 +10,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from aotlab.configs.training import LOSSES
 from aotlab.engine.training.clip import FrameLoss, frame_loss
-from aotlab.utils.plugins import LOSS_PLUGINS, PluginChoices, find_plugin
+from aotlab.utils.errors import require_choice
+from aotlab.utils.plugins import LOSS_PLUGINS, PLUGIN_REMEDY, PluginChoices, find_plugin
 
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """Name fragments of matrices without weight decay."""
@@ -27,7 +28,7 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
 
 def find_loss(name: str) -> FrameLoss:
     """Return the loss of a name; raises `InputError` if it is unknown."""
-    PluginChoices(LOSS_PLUGINS, LOSSES)(name, "train.loss")
+    require_choice(name, PluginChoices(LOSS_PLUGINS, LOSSES), "train.loss", PLUGIN_REMEDY)
     return frame_loss if name in LOSSES else cast(FrameLoss, find_plugin(LOSS_PLUGINS, name))
 
 

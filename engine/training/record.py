@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ class RunRecord(TrainingListener):
             start=self.phases[-1].name if self.phases else describe_start_weights(state.config),
             command=self.command, program=self.program, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
-        return ModelCard([*self.phases, record])
+        return ModelCard(phases=[*self.phases, record])
 
     def _phase_fingerprints(self, state: TrainState) -> dict[str, str]:
         """Return the fingerprints of the phase's sources and of the validation videos."""
@@ -102,7 +101,7 @@ class RunRecord(TrainingListener):
     def state_dict(self, state: TrainState) -> dict[str, Any]:
         """Return the record of a phase in progress for `load_state_dict`, with the settings of the run."""
         return {
-            "config": asdict(state.config),
+            "config": state.config.model_dump(),
             "program": self.program,
             "fingerprints": self._phase_fingerprints(state),
             "clips": self.clips,
@@ -110,7 +109,7 @@ class RunRecord(TrainingListener):
             "seconds": self.seconds,
             "scores": self.scores,
             "resumed": self.resumed,
-            "earlier": ModelCard(self.phases).to_json(),
+            "earlier": ModelCard(phases=self.phases).to_json(),
         }
 
     def load_state_dict(

@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,9 +177,9 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
 
 def list_run_settings(config: Config, index: int) -> dict[str, Any]:
     """Return the settings of model, memory and training by name, ``a.b``; of the phases only phase ``index``."""
-    train = asdict(config.train)
+    train = config.train.model_dump()
     train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
-    settings = {"model": asdict(config.model), "memory": asdict(config.memory), "train": train}
+    settings = {"model": config.model.model_dump(), "memory": config.memory.model_dump(), "train": train}
     return dict(flatten_settings(settings))
 
 

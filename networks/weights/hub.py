@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
     def _save_pretrained(self, save_directory: Path) -> None:
         save_checkpoint(save_directory / HUB_FILE, self.model, self.settings)
         # otherwise the mixin writes all settings, and passes them to `_from_pretrained`
-        write_json(save_directory / "config.json", asdict(self.settings.model), indent=2)
+        write_json(save_directory / "config.json", self.settings.model.model_dump(), indent=2)
 
     def generate_model_card(self, *_: Any, **__: Any) -> huggingface_hub.ModelCard:
         """Return the card of this model."""

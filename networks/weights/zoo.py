@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
-from aotlab.configs.protocol import MemoryProtocol, apply_protocol
-from aotlab.configs.schema import Config
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
-from aotlab.utils.errors import InputError, require_modules, suggest
+from aotlab.utils.errors import InputError, require, require_modules, suggest
 from aotlab.utils.files import cache_folder, make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
+    from aotlab.configs.protocol import MemoryProtocol
+    from aotlab.configs.schema import Config
     from aotlab.networks.model import VOSModel
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     Raises:
         InputError: no such file or name, or named weights that cannot be downloaded.
     """
+    require(isinstance(checkpoint, str | os.PathLike), "not a path or a name", subject=f"checkpoint {checkpoint!r:.80}")
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
@@ -92,6 +93,7 @@ def load_model(
     Raises:
         InputError: the checkpoint or settings cannot be read, or do not fit each other.
     """
+    from aotlab.configs.protocol import apply_protocol
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
     overrides = (overrides,) if isinstance(overrides, str) else overrides

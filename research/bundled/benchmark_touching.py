@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
@@ -198,7 +198,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
     print(f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}")
     temperature = calibrate(sample, config.confidence_temperature)
     if output is not None:
-        calibrated = replace(config, confidence_temperature=round(temperature, 3))
+        calibrated = changed(config, confidence_temperature=round(temperature, 3))
         card = read_card(checkpoint)
         save_checkpoint(output, load_checkpoint(checkpoint)[0], calibrated, half=True, card=card)
     return 0

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
+
+from pydantic import Field
 
 from aotlab.configs.load import build_config, parse_yaml
+from aotlab.configs.settings import Settings, Text
 from aotlab.configs.training import Count, CountOrZero, CropEdge, Fraction, NonNegative, Positive, Seed
 from aotlab.utils.files import read_text
 
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
 
 
-@dataclass
-class PromptSource:
+class PromptSource(Settings):
     """A set of images with masks below the data folder."""
 
-    path: str
+    path: Text
     """Parent folder of JPEGImages and Annotations."""
-    folder: str = ""
+    folder: Text = ""
     """Subfolder with the images of the set; empty: the subfolders listed in ``videos``."""
-    videos: str = ""
+    videos: Text = ""
     """File with the names of subfolders, one per line."""
-    held_out: list[str] = field(default_factory=list)
+    held_out: list[Text] = Field(default_factory=list)
     """Listed names that are kept for validation."""
     weight: float = 1.0
     """Sampling weight of the set, multiplied by the square root of its number of images."""
@@ -32,11 +33,10 @@ class PromptSource:
     """Probability of treating touching objects as one."""
 
 
-@dataclass
-class PromptTraining:
+class PromptTraining(Settings):
     """Training of the prompt network."""
 
-    sources: list[PromptSource] = field(default_factory=list)
+    sources: list[PromptSource] = Field(default_factory=list)
     """Sets of images to sample from."""
     steps: Count = 2000
     """Steps of the optimizer."""
@@ -62,7 +62,7 @@ class PromptTraining:
     """Probability that a step has a third round of prompts."""
     ema: Fraction = 0.9985
     """Decay of the averaged weights."""
-    precision: Annotated[str, ("float32", "bfloat16", "auto")] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """float32, bfloat16, or auto: bfloat16 if it is faster on this machine."""
     seed: Seed = 0
     """Random seed."""

@@ -281,5 +281,5 @@ def is_held_out(image: Path) -> bool:
 
 def open_static_part(data: Path, part: int) -> ImageSet:
     """Return the images of ``data/static`` that belong to a part."""
-    images = layouts.open_static(data / "static", SourceConfig("static", kind="static")).images
+    images = layouts.open_static(data / "static", SourceConfig(path="static", kind="static")).images
     return ImageSet(tuple(image for image in images if compute_part(image.image) == part), balance=0.5)

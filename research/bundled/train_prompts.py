@@ -248,7 +248,7 @@ class PromptTrainer:
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
             command=self.command,
         )  # fmt: skip
-        return ModelCard([*self.earlier_phases, record])
+        return ModelCard(phases=[*self.earlier_phases, record])
 
 
 def build_prompt_network(model: Any, blocks: int) -> PromptNetwork:
@@ -258,7 +258,13 @@ def build_prompt_network(model: Any, blocks: int) -> PromptNetwork:
     stage = stage if isinstance(stage, AOTStage) else AOTStage()
     network = PromptNetwork(
         PromptConfig(
-            config.encoder, config.dim, blocks, stage.heads, stage.window, stage.feedforward, config.align_corners
+            encoder=config.encoder,
+            dim=config.dim,
+            blocks=blocks,
+            heads=stage.heads,
+            window=stage.window,
+            feedforward=stage.feedforward,
+            align_corners=config.align_corners,
         )
     )
     network.encoder.load_state_dict(model.encoder.state_dict())

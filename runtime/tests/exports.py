@@ -1,7 +1,6 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 import aotlab
 import aotlab_runtime
+from aotlab.configs.settings import changed
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.tracking.tracker import Tracker
@@ -99,7 +99,7 @@ def record_cases(model, config, prompts):
 
 def configure(model, config, memory):
     """Return a tracker of PyTorch with changed settings of its memory."""
-    return Tracker(model, resolve_export_config(replace(config, memory=replace(config.memory, **memory))))
+    return Tracker(model, resolve_export_config(changed(config, memory=memory)))
 
 
 def segment_with_pytorch(prompts, frame, case, keep):

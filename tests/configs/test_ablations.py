@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import asdict
 
 import pytest
 
@@ -47,7 +46,7 @@ def test_every_ablation_is_in_the_table():
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row_differs_from_aot_small_in_one_setting(name):
-    full, row = flatten(asdict(load_config("aots"))), flatten(asdict(load(name)))
+    full, row = flatten(load_config("aots").model_dump()), flatten(load(name).model_dump())
     assert row.pop("name") == f"aots_{name}" != full.pop("name")
     (changed,) = {key for key in full if full[key] != row[key]}
     kind, _, value = name.partition("_")

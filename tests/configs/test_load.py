@@ -1,19 +1,18 @@
 """Settings from presets, files and overrides; every error is one sentence that names the mistake."""
 
 import contextlib
-import dataclasses
 import re
-from dataclasses import dataclass, field
-from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.methods import METHODS, AOTStage, DeAOTStage
 from aotlab.configs.schema import Config
+from aotlab.configs.settings import Settings
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
 from tests.marks import METHOD_PRESETS, one_of_each_method
@@ -186,8 +185,8 @@ def test_text_that_is_a_fraction_must_be_quoted():
 
 @pytest.mark.parametrize(("override", "value"), [
     ("lr=1e-4", 1e-4), ("lr=1", 1.0), ("final_lr=null", None), ("final_lr=", None),
-    ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig("b")]),
-    ("sources.0.path=c", [SourceConfig("c")]),
+    ("steps=5", 5), ("name=5", "5"), ("sources=[{path: b}]", [SourceConfig(path="b")]),
+    ("sources.0.path=c", [SourceConfig(path="c")]),
 ])  # fmt: skip
 def test_override_of_a_phase(tmp_path, override, value):
     file = write(tmp_path / "mine.yaml", "base: aott\nthen: [{name: a, sources: [{path: x}]}]")
@@ -209,15 +208,14 @@ def test_invalid_override_rejected(override):
 
 def list_numbers(settings, prefix=""):
     """Names of all numbers in settings, with the first stage of the model, and whether they are whole."""
-    kinds = get_type_hints(type(settings))
-    for item in dataclasses.fields(settings):
-        value, kind = getattr(settings, item.name), str(kinds[item.name])
-        if dataclasses.is_dataclass(value):
-            yield from list_numbers(value, f"{prefix}{item.name}.")
-        elif item.name == "stages":
+    for name, field in type(settings).model_fields.items():
+        value, kind = getattr(settings, name), str(field.annotation)
+        if isinstance(value, Settings):
+            yield from list_numbers(value, f"{prefix}{name}.")
+        elif name == "stages":
             yield from list_numbers(value[0], f"{prefix}stages.0.")
         elif "int" in kind or "float" in kind:
-            yield f"{prefix}{item.name}", "int" in kind
+            yield f"{prefix}{name}", "int" in kind
 
 
 @pytest.mark.parametrize("value", ["nan", ".nan", "inf", "-inf", "1e400", 2**64, -(2**64)])
@@ -244,20 +242,18 @@ def test_any_override_gives_settings_or_an_input_error(key, value):
         assert isinstance(build_config({}, "mine.yaml", overrides=[f"{key}={value}"]), Config)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Settings):
     path: str
-    weights: list[float] = field(default_factory=list)
+    weights: list[float] = Field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(Settings):
     items: dict[str, Item]
 
 
-def test_other_dataclasses_load_with_the_same_checks():
+def test_other_settings_load_with_the_same_checks():
     listing = build_config({"items": {"a": {"path": "b", "weights": [1, 2.5]}}}, "list.yaml", Listing)
-    assert listing == Listing({"a": Item("b", [1.0, 2.5])})
+    assert listing == Listing(items={"a": Item(path="b", weights=[1.0, 2.5])})
     with pytest.raises(InputError, match=r"list\.yaml: unknown key items\.a\.pth; did you"):
         build_config({"items": {"a": {"pth": "b"}}}, "list.yaml", Listing)
     with pytest.raises(InputError, match=r"list\.yaml: items\.a\.path is missing"):

@@ -1,10 +1,12 @@
 """Plug-ins that settings name: files in YAML and on the command line, and those that a checkpoint needs."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 import yaml
+from pydantic import Field
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -12,7 +14,8 @@ from torch import nn
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import AOTStage, Method, find_method
 from aotlab.configs.plugins import describe_plugins, load_plugins
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import MemoryConfig, ModelConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.training.optimization import find_loss
@@ -118,7 +121,7 @@ class Maps(Encoder):
 )
 def test_maps_of_an_encoder_are_checked_once(options, message, offer):
     offer(ENCODER_PLUGINS, maps=lambda: Maps(**options))
-    config = replace(build()[1].model, encoder="maps")
+    config = changed(build()[1].model, encoder="maps")
     if message is None:
         encoder = build_model(config).encoder
         assert encoder.training
@@ -138,6 +141,41 @@ def test_model_of_other_arguments_rejected(offer):
     offer(METHOD_PLUGINS, mine=Method(AOTStage, model=lambda config, size: None))
     with raises_one_sentence(r"<lambda>: missing a required argument: 'size'; expected \(config\)$"):
         find_method("mine")
+
+
+@dataclass(frozen=True)
+class PlainStage:
+    gates: int = 2
+
+
+@dataclass(frozen=True)
+class DecoratedStage(AOTStage):
+    gates: int = 2
+
+
+class GatedStage(AOTStage):
+    gates: Annotated[int, Field(ge=1)] = 2
+
+
+@pytest.mark.parametrize("stage", [PlainStage, DecoratedStage])
+def test_dataclass_of_stage_settings_rejected(stage, offer):
+    offer(METHOD_PLUGINS, mine=Method(stage, model=lambda config: None))
+    with raises_one_sentence(
+        rf"test_plugins\.py: {stage.__name__}: .*; derive it from aotlab\.sdk\.Stage, without @dataclass$"
+    ):
+        ModelConfig(method="mine")
+
+
+def test_stage_settings_of_a_plugin_are_checked(offer):
+    offer(METHOD_PLUGINS, mine=Method(GatedStage, model=lambda config: None))
+    overrides = ["model.method=mine", "model.stages.0.gates=3"]
+    assert load_config("aott", overrides).model.stages == [GatedStage(gates=3)]
+    for overrides, message in (
+        (["model.stages.0.gates=0"], r"model\.stages\.0\.gates: Input should be greater than or equal to 1, got 0"),
+        (["model.stages.0.gate=3"], r"unknown key model\.stages\.0\.gate; did you mean model\.stages\.0\.gates\?"),
+    ):
+        with raises_one_sentence(rf"^aott: {message}$"):
+            load_config("aott", ["model.method=mine", *overrides])
 
 
 def test_built_in_loss_fits_the_call_of_plugins():

@@ -1,13 +1,12 @@
 """Memory of a tracker: bounded for videos of any length, or the published one of benchmarks."""
 
-from dataclasses import replace
-
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
@@ -32,7 +31,7 @@ def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
-    config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
+    config = changed(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
     loaded = build_model(config.model), config
     monkeypatch.setattr("aotlab.networks.weights.checkpoints.load_checkpoint", lambda *_, **__: loaded)
     assert Tracker.from_pretrained().config.memory.policy == "rmem"

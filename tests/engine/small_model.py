@@ -63,7 +63,7 @@ def build(preset="aott", *overrides, tiny=True):
 def build_prompts(blocks=1, dim=DIM):
     """Build a tiny prompt network with random weights; after `build`, always the same ones."""
     register_tiny_encoder()
-    network = PromptNetwork(PromptConfig("tiny", dim, blocks, **TINY_STAGE))
+    network = PromptNetwork(PromptConfig(encoder="tiny", dim=dim, blocks=blocks, **TINY_STAGE))
     amplify_identities(network)
     return network.eval()
 
@@ -92,11 +92,11 @@ def build_case(name, **overrides):
     method, entries, others = CASES[name]
     stage = find_method(method).stage
     small = {key: value for key, value in SMALL.items() if hasattr(stage, key)}
-    stages = [stage(stride, depth, **small, **settings) for stride, depth, settings in entries]
+    stages = [stage(stride=stride, depth=depth, **small, **settings) for stride, depth, settings in entries]
     settings = {"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides}
     torch.manual_seed(0)
-    model = amplify(build_model(ModelConfig(method, **settings))).eval()
-    return model, Config(name=name, model=model.config, memory=MemoryConfig("every_nth", every=2))
+    model = amplify(build_model(ModelConfig(method=method, **settings))).eval()
+    return model, Config(name=name, model=model.config, memory=MemoryConfig(policy="every_nth", every=2))
 
 
 def amplify(model):

@@ -125,7 +125,7 @@ def test_network_sizes_equal_reference():
     rows = golden_table("models/sizes")
     found = [
         [height, width, scale, align, short, *network_size(
-            (height, width), InputConfig(max_short_edge=short, scale=scale), align_corners=align)]
+            (height, width), InputConfig(max_short_edge=short and int(short), scale=scale), align_corners=align)]
         for height, width, scale, align, short, _, _ in rows
     ]  # fmt: skip
     assert found == rows

@@ -39,7 +39,7 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
     assert [len(blocks) for blocks in memory] == [stage.depth for stage in stages if stage.depth]
     for config, blocks in zip(stages, memory, strict=False):
         rows, columns = grid(height, width, config.stride)
-        kept = -(-rows // config.memory_stride) * -(-columns // config.memory_stride)
+        kept = -(-rows // config.long_term_stride) * -(-columns // config.long_term_stride)
         for long, short in blocks:
             assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
             assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)

@@ -16,7 +16,7 @@ from tests import SAMPLE
 from tests.processes import RUN_SECONDS, run_python
 
 HEAVY = {
-    "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
+    "torch", "torchvision", "timm", "numpy", "pydantic", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
     "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 WITHOUT_MODULE = """

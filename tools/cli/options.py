@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ def is_setting(text: str) -> bool:
         return False
     from aotlab.configs.schema import Config  # takes as long to import as the rest of a command line
 
-    if match[1] in {"base", *(field.name for field in fields(Config))}:
+    if match[1] in {"base", *Config.model_fields}:
         return True
     return not ("/" in text or text.lower().endswith(VIDEO_SUFFIXES) or os.path.lexists(text))
 

@@ -81,9 +81,9 @@ class Sources:
     """Images, training videos and models, each of them optional, from which clips are made."""
 
     def __init__(self, images: Path | None, videos: Path | None, split: str, models: Path | None) -> None:
-        found = layouts.open_static(images, SourceConfig("", kind="static")).images if images else ()
+        found = layouts.open_static(images, SourceConfig(path="", kind="static")).images if images else ()
         self.images = ImageSet(tuple(image for image in found if not is_held_out(image.image)), balance=0.5)
-        opened = layouts.open_videos(videos, SourceConfig("", split=split)).videos if videos else ()
+        opened = layouts.open_videos(videos, SourceConfig(path="", split=split)).videos if videos else ()
         self.videos = [list_frame_pairs(video) for video in opened]
         self.renderer = ModelRenderer(models) if models else None
 

@@ -36,7 +36,10 @@ def held_out(tmp_path):
         Image.fromarray(drawn(labels)).save(image)
         write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
     (tmp_path / "clips" / "list.txt").write_text("kept\nused\n")
-    sources = [PromptSource("static", folder="set"), PromptSource("clips", videos="list.txt", held_out=["kept"])]
+    sources = [
+        PromptSource(path="static", folder="set"),
+        PromptSource(path="clips", videos="list.txt", held_out=["kept"]),
+    ]
     return tmp_path, sources
 
 
@@ -47,7 +50,7 @@ def test_one_held_out_case_per_image_or_video(held_out):
     assert 2 < len(cases) < 15
     assert all((case.truth == 1).sum() == 400 for case in cases)
     assert len(list(read_held_out_cases(tmp_path, sources, 2))) == 2
-    assert list(read_held_out_cases(tmp_path, [PromptSource("clips", videos="list.txt")], 1)) == []
+    assert list(read_held_out_cases(tmp_path, [PromptSource(path="clips", videos="list.txt")], 1)) == []
 
 
 def test_rows_are_means_by_size():
@@ -61,7 +64,7 @@ def test_rows_are_means_by_size():
 
 def test_command_prints_a_table(held_out, monkeypatch, capsys):
     module = "research.bundled.benchmark_prompts"
-    monkeypatch.setattr(f"{module}.load_prompt_training", lambda: PromptTraining(held_out[1]))
+    monkeypatch.setattr(f"{module}.load_prompt_training", lambda: PromptTraining(sources=held_out[1]))
     monkeypatch.setattr(f"{module}.load_segmenter", lambda checkpoint: segment_by_color)
     assert main([str(held_out[0]), "--objects", "2"]) == 0
     assert "| all | 2 | 100.0 | 100.0 |" in capsys.readouterr().out

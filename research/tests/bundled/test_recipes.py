@@ -1,12 +1,12 @@
 """The recipe of the bundled model, and the script that runs it."""
 
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import RulesConfig
+from aotlab.configs.settings import changed
 from aotlab.networks.weights.checkpoints import read_settings
 from tests.processes import WAIT_SECONDS
 
@@ -41,4 +41,4 @@ def test_control_lacks_only_rendered_clips():
         load_config(BUNDLED / "recipes" / "crossings.yaml", overrides).train.phases[0]
         for overrides in ([], [line.strip().strip("'")])
     )
-    assert control == replace(rendered, sources=rendered.sources[:3])
+    assert control == changed(rendered, sources=rendered.sources[:3])

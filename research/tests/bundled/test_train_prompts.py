@@ -3,7 +3,6 @@
 import importlib
 import logging
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, BUNDLED_PROMPTS
 from aotlab.configs.load import load_config
+from aotlab.configs.settings import changed
 from aotlab.engine.training.model_card import load_card
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
@@ -36,7 +36,7 @@ from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prom
 from tests.engine.small_model import assert_same_weights, tiny_settings
 
 TRAINING = PromptTraining(
-    [PromptSource("static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1
+    sources=[PromptSource(path="static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1
 )
 
 
@@ -69,8 +69,8 @@ def test_held_out_images_are_not_trained_on(data):
     assert len(kept) + len(held_out) == 6
     assert not any(is_held_out(each.image) for each in kept)
     for source, words in (
-        (PromptSource("static", folder="circles"), "no masks of circles"),
-        (PromptSource("clips", videos="missing.txt"), "missing"),
+        (PromptSource(path="static", folder="circles"), "no masks of circles"),
+        (PromptSource(path="clips", videos="missing.txt"), "missing"),
     ):
         with pytest.raises(InputError, match=words):
             list_images(data, [source])
@@ -165,9 +165,9 @@ def test_prompt_loss_ignores_void_pixels():
 @pytest.mark.slow
 def test_run_is_resumed_and_its_network_trained_further(data, checkpoint, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    whole = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=1))
+    whole = PromptTrainer(checkpoint, data, tmp_path, changed(TRAINING, steps=1))
     whole.run()
-    resumed = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=2))
+    resumed = PromptTrainer(checkpoint, data, tmp_path, changed(TRAINING, steps=2))
     assert resumed.step == 1
     path = resumed.run()
     assert resumed.step == 2

@@ -57,7 +57,7 @@ def make(root, images, annotations, split="train2017"):
 
 
 def open_images(root, split=None):
-    source = open_set(root.parent, SourceConfig(root.name, "coco", split))
+    source = open_set(root.parent, SourceConfig(path=root.name, kind="coco", split=split))
     assert isinstance(source, ImageSet)
     return source.images
 

@@ -32,7 +32,7 @@ from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks,
 from tests.marks import needs_posix
 from tests.processes import wait_until
 
-VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
+VIDEOS, STATIC = SourceConfig(path="videos", max_gap=2), SourceConfig(path="static", kind="static")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_labels_are_consecutive_on_the_reference_frame(root, merged):
 
 
 def test_sources_are_drawn_by_weight(root):
-    sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
+    sources = SourceConfig(path="videos", weight=1), SourceConfig(path="static", kind="static", weight=3)
     clips = mixture(root, *sources, merge=0.0, clip_length=2, crop=32)
     assert clips.weights == (0.25, 0.75)
     videos = sum(clips[index].names[0] in "ab" for index in range(200))
@@ -121,7 +121,7 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
     write_videos(tmp_path / "static", "large", "small", frames=8, size=(40, 48))
     for number in range(2, 8):
         (tmp_path / "static" / "JPEGImages" / "small" / f"{number:05d}.png").unlink()
-    source = SourceConfig("static", kind="static", balance=balance)
+    source = SourceConfig(path="static", kind="static", balance=balance)
     clips = mixture(tmp_path, source, merge=0.0, clip_length=2, crop=32)
     (drawn,) = clips.sources
     assert drawn.shares == pytest.approx(shares)
@@ -153,7 +153,7 @@ def test_custom_reader_makes_the_clips(root, monkeypatch):
             frames = np.zeros((phase.clip_length, CROP, CROP, 3), np.uint8)
             return Clip(frames, np.ones(frames.shape[:3], np.uint8), 1, (f"blank {index}",))
 
-    data, source = DataConfig(root=str(root)), SourceConfig("videos", kind="blank")
+    data, source = DataConfig(root=str(root)), SourceConfig(path="videos", kind="blank")
     monkeypatch.setitem(READERS, "blank", lambda folder, source: Blank())
     clips = open_mixture(data, phase(source, merge=0.0), 0, max_objects=10)
     assert clips[0].names == ("blank 7",)
@@ -308,8 +308,8 @@ def test_worker_leaves_the_first_signal_to_its_parent(root):
     ({"root": None}, [VIDEOS], r"data\.root: not set"),
     ({"root": "/nowhere"}, [VIDEOS], r"/nowhere: no such folder; expected data\.root"),
     ({}, [], "phase p has no sources"),
-    ({}, [SourceConfig("gone")], r"gone: no such folder"),
-    ({}, [SourceConfig("videos", balance=0.5)], "balance is for kind static"),
+    ({}, [SourceConfig(path="gone")], r"gone: no such folder"),
+    ({}, [SourceConfig(path="videos", balance=0.5)], "balance is for kind static"),
 ])  # fmt: skip
 def test_missing_or_invalid_data_rejected(root, data, sources, words):
     with pytest.raises(InputError, match=words):

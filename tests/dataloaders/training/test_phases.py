@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.load import load_config
+from aotlab.configs.settings import changed
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.dataloaders.training.sets import VideoSet
@@ -37,8 +38,8 @@ def open_sources(root, *phases):
     """Open the recipe with the videos of a folder, and a phase for each list of sources."""
     config = load_config(RECIPE, [f"data.root={root.parent}"])
     (phase,) = config.train.phases
-    phases = [replace(phase, name=f"p{place}", sources=sources) for place, sources in enumerate(phases)]
-    return open_phases(replace(config, train=replace(config.train, phases=phases)))
+    phases = [changed(phase, name=f"p{place}", sources=sources) for place, sources in enumerate(phases)]
+    return open_phases(changed(config, train={"phases": phases}))
 
 
 def list_trained_videos(data):
@@ -67,8 +68,8 @@ def test_no_phase_trains_on_validation_videos(folder, path, kind, items, count):
     root = folder(20)
     write_list(root / "ImageSets" / "half.txt", [f"clip{number:02d}" for number in range(1, 20, 2)])
     (root / "link").symlink_to(root)
-    other = SourceConfig(path.format(root.name), kind, "half")
-    data = open_sources(root, [SourceConfig(root.name)], [other])
+    other = SourceConfig(path=path.format(root.name), kind=kind, split="half")
+    data = open_sources(root, [SourceConfig(path=root.name)], [other])
     validation_names = {video.name for video in data.validation}
     assert validation_names == {"clip05", "clip15"}
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
@@ -90,8 +91,8 @@ def test_linked_frames_are_held_back(folder, kind, items, count):
         path.symlink_to(pooled)
         link.symlink_to(pooled)
     write_list(root.parent / f"{root.name}_{kind}_linked" / "ImageSets" / "two.txt", ["clip04", "clip05"])
-    linked = SourceConfig(f"{root.name}_{kind}_linked", kind, "two")
-    data = open_sources(root, [SourceConfig(root.name)], [linked])
+    linked = SourceConfig(path=f"{root.name}_{kind}_linked", kind=kind, split="two")
+    data = open_sources(root, [SourceConfig(path=root.name)], [linked])
     assert [video.name for video in data.validation] == ["clip05"]
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert len(first.videos) == 9
@@ -104,7 +105,7 @@ def test_source_of_only_validation_videos_rejected(folder):
     root = folder(10)
     write_list(root / "ImageSets" / "one.txt", ["clip05"])
     with pytest.raises(InputError, match="validates on all videos of a source; name the validation videos"):
-        open_sources(root, [SourceConfig(root.name), SourceConfig(root.name, split="one")])
+        open_sources(root, [SourceConfig(path=root.name), SourceConfig(path=root.name, split="one")])
 
 
 def test_few_videos_are_all_trained_on(folder, caplog):
@@ -202,7 +203,7 @@ def test_validation_folder_without_list_gives_all_videos(folder):
 def test_fingerprints_are_those_of_the_remaining_phases(folder, monkeypatch):
     root, computed = folder(20), []
     monkeypatch.setattr(VideoSet, "fingerprint", lambda videos: computed.append(len(videos.videos)) or "x")
-    first, second = SourceConfig(root.name, kind="static"), SourceConfig(root.name)
+    first, second = SourceConfig(path=root.name, kind="static"), SourceConfig(path=root.name)
     data = open_sources(root, [first], [second], [second])
     names = [f"{root.name} (static)", f"{root.name} (video)", "validation"]
     assert [*data.fingerprints()] == names

@@ -34,7 +34,7 @@ def draw_gray_columns():
 
 
 def open_source(root, kind, split=None):
-    return open_set(root.parent, SourceConfig(root.name, kind, split))
+    return open_set(root.parent, SourceConfig(path=root.name, kind=kind, split=split))
 
 
 def list_ids(item):
@@ -200,9 +200,9 @@ def test_unknown_layout_rejected(tmp_path, kind):
         "youtube_vos": r"set/train/JPEGImages: no such folder; expected JPEGImages and Annotations",
     }.get(kind, r"/set: no .* in it; expected ")
     with raises_one_sentence(words):
-        open_set(tmp_path, SourceConfig("set", kind))
+        open_set(tmp_path, SourceConfig(path="set", kind=kind))
     with pytest.raises(InputError, match=f"nowhere: no such folder; expected a training set of kind {kind}"):
-        open_set(tmp_path, SourceConfig("nowhere", kind))
+        open_set(tmp_path, SourceConfig(path="nowhere", kind=kind))
 
 
 @pytest.mark.parametrize(("kind", "split", "words"), [

@@ -1,13 +1,12 @@
 """Ensembles of trackers, compared with trackers run one by one."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.configs.settings import changed
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -38,7 +37,7 @@ def flip_maps(maps: Tensor, flip: bool) -> Tensor:
 
 def make_tracker(model: tuple[VOSModel, Config], scale: float) -> Tracker:
     network, config = model
-    return Tracker(network, replace(config, input=replace(config.input, scale=scale)))
+    return Tracker(network, changed(config, input={"scale": scale}))
 
 
 def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
@@ -109,7 +108,7 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 
 def test_several_scales_limit_the_short_edge_as_published(model):
     network, config = model
-    half = replace(config, input=replace(config.input, scale=0.5))
+    half = changed(config, input={"scale": 0.5})
     branches = build_branches(network, half, scales=(1.0, 1.5))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
     assert [branch.tracker.config.input.scale for branch in branches] == [0.5, 0.75]
@@ -118,7 +117,7 @@ def test_several_scales_limit_the_short_edge_as_published(model):
 
 def test_cut_of_one_branch_is_a_cut(model):
     network, config = model
-    watching = replace(config, rules=replace(config.rules, cuts=True))
+    watching = changed(config, rules={"cuts": True})
     together = Ensemble([Branch(Tracker(network, each)) for each in (config, watching)])
     frames = [frame for seed in (0, 1) for frame in draw_texture(1, seed=seed) // 2 + 128 * (seed == 0)]
     assert [step.cut for step in run_tracker(together, frames, {0: draw_stripes([1])})] == [False, True]

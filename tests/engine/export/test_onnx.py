@@ -5,7 +5,6 @@ import math
 import os
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -22,6 +21,7 @@ import aotlab_runtime
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
+from aotlab.configs.settings import changed
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
@@ -266,7 +266,7 @@ def test_scales_of_int8_stay_float32_in_exports_of_half_size(tmp_path):
 def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     model, config = build("r50_aotl_rmem")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    config = replace(config, memory=replace(config.memory, frames=3))
+    config = changed(config, memory={"frames": 3})
     export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE)
     assert_same_weights(model.state_dict(), before)
     assert all(parameter.requires_grad for parameter in model.parameters())

@@ -45,11 +45,11 @@ LIMITED = {"every": 5, "every_in_training": 4, "frames": 9, "max_stored": 30}
 
 
 @pytest.mark.parametrize(("config", "options", "policy"), [
-    (MemoryConfig("every_nth", every=7, every_in_training=3), {}, FIFO(7)),
-    (MemoryConfig("every_nth", every=7, every_in_training=3), {"training": True}, FIFO(3)),
-    (MemoryConfig("first_frame"), {"training": True}, FIFO(math.inf)),
-    *((MemoryConfig(name, **LIMITED), {}, kind(5, 9)) for name, kind in BOUNDED.items()),
-    *((MemoryConfig(name, **LIMITED), {"training": True, "length": 3000}, FIFO(4, 9)) for name in BOUNDED),
+    (MemoryConfig(policy="every_nth", every=7, every_in_training=3), {}, FIFO(7)),
+    (MemoryConfig(policy="every_nth", every=7, every_in_training=3), {"training": True}, FIFO(3)),
+    (MemoryConfig(policy="first_frame"), {"training": True}, FIFO(math.inf)),
+    *((MemoryConfig(policy=name, **LIMITED), {}, kind(5, 9)) for name, kind in BOUNDED.items()),
+    *((MemoryConfig(policy=name, **LIMITED), {"training": True, "length": 3000}, FIFO(4, 9)) for name in BOUNDED),
     *((load_config("r50_aotl_rmem").memory, {"length": length}, RMem(every, 9))
       for length, every in ((None, 5), (164, 5), (165, 6), (195, 6), (3000, 100))),
 ])  # fmt: skip
@@ -145,7 +145,7 @@ memory_policies = {
 }
 """)
     load_plugins([tmp_path / "mine.py"])
-    bounded, unbounded = MemoryConfig("recent", **LIMITED), MemoryConfig("all", **LIMITED)
+    bounded, unbounded = MemoryConfig(policy="recent", **LIMITED), MemoryConfig(policy="all", **LIMITED)
     assert build_policy(bounded) == FIFO(5, 9, 2)
     assert build_policy(bounded, length=3000) == FIFO(100, 9, 2)
     assert build_policy(bounded, training=True) == FIFO(4, 9)

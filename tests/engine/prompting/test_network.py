@@ -1,13 +1,12 @@
 """Segmenter of the prompt network: its two passes, parts, caching and precision; prompts of a tracker."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from aotlab.configs.prompts import PromptConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.network import (
     EXCLUDED,
@@ -172,7 +171,7 @@ def tracker():
     model, config = build("aott")
     network = build_prompts()
     network.decoder.conv_out.bias.data.fill_(10.0)  # an untrained network finds something
-    return Tracker(model, replace(config, confidence_temperature=2.0), prompts=network)
+    return Tracker(model, changed(config, confidence_temperature=2.0), prompts=network)
 
 
 @pytest.mark.parametrize("preset", ["aott", "deaott", "swinb_aotl"])

@@ -1,12 +1,12 @@
 """Tracker states: saved in the middle of a video, and resumed by another tracker."""
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
@@ -97,7 +97,7 @@ def test_state_of_other_weights_rejected(copied):
 
 def test_state_of_other_precision_rejected():
     model, config = build("aott")
-    other = replace(config, compute=replace(config.compute, precision="bfloat16"))
+    other = changed(config, compute={"precision": "bfloat16"})
     with pytest.raises(InputError, match=r"saved with other precision$"):
         Tracker(model, other).load_state_dict(Tracker(model, config).state_dict())
 

@@ -1,7 +1,5 @@
 """Invalid frames and masks; runtime/tests has those that both trackers reject alike."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.configs.schema import RulesConfig
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
@@ -82,7 +81,7 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
 
 def test_prepare_and_is_cut_check_frames_as_step(models):
     frames, mask, (model, config) = draw_texture(2), draw_stripes([1]), models["aott"]
-    tracker = Tracker(model, replace(config, rules=RulesConfig(cuts=True)))
+    tracker = Tracker(model, changed(config, rules=RulesConfig(cuts=True)))
     frame, ids, size = tracker.prepare(Image.fromarray(frames[0]), torch.from_numpy(mask))
     np.testing.assert_array_equal(tracker.commit(tracker.predict(frame, size), ids).labels, mask)
     assert not tracker.is_cut(Image.fromarray(frames[1]))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
+from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.training import logs
 from aotlab.engine.training import printer as printer_module
@@ -26,7 +27,7 @@ from aotlab.engine.training.printer import Printer
 from aotlab.engine.training.state import TrainState
 from aotlab.utils.errors import InputError
 
-PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
+PHASES = [PhaseConfig(name="pre", steps=4), PhaseConfig(name="main", steps=8), PhaseConfig(name="late", steps=2)]
 MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"]
 SCORES = {"J&F": 62.5, "J": 60.0, "F": 65.0}
 
@@ -39,7 +40,7 @@ class Phase:
         self.index = names.index(name)
         self.phase, self.step, self.output, self.resumed_from = PHASES[self.index], step, output, None
         train = TrainConfig(phases=PHASES, **{"log_every": 2, "image_every": 0, **settings})
-        self.config = replace(load_config("aott"), train=train)
+        self.config = changed(load_config("aott"), train=train)
 
     is_due, total_step = TrainState.is_due, TrainState.total_step
 

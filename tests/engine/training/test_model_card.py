@@ -11,12 +11,12 @@ STATIC = PhaseRecord(
     seed=3, precision="float32", device="2 × cpu", start="random weights", command="python tools/train.py",
 )  # fmt: skip
 SCORED = {"scores": {"J&F": 60.04, "J": 61.0}, "program": {"aotlab": "0.3.0", "commit": "1f2e"}}
-CARD = ModelCard([STATIC, PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, **SCORED})])
+CARD = ModelCard(phases=[STATIC, PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, **SCORED})])
 
 
 def test_card_is_read_as_written():
     assert parse_card(CARD.to_json()) == CARD
-    assert parse_card(ModelCard([]).to_json()) == ModelCard([])
+    assert parse_card(ModelCard(phases=[]).to_json()) == ModelCard(phases=[])
 
 
 def test_unknown_fields_of_a_card_are_ignored():

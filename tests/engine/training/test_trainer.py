@@ -162,6 +162,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     (["train.phases=[]"], "no phases"),
     (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
     (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
+    (["train.freeze_encoder_stages=9"], r"train\.freeze_encoder_stages must be at most \d with tiny, got 9"),
     (["train.run=[vido]"], "train.run vido: not one of video; did you mean video"),
     (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
     (["train.encoder_weights=torchvision"], r"torchvision has no weights of this .*give a file of tiny weights"),

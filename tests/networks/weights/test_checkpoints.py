@@ -1,7 +1,6 @@
 """Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, list_presets
 from aotlab.configs.load import apply_overrides, load_config, parse_yaml, to_yaml
+from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
@@ -107,7 +107,7 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
 @pytest.mark.parametrize(("arguments", "policy"), [({}, "rmem"), ({"protocol": "published"}, "every_nth")])
 def test_model_and_tracker_of_a_checkpoint_have_the_same_memory(tmp_path, model, config, arguments, policy):
     path = tmp_path / "small.safetensors"
-    save_checkpoint(path, model, replace(config, memory=replace(config.memory, policy="every_nth")))
+    save_checkpoint(path, model, changed(config, memory={"policy": "every_nth"}))
     loaded, settings = load_model(path, **arguments)
     assert settings.memory.policy == policy
     assert Tracker(loaded, settings).config == settings
@@ -134,11 +134,12 @@ def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
 def test_unknown_keys_of_records_are_dropped_and_named(unknown, tmp_path, model, config, caplog):
     path, name = tmp_path / "small.safetensors", unknown.partition("=")[0]
     stored = apply_overrides(
-        parse_yaml(to_yaml(replace(config, train=TrainConfig(phases=[PhaseConfig("one")]))), ""), [unknown]
+        parse_yaml(to_yaml(changed(config, train=TrainConfig(phases=[PhaseConfig(name="one")]))), ""), [unknown]
     )
     save_file(model.state_dict(), path, {"config": yaml.safe_dump(stored)})
     settings = load_checkpoint(path)[1]
-    assert (settings.model, settings.rules, settings.train.phases) == (config.model, config.rules, [PhaseConfig("one")])
+    assert (settings.model, settings.rules) == (config.model, config.rules)
+    assert settings.train.phases == [PhaseConfig(name="one")]
     assert [record.getMessage() for record in caplog.records] == [
         f"{path}: ignoring settings of another version: {name}"
     ]
@@ -225,6 +226,8 @@ def test_missing_file_rejected(tmp_path):
         load_checkpoint(tmp_path / "gone.safetensors")
     with pytest.raises(InputError, match="r50_deotl: no such checkpoint; did you mean r50_deaotl"):
         load_model("r50_deotl")
+    with raises_one_sentence("checkpoint 5: not a path or a name"):
+        load_model(5)
 
 
 def test_settings_that_misfit_own_weights_rejected(tmp_path, model, config):
