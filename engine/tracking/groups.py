@@ -155,22 +155,3 @@ def resize_indices(indices: Tensor, size: Sequence[int]) -> Tensor:
 def one_hot_logits(indices: Tensor, objects: int) -> Tensor:
     """Return logits (1+n)×H×W of n objects: 0 for the indices H×W, `NO_OBJECT` for all others."""
     return torch.where(one_hot(indices, objects + 1) > 0, 0.0, NO_OBJECT).float()
-
-
-def soften_mask(indices: Tensor, logits: Tensor, radius: int) -> Tensor:
-    """Return the probabilities (1+n)×H×W of a mask whose edges are predicted.
-
-    They are those of ``logits`` near the borders of the mask. Where p of the pixels of the window around a pixel are of
-    an object, its own pixels get at least p, and others at most p: 1 and 0 beyond ``radius``, also where the logits
-    disagree with the mask. No object is more likely than that of the mask.
-
-    Args:
-        indices: H×W, the mask.
-        logits: (1+n)×H×W.
-        radius: pixels from the middle of the window to its sides, at least 1.
-    """
-    own, window = one_hot(indices, len(logits)), 2 * radius + 1
-    share = F.avg_pool2d(own.float(), window, stride=1, padding=radius, count_include_pad=False)
-    given = logits.scatter(0, indices[None], logits.max(0, keepdim=True).values).softmax(0)
-    probabilities = torch.where(own > 0, given.maximum(share), given.minimum(share))
-    return probabilities / probabilities.sum(0)

@@ -1,8 +1,9 @@
-"""State of a video in a tracker, in memory and as a dict for `torch.save`."""
+"""State of a video in a tracker."""
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +13,6 @@ from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
-from aotlab.networks.model import VOSModel
-from aotlab.utils.versioned_files import FileKind
-
-TRACKER_STATE = FileKind("tracker state", 18, "save it again")
 
 
 @dataclass
@@ -29,8 +26,17 @@ class VideoState:
     """(H, W, 3) of its frames; None before the first frame."""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask."""
-    version: int = 1
-    """Number of the last change; 0 from the first change of memory until the frame is stored, and if that fails."""
+    version: int = 0
+    """Number of changes; drafts of an earlier one are out of date."""
+    is_complete: bool = True
+    """False while a change is being made, and after one has failed."""
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Count the change that the block makes; if it fails, the state stays incomplete."""
+        self.is_complete = False
+        yield
+        self.version, self.is_complete = self.version + 1, True
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""
@@ -50,12 +56,3 @@ class VideoState:
             memory.load_state_dict(group["memory"], device)
             video.groups.append(Group([*group["ids"]], memory))
         return video
-
-
-def checksum_weights(model: VOSModel) -> int:
-    """Return the CRC-32 of the names and values of a model's weights."""
-    checksum = 0
-    for name, weight in model.state_dict().items():
-        content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
-        checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
-    return checksum

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -27,7 +25,6 @@ from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import encode_frame, memorize_reference, segment_frame, store_frame
 from aotlab.engine.tracking.groups import (
-    NO_OBJECT,
     add_objects,
     find_indices,
     find_smallest_area,
@@ -39,7 +36,6 @@ from aotlab.engine.tracking.groups import (
     one_hot_logits,
     overwrite_with_mask,
     resize_indices,
-    soften_mask,
     split_by_group,
 )
 from aotlab.engine.tracking.inputs import (
@@ -51,7 +47,9 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.prediction import Draft, Prediction
-from aotlab.engine.tracking.state import TRACKER_STATE, VideoState, checksum_weights
+from aotlab.engine.tracking.saved_state import checksum_weights, describe_tracker, load_state, save_state
+from aotlab.engine.tracking.soft_edges import soften_edges
+from aotlab.engine.tracking.state import VideoState
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import is_optimized, prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
@@ -60,15 +58,11 @@ from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import MALFORMED, reading, sha256
+from aotlab.utils.files import sha256
 from aotlab.utils.numbers import COUNT, POSITIVE_COUNT
 from aotlab.utils.text import shorten
-from aotlab.utils.versioned_files import unwrap, wrap
 
 log = logging.getLogger(__name__)
-
-EDGE_RADIUS = 4
-"""Largest distance of a soft edge from the border of a mask, in pixels of the network: the stride of its logits."""
 
 
 class Tracker:
@@ -110,6 +104,11 @@ class Tracker:
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
         self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=is_optimized(self.model))
         self.config = changed(config, model=model.config)
+        for hook in hooks:
+            require(
+                isinstance(hook, Hook), f"expected objects of Hook, got {shorten(repr(hook))}", subject="hooks",
+                remedy="derive its class from aotlab.sdk.Hook",
+            )  # fmt: skip
         self.hooks = [*build_hooks(config.rules), *hooks]
         self._optimize, self._checksum = optimize, 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
@@ -218,7 +217,7 @@ class Tracker:
         prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
-        self._require_usable()
+        self._require_complete()
         frame = convert_frame(frame, self.state.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
@@ -228,9 +227,9 @@ class Tracker:
             require_pixels(mask, prompts)
         return frame, mask, size
 
-    def _require_usable(self) -> None:
-        """Raise `InputError` if storing a frame has failed, or is not complete yet."""
-        if not self.state.version:
+    def _require_complete(self) -> None:
+        """Raise `InputError` if memory is being written, or if that has failed."""
+        if not self.state.is_complete:
             raise InputError(
                 "a step failed while updating memory", subject="tracker", remedy="call reset() or load_state_dict()"
             )
@@ -285,7 +284,7 @@ class Tracker:
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
-        self._require_usable()
+        self._require_complete()
         state = self.state
         if draft.state is not state or draft.version != state.version:
             raise InputError(
@@ -301,6 +300,7 @@ class Tracker:
                 indices, features = self._store_reference(draft, mask)
                 draft = draft._replace(features=features)  # for the hooks
                 logits = one_hot_logits(indices, len(self.ids))
+        state.frame_shape = draft.frame.shape
         annotated_ids = () if mask is None else np.unique(mask).tolist()
         prediction = Prediction(
             self.ids, logits, indices, cut=not draft.short_term, hidden=draft.hidden.difference(annotated_ids),
@@ -308,21 +308,18 @@ class Tracker:
         )  # fmt: skip
         for hook in self.hooks if self.ids else ():
             hook.stored(draft, prediction, mask)
-        prediction = prediction.resize(draft.size, align_corners=self.model.config.align_corners)
-        state.frame_shape, state.version = draft.frame.shape, draft.version + 1
-        return prediction
+        return prediction.resize(draft.size, align_corners=self.model.config.align_corners)
 
     def _store_tracked(self, draft: Draft) -> None:
         """Store a frame with its predicted masks."""
-        state = self.state
-        if state.input_size is None:
-            return
-        masks = split_by_group(state.groups, draft.indices, state.input_size, self.model.config.max_objects)
-        state.version = 0
-        for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True):
-            if not draft.short_term:
-                group.memory.clear_short_term()
-            store_frame(self.model, group.memory, decoded, group_masks)
+        model, state, masks = self.model, self.state, []
+        if state.input_size is not None:
+            masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
+        with state.changing():
+            for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True):
+                if not draft.short_term:
+                    group.memory.clear_short_term()
+                store_frame(model, group.memory, decoded, group_masks)
 
     def _store_reference(self, draft: Draft, mask: np.ndarray) -> tuple[Tensor, Features]:
         """Store a frame with a mask, some of whose objects may be new; return its indices H×W and its features."""
@@ -346,10 +343,10 @@ class Tracker:
         features = draft.features or self._encode(draft.frame, size)
         memories = [memorize_reference(model, features, group_masks)[0] for group_masks in masks]
         indices = resize_indices(indices, draft.indices.shape)
-        state.version = 0
-        for group, memory in zip(groups, memories, strict=True):
-            group.memory.add_reference(memory)
-        state.groups, state.input_size = groups, size
+        with state.changing():
+            for group, memory in zip(groups, memories, strict=True):
+                group.memory.add_reference(memory)
+            state.groups, state.input_size = groups, size
         return indices, features
 
     @torch.inference_mode()
@@ -370,15 +367,9 @@ class Tracker:
         frame, state = convert_frame(frame, self.state.frame_shape), self.state
         if state.input_size is None:  # its objects have been forgotten
             return prediction
-        height, width = prediction.indices.shape
-        align_corners = self.model.config.align_corners
         with self.autocast():
             features = self._encode(frame, state.input_size)
-            group_logits = [segment_frame(self.model, group.memory, features).logits for group in state.groups]
-            logits = merge_logits(state.groups, group_logits, (height, width), align_corners=align_corners)
-        logits[[prediction.ids.index(object_id) + 1 for object_id in prediction.hidden]] = NO_OBJECT
-        radius = math.ceil(EDGE_RADIUS * max(height / state.input_size[0], width / state.input_size[1]))
-        return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))
+            return soften_edges(self.model, state.groups, features, state.input_size, prediction)
 
     def _encode(self, frame: np.ndarray, size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized."""
@@ -411,20 +402,20 @@ class Tracker:
         """
         is_id = isinstance(object_id, Integral) and object_id in POSITIVE_COUNT
         require(is_id and object_id in self.ids, f"object {shorten(repr(object_id))} is not tracked", subject="forget")
-        self._require_usable()
+        self._require_complete()
         state = self.state
         for hook in self.hooks:
             hook.forget(object_id)
-        state.groups, state.version = forget_object(state.groups, object_id), state.version + 1
+        with state.changing():
+            state.groups = forget_object(state.groups, object_id)
         if not state.groups:  # the next mask begins like the first one
             self.reset(state.length)
             self.state.frame_shape = state.frame_shape
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
-        self._require_usable()
-        hooks = [hook.state_dict() for hook in self.hooks]
-        return wrap(TRACKER_STATE, {"fingerprint": self.fingerprint, **self.state.state_dict(), "hooks": hooks})
+        self._require_complete()
+        return save_state(self.state, self.hooks, self.fingerprint)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -433,25 +424,11 @@ class Tracker:
             InputError: a state of another precision, other weights, settings, hooks or ``optimize``, or damaged; the
                 tracker is unchanged.
         """
-        with reading("tracker state", TRACKER_STATE.remedy, RuntimeError, *MALFORMED):
-            content = unwrap(TRACKER_STATE, state)
-        saved_fingerprint = content["fingerprint"]
-        for name, value in self.fingerprint.items():  # precision first: it changes weights too
-            require(saved_fingerprint.get(name) == value, f"saved with other {name}", subject="tracker state")
-        video = VideoState.from_state_dict(content, self.config, self.device)
-        states = list(zip(self.hooks, content["hooks"], strict=True))
-        for hook, hook_state in states:  # copies first, so that an error leaves the tracker unchanged
-            hook.fresh().load_state_dict(hook_state)
-        for hook, hook_state in states:
-            hook.load_state_dict(hook_state)
-        self.state = video
+        self.state = load_state(state, self.hooks, self.fingerprint, self.config, self.device)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Precision and checksum of the weights, the settings, and the hooks, that states depend on."""
         if not self._optimize or not self._checksum:
             self._checksum = checksum_weights(self.model)
-        settings = {name: getattr(self.config, name).model_dump() for name in ("model", "memory", "input", "rules")}
-        hooks = [type(hook).__name__ for hook in self.hooks]
-        precision = str(self.model.projector.weight.dtype)
-        return {"precision": precision, "weights": self._checksum, **settings, "hooks": hooks}
+        return describe_tracker(self.config, self.hooks, self.model.projector.weight.dtype, self._checksum)

@@ -139,3 +139,8 @@ def test_options_accept_one_setting_as_text():
     options = TrackerOptions(overrides="memory.every=2")
     assert options == TrackerOptions(overrides=["memory.every=2"])
     assert options.read_settings().memory.every == 2
+
+
+def test_object_that_is_no_hook_rejected(model):
+    with pytest.raises(InputError, match=r"hooks: expected objects of Hook, got <object.*; derive its class from"):
+        Tracker(*model, hooks=[object()])

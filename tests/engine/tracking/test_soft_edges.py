@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import soften_mask
+from aotlab.engine.tracking.soft_edges import soften_mask
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture
 

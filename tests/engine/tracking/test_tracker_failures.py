@@ -64,8 +64,6 @@ FAILURES = {
     "later reference": (MemoryBank, "add_reference", 2, 4, NEWEST),
     "frame": (MemoryBank, "add", 2, 4, None),
     "relevance": (recurrence, "compute_relevance", 1, 4, None),
-    "resized prediction": (Prediction, "resize", 1, 4, None),
-    "hook": (CutDetection, "stored", 1, 4, None),
 }
 """Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 
@@ -95,6 +93,18 @@ def test_failed_update_of_memory_requires_reset(rmem, monkeypatch, case, remedy)
     else:
         tracker.load_state_dict(copy.deepcopy(other.state_dict()))
     assert_same(run_tracker(tracker, frames[4:], {0: mask}), run_tracker(other, frames[4:], {0: mask}))
+
+
+@pytest.mark.parametrize(("owner", "name"), [(CutDetection, "stored"), (Prediction, "resize")])
+def test_failure_after_a_frame_is_stored_loses_its_prediction_only(rmem, monkeypatch, owner, name):
+    frames = draw_texture(6)
+    tracker, other = (start_tracking(rmem, frames[:4]) for _ in range(2))
+    with monkeypatch.context() as patch:
+        fail_call(patch, owner, name, 1, ValueError("an own mistake"))
+        with pytest.raises(ValueError, match="an own mistake"):
+            tracker.step(frames[4])
+    other.step(frames[4])
+    assert_same([tracker.step(frames[5])], [other.step(frames[5])])
 
 
 def test_fresh_trackers_in_threads_are_independent(rmem):
