@@ -9,8 +9,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
@@ -127,7 +127,7 @@ class TensorBoardLog(ScalarLog):
     """``tensorboard/`` with finite values and sample images, in steps over all phases."""
 
     board: Any = None
-    """TensorBoard's writer; None after a failure."""
+    """TensorBoard's writer."""
 
     def began(self, state: TrainState) -> None:
         """Open the writer; later steps are hidden."""
@@ -141,31 +141,22 @@ class TensorBoardLog(ScalarLog):
         every = state.config.train.image_every
         if every and state.is_due(every) and not result.skipped:
             image = draw_clips(result.clip, result.predictions)
-            self._write(state, lambda board: board.add_image("clips", image, state.total_step))
+            with warn_without_space(state.output / "tensorboard"):
+                self.board.add_image("clips", image, state.total_step)
 
     def ended(self, state: TrainState, reason: str | None) -> None:
         """Write the means of the last steps, and close the writer."""
         super().ended(state, reason)
-        self._write(state, lambda board: board.close())
+        if self.board is not None:
+            with warn_without_space(state.output / "tensorboard"):
+                self.board.close()
 
     def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
         """Write finite values."""
-
-        def write(board: Any) -> None:
-            for name, value in values.items():
-                if math.isfinite(value):
-                    board.add_scalar(f"{group}/{name}", value, state.total_step)
-
-        self._write(state, write)
-
-    def _write(self, state: TrainState, write: Callable[[Any], None]) -> None:
-        """Call the writer, if it is open; a failure disables it."""
-        try:
-            if self.board is not None:
-                write(self.board)
-        except OSError as error:
-            self.board = None
-            log.warning("%s: no more is written (%s)", state.output / "tensorboard", error.strerror or error)
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        with warn_without_space(state.output / "tensorboard"):
+            for name, value in finite.items():
+                self.board.add_scalar(f"{group}/{name}", value, state.total_step)
 
 
 class WandbLog(ScalarLog):
@@ -222,12 +213,18 @@ def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
 
 
 def append(path: Path, text: str) -> None:
-    """Append lines to a file; warn if there is no space left."""
+    """Append lines to a file."""
+    with warn_without_space(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextmanager
+def warn_without_space(path: Path) -> Iterator[None]:
+    """Warn if the block cannot write to ``path``; training continues."""
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        yield
     except OSError as error:
-        log.warning("%s: a line is missing (%s)", path, error.strerror)
+        log.warning("%s: a line is missing (%s)", path, error.strerror or error)
 
 
 def drop_later_lines(path: Path, state: TrainState, parse: Callable[[str], Sequence[Any]]) -> None:

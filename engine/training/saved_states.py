@@ -196,12 +196,8 @@ def list_earlier_files(config: Config, output: Path) -> list[Path]:
     Raises `InputError` if the new run starts from one of them.
     """
     logs = [output / name for name in (LOG_NAME, *CSV_NAMES.values(), "wandb/wandb-resume.json")]
-    files = [
-        *logs,
-        *(output / "tensorboard").glob("events.out.tfevents.*"),
-        output / f"{BEST}.safetensors",
-        *list_saved_states(output),
-    ]
+    logs += (output / "tensorboard").glob("events.out.tfevents.*")
+    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
     for start in filter(None, (config.train.start_from, config.train.warm_start)):
         is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
         require(

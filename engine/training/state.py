@@ -24,12 +24,7 @@ class TrainState:
     def __init__(
         self, config: Config, world: Distributed, model: VOSModel, mixture: Mixture, *, best: float = -1.0
     ) -> None:
-        """Create the state before the first step.
-
-        Args:
-            mixture: data of the phase.
-            best: best score of the phases before it.
-        """
+        """Create the state before the first step, with the best score of the phases before it."""
         self.config, self.world, self.model, self.mixture = config, world, model, mixture
         self.phase, settings = mixture.phase, config.train
         self.output = Path(str(settings.output))

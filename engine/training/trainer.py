@@ -180,14 +180,8 @@ def wrap_ddp(state: TrainState) -> nn.Module:
 def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
     """Run one optimizer step on the next ``train.accumulate`` micro-batches; skip it if it is not finite.
 
-    Args:
-        state: phase whose model, optimizer, average and step number are updated.
-        clip_module: its `ClipModule`, from `wrap_ddp`.
-        batches: micro-batches of this rank.
-
-    Raises:
-        SharedStop: more than ``train.max_nonfinite_steps`` steps in a row are not finite; raised on all ranks.
-            Weights and step number are unchanged.
+    ``clip_module``: from `wrap_ddp`. Raises `SharedStop` on all ranks, with weights and step number unchanged, if more
+    than ``train.max_nonfinite_steps`` steps in a row are not finite.
     """
     start = time.perf_counter()
     rates, reference_weight = begin_step(state)
@@ -232,8 +226,7 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
 def begin_step(state: TrainState) -> tuple[dict[str, float], float]:
     """Seed dropout, set learning rates and training mode, and clear gradients.
 
-    Returns:
-        The learning rates, and the weight of the loss on reference frames.
+    Returns the learning rates, and the weight of the loss on reference frames.
     """
     phase, settings = state.phase, state.config.train
     # From seed, phase, step and rank, so that a resumed run draws the same.

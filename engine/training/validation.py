@@ -34,17 +34,8 @@ def validate_if_due(
 ) -> bool:
     """Score the averaged weights every ``train.validate_every`` steps, and write those with the best score.
 
-    The state is saved with the scores, and before them, so that a kill during validation loses no step.
-
-    Args:
-        record: record of the run, saved with the state.
-        stop: stops the validation before its next frame.
-
-    Returns:
-        Whether it was due.
-
-    Raises:
-        SharedStop: ``stop`` was set, also on another rank.
+    The state is saved with the scores, and before them, so that a kill during validation loses no step. Returns whether
+    it was due; raises `SharedStop` if ``stop`` was set, also on another rank, before the next frame.
     """
     is_due = state.step > state.validated and state.is_due(state.config.train.validate_every)
     if not videos or not is_due:
