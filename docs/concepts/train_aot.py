@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from aotlab import load_model, read_mask
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_reference, segment_frame, store_frame
+from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.engine.training import optimization as opt
 from aotlab.engine.training.clip import (
     ClipBatch,
@@ -115,7 +115,8 @@ def clip_loss(model: VOSModel, config: Config, clip: ClipBatch, options: ClipOpt
         loss, prediction = frame_losses(model, frame, decoded, labels, options, clip.object_counts)
         tracked.append(loss)
         known = prediction if options.use_predictions else labels
-        store_frame(model, bank, decoded, draw_masks(config.model, known, labels == VOID, options.permutations))
+        masks = draw_masks(config.model, known, labels == VOID, options.permutations)
+        bank.add(*memorize_frame(model, bank, decoded, masks))
     return options.reference_weight * reference.mean() + torch.stack(tracked).mean()
 
 

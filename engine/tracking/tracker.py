@@ -23,7 +23,7 @@ from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
-from aotlab.engine.recurrence import encode_frame, memorize_reference, segment_frame, store_frame
+from aotlab.engine.recurrence import encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_indices,
@@ -315,11 +315,15 @@ class Tracker:
         model, state, masks = self.model, self.state, []
         if state.input_size is not None:
             masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
+        memories = [
+            memorize_frame(model, group.memory, decoded, group_masks)
+            for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True)
+        ]
         with state.changing():
-            for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True):
+            for group, (memory, relevance) in zip(state.groups, memories, strict=True):
                 if not draft.short_term:
                     group.memory.clear_short_term()
-                store_frame(model, group.memory, decoded, group_masks)
+                group.memory.add(memory, relevance)
 
     def _store_reference(self, draft: Draft, mask: np.ndarray) -> tuple[Tensor, Features]:
         """Store a frame with a mask, some of whose objects may be new; return its indices H×W and its features."""

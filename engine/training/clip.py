@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank, build_bank
-from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_reference, segment_frame, store_frame
+from aotlab.engine.recurrence import DecodedFrame, encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
@@ -141,7 +141,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
         if index < length - 1:
             memory_labels = prediction if options.use_predictions else labels
             masks = draw_masks(model.config, memory_labels, labels == VOID, options.permutations)
-            store_frame(model, bank, decoded, masks)
+            bank.add(*memorize_frame(model, bank, decoded, masks))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.recurrence import memorize_reference, segment_frame, store_frame
+from aotlab.engine.recurrence import memorize_frame, memorize_reference, segment_frame
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 
 TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
@@ -25,7 +25,7 @@ def add_reference_frame(model: VOSModel, bank: MemoryBank, features: Features, m
 def propagate_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
     decoded = segment_frame(model, bank, features)
-    store_frame(model, bank, decoded, masks)
+    bank.add(*memorize_frame(model, bank, decoded, masks))
     return decoded.logits
 
 

@@ -14,7 +14,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
-from aotlab.engine.recurrence import segment_frame, store_frame
+from aotlab.engine.recurrence import memorize_frame, segment_frame
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import add_reference_frame
@@ -137,7 +137,8 @@ class Replay:
         full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
         labels = full[0].argmax(0).numpy()
         assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-        store_frame(self.model, self.bank, decoded, planes(self.arrays["masks"][number]))
+        masks = planes(self.arrays["masks"][number])
+        self.bank.add(*memorize_frame(self.model, self.bank, decoded, masks))
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine import recurrence
 from aotlab.engine.hooks.cuts import CutDetection
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.prediction import Prediction
@@ -63,7 +62,6 @@ FAILURES = {
     "first reference": (MemoryBank, "add_reference", 1, 0, FIRST),
     "later reference": (MemoryBank, "add_reference", 2, 4, NEWEST),
     "frame": (MemoryBank, "add", 2, 4, None),
-    "relevance": (recurrence, "compute_relevance", 1, 4, None),
 }
 """Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 
