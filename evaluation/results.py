@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing_extensions import Self
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
-from aotlab.utils.digests import digest_file, digest_values
+from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import reading, remove
+from aotlab.utils.files import reading, remove, sha256
 from aotlab.utils.run_folder import RunFolder, describe_changes
 
 SCORES_FILE = "scores.json"
@@ -44,12 +44,18 @@ class SequenceResults(RunFolder):
         """Return the names of the folders of sequences."""
         return {*self.sequences}
 
+    def list_files(self) -> Iterator[str]:
+        """Yield the paths of the masks of all sequences, and of the scores."""
+        yield from super().list_files()
+        for name in self.sequences:
+            yield from (str(path.relative_to(self.folder)) for path in (self.folder / name).rglob("*.png"))
+
     def open(self, *, force: bool = False) -> Self:
         """Return the results in the folder if their inputs are the same, else these; `RunFolder.open` has the rules."""
         results = super().open(force=force)
         if new := {*self.sequences} - {*results.sequences}:
             for name in sorted(new):
-                if (self.folder / name).exists() and not results.replaces:
+                if (self.folder / name).exists() and not results.replaced:
                     raise output_exists_error(self.folder, f"{name}, which aotlab did not write")
             results.sequences = sorted({*results.sequences} | new)
             results.save()
@@ -110,11 +116,11 @@ def fingerprint_sequence(video: Video) -> dict[str, Any]:
     """Return the frames, given masks and options of a sequence as inputs; raise `InputError` if one is missing."""
     masks: list[object] = []
     for index, mask in sorted(video.reference_masks.items()):
-        masks.append((index, [digest_file(path) for path in list_mask_files(mask)]))
+        masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
         if isinstance(mask, Mapping):
             masks.append(sorted(mask))
     with reading(video.name, "restore its frames"):
-        frames = digest_values((path.name, digest_file(path)) for path in video.frames)
+        frames = digest_values((path.name, sha256(path)) for path in video.frames)
     options = video.merge_ids, video.output_height, video.written_stems, video.objects
     return {
         "frames": {"sha256": frames},

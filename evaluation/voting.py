@@ -11,14 +11,15 @@ from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.masks import VOID, is_void, read_mask, write_mask
 from aotlab.media.results import MASKS
-from aotlab.utils.digests import digest_file, digest_values
+from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import sha256
 
 
 def fingerprint_results(folder: Path) -> dict[str, str]:
     """Return the name and the digest of all masks in a folder of results, as an input of a vote."""
     files = sorted(folder.rglob("*.png"))
-    digest = digest_values((path.relative_to(folder).as_posix(), digest_file(path)) for path in files)
+    digest = digest_values((path.relative_to(folder).as_posix(), sha256(path)) for path in files)
     return {"name": folder.name, "sha256": digest}
 
 

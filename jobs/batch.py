@@ -21,7 +21,7 @@ from aotlab.jobs.shards import Shard
 from aotlab.media.matching import natural_sort
 from aotlab.media.results import Results, has_results
 from aotlab.media.video import digest_video
-from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -60,6 +60,7 @@ class Batch:
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is added to the outputs.
         force: replace results of a different run or settings.
+        verify_inputs: as in `run_job`.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Batch:
         options: RunOptions,
         *,
         force: bool = False,
+        verify_inputs: bool = False,
     ) -> None:
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
+        self._verify_inputs = verify_inputs
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._loader = TrackerLoader(tracker)
@@ -105,8 +108,8 @@ class Batch:
             self._require_own_folder()
         for job in self._jobs:
             try:
-                if (corrected := self._find_corrected(job)) is not None:
-                    yield Outcome(job, "corrected", len(corrected.entries))
+                if (kept := self._find_kept(job)) is not None:
+                    yield Outcome(job, "corrected" if kept.corrected else "reuse", len(kept.entries))
                     continue
                 prepared = self._prepare(job)
                 yield Outcome(job, find_action(prepared, force=self._force), prepared=prepared)
@@ -140,11 +143,23 @@ class Batch:
         return outcomes
 
     def _prepare(self, job: Job) -> PreparedRun:
-        return prepare(job, self._output / job.name, self._loader, self._options, from_list=True)
+        return prepare(
+            job, self._output / job.name, self._loader, self._options, strict=True, verify_inputs=self._verify_inputs
+        )
 
-    def _find_corrected(self, job: Job) -> Results | None:
-        """Return the corrected results of a job, with the path of a moved video; warn about other classes."""
+    def _find_kept(self, job: Job) -> Results | None:
+        """Return the results of a job that no run of the list replaces: corrected ones, and those of a stream.
+
+        A corrected video may have moved. A warning is logged about other classes. Raises `InputError` if results of a
+        stream are not complete, or of another address.
+        """
         results = Results.read(self._output / job.name)
+        if results is not None and results.entries and results.is_recording:
+            is_same = results.video == job.video_address
+            problem = "its recording is not complete" if is_same else f"has a recording of {results.video}"
+            is_complete = is_same and results.status == "done" and not results.describe_missing()
+            require(is_complete, problem, subject=job.name, remedy="move its folder away, or delete it yourself")
+            return results
         if results is None or not results.corrected:
             return None
         video = job.video_address
@@ -177,11 +192,13 @@ class Batch:
     def _run_job(self, job: Job, stop: StopFlag) -> Outcome:
         """Track a job until the flag is set, or reuse its results."""
         folder = self._output / job.name
-        if (corrected := self._find_corrected(job)) is not None:
-            with locked_output(folder):
-                corrected.save()  # its video may have moved
-            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-            return Outcome(job, "corrected", len(corrected.entries))
+        if (kept := self._find_kept(job)) is not None:
+            if kept.corrected:
+                with locked_output(folder):
+                    kept.save()  # its video may have moved
+            content = "corrected masks are" if kept.corrected else "its recording is"
+            log.info("%s: %s kept; delete %s to track it again", job.name, content, folder)
+            return Outcome(job, "corrected" if kept.corrected else "done", len(kept.entries))
         result = run(self._prepare(job), force=self._force, class_file=self._output / CLASSES, stop=stop)
         if result.reused:
             log.info("%s: already tracked with these inputs", job.name)
@@ -199,7 +216,7 @@ class Batch:
         """Return the results of a job if they are finished and complete, else None."""
         with suppress(InputError, OSError):
             results = Results.read(self._output / job.name)
-            if results is not None and results.status == "done" and not results.list_missing():
+            if results is not None and results.status == "done" and not results.describe_missing():
                 return results
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -24,8 +23,8 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import output_exists_error, require
-from aotlab.utils.files import atomic_path, make_folder, remove, temporary_name, writing
+from aotlab.utils.errors import require
+from aotlab.utils.files import atomic_path, make_folder, temporary_name
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
 
@@ -194,8 +193,8 @@ class Outputs:
         """Whether an output contains the frames as the source stores them."""
         values = {name: fill_output_options(name, options) for name in classes}
         files = {name: find_output_file(name, options) for name in classes}
-        for file in files.values() if not results.replaces else ():
-            self._refuse_foreign_file(file)
+        for file in files.values() if results.replaced is None else ():
+            results.require_own(file)
         self._outputs = {
             name: output(
                 results.folder / temporary_name(Path(name)) / files[name], replace(context, options=values[name])
@@ -236,30 +235,13 @@ class Outputs:
             shutil.rmtree(output.path.parent, ignore_errors=True)
 
     def _move(self, name: str, output: Output) -> None:
-        """Move the files of a complete output into the results, the main one last."""
-        staging, folder = output.path.parent, self.results.folder
+        """Move the files of a complete output into the results."""
+        staging = output.path.parent
         if not output.path.exists():  # it had nothing to write
             shutil.rmtree(staging)
             return
-        entries = sorted(os.listdir(staging), key=lambda entry: (entry == output.path.name, entry))
-        for entry in entries:
-            self._refuse_foreign_file(entry)
-        replaced = {*self.results.outputs.get(name, ())} - {*entries}  # written with other options
-        self.results.outputs[name] = entries[::-1]
-        self.results.output_options[name] = find_used_options(name, self.options)
-        self.results.save()  # before the files, which would otherwise belong to somebody else after a kill
-        with writing(folder):
-            for entry in replaced - self.results.list_written():
-                remove(folder / entry)
-            for entry in entries:
-                remove(folder / entry)
-                os.replace(staging / entry, folder / entry)
-            staging.rmdir()
-
-    def _refuse_foreign_file(self, entry: str) -> None:
-        """Raise `InputError` if a file or folder of this name is there and no run has written it."""
-        if os.path.lexists(self.results.folder / entry) and entry not in self.results.list_written():
-            raise output_exists_error(self.results.folder, f"{entry}, which aotlab did not write")
+        self.results.drop_output(name)
+        self.results.add_output(name, staging, find_used_options(name, self.options))
 
 
 def render(
@@ -309,7 +291,8 @@ def list_missing_outputs(results: Results, names: Iterable[str], options: Mappin
     return [
         name
         for name in dict.fromkeys(names)
-        if not has_content(results.folder / find_output_file(name, options))
+        if name not in results.outputs
+        or not has_content(results.folder / find_output_file(name, options))
         or results.output_options.get(name, {}) != find_used_options(name, options)
     ]
 

@@ -21,16 +21,15 @@ from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.jobs.output_options import fill_output_options
 from aotlab.media.annotations import EXPORT_RECORD
-from aotlab.media.frames import FrameSource
-from aotlab.media.levels import parse_levels
+from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.results import Results
 from aotlab.media.video import digest_video, open_frames
-from aotlab.utils.digests import digest_file, digest_values
+from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
-from aotlab.utils.run_folder import require_inputs_outside
+from aotlab.utils.run_folder import read_record, require_inputs_outside
 from aotlab.utils.text import strip_credentials
 
 log = logging.getLogger(__name__)
@@ -63,6 +62,8 @@ class PreparedRun:
     loader: TrackerLoader
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """All that the masks depend on, from `fingerprint_inputs`."""
+    digests: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """Digests of the input files, from `InputDigests`."""
 
     @property
     def objects(self) -> list[int]:
@@ -77,7 +78,7 @@ class PreparedRun:
     @property
     def is_resumable(self) -> bool:
         """Whether an interrupted run can continue: later frames are not needed, and no frame is dropped."""
-        return self.source.path is not None and not (self.options.realtime or self.options.both_directions)
+        return "recording" not in self.inputs and not self.options.both_directions
 
     def new_results(self) -> Results:
         """Return the results of this run before its first frame."""
@@ -90,6 +91,7 @@ class PreparedRun:
             video=self.job.video_address, objects=self.objects,
             first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
             mask_start_number=self.options.mask_start_number, soft=self.options.stores_soft,
+            digests=dict(self.digests),
         )  # fmt: skip
 
     def estimate_bytes(self) -> int:
@@ -109,7 +111,9 @@ def prepare(
     loader: TrackerLoader,
     options: RunOptions,
     *,
-    from_list: bool = False,
+    strict: bool = False,
+    verify_inputs: bool = False,
+    has_files: bool = True,
     source: FrameSource | None = None,
     frames: FrameSelection | None = None,
     arrays: Mapping[int, np.ndarray] | None = None,
@@ -118,8 +122,9 @@ def prepare(
     """Open and check everything that a job needs; no model is loaded, and nothing is written.
 
     Args:
-        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
-            video are refused, as lines may be mixed up.
+        strict: refuse masks of another video, as lines of a list may be mixed up.
+        verify_inputs: read all inputs, also those whose size and time are as in the record of earlier results.
+        has_files: the masks are made of files alone; those of a loaded tracker or of arrays cannot be compared.
         source: the video of the job if it is open already.
         frames: frames to track, instead of those of the job.
         arrays: further masks by frame index, H×W object ids.
@@ -132,16 +137,19 @@ def prepare(
     if source is None:
         source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
     subject = job.label if job.source_line else source.name
-    _check_frame_names(source, options, strict=from_list)
+    _check_frame_names(source, options, strict=strict)
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
     info = replace(VideoInfo.from_source(source), start_number=options.mask_start_number)
-    masks = _load_masks(job, info, frames, arrays or {}, strict=from_list)
+    masks = _load_masks(job, info, frames, arrays or {}, strict=strict)
     absent = split_absent(masks)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
     removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
+    record = None if verify_inputs else read_record(folder)
+    digests = InputDigests((record or {}).get("digests"))
     run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
-    return replace(run, inputs=fingerprint_inputs(run, arrays or {}, from_list=from_list))
+    inputs = fingerprint_inputs(run, digests, has_files=has_files)
+    return replace(run, inputs=inputs, digests=digests.entries)
 
 
 def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSource:
@@ -252,46 +260,43 @@ def _check_objects(
     return removals
 
 
-def fingerprint_inputs(
-    run: PreparedRun, arrays: Mapping[int, np.ndarray], *, from_list: bool = False
-) -> dict[str, Any]:
-    """Return all that the masks of a run depend on, as `RunFolder.inputs`; ``arrays``: masks in memory.
-
-    A stream, or a run in real time, is another recording each time; in a list, it is tracked once.
-    """
+def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bool = True) -> dict[str, Any]:
+    """Return all that the masks of a run depend on, as `RunFolder.inputs`; ``has_files``: see `prepare`."""
     job, source, frames, options = run.job, run.source, run.frames, run.options
     video: dict[str, Any] = {"name": source.name}
-    video |= {"address": strip_credentials(job.video)} if source.path is None else digest_video(source.path)
-    is_repeatable = from_list or not (source.path is None or options.realtime)
+    video |= {"address": strip_credentials(job.video)} if source.path is None else digest_video(source.path, digests)
+    is_repeatable = has_files and source.path is not None and not options.realtime
     masks = [
         {
             "frame": find_frame(mask, frames),
             "object": mask.object_id,
-            "sha256": _digest_files(Path(mask.value), SIDECARS),
+            "sha256": _digest_files(Path(mask.value), SIDECARS, digests),
         }
         for mask in job.masks
     ]
+    levels = source.levels
     inputs = {
         "video": video,
         "frames": {"first": frames.first, "last": frames.last},
         "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
-        "levels": job.levels and (parse_levels(job.levels) or "auto"),
-        "input_transform": job.input_transform,
-        "rate": None if job.rate is None else str(job.rate),
-        "masks": masks + [{"frame": index, "sha256": _digest_array(mask)} for index, mask in arrays.items()],
+        "levels": None if levels is None else [levels.low, levels.high],
+        "input_transform": None if levels is None else levels.curve,
+        "rate": str(source.rate) if isinstance(source, ImageFrames) else None,
+        "masks": masks,
         "prompts": {
-            frames.number(index): {key: _format_prompt(prompt) for key, prompt in by_object.items()}
+            index: {key: _format_prompt(prompt) for key, prompt in by_object.items()}
             for index, by_object in run.prompts.items()
         },
         # weights may be in files named like the ONNX file
         "segmenter": [
-            _digest_files(path, ["{stem}.*"]) for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
+            _digest_files(path, ["{stem}.*"], digests)
+            for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
         ],
         "classes": dict(sorted(job.classes.items())),
         "both_directions": options.both_directions,
         "mask_start_number": options.mask_start_number,
-        "removals": [f"{frames.number(index)}:{key}" for index, ids in run.removals.items() for key in ids],
-        **run.loader.fingerprint(job.overrides),  # loads PyTorch, so after all other checks
+        "removals": [f"{index}:{key}" for index, ids in run.removals.items() for key in ids],
+        **run.loader.fingerprint(job.overrides, digests),  # loads PyTorch, so after all other checks
     }
     return {name: value for name, value in inputs.items() if value not in (None, False, [], {})}
 
@@ -331,15 +336,13 @@ def group_removals(
 
 
 def _format_prompt(prompt: Prompt) -> str:
-    """Return a prompt as text, with a digest of its masks."""
+    """Return a prompt as text."""
     parts = [] if prompt.box is None else [f"box {_join(prompt.box)}"]
     parts += [
         f"{'point' if label else 'negative-point'} {_join(point)}"
         for point, label in zip(prompt.points, prompt.labels, strict=True)
     ]
     parts += [f"scribble {' '.join(map(_join, prompt.scribble))}"] if prompt.scribble else []
-    for name, mask in (("mask", prompt.mask), ("exclude", prompt.exclude)):
-        parts += [] if mask is None else [f"{name} {_digest_array(mask)[:16]}"]
     return ", ".join(parts)
 
 
@@ -347,24 +350,20 @@ def _join(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _digest_array(array: np.ndarray) -> str:
-    """Return the SHA-256 of an array's type, shape and values."""
-    return digest_values([str(array.dtype), array.shape, np.ascontiguousarray(array).tobytes()])
-
-
-def _digest_files(path: Path, sidecars: Sequence[str]) -> str:
+def _digest_files(path: Path, sidecars: Sequence[str], digests: InputDigests) -> str:
     """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files.
 
     Those of `FOLDER_SIDECARS` are added.
     """
     folder = path if path.is_dir() else path.parent
-    above = [folder.parent / name for name in FOLDER_SIDECARS.get(folder.name, ())]
-    digests = [(f"../{file.name}", digest_file(file)) for file in above if file.is_file()]
+    beside = {folder.parent / name for name in FOLDER_SIDECARS.get(folder.name, ())}
+    files = None
     if path.is_dir():
-        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
-        files = [file for file in files if file != path / EXPORT_RECORD]  # whose time differs each time
-        return digest_values([*((str(file.relative_to(path)), digest_file(file)) for file in sorted(files)), *digests])
-    stem = glob.escape(path.stem)
-    beside = {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()}
-    digests += [(file.name, digest_file(file)) for file in sorted(beside - {path})]
-    return digest_values([digest_file(path), *digests])
+        visible = {file for file in path.rglob("[!.]*") if file.name not in SYSTEM_FILES}
+        visible -= {path / EXPORT_RECORD}  # whose time differs each time
+        files = [file for file in sorted(visible) if file.is_file()]
+    else:
+        stem = glob.escape(path.stem)
+        beside |= {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem))} - {path}
+    others = [(file.name, digests.digest(file)) for file in sorted(beside) if file.is_file()]
+    return digest_values([digests.digest(path, files), *others])

@@ -132,12 +132,14 @@ def run_job(
     options: RunOptions | None = None,
     *,
     force: bool = False,
+    verify_inputs: bool = False,
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Inputs are checked before the model is loaded, and earlier results removed only once the first frame is stored.
+    Inputs are checked before the model is loaded, and earlier results deleted only once the first frame is segmented.
     A run that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run
-    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over.
+    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over. With a loaded tracker, whose
+    hooks and weights cannot be compared, a run needs a new folder or ``force``.
 
     Args:
         job: the video and its masks.
@@ -145,18 +147,24 @@ def run_job(
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
         options: outputs and how to track.
         force: replace results of a different run.
+        verify_inputs: read all inputs, also those whose size and time are as in the record of earlier results.
 
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or has results of another run.
     """
     tracker = tracker or TrackerOptions()
+    has_files = isinstance(tracker, TrackerOptions)
     if not isinstance(tracker, TrackerOptions):
         if job.overrides:
             raise InputError(
                 "need TrackerOptions in place of a loaded tracker", subject=f"overrides {' '.join(job.overrides)}"
             )
         tracker = tracker.fresh()
-    return run(prepare(job, Path(folder), TrackerLoader(tracker), options or RunOptions()), force=force)
+    prepared = prepare(
+        job, Path(folder), TrackerLoader(tracker), options or RunOptions(), verify_inputs=verify_inputs,
+        has_files=has_files,
+    )  # fmt: skip
+    return run(prepared, force=force)
 
 
 def track(
@@ -172,7 +180,7 @@ def track(
     removals: Iterable[str | tuple[int | str, int]] = (),
     force: bool = False,
 ) -> TrackResult:
-    """Track a video from masks or prompts in memory; all else is as in `run_job`.
+    """Track a video from masks or prompts in memory into a new folder; all else is as in `run_job`.
 
     Args:
         source: the video; a path or address is opened as `open_frames` does.
@@ -184,7 +192,7 @@ def track(
         frames: frames to track; None: all.
         classes: class names by object id, for outputs that store them.
         removals: as in `Job`.
-        force: replace results of a different run.
+        force: replace earlier results, which cannot be compared with a run of arrays and a loaded tracker.
 
     Raises:
         InputError: as `run_job`; or there are neither masks nor prompts, or the first frame failed.
@@ -201,10 +209,11 @@ def track(
         source = open_frames(source, timeout=options.timeout)
     name = folder.name if is_file_name(folder.name) else "video"
     job = Job(name, "-" if source.path is None else source.path, classes=classes, removals=removals)
-    loader = TrackerLoader(tracker)
-    return run(
-        prepare(job, folder, loader, options, source=source, frames=frames, arrays=masks, prompts=prompts), force=force
-    )
+    prepared = prepare(
+        job, folder, TrackerLoader(tracker), options, has_files=False, source=source, frames=frames, arrays=masks,
+        prompts=prompts,
+    )  # fmt: skip
+    return run(prepared, force=force)
 
 
 def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
@@ -240,18 +249,15 @@ def run(
     with locked_output(prepared.folder):
         new = prepared.new_results()
         results = new.open(force=force)
-        moved = (results.video, results.masks) != (new.video, new.masks)
-        results.video, results.masks = new.video, new.masks
+        moved = (results.video, results.masks, results.digests) != (new.video, new.masks, new.digests)
+        results.video, results.masks, results.digests = new.video, new.masks, new.digests
         if results.status == "done":
             if moved:
                 results.save()
             return _reuse(results, prepared)
         results.status, results.error = "unfinished", None
         with nullcontext(stop) if stop else stop_flag() as flag:
-            try:
-                return _Tracking(prepared, results, class_file).run(flag)
-            finally:
-                results.close()
+            return _Tracking(prepared, results, class_file).run(flag)
 
 
 def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
@@ -409,12 +415,11 @@ class _Tracking:
 
     def _write(self, pending: _Pending) -> None:
         """Store a frame that was tracked, and write it to the outputs."""
+        source = pending.source
+        tracked = source if isinstance(source, TrackedFrame) else self._make_frame(pending, source)
         if not self.frames:
             self._start()
-        if isinstance(pending.source, TrackedFrame):
-            tracked = pending.source
-        else:
-            tracked = self._make_frame(pending, pending.source)
+        if tracked is not source:
             self.results.append(tracked)
             if pending.state is not None:
                 save_state(self.results, pending.state)
@@ -423,11 +428,12 @@ class _Tracking:
 
     def _start(self) -> None:
         """Begin the store, or continue it after the restored frames."""
-        results = self.results
+        results, prompts = self.results, self.prepared.prompts
+        names = {index: f"{PROMPT_MASKS}/{self.prepared.source.frame_name(index)}.png" for index in prompts}
+        results.other_files |= {PROMPT_MASKS: [*names.values()]} if names else {}
         results.start(self.num_restored)
-        for index in self.prepared.prompts:
-            name = self.prepared.source.frame_name(index)
-            write_mask(results.folder / PROMPT_MASKS / f"{name}.png", self.masks[index])
+        for index, name in names.items():
+            write_mask(results.folder / name, self.masks[index])
 
     def _make_frame(self, pending: _Pending, prediction: Prediction) -> TrackedFrame:
         """Return a predicted frame as it is stored."""
@@ -456,7 +462,7 @@ class _Tracking:
             except Exception as error:  # outputs are completed first
                 failure = error
             # a run that stops while frames are restored keeps the outputs of the earlier one
-            has_new = self.frames > 0 and self.frames >= self.num_restored
+            has_new = self.frames > 0 and self.frames >= self.num_restored and self.results.is_present
             unfinished = self.outputs.finish() if has_new else None
             self.incomplete = self.outputs.incomplete
         finally:
@@ -482,7 +488,9 @@ class _Tracking:
     def _finish_record(self, result: TrackResult, dropped: int) -> None:
         """Record the end of the run; keep the tracker's state if it stopped early."""
         results = self.results
+        results.require_present()
         if result.status == "done":
+            results.frames = len(results.entries)
             remove_state(results.folder)
         elif self.prepared.is_resumable and len(results.entries) == self.num_predicted > self.num_restored:
             with suppress(InputError):

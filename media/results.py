@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,10 +22,11 @@ from typing_extensions import Self
 from aotlab.media.plates import ImagePlate, Plate
 from aotlab.media.regions import MAX_ID, ObjectClasses
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
+from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
-from aotlab.utils.files import atomic_path, is_file_name, remove
+from aotlab.utils.files import SYSTEM_FILES, atomic_path, is_file_name, remove, writing
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.run_folder import RunFolder, read_record
+from aotlab.utils.run_folder import RunFolder, read_record, remove_files
 from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ MASKS, SOFT, PROMPT_MASKS = "masks", "soft", "prompt_masks"
 """Folders of the masks, of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
+FRAME = "{frame}"
+"""Name of a frame in the paths of outputs."""
 SOFT_LEVELS, SOFT_STEP = 1023, 64
 """Steps of stored probabilities from 0 to 1, and the distance of their values: 10 of 16 bits take half the space."""
 NO_SOFT = "needs soft edges, which these results do not have; track again with --soft --force"
@@ -108,12 +112,16 @@ class Results(RunFolder):
     status: Literal["unfinished", "failed", "done"] = "unfinished"
     error: str | None = None
     """Reason why a failed run ended."""
+    frames: int | None = None
+    """Number of frames once the run is done."""
     seconds: float = 0.0
     """Seconds spent in the tracker."""
     video: str = ""
     """Path of the video, or address of a stream without password."""
     masks: list[str] = field(default_factory=list)
     """Masks that the video was tracked from, as in `Job.masks` with the index of the frame."""
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Digests of the input files and the state in which they were read, as `InputDigests.entries`."""
     location: str = ""
     """Absolute path of the folder when the record was written; finds inputs that moved with it."""
     objects: list[int] = field(default_factory=list)
@@ -133,7 +141,9 @@ class Results(RunFolder):
     corrected: bool = False
     """Whether a person has corrected the masks; no run replaces them."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
-    """Names of the files and folders of each output that was written, the main one first."""
+    """Paths in the folder of the files of each complete output; `FRAME` stands for the name of each frame."""
+    other_files: dict[str, list[str]] = field(default_factory=dict)
+    """Paths of further files that may exist: masks made from prompts, and those of outputs that are not complete."""
     output_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Options of each output that was written, without defaults."""
 
@@ -183,13 +193,20 @@ class Results(RunFolder):
 
     def record(self) -> dict[str, Any]:
         """Return the values of the record."""
-        names = [item.name for item in fields(self) if item.name not in ("folder", "entries", "replaces")]
+        names = [item.name for item in fields(self) if item.name not in ("folder", "entries", "replaced")]
         values = {name: getattr(self, name) for name in names}
         return values | {"classes": asdict(self.classes), "location": os.path.abspath(self.folder)}
 
-    def find_protected(self) -> str:
-        """Return a description of contents that no run replaces; empty if there are none."""
-        return "corrected masks" if self.corrected else ""
+    def require_replaceable(self) -> None:
+        """Raise `InputError` if the masks were corrected."""
+        if self.corrected:
+            raise output_exists_error(self.folder, "corrected masks", alternative="delete the folder yourself")
+
+    def describe_changes(self, earlier: Self) -> str:
+        """Return how the inputs differ from those of earlier results; empty if they are the same."""
+        if "recording" in self.inputs:
+            return "streams, arrays and loaded trackers are not compared"
+        return super().describe_changes(earlier)
 
     def open(self, *, force: bool = False) -> Self:
         """Return the results in the folder if their inputs are the same, else these results, which `start` begins.
@@ -199,18 +216,37 @@ class Results(RunFolder):
                 ``force`` replaces the results.
         """
         earlier = super().open(force=force)
-        if earlier is self or (earlier.soft >= self.soft and (earlier.status != "done" or not earlier.list_missing())):
+        missing = earlier.describe_missing() if earlier.status == "done" else ""
+        if earlier is self or (earlier.soft >= self.soft and not missing):
             return earlier
-        missing = f"{len(earlier.list_missing())} of {len(earlier.entries)} masks"
-        content = f"results without {'soft edges' if self.soft > earlier.soft else missing}"
-        if reason := earlier.find_protected() or (not force and content):
-            raise output_exists_error(self.folder, reason, suggest_force=reason == content)
-        self.replaces = True
+        earlier.require_replaceable()
+        if not force:
+            content = f"results without {'soft edges' if self.soft > earlier.soft else missing}"
+            raise output_exists_error(self.folder, content, suggest_force=True)
+        self.replaced = earlier
         return self
 
     def list_written(self) -> set[str]:
         """Return the names of the files and folders of outputs."""
-        return {name for names in self.outputs.values() for name in names}
+        patterns = chain.from_iterable((*self.other_files.values(), *self.outputs.values()))
+        return {pattern.partition("/")[0] for pattern in patterns}
+
+    def list_files(self) -> Iterator[str]:
+        """Yield the paths in the folder of the files that the run has written, besides its record and journal."""
+        yield STATE_FILE
+        yield from self.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"])
+        yield from self.expand(chain.from_iterable((*self.other_files.values(), *self.outputs.values())))
+
+    def expand(self, patterns: Iterable[str]) -> Iterator[str]:
+        """Yield paths, once for each frame if they contain `FRAME`."""
+        for pattern in patterns:
+            names = [entry["name"] for entry in self.entries] if FRAME in pattern else [""]
+            yield from (pattern.replace(FRAME, name) for name in names)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether the masks were made of what cannot be read again: a stream, arrays, or a run in real time."""
+        return "recording" in self.inputs
 
     @property
     def problem(self) -> str | None:
@@ -232,7 +268,7 @@ class Results(RunFolder):
     def levels(self) -> str | None:
         """Levels of the video, as in `Job.levels`."""
         levels = self.inputs.get("levels")
-        return levels if isinstance(levels, str | None) else ",".join(f"{value:g}" for value in levels)
+        return None if levels is None else ",".join(map(repr, levels))
 
     @property
     def input_transform(self) -> str | None:
@@ -253,29 +289,80 @@ class Results(RunFolder):
         """Return the file with the soft edges of a frame, given its name."""
         return self.folder / SOFT / f"{name}.png"
 
+    def require_own(self, name: str) -> None:
+        """Raise `InputError` if a file or folder of this name has contents that no run has written."""
+        path = self.folder / name
+        own = {*self.list_files()} if os.path.lexists(path) else ()
+        is_folder = path.is_dir() and not path.is_symlink()
+        for file in (file for file in path.rglob("*") if not file.is_dir()) if is_folder else [path]:
+            entry = file.relative_to(self.folder).as_posix()
+            if os.path.lexists(file) and entry not in own and file.name not in SYSTEM_FILES:
+                raise output_exists_error(self.folder, f"{entry}, which aotlab did not write")
+
+    def drop_output(self, name: str) -> None:
+        """Remove an output from the record, before it is written again; its files stay until then."""
+        self.other_files[name] = self.outputs.pop(name, self.other_files.get(name, []))
+        self.output_options.pop(name, None)
+        self.save()
+
+    def add_output(self, name: str, staging: Path, options: dict[str, Any]) -> None:
+        """Move the files of a complete output from a folder within that of the results, and name them in the record.
+
+        Files that were written with other options are removed. Killed at any point, the record has the output only
+        with all of its files, and the paths of all files that may exist.
+        """
+        frames, earlier = {entry["name"] for entry in self.entries}, self.other_files.get(name, [])
+        names = sorted(os.listdir(staging))
+        files = list_patterns(staging, names, frames)
+        for entry in names:
+            self.require_own(entry)
+        self.other_files[name] = sorted({*files, *earlier})
+        self.save()
+        remove_files(self.folder, self.expand(earlier))
+        with writing(self.folder):
+            for entry in names:
+                os.replace(staging / entry, self.folder / entry)
+            staging.rmdir()
+        self.outputs[name], self.output_options[name] = files, options
+        del self.other_files[name]
+        self.save()
+
     def list_missing(self) -> list[str]:
         """Return the names of frames without a mask or stored soft edges, also those that a crash has emptied."""
         paths = [self.mask_path, *([self.soft_path] if self.soft else [])]
         names = [entry["name"] for entry in self.entries]
         return [name for name in names if not all(has_content(path(name)) for path in paths)]
 
+    def describe_missing(self) -> str:
+        """Return how many masks of the run are missing, with or without a line, such as "1 of 4 masks", or ""."""
+        frames = self.frames if self.frames is not None else len(self.entries)
+        missing = len(self.list_missing()) + abs(frames - len(self.entries))
+        return f"{missing} of {frames} masks" if missing else ""
+
     def start(self, count: int = 0) -> None:
-        """Write the record, before the first frame; keep the first ``count`` frames, and remove the files of others."""
-        for entry in [] if self.replaces else self.entries[count:]:
-            remove(self.mask_path(entry["name"]))
-            remove(self.soft_path(entry["name"]))
+        """Write the record, before the first frame; keep the first ``count`` frames, and delete the files of others."""
+        if self.replaced is None:
+            later = replace(self, entries=self.entries[count:])
+            remove_files(self.folder, later.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"]))
         for name in (MASKS, SOFT, PROMPT_MASKS):
             remove_leftovers(self.folder / name)
+        self.frames = None
         super().start(count)
 
     def append(self, frame: TrackedFrame) -> None:
-        """Store the next frame: its mask first, then its line; raise `InputError` if it cannot be written."""
+        """Store the next frame; raise `InputError` if it cannot be written, or the folder was moved or removed.
+
+        Its line is written before its files are renamed in: each file has a line, also after a kill.
+        """
         from aotlab.media.masks import write_mask  # loads Pillow
 
-        write_mask(self.mask_path(frame.name), frame.labels, max_id=self.max_id)
-        if self.soft:
-            write_soft(self.soft_path(frame.name), frame)
-        self.add(describe_frame(frame))
+        self.require_present()
+        with ExitStack() as files:
+            if self.soft:
+                write_soft(files.enter_context(atomic_path(self.soft_path(frame.name))), frame)
+            mask = files.enter_context(atomic_path(self.mask_path(frame.name)))
+            write_mask(mask, frame.labels, max_id=self.max_id)
+            self.add(describe_frame(frame))
 
     def read_frame(self, entry: Mapping[str, Any], image: np.ndarray, plate: Plate | None = None) -> TrackedFrame:
         """Return a stored frame; raise `InputError` if one of its files is damaged.
@@ -332,7 +419,8 @@ class Results(RunFolder):
         """Raise `InputError` if a video differs in content from the tracked one."""
         from aotlab.media.video import digest_video  # loads PyAV
 
-        if self.fingerprint and self.fingerprint["sha256"] != digest_video(video)["sha256"]:
+        found = digest_video(video, InputDigests(self.digests)) if self.fingerprint else {}
+        if found.get("sha256") != self.fingerprint.get("sha256"):
             raise InputError(
                 f"its video {video} has other content than the tracked one",
                 subject=self.folder,
@@ -349,9 +437,8 @@ class Results(RunFolder):
                 f"has a mask of frame {outside[0]}, which was not tracked",
                 remedy="remove it, or run the track command again",
             )
-        if missing := self.list_missing():
-            present = f"{len(tracked) - len(missing)} of {len(tracked)}"
-            raise InputError(f"has masks of {present} tracked frames", remedy="run the track command again")
+        if missing := self.describe_missing():
+            raise InputError(f"lacks {missing}", remedy="run the track command again")
 
     def record_failure(self, error: str) -> None:
         """Store the error of a run in a folder that the caller has locked, unless results of others are there."""
@@ -362,6 +449,15 @@ class Results(RunFolder):
         elif earlier is not None and earlier.status != "done":
             earlier.status, earlier.error = "failed", error
             earlier.save()
+
+
+def list_patterns(folder: Path, names: Iterable[str], frames: Collection[str]) -> list[str]:
+    """Return the paths of files in a folder, and of those in its folders, with `FRAME` in place of names of frames."""
+    files = (file for name in names for file in (folder / name, *(folder / name).rglob("*")) if file.is_file())
+    paths = (file.relative_to(folder) for file in files)
+    return sorted(
+        {(path.with_name(f"{FRAME}{path.suffix}") if path.stem in frames else path).as_posix() for path in paths}
+    )
 
 
 def describe_frame(frame: TrackedFrame) -> dict[str, Any]:
@@ -386,8 +482,7 @@ def write_soft(path: Path, frame: TrackedFrame) -> None:
     assert frame.soft is not None
     height, width = frame.labels.shape
     planes = frame.soft.reshape(-1, width) if len(frame.soft) else np.zeros((height, width), np.uint16)
-    with atomic_path(path) as temporary:
-        Image.fromarray(planes).save(temporary, format="PNG", compress_level=1)
+    Image.fromarray(planes).save(path, format="PNG", compress_level=1)
 
 
 def read_soft(path: Path, count: int, size: tuple[int, int]) -> np.ndarray:

@@ -23,7 +23,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.plates import Plate, VideoPlate
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.digests import digest_file, digest_values
+from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import reading
 from aotlab.utils.text import format_count
@@ -89,18 +89,15 @@ def open_frames(
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 
-def digest_video(path: Path) -> dict[str, Any]:
+def digest_video(path: Path, digests: InputDigests | None = None) -> dict[str, Any]:
     """Return the size in bytes and the SHA-256 of a video file, a stack, or the names and files of a folder of images.
 
-    Raises `InputError` if it cannot be read.
+    ``digests``: those of an earlier run, and of further inputs of a new one. Raises `InputError` if it cannot be read.
     """
-    if not path.is_dir():
-        with reading(path, "check its permissions"):
-            return {"bytes": path.stat().st_size, "sha256": digest_file(path)}
     with reading(path, "check its permissions"):
-        files = sorted(list_images(path))
-        size = sum(file.stat().st_size for file in files)
-    return {"bytes": size, "sha256": digest_values((file.name, digest_file(file)) for file in files)}
+        files = sorted(list_images(path)) if path.is_dir() else None
+        size = sum(file.stat().st_size for file in ([path] if files is None else files))
+    return {"bytes": size, "sha256": (digests or InputDigests()).digest(path, files)}
 
 
 class VideoFrames(FrameSource):

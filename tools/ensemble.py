@@ -67,7 +67,6 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
-        voted.close()
     if frames:
         sequences = format_count(len(names) - len(failures), "sequence")
         print(f"{format_count(frames, 'frame')} of {sequences} in {output}")

@@ -102,10 +102,8 @@ def render_folder(folder: Path, write: tuple[str, ...], options: Mapping[str, An
         names = [name for name in dict.fromkeys(write) if name != MASKS]
         if missing:
             names = list_missing_outputs(results, names, options)
-        if absent := results.list_missing():
-            raise InputError(
-                f"{len(absent)} of {len(results.entries)} masks are missing", remedy="track the video again"
-            )
+        if absent := results.describe_missing():
+            raise InputError(f"{absent} are missing", remedy="track the video again")
         video = results.find_video()
         results.require_same_video(video)
         source = open_frames(video, **results.video_options)

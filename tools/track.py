@@ -96,6 +96,7 @@ class ResultOptions:
 
     output: Path | None
     force: bool
+    verify_inputs: bool
     dry_run: bool
 
     def __post_init__(self) -> None:
@@ -195,42 +196,38 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def track_video(
-    job: Job, folder: Path, tracker: TrackerOptions, options: RunOptions, *, force: bool, dry_run: bool
-) -> int:
+def track_video(job: Job, tracker: TrackerOptions, options: RunOptions, folder: Path, results: ResultOptions) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.engine.tracking.options import TrackerLoader
     from aotlab.jobs.prepare import prepare
     from aotlab.jobs.run import find_action, run
 
-    prepared = prepare(job, folder, TrackerLoader(tracker), options)
-    action = find_action(prepared, force=force)
-    if dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
+    prepared = prepare(job, folder, TrackerLoader(tracker), options, verify_inputs=results.verify_inputs)
+    action = find_action(prepared, force=results.force)
+    if results.dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
         print(f"{describe_run(prepared)}, into {folder}", flush=True)
-    if dry_run:
+    if results.dry_run:
         print(f"status: {STATUSES[action]}")
         if action != "reuse":
             report_disk_space(folder, prepared.estimate_bytes())
         return 0
-    return report_result(run(prepared, force=force), folder, realtime=options.realtime)
+    return report_result(run(prepared, force=results.force), folder, realtime=options.realtime)
 
 
 def track_list(
     jobs: Sequence[Job],
-    folder: Path,
     tracker: TrackerOptions,
     options: RunOptions,
+    folder: Path,
+    results: ResultOptions,
     shard: Shard | None,
-    *,
-    force: bool,
-    dry_run: bool,
 ) -> int:
     """Track a list of videos or a shard of it; return the exit code."""
     from aotlab.jobs.batch import Batch
     from aotlab.utils.signals import stop_flag
 
-    batch = Batch(jobs, folder, tracker, options, force=force)
-    if dry_run:
+    batch = Batch(jobs, folder, tracker, options, force=results.force, verify_inputs=results.verify_inputs)
+    if results.dry_run:
         return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
         outcomes = batch.track(stop, shard)
@@ -320,6 +317,7 @@ def track_list(
     flag("--soft", "store the probabilities at edges, so that outputs with alpha can be written later"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
+    flag("--verify-inputs", "read all inputs, also those with the size and time that earlier results have recorded"),
     flag("--dry-run", "check all inputs and write nothing"),
     name="results",
     factory=ResultOptions,
@@ -365,12 +363,12 @@ def main(
         raise UsageError("--dry-run: checks all videos of a list; remove --shard")
     if options.realtime and not videos.is_single:
         raise UsageError("--realtime: applies to a single video; remove it")
-    folder, force, dry_run = results.output or videos.default_output, results.force, results.dry_run
+    folder = results.output or videos.default_output
     jobs = videos.make_jobs(folder, one_video)
     if videos.is_single:
         require_modules("av", "cv2", "pycocotools", "tqdm")
-        return track_video(jobs[0], folder, tracker, options, force=force, dry_run=dry_run)
-    return track_list(jobs, folder, tracker, options, videos.shard, force=force, dry_run=dry_run)
+        return track_video(jobs[0], tracker, options, folder, results)
+    return track_list(jobs, tracker, options, folder, results, videos.shard)
 
 
 if __name__ == "__main__":

@@ -1,53 +1,63 @@
-"""Digests of the content of files, remembered between runs while size, times and inode of a file stay the same."""
+"""Digests of the whole content of files, which are read again only if their size or time has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
-import time
-from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import cache_folder, require_file, sha256
+from aotlab.utils.files import reading, require_file, sha256
 from aotlab.utils.progress import progress_bar
 
-CACHE_FILE = "digests.sqlite"
-"""Name of the cache in `cache_folder`."""
-MIN_CACHED_BYTES = 2**20
-"""Smaller files are read each time, which is faster than looking them up."""
-SETTLE_SECONDS = 2.0
-"""A file that changed this recently is not cached: after another change it might have the same times."""
 READ_THREADS = 8
 """Number of files that `digest_files` reads at once."""
 
 
-def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file's whole content in hexadecimal digits; raises `InputError` as `sha256` does.
+class InputDigests:
+    """Digests of files and folders; those with the sizes and times of an earlier run are not read.
 
-    Files are read at about 1 GB/s; large ones only once, while their size, times and inode stay the same.
+    Args:
+        earlier: `entries` of the earlier run.
     """
-    require_file(path, "give another file")
-    with suppress(sqlite3.Error, OSError):  # no cache here: the file is read
-        status = path.stat()
-        if status.st_size >= MIN_CACHED_BYTES:
-            key = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-            cache = cache_folder() / CACHE_FILE
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(cache, timeout=5)) as connection:
-                return _look_up(connection, path, key)
-    return sha256(path)
+
+    def __init__(self, earlier: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        self._earlier = earlier or {}
+        self.entries: dict[str, dict[str, str]] = {}
+        """State of the files, and SHA-256 of their content, by absolute path."""
+
+    def digest(self, path: Path, files: Sequence[Path] | None = None) -> str:
+        """Return the SHA-256 of a file's content, or of the names and contents of ``files`` of a folder.
+
+        Raises:
+            InputError: a file is missing or cannot be read.
+        """
+        if files is None:
+            require_file(path, "give another file")
+        parts = {"": path} if files is None else {file.relative_to(path).as_posix(): file for file in files}
+        with reading(path, "check its permissions"):
+            statuses = [(name, file.stat()) for name, file in parts.items()]
+        state = digest_values((name, status.st_size, status.st_mtime_ns) for name, status in statuses)
+        key = os.path.abspath(path)
+        earlier = self._earlier.get(key, {})
+        if earlier.get("state") == state:
+            digest = earlier["sha256"]
+        elif files is None:
+            digest = sha256(path)
+        else:
+            digest = digest_values((name, sha256(file)) for name, file in parts.items())
+        self.entries[key] = {"state": state, "sha256": digest}
+        return digest
 
 
 def digest_files(paths: Sequence[Path], title: str) -> list[str]:
-    """Return the digests of files as `digest_file` does, "" for unreadable ones; ``title`` of the progress bar."""
+    """Return the SHA-256 of files, "" for unreadable ones; ``title`` of the progress bar."""
     unique = [*dict.fromkeys(paths)]
     digests = {}
     with ThreadPool(READ_THREADS) as pool, progress_bar(len(unique), unit="file", title=title) as bar:
-        for path, digest in zip(unique, pool.imap(_digest_readable, unique, chunksize=16), strict=True):
+        for path, digest in zip(unique, pool.imap(_digest_readable, unique), strict=True):
             digests[path] = digest
             bar.update()
     return [digests[path] for path in paths]
@@ -55,7 +65,7 @@ def digest_files(paths: Sequence[Path], title: str) -> list[str]:
 
 def _digest_readable(path: Path) -> str:
     try:
-        return digest_file(path)
+        return sha256(path)
     except InputError:
         return ""
 
@@ -63,20 +73,3 @@ def _digest_readable(path: Path) -> str:
 def digest_values(values: Iterable[object]) -> str:
     """Return the SHA-256 of values that their `repr` tells apart, such as names and digests of files."""
     return hashlib.sha256(repr([*values]).encode()).hexdigest()
-
-
-def _look_up(connection: sqlite3.Connection, path: Path, key: tuple[str, int, int, int, int]) -> str:
-    """Return the digest of a file from the cache, or read the file; ``key``: path, size, two times in ns, inode."""
-    with connection:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS digests"
-            " (path TEXT PRIMARY KEY, size INT, modified INT, changed INT, inode INT, digest TEXT) WITHOUT ROWID"
-        )
-    query = "SELECT digest FROM digests WHERE (path, size, modified, changed, inode) = (?, ?, ?, ?, ?)"
-    if (row := connection.execute(query, key).fetchone()) is not None:
-        return str(row[0])
-    digest = sha256(path)
-    if time.time() - max(key[2:4]) / 1e9 > SETTLE_SECONDS:
-        with suppress(sqlite3.Error), connection:
-            connection.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", (*key, digest))
-    return digest

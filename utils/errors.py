@@ -80,12 +80,13 @@ def require(condition: object, problem: object, *, subject: object = "", remedy:
         raise InputError(problem, subject=subject, remedy=remedy)
 
 
-def output_exists_error(output: Path, content: str, *, suggest_force: bool = False) -> InputError:
+def output_exists_error(
+    output: Path, content: str, *, suggest_force: bool = False, alternative: str = ""
+) -> InputError:
     """Return the error about an output that must not be replaced; ``suggest_force``: suggest ``--force``."""
-    remedy = ", or replace it with --force" if suggest_force else ""
-    return InputError(
-        f"already contains {content}", subject=f"output {output}", remedy=f"choose another output{remedy}"
-    )
+    alternative = "replace it with --force" if suggest_force else alternative
+    remedy = f"choose another output{alternative and f', or {alternative}'}"
+    return InputError(f"already contains {content}", subject=f"output {output}", remedy=remedy)
 
 
 def require_choice(value: object, choices: Collection[object], name: str, remedy: str = "") -> None:

@@ -31,6 +31,8 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeE
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
 NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.part(\.[^.]*)?$")
+"""Names that `temporary_name` makes."""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
 """Unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces."""
 

@@ -1,13 +1,10 @@
 """Folder of a run: what made its contents, which entries are complete, and which contents another run may replace.
 
-| contents of the folder | same inputs     | other inputs                      |
-|------------------------|-----------------|-----------------------------------|
-| none, or only failures | start           | start                             |
-| those of a run         | reuse or resume | refuse; ``force``: replace all    |
-| anything else          | refuse          | refuse                            |
-
-Replaced contents are set aside and removed once the new run has stored its first entry; if it fails before, or is
-killed, they are put back.
+| contents of the folder | same inputs     | other inputs                                     |
+|------------------------|-----------------|--------------------------------------------------|
+| none, or only failures | start           | start                                            |
+| those of a run         | reuse or resume | refuse; ``force``: delete what the record lists  |
+| anything else          | refuse          | refuse                                           |
 """
 
 from __future__ import annotations
@@ -19,32 +16,31 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import (
     MALFORMED,
     SYSTEM_FILES,
+    TEMPORARY_NAME,
     read_json,
     reading,
-    remove,
     write_text,
     writing,
 )
 from aotlab.utils.locks import LOCK_SUFFIX, remove_leftovers
-from aotlab.utils.text import shorten
+from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
-BACKUP, REMOVED = ".replaced", ".removed"
-"""Folders of replaced contents, until the new run has stored an entry, and while they are removed."""
 REMEDY = "move the folder away, or choose another"
 RECORD_FILE = FileKind("results of aotlab", 1, REMEDY)
 
@@ -70,8 +66,8 @@ class RunFolder:
     """Versions, command and date, which do not count as inputs."""
     entries: list[dict[str, Any]] = field(default_factory=list)
     """Lines of the journal."""
-    replaces: bool = field(default=False, init=False)
-    """Whether the folder still has the contents of another run."""
+    replaced: Self | None = field(default=None, init=False, compare=False)
+    """Earlier run in the folder, whose files `start` deletes."""
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -107,38 +103,37 @@ class RunFolder:
     def open(self, *, force: bool = False) -> Self:
         """Return the run in the folder if its inputs are the same, else this run, which `start` begins.
 
-        The caller has locked the folder. Only what a killed run has left is changed: temporary files are removed, and
-        contents that were set aside are put back.
+        The caller has locked the folder. Nothing is changed.
 
         Raises:
             InputError: the folder holds results of a different run, or anything else.
         """
-        remove_leftovers(self.folder)
-        restore_backup(self.folder, self.journal)
         earlier, record = None, read_record(self.folder)
         if record is not None and record["kind"] == self.kind:
             earlier = type(self).read(self.folder)
         foreign = next(self._list_foreign(earlier), "")
         if earlier is not None and earlier.entries:
             self.inputs = json.loads(json.dumps(self.inputs))  # keys become strings, as when read
-            if not (changes := describe_changes(earlier.inputs, self.inputs)):
+            if not (changes := self.describe_changes(earlier)):
                 return earlier
-            if reason := foreign or earlier.find_protected():
-                raise output_exists_error(self.folder, reason)
+            if foreign:
+                raise output_exists_error(self.folder, foreign)
+            earlier.require_replaceable()
             if not force:
                 raise output_exists_error(self.folder, f"results of a different run ({changes})", suggest_force=True)
-            self.replaces = True
         elif record is not None and earlier is None:
             raise output_exists_error(self.folder, f"results of a {record['kind']}")
         elif foreign:
             raise output_exists_error(self.folder, foreign)
-        else:  # a run that ended before its first entry may have left files
-            self.replaces = earlier is not None
+        self.replaced = earlier  # also without entries: a run that ended before its first one may have left files
         return self
 
-    def find_protected(self) -> str:
-        """Return a description of contents that no run replaces; empty without any."""
-        return ""
+    def describe_changes(self, earlier: Self) -> str:
+        """Return how the inputs differ from those of an earlier run; empty if they are the same."""
+        return describe_changes(earlier.inputs, self.inputs)
+
+    def require_replaceable(self) -> None:
+        """Raise `InputError` if no run may replace the contents, also not with ``force``."""
 
     @property
     def is_new(self) -> bool:
@@ -146,12 +141,22 @@ class RunFolder:
         return not self.provenance
 
     def start(self, count: int = 0) -> None:
-        """Write the record of a new run, or begin an earlier one again after its first ``count`` entries."""
-        if self.replaces:
-            back_up(self.folder)
+        """Delete what is replaced and write the record, or begin an earlier run again after its first entries."""
+        remove_leftovers(self.folder)
+        if self.replaced is not None:
+            self.replaced.delete()
+            self.replaced = None
         self.entries = self.entries[:count]
         self.provenance = self.provenance or describe_program()
         self.write(self.folder)
+
+    def list_files(self) -> Iterator[str]:
+        """Yield the paths in the folder of the files that the run has written, besides its record and journal."""
+        return iter(self.owned)
+
+    def delete(self) -> None:
+        """Delete the files of the run, the record last; others stay."""
+        remove_files(self.folder, [*self.list_files(), self.journal, RECORD])
 
     def save(self, folder: Path | None = None) -> None:
         """Write the record; raise `InputError` if it cannot be written. ``folder``: see `write`."""
@@ -162,23 +167,26 @@ class RunFolder:
         self.save(folder)
         write_text(folder / self.journal, "".join(f"{json.dumps(entry)}\n" for entry in self.entries))
 
+    @property
+    def is_present(self) -> bool:
+        """Whether the folder was not moved or removed since `start`."""
+        return (self.folder / self.journal).is_file()
+
+    def require_present(self) -> None:
+        """Raise `InputError` if the folder was moved or removed since `start`."""
+        require(self.is_present, "moved or removed during the run", subject=self.folder, remedy="start the run again")
+
     def add(self, entry: dict[str, Any]) -> None:
-        """Append a line for a complete entry, whose files exist; replaced contents are removed."""
+        """Append the line of an entry; raise `InputError` if the folder was moved or removed."""
+        self.require_present()
         path = self.folder / self.journal
-        with writing(path), path.open("a+b") as file:
+        with writing(path), open(path, "a+b", opener=lambda name, flags: os.open(name, flags & ~os.O_CREAT)) as file:
             size = file.tell()
             file.seek(max(0, size - 1))
             if size and file.read(1) != b"\n":  # a line that a killed run has left
                 file.truncate(path.read_bytes().rfind(b"\n") + 1)
             file.write(f"{json.dumps(entry)}\n".encode())
         self.entries.append(entry)
-        if self.replaces:
-            remove_backup(self.folder)
-            self.replaces = False
-
-    def close(self) -> None:
-        """Put replaced contents back if no process has added an entry."""
-        restore_backup(self.folder, self.journal)
 
     def _list_foreign(self, earlier: RunFolder | None) -> Iterator[str]:
         """Yield a description of each file or folder that no run of this kind has written."""
@@ -195,7 +203,21 @@ def list_unexpected(folder: Path, owned: Collection[str]) -> list[str]:
     """Return the names of files and folders that are not ``owned``, except locks and temporary files."""
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     own = {LOCK_SUFFIX, *SYSTEM_FILES, *owned}
-    return [name for name in names if name not in own and ".part" not in Path(name).suffixes]
+    return [name for name in names if name not in own and not TEMPORARY_NAME.match(name)]
+
+
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove files of a folder, given their paths in it, and the folders that become empty."""
+    parents = set[Path]()
+    with writing(folder):
+        for name in names:
+            path = folder / name
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+            parents |= {*path.relative_to(folder).parents} - {Path()}
+    for parent in sorted(parents, key=lambda path: -len(path.parts)):
+        with suppress(OSError):  # it has other files
+            (folder / parent).rmdir()
 
 
 def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
@@ -281,7 +303,7 @@ def _short_digest(value: Any) -> str:
 
 
 def describe_versions() -> dict[str, str]:
-    """Return the versions of aotlab and PyTorch, and the commit of a checkout."""
+    """Return the versions of aotlab and PyTorch, and the commit of a checkout, with a note if files were changed."""
     from aotlab import __version__
 
     versions, root = {"aotlab": __version__}, os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -289,18 +311,19 @@ def describe_versions() -> dict[str, str]:
         versions["torch"] = importlib.metadata.version("torch")
     if os.path.exists(os.path.join(root, ".git")):
         with suppress(OSError, subprocess.SubprocessError):
-            command = ["git", "-C", root, "rev-parse", "HEAD"]
-            found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-            versions["commit"] = found.stdout.strip()
+            git = partial(subprocess.check_output, text=True, timeout=5, stderr=subprocess.DEVNULL, cwd=root)
+            commit = git(["git", "rev-parse", "HEAD"])
+            changes = git(["git", "status", "--porcelain", "--untracked-files=no"])
+            versions["commit"] = commit.strip() + " with changes" * bool(changes)
     return versions
 
 
 def describe_program() -> dict[str, str]:
-    """Return the versions and commit of `describe_versions`, the command and the date."""
+    """Return the versions and commit of `describe_versions`, the command without passwords, and the date."""
     name = Path(sys.argv[0]).name
-    line = shlex.join(["aotlab" if name == "__main__.py" else name, *sys.argv[1:]])
+    words = ["aotlab" if name == "__main__.py" else name, *map(strip_credentials, sys.argv[1:])]
     now = datetime.datetime.now(datetime.timezone.utc)
-    return {**describe_versions(), "command": line, "date": now.isoformat(timespec="seconds")}
+    return {**describe_versions(), "command": shlex.join(words), "date": now.isoformat(timespec="seconds")}
 
 
 def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:
@@ -311,40 +334,3 @@ def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:
         if real == target or real.startswith(f"{target}{os.sep}"):
             relation = "is" if real == target else "contains"
             raise InputError(f"{relation} the input {path}", subject=f"output {folder}", remedy="choose another folder")
-
-
-def back_up(folder: Path) -> None:
-    """Move the contents of a locked folder into `BACKUP` in it, the record last."""
-    aside = folder / BACKUP
-    with writing(folder):
-        aside.mkdir()
-        names = [name for name in os.listdir(folder) if name not in (BACKUP, REMOVED, LOCK_SUFFIX)]
-        for name in sorted(names, key=lambda name: name == RECORD):
-            os.replace(folder / name, aside / name)
-
-
-def remove_backup(folder: Path) -> None:
-    """Remove the contents that `back_up` has moved."""
-    with writing(folder), suppress(FileNotFoundError):
-        os.replace(folder / BACKUP, folder / REMOVED)  # while it is removed, nobody puts a part of it back
-    remove(folder / REMOVED)
-
-
-def restore_backup(folder: Path, journal: str) -> None:
-    """Undo `back_up` in a locked folder, unless the new run has stored an entry; also after a kill at any point."""
-    remove(folder / REMOVED)
-    aside = folder / BACKUP
-    if not aside.is_dir():
-        return
-    is_complete = (aside / RECORD).exists()  # it is moved last, and back first
-    if is_complete and next(read_lines(folder / journal), None) is not None:
-        remove_backup(folder)
-        return
-    with writing(folder):
-        if is_complete:
-            for name in os.listdir(folder):
-                if name not in (BACKUP, LOCK_SUFFIX):
-                    remove(folder / name)
-        for name in sorted(os.listdir(aside), key=lambda name: name != RECORD):
-            os.replace(aside / name, folder / name)
-        aside.rmdir()

@@ -89,15 +89,11 @@ def evaluate(
                 results.start()
         world.barrier()  # no rank writes before the main one has started
         results = results if world.is_main else BenchmarkResults.read(output) or results
-        try:
-            costs = [len(video.frames) for video in videos]
-            rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
-            evaluation = _run_videos(tracker, rank_videos, results, stop or threading.Event(), world, force=force)
-            parts = world.gather(evaluation, f"run the same command again to resume {output}")
-            return _merge_results(parts, videos)
-        finally:
-            if world.is_main:
-                results.close()
+        costs = [len(video.frames) for video in videos]
+        rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
+        evaluation = _run_videos(tracker, rank_videos, results, stop or threading.Event(), world, force=force)
+        parts = world.gather(evaluation, f"run the same command again to resume {output}")
+        return _merge_results(parts, videos)
 
 
 def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
-from aotlab.utils.digests import digest_file
+from aotlab.utils.digests import InputDigests
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -84,8 +84,10 @@ class TrackerLoader:
         self.load: Callable[[tuple[str, ...]], Tracker] = lru_cache(1)(load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
-    def fingerprint(self, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    def fingerprint(self, overrides: tuple[str, ...] = (), digests: InputDigests | None = None) -> dict[str, Any]:
         """Return the weights, the settings in effect and their plug-ins as inputs of a run, without building the model.
+
+        ``digests``: those of the other inputs of the run.
 
         Raises:
             InputError: the checkpoint or settings cannot be read.
@@ -97,7 +99,7 @@ class TrackerLoader:
         tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):
             config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
-            digest = digest_file(tracker.resolve_checkpoint())
+            digest = (digests or InputDigests()).digest(tracker.resolve_checkpoint())
         else:
             config = tracker.config
             hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]

@@ -13,6 +13,7 @@ from .media.results import (
     SOFT as SOFT,
     STATE_FILE as STATE_FILE,
     describe_frame as describe_frame,
+    list_patterns as list_patterns,
     quantize_probabilities as quantize_probabilities,
 )
 from .media.matching import (

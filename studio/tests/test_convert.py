@@ -382,7 +382,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda masks: (masks / "00003.png").unlink(), "has masks of {n} of {all} tracked frames; run"),
+        (lambda masks: (masks / "00003.png").unlink(), "lacks 1 of {all} masks; run"),
         (lambda masks: (masks / "00003.png").write_bytes(b"cut"), "00003.png: not readable"),
         (lambda masks: write_mask(masks / "00003.png", truth(0)[:9]), "00003.png: 60×9, but its frame is 60×40"),
         (lambda masks: write_mask(masks / "other.png", truth(0)), "'other.png', but the frames are"),

@@ -1,4 +1,4 @@
-"""Digests of files: the whole content counts, and large files are read once."""
+"""Digests of files: the whole content counts, and files with the recorded size and time are not read."""
 
 import hashlib
 import os
@@ -6,65 +6,48 @@ import os
 import pytest
 
 from aotlab.utils import digests
-from aotlab.utils.digests import digest_file, digest_files
+from aotlab.utils.digests import InputDigests, digest_files
 from aotlab.utils.errors import InputError
-
-LARGE = digests.MIN_CACHED_BYTES
 
 
 @pytest.fixture
-def reads(tmp_path, monkeypatch):
-    """Names of the files that were read, with a cache of its own."""
+def reads(monkeypatch):
+    """Names of the files that were read."""
     names = []
-    monkeypatch.setenv("AOTLAB_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(digests, "sha256", lambda path: names.append(path.name) or sha256(path))
     sha256 = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()  # noqa: E731
     return names
 
 
-def write(path, content, age=60):
-    """Write a file that was changed some seconds ago, as far as its times say."""
-    path.write_bytes(content)
-    seconds = path.stat().st_mtime - age
-    os.utime(path, (seconds, seconds))
-    return path
-
-
-def test_large_settled_file_is_read_once(tmp_path, reads, monkeypatch):
-    path = write(tmp_path / "clip", bytes(LARGE))
-    monkeypatch.setattr("time.time", lambda: path.stat().st_ctime + 60)
-    expected = hashlib.sha256(bytes(LARGE)).hexdigest()
-    assert [digest_file(path), digest_file(path)] == [expected] * 2
-    assert reads == ["clip"]
-
-
-def test_changed_byte_anywhere_changes_the_digest(tmp_path, reads):
-    content = bytearray(LARGE * 2)
-    path = write(tmp_path / "clip", content)
-    before = digest_file(path)
-    for place in (0, LARGE + 12345, len(content) - 1):
-        content[place] = 1
-        write(path, content)
-        assert digest_file(path) != before
-        content[place] = 0
-    write(path, content)
-    assert digest_file(path) == before
-
-
-def test_file_that_has_just_changed_is_read_again(tmp_path, reads):
-    path = write(tmp_path / "clip", bytes(LARGE), age=0)
-    digest_file(path)
-    digest_file(path)
+def test_changed_size_or_time_is_read_again(tmp_path, reads):
+    path = tmp_path / "clip"
+    path.write_bytes(bytes(9))
+    first = InputDigests()
+    assert first.digest(path) == hashlib.sha256(bytes(9)).hexdigest()
+    assert InputDigests(first.entries).digest(path) == first.digest(path)
     assert reads == ["clip"] * 2
+    os.utime(path, (0, 0))
+    assert InputDigests(first.entries).digest(path) == first.digest(path)
+    path.write_bytes(bytes(8))
+    assert InputDigests(first.entries).digest(path) == hashlib.sha256(bytes(8)).hexdigest()
 
 
-def test_small_files_and_damaged_caches_are_read(tmp_path, reads):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / digests.CACHE_FILE).write_text("no database")
-    for name, size in (("small", 3), ("large", LARGE)):
-        path = write(tmp_path / name, bytes(size))
-        assert digest_file(path) == hashlib.sha256(bytes(size)).hexdigest()
-    assert reads == ["small", "large"]
+def test_folder_has_one_digest_of_names_and_contents(tmp_path, reads):
+    paths = [tmp_path / name for name in "ab"]
+    for path in paths:
+        path.write_text("same")
+    first = InputDigests()
+    before = first.digest(tmp_path, paths)
+    assert InputDigests(first.entries).digest(tmp_path, paths) == before
+    assert reads == ["a", "b"]
+    paths[1] = paths[1].rename(tmp_path / "c")
+    assert InputDigests(first.entries).digest(tmp_path, paths) != before
+
+
+def test_name_that_is_not_unicode_is_read(tmp_path):
+    path = tmp_path / "vid\udcff.mp4"
+    path.write_bytes(bytes(2**20))
+    assert InputDigests().digest(path) == hashlib.sha256(bytes(2**20)).hexdigest()
 
 
 def test_digests_of_files_are_in_order(tmp_path, reads):
@@ -72,10 +55,11 @@ def test_digests_of_files_are_in_order(tmp_path, reads):
     for path in (paths[0], paths[2]):
         path.write_text(path.name)
     b, a = (hashlib.sha256(name.encode()).hexdigest() for name in "ba")
-    assert digest_files(paths, "reading") == [b, "", a, b]
+    assert digest_files([paths[0], paths[2]], "reading") == [b, a]
     assert sorted(reads) == ["a", "b"]
 
 
 def test_missing_file_rejected(tmp_path):
+    assert digest_files([tmp_path / "gone"], "reading") == [""]
     with pytest.raises(InputError, match="gone: no such file"):
-        digest_file(tmp_path / "gone")
+        InputDigests().digest(tmp_path / "gone")

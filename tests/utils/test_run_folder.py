@@ -1,15 +1,17 @@
-"""Folder of a run: reused, resumed, replaced as a whole, put back, or refused."""
+"""Folder of a run: reused, resumed, replaced, or refused."""
 
 import itertools
 import os
+import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from aotlab.utils import run_folder
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import BACKUP, RECORD, RunFolder, describe_changes, describe_program, read_lines
+from aotlab.utils.run_folder import RECORD, RunFolder, describe_changes, describe_program, describe_versions, read_lines
 from tests import read_files
 
 EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name": "b", "sha256": "2"}}
@@ -18,6 +20,9 @@ EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name":
 @dataclass(kw_only=True)
 class Run(RunFolder):
     kind, journal, owned = "test", "lines.jsonl", ("data",)
+
+    def list_files(self):
+        return (f"data/{entry['number']}" for entry in self.entries)
 
 
 def make_run(folder, inputs=EARLIER):
@@ -55,7 +60,7 @@ def open_run(folder, inputs, **options):
         opened = run.open(**options)
     except InputError:
         return "refuse"
-    return "replace" if opened.replaces else "start" if opened is run else "reuse"
+    return "replace" if opened.replaced else "start" if opened is run else "reuse"
 
 
 @pytest.mark.parametrize("contents", ["nothing", "run", "failed run", "file", "run and file", "other kind", "data"])
@@ -81,7 +86,6 @@ def test_table_of_contents_and_actions(folder, request, contents):
     }
     found = (open_run(folder, EARLIER), open_run(folder, OTHER), open_run(folder, OTHER, force=True))
     assert found == expected[contents]
-    assert not (folder / BACKUP).exists()
 
 
 def test_refusal_names_both_values(earlier):
@@ -106,30 +110,19 @@ def test_changes_name_the_values_that_differ(before, now, text):
     assert describe_changes(before, now) == text
 
 
-def test_replaced_contents_are_removed_with_the_first_entry(earlier):
+def test_replaced_run_is_deleted_at_the_start(earlier):
     run = make_run(earlier, OTHER).open(force=True)
+    assert [*read_files(earlier)] == ["data/0", "data/1", "lines.jsonl", RECORD]
+    (earlier / "data" / "notes.txt").write_text("mine")
     run.start()
-    assert (earlier / BACKUP / "data" / "0").exists()
+    assert [*read_files(earlier)] == ["data/notes.txt", "lines.jsonl", RECORD]
     store(run, 0)
-    assert not (earlier / BACKUP).exists()
-    assert [*read_files(earlier / "data")] == ["0"]
+    assert read_files(earlier / "data")["notes.txt"] == b"mine"
 
 
-def test_replaced_contents_return_if_no_entry_follows(earlier):
-    before = read_files(earlier)
-    run = make_run(earlier, OTHER).open(force=True)
-    run.start()
-    (earlier / "data").mkdir()
-    (earlier / "data" / "9").write_text("half an entry")
-    run.close()
-    assert read_files(earlier) == before
-
-
-def test_replacement_survives_a_kill_before_any_step(earlier, monkeypatch):
+def test_replacement_killed_before_any_step_deletes_no_other_file(earlier, monkeypatch):
     class Killed(BaseException):
         """End of a process without any cleanup."""
-
-    before, steps = read_files(earlier), itertools.count()
 
     def replace_results(dies_at):
         calls = itertools.count()
@@ -149,16 +142,21 @@ def test_replacement_survives_a_kill_before_any_step(earlier, monkeypatch):
             return True
         return False
 
+    (earlier / "data" / "notes.txt").write_text("mine")
+    before, steps = read_files(earlier), itertools.count()
     while not replace_results(dies_at=next(steps)):
-        with suppress(InputError):
-            make_run(earlier).open()  # the next run puts back what was set aside, or completes the removal
         found = read_files(earlier)
-        new = Run.read(earlier).inputs == OTHER
-        assert [*found] == (["data/0", "lines.jsonl", RECORD] if new else [*before])
-        assert new or found == before
-        if new:
-            break
-    assert next(steps) > 8
+        assert found["data/notes.txt"] == b"mine"
+        assert RECORD not in found or {*found} <= {*before}
+    assert next(steps) > 3
+
+
+def test_run_whose_folder_has_moved_stops(earlier, tmp_path):
+    run = Run.read(earlier)
+    earlier.rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="out: moved or removed during the run; start the run again"):
+        run.add({"number": 2})
+    assert not earlier.exists()
 
 
 def test_torn_last_line_is_dropped(earlier):
@@ -206,3 +204,17 @@ def test_record_says_what_made_the_results(earlier, monkeypatch):
     assert program["command"] == "aotlab track 'my clip.mp4'"
     assert {"aotlab", "torch", "date"} <= program.keys()
     assert Run.read(earlier).provenance.keys() >= {"aotlab", "torch", "date", "command"}
+
+
+def test_commit_says_whether_files_were_changed(tmp_path, monkeypatch):
+    git = partial(subprocess.check_output, cwd=tmp_path, text=True)
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "run_folder.py").write_text("")
+    monkeypatch.setattr(run_folder, "__file__", str(tmp_path / "utils" / "run_folder.py"))
+    user = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    for words in (["init", "-q"], ["add", "."], [*user, "commit", "-q", "-m", "first"]):
+        git(["git", *words])
+    commit = git(["git", "rev-parse", "HEAD"]).strip()
+    assert describe_versions()["commit"] == commit
+    (tmp_path / "utils" / "run_folder.py").write_text("changed")
+    assert describe_versions()["commit"] == f"{commit} with changes"

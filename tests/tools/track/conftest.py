@@ -7,7 +7,7 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking import tracker as engine
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.utils.digests import digest_file
+from aotlab.utils.files import sha256
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, save
 
@@ -23,7 +23,7 @@ def names_bundled(options):
 
 
 TRACKER = engine.Tracker
-SHA256 = cache_if_bundled(digest_file, BUNDLED_CHECKPOINT.__eq__)
+SHA256 = cache_if_bundled(sha256, BUNDLED_CHECKPOINT.__eq__)
 METHODS = {"read_settings": cache_if_bundled(TrackerOptions.read_settings, names_bundled)}
 
 
@@ -31,7 +31,7 @@ METHODS = {"read_settings": cache_if_bundled(TrackerOptions.read_settings, names
 def repeater(monkeypatch):
     """Commands load the class that is returned."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
-    monkeypatch.setattr("aotlab.engine.tracking.options.digest_file", SHA256)
+    monkeypatch.setattr("aotlab.utils.digests.sha256", SHA256)
     for name, method in METHODS.items():
         monkeypatch.setattr(TrackerOptions, name, method)
     monkeypatch.setattr(Repeater, "loads", 0)

@@ -20,6 +20,7 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from aotlab.utils.run_folder import RECORD
 from tests import read_files
 from tests.drawn_clips import write_plain
+from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, read_results, save
 
 pytestmark = pytest.mark.usefixtures("repeater")
@@ -57,6 +58,29 @@ def write_jobs(clips, *rows):
     path = clips / ("jobs.csv" if isinstance(rows[0], str) else "jobs.jsonl")
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
     return path
+
+
+def test_recording_of_a_stream_is_kept(clips, out, caplog, capsys, file_server, tmp_path):
+    write_gray(tmp_path / "cam.mkv", 4)
+    save(clips / "cam.png", 1, (48, 64))
+    address = f"{file_server.url}/cam.mkv"
+    jobs = write_jobs(clips, "name,video,masks", f"cam,{address},cam.png", "a,a,a.png")
+    assert track(jobs) == 0
+    before = read_files(out / "cam")
+    for args in ([], ["--force"], ["--force", "memory.every=9"]):
+        assert track(jobs, *args) == 0
+        assert "cam: its recording is kept" in caplog.text
+        assert read_files(out / "cam") == before
+    interrupted, masks = Results.read(out / "cam"), read_files(out / "cam" / "masks")
+    interrupted.status = "unfinished"
+    interrupted.save()
+    assert track(jobs, "--force") == 1
+    assert "cam: its recording is not complete; move its folder away, or delete it yourself" in capsys.readouterr().err
+    other = write_jobs(clips, "name,video,masks", f"cam,{file_server.url}/other.mkv,cam.png", "b,b,b.png", "a,a,a.png")
+    assert track(other, "--force") == 1
+    assert f"cam: has a recording of {address}; move its folder away" in capsys.readouterr().err
+    assert read_files(out / "cam" / "masks") == masks
+    assert (out / "b" / "masks" / "00002.png").is_file()
 
 
 def test_every_video_gets_a_folder_and_a_row(clips, out, repeater, capsys):
@@ -347,7 +371,10 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
     assert "3 of 3 videos done" in capsys.readouterr().out
     line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
     assert cli.main([*line, "--end", "1", "--force"]) == 2
-    assert "b: already contains corrected masks; choose another" in capsys.readouterr().err
+    assert (
+        "b: already contains corrected masks; choose another output, or delete the folder yourself"
+        in capsys.readouterr().err
+    )
     assert read_mask(folder / "masks" / "00002.png").max() == 7
     assert read_mask(out / "a" / "masks" / "00002.png").max() == 5
 
@@ -362,7 +389,7 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
-    monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
+    monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts, keep: frame[..., 0] * 0 + 1)
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,29,12"')
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1

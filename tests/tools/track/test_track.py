@@ -20,9 +20,11 @@ from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
+from aotlab.utils.run_folder import RECORD
 from tests.limits import make_pipe
 from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
+from tests.processes import run_python
 from tests.stored_results import write_results
 from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
 
@@ -325,6 +327,17 @@ def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeyp
     for text in (shown.out, shown.err, str(snapshot(tmp_path))):
         assert "et-word" not in text
         assert "user:" not in text
+
+
+def test_record_of_a_process_has_no_password(tmp_path, file_server):
+    write_gray(tmp_path / "clip.ts")
+    save(tmp_path / "first.png", 1, (48, 64))
+    address = file_server.url.replace("http://", "http://user:secret@") + "/clip.ts?token=secret"
+    words = ("--mask", tmp_path / "first.png", "--write", "masks", "--output", tmp_path / "out")
+    assert run_python("-m", "aotlab", "track", address, *words).returncode == 0
+    command = Results.read(tmp_path / "out").provenance["command"]
+    assert f"aotlab track {file_server.url}/clip.ts? --mask" in command.replace("'", "")
+    assert "secret" not in (tmp_path / "out" / RECORD).read_text()
 
 
 def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_path, capsys):

@@ -125,22 +125,25 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
-            _correct_results(export, snapshot, exported, classes).write(staging)
+            _correct_results(export, snapshot, exported, classes, staging).write(staging)
             removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
 
 
 def _correct_results(
-    export: ClipExport, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int]
+    export: ClipExport, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int], staging: Path
 ) -> sdk.Results:
-    """Return tracked results with the frames and outputs of an export."""
+    """Return tracked results with the frames and outputs of an export, whose files are in a folder."""
     results = export.clip.results
     class_names, attributes = snapshot.describe_objects()
-    outputs = {**results.outputs, **exported.outputs}
+    names = {entry["name"] for entry in exported.entries}
+    files = {name: internal.list_patterns(staging, entries, names) for name, entries in exported.outputs.items()}
+    outputs = {**results.outputs, **files}
     del outputs[internal.MASKS]  # which all results have
     return replace(
-        results, entries=exported.entries, outputs=outputs, objects=sorted(snapshot.objects), soft=False,
+        results, entries=exported.entries, frames=len(exported.entries), outputs=outputs,
+        objects=sorted(snapshot.objects), soft=False,
         output_options=results.output_options | {
             name: internal.find_used_options(name, export.options[name]) for name in exported.outputs
         },
@@ -155,7 +158,7 @@ def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameSt
     """
     frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
     replaced = {internal.RECORD, results.journal}
-    for entry in (internal.MASKS, *(entry for name in names for entry in results.outputs.get(name, ()))):
+    for entry in (internal.MASKS, *top_level_names(file for name in names for file in results.outputs.get(name, ()))):
         path = results.folder / entry
         if path.is_dir():
             files = {f"{entry}/{file}" for file in list_files(path)}
