@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from aotlab.engine.prompting.load import load_segmenter
-from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.classes import merge_class_ids
 from aotlab.jobs.inputs import FrameSelection
@@ -39,6 +37,8 @@ from aotlab.media.results import (
     remove_state,
 )
 from aotlab.media.video import open_frames
+from aotlab.prompting.load import load_segmenter
+from aotlab.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, is_file_name, reading, write_bytes
 from aotlab.utils.locks import locked_output

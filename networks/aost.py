@@ -86,7 +86,9 @@ class AOST(VOSModel):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
         self.conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
-        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        self.decoder = FPNDecoder(
+            self.encoder.channels, 1 + config.max_objects, config.dim, align_corners=config.align_corners
+        )
         init_xavier(self.conv_in, self.decoder)
         self.identity_norm = nn.LayerNorm(dim)
 

@@ -102,7 +102,9 @@ class AOT(VOSModel):
         self.blocks = nn.ModuleList(block_class(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         self.conv_in = ConvGN((1 + stage.depth) * dim, dim, 1)
-        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        self.decoder = FPNDecoder(
+            self.encoder.channels, 1 + config.max_objects, config.dim, align_corners=config.align_corners
+        )
         init_xavier(self.conv_in, self.decoder)
 
     @property

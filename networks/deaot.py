@@ -150,7 +150,9 @@ class DeAOT(VOSModel):
         self.blocks = nn.ModuleList(block_class(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.conv_in = ConvGN(2 * dim, dim, 1)
-        self.decoder = FPNDecoder(self.encoder.channels, 1 + config.max_objects, config)
+        self.decoder = FPNDecoder(
+            self.encoder.channels, 1 + config.max_objects, config.dim, align_corners=config.align_corners
+        )
         init_xavier(self.conv_in, self.decoder)
 
     @property

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.configs.prompts import PromptConfig
-from aotlab.configs.schema import ModelConfig
 from aotlab.networks.layers import ConvGN, init_xavier
 from aotlab.networks.model import Features
 
@@ -19,16 +17,17 @@ class FPNDecoder(nn.Module):
     The model projects its embeddings to that map, and initializes the decoder together with this projection.
     """
 
-    def __init__(self, skip_channels: Sequence[int], out_channels: int, config: ModelConfig | PromptConfig) -> None:
+    def __init__(self, skip_channels: Sequence[int], out_channels: int, dim: int, *, align_corners: bool) -> None:
         """Create the layers.
 
         Args:
             skip_channels: channels of the encoder's maps, the first three at strides 4, 8 and 16.
             out_channels: channels of the logits, 1 + M for background and identities.
-            config: its ``dim`` and ``align_corners`` are used.
+            dim: width of the map at stride 16.
+            align_corners: how maps are resized.
         """
         super().__init__()
-        dim, self.align_corners = config.dim, config.align_corners
+        self.align_corners = align_corners
         self.conv_16x = ConvGN(dim, dim, 3)
         self.conv_8x = ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)

@@ -30,7 +30,7 @@ def prompts(monkeypatch):
     """A tiny prompt network that always gives a mask, in place of the bundled one."""
     network = build_prompts()
     torch.nn.init.constant_(network.decoder.conv_out.bias, 10)
-    monkeypatch.setattr("aotlab.engine.prompting.network.load_prompt_network", lambda: network)
+    monkeypatch.setattr("aotlab.prompting.network.load_prompt_network", lambda: network)
 
 
 @pytest.fixture(scope="module")

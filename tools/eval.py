@@ -39,9 +39,9 @@ from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
+    from aotlab.benchmark.ensemble import WeightedModel
+    from aotlab.benchmark.evaluator import EvaluationResult
     from aotlab.dataloaders.benchmarks.labeled_video import Video
-    from aotlab.engine.benchmark.ensemble import WeightedModel
-    from aotlab.engine.benchmark.evaluator import EvaluationResult
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
@@ -94,7 +94,7 @@ def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Se
 
 def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result: EvaluationResult) -> int:
     """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0."""
-    from aotlab.engine.benchmark.evaluator import score_finished
+    from aotlab.benchmark.evaluator import score_finished
     from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
     from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
@@ -160,8 +160,8 @@ def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | No
     # data set and output are checked before the slow part
     videos = benchmark.open_videos()
     require_writable(output)
-    from aotlab.engine.benchmark.ensemble import load_tracker
-    from aotlab.engine.benchmark.evaluator import evaluate
+    from aotlab.benchmark.ensemble import load_tracker
+    from aotlab.benchmark.evaluator import evaluate
     from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS

@@ -51,7 +51,7 @@ def make_model_options(
     checkpoint: Path | None, config: str | None, overrides: tuple[str, ...], print_config: bool
 ) -> ModelOptions:
     """Return the model of a command line; print the settings of its export and exit for ``--print-config``."""
-    from aotlab.engine.export.export import resolve_export_config
+    from aotlab.export.export import resolve_export_config
     from aotlab.networks.weights.checkpoints import read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -158,11 +158,11 @@ class VerificationOptions:
 def main(
     model: ModelOptions, *, graphs: GraphOptions, verification: VerificationOptions, output: Path | None, force: bool
 ) -> int:
-    from aotlab.engine.export.clip import CALIBRATION_FRAMES, read_clip
-    from aotlab.engine.export.export import ExportOptions, export_model
-    from aotlab.engine.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
+    from aotlab.export.clip import CALIBRATION_FRAMES, read_clip
+    from aotlab.export.export import ExportOptions, export_model
+    from aotlab.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load
-    from aotlab.networks.weights.prompts import load_prompt_network
+    from aotlab.prompting.weights import load_prompt_network
 
     if output is None:
         raise UsageError("--output: missing; give a folder")
@@ -205,8 +205,8 @@ def main(
 
 def require_packages(provider: str | None, *, calibrate: bool) -> None:
     """Require the packages that export, calibrate and, with an execution provider, verify."""
-    from aotlab.engine.export.export import ONNX_PACKAGES
-    from aotlab.engine.export.verify import translate_errors
+    from aotlab.export.export import ONNX_PACKAGES
+    from aotlab.export.verify import translate_errors
 
     require_modules(*ONNX_PACKAGES)
     if calibrate or provider is not None:

@@ -45,8 +45,6 @@ def main(
 ) -> int:
     from PIL import Image
 
-    from aotlab.engine.prompting.load import load_segmenter
-    from aotlab.engine.prompting.segmenter import require_pixels
     from aotlab.media.frame_numbers import FrameNumbers
     from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
@@ -54,6 +52,8 @@ def main(
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
+    from aotlab.prompting.load import load_segmenter
+    from aotlab.prompting.segmenter import require_pixels
 
     if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)

@@ -27,12 +27,12 @@ from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
-    from aotlab.engine.benchmark.paper_tables import PaperTable, TableRow
+    from aotlab.benchmark.paper_tables import PaperTable, TableRow
 
 
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
-    from aotlab.engine.benchmark.paper_tables import format_figures, name_results
+    from aotlab.benchmark.paper_tables import format_figures, name_results
     from aotlab.evaluation.submit import name_submission
 
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
@@ -79,7 +79,7 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 def main(
     name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool
 ) -> int:
-    from aotlab.engine.benchmark.paper_tables import (
+    from aotlab.benchmark.paper_tables import (
         format_table,
         list_missing,
         load_table,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main(tracker: TrackerOptions) -> int:
     import trax
 
-    from aotlab.engine.benchmark.vot import COLOR, serve
+    from aotlab.benchmark.vot import COLOR, serve
 
     loaded = tracker.load()
     formats = ([trax.Region.MASK], [trax.Image.PATH], [COLOR])

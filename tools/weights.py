@@ -21,7 +21,7 @@ def describe_weights(name: str) -> str:
     from aotlab.engine.training.model_card import describe_card, load_card
     from aotlab.networks.weights import zoo
     from aotlab.networks.weights.checkpoints import read_settings
-    from aotlab.networks.weights.prompts import is_prompt_network, load_prompt_network
+    from aotlab.prompting.weights import is_prompt_network, load_prompt_network
 
     file = zoo.find_weights(name) if name in zoo.list_published_weights() else None
     path = file or (None if name in list_presets() else zoo.resolve_checkpoint(name))

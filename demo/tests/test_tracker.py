@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.engine.export.export import EXPORT
-from aotlab.engine.export.graphs import PROMPTING
+from aotlab.export.export import EXPORT
+from aotlab.export.graphs import PROMPTING
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license

@@ -21,8 +21,6 @@ from aotlab.configs.settings import changed
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
-from aotlab.engine.prompting.network import NetworkLoader, NetworkSegmenter
-from aotlab.engine.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.engine.recurrence import encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.engine.tracking.groups import (
     add_objects,
@@ -54,8 +52,10 @@ from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import is_optimized, prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size
-from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
+from aotlab.prompting.network import NetworkLoader, NetworkSegmenter
+from aotlab.prompting.prompt_network import PromptNetwork
+from aotlab.prompting.segmenter import check_prompts, has_prompts, require_pixels
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import sha256

@@ -16,10 +16,10 @@ import click
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
-from aotlab.engine.prompting.load import load_segmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.prompt import Point, Prompt, find_box
+from aotlab.prompting.load import load_segmenter
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, PositiveInt, option
 from aotlab.utils.progress import progress_bar

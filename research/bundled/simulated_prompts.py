@@ -1,6 +1,6 @@
 """Simulated prompts of training: clicks, jittered boxes, strokes and rough masks, drawn as planes of pixels.
 
-Planes are those of `aotlab.networks.prompts.PLANES`: positive, negative, box, mask.
+Planes are those of `aotlab.prompting.prompt_network.PLANES`: positive, negative, box, mask.
 """
 
 from __future__ import annotations

@@ -23,16 +23,16 @@ from torch import Tensor, nn
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.configs.load import to_yaml
 from aotlab.configs.methods import AOTStage
-from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import ModelConfig
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
-from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_pickle
-from aotlab.networks.weights.prompts import is_prompt_network, load_prompt_network, save_prompt_network
 from aotlab.networks.weights.zoo import resolve_checkpoint
+from aotlab.prompting.config import PromptConfig
+from aotlab.prompting.prompt_network import PromptNetwork
+from aotlab.prompting.weights import is_prompt_network, load_prompt_network, save_prompt_network
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option

@@ -20,9 +20,9 @@ import click
 import numpy as np
 
 import aotlab_runtime
-from aotlab.engine.export.clip import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
+from aotlab.export.clip import Clip, read_clip
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from aotlab import InputError, Tracker
-from aotlab.engine.export.synthetic_clip import draw_clip
+from aotlab.export.synthetic_clip import draw_clip
 from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
 

@@ -9,9 +9,9 @@ import pytest
 import aotlab
 import aotlab_runtime
 from aotlab.configs.settings import changed
-from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.export.export import ExportOptions, export_model, resolve_export_config
+from aotlab.prompting.network import NetworkSegmenter
 from runtime.tests.cases import draw_frames, replay_tracking, write_cases
 from tests.engine.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 

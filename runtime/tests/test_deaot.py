@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from aotlab.engine.export.graphs import build_graphs
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.export.graphs import build_graphs
 from aotlab_runtime import Graphs
 from runtime.examples import aot
 from runtime.tests.exports import FIFO, MASKS

@@ -22,8 +22,8 @@ from torch import nn
 import aotlab
 import aotlab_runtime
 from aotlab.configs.files import ROOT
-from aotlab.engine.export.export import EXPORT, convert_to_onnx
-from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graph
+from aotlab.export.export import EXPORT, convert_to_onnx
+from aotlab.export.graphs import Graph, build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
 from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_stripes, draw_texture
 from tests.marks import slow

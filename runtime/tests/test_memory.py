@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.engine.export.export import describe_memory, resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
+from aotlab.export.export import describe_memory, resolve_export_config
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab_runtime.files import pack_state, unpack_state
 from aotlab_runtime.memory import MemoryBank

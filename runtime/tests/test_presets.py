@@ -11,11 +11,11 @@ import aotlab
 import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export.clip import read_clip
-from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.weights.prompts import load_prompt_network
+from aotlab.export.clip import read_clip
+from aotlab.export.export import export_model, resolve_export_config
 from aotlab.networks.weights.zoo import load_model
+from aotlab.prompting.weights import load_prompt_network
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
 from tests import SAMPLE
 from tests.engine.small_model import draw_stripes, draw_texture

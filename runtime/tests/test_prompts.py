@@ -11,10 +11,10 @@ import torch
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.export.graphs import PROMPTING
-from aotlab.engine.prompting import network
-from aotlab.engine.prompting.network import REFINE_MARGIN
-from aotlab.engine.prompting.planes import MIN_CROP, find_crop
+from aotlab.export.graphs import PROMPTING
+from aotlab.prompting import network
+from aotlab.prompting.network import REFINE_MARGIN
+from aotlab.prompting.planes import MIN_CROP, find_crop
 from aotlab_runtime import components, segment
 from aotlab_runtime.inputs import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks

@@ -4,8 +4,8 @@ from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelCo
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
-from .engine.prompting.load import load_segmenter as load_segmenter
-from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
+from .prompting.load import load_segmenter as load_segmenter
+from .prompting.segmenter import PromptSegmenter as PromptSegmenter
 from .media.annotations import (
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import AOTStage, DeAOTStage, PAOTStage
-from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import Config, InputConfig, MemoryConfig, ModelConfig
 from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, SourceConfig, TrainConfig
+from aotlab.prompting.config import PromptConfig
 from tests.mutations import raises_one_sentence
 
 MODEL = ModelConfig()

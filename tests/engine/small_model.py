@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import find_method
 from aotlab.configs.plugins import load_plugins
-from aotlab.configs.prompts import PromptConfig
 from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
@@ -18,12 +17,13 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.published_keys import (
     COMPUTED_BUFFER,
     map_published_names,
     to_published_name,
 )
+from aotlab.prompting.config import PromptConfig
+from aotlab.prompting.prompt_network import PromptNetwork
 from tests.engine.frames import add_reference_frame
 
 HEIGHT, WIDTH = 33, 49

@@ -12,9 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from aotlab.benchmark.ensemble import Ensemble, build_branches
+from aotlab.benchmark.layered_tracking import LayeredTracker
 from aotlab.configs.load import load_config
-from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
-from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.export.synthetic_clip import draw_clip
 from aotlab.jobs.batch import Batch, list_job_folders
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.prepare import prepare

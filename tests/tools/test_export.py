@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from aotlab.engine.export import export, verify
-from aotlab.engine.export.verify import Agreement
+from aotlab.export import export, verify
+from aotlab.export.verify import Agreement
 from aotlab.tools.export import main
 from aotlab.utils.errors import RunStopped
 from tests.drawn_clips import write_masks, write_plain

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from aotlab.engine.export import export
+from aotlab.export import export
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked_output
 from tests import SAMPLE, miniatures

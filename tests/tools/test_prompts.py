@@ -35,7 +35,7 @@ COLORS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
     monkeypatch.setattr(Repeater, "segmenter", staticmethod(segment_by_color), raising=False)
-    monkeypatch.setattr("aotlab.engine.prompting.load.CheckpointSegmenter", lambda *_: segment_by_color)
+    monkeypatch.setattr("aotlab.prompting.load.CheckpointSegmenter", lambda *_: segment_by_color)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
 
 def test_chosen_segmenter_replaces_that_of_the_tracker(track, tmp_path, monkeypatch):
     monkeypatch.setattr(Repeater, "segmenter", None)
-    monkeypatch.setattr("aotlab.engine.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
+    monkeypatch.setattr("aotlab.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
     files = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for file in files:
         file.touch()

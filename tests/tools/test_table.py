@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from aotlab.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -254,7 +254,7 @@ def test_weights_without_a_figure_to_measure_are_named(name, dataset, message, r
 
 
 def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("aotlab.engine.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
+    monkeypatch.setattr("aotlab.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
     monkeypatch.setattr(tool, "download_weights", lambda name: (tmp_path / "AOTT_PRE_YTB_DAV.pth").touch())
     assert tool.main(["aott", "--root", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
     assert re.search(r"AOT-T +\| +val +\| +70\.2 / - / - / 5\.0 +\| +79\.9", capsys.readouterr().out)

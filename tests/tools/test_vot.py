@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
+from aotlab.benchmark.vot import VotSession, fit_mask, serve
 from tests.drawn_clips import draw_disc
 from tests.processes import WAIT_SECONDS, start_python
 from tests.repeating_tracker import RepeatingTracker
@@ -98,7 +98,7 @@ def test_requests_get_masks_and_confidences(tmp_path):
 
 SERVER = """
 import trax
-from aotlab.engine.benchmark.vot import COLOR, serve
+from aotlab.benchmark.vot import COLOR, serve
 from tests.repeating_tracker import RepeatingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="repeating", multiobject=True)
 serve(server, RepeatingTracker(), trax.Mask.create)

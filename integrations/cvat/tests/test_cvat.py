@@ -13,7 +13,7 @@ from cvat_cli._internal.common import FunctionLoader
 from cvat_sdk.masks import decode_mask, encode_mask
 
 from aotlab import InputError, Tracker, open_frames, read_mask
-from aotlab.engine.export.synthetic_clip import draw_clip
+from aotlab.export.synthetic_clip import draw_clip
 
 HERE = Path(__file__).parents[1]
 SAMPLE = HERE.parents[1] / "datasets" / "sample"

@@ -13,7 +13,7 @@ from napari_aotlab.reader import get_reader
 from npe2 import PluginManager, PluginManifest
 
 from aotlab import Tracker, write_mask
-from aotlab.engine.export.synthetic_clip import draw_clip
+from aotlab.export.synthetic_clip import draw_clip
 
 FRAMES = 6
 MANIFEST = PluginManifest.from_file(Path(__file__).parents[1] / "napari_aotlab" / "napari.yaml")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from text_prompts import Detection, TextDetector, TextTracker, find_untracked, main
 
 from aotlab import InputError, Tracker
-from aotlab.engine.export.synthetic_clip import draw_clip
+from aotlab.export.synthetic_clip import draw_clip
 
 TEXTS = ("a red leaf", "a blue leaf")
 FRAMES, CLIP = draw_clip(40, 120, 200, seed=0)[0][:5], draw_clip(40, 120, 200, seed=0)[1][:5]

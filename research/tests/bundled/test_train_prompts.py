@@ -17,7 +17,7 @@ from aotlab.engine.training.model_card import load_card
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.networks.weights.prompts import load_prompt_network
+from aotlab.prompting.weights import load_prompt_network
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_samples import (

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
+from aotlab.benchmark.evaluator import evaluate
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.lvos import MAX_FRAME
-from aotlab.engine.benchmark.evaluator import evaluate
 from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.engine.export.synthetic_clip import draw_clip
+from aotlab.export.synthetic_clip import draw_clip
 from tests.drawn_clips import write_images, write_masks
 
 CROP = 65

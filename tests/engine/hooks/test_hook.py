@@ -143,4 +143,4 @@ def test_options_accept_one_setting_as_text():
 
 def test_object_that_is_no_hook_rejected(model):
     with pytest.raises(InputError, match=r"hooks: expected objects of Hook, got <object.*; derive its class from"):
-        Tracker(*model, hooks=[object()])
+        Tracker(*model, hooks=[object()])  # type: ignore[list-item]

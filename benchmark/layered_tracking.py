@@ -1,0 +1,110 @@
+"""Overlapping objects, tracked separately (SA-V).
+
+A tracker assigns each pixel to one object. Each layer has a tracker; a new object joins the first layer in which it
+overlaps neither the other new objects nor the masks of the previous frame, except at edges.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from aotlab.benchmark.ensemble import Ensemble
+from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
+from aotlab.engine.tracking.inputs import ImageSize
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+
+EDGE_FRACTION = 0.05
+"""Allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels."""
+
+
+@dataclass
+class _Layer:
+    """A tracker with its prediction of the last frame."""
+
+    tracker: Tracker | Ensemble
+    prediction: Prediction | None = None
+    ids: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class LayeredPrediction:
+    """Masks of one frame, which may overlap."""
+
+    layers: Sequence[tuple[Prediction, frozenset[int]]]
+    """Prediction and object ids of each layer."""
+    new_masks: Mapping[int, np.ndarray]
+    """H×W bool masks of the objects that begin on this frame, by id."""
+    size: ImageSize
+
+    def start_host_copy(self) -> None:
+        """Start the copies of a GPU's channels, as `Prediction.start_host_copy`."""
+        for prediction, _ in self.layers:
+            prediction.start_host_copy()
+
+    @cached_property
+    def objects(self) -> dict[int, np.ndarray]:
+        """H×W bool masks of all objects by id; waits for the device."""
+        pairs = ((prediction, object_id) for prediction, ids in self.layers for object_id in ids)
+        tracked = {object_id: prediction.labels == object_id for prediction, object_id in pairs}
+        return {**tracked, **self.new_masks}
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W ids, smaller objects on top of larger ones; waits for the device."""
+        return merge_object_masks(self.objects) if self.objects else np.zeros(self.size, np.uint8)
+
+
+class LayeredTracker:
+    """Tracking of overlapping objects; objects that do not overlap share a layer."""
+
+    def __init__(self, tracker: Tracker | Ensemble, length: int | None = None) -> None:
+        """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
+        self._length = length
+        tracker.reset(length)
+        self.layers = [_Layer(tracker)]
+
+    def step(self, frame: np.ndarray, new_masks: Mapping[int, np.ndarray]) -> LayeredPrediction:
+        """Track all objects to the next frame.
+
+        Args:
+            frame: H×W×3 uint8 RGB.
+            new_masks: H×W bool masks of new objects by id.
+        """
+        masks_by_layer: defaultdict[int, dict[int, np.ndarray]] = defaultdict(dict)
+        for object_id, mask in sorted(new_masks.items()):
+            layer_index = self._place(mask, masks_by_layer)
+            masks_by_layer[layer_index][object_id] = mask
+            self.layers[layer_index].ids.add(object_id)
+        predictions = []
+        for layer_index, layer in enumerate(self.layers):
+            layer_masks = masks_by_layer[layer_index]
+            new_labels = merge_object_masks(layer_masks) if layer_masks else None
+            layer.prediction = layer.tracker.step(frame, new_labels)
+            predictions.append((layer.prediction, frozenset(layer.ids)))
+        return LayeredPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
+
+    def _place(self, mask: np.ndarray, masks_by_layer: defaultdict[int, dict[int, np.ndarray]]) -> int:
+        """Return the index of the first layer without overlap, or of a new one."""
+        for index, layer in enumerate(self.layers):
+            layer_masks = list(masks_by_layer[index].values())
+            if layer.prediction is not None:
+                tracked_ids = layer.ids - masks_by_layer[index].keys()
+                layer_masks += [layer.prediction.labels == object_id for object_id in tracked_ids]
+            if not any(_masks_overlap(mask, other) for other in layer_masks):
+                return index
+        tracker = self.layers[0].tracker.fresh()
+        tracker.reset(self._length)
+        self.layers.append(_Layer(tracker))
+        return len(self.layers) - 1
+
+
+def _masks_overlap(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two H×W bool masks overlap by more than their edges."""
+    smaller = min(np.count_nonzero(first), np.count_nonzero(second))
+    return bool(np.count_nonzero(first & second) > EDGE_FRACTION * smaller)
