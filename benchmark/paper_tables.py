@@ -6,9 +6,8 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from aotlab.configs.files import ROOT, resolve_path
@@ -17,7 +16,7 @@ from aotlab.configs.settings import Settings, Text, changed
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, describe_wrong_choice, require, require_choice, suggest
+from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import MALFORMED, read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -25,16 +24,10 @@ TABLES = ROOT / "configs" / "tables"
 """Folder of the papers' tables, one YAML file each."""
 
 
-def _check_dataset(name: str) -> str:
-    if name not in DATASETS:
-        raise ValueError(describe_wrong_choice(name, DATASETS))
-    return name
-
-
 class Benchmark(Settings):
     """A data set and split."""
 
-    dataset: Annotated[Text, AfterValidator(_check_dataset)]
+    dataset: Text
     split: Text = "val"
     root: Text | None = None
     options: list[Text] = Field(default_factory=list)
@@ -109,6 +102,8 @@ class PaperTable(Settings):
         """Check all names, and the number of figures of each row."""
         from aotlab.evaluation.rules import list_score_names  # slow to import
 
+        for name, benchmark in self.benchmarks.items():
+            require_choice(benchmark.dataset, DATASETS, f"benchmarks.{name}.dataset")
         names = list_score_names()
         for column in self.columns.values():
             require_choice(column, names, "column")

@@ -10,16 +10,9 @@ from pydantic import AfterValidator, ValidationInfo, field_validator
 
 from aotlab.configs.settings import Settings, Text
 from aotlab.configs.training import Width
-from aotlab.utils.errors import require, require_choice
+from aotlab.utils.errors import require
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import (
-    METHOD_PLUGINS,
-    PLUGIN_REMEDY,
-    PluginChoices,
-    describe_object,
-    find_plugin,
-    require_call,
-)
+from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, describe_object, find_plugin, require_call
 
 Stride = Literal[16, 8, 4]
 Dim = Annotated[int, Range(16, 2**16, step=16)]
@@ -214,7 +207,6 @@ def find_method(name: str) -> Method:
     Raises:
         InputError: unknown method, or a plug-in's that is not a `Method` with a model and a class derived from `Stage`.
     """
-    require_choice(name, PluginChoices(METHOD_PLUGINS, METHODS), "model.method", PLUGIN_REMEDY)
     if name in METHODS:
         return METHODS[name]
     method = find_plugin(METHOD_PLUGINS, name)

@@ -5,24 +5,15 @@ Each value is checked against its annotation; validators check values that depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
-from aotlab.configs.methods import Dim, MethodName, Stage, find_method
+from aotlab.configs.methods import Dim, MethodName, find_method
 from aotlab.configs.settings import FileName, Settings, Text
-from aotlab.configs.training import (
-    Count,
-    CountOrZero,
-    DataConfig,
-    Edge,
-    Finite,
-    Positive,
-    Precision,
-    TrainConfig,
-)
+from aotlab.configs.training import Count, CountOrZero, DataConfig, Edge, Finite, Positive, Precision, TrainConfig
 from aotlab.utils.errors import require
 from aotlab.utils.files import prefix_errors
 from aotlab.utils.numbers import Range
@@ -89,40 +80,25 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        method = find_method(self.method)
-        _check_stages(self.stages, self.dim)
-        strides = tuple(stage.stride for stage in self.stages)
-        require(
-            method.strides in (None, strides),
-            f"{self.method} has stages at strides {method.strides}, got {strides}",
-            subject="model.stages",
-        )
-        require(
-            self.stages[-1].depth == 0 or not method.refines,
-            f"the last stage of {self.method} must have depth 0",
-            subject="model.stages",
-        )
-        trained = self.stages[0].depth
+        method, stages, subject = find_method(self.method), self.stages, "model.stages"
+        strides = [stage.stride for stage in stages]
+        is_ordered = strides[0] == 16 and strides == sorted(strides, reverse=True)
+        require(is_ordered, f"strides must begin with 16 and go from coarse to fine, got {strides}", subject=subject)
+        has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
+        require(has_blocks, "only the last of several stages may have depth 0", subject=subject)
+        problem = f"{self.method} has stages at strides {method.strides}, got {tuple(strides)}"
+        require(method.strides in (None, tuple(strides)), problem, subject=subject)
+        is_refined = stages[-1].depth == 0 or not method.refines
+        require(is_refined, f"the last stage of {self.method} must have depth 0", subject=subject)
+        for number, stage in enumerate(stages):
+            with prefix_errors(f"model.stages.{number}"):
+                width = stage.width(self.dim)
+            require(number or width == self.dim, f"model.stages.0.dim must be model.dim, {self.dim}, got {width}")
         if self.depth is not None:
             require(method.scalable, f"{self.method} has no such setting", subject="model.depth", remedy="remove it")
-            require(self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}")
+            limit = stages[0].depth
+            require(self.depth in range(1, limit + 1), f"model.depth must be 1 to {limit}, got {self.depth}")
         return self
-
-
-def _check_stages(stages: Sequence[Stage], model_dim: int) -> None:
-    """Raise InputError unless the stages form a valid coarse-to-fine stack."""
-    strides = [stage.stride for stage in stages]
-    require(
-        strides[0] == 16 and strides == sorted(strides, reverse=True),
-        f"strides must begin with 16 and go from coarse to fine, got {strides}",
-        subject="model.stages",
-    )
-    has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
-    require(has_blocks, "only the last of several stages may have depth 0", subject="model.stages")
-    for number, stage in enumerate(stages):
-        with prefix_errors(f"model.stages.{number}"):
-            width = stage.width(model_dim)
-        require(number or width == model_dim, f"model.stages.0.dim must be model.dim, {model_dim}, got {width}")
 
 
 class MemoryConfig(Settings):

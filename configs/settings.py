@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -109,20 +109,17 @@ def _describe_unknown_key(path: str, loc: Sequence[str | int], kind: type[Settin
     """Return the error about a key that settings do not have, with the most similar one below the same section."""
     for step in loc[:-1]:
         kind, values = kind.nested(values).get(str(step), kind), values[step]
-    prefix = path.removesuffix(str(loc[-1]))
-    nested = {name.rpartition(".")[2]: name for name in _list_paths(kind, prefix, values)}
-    paths = nested | {name: f"{prefix}{name}" for name in kind.model_fields}
+    paths = _list_paths(kind, path.removesuffix(str(loc[-1])), values)
     similar = difflib.get_close_matches(str(loc[-1]), paths, n=1)
     remedy = f"did you mean {paths[similar[0]]}?" if similar else f"valid keys are {', '.join(kind.model_fields)}"
     return InputError(f"unknown key {path}", remedy=remedy)
 
 
-def _list_paths(kind: type[Settings], prefix: str, values: Any) -> Iterator[str]:
-    """Yield the paths of all settings of a class with the given values; for lists, those of the first item."""
+def _list_paths(kind: type[Settings], prefix: str, values: Any) -> dict[str, str]:
+    """Return the paths of all settings of a class with the given values by name; for lists, those of the first item."""
     values = values if isinstance(values, Mapping) else {}
-    nested = kind.nested(values)
-    for name, field in kind.model_fields.items():
-        yield f"{prefix}{name}"
-        if name in nested:
-            item = "0." if get_origin(field.annotation) is list else ""
-            yield from _list_paths(nested[name], f"{prefix}{name}.{item}", values.get(name))
+    paths: dict[str, str] = {}
+    for name, part in kind.nested(values).items():
+        item = "0." if get_origin(kind.model_fields[name].annotation) is list else ""
+        paths |= _list_paths(part, f"{prefix}{name}.{item}", values.get(name))
+    return paths | {name: f"{prefix}{name}" for name in kind.model_fields}
