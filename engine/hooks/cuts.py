@@ -48,7 +48,7 @@ class CutDetection(Hook):
         self.after_cut = after_cut
         self.reset()
 
-    def before(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
+    def allows_short_term(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
         """Return False if a frame H×W×3 uint8 follows a cut."""
         notes[self.NOTE] = thumbnail = make_thumbnail(frame)
         return self.thumbnail is None or not is_cut(self.thumbnail, thumbnail)

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 class Hook:
     """Base of hooks; it changes nothing, and subclasses override what they need.
 
-    `Tracker.predict` calls `before` and `correct`, which must not change the hook, because not every predicted frame is
-    stored: what they pass on goes into the frame's notes. `Tracker.commit` calls `stored`, where the state changes.
+    `Tracker.predict` calls `allows_short_term` and `correct`, which must not change the hook, because not every
+    predicted frame is stored: what they pass on goes into the frame's notes. `Tracker.commit` calls `stored`, where
+    the state changes.
     """
 
-    def before(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
+    def allows_short_term(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
         """Return whether a frame H×W×3 uint8 may read short-term memory; it may not after a cut.
 
         ``notes``: the hook may add values for its later calls on this frame, which find them in ``draft.notes``.

@@ -122,7 +122,7 @@ class Draft(NamedTuple):
     indices: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel."""
     notes: dict[str, Any]
-    """Values that hooks pass on from `before` and `correct`, each by a name that the hook chooses."""
+    """Values that hooks pass on from `allows_short_term` and `correct`, each by a name that the hook chooses."""
     hidden: frozenset[int] = frozenset()
     """Ids of the objects without a pixel since `hide`."""
 

@@ -110,7 +110,8 @@ class Tracker:
                 remedy="derive its class from aotlab.sdk.Hook",
             )  # fmt: skip
         self.hooks = [*build_hooks(config.rules), *hooks]
-        self._optimize, self._checksum = optimize, 0
+        self._optimize = optimize
+        self._checksum = 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""
         self.checkpoint_digest: str | None = None
         """SHA-256 of the checkpoint's file; None if the model is not from a file."""
@@ -239,7 +240,7 @@ class Tracker:
         return not self._reads_short_term(convert_frame(frame, self.state.frame_shape), {})
 
     def _reads_short_term(self, frame: np.ndarray, notes: dict[str, Any]) -> bool:
-        return all([hook.before(frame, notes) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
+        return all([hook.allows_short_term(frame, notes) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, size: ImageSize | None = None) -> Draft:

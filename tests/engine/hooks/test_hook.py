@@ -20,7 +20,7 @@ class Recorder(Hook):
     def reset(self):
         self.calls = []
 
-    def before(self, frame, notes):
+    def allows_short_term(self, frame, notes):
         self.calls.append("before")
         notes["left"] = False
         return True
@@ -75,7 +75,7 @@ def test_memory_stores_the_corrected_masks(model):
 def test_frame_without_short_term_memory_ignores_it(model, monkeypatch):
     frames, mask = draw_texture(4), {0: draw_stripes([1, 2])}
     hook = Recorder()
-    monkeypatch.setattr(hook, "before", lambda frame, notes: not np.array_equal(frame, frames[2]))
+    monkeypatch.setattr(hook, "allows_short_term", lambda frame, notes: not np.array_equal(frame, frames[2]))
     monkeypatch.setattr(hook, "correct", lambda draft: draft)
     changed = frames.copy()
     changed[1] = 0
