@@ -30,7 +30,7 @@ PolicyName = Annotated[Text, AfterValidator(PluginChoices(POLICY_PLUGINS, POLICI
 class ModelConfig(Settings):
     """The network."""
 
-    section: ClassVar = "model"
+    section: ClassVar[str] = "model"
     method: MethodName = "aot"
     """Method of a paper."""
     encoder: EncoderName = "mobilenet_v2"
@@ -104,7 +104,7 @@ class ModelConfig(Settings):
 class MemoryConfig(Settings):
     """Memory of tracking and training."""
 
-    section: ClassVar = "memory"
+    section: ClassVar[str] = "memory"
     policy: PolicyName = "first_frame"
     """Frames that long-term memory keeps. first_frame keeps only reference frames. every_nth also keeps every n-th
     frame. The others keep at most `frames`: bounded_fifo the newest, rmem (RMem) the most relevant and least often
@@ -156,7 +156,7 @@ class InputConfig(Settings):
     scaled up, by a factor of at most 2 and within the limits. Without `max_long_edge`, no frame is scaled up.
     """
 
-    section: ClassVar = "input"
+    section: ClassVar[str] = "input"
     max_long_edge: Edge | None = 1040
     """Upper limit of the longer side in pixels, before it is rounded to the model's grid."""
     max_short_edge: Edge | None = None
@@ -172,7 +172,7 @@ class InputConfig(Settings):
 class RulesConfig(Settings):
     """Corrections of predictions in tracking; they need no training."""
 
-    section: ClassVar = "rules"
+    section: ClassVar[str] = "rules"
     cuts: bool = False
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
     after_cut: Literal["end", "recognize", "continue"] = "recognize"
@@ -182,7 +182,7 @@ class RulesConfig(Settings):
 class ComputeConfig(Settings):
     """Precision and compilation in tracking; training has separate settings."""
 
-    section: ClassVar = "compute"
+    section: ClassVar[str] = "compute"
     precision: Precision = "float32"
     """Auto means bfloat16 if the processor supports it, else float32."""
     compile: bool = False

@@ -54,7 +54,7 @@ class SourceConfig(Settings):
 class DataConfig(Settings):
     """Training and validation data."""
 
-    section: ClassVar = "data"
+    section: ClassVar[str] = "data"
     root: Text | None = None
     """Folder that holds the sources."""
     workers: Annotated[int, Range(0, 1024)] = 2
@@ -111,7 +111,7 @@ class PhaseConfig(Settings):
 class TrainConfig(Settings):
     """Optimization."""
 
-    section: ClassVar = "train"
+    section: ClassVar[str] = "train"
     output: Text | None = None
     """Folder for checkpoints and logs; null means runs/NAME."""
     run: list[Text] = Field(default_factory=list)
