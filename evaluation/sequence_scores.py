@@ -12,14 +12,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
+from aotlab.evaluation.smoothing import require_sharp
 from aotlab.media.images import require_image_size
-from aotlab.media.masks import is_soft, is_void, read_mask
-from aotlab.utils.errors import InputError, require
+from aotlab.media.masks import is_void, read_mask
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
 
-SOFT_MASK = (
-    "gray values, like a soft mask; threshold it at half, for example with magick mask.png -threshold 50% mask.png"
-)
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
@@ -77,7 +75,7 @@ class LabelScorer:
         require_image_size(prediction, annotation.shape, name, "its annotation")
         size = (annotation.shape[0], annotation.shape[1])
         if self.merge_ids:
-            require(not is_soft(prediction), SOFT_MASK, subject=name)
+            require_sharp(prediction, name, one_object=True)
             is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)

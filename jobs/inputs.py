@@ -7,14 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
+from aotlab.evaluation.smoothing import require_sharp
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
+from aotlab.media.matching import FORMAT_OPTION
 from aotlab.media.plates import Plate
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
@@ -24,6 +27,8 @@ from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 
+require_ids = partial(require_sharp, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids")
+"""Check of H×W ids, and the image for messages, whose format is not stated."""
 NUMBERED = re.compile("(.*?)([0-9]{1,9})", re.DOTALL)
 CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
 """End of a prefix with hours and minutes, whose seconds begin again with each minute."""
@@ -195,7 +200,7 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
         other = FrameObjectValue(frames.number(names.index(file.stem)), object_id, text)
         log.warning("%s: used for frame %s; for the frame of its name write %s", subject, names[index], other)
-    annotations = read_annotations(file, video, frame=index, strict=strict, boxes=True)
+    annotations = read_annotations(file, video, frame=index, strict=strict, boxes=True, check=require_ids)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
     masks = {index: regions for index, regions in annotations.frames.items() if regions and index in frames}

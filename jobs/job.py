@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from aotlab.media.results import MASKS
 from aotlab.media.value_syntax import (
     INPUT_TRANSFORMS,
     FrameObjectValue,
+    MaskFormat,
     parse_frame,
     parse_frame_object,
     parse_removal,
@@ -59,7 +60,9 @@ class RunOptions:
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     mask_start_number: int | None = None
-    """Number of a video file's first frame in files of masks; None: 0, or an error if unclear."""
+    """Number of a video file's first frame in files of masks; None: 0, but a first mask 1 is refused."""
+    mask_format: MaskFormat | None = None
+    """Format of mask images: ids, binary, soft, mots or palette; None: binary if all are black and white, else ids."""
     output_options: Mapping[str, Any] = field(default_factory=dict)
     """Options of installed outputs by name, such as ``{"alpha": "premultiplied"}``; those of the command's help."""
     progress: bool = True
@@ -69,6 +72,8 @@ class RunOptions:
         self.write = tuple(_list_texts("write", self.write))
         for name in self.write:
             find_output(name)
+        if self.mask_format is not None:
+            require_choice(self.mask_format, get_args(MaskFormat), "mask_format")
         self.output_options = parse_output_options(self.output_options, self.write)
         if self.both_directions and self.realtime:
             raise InputError(

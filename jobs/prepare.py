@@ -90,8 +90,8 @@ class PreparedRun:
             folder=self.folder, inputs=dict(self.inputs), name=self.job.name, masks=masks,
             video=self.job.video_address, objects=self.objects,
             first_frame=self.frames.first, last_frame=self.frames.last, by_name=self.options.by_name,
-            mask_start_number=self.options.mask_start_number, soft=self.options.stores_soft,
-            digests=dict(self.digests),
+            mask_start_number=self.options.mask_start_number, mask_format=self.options.mask_format,
+            soft=self.options.stores_soft, digests=dict(self.digests),
         )  # fmt: skip
 
     def estimate_bytes(self) -> int:
@@ -139,7 +139,8 @@ def prepare(
     subject = job.label if job.source_line else source.name
     _check_frame_names(source, options, strict=strict)
     frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
-    info = replace(VideoInfo.from_source(source), start_number=options.mask_start_number)
+    info = VideoInfo.from_source(source)
+    info = replace(info, start_number=options.mask_start_number, mask_format=options.mask_format)
     masks = _load_masks(job, info, frames, arrays or {}, strict=strict)
     absent = split_absent(masks)
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
@@ -295,6 +296,7 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bo
         "classes": dict(sorted(job.classes.items())),
         "both_directions": options.both_directions,
         "mask_start_number": options.mask_start_number,
+        "mask_format": options.mask_format,
         "removals": [f"{index}:{key}" for index, ids in run.removals.items() for key in ids],
         **run.loader.fingerprint(job.overrides, digests),  # loads PyTorch, so after all other checks
     }

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.mask_images import parse_images
+from aotlab.media.mask_images import LabelCheck, parse_images
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
@@ -65,7 +66,13 @@ class MaskWriter:
 
 
 def read_annotations(
-    path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False, boxes: bool = False
+    path: Path,
+    video: VideoInfo,
+    *,
+    frame: int | None = None,
+    strict: bool = False,
+    boxes: bool = False,
+    check: LabelCheck | None = None,
 ) -> Annotations:
     """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
@@ -76,6 +83,7 @@ def read_annotations(
         frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
         boxes: keep objects with a box only; else they are left out, with their count in a warning.
+        check: check of mask images whose format ``video`` does not state; None: no check.
 
     Raises:
         InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
@@ -90,11 +98,11 @@ def read_annotations(
     elif (folder / EXPORT_RECORD).is_file():
         path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
     if path != folder:  # written by aotlab
-        video = replace(video, start_number=0)
+        video, check = replace(video, start_number=0, mask_format="ids"), None
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
-        parsed = _read(path, video, tracked=path != folder)
+        parsed = _read(path, video, check, tracked=path != folder)
         annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
         if not boxes:
             _leave_out_boxes(annotations)
@@ -151,21 +159,21 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
-def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annotations:
+def _read(path: Path, video: VideoInfo, check: LabelCheck | None, *, tracked: bool) -> ParsedFile | Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder.
 
     ``tracked``: the path is in a folder of results.
     """
     plugins = map(load_plugin, list_plugins(MASK_READER_PLUGINS).values())
-    built_in: tuple[MaskReader, ...] = (_read_images, _read_coco)
+    built_in: tuple[MaskReader, ...] = (partial(_read_images, check=check), _read_coco)
     # a folder of another format may hold images too
-    plugins_first = path.is_dir() and not tracked
+    plugins_first = path.is_dir() and not tracked and video.mask_format is None
     for read in chain(plugins, built_in) if plugins_first else chain(built_in, plugins):
         if (parsed := read(path, video)) is not None:
             return parsed
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         with reading(path):
-            return ParsedFile(parse_images(path, video.size, video.length, rgb=True) or [])
+            return ParsedFile(parse_images(path, video, rgb=True, check=check) or [])
     raise InputError(
         "not masks in a known format",
         remedy=(
@@ -175,9 +183,9 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> ParsedFile | Annota
     )
 
 
-def _read_images(path: Path, video: VideoInfo) -> ParsedFile | None:
+def _read_images(path: Path, video: VideoInfo, check: LabelCheck | None) -> ParsedFile | None:
     with reading(path):
-        regions = parse_images(path, video.size, video.length)
+        regions = parse_images(path, video, check=check)
     return None if regions is None else ParsedFile(regions)
 
 

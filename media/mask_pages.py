@@ -47,15 +47,19 @@ def count_opened_pages(path: Path, image: Image.Image) -> int:
 
 
 def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the ids (H×W) of a page of an opened image as stored, and the colors of its palette (N×3), if it has one.
+    """Return the values (H×W) of a page of an opened image as stored, and the colors of its palette (N×3), if any.
 
-    Colors of a page of a GIF that its first page lacks follow from index 256 on. Raises errors of the decoder.
+    Images in color are H×W×3 uint8, with transparent pixels in black. Colors of a page of a GIF that its first page
+    lacks follow from index 256 on. Raises errors of the decoder.
     """
     if page >= getattr(image, "n_frames", 1):  # a stack of ImageJ
         values = TiffStack(path).read(page)
         return (values[..., 0] if values.shape[2] == 1 else values), None
     palette, has_palette = _list_colors(image), image.mode == "P"
     image.seek(page)
+    if image.format != "GIF" and image.mode in ("RGB", "RGBA", "LA"):
+        rgba = np.array(image.convert("RGBA"))
+        return np.minimum(rgba[..., :3], rgba[..., 3:]), None
     if page == 0 or image.format != "GIF" or image.mode in ("P", "L"):
         return np.array(image), palette if has_palette else None
     pixels = np.array(image.convert("RGB")) @ COLOR_CODES

@@ -1,15 +1,17 @@
 """Object ids as indexed PNG files: H×W arrays, 0 is background."""
 
 import logging
-from functools import cache, reduce
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.mask_pages import COLOR_CODES, count_opened_pages, read_page
+from aotlab.media.matching import FORMAT_OPTION
 from aotlab.media.regions import MAX_ID
+from aotlab.media.value_syntax import MaskFormat
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
 
@@ -17,17 +19,10 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """Label of undecided pixels; ignored in training."""
-MAX_THIN_IDS = 8
-"""Largest number of thin objects side by side without a larger object of a higher id."""
-LINE_RADIUS = 2
-"""Largest distance in pixels from a line at a smoothed edge to both of the values between which it lies."""
-LINE_FRACTION = 0.95
-"""Smallest fraction of a value's pixels within this distance."""
-BLURRED_FRACTION = 0.25
-"""Smallest fraction of such lines among the pixels at edges of a smoothed mask."""
-MAX_OBJECTS = 1000
-"""Largest number of ids in a mask, to reject photos passed as masks."""
 MASK_REMEDY = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
+FORMAT_REMEDY = f"{MASK_REMEDY}, or state what it holds with {FORMAT_OPTION} ids, binary, soft, mots or palette"
+MOTS_FACTOR, MOTS_IGNORED = 1000, 10000
+"""Ids of MOTS are 1000 times the class plus the object; 10000 marks undecided pixels."""
 
 
 def _voc_palette() -> np.ndarray:
@@ -38,8 +33,8 @@ def _voc_palette() -> np.ndarray:
 
 PALETTE = _voc_palette()
 """Colors of object ids as in PASCAL VOC, 256×3 uint8 RGB."""
-BINARY_IDS = {(0, 0, 0): 0, (255, 255, 255): 1}
-PALETTE_IDS = {tuple(color): object_id for object_id, color in enumerate(PALETTE.tolist())}
+PALETTE_IDS = {code: object_id for object_id, code in enumerate((PALETTE @ COLOR_CODES).tolist())}
+"""Object ids by `COLOR_CODES` of their colors."""
 
 
 def palette_index(labels: np.ndarray) -> np.ndarray:
@@ -49,24 +44,27 @@ def palette_index(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8)
 
 
-def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: int | None = None) -> np.ndarray:
-    """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
-
-    Colors of `PALETTE` are read as their ids at other indices, as programs that reorder palettes store them, and in
-    images of mode RGB and RGBA. White in a black and white image of these modes or LA is 255. Transparent pixels are
-    black.
+def read_mask(
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    page: int | None = None,
+    format: MaskFormat | None = "ids",
+) -> np.ndarray:
+    """Read the object ids of a PNG, or of an image in another lossless format.
 
     Args:
-        path: image in a lossless format.
+        path: the image.
         size: (height, width) that the mask must have; None: any.
         page: page of a TIFF, GIF or other image with several; None: the only one.
+        format: meaning of the pixels, see `MaskFormat`; None: ids, but refuse a palette with the colors of `PALETTE`,
+            or black and white, in another order.
 
     Returns:
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), in other colors or with shades (RGB), of another size, or with
-            several pages.
+        InputError: missing, not an image, lossy (JPEG), not in the format, of another size, or with several pages.
     """
     path = Path(path)
     with open_image(path, MASK_REMEDY) as image:
@@ -76,76 +74,77 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, page: in
             raise ValueError(f"{image.format}, whose compression changes object ids")
         if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
-        mode = image.mode
-        if mode in ("RGB", "RGBA", "LA"):
-            image.seek(page or 0)
-            labels = _read_colors(image, path.parent)
+        dtype = np.uint16 if image.mode.startswith("I") else np.uint8
+        values, palette = read_page(path, image, page or 0)
+        if format in ("binary", "soft", "palette"):
+            labels = _convert_colors(values if palette is None else palette[values], format)
         else:
-            labels, palette = read_page(path, image, page or 0)
-            if palette is not None:
-                labels = _restore_ids(labels, palette, path.parent)
-        if labels.ndim != 2:
-            raise ValueError(f"page {page} is in color")
-        if image.format == "GIF" and labels.max() > VOID:
-            raise ValueError(f"the colors of page {page} are not in the palette of the first page")
-        if image.format == "PNG" and image.mode == "L":
-            with path.open("rb") as file:
-                bits = parse_png_depth(file.read(25))
-            if bits < 8:
-                log.warning("%s: its gray values of %d bits are object ids", path, bits)
-                labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
+            problem = "its palette has the colors of PASCAL VOC, or black and white, in another order"
+            is_clear = format is not None or palette is None or not _is_reordered(values, palette)
+            require(is_clear, problem, subject=path, remedy=FORMAT_REMEDY)
+            labels = values
+            if values.ndim == 3:  # in color
+                labels, is_binary = values[..., 0], np.isin(values, (0, VOID)).all() and _is_gray(values)
+                problem = "has colors, or shades of gray in RGB, which are not object ids"
+                remedy = f"{FORMAT_REMEDY}, or name its colors in a legend.json beside it (aotlab-studio)"
+                require(is_binary, problem, subject=path, remedy=MASK_REMEDY if format == "ids" else remedy)
+            if image.format == "GIF" and labels.max() > VOID:
+                raise ValueError(f"the colors of page {page} are not in the palette of the first page")
+            if image.format == "PNG" and image.mode == "L":
+                with path.open("rb") as file:
+                    bits = parse_png_depth(file.read(25))
+                if bits < 8:
+                    log.warning("%s: its gray values of %d bits are object ids", path, bits)
+                    labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
         if labels.min() < 0 or labels.max() > MAX_ID:
             raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
-        dtype = np.uint16 if mode.startswith("I") else np.uint8
+        if format == "mots":
+            ids = np.unique(labels)
+            is_mots = np.isin(ids, (0, MOTS_IGNORED)) | ((ids >= MOTS_FACTOR) & (ids < MOTS_IGNORED))
+            problem = f"id {ids[~is_mots].max(initial=0)} is not 1000 times a class plus an object, as in MOTS"
+            require(is_mots.all(), problem, subject=path, remedy=FORMAT_REMEDY)
         labels = labels.astype(dtype, copy=False)
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def _read_colors(image: Image.Image, folder: Path) -> np.ndarray:
-    """Return ids (H×W uint8) of an image of mode RGB, RGBA or LA: those of the colors of `PALETTE`, or 255 for white.
+def _convert_colors(colors: np.ndarray, format: Literal["binary", "soft", "palette"]) -> np.ndarray:
+    """Return the ids H×W of gray values H×W or colors H×W×3; raise `InputError` for others than the format has."""
+    is_gray = colors.ndim == 2
+    codes = colors if is_gray else colors @ COLOR_CODES
+    found, places = np.unique(codes, return_inverse=True)
+    if format == "binary":
+        count = np.count_nonzero(found)
+        require(count <= 1, f"{count} values besides black, not one", remedy=FORMAT_REMEDY)
+        return codes > 0
+    if format == "soft":
+        require(is_gray or _is_gray(colors), "in color, not in shades of gray", remedy=FORMAT_REMEDY)
+        white = 1 if colors.dtype == bool else VOID if colors.dtype == np.uint8 else MAX_ID
+        return (codes if is_gray else colors[..., 0]) > white // 2
+    require(not is_gray, "gray, without colors", remedy=FORMAT_REMEDY)
+    ids = [PALETTE_IDS.get(code) for code in found.tolist()]
+    if None in ids:
+        color = f"#{found[ids.index(None)]:06x}"
+        raise InputError(f"the color {color} is not in the palette of PASCAL VOC", remedy=FORMAT_REMEDY)
+    return np.array(ids, np.uint8)[places.reshape(codes.shape)]
 
-    Transparent pixels are black. Raises `ValueError` for other colors and shades.
-    """
-    rgba = np.asarray(image.convert("RGBA"))
-    *colors, alpha = np.moveaxis(rgba, 2, 0)
-    shown = alpha > 0
-    if any((color != colors[0])[shown].any() for color in colors):
-        codes = shown * (rgba[..., :3] @ COLOR_CODES)
-        found = np.unique(codes)
-        ids = [PALETTE_IDS.get((code >> 16, code >> 8 & 255, code & 255)) for code in found[:257].tolist()]
-        if None in ids:
-            raise ValueError(f"mode {image.mode}, whose colors a legend.json beside it must name (aotlab-studio)")
-        _warn_once(folder, "ids are those of the colors of PASCAL VOC")
-        return np.array(ids, np.uint8)[np.searchsorted(found, codes)]
-    gray = np.where(shown, np.minimum(colors[0], alpha), 0).astype(np.uint8)
-    if ((gray > 0) & (gray < VOID)).any():
-        raise ValueError(f"mode {image.mode} with shades of gray, not only black and white")
-    return gray
+
+def _is_gray(colors: np.ndarray) -> bool:
+    """Return whether colors (...×3) are shades of gray."""
+    return bool((colors == colors[..., :1]).all())
 
 
-def _restore_ids(indices: np.ndarray, palette: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the ids of H×W palette indices: of the colors (N×3), if they are all those of `PALETTE` and not gray.
-
-    White is 1 if the only other color is black at an index other than 0.
-    """
+def _is_reordered(indices: np.ndarray, palette: np.ndarray) -> bool:
+    """Return whether the colors (N×3) of palette indices H×W are those of `PALETTE`, or black and white, elsewhere."""
     used = np.flatnonzero(np.bincount(indices.ravel()))
-    if used[-1] >= len(palette) or (used[-1] < 256 and np.array_equal(palette[used], PALETTE[used])):
-        return indices
-    colors = [tuple(color) for color in palette[used].tolist()]
-    is_binary = {*colors} == {*BINARY_IDS} and palette[0].any()
-    ids = [(BINARY_IDS if is_binary else PALETTE_IDS).get(color) for color in colors]
-    is_gray = (palette[used] == palette[used, :1]).all()
-    if None in ids or len({*ids}) < len(ids) or (is_gray and not is_binary):
-        return indices
-    _warn_once(folder, "palettes are reordered; ids are those of the colors, not of the palette's entries")
-    table = np.zeros(len(palette), np.uint8)
-    table[used] = np.array(ids, np.uint8)
-    return table[indices]
-
-
-@cache
-def _warn_once(folder: Path, text: str) -> None:
-    log.warning("%s: %s", folder, text)
+    if used[-1] >= min(len(palette), len(PALETTE)):
+        return False
+    colors = palette[used]
+    codes = {*(colors @ COLOR_CODES).tolist()}
+    if len(codes) < len(used) or np.array_equal(colors, PALETTE[used]):
+        return False
+    if _is_gray(colors):
+        return len(used) == 2 and {*colors[:, 0].tolist()} == {0, VOID} and bool(palette[0].any())
+    return codes <= PALETTE_IDS.keys()
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:
@@ -192,59 +191,6 @@ def is_void(labels: np.ndarray) -> np.ndarray:
 def list_ids(labels: np.ndarray) -> set[int]:
     """Return the object ids of H×W labels, without void."""
     return set(np.unique(labels).tolist()) - ({0, VOID} if labels.dtype == np.uint8 else {0})
-
-
-def find_line_ids(labels: np.ndarray) -> tuple[set[int], float]:
-    """Return the ids of H×W labels that exist only as lines between a lower and a higher value, as at smoothed edges.
-
-    The second value is the fraction of these lines among the pixels at edges.
-    """
-    rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
-    if not rows.size:
-        return set(), 0.0
-    top, left = max(rows[0] - LINE_RADIUS, 0), max(columns[0] - LINE_RADIUS, 0)
-    labels = labels[top : rows[-1] + LINE_RADIUS + 1, left : columns[-1] + LINE_RADIUS + 1]
-    totals = np.bincount(labels.ravel())
-    low, high = _filter_values(labels, np.minimum, 1), _filter_values(labels, np.maximum, 1)
-    is_solid = np.bincount(labels[low == high], minlength=len(totals)) > 0  # has a pixel with equal ones all around
-    is_line = (totals > 0) & ~is_solid
-    is_line[0] = False
-    if not is_line.any() or np.count_nonzero(totals[1:]) < 2:
-        return set(), 0.0
-    low, high = _filter_values(labels, np.minimum, LINE_RADIUS), _filter_values(labels, np.maximum, LINE_RADIUS)
-    between = np.bincount(labels[(low < labels) & (labels < high)], minlength=len(totals))
-    is_line &= between >= LINE_FRACTION * totals
-    if np.count_nonzero(is_line) <= MAX_THIN_IDS:
-        is_line[np.flatnonzero(is_solid).max(initial=0) :] = False
-    lines = is_line[labels]
-    edges = 0
-    for axis in range(2):
-        moved, moved_lines = np.moveaxis(labels, axis, 0), np.moveaxis(lines, axis, 0)
-        is_edge = moved[1:] != moved[:-1]
-        edges += np.count_nonzero(is_edge & ~moved_lines[1:] & ~moved_lines[:-1])
-    count = np.count_nonzero(lines)
-    return set(np.flatnonzero(is_line).tolist()), count / max(count + edges, 1)
-
-
-def _filter_values(labels: np.ndarray, choose: np.ufunc, radius: int) -> np.ndarray:
-    """Return the smallest or largest value in the square around each pixel."""
-    for axis in range(2):
-        padding = [(radius, radius) if axis == index else (0, 0) for index in range(2)]
-        padded = np.moveaxis(np.pad(labels, padding, mode="edge"), axis, 0)
-        parts = [padded[start : start + labels.shape[axis]] for start in range(2 * radius + 1)]
-        labels = np.moveaxis(reduce(choose, parts), 0, axis)
-    return labels
-
-
-def is_blurred(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like gray values at smoothed edges: many edges are lines of ids between others."""
-    return find_line_ids(labels)[1] >= BLURRED_FRACTION
-
-
-def is_soft(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like the gray values of a soft mask of one object, from 0 to 255."""
-    has_white_and_gray = labels.dtype == np.uint8 and (labels == VOID).any() and ((labels > 0) & (labels < VOID)).any()
-    return bool(has_white_and_gray) or is_blurred(labels)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

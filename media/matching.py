@@ -30,6 +30,8 @@ UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
 """Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""
 START_NUMBER_OPTION = "--mask-start-number"
 """Option of commands that states the number of a video's first frame in files of masks."""
+FORMAT_OPTION = "--mask-format"
+"""Option of commands that states the format of mask images."""
 MAX_NAMES = 3
 """Largest number of names listed in a message."""
 
@@ -83,7 +85,6 @@ def match_frames(
     frames: Sequence[str] | None,
     *,
     video: str = "",
-    length: int | None = None,
     start_number: int | None = None,
     counts_from_zero: bool = False,
 ) -> list[int]:
@@ -91,14 +92,13 @@ def match_frames(
 
     Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
     systems of this platform ignore them. If frames have no names, as in a video file, images are matched by number, in
-    the file and at the end of their names, or by natural order if there is one for each frame.
+    the file or at the end of their names; a single image without a number is the first frame.
 
     Args:
         images: number in a file of annotations (None if unset) and name of each image, or file of masks.
         frames: names of all frames without suffix; None if frames have no names.
         video: name of the video, for messages.
-        length: number of frames; None if unknown.
-        start_number: number of the video's first frame in names of images, or else in the file; None: unknown.
+        start_number: number of the video's first frame in names of images, or else in the file; None: 0.
         counts_from_zero: the file states that its numbers count from 0. Otherwise, an image 1 without an image 0 is
             unclear.
 
@@ -116,7 +116,7 @@ def match_frames(
             raise _explain_missing(missing, names, frames, video)
         return [by_stem[_fold(stems[name])] for name in names]
     unique = dict.fromkeys((number, stems[name]) for number, name in images)
-    indices = dict(zip(unique, _count_frames([*unique], length, start_number, counts_from_zero), strict=True))
+    indices = dict(zip(unique, _count_frames([*unique], start_number, counts_from_zero), strict=True))
     return [indices[number, stems[name]] for number, name in images]
 
 
@@ -235,7 +235,7 @@ def _explain_missing(
 
 
 def _count_frames(
-    images: Sequence[tuple[int | None, str]], length: int | None, start_number: int | None, counts_from_zero: bool
+    images: Sequence[tuple[int | None, str]], start_number: int | None, counts_from_zero: bool
 ) -> list[int]:
     """Return the frame indices of different images, given by number and stem, of a video without names of frames."""
     stems = [stem for _, stem in images]
@@ -249,38 +249,26 @@ def _count_frames(
     if len(in_file) < len(images):
         in_file = []
     numbers = in_names or in_file
-    if not numbers and (len(stems) == 1 or len(stems) == length):
-        order = natural_sort(stems)
-        return [order.index(stem) for stem in stems]
+    if not numbers and len(images) == 1:
+        return [0]
     if not numbers:
         raise InputError(
             f"its images {_shorten(stems)} do not end in different frame numbers",
             remedy="give the folder of frames as the video, or name them like 00012",
         )
-    if start_number is None:
-        numberings = [found for found in (in_names, in_file) if found]
-        complete = next((found for found in numberings if _is_complete(found, length)), None)
-        orders = {tuple(sorted(range(len(images)), key=found.__getitem__)) for found in numberings}
-        if numberings[0] != numberings[-1] and (complete is None or len(orders) > 1):
-            number, stem = next(image for image, name in zip(images, in_names, strict=True) if image[0] != name)
-            raise InputError(
-                f"{stem!r} is number {number} in the file, but {END_NUMBER.findall(stem)[0]} in its name",
-                remedy="give the folder of frames as the video, or the number of its first frame in these names "
-                f"({START_NUMBER_OPTION})",
-            )
-        if complete is not None:
-            return [number - min(complete) for number in complete]
+    if start_number is None and in_file and in_names and in_file != in_names:
+        number, stem = next(image for image, name in zip(images, in_names, strict=True) if image[0] != name)
+        raise InputError(
+            f"{stem!r} is number {number} in the file, but {END_NUMBER.findall(stem)[0]} in its name",
+            remedy="give the folder of frames as the video, or the number of its first frame in these names "
+            f"({START_NUMBER_OPTION})",
+        )
     if start_number is None and 1 in numbers and 0 not in numbers and not counts_from_zero:
         raise InputError(
             "has a frame 1 and no frame 0, so frame 1 is the first frame of the video, or the second one",
             remedy=f"give {START_NUMBER_OPTION} 1 if it is the first one, or else {START_NUMBER_OPTION} 0",
         )
     return [number - (start_number or 0) for number in numbers]
-
-
-def _is_complete(numbers: Sequence[int], length: int | None) -> bool:
-    """Return whether different consecutive numbers are as many as the frames of a video."""
-    return len({*numbers}) == len(numbers) == length == max(numbers) - min(numbers) + 1
 
 
 def _list_folders(name: str | Path) -> tuple[str, ...]:

@@ -103,7 +103,6 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_
             group,
             video.frame_names if is_named else None,
             video=video.name,
-            length=video.length,
             start_number=video.start_number,
             counts_from_zero=counts_from_zero,
         )
@@ -118,9 +117,10 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
     outside = [frame for frame in frames if frame < 0 or (video.length is not None and frame >= video.length)]
     if outside:
         end = "the end" if video.length is None else video.length - 1
+        first = min(frames) + (video.start_number or 0)
         raise InputError(
             f"is for frame {outside[0]}, but the video has frames 0 to {end}",
-            remedy=f"count from 0, or give the number of the first frame ({START_NUMBER_OPTION})",
+            remedy=f"count from 0, or give {START_NUMBER_OPTION} {first} if its first frame has number {first}",
         )
 
 

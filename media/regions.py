@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aotlab.media.rle import Size, decode_rle, encode_rle
+from aotlab.media.value_syntax import MaskFormat
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
@@ -45,7 +46,9 @@ class VideoInfo:
     source: FrameSource | None = None
     """Frames of the video, for their files."""
     start_number: int | None = None
-    """Number of the first frame in files of masks, if frames have no names; None: 0, or an error if unclear."""
+    """Number of the first frame in files of masks, if frames have no names; None: 0, but a first mask 1 is refused."""
+    mask_format: MaskFormat | None = None
+    """Format of mask images; None: binary if all are black and white, else ids; what contradicts it is refused."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:

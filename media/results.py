@@ -21,7 +21,7 @@ from typing_extensions import Self
 
 from aotlab.media.plates import ImagePlate, Plate
 from aotlab.media.regions import MAX_ID, ObjectClasses
-from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
+from aotlab.media.value_syntax import FrameObjectValue, MaskFormat, parse_frame_object
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import SYSTEM_FILES, atomic_path, is_file_name, remove, writing
@@ -136,6 +136,8 @@ class Results(RunFolder):
     """Whether users number frames as in the names of their files, instead of from 0."""
     mask_start_number: int | None = None
     """Number of the video's first frame in the files of `masks`; None: 0."""
+    mask_format: MaskFormat | None = None
+    """Format of the images of `masks`, as in `VideoInfo`."""
     soft: bool = False
     """Whether probabilities at edges are stored."""
     corrected: bool = False

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from aotlab.media.timecode import TIMECODE
 from aotlab.utils.errors import InputError, require
 
+MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
+"""Meaning of the pixels of mask images.
+
+* ids: gray values or palette indices are object ids, and 255 in 8 bits is undecided; white in a black and white RGB
+  image is 255.
+* binary: all that is not black is object 1.
+* soft: object 1 is where the gray value is above one half.
+* mots: ids of MOTS, 1000 times the class plus the object; 10000 is undecided.
+* palette: the id is the place of the pixel's color in the palette of PASCAL VOC.
+"""
 INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
 """Names of `levels.CURVES`."""
 FRAME = rf"\d{{1,9}}|{TIMECODE.pattern}"

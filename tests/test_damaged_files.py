@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.check_data import read_file_info
 from aotlab.dataloaders.training.sets import read_ids
+from aotlab.evaluation.check_data import read_file_info
 from aotlab.media.annotations import read_annotations
 from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames

@@ -61,7 +61,7 @@ def test_imports_go_leftwards_only(package):
 
 
 @pytest.mark.parametrize(("package", "source", "breach"), [
-    ("networks", "import aotlab.dataloaders.check_data", "dataloaders"),
+    ("networks", "import aotlab.evaluation.check_data", "evaluation"),
     ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
     ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
     ("evaluation", "from aotlab.networks.model import VOSModel", "networks"),

@@ -53,7 +53,7 @@ def main(
         raise UsageError("--split: applies to a benchmark; remove it, or give --dataset")
     if validation and (dataset or kind == "static"):
         raise UsageError("--validation: applies to your own folder of videos; remove it")
-    from aotlab.dataloaders.check_data import check_folder, check_videos
+    from aotlab.evaluation.check_data import check_folder, check_videos
 
     kind = kind or "video"
     if dataset:

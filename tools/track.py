@@ -17,12 +17,13 @@ from aotlab.jobs.output_options import NO_OPTIONS
 from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, parse_removal
+from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, MaskFormat, parse_removal
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
     force_results,
     frame_numbers_option,
+    mask_format,
     mask_start_number,
     output_options,
     parse_output_name,
@@ -158,7 +159,7 @@ class VideoArguments:
 
 def make_run_options(
     write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
-    frame_numbers: str, mask_start_number: int | None, realtime: bool, timeout: float,
+    frame_numbers: str, mask_start_number: int | None, mask_format: MaskFormat | None, realtime: bool, timeout: float,
     output_options: Mapping[str, Any] = NO_OPTIONS,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
@@ -167,7 +168,7 @@ def make_run_options(
     outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
     return RunOptions(
         write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
-        by_name=frame_numbers == "file", mask_start_number=mask_start_number,
+        by_name=frame_numbers == "file", mask_start_number=mask_start_number, mask_format=mask_format,
         output_options=output_options,
     )  # fmt: skip
 
@@ -328,6 +329,7 @@ def track_list(
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     frame_numbers_option,
     mask_start_number,
+    mask_format,
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
     name="options",

@@ -17,6 +17,7 @@ from .media.results import (
     quantize_probabilities as quantize_probabilities,
 )
 from .media.matching import (
+    FORMAT_OPTION as FORMAT_OPTION,
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     START_NUMBER_OPTION as START_NUMBER_OPTION,
     list_image_files as list_image_files,
@@ -37,6 +38,7 @@ from .media.video import (
 )
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
+    mask_format as mask_format,
     mask_start_number as mask_start_number,
     output_options as output_options,
     print_settings as print_settings,
@@ -57,7 +59,7 @@ from .utils.files import (
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.run_folder import RECORD as RECORD
 from .utils.text import format_count as format_count
-from .jobs.inputs import load_masks as load_masks
+from .jobs.inputs import load_masks as load_masks, require_ids as require_ids
 from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
 from .jobs.merging import (
     ObjectProbabilities as ObjectProbabilities,

@@ -31,6 +31,7 @@ from .media.regions import (
     Region as Region,
     VideoInfo as VideoInfo,
 )
+from .media.value_syntax import MaskFormat as MaskFormat
 from .media.timecode import Timecode as Timecode
 from .media.video_writer import VideoEncoding as VideoEncoding, VideoWriter as VideoWriter
 from .media.rle import (

@@ -17,8 +17,8 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.dataloaders.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
+from aotlab.evaluation.check_data import check_folder
 from aotlab.internal import digest_video
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import ObjectClasses, Results, VideoInfo, find_mask_writer, read_annotations

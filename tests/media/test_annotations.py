@@ -10,6 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
+from aotlab.jobs.inputs import require_ids
 from aotlab.media.masks import PALETTE, read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
@@ -98,15 +99,23 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     np.testing.assert_array_equal(found.void_mask(1), hidden > 0)
 
 
-@pytest.mark.parametrize(("others", "is_void"), [((1001, 2003), True), ((1001, 7), False), ((), False)])
-def test_10000_is_void_in_masks_of_mots(tmp_path, others, is_void):
+@pytest.mark.parametrize("others", [(1001, 2003), (), (1001, 7)])
+def test_10000_is_void_in_masks_of_mots(tmp_path, others):
     labels = np.zeros(SIZE, np.uint16)
     labels[0, : len(others)] = others
     labels[5:9] = 10000
     write_mask(tmp_path / "00000.png", labels)
-    found = read_annotations(tmp_path / "00000.png", VIDEO)
-    assert found.objects() == sorted(others if is_void else (*others, 10000))
-    assert found.void_mask(0).any() == is_void
+    stored = read_annotations(tmp_path / "00000.png", VIDEO)
+    assert stored.objects() == sorted((*others, 10000))
+    assert not stored.void_mask(0).any()
+    video = replace(VIDEO, mask_format="mots")
+    if others != (1001, 2003):
+        with pytest.raises(InputError, match="id 7 is not 1000 times a class" if others else "no object"):
+            read_annotations(tmp_path / "00000.png", video)
+        return
+    found = read_annotations(tmp_path / "00000.png", video)
+    assert found.objects() == [*others]
+    assert found.void_mask(0).any()
 
 
 @pytest.mark.parametrize("kind", ["tiff", "imagej", "palette.tif", "gif", "png"])
@@ -171,7 +180,7 @@ def test_unknown_format_rejected(tmp_path, monkeypatch):
 def test_colors_of_classes_rejected_without_the_studio(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     Image.new("RGB", SIZE[::-1], "red").save(tmp_path / "mask.png")
-    with pytest.raises(InputError, match="mode RGB"):
+    with pytest.raises(InputError, match=r"mask\.png: has colors, .*--mask-format"):
         read_annotations(tmp_path / "mask.png", VIDEO)
 
 
@@ -238,31 +247,48 @@ def test_closed_folder_rejected(closed_folder):
             read_masks(path)
 
 
-def test_smoothed_mask_is_rejected_and_a_sharp_one_is_object_1(tmp_path, caplog):
+def test_images_of_black_and_white_are_binary(tmp_path, caplog):
+    for frame in (1, 2):
+        save_binary(tmp_path / f"0000{frame}.png", draw_labels(frame) == 3)
+    np.testing.assert_array_equal(read_annotations(tmp_path, VIDEO).mask(2), draw_labels(2) == 3)
+    assert caplog.text.count("00001.png: black and white, so read as --mask-format binary: white is object 1") == 1
+    assert not read_annotations(tmp_path, replace(VIDEO, mask_format="binary")).void
+    with pytest.raises(InputError, match="contains no object"):  # 255 is undecided
+        read_annotations(tmp_path, replace(VIDEO, mask_format="ids"))
+    write_mask(tmp_path / "00003.png", draw_labels(3))
+    found = read_annotations(tmp_path, VIDEO)
+    assert not found.frames[2]
+    np.testing.assert_array_equal(found.void_mask(2), draw_labels(2) == 3)
+
+
+@pytest.mark.parametrize(("width", "words"), [(20, "has more than 100 different ids"), (3, "like the gray ones of a")])
+def test_soft_masks_are_read_with_their_format_only(tmp_path, width, words):
     y, x = np.mgrid[:120, :160]
-    distance = 40 - np.hypot(y - 60, x - 80)
-    soft = (np.clip(distance / 3 + 0.5, 0, 1) * 255).round().astype(np.uint8)
-    Image.fromarray(soft).save(tmp_path / "soft.png")
+    soft = (np.clip((40 - np.hypot(y - 60, x - 80)) / width + 0.5, 0, 1) * 63).round().astype(np.uint8) * 4
+    soft += (np.clip(width - 19, 0, 1) * (x % 4)).astype(np.uint8)
+    (tmp_path / "1").mkdir()
+    Image.fromarray(soft).save(tmp_path / "1" / "00001.png")
     video = VideoInfo("clip", soft.shape, 3)
-    with pytest.raises(InputError, match=r"different ids, like a gray or smoothed image; .* threshold"):
-        read_annotations(tmp_path / "soft.png", video)
-    save_binary(tmp_path / "sharp.png", soft > 127)
-    assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]
-    assert "255 is treated as object 1" in caplog.text
+    with pytest.raises(InputError, match=rf"00001\.png: .*{words}.*--mask-format"):
+        read_annotations(tmp_path / "1", video, check=require_ids)
+    with pytest.raises(InputError, match=r"gray values up to \d+, but OBJECT/FRAME.png .*--mask-format soft"):
+        read_annotations(tmp_path, video)
+    for path in (tmp_path, tmp_path / "1"):
+        found = read_annotations(path, replace(video, mask_format="soft", start_number=1))
+        np.testing.assert_array_equal(found.mask(0), soft > 127)
 
 
-@pytest.mark.parametrize("white", [65535, 65280])
 @pytest.mark.parametrize("name", ["00002.png", "1/00002.png"])
-def test_white_of_16_bits_is_object_1(tmp_path, caplog, white, name):
-    matte = np.where(draw_labels(2) == 3, white, 0).astype(np.uint16)
+def test_white_of_16_bits_is_object_1(tmp_path, caplog, name):
+    matte = np.where(draw_labels(2) == 3, 65535, 0).astype(np.uint16)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.fromarray(matte).save(tmp_path / name)
     found = read_annotations(tmp_path, VIDEO)
     np.testing.assert_array_equal(found.mask(2), draw_labels(2) == 3)
     if name == "00002.png":
-        assert f"{white} is treated as object 1" in caplog.text
+        assert "white is object 1" in caplog.text
         write_mask(tmp_path / "00003.png", np.where(draw_labels(3), 300, 0))
-        assert read_annotations(tmp_path, VIDEO).objects() == [300, white]
+        assert read_annotations(tmp_path, VIDEO).objects() == [300, 65535]
 
 
 @pytest.mark.parametrize("folder", [True, False])
@@ -276,29 +302,13 @@ def test_black_and_white_colors_are_object_1(tmp_path, folder, mode):
     assert [*found.frames] == [2, 3][: 1 + folder]
 
 
-def test_lines_of_some_ids_are_reported_for_a_folder(tmp_path, caplog):
-    video = VideoInfo("clip", (40, 40), 3)
-    mask = np.zeros(video.size, np.uint8)
-    mask[10:30, 10:30] = 3
-    mask[10, 10] = 2
-    write_mask(tmp_path / "00000.png", mask)
-    assert read_annotations(tmp_path, video).objects() == [2, 3]
-    assert "object ids 2 exist only as lines between others" in caplog.text
-    caplog.clear()
-    mask[10:30, 10] = 2
-    mask[10, 10:30] = mask[29, 10:30] = 2
-    write_mask(tmp_path / "00000.png", mask)
-    with pytest.raises(InputError, match=r"00000\.png: has 2 different ids, like a gray or smoothed image"):
-        read_annotations(tmp_path, video)
-    write_mask(tmp_path / "00001.png", np.full(video.size, 2))  # it is an object on another frame
-    assert read_annotations(tmp_path, video).objects() == [2, 3]
-    assert "lines" not in caplog.text
-
-
-def test_many_small_objects_are_read(tmp_path):
+def test_more_than_100_ids_are_asked_about(tmp_path):
     mask = np.kron(np.arange(1, 201, dtype=np.uint8).reshape(10, 20), np.ones((3, 3), np.uint8))
     write_mask(tmp_path / "many.png", mask)
-    assert len(read_annotations(tmp_path / "many.png", VideoInfo("clip", mask.shape, 3)).objects()) == 200
+    video = VideoInfo("clip", mask.shape, 3)
+    with pytest.raises(InputError, match=r"many\.png: has more than 100 different ids, like a photo or a soft mask"):
+        read_annotations(tmp_path / "many.png", video)
+    assert len(read_annotations(tmp_path / "many.png", replace(video, mask_format="ids")).objects()) == 200
 
 
 def test_empty_mask_of_a_folder_is_kept(tmp_path):

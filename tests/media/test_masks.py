@@ -6,8 +6,6 @@ from PIL import Image
 
 from aotlab.media.masks import (
     PALETTE,
-    find_line_ids,
-    is_blurred,
     is_void,
     list_ids,
     palette_index,
@@ -99,29 +97,6 @@ def test_turned_tiff_rejected(tmp_path):
         read_mask(tmp_path / "mask.tif")
 
 
-def test_lines_of_single_pixels_are_a_blurred_edge():
-    lines = np.full((24, 30), 255, np.uint8)
-    lines[:10] = np.arange(10, 250, 24)[:, None]
-    lines = np.pad(lines, 20)  # the background does not count
-    assert is_blurred(lines)
-    assert is_blurred(lines.T)
-    assert is_blurred(lines.repeat(2, 0))
-    assert not is_blurred(lines.repeat(3, 0))
-
-
-@pytest.mark.parametrize("scale", [0.4, 0.7, 1.5, 2, 4])
-@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.LANCZOS, Image.Resampling.HAMMING])
-@pytest.mark.parametrize("ids", [(3,), (5,), (40,), (255,), (3, 7), (9, 30, 200)])
-def test_resized_ids_are_blurred_at_any_number(ids, resample, scale):
-    y, x = np.mgrid[:64, :96]
-    mask = np.zeros((64, 96), np.uint8)
-    for place, object_id in enumerate(ids):
-        mask[np.hypot(y - 32, x - 18 - 28 * place) < 13] = object_id
-    assert not is_blurred(mask)
-    resized = np.array(Image.fromarray(mask).resize((int(96 * scale), int(64 * scale)), resample))
-    assert is_blurred(resized) == bool(set(np.unique(resized)) - {0, *ids})
-
-
 def save_palette(path, labels, colors):
     """Save H×W indices of a list of colors."""
     image = Image.fromarray(labels.astype(np.uint8), mode="P")
@@ -130,11 +105,14 @@ def save_palette(path, labels, colors):
 
 
 @pytest.mark.parametrize("order", [[1, 0, 5], [0, 5, 1], [5, 1, 0]])
-def test_ids_follow_the_colors_of_a_reordered_palette(tmp_path, caplog, order):
+def test_reordered_palette_is_asked_about(tmp_path, order):
     labels = np.array([[0, 0, 1], [5, 5, 0]])
-    save_palette(tmp_path / "mask.png", np.vectorize(order.index)(labels), PALETTE[order])
-    assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
-    assert "palettes are reordered; ids are those of the colors" in caplog.text
+    indices = np.vectorize(order.index)(labels)
+    save_palette(tmp_path / "mask.png", indices, PALETTE[order])
+    assert read_mask(tmp_path / "mask.png").tolist() == indices.tolist()
+    assert read_mask(tmp_path / "mask.png", format="palette").tolist() == labels.tolist()
+    with pytest.raises(InputError, match=r"colors of PASCAL VOC, .* in another order; .*--mask-format ids, .*palette"):
+        read_mask(tmp_path / "mask.png", format=None)
 
 
 @pytest.mark.parametrize("colors", [
@@ -144,7 +122,18 @@ def test_ids_follow_the_colors_of_a_reordered_palette(tmp_path, caplog, order):
 def test_indices_of_other_palettes_are_ids(tmp_path, colors):
     labels = np.array([[0, 1, 1], [2, 2, 0]])
     save_palette(tmp_path / "mask.png", labels, colors)
-    assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
+    assert read_mask(tmp_path / "mask.png", format=None).tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_palette_gives_the_place_of_the_color(tmp_path, mode):
+    labels = np.array([[0, 1, 20], [255, 7, 0]])
+    save_palette(tmp_path / "mask.png", np.arange(6).reshape(2, 3), PALETTE[labels.ravel()])
+    Image.open(tmp_path / "mask.png").convert(mode).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", format="palette").tolist() == labels.tolist()
+    save_palette(tmp_path / "mask.png", labels > 0, [(0, 0, 0), (1, 2, 3)])
+    with pytest.raises(InputError, match=r"#010203 is not in the palette of PASCAL VOC; .*--mask-format"):
+        read_mask(tmp_path / "mask.png", format="palette")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
@@ -158,20 +147,41 @@ def test_white_of_black_and_white_colors_is_255(tmp_path, mode):
         image.putalpha(Image.fromarray(white))
         image.save(tmp_path / "mask.png")
         assert read_mask(tmp_path / "mask.png").tolist() == white.tolist()
-    image.putpixel((0, 0), Image.new("L", (1, 1), 90).convert(mode).getpixel((0, 0)))
+    image.putpixel((0, 0), Image.new("L", (1, 1), 130).convert(mode).getpixel((0, 0)))
     image.save(tmp_path / "mask.png")
-    with pytest.raises(InputError, match=f"mode {mode} with shades of gray, not only black and white"):
+    with pytest.raises(InputError, match=r"colors, or shades of gray in RGB, .*--mask-format ids, binary, soft"):
+        read_mask(tmp_path / "mask.png", format=None)
+    with pytest.raises(InputError, match=r"colors, or shades of gray in RGB, .*with one object id per pixel$"):
         read_mask(tmp_path / "mask.png")
+    is_shown = image.getpixel((0, 0))[-1] > 0
+    assert read_mask(tmp_path / "mask.png", format="soft").tolist() == [[is_shown, 1, 1], [1, 0, 0]]
 
 
-def test_thin_and_small_objects_are_not_blurred():
-    mask = np.zeros((40, 60), np.uint8)
-    mask[10:30, 10:30] = 7
-    mask[20, 30:60] = 3  # a rope on the background
-    mask[5:7, 50:52] = 2
-    mask[9:11, 9:11] = 4  # between the background and another object
-    assert find_line_ids(mask)[0] <= {4}
-    assert not is_blurred(mask)
+@pytest.mark.parametrize(("values", "dtype", "expected"), [
+    ([0, 127, 128, 255], np.uint8, [0, 0, 1, 1]), ([0, 32767, 32768, 65535], np.uint16, [0, 0, 1, 1]),
+    ([0, 1], bool, [0, 1]),
+])  # fmt: skip
+def test_soft_is_cut_at_one_half(tmp_path, values, dtype, expected):
+    Image.fromarray(np.array([values], dtype)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", format="soft").tolist() == [expected]
+
+
+def test_binary_is_all_but_black(tmp_path):
+    for color in ((255, 255, 255), (9, 0, 0)):
+        save_palette(tmp_path / "mask.png", np.array([[1, 0]]), [color, (0, 0, 0)])
+        assert read_mask(tmp_path / "mask.png", format="binary").tolist() == [[0, 1]]
+    Image.fromarray(np.array([[0, 7, 9]], np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png: 2 values besides black, not one; .*--mask-format"):
+        read_mask(tmp_path / "mask.png", format="binary")
+
+
+def test_ids_of_mots_are_read_as_stored(tmp_path):
+    labels = np.array([[0, 1001, 2999, 10000]], np.uint16)
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", format="mots").tolist() == labels.tolist()
+    Image.fromarray(labels // 1000 * 2).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png: id 20 is not 1000 times a class plus an object"):
+        read_mask(tmp_path / "mask.png", format="mots")
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -83,31 +83,31 @@ def test_two_images_of_one_frame_rejected():
             match_regions(ParsedFile(regions), VideoInfo("clip", SIZE, 5, frame_names=frame_names))
 
 
-@pytest.mark.parametrize(("names", "length", "numbers"), [
-    (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a0003.png", "a0000.png"], 9, [3, 0]),
-    (["1.png", "3.png", "2.png"], 3, [0, 2, 1]),
-    (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
+@pytest.mark.parametrize(("names", "numbers"), [
+    (["frame00012.jpg", "frame00007.jpg"], [12, 7]), (["a0003.png", "a0000.png"], [3, 0]), (["photo.png"], [0]),
+    (["shot.0000", "shot.0004"], [0, 4]), (["5.png", "4.png"], [5, 4]),
 ])  # fmt: skip
-def test_images_of_frames_without_names_are_counted(names, length, numbers):
-    assert match_frames([(None, name) for name in names], None, length=length) == numbers
+def test_images_of_frames_without_names_count_from_0(names, numbers):
+    assert match_frames([(None, name) for name in names], None) == numbers
 
 
-@pytest.mark.parametrize(("images", "length", "start_number", "indices"), [
-    ([(None, "00001"), (None, "00003")], 8, 0, [1, 3]), ([(None, "00001"), (None, "00003")], 8, 1, [0, 2]),
-    ([(1, ""), (8, "")], 8, 1, [0, 7]), ([(None, "a_100"), (None, "a_103")], 8, 100, [0, 3]),
-    ([(0, "a_00000"), (1, "a_00005")], 9, 0, [0, 5]), ([(4, "x.png"), (2, "y.png")], 9, None, [4, 2]),
-    ([(0, "a_1"), (1, "a_2")], 2, None, [0, 1]), ([(1, ""), (2, "")], 2, None, [0, 1]),
+@pytest.mark.parametrize(("images", "start_number", "indices"), [
+    ([(None, "00001"), (None, "00003")], 0, [1, 3]), ([(None, "00001"), (None, "00003")], 1, [0, 2]),
+    ([(1, ""), (8, "")], 1, [0, 7]), ([(None, "a_100"), (None, "a_103")], 100, [0, 3]),
+    ([(0, "a_00000"), (1, "a_00005")], 0, [0, 5]), ([(4, "x.png"), (2, "y.png")], None, [4, 2]),
 ])  # fmt: skip
-def test_start_number_of_video_is_first_frame(images, length, start_number, indices):
-    assert match_frames(images, None, length=length, start_number=start_number) == indices
+def test_start_number_of_video_is_first_frame(images, start_number, indices):
+    assert match_frames(images, None, start_number=start_number) == indices
 
 
-@pytest.mark.parametrize("length", [8, None])
-@pytest.mark.parametrize("images", [[(None, "00001.png"), (None, "00008.png")], [(1, ""), (4, "")], [(1, "a_1.jpg")]])
-def test_numbers_from_1_are_asked_about(images, length):
+@pytest.mark.parametrize("images", [
+    [(None, "00001.png"), (None, "00008.png")], [(1, ""), (4, "")], [(1, "a_1.jpg")],
+    [(None, "1.png"), (None, "3.png"), (None, "2.png")],
+])  # fmt: skip
+def test_numbers_from_1_are_asked_about(images):
     with pytest.raises(InputError, match=r"frame 1 and no frame 0, .*--mask-start-number 1 .*--mask-start-number 0"):
-        match_frames(images, None, length=length)
-    assert match_frames(images, None, length=length, counts_from_zero=True)[0] == 1
+        match_frames(images, None)
+    assert match_frames(images, None, counts_from_zero=True)[0] == 1
 
 
 @pytest.mark.parametrize("images", [
@@ -115,7 +115,12 @@ def test_numbers_from_1_are_asked_about(images, length):
 ])  # fmt: skip
 def test_number_and_name_that_disagree_rejected(images):
     with pytest.raises(InputError, match=r"'a_.*' is number \d in the file, but \d+ in its name; give"):
-        match_frames(images, None, length=2 + len(images) * (images[0][1] != "a_1"))
+        match_frames(images, None)
+
+
+def test_names_without_a_number_rejected():
+    with pytest.raises(InputError, match="'z', 'b' do not end in different frame numbers"):
+        match_frames([(None, "z.png"), (None, "b.png")], None)
 
 
 @pytest.mark.parametrize(("names", "selected"), [
@@ -131,10 +136,10 @@ def test_prefix_of_names_is_the_video_or_common(names, selected, caplog):
 
 @given(
     frames=st.sets(st.integers(0, 7), min_size=1), start=st.integers(0, 1), prefix=st.sampled_from(["", "bus_", "f-"]),
-    others=st.sets(st.integers(0, 9)), numbers=st.sampled_from([None, 0, 1]), length=st.sampled_from([8, None]),
+    others=st.sets(st.integers(0, 9)), numbers=st.sampled_from([None, 0, 1]),
     upload=st.sampled_from(["", "a1b2c3{:02d}-"]),
 )  # fmt: skip
-def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, length, upload):
+def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, others, numbers, upload):
     """Names that count from 0 or 1, with numbers in the file or not, images of another video, and uploads."""
     images = {
         (None if numbers is None else frame + numbers, f"{upload.format(frame)}{prefix}{frame + start:05d}.png"): frame
@@ -144,7 +149,7 @@ def test_masks_of_a_video_file_are_right_or_rejected(frames, start, prefix, othe
     foreign = [f"{upload.format(number)}cat_{number}.png" for number in others]
     try:
         selected = select_images([*names, *foreign], None, "bus")
-        found = match_frames([image for image in images if image[1] in selected], None, length=length)
+        found = match_frames([image for image in images if image[1] in selected], None)
     except InputError:
         assert start == 1 or numbers == 1 or (foreign and prefix != "bus_") or frames & {0, 1} == {1}
         return
@@ -171,12 +176,12 @@ def test_names_of_several_other_videos_rejected():
 
 def test_random_names_are_not_counted():
     with pytest.raises(InputError, match="do not end in different frame numbers"):
-        match_frames([(None, "1_jpg.rf.0a1b17.jpg"), (None, "2_jpg.rf.0a1b2c3.jpg")], None, length=9)
+        match_frames([(None, "1_jpg.rf.0a1b17.jpg"), (None, "2_jpg.rf.0a1b2c3.jpg")], None)
 
 
 def test_single_frame_beyond_the_video_is_rejected():
     region = ParsedRegion(99, encode_rle(draw_mark(1) == 1))
-    with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
+    with pytest.raises(InputError, match=r"is for frame 99, but .* frames 0 to 4; .*--mask-start-number 99 if"):
         match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5))
     assert list(match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5), 2).frames) == [2]
 

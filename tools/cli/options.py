@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.exceptions import Exit
@@ -16,7 +16,8 @@ from click.exceptions import Exit
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
 from aotlab.jobs.output_options import OutputOption, list_output_options
-from aotlab.media.matching import START_NUMBER_OPTION, VIDEO_SUFFIXES
+from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
+from aotlab.media.value_syntax import MaskFormat
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -61,7 +62,13 @@ plugin_files = option(
 mask_start_number = option(
     START_NUMBER_OPTION,
     type=NonNegativeInt,
-    help="number of a video file's first frame in names of mask files, or in a file of masks; needed if unclear",
+    help="number of a video file's first frame in names of mask files, or in a file of masks (default: 0)",
+)
+mask_format = option(
+    FORMAT_OPTION,
+    type=Choice(get_args(MaskFormat)),
+    help="pixels of mask images: object ids, black and white, gray cut at one half, ids of MOTS, or colors of PASCAL "
+    "VOC's palette (default: binary if all are black and white, else ids)",
 )
 frame_numbers_option = option(
     "--frame-numbers",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -40,6 +41,7 @@ RECORD = ".aotlab-convert.json"
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
 @internal.mask_start_number
+@internal.mask_format
 @click.option(
     "--merge", is_flag=True, help="make one data set (coco, yolo, masks) of several videos, with their images"
 )
@@ -59,6 +61,7 @@ def main(
     to: str,
     video: Path | None,
     mask_start_number: int | None,
+    mask_format: sdk.MaskFormat | None,
     merge: bool,
     split: float,
     force: bool,
@@ -69,8 +72,9 @@ def main(
         raise UsageError("--video: give --video for the masks of one video, or --merge for those of several")
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a fraction above 0 and at most 1, for example 0.9")
-    if merge and mask_start_number is not None:
-        raise UsageError("--mask-start-number: applies to --video only; remove it")
+    if merge and (mask_start_number, mask_format) != (None, None):
+        name = internal.START_NUMBER_OPTION if mask_format is None else internal.FORMAT_OPTION
+        raise UsageError(f"{name}: applies to --video only; remove it")
     if split < 1 and not merge:
         raise UsageError("--split: applies to --merge only; remove it")
     if merge and to not in MERGED_FORMATS:
@@ -92,7 +96,8 @@ def main(
         if video is None:
             result, problems = merge_clips(masks, clips, staging / output.name, to, split)
         else:
-            result, problems = convert(masks, video, staging / output.name, to, mask_start_number, options), []
+            info = {"start_number": mask_start_number, "mask_format": mask_format}
+            result, problems = convert(masks, video, staging / output.name, to, info, options), []
         for path in staging.iterdir():  # some formats write two files
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
@@ -125,16 +130,16 @@ def convert(
     video: Path,
     output: Path,
     format_name: str,
-    start_number: int | None = None,
+    statements: Mapping[str, Any] = MappingProxyType({}),
     options: Mapping[str, Any] = internal.NO_OPTIONS,
 ) -> str:
     """Write the masks of a video in another format; return a text with the numbers of objects and frames.
 
-    ``start_number``: as in `VideoInfo`. ``options``: those of the format.
+    ``statements``: fields of `VideoInfo` that the user states about the masks. ``options``: those of the format.
     """
     source = open_frames(video)
-    info = replace(sdk.VideoInfo.from_source(source), start_number=start_number)
-    annotations = sdk.read_annotations(masks, info)
+    info = replace(sdk.VideoInfo.from_source(source), **statements)
+    annotations = sdk.read_annotations(masks, info, check=internal.require_ids)
     if format_name == "masks":
         write_masks(annotations, output)
     else:

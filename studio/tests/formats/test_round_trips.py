@@ -309,4 +309,6 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     np.testing.assert_array_equal(found.mask(3), draw_labels(3))
     one_based = path.read_text().replace("00003.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
-    assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]
+    with pytest.raises(InputError, match=r"'00001' is number 0 in the file, but 00001 in its name; .*--mask-start"):
+        read_annotations(path, VideoInfo("clip", SIZE, 3))
+    assert sorted(read_annotations(path, VideoInfo("clip", SIZE, LENGTH, start_number=1)).frames) == [0, 1, 3]

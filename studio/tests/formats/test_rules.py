@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
+from aotlab.internal import require_ids
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, encode_rle, find_mask_writer, read_annotations
@@ -191,6 +192,19 @@ class Cell:
     boxes: dict = field(default_factory=dict)
     path: str | None = None
     """File or folder to read; None: that of the format."""
+
+
+WHITE_AND_BLACK = [(255, 255, 255), (0, 0, 0)]
+
+
+def state(mask_format):
+    """Options of a cell whose mask images have a stated format."""
+    return {"video": replace(VIDEO, mask_format=mask_format)}
+
+
+def asked(files, areas, mask_format):
+    """Mask images that are refused without their format."""
+    return [Cell(files, None, "--mask-format ids, binary"), Cell(files, areas, options=state(mask_format))]
 
 
 def numbering(make):
@@ -559,7 +573,7 @@ TABLE = {
             Cell(
                 {"pages.gif": write_gif(2, 1, 4, 1)},
                 {0: {2: 100}, 1: {1: 100}, 2: {4: 100}, 3: {1: 100}},
-                "palettes are reordered",
+                options=state("palette"),
                 path="pages.gif",
             ),
             Cell(
@@ -607,32 +621,23 @@ TABLE = {
     },
     "meaning, not counts": {
         "masks": [
-            Cell({"00000.png": SMOOTH}, None, "different ids, like a gray or smoothed image"),
+            Cell({"00000.png": SMOOTH}, None, "like the gray ones of a soft or smoothed mask; give --mask-format soft"),
+            Cell({"00000.png": SMOOTH}, {0: {1: int((SMOOTH > 127).sum())}}, options=state("soft")),
             *(
-                Cell({f"00001{suffix}": paint([GOOD], {"a": (0, 128, 0)})}, {1: {2: 100}}, "the colors of PASCAL VOC")
+                cell
                 for suffix in (".png", ".webp", ".tif")
+                for cell in asked({f"00001{suffix}": paint([GOOD], {"a": (0, 128, 0)})}, {1: {2: 100}}, "palette")
             ),
-            Cell(
-                {"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, "whose colors a legend.json beside it must name"
-            ),
-            *(
-                Cell({"00001.png": (paint([GOOD], {"a": 1}) ^ swap, colors)}, {1: {1: 100}}, words)
-                for swap, colors, words in (
-                    (0, [(0, 0, 0), (255, 255, 255)], ""),
-                    (1, [(255, 255, 255), (0, 0, 0)], "palettes are reordered"),
-                    (1, [(128, 0, 0), (0, 0, 0)], "palettes are reordered"),
-                )
-            ),
-            Cell({"00001.png": np.uint16(65535 * GOOD.mask)}, {1: {1: 100}}, "65535 is treated as object 1"),
-            Cell({"00001.png": paint([GOOD], {"a": (255, 255, 255)})}, {1: {1: 100}}, "255 is treated as object 1"),
+            Cell({"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, r"a legend\.json beside it"),
+            Cell({"00001.png": (paint([GOOD], {"a": 1}), [(0, 0, 0), (255, 255, 255)])}, {1: {1: 100}}),
+            *asked({"00001.png": (paint([GOOD], {"a": 1}) ^ 1, WHITE_AND_BLACK)}, {1: {1: 100}}, "binary"),
+            *asked({"00001.png": (paint([GOOD], {"a": 1}) ^ 1, [(128, 0, 0), (0, 0, 0)])}, {1: {1: 100}}, "palette"),
+            Cell({"00001.png": np.uint16(65535 * GOOD.mask)}, {1: {1: 100}}, "white is object 1"),
+            Cell({"00001.png": paint([GOOD], {"a": (255, 255, 255)})}, {1: {1: 100}}, "white is object 1"),
         ],
         "colors": Cell({**make_colors([]), "00001.png": np.dstack([SMOOTH] * 3)}, None, "which the legend lacks"),
         "objects": [
-            Cell(
-                {"1/00001.png": (paint([GOOD], {"a": 1}) ^ 1, [(255, 255, 255), (0, 0, 0)])},
-                {1: {1: 100}},
-                "palettes are reordered",
-            ),
+            *asked({"1/00001.png": (paint([GOOD], {"a": 1}) ^ 1, WHITE_AND_BLACK)}, {1: {1: 100}}, "binary"),
             Cell({"a/00001.png": np.uint16(65535 * GOOD.mask)}, {1: {1: 100}}),
             Cell({"a/00001.png": SMOOTH}, None, "is black and white"),
         ],
@@ -817,7 +822,7 @@ def test_table_of_rules_is_complete():
 def test_file_is_read_by_the_rule(tmp_path, caplog, name, cell):
     write_files(tmp_path, cell.files)
     path = tmp_path / (cell.path or FILES.get(name, ""))
-    options = {"video": VIDEO, **cell.options}
+    options = {"video": VIDEO, "check": require_ids, **cell.options}
     if cell.areas is None:
         with pytest.raises(InputError, match=cell.words):
             read_annotations(path, **options)

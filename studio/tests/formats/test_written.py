@@ -48,10 +48,11 @@ def test_polygons_of_uploaded_images_are_read(name, video):
 
 
 @pytest.mark.parametrize(
-    ("name", "ids"), [("datumaro_mots", (2003, 3007)), ("datumaro_voc/SegmentationObject", (1, 2))]
+    ("name", "ids", "mask_format"),
+    [("datumaro_mots", (2003, 3007), "mots"), ("datumaro_voc/SegmentationObject", (1, 2), "palette")],
 )
-def test_ids_of_images_are_read_exactly(name, ids):
-    found = read_annotations(FOLDER / name, VIDEO)
+def test_ids_of_images_are_read_exactly(name, ids, mask_format):
+    found = read_annotations(FOLDER / name, replace(VIDEO, mask_format=mask_format))
     for frame in range(LENGTH):
         mask = found.mask(frame).astype(int)
         np.testing.assert_array_equal(np.select([mask == key for key in ids], [*NAMES]), draw_labels(frame))

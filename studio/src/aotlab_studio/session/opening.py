@@ -134,7 +134,8 @@ def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotati
     """Return the masks that a video was tracked from. They are empty if a file is missing or cannot be read."""
     try:
         if results.masks:
-            return internal.load_masks(results.masks, replace(video, start_number=results.mask_start_number))
+            video = replace(video, start_number=results.mask_start_number, mask_format=results.mask_format)
+            return internal.load_masks(results.masks, video)
     except InputError as error:
         logger.warning("%s. The results are used without the masks that they were tracked from", error)
     return sdk.Annotations(video.size)

@@ -201,10 +201,10 @@ def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotat
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             frame = index if path.suffix.lower() == ".png" else None
-            annotations = clean_classes(sdk.read_annotations(path, video, frame=frame))
+            annotations = clean_classes(sdk.read_annotations(path, video, frame=frame, check=internal.require_ids))
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
-            if internal.START_NUMBER_OPTION in text:  # the page has no such option
+            if internal.START_NUMBER_OPTION in text or internal.FORMAT_OPTION in text:  # the page has no such options
                 text += ", with aotlab convert, and load the file that it writes"
             raise InputError(text) from error
     annotations.frames = {frame: regions for frame, regions in annotations.frames.items() if regions}

@@ -18,12 +18,13 @@ from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_video_folders
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
+from aotlab.evaluation.smoothing import require_sharp
 from aotlab.media.images import read_image
-from aotlab.media.masks import BLURRED_FRACTION, VOID, find_line_ids, read_mask
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.digests import digest_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.text import format_count, join_truncated
+from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 MAX_THUMBNAIL = 256
@@ -200,16 +201,12 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     if read is None:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
-    line_ids, fraction = find_line_ids(pixels)
-    remedy = "save ids without smoothing, resizing or JPEG"
-    if fraction >= BLURRED_FRACTION:
-        return FileInfo(size, None, make_warning(path, f"{len(ids)} values, like a blurred mask; {remedy}"))
-    finding = None
-    if line_ids:
-        listed = join_truncated(sorted(line_ids))
-        finding = make_warning(path, f"ids {listed} exist only as lines between others, like smoothed edges; {remedy}")
+    try:
+        require_sharp(pixels, path)
+    except InputError as error:
+        return FileInfo(size, None, replace(to_finding(path, error), level="warning"))
     step = -(-max(size) // MAX_THUMBNAIL)
-    return FileInfo(size, ids, finding, pixels[::step, ::step] if len(ids) > 1 else None)
+    return FileInfo(size, ids, None, pixels[::step, ::step] if len(ids) > 1 else None)
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:
