@@ -45,6 +45,7 @@ def progress_bar(
         disable=total == 0 or not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),
         file=sys.stderr if terminal else _LineStream(),  # type: ignore[arg-type]
         mininterval=0.2 if terminal else LINE_SECONDS,
+        maxinterval=max(10, LINE_SECONDS),
         delay=0 if terminal else LINE_SECONDS,
         dynamic_ncols=terminal,
     )

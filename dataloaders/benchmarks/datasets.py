@@ -156,5 +156,5 @@ def find_default_root(name: str) -> Path:
     """Return the folder of a data set for which no root is given: below AOTLAB_DATA, or ``datasets/`` if unset."""
     folder = DATASETS[name].folder
     if folder is None:
-        raise InputError("no root", subject=f"dataset {name}", remedy="give one")
+        raise InputError("no folder", subject=f"dataset {name}", remedy="give one with --root")
     return Path(os.environ.get("AOTLAB_DATA") or "datasets") / folder

@@ -69,7 +69,7 @@ def test_missing_files_name_what_is_expected(root, corrupt, message):
 
 
 def test_folder_without_root_asks_for_one():
-    with pytest.raises(InputError, match="no root; give one"):
+    with pytest.raises(InputError, match="no folder; give one with --root"):
         open_dataset("folder")
 
 
