@@ -57,6 +57,17 @@ def test_masks_are_converted_to_png(video, tmp_path, capsys):
     assert "2 objects on 4 frames" in capsys.readouterr().out
 
 
+def test_soft_masks_are_converted_with_their_format(video, tmp_path, capsys):
+    soft = np.zeros(SIZE, np.uint8)
+    soft[4:16, 4:30], soft[[4, 15], 4:30] = 255, 90
+    Image.fromarray(soft).save(tmp_path / "soft.png")
+    line = [str(tmp_path / "soft.png"), str(tmp_path / "out"), "--to", "masks", "--video", str(video)]
+    assert main(line) == 2
+    assert "give --mask-format soft to cut it at one half" in capsys.readouterr().err
+    assert main([*line, "--mask-format", "soft"]) == 0
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "00000.png")), soft > 127)
+
+
 def test_yolo_images_are_copied_or_written(video, tmp_path):
     out = tmp_path / "yolo"
     assert main(sample_line(out, "yolo", video)) == 0
@@ -528,6 +539,7 @@ def test_objects_begin_on_their_first_visible_frame(tmp_path):
     (["--to", "coco"], "give --video for the masks of one video, or --merge"),
     (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
     (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
+    (["--to", "coco", "--merge", "--mask-format", "soft"], "--mask-format: applies to --video only; remove it"),
     (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a fraction above 0 and at most 1"),
 ])  # fmt: skip
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):

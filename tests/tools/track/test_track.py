@@ -39,6 +39,21 @@ def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, v
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
+def test_soft_mask_is_cut_if_its_format_is_stated(video, tmp_path, capsys):
+    soft = np.zeros((32, 48), np.uint8)
+    soft[8:24, 8:24], soft[[8, 23], 8:24] = 200, 90
+    Image.fromarray(soft).save(tmp_path / "soft.png")
+    assert track(video, tmp_path, tmp_path / "soft.png") == 2
+    assert "soft.png: 2 values, like the gray ones of a soft or smoothed mask; give --mask-format soft" in (
+        capsys.readouterr().err
+    )
+    assert track(video, tmp_path, tmp_path / "soft.png", args=["--mask-format", "soft", *WRITE]) == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "masks" / NAMES[0]), soft > 127)
+    assert Results.read(tmp_path / "out").mask_format == "soft"
+    assert track(video, tmp_path, tmp_path / "soft.png", args=["--mask-format", "ids", *WRITE]) == 2
+    assert "different run (mask_format: soft before, ids now" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("folder", [".", ".hidden"])
 def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, folder):
     (tmp_path / "empty").mkdir()
