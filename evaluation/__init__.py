@@ -1,1 +1,1 @@
-"""Scoring, voting and tables of saved results by the benchmarks' rules; independent of PyTorch."""
+"""Scoring, voting and tables of saved results by the benchmarks' rules, and checks of data; independent of PyTorch."""
