@@ -18,7 +18,6 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.matching import FORMAT_OPTION
-from aotlab.media.plates import Plate
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
@@ -96,13 +95,12 @@ class FrameSelection:
         """Return the user's number of a frame index."""
         return self._numbers.number(index)
 
-    def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image of the plates of `read_plates`: H×W×3 uint8 RGB."""
-        return ((index, plate.to_image()) for index, plate in self.read_plates(source))
-
-    def read_plates(self, source: FrameSource) -> Iterator[tuple[int, Plate]]:
-        """Yield index and plate, as `FrameSource.iterate_plates`; without ``end``, a file that is cut off raises."""
-        return islice(source.iterate_plates(self.first), self.count if self._has_end else None)
+    def read(self, source: FrameSource, first: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield index and image from index ``first`` on: H×W×3 uint8 RGB; without ``end``, a cut file raises."""
+        first = self.first if first is None else first
+        if self.last is None or first <= self.last:
+            count = None if self.last is None else self.last + 1 - first
+            yield from islice(source.iterate_from(first), count if self._has_end else None)
 
 
 def find_numbering_problem(names: Sequence[str]) -> InputError | None:

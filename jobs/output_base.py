@@ -27,12 +27,8 @@ class OutputContext:
     """Values of all options of the output by name."""
     objects: tuple[int, ...] = ()
     """Ids of all objects of the video, if known."""
-    names: Mapping[int, str] = field(default_factory=dict)
-    """Names of objects by id, if known."""
-    scores: Mapping[int, Mapping[int, Any]] = field(default_factory=dict)
-    """Known scores of masks by frame and object id, as the studio's output ``review`` stores them."""
-    schema: Any = None
-    """Classes that objects may have, as the studio's `Schema`; None if unset."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a program that exports masks adds for its own outputs, and ``names`` of objects by id."""
 
     def list_layers(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the name of each object in files for compositing, such as ``person.1``: its class and id."""
@@ -61,8 +57,10 @@ class Output(ABC):
     """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
     every_frame = False
     """Whether the studio's export writes all frames of a range to it, also those without masks."""
-    needs_plate = False
-    """Whether it contains the frame as the source stores it, `TrackedFrame.plate`."""
+    needs_image = True
+    """Whether it needs the video: `TrackedFrame.frame` or `plate`."""
+    accepts_streams = False
+    """Whether it is written while tracking if the source can be read only once, as it takes little time."""
 
     @classmethod
     def find_file_name(cls, options: Mapping[str, Any]) -> str:
@@ -73,6 +71,11 @@ class Output(ABC):
     def is_per_object(cls, options: Mapping[str, Any]) -> bool:
         """Return whether it has a file or folder for each object with these values of its options."""
         return cls.per_object
+
+    @classmethod
+    def requires_image(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether it needs the video with these values of its options."""
+        return cls.needs_image
 
     @classmethod
     def requires_soft(cls, options: Mapping[str, Any]) -> bool:
@@ -87,12 +90,9 @@ class Output(ABC):
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
 
-    def finish(self) -> None:  # noqa: B027  # optional
-        """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
+    def finish(self) -> str | None:
+        """Finish the file after at least one frame; return a text to print. Raise `InputError` on failure."""
+        return None
 
     def discard(self) -> None:  # noqa: B027  # optional
         """Close an incomplete file; the caller removes it."""
-
-    def summary(self) -> str | None:
-        """Summary line of the run, once `finish` has returned; None: nothing to print."""
-        return None

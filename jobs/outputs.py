@@ -23,14 +23,16 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import require
-from aotlab.utils.files import atomic_path, make_folder, temporary_name
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import atomic_path, temporary_name, writing
+from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 from aotlab.utils.progress import progress_bar
 
 
 class MaskFiles(Output):
     file_name, description = MASKS, "palette PNGs, one id per pixel"
+    needs_image = False
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         write_mask(self.path / f"{name}.png", tracked.labels, max_id=tracked.max_id)
@@ -40,7 +42,7 @@ class ObjectFiles(Output):
     """``<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
 
     file_name, description = "objects", "one folder of black and white PNGs per object"
-    per_object = True
+    per_object, needs_image = True, False
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         for object_id in tracked.ids:
@@ -54,7 +56,7 @@ class VideoFile(Output):
     """Video with the rate, times, size, pixel aspect and sound of the source."""
 
     file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
-    bytes_per_pixel, every_frame = 0.1, True
+    bytes_per_pixel, every_frame, accepts_streams = 0.1, True, True
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context)
@@ -69,7 +71,8 @@ class VideoFile(Output):
         )
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
-        image, labels, names = draw_overlay(tracked.frame, tracked.labels), tracked.labels, self.context.names
+        image, labels = draw_overlay(tracked.frame, tracked.labels), tracked.labels
+        names = self.context.extra.get("names")
         self._writer.write(draw_names(image, labels, names) if names else draw_ids(image, labels), tracked.time)
 
     def finish(self) -> None:
@@ -89,7 +92,7 @@ class AnnotationFile(Output):
         classes = context.classes
         self._annotations = Annotations(
             context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids),
-            schema=context.schema,
+            schema=context.extra.get("schema"),
         )  # fmt: skip
         self._flags = LostObjects()
 
@@ -171,80 +174,68 @@ def _make_output(mask_writer: MaskWriter) -> type[Output]:
 
     class FormatFile(AnnotationFile):
         writer, description, file_name = mask_writer, mask_writer.description, mask_writer.file_name
+        needs_image = mask_writer.images
 
     return FormatFile
 
 
-class Outputs:
-    """Outputs of one video, written frame by frame into hidden folders; `finish` moves them into the results."""
+class Views:
+    """Outputs that are being written from the frames of results, each in a hidden folder of its own."""
 
     def __init__(
-        self, names: Iterable[str], results: Results, context: OutputContext, options: Mapping[str, Any]
+        self,
+        results: Results,
+        source: FrameSource,
+        names: Iterable[str],
+        options: Mapping[str, Any],
+        frame_number: Callable[[int], int] = int,
     ) -> None:
-        """Prepare outputs of these names; raise `InputError` if one would replace a file that no run has written.
+        """Drop outputs from the record, which names them again once they are complete.
 
-        ``options``: from `parse_output_options`.
+        Raises:
+            InputError: an output would replace a file that no run has written.
         """
-        self.results, self.options = results, options
-        self.summaries: list[str] = []
-        """Lines that summarize the outputs, from `Output.summary`."""
-        classes = {name: find_output(name) for name in names}
-        self.need_plates = any(output.needs_plate for output in classes.values())
-        """Whether an output contains the frames as the source stores them."""
-        values = {name: fill_output_options(name, options) for name in classes}
-        files = {name: find_output_file(name, options) for name in classes}
-        for file in files.values() if results.replaced is None else ():
-            results.require_own(file)
-        self._outputs = {
-            name: output(
-                results.folder / temporary_name(Path(name)) / files[name], replace(context, options=values[name])
-            )
-            for name, output in classes.items()
-        }
+        self._results, self._options = results, options
+        self._outputs = dict[str, Output]()
+        context = OutputContext(source, results.classes, frame_number, objects=tuple(results.objects))
+        for name in names:
+            results.require_own(find_output_file(name, options))
+        for name in names:
+            results.drop_output(name)
+            staging, values = results.folder / temporary_name(Path(name)), fill_output_options(name, options)
+            with writing(staging):
+                staging.mkdir()
+            path = staging / find_output_file(name, options)
+            self._outputs[name] = find_output(name)(path, replace(context, options=values))
 
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
         for output in self._outputs.values():
-            make_folder(output.path.parent)
             output.write(tracked.name, tracked)
 
-    def finish(self) -> Exception | None:
-        """Complete all outputs, of at least one frame; return the first error."""
-        first_error: Exception | None = None
-        for name, output in [*self._outputs.items()]:
+    def finish(self) -> list[str]:
+        """Complete all outputs and name them in the record; return their texts, or raise the first error."""
+        texts, errors = list[str](), list[InputError]()
+        for name, output in self._outputs.items():
             try:
-                output.finish()
-                self._move(name, output)
-                if (summary := output.summary()) is not None:
-                    self.summaries.append(summary)
-                del self._outputs[name]
-            except Exception as error:  # complete the others; the caller raises the first error
-                first_error = first_error or error
-        return first_error
-
-    @property
-    def incomplete(self) -> list[str]:
-        """Names of the files and folders that `finish` has not completed."""
-        return sorted(output.path.name for output in self._outputs.values())
+                text = output.finish()
+                self._results.add_output(name, output.path.parent, find_used_options(name, self._options))
+                texts += [] if text is None else [text]
+            except InputError as error:  # complete the others
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return texts
 
     def discard(self) -> None:
-        """Remove incomplete outputs."""
+        """Close incomplete outputs and remove their files."""
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
             shutil.rmtree(output.path.parent, ignore_errors=True)
 
-    def _move(self, name: str, output: Output) -> None:
-        """Move the files of a complete output into the results."""
-        staging = output.path.parent
-        if not output.path.exists():  # it had nothing to write
-            shutil.rmtree(staging)
-            return
-        self.results.drop_output(name)
-        self.results.add_output(name, staging, find_used_options(name, self.options))
 
-
-def render(
+def write_views(
     results: Results,
     source: FrameSource,
     names: Iterable[str],
@@ -252,27 +243,48 @@ def render(
     options: Mapping[str, Any] = NO_OPTIONS,
     frame_number: Callable[[int], int] = int,
     progress: bool = True,
-) -> Outputs:
-    """Write outputs of stored results, in a folder that the caller has locked.
+) -> list[str]:
+    """Write outputs of stored results, in a folder that the caller has locked; return texts to print.
+
+    The video is read if an output needs it.
 
     Raises:
         InputError: an output needs soft edges that are not stored; a mask or image is missing or damaged; or an output
-            cannot be written. Outputs that were complete before stay.
+            cannot be written. Those that are not complete are not in the record.
     """
     names = [name for name in dict.fromkeys(names) if name != MASKS]
     require_soft(results, names, options)
-    context = OutputContext(source, results.classes, frame_number, objects=tuple(results.objects))
-    outputs = Outputs(names, results, context, options)
+    if not names:
+        return []
+    remove_leftovers(results.folder)
+    needs_image = any(find_output(name).requires_image(fill_output_options(name, options)) for name in names)
+    frames = results.read_frames(source) if needs_image else results.read_masks(source.size)
+    views = Views(results, source, names, options, frame_number)
     try:
-        with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress and bool(names)) as bar:
-            for tracked in results.read_frames(source) if names else ():
-                outputs.write(tracked)
+        with progress_bar(len(results.entries), title="outputs", unit="frame", enabled=progress) as bar:
+            for tracked in frames:
+                views.write(tracked)
                 bar.update()
-        if error := outputs.finish():
-            raise error
+        return views.finish()
     finally:
-        outputs.discard()
-    return outputs
+        views.discard()
+
+
+def check_outputs(names: Iterable[str], options: Mapping[str, Any], source: FrameSource, folder: Path) -> list[str]:
+    """Check outputs before a run; return those that are written while tracking, as the source can be read only once.
+
+    Raises:
+        InputError: an output cannot be written of this video, or needs the images of such a source afterwards.
+    """
+    streamed = []
+    for name in names:
+        kind, values = find_output(name), fill_output_options(name, options)
+        kind(folder / kind.find_file_name(values), OutputContext(source, options=values)).discard()
+        if source.path is None and kind.requires_image(values):
+            problem = f"needs the video again after tracking, but {source.name} can be read only once"
+            require(kind.accepts_streams, problem, subject=name, remedy="save the video, and track the file")
+            streamed.append(name)
+    return streamed
 
 
 def require_soft(results: Results, names: Iterable[str], options: Mapping[str, Any]) -> None:

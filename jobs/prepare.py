@@ -20,6 +20,7 @@ from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_proble
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.jobs.output_options import fill_output_options
+from aotlab.jobs.outputs import check_outputs
 from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
@@ -62,6 +63,8 @@ class PreparedRun:
     loader: TrackerLoader
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """All that the masks depend on, from `fingerprint_inputs`."""
+    streamed: Sequence[str] = ()
+    """Names of the outputs that are written while tracking, as the source can be read only once."""
     digests: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """Digests of the input files, from `InputDigests`."""
 
@@ -146,11 +149,12 @@ def prepare(
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
     removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
+    streamed = check_outputs(options.outputs, options.output_options, source, folder)
     record = None if verify_inputs else read_record(folder)
     digests = InputDigests((record or {}).get("digests"))
     run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
     inputs = fingerprint_inputs(run, digests, has_files=has_files)
-    return replace(run, inputs=inputs, digests=digests.entries)
+    return replace(run, inputs=inputs, digests=digests.entries, streamed=streamed)
 
 
 def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSource:

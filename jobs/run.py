@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.classes import merge_class_ids
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, RunOptions
-from aotlab.jobs.output_base import OutputContext
-from aotlab.jobs.outputs import Outputs, find_output_file, list_missing_outputs, render, require_soft
+from aotlab.jobs.output_options import NO_OPTIONS
+from aotlab.jobs.outputs import Views, find_output_file, list_missing_outputs, require_soft, write_views
 from aotlab.jobs.prepare import PreparedRun, prepare
+from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
-from aotlab.media.plates import Plate
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import Annotations, ObjectClasses
 from aotlab.media.results import (
@@ -48,8 +48,6 @@ from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.jobs.directions import TimedTracker
@@ -59,9 +57,10 @@ log = logging.getLogger(__name__)
 CHECKPOINT = FileKind("progress of a tracked video", 5, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """Seconds between two saved states of the tracker."""
-FrameItem = tuple[int, np.ndarray, Plate]
-"""Index of a frame, its image for the tracker, H×W×3 uint8 RGB, and the frame as stored."""
-Frame = TypeVar("Frame")
+FrameItem = tuple[int, np.ndarray]
+"""Index of a frame and its image, H×W×3 uint8 RGB."""
+_Pending = tuple[int, np.ndarray, "Prediction", dict[str, Any] | None]
+"""Index, image and prediction of a frame, and the state of the tracker after it, to be saved."""
 Action = Literal["track", "resume", "reuse"]
 """Action of a run on its folder."""
 
@@ -77,11 +76,11 @@ class TrackResult:
     written: dict[str, Path] = field(default_factory=dict)
     """Masks and completed outputs by name; after an early stop they hold the frames until then."""
     summaries: tuple[str, ...] = ()
-    """Lines that summarize the outputs, from `Output.summary`."""
+    """Lines that summarize the outputs, from `Output.finish`."""
     reused: bool = False
     """Whether finished results were reused and nothing was tracked."""
     rendered: tuple[str, ...] = ()
-    """Names of the outputs that were written from reused results."""
+    """Names of the outputs that were written after tracking."""
     restored_frames: int = 0
     """Number of frames that an earlier, interrupted run had tracked."""
     dropped_frames: int = 0
@@ -216,6 +215,48 @@ def track(
     return run(prepared, force=force)
 
 
+def render(
+    folder: str | Path,
+    outputs: str | Sequence[str],
+    *,
+    output_options: Mapping[str, Any] = NO_OPTIONS,
+    missing: bool = False,
+    progress: bool = True,
+) -> TrackResult:
+    """Write or replace outputs of the results in a folder, also of interrupted and of corrected ones.
+
+    Args:
+        folder: results of one video.
+        outputs: names of outputs.
+        output_options: as in `RunOptions`.
+        missing: only write outputs that do not exist, or were written with other options.
+        progress: whether to show a progress bar if stderr is a terminal.
+
+    Raises:
+        InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
+    """
+    folder = Path(folder)
+    options = RunOptions(outputs, output_options=output_options)
+    names, values = [name for name in options.write if name != MASKS], options.output_options
+    with locked_output(folder):
+        results = Results.read(folder)
+        if results is None or not results.entries:
+            raise InputError("no frame is tracked", subject=folder, remedy="track the video first")
+        if missing:
+            names = list_missing_outputs(results, names, values)
+        if absent := results.describe_missing():
+            raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
+        video = results.find_video()
+        results.require_same_video(video)
+        source = open_frames(video, **results.video_options)
+        number = FrameNumbers(source, by_name=results.by_name).number
+        texts = write_views(results, source, names, options=values, frame_number=number, progress=progress)
+        return TrackResult(
+            len(results.entries), results.seconds, _list_written(results, options), tuple(texts),
+            reused=True, rendered=tuple(names),
+        )  # fmt: skip
+
+
 def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
     """Return what a run would do with its folder, after all its checks; the model is loaded unless results are reused.
 
@@ -254,51 +295,54 @@ def run(
         if results.status == "done":
             if moved:
                 results.save()
-            return _reuse(results, prepared)
+            result = TrackResult(len(results.entries), results.seconds, reused=True)
+            return _write_views(prepared, results, result, ())
         results.status, results.error = "unfinished", None
         with nullcontext(stop) if stop else stop_flag() as flag:
-            return _Tracking(prepared, results, class_file).run(flag)
-
-
-def _reuse(results: Results, prepared: PreparedRun) -> TrackResult:
-    """Write the outputs that finished results lack."""
-    options = prepared.options
-    missing = list_missing_outputs(results, options.outputs, options.output_options)
-    outputs = render(
-        results, prepared.source, missing, options=options.output_options,
-        frame_number=prepared.frames.number, progress=options.progress,
-    )  # fmt: skip
-    return TrackResult(
-        len(results.entries), results.seconds, _list_written(results, options), tuple(outputs.summaries),
-        reused=True, rendered=tuple(missing),
-    )  # fmt: skip
+            result = _Tracking(prepared, results, class_file).run(flag)
+            if result.frames and results.is_present:  # after a signal too; a second one ends the program
+                result = _write_views(prepared, results, result, prepared.streamed)
+        return result
 
 
 def _list_written(results: Results, options: RunOptions) -> dict[str, Path]:
-    """Return the paths of the masks and outputs of a run by name."""
+    """Return the paths of the masks and complete outputs of a run by name."""
     paths = {name: results.folder / find_output_file(name, options.output_options) for name in options.write}
     return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
 
 
-@dataclass(frozen=True)
-class _Pending:
-    """A frame on its way to the store and the outputs."""
+def _write_views(prepared: PreparedRun, results: Results, result: TrackResult, streamed: Sequence[str]) -> TrackResult:
+    """Write the outputs that results lack; return the result of the run with them.
 
-    index: int
-    image: np.ndarray
-    plate: Plate | None
-    """The frame as its source stores it, if an output needs it."""
-    source: Prediction | TrackedFrame
-    """Its prediction, or the frame as an earlier run has stored it."""
-    state: dict[str, Any] | None = None
-    """State of the tracker after the frame, to be saved."""
+    ``streamed``: outputs that were written while tracking.
+    """
+    options, error, texts = prepared.options, None, list[str]()
+    names = [name for name in options.outputs if name not in streamed]
+    missing = list_missing_outputs(results, names, options.output_options)
+    try:
+        texts = write_views(
+            results, prepared.source, missing, options=options.output_options,
+            frame_number=prepared.frames.number, progress=options.progress,
+        )  # fmt: skip
+    except InputError as caught:
+        if result.reused:
+            raise
+        error = caught
+    incomplete = [find_output_file(name, options.output_options) for name in {*missing, *streamed} - {*results.outputs}]
+    problem = result.error or (None if error is None else str(error))
+    if problem is not None and incomplete:
+        problem = f"{problem} (not completed: {', '.join(sorted(incomplete))})"
+    return replace(
+        result, error=problem, written=_list_written(results, options), summaries=(*result.summaries, *texts),
+        rendered=tuple(name for name in missing if name in results.outputs),
+    )  # fmt: skip
 
 
 class _Tracking:
-    """One pass over the frames of a run: some are restored from the store, the others tracked and stored."""
+    """The loop of a run: each frame is tracked, and its prediction is stored by another thread."""
 
     def __init__(self, prepared: PreparedRun, results: Results, class_file: Path | None) -> None:
-        """Load the tracker, with its state if the run resumes, and prepare the outputs."""
+        """Load the tracker, with its state if the run resumes."""
         from aotlab.jobs.directions import TimedTracker
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
@@ -315,40 +359,54 @@ class _Tracking:
             segmenter = load_segmenter(files) if files else self.tracker.segmenter
             self.masks = add_prompt_masks(prepared, segmenter)
         results.classes = make_classes(self.masks, class_file)
-        options = prepared.options
-        context = OutputContext(
-            prepared.source, results.classes, prepared.frames.number, objects=tuple(results.objects)
-        )
-        self.outputs = Outputs(options.outputs, results, context, options.output_options)
-        self._plates = dict[int, Plate]()
-        """Plates of the frames that the tracker has taken and not returned."""
-        self.num_predicted, self.frames = self.num_restored, 0
-        """Numbers of frames that the tracker has seen, and that are written to all outputs."""
+        self.streamed: Views | None = None
+        """Outputs that are written while tracking."""
+        self.num_predicted, self.has_started = self.num_restored, False
         self.last_saved = time.monotonic()
 
     def run(self, stop: StopFlag) -> TrackResult:
-        """Track until the end, an error, or a signal; complete the outputs and the record."""
+        """Track until the end, an error, or a signal; complete the record."""
         prepared, results, options = self.prepared, self.results, self.prepared.options
-        reader = read_ahead(prepared, self.masks, stop)
-        bar = progress_bar(prepared.frames.count, unit="frame", enabled=options.progress)
-        error = self._write_frames(stream(reader, partial(self._predict, stop), self._write), bar)
+        first = results.entries[self.num_restored - 1]["index"] + 1 if self.num_restored else None
+        reader = read_ahead(prepared, self.masks, stop, first)
+        error: Exception | None = None
+        texts = list[str]()
+        try:
+            try:
+                bar = progress_bar(prepared.frames.count, unit="frame", enabled=options.progress)
+                with bar, closing(stream(reader, partial(self._predict, stop), self._write)) as tracked:
+                    bar.update(self.num_restored)
+                    for _ in tracked:
+                        bar.update()
+            except Exception as caught:  # the record and outputs are completed first
+                error = caught
+            if self.streamed is not None and results.is_present:
+                try:
+                    texts = self.streamed.finish()
+                except InputError as caught:
+                    error = error or caught
+        finally:
+            if self.streamed is not None:
+                self.streamed.discard()
         if isinstance(error, StallError):
             error = InputError(
                 f"no frame for {options.timeout:g} seconds",
                 subject=prepared.source.name,
                 remedy="check the source, or wait longer (timeout)",
             )
-        if error is not None and not (self.frames and isinstance(error, InputError)):
-            raise error
         is_stopped = stop.is_set() and not error
-        num_frames = max(self.frames, self.num_restored) if self.frames else 0
+        if self.num_restored and not (self.has_started or is_stopped or error):  # all frames were stored
+            results.start(self.num_restored)
+        has_frames = self.has_started or self.num_restored > 0
+        if error is not None and not (has_frames and isinstance(error, InputError)):
+            raise error
+        num_frames = len(results.entries) if has_frames else 0
         cuts = [entry for entry in results.entries[:num_frames] if entry.get("cut")]
         result = TrackResult(
             num_frames,
             self.timed.seconds,
-            _list_written(results, options) if self.frames else {},
-            tuple(self.outputs.summaries),
-            restored_frames=min(self.num_restored, num_frames),
+            summaries=tuple(texts),
+            restored_frames=self.num_restored,
             dropped_frames=reader.dropped,
             damaged_frames=tuple(prepared.source.damaged_frames),
             corrupt_packets=prepared.source.corrupt_packets,
@@ -358,130 +416,84 @@ class _Tracking:
             ),
             levels=prepared.source.levels,
             signal_number=stop.signal_number if stop.is_set() else None,
-            error=None if is_stopped else self._describe_problem(error),
+            error=None if is_stopped else str(error) if error else self._describe_problem(num_frames),
         )
-        if not self.frames:  # earlier results keep their record
+        if not num_frames:  # earlier results keep their record
             return result
         # without space on the disk, the error of the run explains more than that of its record
         with suppress(InputError) if result.error else nullcontext():
             self._finish_record(result, reader.dropped)
         return replace(result, resumable=(results.folder / STATE_FILE).is_file())
 
-    def _predict(self, stop: StopFlag, items: Iterator[FrameItem]) -> Generator[_Pending, None, None]:
+    def _predict(self, stop: StopFlag, frames: Iterator[FrameItem]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
         from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
-        prepared, restored = self.prepared, self.results.entries[: self.num_restored]
-        frames = self._keep_plates(items)
-        for entry in restored:
-            index, frame = next(frames, (-1, None))
-            if frame is None:
-                return
-            plate = self._take_plate(index)
-            yield _Pending(index, frame, plate, self._restore(entry, frame, plate))
+        prepared = self.prepared
         if prepared.options.both_directions:
             tracked = track_both_directions(self.timed, frames, self.masks, prepared.removals, prepared.folder, stop)
         else:
             tracked = track_forward(self.timed, frames, self.masks, prepared.removals)
         with closing(tracked):
-            for index, frame, prediction in tracked:
+            for index, image, prediction in tracked:
                 self.num_predicted += 1
                 state = None
                 if prepared.is_resumable and time.monotonic() - self.last_saved >= SAVE_SECONDS:
                     state, self.last_saved = self.tracker.state_dict(), time.monotonic()
-                yield _Pending(index, frame, self._take_plate(index), prediction, state)
-
-    def _keep_plates(self, items: Iterator[FrameItem]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image; in both directions, plates would fill the memory and are read again."""
-        for index, image, plate in items:
-            if self.outputs.need_plates and not self.prepared.options.both_directions:
-                self._plates[index] = plate
-            yield index, image
-
-    def _take_plate(self, index: int) -> Plate | None:
-        """Return the plate of a tracked frame; None if no output needs it, or a stream cannot be read again."""
-        source, options = self.prepared.source, self.prepared.options
-        if self.outputs.need_plates and options.both_directions and source.path is not None:
-            return source.read_plate(index)
-        return self._plates.pop(index, None)
-
-    def _restore(self, entry: Mapping[str, Any], frame: np.ndarray, plate: Plate | None) -> TrackedFrame:
-        """Return a stored frame; the next run starts over if it is damaged."""
-        try:
-            return self.results.read_frame(entry, frame, plate)
-        except InputError as error:
-            remove_state(self.results.folder)
-            raise InputError(error, remedy="the next run starts from the first frame") from error
+                yield index, image, prediction, state
 
     def _write(self, pending: _Pending) -> None:
-        """Store a frame that was tracked, and write it to the outputs."""
-        source = pending.source
-        tracked = source if isinstance(source, TrackedFrame) else self._make_frame(pending, source)
-        if not self.frames:
+        """Store a frame, and write it to the outputs of a source that can be read only once."""
+        index, image, prediction, state = pending
+        tracked = self._make_frame(index, image, prediction)
+        if not self.has_started:
             self._start()
-        if tracked is not source:
-            self.results.append(tracked)
-            if pending.state is not None:
-                save_state(self.results, pending.state)
-        self.outputs.write(tracked)
-        self.frames += 1
+        self.results.append(tracked)
+        if state is not None:
+            save_state(self.results, state)
+        if self.streamed is not None:
+            self.streamed.write(tracked)
 
     def _start(self) -> None:
         """Begin the store, or continue it after the restored frames."""
-        results, prompts = self.results, self.prepared.prompts
-        names = {index: f"{PROMPT_MASKS}/{self.prepared.source.frame_name(index)}.png" for index in prompts}
-        results.other_files |= {PROMPT_MASKS: [*names.values()]} if names else {}
+        results, prepared = self.results, self.prepared
         results.start(self.num_restored)
+        self.has_started = True
+        names = {index: f"{PROMPT_MASKS}/{prepared.source.frame_name(index)}.png" for index in prepared.prompts}
+        if names:
+            results.other_files[PROMPT_MASKS] = [*names.values()]
+            results.save()
         for index, name in names.items():
             write_mask(results.folder / name, self.masks[index])
+        if prepared.streamed:
+            options = prepared.options.output_options
+            self.streamed = Views(results, prepared.source, prepared.streamed, options, prepared.frames.number)
 
-    def _make_frame(self, pending: _Pending, prediction: Prediction) -> TrackedFrame:
+    def _make_frame(self, index: int, image: np.ndarray, prediction: Prediction) -> TrackedFrame:
         """Return a predicted frame as it is stored."""
-        index, source, annotated = pending.index, self.prepared.source, frozenset[int]()
+        source, annotated, soft = self.prepared.source, frozenset[int](), None
         if index in self.masks:
             annotated = frozenset(np.unique(self.masks[index]).tolist()) - {0}
-        soft = None
         if self.results.soft:
             soft = quantize_probabilities(prediction.probabilities[1:].float().cpu().numpy())
         return TrackedFrame(
-            index, source.frame_name(index), pending.image, np.asarray(prediction.labels),
+            index, source.frame_name(index), image, np.asarray(prediction.labels),
             {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
             annotated, bool(prediction.cut),
             {object_id: round(value, 6) for object_id, value in prediction.disagreement.items()},
-            self.results.max_id, soft, pending.plate,
+            self.results.max_id, soft,
         )  # fmt: skip
 
-    def _write_frames(self, tracked: Generator[Any, None, None], bar: tqdm) -> Exception | None:
-        """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops outputs."""
-        failure: Exception | None = None
-        try:
-            try:
-                with bar, closing(tracked):
-                    for _ in tracked:
-                        bar.update()
-            except Exception as error:  # outputs are completed first
-                failure = error
-            # a run that stops while frames are restored keeps the outputs of the earlier one
-            has_new = self.frames > 0 and self.frames >= self.num_restored and self.results.is_present
-            unfinished = self.outputs.finish() if has_new else None
-            self.incomplete = self.outputs.incomplete
-        finally:
-            self.outputs.discard()
-        return failure or unfinished
-
-    def _describe_problem(self, error: Exception | None) -> str | None:
-        """Return the message about an early stop, or about masks and removals on missing frames; None without."""
-        if error is not None:
-            missing = ", ".join(self.incomplete)
-            return f"{error} (not completed: {missing})" if missing else str(error)
+    def _describe_problem(self, num_frames: int) -> str | None:
+        """Return the message about masks and removals on missing frames, or that there is no frame; else None."""
         name, entries = self.prepared.source.name, self.results.entries
-        if not self.frames:
+        if not num_frames:
             return f"{name}: ended before the first frame to track; give an earlier start"
-        num_frames = entries[-1]["index"] + 1
-        if unused := [index for index in (*self.masks, *self.prepared.removals) if index >= num_frames]:
+        count = entries[-1]["index"] + 1
+        if unused := [index for index in (*self.masks, *self.prepared.removals) if index >= count]:
             return (
-                f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; "
-                f"give a frame from 0 to {num_frames - 1}"
+                f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {count} frames; "
+                f"give a frame from 0 to {count - 1}"
             )
         return None
 
@@ -501,19 +513,23 @@ class _Tracking:
         results.save()
 
 
-def read_ahead(prepared: PreparedRun, masks: Mapping[int, np.ndarray], stop: StopFlag) -> ReadAhead[FrameItem]:
-    """Return a reader of the frames to track; in real time, it drops late frames without a mask or removal."""
-    plates, options = prepared.frames.read_plates(prepared.source), prepared.options
-    if options.realtime and not prepared.source.is_live:
-        plates = pace_frames(plates, prepared.source)
-    items = ((index, plate.to_image(), plate) for index, plate in plates)
+def read_ahead(
+    prepared: PreparedRun, masks: Mapping[int, np.ndarray], stop: StopFlag, first: int | None = None
+) -> ReadAhead[FrameItem]:
+    """Return a reader of the frames to track, from index ``first`` on.
+
+    In real time, it drops late frames without a mask or removal.
+    """
+    frames, options = prepared.frames.read(prepared.source, first), prepared.options
     if not options.realtime:
-        return ReadAhead(items, stop=stop, timeout=options.timeout)
+        return ReadAhead(frames, stop=stop, timeout=options.timeout)
+    if not prepared.source.is_live:
+        frames = pace_frames(frames, prepared.source)
     required = {*masks, *prepared.removals}
-    return ReadAhead(items, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
+    return ReadAhead(frames, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
 
 
-def pace_frames(frames: Iterator[tuple[int, Frame]], source: FrameSource) -> Iterator[tuple[int, Frame]]:
+def pace_frames(frames: Iterator[FrameItem], source: FrameSource) -> Iterator[FrameItem]:
     """Yield index and frame, at the frame rate of a source that is not live."""
     start: float | None = None
     for index, frame in frames:

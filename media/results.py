@@ -230,14 +230,16 @@ class Results(RunFolder):
 
     def list_written(self) -> set[str]:
         """Return the names of the files and folders of outputs."""
-        patterns = chain.from_iterable((*self.other_files.values(), *self.outputs.values()))
-        return {pattern.partition("/")[0] for pattern in patterns}
+        return {pattern.partition("/")[0] for pattern in self._list_patterns()}
+
+    def _list_patterns(self) -> Iterator[str]:
+        return chain.from_iterable((*self.outputs.values(), *self.other_files.values()))
 
     def list_files(self) -> Iterator[str]:
         """Yield the paths in the folder of the files that the run has written, besides its record and journal."""
         yield STATE_FILE
         yield from self.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"])
-        yield from self.expand(chain.from_iterable((*self.other_files.values(), *self.outputs.values())))
+        yield from self.expand(self._list_patterns())
 
     def expand(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield paths, once for each frame if they contain `FRAME`."""
@@ -342,13 +344,17 @@ class Results(RunFolder):
         return f"{missing} of {frames} masks" if missing else ""
 
     def start(self, count: int = 0) -> None:
-        """Write the record, before the first frame; keep the first ``count`` frames, and delete the files of others."""
+        """Write the record, before the first frame; keep ``count`` frames, and delete the files of others and outputs.
+
+        Outputs of an earlier part of the run would lack the later frames.
+        """
         if self.replaced is None:
             later = replace(self, entries=self.entries[count:])
             remove_files(self.folder, later.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"]))
+            remove_files(self.folder, self.expand(self._list_patterns()))
         for name in (MASKS, SOFT, PROMPT_MASKS):
             remove_leftovers(self.folder / name)
-        self.frames = None
+        self.frames, self.outputs, self.output_options, self.other_files = None, {}, {}, {}
         super().start(count)
 
     def append(self, frame: TrackedFrame) -> None:
@@ -365,6 +371,11 @@ class Results(RunFolder):
             mask = files.enter_context(atomic_path(self.mask_path(frame.name)))
             write_mask(mask, frame.labels, max_id=self.max_id)
             self.add(describe_frame(frame))
+
+    def read_masks(self, size: tuple[int, int]) -> Iterator[TrackedFrame]:
+        """Yield the stored frames of a video of this size with black images; raise `InputError` as `read_frame`."""
+        image = np.zeros((*size, 3), np.uint8)
+        return (self.read_frame(entry, image) for entry in self.entries)
 
     def read_frame(self, entry: Mapping[str, Any], image: np.ndarray, plate: Plate | None = None) -> TrackedFrame:
         """Return a stored frame; raise `InputError` if one of its files is damaged.

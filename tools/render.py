@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click import UsageError
 
-from aotlab.jobs.output_options import NO_OPTIONS, parse_output_options
+from aotlab.jobs.output_options import NO_OPTIONS
 from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.options import output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
@@ -48,12 +48,11 @@ def main(
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
     from aotlab.jobs.batch import list_job_folders
-    from aotlab.jobs.outputs import find_output
+    from aotlab.jobs.job import RunOptions
+    from aotlab.jobs.run import render
     from aotlab.media.results import has_results
 
-    for name in write:  # before the first of many videos
-        find_output(name)
-    options = parse_output_options(output_options, write)
+    RunOptions(write, output_options=output_options)  # checked before the first of many videos
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
@@ -72,8 +71,8 @@ def main(
             command = format_export_command(folder)
             log.warning("%s: lacks later edits in its project; %s writes them into it", folder, command)
         try:
-            names = render_folder(folder, write, options, missing=missing)
-            print(f"{folder}: {', '.join(names) or 'complete'}")
+            result = render(folder, write, output_options=output_options, missing=missing)
+            print(*result.summaries, f"{folder}: {', '.join(result.rendered) or 'complete'}", sep="\n")
         except InputError as error:
             failures[str(folder)] = str(error).removeprefix(f"{folder}: ")
     if len(folders) == 1 and failures:
@@ -81,36 +80,6 @@ def main(
     if len(folders) > 1:
         print(f"{len(folders) - len(failures)} of {format_count(len(folders), 'video')} done")
     return report_failures(failures)
-
-
-def render_folder(folder: Path, write: tuple[str, ...], options: Mapping[str, Any], *, missing: bool) -> list[str]:
-    """Write outputs of the results in a folder; return their names.
-
-    Raises:
-        InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
-    """
-    from aotlab.jobs.outputs import list_missing_outputs, render
-    from aotlab.media.frame_numbers import FrameNumbers
-    from aotlab.media.results import MASKS, Results
-    from aotlab.media.video import open_frames
-    from aotlab.utils.locks import locked_output
-
-    with locked_output(folder):
-        results = Results.read(folder)
-        require(results is not None and results.entries, "no frame is tracked", remedy="track the video first")
-        assert results is not None
-        names = [name for name in dict.fromkeys(write) if name != MASKS]
-        if missing:
-            names = list_missing_outputs(results, names, options)
-        if absent := results.describe_missing():
-            raise InputError(f"{absent} are missing", remedy="track the video again")
-        video = results.find_video()
-        results.require_same_video(video)
-        source = open_frames(video, **results.video_options)
-        number = FrameNumbers(source, by_name=results.by_name).number
-        for summary in render(results, source, names, options=options, frame_number=number).summaries:
-            print(summary)
-    return names
 
 
 def format_export_command(folder: Path) -> str:

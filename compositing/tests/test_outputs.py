@@ -17,7 +17,7 @@ from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import RunOptions
 from aotlab.jobs.output_base import OutputContext
 from aotlab.jobs.output_options import fill_output_options
-from aotlab.jobs.outputs import list_outputs, render
+from aotlab.jobs.outputs import list_outputs, write_views
 from aotlab.jobs.run import track
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import view_plane
@@ -382,7 +382,7 @@ def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
     video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
     out = track_plates(video, tmp_path / "out", ("alpha",), masks={0: MASK, 2: MASK}, both_directions=both)
     tracked = read_rgb(out / "alpha")
-    render(Results.read(out), open_frames(video), ["alpha"], progress=False)
+    write_views(Results.read(out), open_frames(video), ["alpha"], progress=False)
     np.testing.assert_array_equal(tracked, read_rgb(out / "alpha"))
     assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.job import RunOptions
-from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, render
+from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, write_views
 from aotlab.jobs.run import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
@@ -118,7 +118,7 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     results = Results.read(tmp_path)
     results.classes.attributes = {4: {0: {"wild": True}}}
     results.save()
-    render(Results.read(tmp_path), source, ["coco"])
+    write_views(Results.read(tmp_path), source, ["coco"])
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

@@ -213,7 +213,7 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
 
 
 class TwoFiles(Output):
-    file_name = "two.txt"
+    file_name, needs_image = "two.txt", False
 
     def finish(self):
         for name in (self.file_name, "side.txt"):
@@ -228,6 +228,18 @@ def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
     for write, names in (("two", {"two.txt", "side.txt"}), ("masks", set())):
         track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), RunOptions(write=write, progress=False), force=True)
         assert {path.name for path in tmp_path.iterdir()} == {RECORD, "frames.jsonl", "masks", *names}
+
+
+def test_stream_is_written_while_tracking_or_not_at_all(tmp_path, monkeypatch):
+    options = RunOptions(write=("overlay", "objects", "coco"), progress=False)
+    result = track(Source(), {0: MASK}, tmp_path / "out", RepeatingTracker(), options)
+    assert (result.error, result.written.keys()) == (None, {"overlay", "objects", "coco"})
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 6
+    monkeypatch.setattr(outputs.VideoFile, "accepts_streams", False)
+    tracker = RepeatingTracker()
+    with pytest.raises(InputError, match=r"overlay: needs the video again .*, but fake can be read only once; save"):
+        track(Source(), {0: MASK}, tmp_path / "b", tracker, options)
+    assert (tracker.annotated_ids, (tmp_path / "b").exists()) == ([], False)
 
 
 def test_results_of_track_are_replaced_by_force(models, tmp_path):

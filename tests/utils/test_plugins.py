@@ -33,7 +33,6 @@ class Areas(Output):
         self.areas += f"{name} {(tracked.labels > 0).sum()}\\n"
     def finish(self):
         self.path.write_text(self.areas)
-    def summary(self):
         return f"areas of {len(self.areas.splitlines())} frames"
 """
 ENTRY_POINTS = """

@@ -60,7 +60,11 @@ def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.n
 class MatteOutput(sdk.Output):
     """Output of the probabilities at edges, confined to the surroundings of masks or refined."""
 
-    needs_soft = True
+    needs_soft, needs_image = True, False
+
+    @classmethod
+    def requires_image(cls, options: Mapping[str, Any]) -> bool:
+        return cls.needs_image or bool(options["refine_edges"])
 
     @classmethod
     def requires_soft(cls, options: Mapping[str, Any]) -> bool:
@@ -100,7 +104,7 @@ class AlphaFiles(MatteOutput):
 
     file_name, description = "alpha", "RGBA images of the depth of the video: PNG, or EXR for EXR"
     bytes_per_pixel = 2.0
-    needs_plate = True
+    needs_image = True
 
     def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         plate, alpha = tracked.plate, tracked.alpha
@@ -133,7 +137,7 @@ class PlateVideo(MatteOutput):
     """Bits of a value."""
     is_subsampled = False
     """Whether colors are 4:2:0."""
-    every_frame = needs_plate = True
+    every_frame = needs_image = True
 
     @classmethod
     def find_file_name(cls, options: Mapping[str, Any]) -> str:
@@ -218,7 +222,7 @@ class ExrFiles(MatteOutput):
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
     bytes_per_pixel = 10.0
-    needs_plate = True
+    needs_image = True
 
     def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         context, has_plate = self.context, not self.context.options["no_plate"]

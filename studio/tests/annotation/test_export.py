@@ -176,9 +176,9 @@ class CountedFrames(sdk.Output):
 
     def write(self, name, tracked):
         self.path.parent.mkdir(exist_ok=True)
-        scores = self.context.scores.get(tracked.index, {})
+        scores = self.context.extra["scores"].get(tracked.index, {})
         with self.path.open("a") as file:
-            file.write(f"{name} {[self.context.names[key] for key, score in scores.items() if score.area]}\n")
+            file.write(f"{name} {[self.context.extra['names'][key] for key, score in scores.items() if score.area]}\n")
 
 
 def test_output_can_ask_for_all_frames_names_and_scores(session, monkeypatch):

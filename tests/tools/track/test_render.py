@@ -6,11 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+import aotlab
 from aotlab.media.masks import write_mask
 from aotlab.media.results import Results
 from aotlab.media.video import open_frames
 from aotlab.tools.render import main
 from tests import read_files
+from tests.processes import kill_at_call, survives_in_subprocess
 from tests.tools.track.runs import interrupt, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
@@ -40,6 +42,30 @@ def test_output_is_replaced_except_with_missing(results, capsys):
     for options, text in (([], "out: coco\n"), (["--missing"], "out: complete\n"), ([], "out: coco\n")):
         assert main([str(results), "--write", "coco", *options]) == 0
         assert capsys.readouterr().out.endswith(text)
+
+
+def render_killed(results, call, number):
+    kill_at_call(call, number)
+    main([str(results), "--write", "objects"])
+
+
+@pytest.mark.parametrize(("call", "number"), [("os.unlink", 2), ("os.replace", 5), ("os.replace", 6), ("os.rmdir", 1)])
+def test_killed_output_is_missing_or_whole(results, call, number):
+    assert main([str(results), "--write", "objects"]) == 0
+    expected = read_files(results / "objects")
+    assert not survives_in_subprocess(render_killed, results, call, number)
+    stored = Results.read(results)
+    assert "objects" not in stored.outputs or read_files(results / "objects") == expected
+    assert main([str(results), "--write", "objects", "--missing"]) == 0
+    assert read_files(results / "objects") == expected
+    assert not [path for path in results.rglob("*") if ".part" in path.name]
+
+
+def test_outputs_are_rendered_in_python(results):
+    assert aotlab.render(results, "coco", progress=False).written.keys() == {"coco"}
+    found = aotlab.render(results, ["coco", "objects"], missing=True, progress=False)
+    assert found.rendered == ("objects",)
+    assert (results / "objects" / "1" / "00003.png").is_file()
 
 
 def test_corrected_masks_are_rendered(results):

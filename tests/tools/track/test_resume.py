@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from aotlab.jobs import run
+from aotlab.jobs import outputs, run
 from aotlab.media import results
 from aotlab.media.masks import read_mask
 from aotlab.media.results import STATE_FILE, Results
@@ -66,22 +66,32 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp
     assert not (interrupted_run / STATE_FILE).exists()
 
 
-def test_run_stopped_while_frames_are_restored_keeps_the_outputs(
-    interrupted_run, video, mask, tmp_path, monkeypatch, capsys
-):
-    before, read_frame = read_results(interrupted_run), Results.read_frame
+def test_run_stopped_before_a_new_frame_keeps_all(interrupted_run, video, mask, tmp_path, monkeypatch, capsys):
+    before, load = read_results(interrupted_run), Repeater.load_state_dict
 
-    def stop_on_second(self, entry, image, plate):
-        if entry["index"] == 1:
-            signal.raise_signal(signal.SIGINT)
-        return read_frame(self, entry, image, plate)
+    def load_and_stop(self, state):
+        load(self, state)
+        signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Results, "read_frame", stop_on_second)
+        patch.setattr(Repeater, "load_state_dict", load_and_stop)
         assert track(video, tmp_path, mask, args=WRITE) == 128 + signal.SIGINT
     assert "the results hold the first 3 frames; the same command resumes" in capsys.readouterr().err
     assert read_results(interrupted_run) == before
     assert count_steps(video, tmp_path, mask) == 1
+
+
+def test_second_signal_skips_the_outputs(video, mask, tmp_path, monkeypatch):
+    def stop(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(outputs.VideoFile, "write", stop)
+    with suppress(KeyboardInterrupt):
+        interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
+    assert list(read_largest_ids(tmp_path)) == NAMES[:3]
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
+    assert not Results.read(tmp_path / "out").outputs
+    monkeypatch.undo()
 
 
 def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
@@ -193,12 +203,14 @@ def test_progress_without_one_of_its_masks_starts_over(interrupted_run, video, m
     assert list(read_largest_ids(tmp_path)) == NAMES
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_run_after_a_damaged_mask_starts_over(interrupted_run, video, mask, tmp_path, capsys, number):
-    (interrupted_run / "masks" / NAMES[number]).write_bytes(b"damaged")
-    assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
-    assert "the next run starts from the first frame" in capsys.readouterr().err
-    assert count_steps(video, tmp_path, mask) == 4
+def test_damaged_mask_is_named_and_tracked_again_once_removed(interrupted_run, video, mask, tmp_path, capsys):
+    path = interrupted_run / "masks" / NAMES[1]
+    path.write_bytes(b"damaged")
+    assert track(video, tmp_path, mask, args=WRITE) == 1
+    assert f"{NAMES[1]}: not readable" in capsys.readouterr().err
+    assert not Results.read(interrupted_run).outputs
+    path.unlink()
+    assert count_steps(video, tmp_path, mask, "--force") == 4
 
 
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch):
@@ -207,7 +219,7 @@ def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch)
     assert count_steps(video, tmp_path, mask) == 1
 
 
-def test_rate_excludes_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
+def test_rate_excludes_reading_of_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
     clock = SimpleNamespace(seconds=0.0)
 
     def read(path, **options):
@@ -217,4 +229,4 @@ def test_rate_excludes_reading_of_restored_masks(interrupted_run, video, mask, t
     monkeypatch.setattr("aotlab.media.masks.read_mask", read)
     monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert (clock.seconds, Results.read(tmp_path / "out").seconds) == (3, 0)
+    assert (clock.seconds, Results.read(tmp_path / "out").seconds) == (4, 0)

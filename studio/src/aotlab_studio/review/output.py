@@ -27,20 +27,20 @@ MAX_WIDTH = 2000
 class ReviewFile(sdk.Output):
     """Writes ``review.json``, ``scores.json``, and ``thumbnail.jpg`` with the first, least confident and last frame.
 
-    Frames without scores in the context are measured.
+    Frames without ``scores`` in the context are measured.
     """
 
     file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
+    accepts_streams = True
 
     def __init__(self, path: Path, context: sdk.OutputContext) -> None:
         super().__init__(path, context)
-        self._scores: dict[int, Mapping[int, Score]] = dict(context.scores)
+        self._scores: dict[int, Mapping[int, Score]] = dict(context.extra.get("scores", {}))
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
         self._lowest_confidence = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
-        self._review = VideoReview()
 
     def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
         labels = tracked.labels
@@ -58,8 +58,8 @@ class ReviewFile(sdk.Output):
         if key == "last" and confidence < self._lowest_confidence:
             self._lowest_confidence, self._thumbnails["worst"] = confidence, image
 
-    def finish(self) -> None:
-        """Write the files. Without frames, there is no thumbnail."""
+    def finish(self) -> str:
+        """Write the files, without frames no thumbnail; return the first frames to check, and every lost object."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
         source = self.context.source
         objects = []
@@ -68,23 +68,23 @@ class ReviewFile(sdk.Output):
             lost_on = [(run[0], run[-1]) for run in find_lost_runs(seen)]
             objects.append(ReviewedObject(key, lost_on, self.context.classes.class_names.get(key)))
         levels = None if source.levels is None else source.levels.to_json()
-        self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
-        write_json(self.path, self._review, indent=1)
+        review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
+        write_json(self.path, review, indent=1)
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
+        return self._describe(review)
 
-    def summary(self) -> str:
-        """Return a text with the first frames to check, and a warning for every lost object."""
+    def _describe(self, review: VideoReview) -> str:
         number = self.context.frame_number
         frames = dict[int, list[str]]()
-        for check in self._review.check:
+        for check in review.check:
             text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
             frames.setdefault(number(check.frame), []).append(text)
         lines = [f"  frame {frame}: {', '.join(texts)}" for frame, texts in [*frames.items()][:MAX_LISTED]]
         lines = ["frames to check first:" if lines else "no frame to check", *lines]
-        for item in self._review.objects:
+        for item in review.objects:
             for first, last in item.lost_on:
                 lines.append(f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}")
         return "\n".join(lines)

@@ -103,10 +103,12 @@ def export_masks(
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
     context = sdk.OutputContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
-        names={item.id: item.name for item in snapshot.objects.values()},
-        scores={index: snapshot.scores(index) for index in sorted(annotated)}, schema=schema,
+        extra={
+            "names": {item.id: item.name for item in snapshot.objects.values()},
+            "scores": {index: snapshot.scores(index) for index in sorted(annotated)}, "schema": schema,
+        },
     )  # fmt: skip
-    soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_plate"))
+    soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_image"))
     outputs = dict[str, sdk.Output]()
     entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
