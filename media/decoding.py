@@ -16,6 +16,7 @@ import numpy as np
 from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     import av
@@ -37,6 +38,8 @@ UNKNOWN_LENGTH = 2**32 - 1
 """Length in the header of an AVI file that was written to a pipe."""
 DURATION_TOLERANCE = Fraction(1, 4)
 """Seconds by which the duration of a complete Matroska file may be wrong."""
+SEGMENT = re.compile(rb"\x1a\x45\xdf\xa3.{,99}?\x18\x53\x80\x67(\x01.{7}|[\x10-\x1f].{3}|[\x08-\x0f].{4})", re.DOTALL)
+"""Begin of a Matroska file, up to the size of all that follows: bytes, the first of which has a bit for its length."""
 DEFAULT_STREAM, ATTACHED_PICTURE = 1, 1 << 10
 """FFmpeg's flags of a stream that players choose, and of one with cover art."""
 DEFAULT_SCORE = 5_000_000
@@ -123,6 +126,7 @@ def decode(
     import av
 
     stream, index, end = find_video_stream(container), 0, Fraction(0)
+    rate, first, is_damaged = read_rate(stream), Fraction(0), False
     last: int | None = None
     damaged: dict[int | None, int] = {}
     failure: Exception | None = None
@@ -137,30 +141,39 @@ def decode(
             early = needed is not None and packet.pts is not None and packet.pts < needed
             stream.codec_context.skip_frame = "NONREF" if early and stream.codec_context.is_open else "DEFAULT"
             last = packet.pts if packet.size else last
+            is_damaged |= packet.is_corrupt
             for frame in packet.decode():
                 if frame.is_corrupt:
                     damaged[frame.pts] = index
-                end = (read_time(frame) or end) + frame.duration * (frame.time_base or 0)
+                time = read_time(frame) or end
+                first = first if index else time
+                end = max(end, time + frame.duration * (frame.time_base or 0))
                 yield frame
                 index += 1
     except (av.FFmpegError, OSError) as error:
         failure = error
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"cut off within frame {damaged[last]}", subject=path, remedy="copy it again")
+    missing_time = read_end(container) - end
+    missing_frames = format_count(max(0, round(missing_time * rate)), "frame")
     if index and (missing := count_missing_bytes(path, container)):
-        problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing"
+        problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing ({missing_frames})"
         raise InputError(problem, subject=path, remedy="copy it again") from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
-    # FFmpeg ends a Matroska file at damage between its frames, or where it is cut, as at its end.
-    lost = read_duration(container) - end
-    if index and lost > DURATION_TOLERANCE + 2 / read_rate(stream):
-        problem = f"cut off or damaged after frame {index - 1}, {float(lost):.1f} s are missing"
+    # FFmpeg ends a Matroska file at damage between its frames as at its end.
+    is_matroska = container.format.name.startswith("matroska")
+    if index and is_matroska and missing_time > DURATION_TOLERANCE + 2 / rate:
+        problem = f"damaged after frame {index - 1}, {float(missing_time):.1f} s are missing ({missing_frames})"
+        raise InputError(problem, subject=path, remedy="copy it again")
+    num_lost = round((end - first) * rate) - index
+    if is_damaged and num_lost > 0 and not start and needed is None:
+        problem = f"damaged packets, {format_count(num_lost, 'frame')} lost"
         raise InputError(problem, subject=path, remedy="copy it again")
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
-    """Return the number of bytes that an MP4, MOV or AVI file lacks according to its header; 0 if unknown.
+    """Return the number of bytes that an MP4, MOV, AVI or Matroska file lacks by its header; 0 if unknown.
 
     FFmpeg reports the end of such files as for complete ones, and drops errors of the last frames if it decodes them in
     several threads.
@@ -173,15 +186,27 @@ def count_missing_bytes(path: Path, container: av.container.InputContainer) -> i
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8)[4:], "little")
         end = 0 if length == UNKNOWN_LENGTH else length
+    elif container.format.name.startswith("matroska"):
+        with path.open("rb") as file:
+            match = SEGMENT.match(file.read(128))
+        if match:
+            bits = 7 * len(match[1])
+            length = int.from_bytes(match[1], "big") % (1 << bits)
+            end = 0 if length == (1 << bits) - 1 else match.end() + length  # all ones: unknown, as of a live stream
     return max(0, end - path.stat().st_size)
 
 
-def read_duration(container: av.container.InputContainer) -> Fraction:
-    """Return the seconds of the video according to the header of a Matroska or WebM file; 0 if unknown."""
+def read_end(container: av.container.InputContainer) -> Fraction:
+    """Return the time at which the video ends according to the header, by the file's clock; 0 if unknown."""
+    stream = find_video_stream(container)
+    if container.format.name == "avi":  # FFmpeg shortens the duration of a cut file
+        return stream.frames / read_rate(stream)
+    if container.format.name.startswith("mov,"):
+        return ((stream.start_time or 0) + (stream.duration or 0)) * Fraction(stream.time_base or 0)
     if not container.format.name.startswith("matroska"):
         return Fraction(0)
     with suppress(ValueError):  # no tag, as of mkvmerge in a cut file
-        hours, minutes, seconds = find_video_stream(container).metadata.get("DURATION", "").split(":")
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return 3600 * Fraction(hours) + 60 * Fraction(minutes) + Fraction(seconds)
     # the duration of the file is that of its longest stream
     return Fraction(container.duration or 0, 1_000_000) if len(container.streams) == 1 else Fraction(0)

@@ -173,10 +173,11 @@ class VideoFrames(FrameSource):
     def iterate_plates(self, first: int) -> Iterator[tuple[int, Plate]]:
         """Yield index and plate from a frame on, decoded from the key frame before it.
 
-        A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
+        A damaged file, and one that does not decode exactly from there, is read from its beginning, which also counts
+        damaged and missing frames.
         """
         index = first
-        if key := self.index.find_key_frame(first) if first else 0:
+        if key := self.index.find_key_frame(first) if first and not self.index.damaged else 0:
             with suppress(InputError):
                 for number, frame in self.decode_from(key, first):
                     if number > index:

@@ -50,6 +50,8 @@ class VideoIndex:
             times = [time for time in decoded if time is not None]
             self.seekable = len(times) == len(decoded) and all(a < b for a, b in pairwise(times))
             self.length = len(decoded)
+        self.damaged = any(packet.corrupt for packet in packets)
+        """Whether packets are damaged, so that frames may be missing."""
         self.times = times if self.seekable else []
         """Times of the frames; empty if they are not distinct, so that the file can only be read from its beginning."""
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}

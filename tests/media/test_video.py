@@ -18,7 +18,7 @@ from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_index import VideoIndex
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests import SAMPLE
+from tests import SAMPLE, numbered_videos
 from tests.marks import slow
 from tests.media.video_files import (
     CONTAINERS,
@@ -30,7 +30,7 @@ from tests.media.video_files import (
     write_texture,
     write_video,
 )
-from tests.numbered_videos import cut_end
+from tests.numbered_videos import cut_end, lose_packets
 from tests.processes import run_python
 
 RABBIT = SAMPLE / "rabbit.mp4"
@@ -142,13 +142,25 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
             source.read(index)
 
 
-@pytest.mark.parametrize(("suffix", "loss"), [("mp4", "at least"), ("mkv", r"1\.\d s are"), ("avi", "at least")])
-def test_cut_video_ends_with_an_error(tmp_path, suffix, loss):
-    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
+@pytest.mark.parametrize("length", [12, 40])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm", "avi"])
+def test_cut_video_ends_with_an_error(tmp_path, suffix, length):
+    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix], length))
     count, message = read_all(path)
-    assert 0 < count < 40
+    assert 0 < count < length
     assert open_frames(path).length == count
-    assert re.match(f"{path}: cut off (or damaged )?after frame {count - 1}, {loss} ", message)
+    problem = rf"cut off after frame {count - 1}, at least \d+ bytes are missing \((\d+) frames\); copy it again"
+    assert (match := re.fullmatch(f"{path}: {problem}", message))
+    assert count + int(match[1]) == length
+
+
+def test_frames_of_lost_packets_are_counted(tmp_path):
+    path = lose_packets(numbered_videos.write_numbered(tmp_path / "h264.ts", 40), tmp_path / "lost.ts")
+    count, message = read_all(path)
+    assert count == 28
+    assert message == f"{path}: damaged packets, 12 frames lost; copy it again"
+    with pytest.raises(InputError, match="12 frames"):
+        list(open_frames(path).iterate_plates(26))
 
 
 @pytest.mark.parametrize("tag", [b"DURATION", b"X_LENGTH"])  # mkvmerge writes it at the end, where a cut file lacks it
@@ -160,7 +172,7 @@ def test_damage_that_hides_the_rest_of_a_file_is_named(tmp_path, tag):
         start = [packet.pos for packet in container.demux(video=0)][20]
     content[start : start + 4] = bytes(4)  # the header of a block
     path.write_bytes(content.replace(b"DURATION", tag))
-    with pytest.raises(InputError, match=r"cut off or damaged after frame \d+, 1\.\d s are missing; copy it again"):
+    with pytest.raises(InputError, match=r"damaged after frame \d+, 1\.\d s are missing \(\d+ frames\); copy it again"):
         list(open_frames(path))
 
 

@@ -23,7 +23,7 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.run_folder import RECORD
 from tests.limits import make_pipe
 from tests.media.video_files import set_frame_count, write_gray, write_texture
-from tests.numbered_videos import cut_end
+from tests.numbered_videos import cut_end, lose_packets, write_numbered
 from tests.processes import run_python
 from tests.stored_results import write_results
 from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
@@ -369,6 +369,14 @@ def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
     assert track(path, tmp_path, mask, args=("--write", "masks", "--both-directions")) == 1
     count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
+
+
+def test_lost_packets_end_with_status_1_and_keep_the_rest(mask, tmp_path, capsys):
+    path = lose_packets(write_numbered(tmp_path / "h264.ts", 40), tmp_path / "lost.ts")
+    save(mask, 1, size=(64, 128))
+    assert track(path, tmp_path, mask, args=("--write", "masks", "--start", "14")) == 1
+    assert "damaged packets, 12 frames lost" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 14
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
