@@ -25,7 +25,7 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """Object id of each identity from 1 on; 0 if forgotten, its identity stays reserved."""
+    """Object id of each identity from 1 on; 0 if forgotten, its identity stays reserved and counts as background."""
     memory: MemoryBank
 
     @property
@@ -87,19 +87,24 @@ def merge_logits(
 ) -> Tensor:
     """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all objects at a size (H, W).
 
+    Forgotten objects are background: its logit is the largest of its own and theirs.
+
     With several groups, they are logarithms of probabilities: of the background the product of the groups', and clamped
     to [1e-5, 1 - 1e-5], both as in the published evaluation; a softmax makes a pixel's probabilities add up to 1.
     """
-    resized = []
-    for group, logits in zip(groups, group_logits, strict=True):
-        identities, count = group.identities, len(group.identities)
-        logits = logits[:, : count + 1] if identities[-1] == count else logits[:, [0, *identities]]
-        resized.append(resize_logits(logits, size, align_corners=align_corners))
-    if len(resized) == 1:
-        return resized[0]
-    probabilities = [logits.softmax(0) for logits in resized]
-    background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
-    return torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5).log()
+    resized = [
+        resize_logits(logits[:, : len(group.ids) + 1], size, align_corners=align_corners)
+        for group, logits in zip(groups, group_logits, strict=True)
+    ]
+    merged = resized[0]
+    if len(resized) > 1:
+        probabilities = [logits.softmax(0) for logits in resized]
+        background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
+        merged = torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5).log()
+    is_tracked = torch.tensor([False, *(object_id > 0 for group in groups for object_id in group.ids)])
+    if is_tracked[1:].all():
+        return merged
+    return torch.cat([merged[~is_tracked].amax(0, keepdim=True), merged[is_tracked]])
 
 
 def resize_logits(logits: Tensor, size: ImageSize, *, align_corners: bool) -> Tensor:

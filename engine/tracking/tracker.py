@@ -395,12 +395,10 @@ class Tracker:
         )
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object that has left the scene: it has no pixel from the next frame on.
+        """Stop tracking an object: its pixels are background from the next frame on.
 
-        While it is visible, its pixels go to the next most likely object. Its id may be used again.
-
-        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
-        forgotten.
+        Its id may be used again. Its identity remains reserved and counts as background, because stored frames still
+        contain it, until all objects of its group are forgotten.
 
         Raises:
             InputError: no such object is tracked.

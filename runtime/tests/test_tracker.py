@@ -121,6 +121,19 @@ def test_forgotten_object_has_no_pixel(tracker):
     np.testing.assert_array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
 
 
+@pytest.mark.parametrize("count", [3, 12])
+def test_pixels_of_forgotten_object_are_background(tracker, count):
+    frames, forgot, seen = draw_texture(10), tracker.fresh(), 0
+    tracker.step(frames[0], draw_stripes(range(1, count + 1)))
+    for frame in frames[1:]:
+        forgot.load_state_dict(tracker.state_dict())
+        forgot.forget(2)
+        labels = tracker.step(frame).labels
+        seen += (labels == 2).sum()
+        np.testing.assert_array_equal(forgot.step(frame).labels, np.where(labels == 2, 0, labels))
+    assert seen
+
+
 def test_full_group_stays_full_after_forgetting(tracker):
     frames = draw_texture(3)
     tracker.step(frames[0], draw_stripes(range(1, 11)))

@@ -66,11 +66,6 @@ class MemoryBank:
         """Return a bank from its ``dataclasses.asdict``."""
         return cls(**{**state, "long": [StoredFrame(**frame) for frame in state["long"]]})
 
-    @property
-    def identities(self) -> list[int]:
-        """Identities of the objects, without forgotten ones."""
-        return [identity for identity, object_id in enumerate(self.object_ids, start=1) if object_id]
-
     def list_ids(self, max_objects: int) -> np.ndarray:
         """Return the object id of each of M identities, -1 without an object."""
         ids = [object_id or -1 for object_id in self.object_ids]

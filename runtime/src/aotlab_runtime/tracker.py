@@ -96,10 +96,10 @@ class Tracker:
         features = self.graphs.encode(image) if banks or has_mask else {}
         propagated = [self.graphs.propagate(features, bank.read()) for bank in banks]
         decoded = [
-            self.graphs.decode(tensors, features, image, np.array(bank.identities, np.int32))
+            self.graphs.decode(tensors, features, image, np.arange(1, 1 + len(bank.object_ids), dtype=np.int32))
             for tensors, bank in zip(propagated, banks, strict=True)
         ]
-        logits = merge_logits([tensors["logits"] for tensors in decoded], size)
+        logits = merge_logits(banks, [tensors["logits"] for tensors in decoded], size)
         prediction = Prediction(self.ids, logits, self.graphs.temperature)
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
@@ -118,12 +118,12 @@ class Tracker:
         return segment_prompts(self.graphs, image, checked_prompts, np.zeros(image.shape[:2], np.int64))
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object: it disappears from the next frame; its id can be reused."""
+        """Stop tracking an object: its pixels are background from the next frame on; its id can be reused."""
         is_tracked = is_integer_between(object_id, 1) and object_id in self.ids
         require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
         for bank in self.banks:  # stored frames contain the identity, so it stays reserved
             bank.object_ids = [0 if tracked_id == object_id else tracked_id for tracked_id in bank.object_ids]
-        self.banks = [bank for bank in self.banks if bank.identities]
+        self.banks = [bank for bank in self.banks if any(bank.object_ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video, for `numpy.savez`."""
@@ -185,13 +185,20 @@ class Tracker:
             log.warning("%s; export with --size %dx%d", message, width, height)
 
 
-def merge_logits(logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Merge the logits (1+n)×H×W of all groups to those of all objects; without objects, all background."""
+def merge_logits(banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Merge the logits (1+m)×H×W of all groups to those of all objects; without objects, all background.
+
+    m: identities in use. Forgotten objects are background: its logit is the largest of its own and theirs.
+    """
     if not logits:
         return np.zeros((1, *size), np.float32)
-    if len(logits) == 1:
-        return logits[0]
-    probabilities = [softmax(channels) for channels in logits]
-    background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
-    merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
-    return np.log(merged)
+    merged = logits[0]
+    if len(logits) > 1:
+        probabilities = [softmax(channels) for channels in logits]
+        background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
+        merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
+        merged = np.log(merged)
+    is_tracked = np.array([False, *(object_id > 0 for bank in banks for object_id in bank.object_ids)])
+    if is_tracked[1:].all():
+        return merged
+    return np.concatenate([merged[~is_tracked].max(0, keepdims=True), merged[is_tracked]])
