@@ -115,6 +115,8 @@ class Job:
     """Intensities to show as black and white, ``auto`` or ``LOW,HIGH``; None: `open_frames` chooses them."""
     input_transform: str | None
     """Curve of the values of images, as in `open_frames`."""
+    interlaced: bool
+    """Whether to track an interlaced file, as in `open_frames`; also ``yes`` or ``no``."""
     start: int | str | None
     """Number or time code of the first frame to track; None: the first of the video."""
     end: int | str | None
@@ -145,6 +147,7 @@ class Job:
         overrides: Iterable[str] = (),
         levels: str | None = None,
         input_transform: str | None = None,
+        interlaced: bool | str = False,
         start: int | str | None = None,
         end: int | str | None = None,
         boxes: PromptOption = (),
@@ -163,6 +166,9 @@ class Job:
         if input_transform is not None:
             require_choice(input_transform, INPUT_TRANSFORMS, "input_transform")
         self.input_transform = input_transform
+        if not isinstance(interlaced, bool):
+            require_choice(interlaced, ("yes", "no"), "interlaced")
+        self.interlaced = interlaced in (True, "yes")
         self.start = None if start is None else parse_frame(start, "start")
         self.end = None if end is None else parse_frame(end, "end")
         self.rate = None if rate is None else parse_rate(rate)

@@ -164,8 +164,9 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
     if not (has_objects or job.is_stored):
         raise InputError("nothing to track", subject=strip_credentials(job.video), remedy="give a mask")
     source = open_frames(
-        job.video, timeout=options.timeout, levels=job.levels, rate=job.rate, input_transform=job.input_transform
-    )
+        job.video, timeout=options.timeout, levels=job.levels, rate=job.rate, input_transform=job.input_transform,
+        interlaced=job.interlaced,
+    )  # fmt: skip
     if not has_objects:
         names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
         remedy = f"give a box, points or masks, or put {names} next to it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -47,6 +48,7 @@ def open_frames(
     timeout: float = 30.0,
     rate: RateOption = None,
     input_transform: str | None = None,
+    interlaced: bool = True,
 ) -> FrameSource:
     """Open a source of frames and read the first one.
 
@@ -62,10 +64,11 @@ def open_frames(
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
         input_transform: curve of the values of images, one of `CURVES` (default: ``linear`` for EXR, ``srgb`` for
             others). It changes what the tracker sees, not the frames that outputs contain.
+        interlaced: read interlaced files too, whose frames show two moments in alternate lines.
 
     Raises:
         InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels``, ``rate``
-            or ``input_transform`` are invalid, or given for a video file or a stream.
+            or ``input_transform`` are invalid, or given for a video file or a stream; a file is interlaced.
     """
     if input_transform is not None:
         require_choice(input_transform, CURVES, "input transform")
@@ -86,7 +89,14 @@ def open_frames(
                 subject=f"{name} {value}",
                 remedy="remove it",
             )
-    return VideoFrames(path) if is_stored else open_stream(location, timeout)
+    if not is_stored:
+        return open_stream(location, timeout)
+    source = VideoFrames(path)
+    if source.interlaced and not interlaced:
+        command = shlex.join(["ffmpeg", "-i", str(path), "-vf", "bwdif", f"{path.stem}_progressive.mp4"])
+        remedy = f"run {command}, or read it as it is with --interlaced yes"
+        raise InputError("interlaced video", subject=path, remedy=remedy)
+    return source
 
 
 def digest_video(path: Path, digests: InputDigests | None = None) -> dict[str, Any]:
@@ -123,7 +133,7 @@ class VideoFrames(FrameSource):
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
             self.pixel_aspect = decoding.read_pixel_aspect(stream, first)
             context = stream.codec_context
-            self.codec = context.name
+            self.codec, self.interlaced = context.name, first.interlaced_frame
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)

@@ -81,6 +81,7 @@ class VideoOptions(PromptOptions):
     end: int | str | None
     levels: str | None
     input_transform: str | None
+    interlaced: str
     rate: str | None
     removals: tuple[tuple[int | str, int], ...]
 
@@ -294,6 +295,12 @@ def track_list(
         type=Choice(INPUT_TRANSFORMS),
         help="curve of the values of an image folder or TIFF stack, for the tracker only (default: linear for EXR, "
         "srgb for others)",
+    ),
+    option(
+        "--interlaced",
+        type=Choice(("yes", "no")),
+        default="no",
+        help="track the frames of an interlaced file as they are, with two moments in alternate lines",
     ),
     option(
         "--fps",

@@ -288,6 +288,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give at most 200 bytes without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
     ({"classes": {1: None}}, "class: expected a text or a list of texts, got {1: None}"),
+    ({"interlaced": "maybe"}, "interlaced maybe: not one of yes, no"),
     ({"masks": np.zeros((9, 9))}, r"masks: expected a text or a list of texts, got [^\n]+\Z"),
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):

@@ -22,7 +22,7 @@ from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.run_folder import RECORD
 from tests.limits import make_pipe
-from tests.media.video_files import set_frame_count, write_gray, write_texture
+from tests.media.video_files import TEXTURE, encode, set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end, lose_packets, write_numbered
 from tests.processes import run_python
 from tests.stored_results import write_results
@@ -377,6 +377,18 @@ def test_lost_packets_end_with_status_1_and_keep_the_rest(mask, tmp_path, capsys
     assert track(path, tmp_path, mask, args=("--write", "masks", "--start", "14")) == 1
     assert "damaged packets, 12 frames lost" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 14
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), [
+    ("clip.mp4", "libx264", {"x264-params": "tff=1"}), ("clip.ts", "mpeg2video", {"flags": "+ildct+ilme"}),
+])  # fmt: skip
+def test_interlaced_video_needs_an_option(mask, tmp_path, capsys, name, codec, options):
+    path = encode(tmp_path / name, codec, [np.roll(TEXTURE, 3 * index, 1) for index in range(4)], **options)
+    save(mask, 1, size=(120, 160))
+    assert track(path, tmp_path, mask, args=WRITE) == 2
+    assert f"interlaced video; run ffmpeg -i {path} -vf bwdif clip_progressive.mp4, or" in capsys.readouterr().err
+    assert track(path, tmp_path, mask, args=[*WRITE, "--interlaced", "yes"]) == 0
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
 
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
