@@ -103,8 +103,8 @@ class FrameSelection:
             yield from islice(source.iterate_from(first), count if self._has_end else None)
 
 
-def find_numbering_problem(names: Sequence[str]) -> InputError | None:
-    """Return an error without subject if the names of frames in order have gaps, or are of several sequences.
+def find_gap(names: Sequence[str]) -> InputError | None:
+    """Return an error without subject if the names of frames in order have gaps; raise one for several sequences.
 
     Names that do not all end in a number, and numbers without a usual step, such as times, have neither.
     """
@@ -117,7 +117,7 @@ def find_numbering_problem(names: Sequence[str]) -> InputError | None:
         first, second, *_ = (next(name for name in names if name.startswith(prefix)) for prefix in counts)
         if min(counts.values()) > 1 or not any(prefix[-1:].isalnum() for prefix in counts):
             remedy = "move each to its own folder"
-            return InputError(f"frames of {len(counts)} sequences, such as {first} and {second}", remedy=remedy)
+            raise InputError(f"frames of {len(counts)} sequences, such as {first} and {second}", remedy=remedy)
         return None
     steps = [second - first for (_, first), (_, second) in pairwise(frames)]
     step, count = Counter(steps).most_common(1)[0]

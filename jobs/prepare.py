@@ -16,7 +16,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.jobs.inputs import FrameSelection, find_frame, find_numbering_problem, load_masks, split_absent
+from aotlab.jobs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.jobs.output_options import fill_output_options
@@ -175,15 +175,17 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
 
 
 def _check_frame_names(source: FrameSource, options: RunOptions, *, strict: bool) -> None:
-    """Warn about missing frames in a folder of images, or raise ``strict`` errors, unless file names number them."""
+    """Refuse several sequences in a folder of images; warn about missing frames, or raise if ``strict``.
+
+    Numbers of file names may be of one sequence with gaps.
+    """
     if source.has_names and not options.by_name:
-        error = find_numbering_problem([source.frame_name(index) for index in range(len(source))])
-        if error is None:
-            return
-        error.add_subject(source.path)
-        if strict:
-            raise error
-        log.warning("%s", error)
+        with prefix_errors(source.path):
+            gap = find_gap([source.frame_name(index) for index in range(len(source))])
+            if gap is not None and strict:
+                raise gap
+        if gap is not None:
+            log.warning("%s: %s", source.path, gap)
 
 
 def _load_masks(

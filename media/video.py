@@ -91,12 +91,12 @@ def open_frames(
             )
     if not is_stored:
         return open_stream(location, timeout)
-    source = VideoFrames(path)
-    if source.interlaced and not interlaced:
+    frames = VideoFrames(path)
+    if frames.interlaced and not interlaced:
         command = shlex.join(["ffmpeg", "-i", str(path), "-vf", "bwdif", f"{path.stem}_progressive.mp4"])
         remedy = f"run {command}, or read it as it is with --interlaced yes"
         raise InputError("interlaced video", subject=path, remedy=remedy)
-    return source
+    return frames
 
 
 def digest_video(path: Path, digests: InputDigests | None = None) -> dict[str, Any]:

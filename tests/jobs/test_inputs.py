@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.inputs import FrameSelection, find_numbering_problem, load_masks, parse_mask, split_absent
+from aotlab.jobs.inputs import FrameSelection, find_gap, load_masks, parse_mask, split_absent
 from aotlab.jobs.job import Job, RunOptions
 from aotlab.jobs.job_list import read_jobs
 from aotlab.jobs.prepare import group_removals, prepare
@@ -90,11 +90,18 @@ def write_coco(path, name, frame=0):
 @pytest.mark.parametrize(("names", "problem"), [
     ("0001 0002 0005", "2 frames missing, the first after 0002, so 0005 is frame 2"),
     ("x_000 x_005 x_010 x_020", "1 frame missing, the first after x_010, so x_020 is frame 3"),
+])  # fmt: skip
+def test_gaps_are_found_in_names(names, problem):
+    assert find_gap(names.split()).problem == problem
+
+
+@pytest.mark.parametrize(("names", "problem"), [
     ("a.0001 a.0002 b.0001 b.0002", "frames of 2 sequences, such as a.0001 and b.0001"),
     ("a.1 b.1 c.1", "frames of 3 sequences, such as a.1 and b.1"),
 ])  # fmt: skip
-def test_gaps_and_sequences_are_found_in_names(names, problem):
-    assert find_numbering_problem(names.split()).problem == problem
+def test_names_of_several_sequences_rejected(names, problem):
+    with pytest.raises(InputError, match=problem):
+        find_gap(names.split())
 
 
 @pytest.mark.parametrize("names", [
@@ -102,7 +109,7 @@ def test_gaps_and_sequences_are_found_in_names(names, problem):
     "1699999999123456789 1699999999133456789 1699999999143456799", "000001 000120 000400 000401", "a b c",
 ])  # fmt: skip
 def test_names_of_one_sequence_have_no_problem(names):
-    assert find_numbering_problem(names.split()) is None
+    assert find_gap(names.split()) is None
 
 
 def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):

@@ -1,6 +1,7 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask: options, messages and outputs."""
 
 import re
+import shutil
 import sys
 import threading
 from fractions import Fraction
@@ -159,6 +160,14 @@ def test_gap_in_file_names_is_warned_of(numbered_video, mask, tmp_path, caplog):
     assert "missing" not in caplog.text
     assert track(numbered_video, tmp_path, mask, args=["--dry-run", "--force"]) == 0
     assert f"{numbered_video}: 1 frame missing, the first after shot.1002, so shot.1004 is frame 2" in caplog.text
+
+
+def test_two_sequences_in_a_folder_rejected(numbered_video, mask, tmp_path, capsys):
+    for number in (1001, 1002):
+        shutil.copy(numbered_video / f"shot.{number}.png", numbered_video / f"other.{number}.png")
+    assert track(numbered_video, tmp_path, mask) == 2
+    problem = f"{numbered_video}: frames of 2 sequences, such as other.1001 and shot.1001; move each to its own folder"
+    assert problem in capsys.readouterr().err
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
