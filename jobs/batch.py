@@ -24,7 +24,7 @@ from aotlab.media.video import digest_video
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
+from aotlab.utils.plugins import LIST_OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.run_folder import RECORD, describe_program, list_unexpected, read_record, write_record
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
@@ -58,7 +58,7 @@ class Batch:
     Args:
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
-        options: options of every job; an installed review is added to the outputs.
+        options: options of every job; outputs that packages register for lists are added.
         force: replace results of a different run or settings.
         verify_inputs: as in `run_job`.
     """
@@ -75,7 +75,7 @@ class Batch:
     ) -> None:
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._verify_inputs = verify_inputs
-        write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
+        write = dict.fromkeys((*options.write, *list_plugins(LIST_OUTPUT_PLUGINS)))
         self._options = replace(options, write=tuple(write), progress=False)
         self._loader = TrackerLoader(tracker)
         self.summary_error = ""

@@ -246,6 +246,8 @@ def render(
             names = list_missing_outputs(results, names, values)
         if absent := results.describe_missing():
             raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
+        if results.edited:
+            log.warning("%s: its masks lack later edits; export them first", folder)
         video = results.find_video()
         results.require_same_video(video)
         source = open_frames(video, **results.video_options)

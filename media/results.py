@@ -142,6 +142,8 @@ class Results(RunFolder):
     """Whether probabilities at edges are stored."""
     corrected: bool = False
     """Whether a person has corrected the masks; no run replaces them."""
+    edited: bool = field(default=False, compare=False)
+    """Whether a person has edited the masks elsewhere since they were written; set by the program that is used."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
     """Paths in the folder of the files of each complete output; `FRAME` stands for the name of each frame."""
     other_files: dict[str, list[str]] = field(default_factory=dict)

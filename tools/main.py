@@ -13,14 +13,8 @@ from click.shell_completion import CompletionItem, shell_complete
 from aotlab import __version__
 from aotlab.tools.cli.command import COMMANDS, COMMON_COMMANDS, EXIT_CODES, OTHER_COMMANDS, CommandGroup
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_NEEDED, list_plugins, load_plugin
+from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
-STUDIO_COMMANDS = {
-    "annotate": "Draw, track and correct masks in the browser.",
-    "convert": "Convert masks from one format to another.",
-    "export-clips": "Write the corrected masks of one or several videos into their results.",
-}
-"""Commands of the package aotlab-studio, with their help."""
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
 COMPLETION = f"""\
 bash   add to ~/.bashrc:  eval "$({COMPLETION_VARIABLE}=bash_source aotlab)"
@@ -48,9 +42,7 @@ class AotlabGroup(CommandGroup):
         if name in plugins:
             command = load_plugin(plugins[name])
             return command
-        if name in STUDIO_COMMANDS:
-            raise InputError(STUDIO_NEEDED, subject=f"aotlab {cmd_name}")
-        names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
+        names = {*COMMANDS, *self.commands, *plugins}
         raise InputError("no such command", subject=cmd_name, remedy=suggest(name, names, "see aotlab --help"))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -61,7 +53,7 @@ class AotlabGroup(CommandGroup):
         """Write all commands with one line each, and the exit codes."""
         own_commands = {name: entry.help or "" for name, entry in self.commands.items()}
         plugins = {
-            name: STUDIO_COMMANDS.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
+            name: f"of the package {point.dist.name if point.dist else point.value}"
             for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
         }
         sections = {

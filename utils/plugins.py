@@ -24,6 +24,8 @@ COMMAND_PLUGINS = "aotlab.commands"
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+LIST_OUTPUT_PLUGINS = "aotlab.list_outputs"
+"""Outputs that are written for each video of a list, also if they are not named."""
 OUTPUT_OPTION_PLUGINS = "aotlab.output_options"
 """Group of tuples of `aotlab.sdk.OutputOption`; the entry point's name is the output's."""
 METHOD_PLUGINS = "aotlab.methods"
@@ -46,8 +48,6 @@ CALLS: dict[str, tuple[str, ...]] = {
 }
 """Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
-STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
-"""End of the message about a missing command."""
 
 
 @dataclass(frozen=True)

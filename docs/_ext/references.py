@@ -28,8 +28,9 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.methods import Stage, find_method, list_methods
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.settings import Settings
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
+from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
+from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 MEMBERS = {
@@ -80,7 +81,7 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    names = (*COMMANDS, *STUDIO_COMMANDS)
+    names = (*COMMANDS, *sorted(list_plugins(COMMAND_PLUGINS)))
     return "\n\n".join(_command(f"aotlab {name}", main.get_command(click.Context(main), name)) for name in names)
 
 

@@ -57,7 +57,7 @@ from .utils.files import (
     writing as writing,
 )
 from .utils.locks import InUseError as InUseError, locked as locked
-from .utils.run_folder import RECORD as RECORD
+from .utils.run_folder import RECORD as RECORD, read_record as read_record
 from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks, require_ids as require_ids
 from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos

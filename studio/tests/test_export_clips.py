@@ -436,8 +436,7 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     with closing(open_clip(comp)) as session:
         editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         assert render([str(comp), "--write", "coco"]) == 0
-    command = f"aotlab export-clips {comp}"
-    assert caplog.messages == [f"{comp}: lacks later edits in its project; {command} writes them into it"]
+    assert caplog.messages == [f"{comp}: its masks lack later edits; export them first"]
     caplog.clear()
     assert main([str(comp)]) == 0
     assert "1 clip exported" in capsys.readouterr().out
@@ -450,19 +449,6 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     assert {path.name for path in (comp / "prores").iterdir()} == {"object.1.mov", "object.2.mov"}
     assert not (comp / "classes.json").exists()
     assert not (comp.parent / "classes.json").exists()
-
-
-@pytest.mark.parametrize(("path", "remedy"), [
-    ("a.aotlab", "render {0}/a after aotlab export-clips {0}/a"),
-    ("a.aotlab/export", "render {0}/a after aotlab export-clips {0}/a"),
-    ("v.mp4.aotlab", "write outputs with Export on its page"),
-])  # fmt: skip
-def test_rendering_a_project_names_the_way(tmp_path, capsys, path, remedy):
-    folder = write_results(tmp_path, ["a"])
-    (folder / path).mkdir(parents=True)
-    assert render([str(folder / path), "--write", "coco"]) == 2
-    expected = f"{folder / path}: belongs to a project of aotlab annotate; {remedy.format(folder)}\n"
-    assert capsys.readouterr().err == f"error: {expected}"
 
 
 def test_job_list_keeps_corrected_results(batch):

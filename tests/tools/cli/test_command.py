@@ -327,13 +327,6 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
     assert "of the package greeter" in out
 
 
-@pytest.mark.parametrize("name", ["annotate", "convert"])
-def test_error_names_the_missing_studio(name, run_expecting_error, monkeypatch):
-    monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
-    expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
-    assert run_expecting_error(main, name, "video.mp4") == expected
-
-
 @pytest.mark.filterwarnings("error")
 def test_a_large_image_is_read_without_a_warning_of_pillow(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(tmp_path / "large.png")

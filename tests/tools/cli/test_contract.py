@@ -12,14 +12,14 @@ from click import Context
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
+from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from tests.processes import run_python
 
 
-@pytest.mark.parametrize("name", COMMANDS | STUDIO_COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_list_of_commands_has_their_help(name):
-    assert main.get_command(Context(main), name).help == (COMMANDS | STUDIO_COMMANDS)[name]
+    assert main.get_command(Context(main), name).help == COMMANDS[name]
 
 
 @pytest.mark.parametrize("name", ["track", "eval", "train", "table", "vot", "annotate"])

@@ -147,7 +147,8 @@ def _correct_results(
         output_options=results.output_options | {
             name: internal.find_used_options(name, export.options[name]) for name in exported.outputs
         },
-        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, status="done", error=None,
+        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, edited=False,
+        status="done", error=None,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from msgspec import Meta
 from aotlab import InputError
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, mark_results_edited, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections
@@ -364,6 +364,9 @@ class Document:
         """Store records with their origin and time; raise `InputError` if they cannot be stored."""
         values = {**msgspec.structs.asdict(self.origin), "time": log.utc_now()}
         self.log.append(*(msgspec.structs.replace(record, **values) for record in records), new_pngs=new_pngs)
+        if self.log.has_history and self.output_digest:
+            with suppress(InputError, OSError):  # the results may be on a disk that cannot be written
+                mark_results_edited(self.output_folder)
 
     def _notify(self, changed: log.Changes, checked: Collection[int] = ()) -> None:
         """Notify all listeners after an edit, undo or redo; ``checked``: frames that were checked before an edit."""

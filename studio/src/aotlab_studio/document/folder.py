@@ -128,6 +128,16 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
     return "" if is_other else digest
 
 
+def mark_results_edited(folder: Path) -> None:
+    """Note in the record of results of `aotlab track` that a project has edits which their masks lack."""
+    record = internal.read_record(folder)
+    if record is not None and not record.get("edited"):
+        with internal.locked(folder / LOCK, 0, subject=folder):
+            if (results := read_results(folder)) is not None:
+                results.edited = True
+                results.save()
+
+
 @lru_cache(maxsize=1000)  # the journal of a long video is large
 def _digest_results(folder: Path, files: object) -> tuple[str, str]:
     """Return digests of results and of their video, empty if unknown; ``files``: their state."""
