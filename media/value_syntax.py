@@ -44,7 +44,8 @@ def parse_frame(value: object, name: str = "frame") -> int | str:
 
     A number may end in .0, as pandas writes numbers of a column with gaps.
     """
-    text = str(value).strip().removesuffix(".0")
+    text = str(value).strip()
+    text = text if ":" in text else text.removesuffix(".0")
     expected = "expected a frame number or a time code, for example 100 or 01:00:10:12"
     require(re.fullmatch(FRAME, text, re.ASCII), expected, subject=f"{name} {text:.40}")
     return text if ":" in text else int(text)

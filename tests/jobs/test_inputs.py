@@ -21,7 +21,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.timecode import Timecode
-from aotlab.media.value_syntax import FrameObjectValue, parse_removal
+from aotlab.media.value_syntax import FrameObjectValue, parse_frame, parse_removal
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_plain
@@ -392,6 +392,11 @@ def test_time_codes_name_frames_of_masks_and_removals(source, video, masks):
     assert group_removals([parse_removal("01:00:00:03:4")], {0: {4}}, frames) == {3: [4]}
     with pytest.raises(InputError, match=r"frame 02:00:00:00 is not tracked \(01:00:00:00 to 01:00:00:04\)"):
         load_masks(["02:00:00:00=first.png"], video, frames)
+
+
+@pytest.mark.parametrize(("value", "frame"), [("3.0", 3), (3.0, 3), ("00:00:10.0", "00:00:10.0")])
+def test_only_numbers_lose_a_decimal(value, frame):
+    assert parse_frame(value) == frame
 
 
 def test_time_code_counts_from_zero_without_one(tmp_path):
