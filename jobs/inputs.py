@@ -83,6 +83,7 @@ class FrameSelection:
             return self.first
         if (index := self._numbers.find(frame)) not in self:
             tracked = self._numbers.describe(self.first, self.last, like=frame)
+            remedy = self._numbers.explain_missing(frame) or remedy
             raise InputError(f"{subject}: frame {frame} is not tracked ({tracked}){remedy}")
         return index
 

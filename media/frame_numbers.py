@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 
 from aotlab.media.frames import FrameSource
@@ -35,7 +36,7 @@ class FrameNumbers:
             last = None if self._video.length is None else self._video.length - 1
             kind = "time codes" if isinstance(frame, str) else "frames"
             problem = f"not in the video, which has {kind} {self.describe(0, last, like=frame)}"
-            raise InputError(f"{problem}{self._describe_gap(frame)}", subject=f"{name} {frame}")
+            raise InputError(f"{problem}{self.explain_missing(frame)}", subject=f"{name} {frame}")
         return index
 
     def find(self, frame: int | str) -> int:
@@ -56,9 +57,14 @@ class FrameNumbers:
         names = [code + index if isinstance(like, str) else self.number(index) for index in (first, last or 0)]
         return f"{names[0]} to {'the end' if last is None else names[1]}"
 
-    def _describe_gap(self, frame: int | str) -> str:
-        """Return a remark on a number between those of two file names; else an empty text."""
-        if self._numbers is None or not isinstance(frame, int):
+    def explain_missing(self, frame: int | str) -> str:
+        """Return a remark on an index that is the number of a file, or a number between those of two; else ""."""
+        if not isinstance(frame, int) or (self._numbers is None and 0 <= frame < (self._video.length or 0)):
+            return ""
+        if self._numbers is None:
+            with suppress(InputError):  # no numbers in names
+                if frame in _read_numbers(self._video):
+                    return f"; {frame} is a number of a file name, so give --frame-numbers file"
             return ""
         before = max((other for other in self._numbers if other < frame), default=None)
         after = min((other for other in self._numbers if other > frame), default=None)

@@ -162,6 +162,18 @@ def test_gap_in_file_names_is_warned_of(numbered_video, mask, tmp_path, caplog):
     assert f"{numbered_video}: 1 frame missing, the first after shot.1002, so shot.1004 is frame 2" in caplog.text
 
 
+@pytest.mark.parametrize("args", [
+    ["--start", "1003"], ["--end", "1003"], ["--box", "1003=8,8,16,16"], ["--mask", "1003={mask}"],
+    ["--remove", "1003:1"],
+])  # fmt: skip
+def test_index_that_is_a_number_of_a_file_names_the_option(numbered_video, mask, tmp_path, capsys, args):
+    args = [text.format(mask=mask) for text in args]
+    assert track(numbered_video, tmp_path, mask, args=args) == 2
+    assert "1003 is a number of a file name, so give --frame-numbers file" in capsys.readouterr().err
+    assert track(numbered_video, tmp_path, mask, args=[args[0], args[1].replace("1003", "1009")]) == 2
+    assert "--frame-numbers" not in capsys.readouterr().err
+
+
 def test_two_sequences_in_a_folder_rejected(numbered_video, mask, tmp_path, capsys):
     for number in (1001, 1002):
         shutil.copy(numbered_video / f"shot.{number}.png", numbered_video / f"other.{number}.png")
