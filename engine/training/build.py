@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from aotlab.networks.fast.optimize import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import round_to_grid
 from aotlab.networks.weights.checkpoints import load_weights, read_weights
-from aotlab.networks.weights.published_keys import load_encoder_weights
+from aotlab.networks.weights.published_keys import convert_published, is_published, load_encoder_weights
 from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, require
@@ -60,7 +61,7 @@ def resolve_training(config: Config) -> Config:
         )
         for phase in settings.phases
     ]
-    output = settings.output or f"runs/{config.name}"
+    output = os.path.expanduser(settings.output or f"runs/{config.name}")
     return changed(config, train=changed(settings, phases=phases, output=output))
 
 
@@ -122,10 +123,10 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
 
 def warm_start(model: VOSModel, path: Path) -> None:
     """Load the weights of another model whose names and shapes match; the others are unchanged."""
-    state = model.state_dict()
-    shared = {
-        key: tensor for key, tensor in read_weights(path).items() if key in state and state[key].shape == tensor.shape
-    }
+    state, weights = model.state_dict(), read_weights(path)
+    if is_published(weights):
+        weights = convert_published(weights, model)
+    shared = {key: tensor for key, tensor in weights.items() if key in state and state[key].shape == tensor.shape}
     if not shared:
         raise InputError("no weight matches this model in name and shape", subject=f"train.warm_start={path}")
     model.load_state_dict(shared, strict=False)

@@ -306,7 +306,8 @@ def skip_step(state: TrainState, part: str, clip_names: list[str]) -> str:
     reason = f"the {part} of step {state.step + 1} is not finite on clips of {names}"
     state.skipped += 1
     if state.skipped > state.config.train.max_nonfinite_steps:
-        raise SharedStop(f"{reason}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row")
+        more = 2 * state.config.train.max_nonfinite_steps + 5
+        raise SharedStop(f"{reason}; train.max_nonfinite_steps={more} skips up to {more} such steps in a row")
     state.step += 1
     log.warning("%s; step skipped, weights unchanged", reason)
     return reason

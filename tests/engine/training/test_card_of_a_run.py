@@ -10,14 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from aotlab import __version__
 from aotlab.configs.load import load_config
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, resolve_training
 from aotlab.engine.training.model_card import load_card
 from aotlab.engine.training.trainer import train
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import describe_versions
-from tests.engine.small_model import assert_same_weights
+from tests.engine.small_model import assert_same_weights, to_published
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
 
@@ -79,6 +79,20 @@ def test_warm_start_loads_matching_weights(tmp_path, caplog):
         != other["blocks.0.short_attention.relative_key.weight"].shape
     )
     assert "weights loaded from other.safetensors" in caplog.text
+
+
+def test_warm_start_takes_published_names(tmp_path):
+    config = load_config("aott")
+    other, path = build_model(config.model), tmp_path / "other.pth"
+    torch.save({"state_dict": to_published(other)}, path)
+    model = build_training_model(load_config("aott", [f"train.warm_start={path}"]))
+    assert_same_weights(other.state_dict(), model.state_dict())
+
+
+def test_output_in_the_home_folder_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = resolve_training(load_config("aott", ["train.output=~/run"]))
+    assert config.train.output == f"{tmp_path}/run"
 
 
 def test_warm_start_without_match_rejected(tmp_path):
