@@ -25,13 +25,8 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """Object id of each identity from 1 on; 0 if forgotten, its identity stays reserved and counts as background."""
+    """Object id of each identity from 1 on; 0 if forgotten, which counts as background."""
     memory: MemoryBank
-
-    @property
-    def identities(self) -> list[int]:
-        """Identities of the objects, without forgotten ones."""
-        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
 
 def list_tracked_ids(groups: Sequence[Group]) -> tuple[int, ...]:
@@ -63,31 +58,40 @@ def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
     return [group for group in remaining if any(group.ids)]
 
 
-def split_by_group(groups: Sequence[Group], indices: Tensor, size: ImageSize, max_objects: int) -> list[Tensor]:
-    """Resize indices and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
+def number_identities(groups: Sequence[Group], indices: Tensor, forgotten: Tensor | None) -> Tensor:
+    """Return the identity of every pixel of indices H×W, numbered through all groups; 0 is background.
+
+    ``forgotten``: H×W, identities where the background is a forgotten object, which stays apart in memory; see
+    `drop_forgotten`.
+    """
+    if forgotten is None:
+        return indices
+    object_ids = [object_id for group in groups for object_id in group.ids]
+    tracked = [0, *(number for number, object_id in enumerate(object_ids, start=1) if object_id)]
+    return torch.where(indices > 0, torch.tensor(tracked, device=indices.device)[indices], forgotten)
+
+
+def split_by_group(groups: Sequence[Group], numbers: Tensor, size: ImageSize, max_objects: int) -> list[Tensor]:
+    """Resize `number_identities` and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
 
     Objects of other groups are background. m is the number of identities in use if there is one group, else M.
     """
-    indices = resize_indices(indices, size)
+    numbers = resize_indices(numbers, size)
+    if len(groups) == 1:
+        return [one_hot(numbers, 1 + len(groups[0].ids))[None]]
     masks, offset = [], 0
     for group in groups:
-        identities, labels = group.identities, indices
-        if len(groups) > 1:
-            labels = indices - offset
-            labels = labels.where((labels >= 1) & (labels <= len(identities)), 0)
-        if identities[-1] > len(identities):  # some are forgotten
-            labels = torch.tensor([0, *identities], device=indices.device)[labels]
-        masks.append(one_hot(labels, 1 + (max_objects if len(groups) > 1 else len(group.ids)))[None])
-        offset += len(identities)
+        identities = numbers - offset
+        identities = identities.where((identities >= 1) & (identities <= len(group.ids)), 0)
+        masks.append(one_hot(identities, 1 + max_objects)[None])
+        offset += len(group.ids)
     return masks
 
 
 def merge_logits(
     groups: Sequence[Group], group_logits: Sequence[Tensor], size: ImageSize, *, align_corners: bool
 ) -> Tensor:
-    """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all objects at a size (H, W).
-
-    Forgotten objects are background: its logit is the largest of its own and theirs.
+    """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+N)×H×W of all identities in use, at a size (H, W).
 
     With several groups, they are logarithms of probabilities: of the background the product of the groups', and clamped
     to [1e-5, 1 - 1e-5], both as in the published evaluation; a softmax makes a pixel's probabilities add up to 1.
@@ -96,15 +100,25 @@ def merge_logits(
         resize_logits(logits[:, : len(group.ids) + 1], size, align_corners=align_corners)
         for group, logits in zip(groups, group_logits, strict=True)
     ]
-    merged = resized[0]
-    if len(resized) > 1:
-        probabilities = [logits.softmax(0) for logits in resized]
-        background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
-        merged = torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5).log()
+    if len(resized) == 1:
+        return resized[0]
+    probabilities = [logits.softmax(0) for logits in resized]
+    background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
+    return torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5).log()
+
+
+def drop_forgotten(groups: Sequence[Group], logits: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Count forgotten objects as background: its logit is the largest of its own and theirs.
+
+    Return the logits (1+n)×H×W of the tracked objects, and the identities of the forgotten ones where they are, H×W,
+    0 elsewhere; None if none is forgotten.
+    """
     is_tracked = torch.tensor([False, *(object_id > 0 for group in groups for object_id in group.ids)])
     if is_tracked[1:].all():
-        return merged
-    return torch.cat([merged[~is_tracked].amax(0, keepdim=True), merged[is_tracked]])
+        return logits, None
+    numbers = find_indices(logits)
+    forgotten = numbers.where(~is_tracked.to(logits.device)[numbers], 0)
+    return torch.cat([logits[~is_tracked].amax(0, keepdim=True), logits[is_tracked]]), forgotten
 
 
 def resize_logits(logits: Tensor, size: ImageSize, *, align_corners: bool) -> Tensor:

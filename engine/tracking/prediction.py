@@ -125,6 +125,8 @@ class Draft(NamedTuple):
     """Values that hooks pass on from `allows_short_term` and `correct`, each by a name that the hook chooses."""
     hidden: frozenset[int] = frozenset()
     """Ids of the objects without a pixel since `hide`."""
+    forgotten: Tensor | None = None
+    """H×W int64, the identities of forgotten objects in the background; see `drop_forgotten`."""
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.recurrence import segment_frame
-from aotlab.engine.tracking.groups import NO_OBJECT, Group, merge_logits
+from aotlab.engine.tracking.groups import NO_OBJECT, Group, drop_forgotten, merge_logits
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.networks.identity_bank import one_hot
@@ -31,6 +31,7 @@ def soften_edges(
     height, width = prediction.indices.shape
     group_logits = [segment_frame(model, group.memory, features).logits for group in groups]
     logits = merge_logits(groups, group_logits, (height, width), align_corners=model.config.align_corners)
+    logits, _ = drop_forgotten(groups, logits)
     logits[[prediction.ids.index(object_id) + 1 for object_id in prediction.hidden]] = NO_OBJECT
     radius = math.ceil(EDGE_RADIUS * max(height / input_size[0], width / input_size[1]))
     return replace(prediction, edges=soften_mask(prediction.indices, logits, radius))

@@ -24,6 +24,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.recurrence import encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.engine.tracking.groups import (
     add_objects,
+    drop_forgotten,
     find_indices,
     find_smallest_area,
     find_vanished_ids,
@@ -31,6 +32,7 @@ from aotlab.engine.tracking.groups import (
     list_tracked_ids,
     mask_to_indices,
     merge_logits,
+    number_identities,
     one_hot_logits,
     overwrite_with_mask,
     resize_indices,
@@ -256,7 +258,7 @@ class Tracker:
         logits_size = frame_size if is_smaller else size
         version, notes = state.version, dict[str, Any]()
         short_term = self._reads_short_term(frame, notes)
-        features, decoded_frames = None, []
+        features, decoded_frames, forgotten = None, [], None
         with self.autocast():
             logits = torch.zeros(1, *logits_size, device=self.device)
             if state.input_size is not None:
@@ -267,9 +269,11 @@ class Tracker:
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 align_corners = self.model.config.align_corners
                 logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
+                logits, forgotten = drop_forgotten(state.groups, logits)
         draft = Draft(
-            state, version, frame, size, short_term, features, decoded_frames, logits, find_indices(logits), notes
-        )
+            state, version, frame, size, short_term, features, decoded_frames, logits, find_indices(logits), notes,
+            forgotten=forgotten,
+        )  # fmt: skip
         for hook in self.hooks if decoded_frames else ():
             draft = hook.correct(draft)
         return draft
@@ -315,7 +319,8 @@ class Tracker:
         """Store a frame with its predicted masks."""
         model, state, masks = self.model, self.state, []
         if state.input_size is not None:
-            masks = split_by_group(state.groups, draft.indices, state.input_size, model.config.max_objects)
+            numbers = number_identities(state.groups, draft.indices, draft.forgotten)
+            masks = split_by_group(state.groups, numbers, state.input_size, model.config.max_objects)
         memories = [
             memorize_frame(model, group.memory, decoded, group_masks)
             for group, decoded, group_masks in zip(state.groups, draft.decoded_frames, masks, strict=True)
@@ -344,7 +349,8 @@ class Tracker:
         indices = mask_to_indices(mask, ids).to(self.device)
         if state.groups:
             indices = overwrite_with_mask(draft.indices, indices, len(ids))
-        masks = split_by_group(groups, indices, size, model.config.max_objects)
+        numbers = number_identities(groups, indices, draft.forgotten)
+        masks = split_by_group(groups, numbers, size, model.config.max_objects)
         features = draft.features or self._encode(draft.frame, size)
         memories = [memorize_reference(model, features, group_masks)[0] for group_masks in masks]
         indices = resize_indices(indices, draft.indices.shape)
@@ -397,8 +403,8 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: its pixels are background from the next frame on.
 
-        Its id may be used again. Its identity remains reserved and counts as background, because stored frames still
-        contain it, until all objects of its group are forgotten.
+        Its id may be used again. Its identity is still predicted and stored, and counts as background, until all
+        objects of its group are forgotten: its neighbors stay as they are.
 
         Raises:
             InputError: no such object is tracked.

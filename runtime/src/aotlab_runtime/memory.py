@@ -56,7 +56,7 @@ class MemoryBank:
 
     settings: MemorySettings
     length: int | None  # number of frames of the video, if known
-    object_ids: Sequence[int] = ()  # by identity, from 1 on; 0 if forgotten
+    object_ids: Sequence[int] = ()  # by identity, from 1 on; below -1 if forgotten
     frames_since_decision: int = 0  # number of tracked frames since the policy last decided about one
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
     short: Sequence[Tensors] = ()  # the last ``short_term_lag`` frames, oldest first; the oldest is read
@@ -68,8 +68,7 @@ class MemoryBank:
 
     def list_ids(self, max_objects: int) -> np.ndarray:
         """Return the object id of each of M identities, -1 without an object."""
-        ids = [object_id or -1 for object_id in self.object_ids]
-        return np.array(ids + [-1] * (max_objects - len(ids)), np.int32)
+        return np.array([*self.object_ids, *[-1] * (max_objects - len(self.object_ids))], np.int32)
 
     @property
     def is_due(self) -> bool:

@@ -68,7 +68,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for bank in self.banks for object_id in bank.object_ids if object_id)
+        return tuple(object_id for bank in self.banks for object_id in bank.object_ids if object_id > 0)
 
     def step(self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
@@ -99,13 +99,15 @@ class Tracker:
             self.graphs.decode(tensors, features, image, np.arange(1, 1 + len(bank.object_ids), dtype=np.int32))
             for tensors, bank in zip(propagated, banks, strict=True)
         ]
-        logits = merge_logits(banks, [tensors["logits"] for tensors in decoded], size)
+        logits = merge_logits([tensors["logits"] for tensors in decoded], size)
+        logits, forgotten = drop_forgotten(banks, logits)
         prediction = Prediction(self.ids, logits, self.graphs.temperature)
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
-            self._store_reference_frame(banks, features, prediction)
+            self._store_reference_frame(banks, features, prediction, forgotten)
         else:
-            self._store_tracked_frame(banks, propagated, decoded, prediction.labels)
+            labels = np.where(prediction.labels > 0, prediction.labels, forgotten)
+            self._store_tracked_frame(banks, propagated, decoded, labels)
         if self._frame_shape is None:
             self._warn_if_stretched(size)
         self.banks, self._frame_shape = banks, image.shape
@@ -121,9 +123,10 @@ class Tracker:
         """Stop tracking an object: its pixels are background from the next frame on; its id can be reused."""
         is_tracked = is_integer_between(object_id, 1) and object_id in self.ids
         require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
+        unused_id = min(-1, *(tracked_id for bank in self.banks for tracked_id in bank.object_ids)) - 1
         for bank in self.banks:  # stored frames contain the identity, so it stays reserved
-            bank.object_ids = [0 if tracked_id == object_id else tracked_id for tracked_id in bank.object_ids]
-        self.banks = [bank for bank in self.banks if any(bank.object_ids)]
+            bank.object_ids = [unused_id if tracked_id == object_id else tracked_id for tracked_id in bank.object_ids]
+        self.banks = [bank for bank in self.banks if max(bank.object_ids) > 0]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video, for `numpy.savez`."""
@@ -147,15 +150,18 @@ class Tracker:
         masks = labels == np.array([0, *ids])[:, None, None]
         return Prediction(ids, np.where(masks, np.float32(0), np.float32(-1e10)), prediction.temperature)
 
-    def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
+    def _store_reference_frame(
+        self, banks: list[MemoryBank], features: Tensors, prediction: Prediction, forgotten: np.ndarray
+    ) -> None:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
         new_ids = prediction.ids[len(self.ids) :]
         for object_id in new_ids:
             if not banks or len(banks[-1].object_ids) == self.graphs.max_objects:
                 banks.append(MemoryBank(self.graphs.memory_settings, self._length))
             banks[-1].object_ids = [*banks[-1].object_ids, object_id]
+        labels = np.where(prediction.labels > 0, prediction.labels, forgotten)
         for bank in banks:
-            id_embeddings = self._assign_identities(bank, prediction.labels)
+            id_embeddings = self._assign_identities(bank, labels)
             for object_id, area in zip(bank.object_ids, id_embeddings["areas"].tolist(), strict=False):
                 if object_id in new_ids and not area:
                     log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
@@ -185,20 +191,27 @@ class Tracker:
             log.warning("%s; export with --size %dx%d", message, width, height)
 
 
-def merge_logits(banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Merge the logits (1+m)×H×W of all groups to those of all objects; without objects, all background.
-
-    m: identities in use. Forgotten objects are background: its logit is the largest of its own and theirs.
-    """
+def merge_logits(logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Merge the logits (1+m)×H×W of all groups to those of all identities in use; without objects, all background."""
     if not logits:
         return np.zeros((1, *size), np.float32)
-    merged = logits[0]
-    if len(logits) > 1:
-        probabilities = [softmax(channels) for channels in logits]
-        background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
-        merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
-        merged = np.log(merged)
-    is_tracked = np.array([False, *(object_id > 0 for bank in banks for object_id in bank.object_ids)])
+    if len(logits) == 1:
+        return logits[0]
+    probabilities = [softmax(channels) for channels in logits]
+    background = np.prod([channels[:1] for channels in probabilities], axis=0)  # as AOT's published code has it
+    merged = np.concatenate([background, *(channels[1:] for channels in probabilities)]).clip(1e-5, 1 - 1e-5)
+    return np.log(merged)
+
+
+def drop_forgotten(banks: list[MemoryBank], logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count forgotten objects as background: its logit is the largest of its own and theirs.
+
+    Return the logits (1+n)×H×W of the tracked objects, and the negative ids of forgotten ones where they are, H×W,
+    0 elsewhere. They stay apart in memory.
+    """
+    ids = np.array([0, *(object_id for bank in banks for object_id in bank.object_ids)])
+    is_tracked = ids > 0
     if is_tracked[1:].all():
-        return merged
-    return np.concatenate([merged[~is_tracked].max(0, keepdims=True), merged[is_tracked]])
+        return logits, np.zeros(logits.shape[1:], np.int32)
+    forgotten = np.minimum(ids[logits.argmax(0)], 0)
+    return np.concatenate([logits[~is_tracked].max(0, keepdims=True), logits[is_tracked]]), forgotten
