@@ -313,7 +313,7 @@ def describe_versions() -> dict[str, str]:
         with suppress(OSError, subprocess.SubprocessError):
             git = partial(subprocess.check_output, text=True, timeout=5, stderr=subprocess.DEVNULL, cwd=root)
             commit = git(["git", "rev-parse", "HEAD"])
-            changes = git(["git", "status", "--porcelain", "--untracked-files=no"])
+            changes = git(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])
             versions["commit"] = commit.strip() + " with changes" * bool(changes)
     return versions
 
