@@ -154,8 +154,9 @@ def decode(
         failure = error
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"cut off within frame {damaged[last]}", subject=path, remedy="copy it again")
-    missing_time = read_end(container) - end
-    missing_frames = format_count(max(0, round(missing_time * rate)), "frame")
+    stated_end = read_end(container)
+    missing_time, num_missing = stated_end - end, round((stated_end - first) * rate) - index
+    missing_frames = format_count(max(0, num_missing), "frame")
     if index and (missing := count_missing_bytes(path, container)):
         problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing ({missing_frames})"
         raise InputError(problem, subject=path, remedy="copy it again") from failure

@@ -142,10 +142,10 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
             source.read(index)
 
 
-@pytest.mark.parametrize("length", [12, 40])
+@pytest.mark.parametrize(("length", "part"), [(12, 0.85), (40, 0.6)])  # 0.85: little time is missing
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm", "avi"])
-def test_cut_video_ends_with_an_error(tmp_path, suffix, length):
-    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix], length))
+def test_cut_video_ends_with_an_error(tmp_path, suffix, length, part):
+    path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix], length), part)
     count, message = read_all(path)
     assert 0 < count < length
     assert open_frames(path).length == count
