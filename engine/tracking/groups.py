@@ -113,12 +113,15 @@ def drop_forgotten(groups: Sequence[Group], logits: Tensor) -> tuple[Tensor, Ten
     Return the logits (1+n)×H×W of the tracked objects, and the identities of the forgotten ones where they are, H×W,
     0 elsewhere; None if none is forgotten.
     """
-    is_tracked = torch.tensor([False, *(object_id > 0 for group in groups for object_id in group.ids)])
-    if is_tracked[1:].all():
+    object_ids = [object_id for group in groups for object_id in group.ids]
+    if all(object_ids):
         return logits, None
+    tracked = [number for number, object_id in enumerate(object_ids, start=1) if object_id]
+    untracked = [0, *(number for number, object_id in enumerate(object_ids, start=1) if not object_id)]
     numbers = find_indices(logits)
-    forgotten = numbers.where(~is_tracked.to(logits.device)[numbers], 0)
-    return torch.cat([logits[~is_tracked].amax(0, keepdim=True), logits[is_tracked]]), forgotten
+    is_forgotten = torch.tensor([False, *(not object_id for object_id in object_ids)], device=logits.device)
+    forgotten = numbers.where(is_forgotten[numbers], 0)
+    return torch.cat([logits[untracked].amax(0, keepdim=True), logits[tracked]]), forgotten
 
 
 def resize_logits(logits: Tensor, size: ImageSize, *, align_corners: bool) -> Tensor:
