@@ -199,7 +199,7 @@ class Views:
         self._outputs = dict[str, Output]()
         context = OutputContext(source, results.classes, frame_number, objects=tuple(results.objects))
         for name in names:
-            results.require_own(find_output_file(name, options))
+            results.refuse_other_files(find_output_file(name, options))
         for name in names:
             results.drop_output(name)
             staging, values = results.folder / temporary_name(Path(name)), fill_output_options(name, options)

@@ -295,7 +295,7 @@ class Results(RunFolder):
         """Return the file with the soft edges of a frame, given its name."""
         return self.folder / SOFT / f"{name}.png"
 
-    def require_own(self, name: str) -> None:
+    def refuse_other_files(self, name: str) -> None:
         """Raise `InputError` if a file or folder of this name has contents that no run has written."""
         path = self.folder / name
         own = {*self.list_files()} if os.path.lexists(path) else ()
@@ -321,7 +321,7 @@ class Results(RunFolder):
         names = sorted(os.listdir(staging))
         files = list_patterns(staging, names, frames)
         for entry in names:
-            self.require_own(entry)
+            self.refuse_other_files(entry)
         self.other_files[name] = sorted({*files, *earlier})
         self.save()
         remove_files(self.folder, self.expand(earlier))

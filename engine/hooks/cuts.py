@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from aotlab.configs.schema import RulesConfig
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.groups import resize_indices
 from aotlab.networks.identity_bank import one_hot
@@ -143,3 +144,8 @@ def correlate(image: np.ndarray, other: np.ndarray) -> float:
     first, second = (x - x.mean((0, 1)) for x in blocks)
     scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum()) / scale if scale else 0.0
+
+
+def build_hooks(rules: RulesConfig) -> list[Hook]:
+    """Return the hooks that the settings turn on."""
+    return [CutDetection(rules.after_cut)] if rules.cuts else []

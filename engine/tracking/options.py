@@ -94,7 +94,7 @@ class TrackerLoader:
         """
         from aotlab.configs.load import flatten_settings
         from aotlab.configs.plugins import describe_plugins
-        from aotlab.engine.hooks.rules import build_hooks
+        from aotlab.engine.hooks.cuts import build_hooks
 
         tracker, hooks = self._tracker, []
         if isinstance(tracker, TrackerOptions):

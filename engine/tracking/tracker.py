@@ -18,8 +18,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol
 from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
+from aotlab.engine.hooks.cuts import build_hooks
 from aotlab.engine.hooks.hook import Hook
-from aotlab.engine.hooks.rules import build_hooks
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.recurrence import encode_frame, memorize_frame, memorize_reference, segment_frame
 from aotlab.engine.tracking.groups import (

@@ -120,7 +120,7 @@ def test_replaced_run_is_deleted_at_the_start(earlier):
     assert read_files(earlier / "data")["notes.txt"] == b"mine"
 
 
-def test_replacement_killed_before_any_step_deletes_no_other_file(earlier, monkeypatch):
+def test_killed_replacement_deletes_no_other_file(earlier, monkeypatch):
     class Killed(BaseException):
         """End of a process without any cleanup."""
 

@@ -165,7 +165,7 @@ def test_formats_without_attributes_say_so(session, document, caplog):
     assert "yolo: without the attributes pose, sex, which coco and cvat store" in caplog.text
 
 
-def test_merged_object_without_attributes_gets_those_of_the_other(session, document):
+def test_merged_object_takes_attributes_of_the_other(session, document):
     load_attributes(document)
     before = document.snapshot.state.attributes[1]
     editing.merge_objects(document, 1, into=2)

@@ -94,7 +94,7 @@ def test_failed_update_of_memory_requires_reset(rmem, monkeypatch, case, remedy)
 
 
 @pytest.mark.parametrize(("owner", "name"), [(CutDetection, "stored"), (Prediction, "resize")])
-def test_failure_after_a_frame_is_stored_loses_its_prediction_only(rmem, monkeypatch, owner, name):
+def test_failure_after_storing_loses_only_the_prediction(rmem, monkeypatch, owner, name):
     frames = draw_texture(6)
     tracker, other = (start_tracking(rmem, frames[:4]) for _ in range(2))
     with monkeypatch.context() as patch:
