@@ -113,7 +113,7 @@ class TrainConfig(Settings):
 
     section: ClassVar[str] = "train"
     output: Text | None = None
-    """Folder for checkpoints and logs; null means runs/NAME."""
+    """Folder for checkpoints and logs; null means outputs/NAME."""
     run: list[Text] = Field(default_factory=list)
     """Names of the phases to run; empty means all."""
     encoder_weights: Text | None = None

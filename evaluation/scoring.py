@@ -18,9 +18,9 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.matching import MAX_NAMES
-from aotlab.media.results import Results
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.run_folder import read_record
 from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,12 @@ def find_rules(videos: Sequence[Video]) -> Rules:
 def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
     folder = result if result.name not in ("", "..") else result.resolve()
-    masks, record = find_masks_folder(folder), Results.read(folder)
-    if record is not None and record.problem:
-        raise InputError(
-            f"results of an unfinished run ({record.problem})", subject=result, remedy="run the track command again"
-        )
+    masks, record = find_masks_folder(folder), read_record(folder) or {}
+    if record.get("status", "done") != "done":
+        problem = f"results of an unfinished run ({record['error'] or 'not finished'})"
+        raise InputError(problem, subject=result, remedy="run the track command again")
     video = read_annotated_video(folder.name, annotations)
-    if record is not None:
+    if masks != folder:
         video = _select_tracked(video, masks)
     require_predictions(RULES[video.rules].plan(video), masks)
     return video, folder.parent

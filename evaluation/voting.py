@@ -10,7 +10,6 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.masks import VOID, is_void, read_mask, write_mask
-from aotlab.media.results import MASKS
 from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
@@ -50,8 +49,8 @@ def list_sequences(results: Path) -> list[str]:
 def _list_folders(parent: Path) -> list[str]:
     if not parent.is_dir():
         return []
-    if find_masks_folder(parent) != parent:
-        return [MASKS]
+    if (masks := find_masks_folder(parent)) != parent:
+        return [masks.name]
     return [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,6 @@ from aotlab.media.mask_images import LabelCheck, parse_images
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
-from aotlab.media.results import MASKS, Results
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
 from aotlab.utils.plugins import (
@@ -29,10 +28,6 @@ log = logging.getLogger(__name__)
 
 OUTPUTS_PAGE = "https://aotlab.github.io/aotlab/formats.html"
 """Page that lists the outputs and formats, and their packages."""
-EXPORT_RECORD = "export.json"
-"""File that describes an export of aotlab annotate, in its folder."""
-EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
-"""Outputs of an export that contain the masks of all frames; those with class names first."""
 MaskReader = Callable[[Path, VideoInfo], ParsedFile | Annotations | None]
 """Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`.
 
@@ -65,7 +60,7 @@ class MaskWriter:
         self.write(path, annotations, video, **options)
 
 
-def read_annotations(
+def read_mask_files(
     path: Path,
     video: VideoInfo,
     *,
@@ -77,8 +72,8 @@ def read_annotations(
     """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:
-        path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
-            folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
+        path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; or
+            a format of a plug-in.
         video: the video that the masks belong to.
         frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
@@ -87,37 +82,18 @@ def read_annotations(
 
     Raises:
         InputError: the file is missing, damaged, of another size, in an unknown format, or has no object or not this
-            frame; results lack masks of tracked frames or have masks of others.
+            frame.
     """
-    folder, results = path, Results.read(path)
-    if results is not None and results.problem:
-        log.warning("%s: results of an unfinished run (%s)", folder, results.problem)
-    if results is not None:
-        path = folder / MASKS
-        require(path.exists(), "results without masks", subject=folder, remedy="track the video again")
-    elif (folder / EXPORT_RECORD).is_file():
-        path = next((folder / name for name in EXPORTED_MASKS if (folder / name).exists()), folder)
-    if path != folder:  # written by aotlab
-        video, check = replace(video, start_number=0, mask_format="ids"), None
     if not path.is_dir():
         require_file(path, "expected a file of masks")
     with prefix_errors(path):
-        parsed = _read(path, video, check, tracked=path != folder)
+        parsed = _read(path, video, check)
         annotations = parsed if isinstance(parsed, Annotations) else match_regions(parsed, video, frame)
         if not boxes:
             _leave_out_boxes(annotations)
         for warning in annotations.warnings:
-            log.warning("%s: %s", folder, warning)
-        if results is not None:
-            annotations.video = results.inputs.get("video", {}).get("name", annotations.video)
-            annotations.class_names = results.classes.class_names
-            results.require_tracked(annotations.frames)
-        if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
-            problem = f"belongs to video {annotations.video}, not {video.name}"
-            if strict:
-                place = "" if results else " in the file"
-                raise InputError(problem, remedy=f"give masks of this video, or rename the video{place}")
-            log.warning("%s: %s", path, problem)
+            log.warning("%s: %s", path, warning)
+        check_video_name(path, annotations.video, video, strict=strict)
         if frame is not None:
             shown = sorted({*annotations.boxes, *(index for index, regions in annotations.frames.items() if regions)})
             require(shown, NO_OBJECT)
@@ -127,6 +103,15 @@ def read_annotations(
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
+
+
+def check_video_name(path: Path, name: str, video: VideoInfo, *, strict: bool) -> None:
+    """Warn about masks that state the name of another video, or raise `InputError` if ``strict``."""
+    if name and video.name not in (name, image_stem(name)):
+        problem = f"belongs to video {name}, not {video.name}"
+        if strict:
+            raise InputError(problem, remedy="give masks of this video, or rename the video in the file")
+        log.warning("%s: %s", path, problem)
 
 
 def _leave_out_boxes(annotations: Annotations) -> None:
@@ -159,15 +144,12 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
-def _read(path: Path, video: VideoInfo, check: LabelCheck | None, *, tracked: bool) -> ParsedFile | Annotations:
-    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder.
-
-    ``tracked``: the path is in a folder of results.
-    """
+def _read(path: Path, video: VideoInfo, check: LabelCheck | None) -> ParsedFile | Annotations:
+    """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
     plugins = map(load_plugin, list_plugins(MASK_READER_PLUGINS).values())
     built_in: tuple[MaskReader, ...] = (partial(_read_images, check=check), _read_coco)
     # a folder of another format may hold images too
-    plugins_first = path.is_dir() and not tracked and video.mask_format is None
+    plugins_first = path.is_dir() and video.mask_format is None
     for read in chain(plugins, built_in) if plugins_first else chain(built_in, plugins):
         if (parsed := read(path, video)) is not None:
             return parsed

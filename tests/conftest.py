@@ -1,4 +1,4 @@
-"""Models and trackers that the tests of the engine and of `aotlab.jobs` share."""
+"""Models and trackers that the tests of the engine and of `aotlab.runs` share."""
 
 from pathlib import Path
 

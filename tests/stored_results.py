@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.media.results import Results, TrackedFrame
+from aotlab.runs.store import Results, TrackedFrame
 
 
 def write_results(folder, count=1, *, size=(32, 32), labels=None, status="done", video="clip", **values):

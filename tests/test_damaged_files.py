@@ -11,11 +11,11 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.evaluation.check_data import read_file_info
-from aotlab.media.annotations import read_annotations
 from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.runs.inputs import read_annotations
 from tests.drawn_clips import write_noise
 from tests.engine.small_model import to_published
 from tests.media import sample

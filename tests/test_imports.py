@@ -11,7 +11,7 @@ from tests.imports import list_imports
 
 LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders"), ("evaluation",), ("prompting",), ("engine",),
-    ("benchmark", "export"), ("jobs",), ("tools",), ("research",),
+    ("benchmark", "export"), ("runs",), ("tools",), ("research",),
 ]  # fmt: skip
 """Packages from left to right; those of one entry do not know each other."""
 ALLOWED = {
@@ -72,7 +72,7 @@ def test_imports_go_leftwards_only(package):
     ("engine", "from aotlab.export.graphs import build_graphs", "export"),
     ("engine", "import aotlab.benchmark.evaluator", "benchmark"),
     ("media", "from aotlab_studio.utils.files import write_json", "aotlab_studio"),
-    ("jobs", "import aotlab_compositing.outputs", "aotlab_compositing"),
+    ("runs", "import aotlab_compositing.outputs", "aotlab_compositing"),
 ])  # fmt: skip
 def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click import UsageError
 
-from aotlab.jobs.output_options import NO_OPTIONS
+from aotlab.runs.output_options import NO_OPTIONS
 from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.options import output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
@@ -42,10 +42,10 @@ def main(
     """Write outputs of results without tracking again."""
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
-    from aotlab.jobs.batch import list_job_folders
-    from aotlab.jobs.job import RunOptions
-    from aotlab.jobs.run import render
-    from aotlab.media.results import has_results
+    from aotlab.runs.job import RunOptions
+    from aotlab.runs.lists import list_job_folders
+    from aotlab.runs.run import render
+    from aotlab.runs.store import has_results
 
     RunOptions(write, output_options=output_options)  # checked before the first of many videos
     folders = list[Path]()

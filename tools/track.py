@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from click import UsageError
 
-from aotlab.jobs.output_options import NO_OPTIONS
-from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, MaskFormat, parse_removal
+from aotlab.runs.output_options import NO_OPTIONS
+from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
     PromptOptions,
@@ -59,7 +59,7 @@ from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.job import Job, RunOptions
+    from aotlab.runs.job import Job, RunOptions
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
@@ -138,8 +138,8 @@ class VideoArguments:
 
     def make_jobs(self, folder: Path, options: VideoOptions) -> list[Job]:
         """Return the jobs of the videos; raise an error for an option of one video if there are several."""
-        from aotlab.jobs.job import Job
-        from aotlab.jobs.job_list import list_video_jobs, read_jobs
+        from aotlab.runs.job import Job
+        from aotlab.runs.job_list import list_video_jobs, read_jobs
 
         if self.is_single:
             name = folder.name if is_file_name(folder.name) else "video"
@@ -164,7 +164,7 @@ def make_run_options(
     output_options: Mapping[str, Any] = NO_OPTIONS,
 ) -> RunOptions:  # fmt: skip
     """Return options of tracking; raise `InputError` as `RunOptions` does."""
-    from aotlab.jobs.job import RunOptions
+    from aotlab.runs.job import RunOptions
 
     outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
     return RunOptions(
@@ -201,8 +201,8 @@ def default_output(source: str) -> Path:
 def track_video(job: Job, tracker: TrackerOptions, options: RunOptions, folder: Path, results: ResultOptions) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.engine.tracking.options import TrackerLoader
-    from aotlab.jobs.prepare import prepare
-    from aotlab.jobs.run import find_action, run
+    from aotlab.runs.prepare import prepare
+    from aotlab.runs.run import find_action, run
 
     prepared = prepare(job, folder, TrackerLoader(tracker), options, verify_inputs=results.verify_inputs)
     action = find_action(prepared, force=results.force)
@@ -225,7 +225,7 @@ def track_list(
     shard: Shard | None,
 ) -> int:
     """Track a list of videos or a shard of it; return the exit code."""
-    from aotlab.jobs.batch import Batch
+    from aotlab.runs.lists import Batch
     from aotlab.utils.signals import stop_flag
 
     batch = Batch(jobs, folder, tracker, options, force=results.force, verify_inputs=results.verify_inputs)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.media.results import TrackedFrame, quantize_probabilities
+from aotlab.runs.store import TrackedFrame, quantize_probabilities
 from aotlab_compositing.edges import confine_edges, estimate_colors, find_band, refine_alpha, refine_edges
 from tests.marks import needs_pymatting
 from tests.processes import run_python

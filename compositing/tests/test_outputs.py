@@ -13,17 +13,17 @@ import pytest
 import tifffile
 from PIL import Image
 
-from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import RunOptions
-from aotlab.jobs.output_base import OutputContext
-from aotlab.jobs.output_options import fill_output_options
-from aotlab.jobs.outputs import list_outputs, write_views
-from aotlab.jobs.run import track
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.plates import view_plane
-from aotlab.media.results import Results, TrackedFrame
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK, VideoWriter
+from aotlab.runs.inputs import FrameSelection
+from aotlab.runs.job import RunOptions
+from aotlab.runs.output import OutputContext
+from aotlab.runs.output_options import fill_output_options
+from aotlab.runs.outputs import list_outputs, write_views
+from aotlab.runs.run import track
+from aotlab.runs.store import Results, TrackedFrame
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges

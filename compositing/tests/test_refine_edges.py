@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.results import Results
 from aotlab.media.video import open_frames
+from aotlab.runs.store import Results
 from aotlab.tools.render import main
 from aotlab_compositing import edges
 from aotlab_compositing.edges import refine_edges

@@ -61,7 +61,7 @@ def resolve_training(config: Config) -> Config:
         )
         for phase in settings.phases
     ]
-    output = os.path.expanduser(settings.output or f"runs/{config.name}")
+    output = os.path.expanduser(settings.output or f"outputs/{config.name}")
     return changed(config, train=changed(settings, phases=phases, output=output))
 
 

@@ -3,7 +3,7 @@
 # with two processes; tracking of look-alikes by recipes/crossings.yaml, if DATA/crossings has rendered clips; then
 # prompts by recipes/prompts.yaml, on the CPU. Started again, it resumes.
 #
-#   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
+#   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: outputs/bundled)
 #
 # Settings are those of bundled.yaml. --dry-run runs two steps of each of its phases and estimates their time and memory.
 # DEVICE=cpu|cuda, RANKS=N and PRECISION=float32|bfloat16 override the automatic choices.
@@ -14,7 +14,7 @@ if [ $# -lt 1 ] || [ ! -d "$1" ]; then
     echo "error: ${1:-DATA}: not a folder; give the training data: train.sh DATA [OUTPUT] [--dry-run] [key=value ...]" >&2
     exit 2
 fi
-data=$1 output=runs/bundled
+data=$1 output=outputs/bundled
 shift
 case ${1:-} in "" | -* | *=*) ;; *) output=$1 && shift ;; esac
 source scripts/setup.sh

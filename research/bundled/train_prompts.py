@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """Interval between saved states in seconds."""
-DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": str(BUNDLED_PROMPTS)}
+DEFAULT_PATHS = {"data.root": "datasets", "train.output": "outputs/prompts", "train.start_from": str(BUNDLED_PROMPTS)}
 """Paths that are set as in ``aotlab train``, with their defaults."""
 LOG_EVERY = 25
 """Interval between log lines in steps."""

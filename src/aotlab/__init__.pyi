@@ -8,9 +8,9 @@ from .media.prompt import Prompt as Prompt
 from .media.video import open_frames as open_frames
 from .networks.weights.zoo import list_models as list_models, load_model as load_model
 from .utils.errors import InputError as InputError
-from .jobs.job import Job as Job
-from .jobs.run import render as render, run_job as run_job, track as track
-from .jobs.job import RunOptions as RunOptions
+from .runs.job import Job as Job
+from .runs.run import render as render, run_job as run_job, track as track
+from .runs.job import RunOptions as RunOptions
 
 __all__: list[str]
 __version__: str

@@ -1,4 +1,3 @@
-from .media.annotations import EXPORT_RECORD as EXPORT_RECORD
 from .media.coco import format_coco as format_coco, parse_coco as parse_coco, parse_ids as parse_ids
 from .media.exr import (
     PRIMARIES as PRIMARIES,
@@ -8,7 +7,7 @@ from .media.exr import (
     read_exr_header as read_exr_header,
 )
 from .media.frames import store_frame as store_frame
-from .media.results import (
+from .runs.store import (
     MASKS as MASKS,
     SOFT as SOFT,
     STATE_FILE as STATE_FILE,
@@ -59,20 +58,20 @@ from .utils.files import (
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.run_folder import RECORD as RECORD, read_record as read_record
 from .utils.text import format_count as format_count
-from .jobs.inputs import load_masks as load_masks, require_ids as require_ids
-from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
-from .jobs.merging import (
+from .runs.inputs import EXPORT_RECORD as EXPORT_RECORD, load_masks as load_masks, require_ids as require_ids
+from .runs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
+from .runs.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,
 )
-from .jobs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
-from .jobs.output_options import (
+from .runs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
+from .runs.output_options import (
     NO_OPTIONS as NO_OPTIONS,
     fill_output_options as fill_output_options,
     find_used_options as find_used_options,
     list_output_options as list_output_options,
     parse_output_options as parse_output_options,
 )
-from .jobs.outputs import LostObjects as LostObjects, list_outputs as list_outputs
-from .jobs.batch import list_job_folders as list_job_folders
+from .runs.outputs import LostObjects as LostObjects, list_outputs as list_outputs
+from .runs.lists import list_job_folders as list_job_folders

@@ -9,12 +9,11 @@ from .prompting.segmenter import PromptSegmenter as PromptSegmenter
 from .media.annotations import (
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,
-    read_annotations as read_annotations,
 )
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.plates import ColorTags as ColorTags, Plate as Plate, Planes as Planes
-from .media.results import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
+from .runs.store import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
 from .media.matching import (
     natural_sort as natural_sort,
     require_different_images as require_different_images,
@@ -57,10 +56,10 @@ from .tools.cli.command import command as command
 from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
-from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.output_base import Output as Output, OutputContext as OutputContext
-from .jobs.output_options import OutputOption as OutputOption
-from .jobs.outputs import find_output as find_output
-from .jobs.run import TrackResult as TrackResult
+from .runs.inputs import FrameSelection as FrameSelection, read_annotations as read_annotations
+from .runs.output import Output as Output, OutputContext as OutputContext
+from .runs.output_options import OutputOption as OutputOption
+from .runs.outputs import find_output as find_output
+from .runs.run import TrackResult as TrackResult
 
 __all__: list[str]

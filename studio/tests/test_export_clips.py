@@ -14,9 +14,9 @@ from PIL import Image
 from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.internal import locked
-from aotlab.jobs.batch import Batch as JobList
-from aotlab.jobs.job_list import find_masks_beside
-from aotlab.jobs.prepare import prepare
+from aotlab.runs.job_list import find_masks_beside
+from aotlab.runs.lists import Batch as JobList
+from aotlab.runs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
 from aotlab.tools.render import main as render
 from aotlab.utils.run_folder import write_record

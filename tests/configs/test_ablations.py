@@ -41,7 +41,7 @@ def flatten(settings, prefix=""):
 
 def test_every_ablation_is_in_the_table():
     table = (FOLDER.parent / "tables" / "aot_ablation.yaml").read_text()
-    assert set(re.findall(r"runs/ablations/aots_(\w+)/", table)) == set(ROWS)
+    assert set(re.findall(r"outputs/ablations/aots_(\w+)/", table)) == set(ROWS)
 
 
 @pytest.mark.parametrize("name", ROWS)

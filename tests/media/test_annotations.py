@@ -10,11 +10,11 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.jobs.inputs import require_ids
 from aotlab.media.masks import PALETTE, read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
+from aotlab.runs.inputs import require_ids
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
-from aotlab.media.results import Results
+from aotlab.runs.store import Results
 from aotlab.tools.ensemble import main
 from tests.stored_results import write_results
 

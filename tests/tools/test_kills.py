@@ -12,8 +12,8 @@ from random import Random
 import pytest
 import torch
 
-from aotlab.jobs import run
 from aotlab.media.masks import write_mask
+from aotlab.runs import run
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames

@@ -14,11 +14,11 @@ from aotlab import open_frames
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.run import run_job
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.run import run_job
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError

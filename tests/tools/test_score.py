@@ -10,7 +10,7 @@ from PIL import Image
 from aotlab import __version__
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.results import Results
+from aotlab.runs.store import Results
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.drawn_clips import draw_box, write_images, write_masks

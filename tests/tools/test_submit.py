@@ -16,7 +16,7 @@ from aotlab.evaluation.submit import SUBMISSION_FORMATS
 from aotlab.evaluation.submit.archive import write_archive
 from aotlab.evaluation.submit.results import SubmittedResults
 from aotlab.media.masks import PALETTE, read_mask, write_mask
-from aotlab.media.results import Results
+from aotlab.runs.store import Results
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
 from tests import miniatures

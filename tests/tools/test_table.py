@@ -164,7 +164,7 @@ def test_tables_print_commands_that_train_their_models(name):
     table = load_table(name)
     missing = dict(line.split(": ", 1) for row in table.rows for line in list_missing(table, row))
     for model in table.models.values():
-        for file in filter(lambda file: file.startswith("runs/"), model.checkpoints):
+        for file in filter(lambda file: file.startswith("outputs/"), model.checkpoints):
             ((program, *words),) = split_words(missing[file])
             check_command([program, *words])
             settings = [word for word in words if "=" in word]

@@ -118,7 +118,7 @@ def test_unreadable_items_are_reported_when_met(tmp_path, capsys, caplog, monkey
 def test_recipe_follows_the_method_and_encoder(recipe, preset, augmentation, crop_remainder):
     config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
     assert config.name == f"{preset}_{recipe}"
-    assert config.train.output == f"runs/{preset}_{recipe}"
+    assert config.train.output == f"outputs/{preset}_{recipe}"
     last = config.train.phases[-1]
     assert (last.augmentation, last.crop % 16) == (augmentation, crop_remainder)
 

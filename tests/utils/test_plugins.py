@@ -9,9 +9,10 @@ import pytest
 
 import aotlab
 import aotlab.sdk
-from aotlab.jobs.outputs import find_output
-from aotlab.media.annotations import find_mask_writer, read_annotations
+from aotlab.media.annotations import find_mask_writer
 from aotlab.media.regions import VideoInfo
+from aotlab.runs.inputs import read_annotations
+from aotlab.runs.outputs import find_output
 from aotlab.utils import plugins
 from tests.drawn_clips import write_plain
 from tests.stored_results import write_results

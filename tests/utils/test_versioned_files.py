@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotlab.media.results import Results
+from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap, write_versioned

@@ -15,9 +15,9 @@ from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
-from aotlab.jobs.output_options import OutputOption, list_output_options
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
+from aotlab.runs.output_options import OutputOption, list_output_options
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -323,7 +323,7 @@ def _make_output_option(item: OutputOption, outputs: Sequence[str]) -> Decorator
 def parse_output_name(text: str) -> str:
     """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
     if text == "help":
-        from aotlab.jobs.outputs import find_output, list_outputs
+        from aotlab.runs.outputs import find_output, list_outputs
 
         names = list_outputs()
         for name in names:

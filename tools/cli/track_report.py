@@ -14,10 +14,10 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns, format_bytes, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
-    from aotlab.jobs.batch import Outcome
-    from aotlab.jobs.prepare import PreparedRun
-    from aotlab.jobs.run import TrackResult
-    from aotlab.jobs.shards import Shard
+    from aotlab.runs.lists import Outcome
+    from aotlab.runs.prepare import PreparedRun
+    from aotlab.runs.run import TrackResult
+    from aotlab.runs.shards import Shard
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by the action of its run."""
@@ -123,7 +123,7 @@ def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
 
 def report_jobs(outcomes: Sequence[Outcome], output: Path, shard: Shard | None = None, summary_error: str = "") -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
-    from aotlab.jobs.batch import SUMMARY_FILE
+    from aotlab.runs.lists import SUMMARY_FILE
 
     statuses = Counter(outcome.status for outcome in outcomes)
     num_done, num_kept, counts = statuses["done"] + statuses["corrected"], statuses["kept"], []

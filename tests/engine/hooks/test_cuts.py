@@ -10,7 +10,7 @@ from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, mak
 from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.directions import TimedTracker, track_both_directions
+from aotlab.runs.directions import TimedTracker, track_both_directions
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"

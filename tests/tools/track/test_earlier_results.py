@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.outputs import find_output
-from aotlab.jobs.prepare import prepare
-from aotlab.media import results
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.results import Results
+from aotlab.runs import store
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.outputs import find_output
+from aotlab.runs.prepare import prepare
+from aotlab.runs.store import Results
 from aotlab.tools import render
 from aotlab.utils import digests
 from aotlab.utils.errors import InputError
@@ -186,14 +186,14 @@ def test_shortened_journal_is_not_complete(video, mask, tmp_path, capsys, text):
 
 @pytest.mark.parametrize("change", ["move", "remove"])
 def test_run_whose_folder_goes_stops(video, mask, tmp_path, capsys, monkeypatch, change):
-    out, append = tmp_path / "out", results.Results.append
+    out, append = tmp_path / "out", store.Results.append
 
     def append_until_gone(self, frame):
         if frame.index == 2:
             out.rename(tmp_path / "moved") if change == "move" else shutil.rmtree(out)
         append(self, frame)
 
-    monkeypatch.setattr(results.Results, "append", append_until_gone)
+    monkeypatch.setattr(store.Results, "append", append_until_gone)
     assert track(video, tmp_path, mask) in (1, 2)
     assert "out: moved or removed during the run; start the run again" in capsys.readouterr().err
     assert not out.exists()
@@ -401,7 +401,7 @@ def test_store_is_read_by_a_moved_folder(video, mask, tmp_path):
     (tmp_path / "moved").mkdir()
     for name in ("out", "video", "first.png"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
-    found = results.Results.read(tmp_path / "moved" / "out")
+    found = store.Results.read(tmp_path / "moved" / "out")
     assert found.video == str(tmp_path / "moved" / "video")
     assert found.masks == [f"0={tmp_path / 'moved' / 'first.png'}"]
     assert read_mask(found.mask_path("00003")).max() == 1

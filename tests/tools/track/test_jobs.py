@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.media.masks import read_mask
-from aotlab.media.results import Results
+from aotlab.runs.outputs import BUILT_IN_OUTPUTS
+from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from aotlab.utils.run_folder import RECORD
@@ -120,7 +120,7 @@ def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys,
             pass
         raise InputError("summary.csv: cannot be written")
 
-    monkeypatch.setattr("aotlab.jobs.batch.write_summary", fail)
+    monkeypatch.setattr("aotlab.runs.lists.write_summary", fail)
     assert track(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")
     for args in ((), ("--shard", "0/1")):
@@ -168,11 +168,11 @@ def read_summary(out):
 
 
 def test_package_installed_later_keeps_finished_results(clips, out, repeater, monkeypatch):
-    monkeypatch.setattr("aotlab.jobs.batch.list_plugins", lambda group: {})
+    monkeypatch.setattr("aotlab.runs.lists.list_plugins", lambda group: {})
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", BUILT_IN_OUTPUTS["overlay"])
-    monkeypatch.setattr("aotlab.jobs.batch.list_plugins", lambda group: {"review": None})
+    monkeypatch.setattr("aotlab.runs.lists.list_plugins", lambda group: {"review": None})
     assert track(clips) == 0
     assert repeater.steps == 9
     assert read_mask(mask).max() == 7

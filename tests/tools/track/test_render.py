@@ -8,8 +8,8 @@ import pytest
 
 import aotlab
 from aotlab.media.masks import write_mask
-from aotlab.media.results import Results
 from aotlab.media.video import open_frames
+from aotlab.runs.store import Results
 from aotlab.tools.render import main
 from tests import read_files
 from tests.processes import kill_at_call, survives_in_subprocess

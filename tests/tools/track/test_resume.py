@@ -8,11 +8,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from aotlab.jobs import outputs, run
-from aotlab.media import results
 from aotlab.media.masks import read_mask
-from aotlab.media.results import STATE_FILE, Results
 from aotlab.media.video import open_frames
+from aotlab.runs import outputs, run, store
+from aotlab.runs.store import STATE_FILE, Results
 from aotlab.utils.errors import InputError
 from tests.processes import wait_until
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
@@ -137,7 +136,7 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
     class Killed(BaseException):
         """End of a process without any cleanup."""
 
-    save, append = run.save_state, results.Results.append
+    save, append = run.save_state, store.Results.append
 
     def save_once(store, state):
         if len(store.entries) == 1:
@@ -151,7 +150,7 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
     with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(run, "SAVE_SECONDS", 0)
         patch.setattr(run, "save_state", save_once)
-        patch.setattr(results.Results, "append", die)
+        patch.setattr(store.Results, "append", die)
         track(video, tmp_path, mask, args=WRITE)
     assert len(Results.read(tmp_path / "out").entries) == 3
     assert count_steps(video, tmp_path, mask) == 3
@@ -159,7 +158,7 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
 
 
 def test_state_ahead_of_the_masks_is_not_saved(video, mask, tmp_path, monkeypatch):
-    append, step, predicted = results.Results.append, Repeater.step, []
+    append, step, predicted = store.Results.append, Repeater.step, []
 
     def fail_late(self, frame):
         if frame.index == 1:
@@ -169,7 +168,7 @@ def test_state_ahead_of_the_masks_is_not_saved(video, mask, tmp_path, monkeypatc
 
     monkeypatch.setattr(Repeater, "step", lambda *args: predicted.append(step(*args)) or predicted[-1])
     with monkeypatch.context() as patch:
-        patch.setattr(results.Results, "append", fail_late)
+        patch.setattr(store.Results, "append", fail_late)
         assert track(video, tmp_path, mask) == 1
     assert not (tmp_path / "out" / STATE_FILE).exists()
     assert track(video, tmp_path, mask) == 0

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.jobs.run import TrackResult
-from aotlab.media.annotations import read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import Results
 from aotlab.media.video import open_frames
+from aotlab.runs.inputs import read_annotations
+from aotlab.runs.run import TrackResult
+from aotlab.runs.store import Results
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins

@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.regions import ObjectClasses
-from aotlab.media.results import TrackedFrame
+from aotlab.runs.store import TrackedFrame
 
 
 @dataclass(frozen=True)

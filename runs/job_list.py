@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.value_syntax import FrameObjectValue
+from aotlab.runs.job import MASK_SUFFIXES, Job
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD

@@ -11,8 +11,8 @@ from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.directions import TimedTracker, track_both_directions, weigh_directions
-from aotlab.jobs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
+from aotlab.runs.directions import TimedTracker, track_both_directions, weigh_directions
+from aotlab.runs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.limits import limit_file_size

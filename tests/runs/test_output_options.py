@@ -4,8 +4,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from aotlab.jobs import output_options
-from aotlab.jobs.output_options import (
+from aotlab.runs import output_options
+from aotlab.runs.output_options import (
     OutputOption,
     fill_output_options,
     find_used_options,

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.classes import CLASSES, read_class_ids
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.prepare import PreparedRun, prepare
-from aotlab.jobs.run import Action, find_action, run
-from aotlab.jobs.shards import Shard
 from aotlab.media.matching import natural_sort
-from aotlab.media.results import Results, has_results
 from aotlab.media.video import digest_video
+from aotlab.runs.classes import CLASSES, read_class_ids
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.prepare import PreparedRun, prepare
+from aotlab.runs.run import Action, find_action, run
+from aotlab.runs.shards import Shard
+from aotlab.runs.store import Results, has_results
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers

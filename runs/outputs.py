@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aotlab.jobs.output_base import Output, OutputContext
-from aotlab.jobs.output_options import NO_OPTIONS, fill_output_options, find_used_options
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_names, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
-from aotlab.media.results import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
+from aotlab.runs.output import Output, OutputContext
+from aotlab.runs.output_options import NO_OPTIONS, fill_output_options, find_used_options
+from aotlab.runs.store import MASKS, NO_SOFT, Results, TrackedFrame, has_content
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers

@@ -11,16 +11,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.output_base import Output
-from aotlab.jobs.output_options import parse_output_options
-from aotlab.jobs.outputs import find_output
 from aotlab.media.frames import RateOption, parse_rate
 from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.media.results import MASKS
 from aotlab.media.value_syntax import (
     INPUT_TRANSFORMS,
     FrameObjectValue,
@@ -29,6 +24,11 @@ from aotlab.media.value_syntax import (
     parse_frame_object,
     parse_removal,
 )
+from aotlab.runs.inputs import parse_mask
+from aotlab.runs.output import Output
+from aotlab.runs.output_options import parse_output_options
+from aotlab.runs.outputs import find_output
+from aotlab.runs.store import MASKS
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten, strip_credentials

@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.job import RunOptions
-from aotlab.jobs.outputs import LostObjects, OutputContext, find_output, list_outputs, write_views
-from aotlab.jobs.run import track
-from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import SOFT_LEVELS, Results, TrackedFrame
 from aotlab.media.video import open_frames
+from aotlab.runs.inputs import read_annotations
+from aotlab.runs.job import RunOptions
+from aotlab.runs.outputs import LostObjects, OutputContext, find_output, list_outputs, write_views
+from aotlab.runs.run import track
+from aotlab.runs.store import SOFT_LEVELS, Results, TrackedFrame
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture

@@ -12,12 +12,12 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.export.synthetic_clip import draw_clip
-from aotlab.jobs.batch import Batch, list_job_folders
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.prepare import prepare
-from aotlab.jobs.run import find_action, run
 from aotlab.media.masks import write_mask
-from aotlab.media.results import Results
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lists import Batch, list_job_folders
+from aotlab.runs.prepare import prepare
+from aotlab.runs.run import find_action, run
+from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.run_folder import RECORD

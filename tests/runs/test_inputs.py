@@ -12,10 +12,6 @@ import torch
 from PIL import Image
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.inputs import FrameSelection, find_gap, load_masks, parse_mask, split_absent
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.job_list import read_jobs
-from aotlab.jobs.prepare import group_removals, prepare
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
@@ -23,6 +19,10 @@ from aotlab.media.rle import encode_rle
 from aotlab.media.timecode import Timecode
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame, parse_removal
 from aotlab.media.video import VideoFrames, open_frames
+from aotlab.runs.inputs import FrameSelection, find_gap, load_masks, parse_mask, split_absent
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.job_list import read_jobs
+from aotlab.runs.prepare import group_removals, prepare
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_plain
 from tests.marks import slow

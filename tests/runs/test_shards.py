@@ -2,7 +2,7 @@
 
 import pytest
 
-from aotlab.jobs.shards import Shard
+from aotlab.runs.shards import Shard
 from aotlab.utils.errors import InputError
 
 SLURM_ARRAY = {

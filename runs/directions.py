@@ -19,7 +19,7 @@ import torch
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictions
+from aotlab.runs.merging import PredictionFile, TemporaryArrays, merge_predictions
 
 TrackedImage = tuple[int, np.ndarray, Prediction]
 """Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs import outputs
-from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job, RunOptions
-from aotlab.jobs.outputs import Output
-from aotlab.jobs.prepare import group_removals
-from aotlab.jobs.run import pace_frames, run_job, track
 from aotlab.media import masks
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import read_mask
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import VideoInfo
-from aotlab.media.results import Results
 from aotlab.media.video import open_frames
+from aotlab.runs import outputs
+from aotlab.runs.inputs import FrameSelection
+from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.outputs import Output
+from aotlab.runs.prepare import group_removals
+from aotlab.runs.run import pace_frames, run_job, track
+from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, require_inputs_outside
 from tests.drawn_clips import write_images
@@ -167,7 +167,7 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
 def test_realtime_waits_until_each_frame_is_due(monkeypatch):
     now = [7.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
-    monkeypatch.setattr("aotlab.jobs.run.time", clock)
+    monkeypatch.setattr("aotlab.runs.run.time", clock)
     times = [(index, round(now[0] - 7, 6)) for index, _ in pace_frames(enumerate(Source(4)), Source())]
     assert times == [(0, 0), (1, 0.02), (2, 0.04), (3, 0.06)]
 

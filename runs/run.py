@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
-from aotlab.jobs.classes import merge_class_ids
-from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import ClassNames, Job, RunOptions
-from aotlab.jobs.output_options import NO_OPTIONS
-from aotlab.jobs.outputs import Views, find_output_file, list_missing_outputs, require_soft, write_views
-from aotlab.jobs.prepare import PreparedRun, prepare
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.levels import Levels
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import Annotations, ObjectClasses
-from aotlab.media.results import (
+from aotlab.media.video import open_frames
+from aotlab.prompting.load import load_segmenter
+from aotlab.prompting.segmenter import PromptSegmenter, require_pixels
+from aotlab.runs.classes import merge_class_ids
+from aotlab.runs.inputs import FrameSelection
+from aotlab.runs.job import ClassNames, Job, RunOptions
+from aotlab.runs.output_options import NO_OPTIONS
+from aotlab.runs.outputs import Views, find_output_file, list_missing_outputs, require_soft, write_views
+from aotlab.runs.prepare import PreparedRun, prepare
+from aotlab.runs.store import (
     MASKS,
     PROMPT_MASKS,
     STATE_FILE,
@@ -36,9 +39,6 @@ from aotlab.media.results import (
     quantize_probabilities,
     remove_state,
 )
-from aotlab.media.video import open_frames
-from aotlab.prompting.load import load_segmenter
-from aotlab.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, is_file_name, reading, write_bytes
 from aotlab.utils.locks import locked_output
@@ -50,7 +50,7 @@ from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.jobs.directions import TimedTracker
+    from aotlab.runs.directions import TimedTracker
 
 log = logging.getLogger(__name__)
 
@@ -345,7 +345,7 @@ class _Tracking:
 
     def __init__(self, prepared: PreparedRun, results: Results, class_file: Path | None) -> None:
         """Load the tracker, with its state if the run resumes."""
-        from aotlab.jobs.directions import TimedTracker
+        from aotlab.runs.directions import TimedTracker
         from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
         leave_cores_free(HELPER_THREADS)
@@ -429,7 +429,7 @@ class _Tracking:
 
     def _predict(self, stop: StopFlag, frames: Iterator[FrameItem]) -> Generator[_Pending, None, None]:
         """Yield the frames with their predictions, and now and then the tracker's state after the frame."""
-        from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
+        from aotlab.runs.directions import track_both_directions, track_forward  # loads PyTorch
 
         prepared = self.prepared
         if prepared.options.both_directions:

@@ -16,17 +16,16 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import TrackerLoader
-from aotlab.jobs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
-from aotlab.jobs.job import MASK_SUFFIXES, Job, RunOptions
-from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
-from aotlab.jobs.output_options import fill_output_options
-from aotlab.jobs.outputs import check_outputs
-from aotlab.media.annotations import EXPORT_RECORD
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
-from aotlab.media.results import Results
 from aotlab.media.video import digest_video, open_frames
+from aotlab.runs.inputs import EXPORT_RECORD, FrameSelection, find_frame, find_gap, load_masks, split_absent
+from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
+from aotlab.runs.job_list import add_masks_beside, find_masks_beside
+from aotlab.runs.output_options import fill_output_options
+from aotlab.runs.outputs import check_outputs
+from aotlab.runs.store import Results
 from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path

@@ -14,20 +14,27 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.evaluation.smoothing import require_sharp
-from aotlab.media.annotations import read_annotations
+from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
+from aotlab.media.mask_images import LabelCheck
 from aotlab.media.matching import FORMAT_OPTION
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
+from aotlab.runs.store import MASKS, Results
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 
 require_ids = partial(require_sharp, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids")
 """Check of H×W ids, and the image for messages, whose format is not stated."""
+EXPORT_RECORD = "export.json"
+"""File that describes masks which a person has exported, in their folder."""
+EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
+"""Outputs of such an export that contain the masks of all frames; those with class names first."""
 NUMBERED = re.compile("(.*?)([0-9]{1,9})", re.DOTALL)
 CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
 """End of a prefix with hours and minutes, whose seconds begin again with each minute."""
@@ -131,6 +138,42 @@ def find_gap(names: Sequence[str]) -> InputError | None:
         f"{format_count(missing, 'frame')} missing, the first after {before}, so {after} is frame {gaps[0] + 1}",
         remedy="add them, or use the numbers of the file names with --frame-numbers file",
     )
+
+
+def read_annotations(
+    path: Path,
+    video: VideoInfo,
+    *,
+    frame: int | None = None,
+    strict: bool = False,
+    boxes: bool = False,
+    check: LabelCheck | None = None,
+) -> Annotations:
+    """Return the objects on the annotated frames of a file or folder, as `read_mask_files`, or in a folder of results.
+
+    The record of results has the names of the video and of classes.
+
+    Raises:
+        InputError: as `read_mask_files`; or results lack masks of tracked frames, or have masks of others.
+    """
+    results, masks = Results.read(path), path
+    if results is not None:
+        masks = path / MASKS
+        require(masks.exists(), "results without masks", subject=path, remedy="track the video again")
+        if results.problem:
+            log.warning("%s: results of an unfinished run (%s)", path, results.problem)
+    elif (path / EXPORT_RECORD).is_file():
+        masks = next((path / name for name in EXPORTED_MASKS if (path / name).exists()), path)
+    if masks != path:  # written by aotlab
+        video, check = replace(video, start_number=0, mask_format="ids"), None
+    annotations = read_mask_files(masks, video, frame=frame, strict=strict, boxes=boxes, check=check)
+    if results is not None:
+        annotations.class_names = results.classes.class_names
+        annotations.video = results.inputs.get("video", {}).get("name", annotations.video)
+        with prefix_errors(masks):
+            results.require_tracked(annotations.frames)
+            check_video_name(masks, annotations.video, video, strict=strict)
+    return annotations
 
 
 def load_masks(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aotlab.jobs.classes import merge_class_ids
+from aotlab.runs.classes import merge_class_ids
 from aotlab.utils.errors import InputError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.job import Job
-from aotlab.jobs.job_list import list_video_jobs, read_jobs
+from aotlab.runs.inputs import parse_mask
+from aotlab.runs.job import Job
+from aotlab.runs.job_list import list_video_jobs, read_jobs
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
