@@ -21,7 +21,7 @@ from aotlab.media.rle import (
 )
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
-"""Fields in which exporters store the object of an annotation, also within "attributes"."""
+"""Fields in which exporters store the object of an annotation, also within "attributes" or, as V7, "extra"."""
 RECORDS = ("images", "annotations", "videos", "categories")
 ID_FIELDS = ("id", "image_id", "video_id", "category_id", "frame_id", "frame_index")
 
@@ -183,8 +183,7 @@ def _find_folder(video: dict[str, Any]) -> str:
 
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
-    attributes = record.get("attributes")
-    holders = (record, attributes) if isinstance(attributes, dict) else (record,)
+    holders = [holder for holder in (record, record.get("attributes"), record.get("extra")) if isinstance(holder, dict)]
     for value in (parse_integer(holder.get(key)) for holder in holders for key in OBJECT_KEYS):
         if (type(value) is int and value >= 0) or (isinstance(value, str) and value):
             return value

@@ -97,22 +97,28 @@ def open_video(path: Path) -> av.container.InputContainer:
 
 
 def find_video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """Return the video stream that FFmpeg's programs choose: the default one, the largest, no cover art if possible."""
+    """Return the video stream that FFmpeg's programs choose: the default one, the largest, no cover art if possible.
 
-    def score(stream: av.VideoStream) -> int:
-        if stream.disposition & ATTACHED_PICTURE:
-            return 1
+    Unlike there, one frame beside a stream of several is cover art; of equal streams, the one with more frames is read.
+    """
+    most_frames = max(stream.frames for stream in container.streams.video)
+
+    def score(stream: av.VideoStream) -> tuple[int, int]:
+        if stream.disposition & ATTACHED_PICTURE or stream.frames == 1 < most_frames:
+            return 1, 0
         context = stream.codec_context
         pixels = 0 if context is None else context.width * context.height
-        return pixels + DEFAULT_SCORE * bool(stream.disposition & DEFAULT_STREAM)
+        return pixels + DEFAULT_SCORE * bool(stream.disposition & DEFAULT_STREAM), stream.frames
 
     return max(container.streams.video, key=score)  # the first one of the best
 
 
 def count_ignored_streams(container: av.container.InputContainer) -> int:
     """Return the number of video streams besides the one that is read, without cover art."""
-    others = (stream for stream in container.streams.video if stream is not find_video_stream(container))
-    return sum(not stream.disposition & ATTACHED_PICTURE for stream in others)
+    chosen = find_video_stream(container)
+    others = (stream for stream in container.streams.video if stream is not chosen)
+    covers = (stream.disposition & ATTACHED_PICTURE or stream.frames == 1 < chosen.frames for stream in others)
+    return sum(not cover for cover in covers)
 
 
 def decode(

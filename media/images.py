@@ -17,6 +17,7 @@ from aotlab.media.matching import (
     IMAGE_SUFFIXES,
     OVERLAY_ENDING,
     VIDEO_SUFFIXES,
+    find_negative_numbers,
     list_frame_files,
     list_image_files,
 )
@@ -158,7 +159,10 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
-    """Log that a folder holds masks beside the frames that `list_images` returns, or frames in several formats."""
+    """Log what is not certain about the frames of a folder that `list_images` returns.
+
+    The folder holds masks beside them, they have several formats, or hyphens before numbers are read as minus signs.
+    """
     kept = set(frames)
     others = (path for path in list_image_files(folder) if path not in kept)
     mask = next((path for path in others if not path.name.endswith(OVERLAY_ENDING)), None)
@@ -168,6 +172,9 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
     elif len(counts) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
         log.warning("%s: all images are frames: %s", folder, text)
+    negative = find_negative_numbers(path.stem for path in frames)
+    if name := next((name for name, is_certain in negative.items() if not is_certain), None):
+        log.warning("%s: the hyphen before the number of %s is read as a minus sign", folder, name)
 
 
 def read_mode(path: Path) -> str:

@@ -26,6 +26,10 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
 """Endings of the files that `aotlab mask` writes beside an image."""
 END_NUMBER = re.compile("[0-9]{1,9}$")
+NEGATIVE = re.compile("(.*)-([0-9]{1,9})", re.DOTALL)
+"""Name that ends in a number with a minus sign or hyphen."""
+REVERSED_DIGITS = str.maketrans("0123456789", "9876543210")
+"""Exchanges of digits that sort negative numbers of equal length."""
 UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
 """Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""
 START_NUMBER_OPTION = "--mask-start-number"
@@ -52,15 +56,44 @@ def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
 
 
 def natural_sort(names: Iterable[Name]) -> list[Name]:
-    """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
+    """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg.
+
+    At the end of names, `find_negative_numbers` decides whether a minus sign is part of the number.
+    """
+    listed = list(names)
+    stems: dict[str | Path, str] = {name: image_stem(name) for name in listed}
+    negative = find_negative_numbers(stems.values())
 
     def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
         # `int` refuses the thousands of digits that a name in a file may have
-        parts = re.split(r"(\d+)", image_stem(name))
+        stem, sign = stems[name], -1 if stems[name] in negative else 1
+        parts = re.split(r"(\d+)", stem if sign > 0 else "".join(stem.rpartition("-")[::2]))
         parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
-        return [(index % 2 and len(part), part) for index, part in enumerate(parts)], str(name)
+        keys = [(index % 2 and len(part), part) for index, part in enumerate(parts)]
+        if sign < 0:
+            keys[-2] = (-keys[-2][0], keys[-2][1].translate(REVERSED_DIGITS))
+        return keys, str(name)
 
-    return sorted(names, key=key)
+    return sorted(listed, key=key)
+
+
+def find_negative_numbers(stems: Iterable[str]) -> dict[str, bool]:
+    """Return the names without suffix that end in a negative number, and whether its minus sign is certain.
+
+    After ``.`` or ``_``, a minus is a sign. After ``-``, a space, or nothing, it is certain only if another name has
+    the same text before a number without a minus. After other text, it is a hyphen, or in the same case a sign that is
+    not certain: ``take-1`` beside ``take0``.
+    """
+    names = dict.fromkeys(stems)
+    texts = {END_NUMBER.sub("", name) for name in names if END_NUMBER.search(name)}
+    negative = {}
+    for name in names:
+        if match := NEGATIVE.fullmatch(name):
+            last, is_mixed = match[1][-1:], match[1] in texts
+            is_separated = last in ("", ".", "_", "-", " ")
+            if is_mixed or is_separated:
+                negative[name] = last in (".", "_") or (is_mixed and is_separated)
+    return negative
 
 
 def image_stem(name: str | Path) -> str:
@@ -75,9 +108,20 @@ def image_stem(name: str | Path) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def trailing_numbers(stems: Iterable[str]) -> list[int]:
+def split_numbers(stems: Sequence[str]) -> list[tuple[str, int] | None]:
+    """Return the text before the number at the end of each name, and the number; None for names without one."""
+    negative = find_negative_numbers(stems)
+    return [
+        (stem[: ending.start() - (stem in negative)], -int(ending[0]) if stem in negative else int(ending[0]))
+        if (ending := END_NUMBER.search(stem))
+        else None
+        for stem in stems
+    ]
+
+
+def trailing_numbers(stems: Sequence[str]) -> list[int]:
     """Return the numbers at the end of the names that have one."""
-    return [int(ending[0]) for ending in map(END_NUMBER.search, stems) if ending]
+    return [part[1] for part in split_numbers(stems) if part]
 
 
 def match_frames(
@@ -240,8 +284,9 @@ def _count_frames(
     """Return the frame indices of different images, given by number and stem, of a video without names of frames."""
     stems = [stem for _, stem in images]
     in_file = [number for number, _ in images if number is not None]
-    in_names = trailing_numbers(stems)
-    prefixes = {END_NUMBER.sub("", stem) for stem in stems}
+    parts = split_numbers(stems)
+    in_names = [part[1] for part in parts if part]
+    prefixes = {part[0] if part else stem for stem, part in zip(stems, parts, strict=True)}
     # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
     are_numbered = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if not are_numbered or len({*in_names}) < len(images):

@@ -126,12 +126,21 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     """Return the key of each region; regions come with their frames."""
-    grouped = {(region.key, frame) for frame, region in regions if isinstance(region.key, GroupKey)}
-    # people group the parts of an object on one image; groups on several frames are the objects of a program
-    are_objects = len({key for key, _ in grouped}) < len(grouped)
-    keys = [
-        region.key.value if isinstance(region.key, GroupKey) and are_objects else region.key for _, region in regions
+    first_classes: dict[tuple[Hashable, int], str] = {}
+    for frame, region in regions:
+        first_classes.setdefault((region.key, frame), region.class_name)
+    classes = Counter(key for key, _ in {(key, name) for (key, _), name in first_classes.items()})
+    # the number of a group on one image may be that of another one, of another class, on the next
+    keys: list[Hashable] = [
+        GroupKey((region.key.value, first_classes[region.key, frame]))
+        if isinstance(region.key, GroupKey) and classes[region.key] > 1
+        else region.key
+        for frame, region in regions
     ]
+    grouped = {(key, frame) for key, (frame, _) in zip(keys, regions, strict=True) if isinstance(key, GroupKey)}
+    # people group the parts of an object on one image; groups on several frames are the objects of a program
+    if len({key for key, _ in grouped}) < len(grouped):
+        keys = [key.value if isinstance(key, GroupKey) else key for key in keys]
     unnamed: dict[Hashable, tuple[int, str]] = {}  # a group counts once
     for index, ((frame, region), key) in enumerate(zip(regions, keys, strict=True)):
         if key is None or isinstance(key, GroupKey):

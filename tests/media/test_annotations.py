@@ -386,6 +386,13 @@ def test_groups_of_several_images_are_objects():
     assert match_objects(*places) == {0: [5, 6], 2: [5, 6]}
 
 
+def test_equal_groups_of_other_classes_are_other_objects():
+    first, second = map(GroupKey, (5, 6))
+    assert match_objects((0, first, "car"), (2, first, "dog")) == {0: [1], 2: [2]}
+    places = [(0, first, "car"), (2, first, "car"), (0, second, "car"), (2, second, "dog")]
+    assert match_objects(*places) == {0: [5, 1], 2: [5, 2]}
+
+
 def test_object_of_two_classes_is_named():
     found = match_regions(ParsedFile(make_regions((0, 4, "dog"), (2, 4, "wolf"))), VIDEO)
     (warning,) = found.warnings

@@ -134,6 +134,14 @@ def test_track_id_0_identifies_an_object(tree, read, caplog):
     assert "object ids are 1 to 65535, so 0 is object 1" in caplog.text
 
 
+@pytest.mark.parametrize("holder", [lambda key: {"extra": {"instance_id": key}}, lambda key: {"track_id": key}])
+def test_object_is_read_where_tools_store_it(tree, read, holder):
+    for record in tree["annotations"]:
+        key = record.pop("track_id") + 40
+        record |= {"attributes": {}, **holder(key)}
+    assert read(tree).objects() == [43, 47]
+
+
 def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})

@@ -394,3 +394,11 @@ def test_exr_states_rate_aspect_and_time_code(tmp_path):
     source = open_frames(tmp_path)
     assert (source.rate, source.pixel_aspect, str(source.timecode)) == (25, 2, "10:00:00:07")
     assert open_frames(tmp_path, rate=24).rate == 24
+
+
+def test_uncertain_minus_signs_are_announced(tmp_path, caplog):
+    for name in ("shot-2", "shot-1", "shot0", "shot1"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    source = open_frames(tmp_path)
+    assert [source.frame_name(index) for index in range(4)] == ["shot-2", "shot-1", "shot0", "shot1"]
+    assert "the hyphen before the number of shot-2 is read as a minus sign" in caplog.text

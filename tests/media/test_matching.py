@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.media.matching import image_stem, match_frames, natural_sort, select_images
+from aotlab.media.matching import (
+    find_negative_numbers,
+    image_stem,
+    match_frames,
+    natural_sort,
+    select_images,
+    trailing_numbers,
+)
 from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions
 from tests.media.named_masks import (
     SIZE,
@@ -40,6 +47,32 @@ def test_names_in_natural_order():
     assert natural_sort(["1.png", "01.png"]) == natural_sort(["01.png", "1.png"]) == ["01.png", "1.png"]
     assert natural_sort(["1" * 5000, "007", "8", "0"]) == ["0", "007", "8", "1" * 5000]
     assert natural_sort([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
+
+
+@pytest.mark.parametrize(("names", "is_certain"), [
+    (["shot.-010", "shot.-002", "shot.0000", "shot.0010"], True), (["take_-0012", "take_-0002", "take_-0001"], True),
+    (["a--2", "a--1", "a-0", "a-1"], True), (["-2", "-1", "0", "1"], True),
+    (["cam -2", "cam -1"], False), (["cam-2", "cam-1", "cam0", "cam1"], False),
+])  # fmt: skip
+def test_minus_signs_are_part_of_numbers(names, is_certain):
+    assert natural_sort(reversed(names)) == names
+    numbers = trailing_numbers(names)
+    assert numbers == sorted(numbers)
+    assert numbers[0] < 0
+    assert {*find_negative_numbers(names).values()} == {is_certain}
+
+
+@pytest.mark.parametrize(
+    "names", [["a-0001", "a-0002"], ["take (1)-1", "take (1)-2"], ["a-1", "b0"], ["1.-2a", "1.-3a"]]
+)
+def test_hyphens_before_numbers_are_separators(names):
+    assert natural_sort(reversed(names)) == names
+    assert not find_negative_numbers(names)
+
+
+def test_masks_of_negative_numbers_match_a_video_file():
+    names = [f"shot.{number:04d}.png" for number in range(-2, 2)]
+    assert match_frames([(None, name) for name in names], None, start_number=-2) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", [

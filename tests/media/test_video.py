@@ -87,13 +87,22 @@ def test_video_stream_is_chosen_as_by_ffmpeg(tmp_path, caplog, dispositions, siz
 
 def test_cover_art_is_not_the_video():
     cover, video = (
-        Mock(disposition=disposition, codec_context=Mock(width=side, height=side))
+        Mock(disposition=disposition, codec_context=Mock(width=side, height=side), frames=0)
         for disposition, side in ((1 | 1024, 900), (0, 8))
     )
     container = Mock(**{"streams.video": [cover, video]})
     assert find_video_stream(container) is video
     assert count_ignored_streams(container) == 0
     assert find_video_stream(Mock(**{"streams.video": [cover]})) is cover
+
+
+def test_animated_avif_is_read_whole(tmp_path, caplog):
+    images = [Image.new("RGB", (64, 48), (40 * index, 0, 0)) for index in range(6)]
+    images[0].save(tmp_path / "a.avif", save_all=True, append_images=images[1:], duration=100)
+    found = [frame.mean() for frame in open_frames(tmp_path / "a.avif")]
+    assert len(found) == 6
+    assert found == sorted(found)
+    assert "ignored" not in caplog.text
 
 
 def test_pixel_aspect_is_turned_with_the_image(tmp_path):

@@ -131,6 +131,14 @@ def test_cvat_groups_of_images_are_parts(read):
     assert read({"clip.xml": text}).objects() == [1]
 
 
+def test_cvat_groups_hold_within_an_image(read):
+    image = """<image id="{0}" name="0000{0}.png" width="40" height="24">
+    <polygon label="{1}" group_id="1" points="2,2;9,2;9,12;2,12"/></image>"""
+    text = f"<annotations>{image.format(0, 'car')}{image.format(1, 'dog')}</annotations>"
+    found = read({"clip.xml": text})
+    assert [found.class_name(region.object_id) for _, region in found.regions()] == ["car", "dog"]
+
+
 def test_cvat_object_is_absent_outside(read):
     text = TRACK.format(more="").replace("<task>", "<task><id>1</id>")
     found = read({"clip.xml": text})
