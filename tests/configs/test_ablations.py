@@ -1,11 +1,11 @@
 """Rows of AOT's ablation table as settings: each changes one setting of AOT-Small, tracks and trains."""
 
 import json
-import re
+from pathlib import PurePath
 
 import pytest
 
-from aotlab.configs.files import ROOT
+from aotlab.benchmark.paper_tables import load_table
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -13,17 +13,17 @@ from tests.engine.small_model import draw_stripes, draw_texture, register_tiny_e
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run_recipe
 from tests.marks import slow
 
-FOLDER = ROOT / "configs" / "ablations"
-ROWS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+ROWS = {
+    PurePath(model.checkpoints[0]).parent.name.removeprefix("aots_"): model.train
+    for model in load_table("aot_ablation").models.values()
+    if len(model.train) > 1
+}
+"""Arguments of aotlab train by the row's name in its checkpoint."""
 KEYS = {
     "identities": ["max_objects"], "window": ["window"], "frames": ["window", "short_term_frames"], "blocks": ["depth"],
     "no": ["sine_position", "relative_position"],
 }  # fmt: skip
 """Prefix of a row's name to the settings that it may change."""
-
-
-def load(name, overrides=()):
-    return load_config(f"configs/ablations/{name}.yaml", overrides)
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +39,15 @@ def flatten(settings, prefix=""):
     return found
 
 
-def test_every_ablation_is_in_the_table():
-    table = (FOLDER.parent / "tables" / "aot_ablation.yaml").read_text()
-    assert set(re.findall(r"outputs/ablations/aots_(\w+)/", table)) == set(ROWS)
+def test_table_has_all_ablations():
+    assert len(ROWS) == 12
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row_differs_from_aot_small_in_one_setting(name):
-    full, row = flatten(load_config("aots").model_dump()), flatten(load(name).model_dump())
-    assert row.pop("name") == f"aots_{name}" != full.pop("name")
+    base, *overrides = ROWS[name]
+    assert base == "base=aots"
+    full, row = (flatten(load_config("aots", settings).model_dump()) for settings in ((), overrides))
     (changed,) = {key for key in full if full[key] != row[key]}
     kind, _, value = name.partition("_")
     assert changed.rpartition(".")[2] in KEYS[kind]
@@ -57,18 +57,18 @@ def test_row_differs_from_aot_small_in_one_setting(name):
 @pytest.mark.parametrize("name", ["window_0", *slow(*(name for name in ROWS if name != "window_0"))])
 def test_row_trains_and_tracks(name, tmp_path, data):
     register_tiny_encoder()
-    tiny = ["model.encoder=tiny", "model.dim=32"]
+    overrides = ["model.encoder=tiny", "model.dim=32", *ROWS[name][1:]]
     settings = {
-        "base": str(FOLDER / f"{name}.yaml"),
+        "base": "aots",
         "data": {"root": str(data), "workers": 0},
         "train": {"output": str(tmp_path / "run"), "log_every": 1, "image_every": 0, "phases": [phase(clip_length=4)]},
     }  # fmt: skip
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))  # JSON is YAML
-    config = load_config(str(recipe), tiny)
+    config = load_config(str(recipe), overrides)
     model, trained = load_checkpoint(run_recipe(config).checkpoint)
     assert all(line["gradient_norm"] > 0 for line in log_lines(config))
-    assert (trained.model, trained.memory) == (load(name, tiny).model, load(name).memory)
+    assert (trained.model, trained.memory) == (config.model, config.memory)
     predictions = run_tracker(Tracker(model, trained), draw_texture(5), {0: draw_stripes([1, 2])})
     assert all(prediction.logits.isfinite().all() for prediction in predictions)
     assert predictions[-1].labels.shape == (33, 49)
