@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, require, require_choice, suggest
-from aotlab.utils.files import MALFORMED, read_text, reading
+from aotlab.utils.files import read_text
 from aotlab.utils.text import align_columns
 
 TABLES = ROOT / "configs" / "tables"
@@ -69,13 +69,17 @@ class TableModel(Settings):
         return [*files, *(f"--config={name}" for name in self.configs), *self.options]
 
 
-class TableRow(Settings):
-    """A model on a benchmark with its published figures."""
+class TableRow(Settings, extra="allow"):
+    """A model on a benchmark; the other keys are sources with their published figures."""
 
+    __pydantic_extra__: dict[str, list[float | None]]
     model: Text
     benchmark: Text
-    published: dict[Text, list[float | None]]
-    """Figures of all columns by source."""
+
+    @property
+    def published(self) -> dict[str, list[float | None]]:
+        """Figures of all columns by source."""
+        return self.__pydantic_extra__
 
 
 class PaperTable(Settings):
@@ -129,10 +133,6 @@ def load_table(table: str | Path) -> PaperTable:
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
     remedy = suggest(str(table), [*names, *list_published_weights()], f"the tables are {', '.join(names)}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, remedy), str(path))}
-    with reading(path, f"the tables are {', '.join(names)}", *MALFORMED):
-        tree["rows"] = [
-            {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]
-        ]
     return build_config(tree, str(path), PaperTable)
 
 

@@ -37,6 +37,11 @@ def list_presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
+def name_source(path: Path) -> str:
+    """Return the name of a preset, a recipe or the bundled model for messages; of other files, the path."""
+    return path.stem if path == BUNDLED_CHECKPOINT or path.parent in (PRESETS, RECIPES) else str(path)
+
+
 def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: str = "config") -> Path:
     """Return the file of a preset or recipe, or a YAML file by its path from the first of ``folders`` that has it.
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, find_config
+from aotlab.configs.files import PRESETS, find_config, name_source
 from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import Config, list_resets
 from aotlab.configs.settings import Settings
@@ -52,7 +52,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     tree: dict[str, Any] = {}
     for file, settings in reversed(files):
         then = settings.pop("then", None) or []
-        require(isinstance(then, list), f"then: must be a list of phases, got {then}", subject=file)
+        require(isinstance(then, list), f"then: must be a list of phases, got {then}", subject=name_source(file))
         tree = _merge(apply_overrides(tree, list_resets(settings)), settings)
         train = tree.get("train", {})
         phases = train.get("phases", []) if isinstance(train, Mapping) else None
@@ -214,24 +214,25 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
     first_path = path
     files: list[tuple[Path, dict[str, Any]]] = []
     while True:
+        name = name_source(path)
         if any(path == file for file, _ in files):
-            raise InputError("base: refers back to this file", subject=path)
-        settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
+            raise InputError("base: refers back to this file", subject=name)
+        settings = parse_yaml(read_text(path, "give a YAML file"), name)
         base, plugins = settings.pop("base", None), settings.pop("plugins", None) or []
-        with prefix_errors(path):
+        with prefix_errors(name):
             is_list = isinstance(plugins, list) and all(isinstance(name, str) for name in plugins)
             require(is_list, f"plugins: must be a list of Python files, got {plugins}")
             load_plugins(path.parent / name for name in plugins)
         files.append((path, settings))
         if base is None:
             break
-        base_path = find_config(str(base), [path.parent], f"{path}: base:")
+        base_path = find_config(str(base), [path.parent], f"{name}: base:")
         if preset is not None and base_path.parent == PRESETS != path.parent:
             base_path, preset = find_config(preset), None
         path = base_path
     require(
         preset is None,
-        f"it replaces the preset under a recipe or a file of settings, but {first_path} names no preset",
+        f"it replaces the preset under a recipe or a file of settings, but {name_source(first_path)} names no preset",
         subject=f"base={preset}",
         remedy=f"load {preset} instead",
     )

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from aotlab.configs.files import name_source
 from aotlab.configs.load import apply_overrides, build_config, drop_unknown_records, load_config, parse_yaml, to_yaml
 from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
 from aotlab.configs.schema import Config
@@ -205,7 +206,7 @@ def _parse_settings(
         with reading(path, "download or train it again", *MALFORMED):
             tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))
     config = build_config(tree, str(path))
-    return build_config(tree, f"settings for {path}", overrides=overrides) if overrides else config
+    return build_config(tree, f"settings for {name_source(path)}", overrides=overrides) if overrides else config
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:

@@ -109,8 +109,10 @@ def test_last_base_override_is_used():
 
 
 def test_base_override_without_preset_rejected(tmp_path):
-    for config in (write(tmp_path / "mine.yaml", "name: mine"), "aotl"):
-        with pytest.raises(InputError, match=r"base=aots: it replaces the preset .*\.yaml names no preset; load aots"):
+    mine = write(tmp_path / "mine.yaml", "name: mine")
+    for config, name in ((mine, mine), ("aotl", "aotl")):
+        problem = f"it replaces the preset under a recipe or a file of settings, but {name} names no preset"
+        with pytest.raises(InputError, match=f"^base=aots: {problem}; load aots instead$"):
             load_config(config, ["base=aots"])
 
 

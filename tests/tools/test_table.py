@@ -195,7 +195,9 @@ def test_missing_file_without_a_source_is_listed(small):
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "did you mean folder?"),
     ("title:", "  title:", "not readable as YAML"),
-    ("rows:", "rows: [1]\nx:", "not readable (its values are not of the expected types)"),
+    ("rows:", "rows:\n  - 1", "small.yaml: rows.0 must be settings (key: value), got 1"),
+    ("{model: A, benchmark: here,", "{model: A,", "small.yaml: rows.0.benchmark is missing"),
+    ("[80.0, null]", "80.0", "small.yaml: rows.0.paper must be a list, got 80.0"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):
     small.write_text(small.read_text().replace(old, new, 1))

@@ -102,6 +102,8 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
         assert (settings.memory.every, settings.model) == (9, config.model)
     with pytest.raises(InputError, match=r"settings for .*small.safetensors: unknown key memory.evry"):
         load_model(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
+    with pytest.raises(InputError, match=r"^settings for aott_mini: unknown key memory.evry"):
+        load_model("bundled", overrides=["memory.evry=9"])
 
 
 @pytest.mark.parametrize(("arguments", "policy"), [({}, "rmem"), ({"protocol": "published"}, "every_nth")])
