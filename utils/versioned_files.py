@@ -40,16 +40,20 @@ def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """Return the SHA-256 of JSON values; tensors count by type, shape and CRC-32."""
-    text = json.dumps(content, sort_keys=True, default=_describe_tensor)
+    """Return the SHA-256 of JSON values; tensors and arrays count by type, shape and CRC-32, sets by their items."""
+    text = json.dumps(content, sort_keys=True, default=_describe)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _describe_tensor(tensor: Any) -> str:
+def _describe(value: Any) -> Any:
+    """Return a set, tensor or array as JSON values."""
     import torch
 
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    tensor = torch.as_tensor(value).detach()
     # NumPy has no bfloat16, but all types have bytes
-    content = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    content = tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy()
     return f"{tensor.dtype} {tuple(tensor.shape)} {zlib.crc32(content)}"
 
 

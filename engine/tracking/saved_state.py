@@ -12,16 +12,16 @@ from aotlab.configs.schema import Config
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.state import VideoState
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import require
-from aotlab.utils.files import MALFORMED, reading
-from aotlab.utils.versioned_files import FileKind, unwrap, wrap
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import MALFORMED, describe_error, reading
+from aotlab.utils.versioned_files import FileKind, digest, unwrap, wrap
 
-TRACKER_STATE = FileKind("tracker state", 18, "save it again")
+TRACKER_STATE = FileKind("tracker state", 19, "save it again")
 
 
 def save_state(video: VideoState, hooks: Sequence[Hook], fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of a tracker in containers, numbers and tensors; ``fingerprint``: `describe_tracker`'s."""
-    hook_states = [hook.state_dict() for hook in hooks]
+    hook_states = [{"hook": describe_hook(hook), "state": hook.state_dict()} for hook in hooks]
     return wrap(TRACKER_STATE, {"fingerprint": dict(fingerprint), **video.state_dict(), "hooks": hook_states})
 
 
@@ -38,8 +38,10 @@ def load_state(
     saved_fingerprint = content["fingerprint"]
     for name, value in fingerprint.items():  # precision first: it changes weights too
         require(saved_fingerprint.get(name) == value, f"saved with other {name}", subject="tracker state")
+    is_same = [saved["hook"] for saved in content["hooks"]] == [describe_hook(hook) for hook in hooks]
+    require(is_same, "saved with other hooks", subject="tracker state", remedy="give those that it was saved with")
     video = VideoState.from_state_dict(content, config, device)
-    states = list(zip(hooks, content["hooks"], strict=True))
+    states = [(hook, saved["state"]) for hook, saved in zip(hooks, content["hooks"], strict=True)]
     for hook, hook_state in states:  # copies first, so that an error leaves the tracker unchanged
         hook.fresh().load_state_dict(hook_state)
     for hook, hook_state in states:
@@ -47,10 +49,25 @@ def load_state(
     return video
 
 
-def describe_tracker(config: Config, hooks: Sequence[Hook], dtype: torch.dtype, checksum: int) -> dict[str, Any]:
-    """Return what a tracker's states depend on: precision, checksum of the weights, settings, hooks."""
+def describe_hook(hook: Hook) -> str:
+    """Return the class of a hook and the digest of its settings, which are its attributes after `Hook.reset`.
+
+    Raises:
+        InputError: an attribute is not a number, text, container, array or tensor.
+    """
+    name = type(hook).__qualname__
+    try:
+        return f"{name} {digest(vars(hook.fresh()))}"
+    except (TypeError, ValueError, RuntimeError) as error:
+        problem = f"its attributes cannot be compared ({describe_error(error)})"
+        remedy = "let them be numbers, texts, containers, arrays or tensors"
+        raise InputError(problem, subject=f"hook {name}", remedy=remedy) from error
+
+
+def describe_tracker(config: Config, dtype: torch.dtype, checksum: int) -> dict[str, Any]:
+    """Return what a tracker's states depend on: precision, checksum of the weights, settings."""
     settings = {name: getattr(config, name).model_dump() for name in ("model", "memory", "input", "rules")}
-    return {"precision": str(dtype), "weights": checksum, **settings, "hooks": [type(hook).__name__ for hook in hooks]}
+    return {"precision": str(dtype), "weights": checksum, **settings}
 
 
 def checksum_weights(model: VOSModel) -> int:

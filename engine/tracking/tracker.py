@@ -422,7 +422,11 @@ class Tracker:
             self.state.frame_shape = state.frame_shape
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state with which a tracker of the same model resumes this video, for `torch.save`."""
+        """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
+
+        Raises:
+            InputError: an update of memory failed, or a hook has attributes that cannot be compared.
+        """
         self._require_complete()
         return save_state(self.state, self.hooks, self.fingerprint)
 
@@ -437,7 +441,7 @@ class Tracker:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Precision and checksum of the weights, the settings, and the hooks, that states depend on."""
+        """Precision and checksum of the weights, and the settings, on which states depend."""
         if not self._optimize or not self._checksum:
             self._checksum = checksum_weights(self.model)
-        return describe_tracker(self.config, self.hooks, self.model.projector.weight.dtype, self._checksum)
+        return describe_tracker(self.config, self.model.projector.weight.dtype, self._checksum)

@@ -110,6 +110,31 @@ def test_state_holds_those_of_hooks(model):
         Tracker(*model).load_state_dict(state)
 
 
+class Shift(Hook):
+    """A hook with a setting."""
+
+    def __init__(self, value):
+        self.value, self.seen = value, frozenset()
+
+
+@pytest.mark.parametrize(("value", "other"), [
+    (5, 40), ("a", "b"), (torch.zeros(2), torch.ones(2)), (np.zeros(2), np.zeros(3)), ({1}, {2}),
+])  # fmt: skip
+def test_state_of_a_hook_with_other_settings_rejected(model, value, other):
+    tracker = Tracker(*model, [Shift(value)])
+    tracker.step(draw_texture(1)[0], draw_stripes([1]))
+    state = tracker.state_dict()
+    Tracker(*model, [Shift(value)]).load_state_dict(state)
+    with pytest.raises(InputError, match="tracker state: saved with other hooks; give those that it was saved with"):
+        Tracker(*model, [Shift(other)]).load_state_dict(state)
+
+
+def test_state_with_a_hook_that_cannot_be_compared_rejected(model):
+    tracker = Tracker(*model, [Shift(object())])
+    with pytest.raises(InputError, match=r"^hook Shift: its attributes cannot be compared \(.*; let them be numbers"):
+        tracker.state_dict()
+
+
 def test_run_records_hooks_of_a_user(model):
     network, config = model
     inputs = [TrackerLoader(Tracker(network, config, hooks)).fingerprint() for hooks in ([], [Recorder()])]
