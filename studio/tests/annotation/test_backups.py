@@ -162,6 +162,14 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         assert document.snapshot.labels(0).any()
 
 
+@pytest.mark.parametrize("old", [b"TABLE masks", b"tracked_masks"])
+def test_schema_that_is_not_text_is_damaged(video, project, old):
+    path = project / PROJECT_FILE
+    path.write_bytes(path.read_bytes().replace(old, b"\xff" + old[1:]))
+    with pytest.raises(InputError, match=r"project.sqlite: cannot be opened \(.*\); replace it by project.sqlite.bak"):
+        open_document(video)
+
+
 def test_failed_backup_is_reported(folder, session, caplog):
     draw(session, 0, 1)
     with limit_file_size(0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -20,6 +21,8 @@ BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
 # SQLite would apply the journal to the backup
 DAMAGED_REMEDY = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}, or run the .recover command of sqlite3"
+DAMAGE = re.compile("no such table|Could not decode")
+"""Beginnings of operational errors about damaged content."""
 TIMEOUT = 10.0
 """Seconds to wait for another program that reads or writes the file."""
 TABLES = {
@@ -137,12 +140,13 @@ class Database:
         """Raise `InputError` for an error of SQLite."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message may quote damaged bytes
+            problem = "its schema is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
             remedy = DAMAGED_REMEDY
-            if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
+            if isinstance(error, sqlite3.OperationalError) and not DAMAGE.match(problem):
                 remedy = "free space, or check that the folder exists and can be written"
-                remedy = "close the program that uses it" if "locked" in str(error) else remedy
-            raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
+                remedy = "close the program that uses it" if "locked" in problem else remedy
+            raise InputError(f"{self.path}: cannot be {action} ({problem}); {remedy}") from error
 
 
 def _format_uri(path: Path, mode: str) -> str:
