@@ -53,7 +53,7 @@ def _describe(value: Any) -> Any:
         return sorted(value)
     tensor = torch.as_tensor(value).detach()
     # NumPy has no bfloat16, but all types have bytes
-    content = tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    content = tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data
     return f"{tensor.dtype} {tuple(tensor.shape)} {zlib.crc32(content)}"
 
 
