@@ -54,19 +54,20 @@ def draw_row(frames: list[np.ndarray], labels: list[np.ndarray]) -> np.ndarray:
 @option("--images", type=ExistingFolder, help="images with masks, such as datasets/mini/static")
 @option("--videos", type=ExistingFolder, help="training videos with masks, such as datasets/mini/davis16")
 @option("--split", default="train", help="list of the videos in ImageSets/")
+@option("--held-out", is_flag=True, help="use only the images that are held out of training")
 @option("--models", type=ExistingFolder, help="animated characters, *.glb; furniture is added")
 @option("--clips", type=PositiveInt, default=1000, help="number of clips")
 @option("--first", type=NonNegativeInt, default=0, help="number of the first clip")
 @option("--seed", type=NonNegativeInt, default=0, help="seed of the clips")
 @option("--sheet", type=File, help="write only this image of the clips")
 def main(
-    *, output: Path, images: Path | None, videos: Path | None, split: str, models: Path | None,
+    *, output: Path, images: Path | None, videos: Path | None, split: str, held_out: bool, models: Path | None,
     clips: int, first: int, seed: int, sheet: Path | None,
 ) -> int:  # fmt: skip
     """Render clips of objects that look alike, cross and hide one another."""
     cv2.setNumThreads(1)
     require(images or videos or models, "give at least one source", subject="--images, --videos, --models")
-    sources, rows = Sources(images, videos, split, models), []
+    sources, rows = Sources(images, videos, split, models, held_out=held_out), []
     with progress_bar(clips, unit="clip") as bar:
         for number in range(first, first + clips):
             name, rng = f"s{number:05d}", np.random.default_rng([seed, number])

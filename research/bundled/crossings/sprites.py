@@ -80,9 +80,12 @@ def cut_out_video(frames: tuple[LabeledImage, ...], number: int) -> Sprite:
 class Sources:
     """Images, training videos and models, each of them optional, from which clips are made."""
 
-    def __init__(self, images: Path | None, videos: Path | None, split: str, models: Path | None) -> None:
+    def __init__(
+        self, images: Path | None, videos: Path | None, split: str, models: Path | None, *, held_out: bool = False
+    ) -> None:
+        """``held_out``: use only the images that are held out of training, instead of all others."""
         found = layouts.open_static(images, SourceConfig(path="", kind="static")).images if images else ()
-        self.images = ImageSet(tuple(image for image in found if not is_held_out(image.image)), balance=0.5)
+        self.images = ImageSet(tuple(image for image in found if is_held_out(image.image) == held_out), balance=0.5)
         opened = layouts.open_videos(videos, SourceConfig(path="", split=split)).videos if videos else ()
         self.videos = [list_frame_pairs(video) for video in opened]
         self.renderer = ModelRenderer(models) if models else None
