@@ -90,6 +90,8 @@ def test_held_out_images_are_not_used(data):
     used = open_sources(data).images.images
     assert 0 < len(used) < 40
     assert not any(is_held_out(image.image) for image in used)
+    held_out = Sources(data / "images", None, "", None, held_out=True).images.images
+    assert len(used) + len(held_out) == 40
 
 
 def test_only_whole_large_objects_are_cut_out():
