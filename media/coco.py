@@ -52,8 +52,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
                     parser.leave_out("annotation", "of an image that the file lacks")
                 continue
             class_name = VOID_NAME if record.get("ignore") else class_names.get(record.get("category_id"), "")
-            attributes = _parse_attributes(record.get("attributes"))
-            region = ParsedRegion(frame, None, class_name, _find_key(record), name, attributes)
+            attributes = parse_attributes(record.get("attributes"))
+            region = ParsedRegion(frame, None, class_name, find_object_key(record), name, attributes)
             if not segmentation and not box:
                 parser.leave_out("annotation", "without a mask or box")
             elif not segmentation:
@@ -73,7 +73,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
         with parser.locate(f"{name or 'image'}, absent"):
             for record in absent:
                 class_name = class_names.get(record.get("category_id"), "")
-                parser.add_absent(ParsedRegion(frame, empty, class_name, _find_key(record), name))
+                parser.add_absent(ParsedRegion(frame, empty, class_name, find_object_key(record), name))
         if image["id"] not in annotated and not absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = names[video_id][0] if names else ""
@@ -181,7 +181,7 @@ def _find_folder(video: dict[str, Any]) -> str:
     return str(next(iter(video.get("file_names") or ()), "")).rpartition("/")[0].rpartition("/")[2]
 
 
-def _find_key(record: dict[str, Any]) -> Hashable:
+def find_object_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     holders = [holder for holder in (record, record.get("attributes"), record.get("extra")) if isinstance(holder, dict)]
     for value in (parse_integer(holder.get(key)) for holder in holders for key in OBJECT_KEYS):
@@ -190,7 +190,7 @@ def _find_key(record: dict[str, Any]) -> Hashable:
     return None
 
 
-def _parse_attributes(attributes: Any) -> Attributes:
+def parse_attributes(attributes: Any) -> Attributes:
     """Return the attributes of an annotation, without its object, lists, NaN and infinity."""
     return {
         str(name): value

@@ -1,4 +1,11 @@
-from .media.coco import format_coco as format_coco, parse_coco as parse_coco, parse_ids as parse_ids
+from .media.coco import (
+    OBJECT_KEYS as OBJECT_KEYS,
+    find_object_key as find_object_key,
+    format_coco as format_coco,
+    parse_attributes as parse_attributes,
+    parse_coco as parse_coco,
+    parse_ids as parse_ids,
+)
 from .media.exr import (
     PRIMARIES as PRIMARIES,
     find_window as find_window,

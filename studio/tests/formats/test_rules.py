@@ -148,6 +148,47 @@ def make_labelme(parts, name=name_image, *extra):
     }
 
 
+def via_region(part, shape=None, **attributes):
+    points = {
+        f"all_points_{axis}": [*values] for axis, values in zip("xy", zip(*part.points, strict=True), strict=True)
+    }
+    shape = shape or {"name": "polygon", **points}
+    return {"shape_attributes": shape, "region_attributes": {"class": part.label, **attributes}}
+
+
+def make_via(parts, name=name_image, *extra):
+    return {"via.json": {
+        f"{name(frame)}.jpg81": {
+            "filename": f"{name(frame)}.jpg", "size": 81, "regions": [*map(via_region, found), *extra],
+            "file_attributes": {},
+        }
+        for frame, found in group(parts).items()
+    }}  # fmt: skip
+
+
+def datumaro_annotation(part, **more):
+    shape = {"type": "polygon", "points": np.ravel(part.points).tolist()}
+    return {"id": 0, "attributes": {}, "group": 0, "label_id": LABELS.index(part.label), "z_order": 0, **shape, **more}
+
+
+def make_datumaro(parts, name=name_image, *extra):
+    return {"datumaro.json": {
+        "infos": {}, "categories": {"label": {"labels": [{"name": label, "parent": ""} for label in LABELS]}},
+        "items": [
+            {"id": name(frame), "annotations": [*map(datumaro_annotation, found), *extra], "attr": {"frame": frame},
+             "image": {"path": f"{name(frame)}.jpg", "size": [*SIZE]}}
+            for frame, found in group(parts).items()
+        ],
+    }}  # fmt: skip
+
+
+def make_datumaro_box():
+    files = make_datumaro([GOOD])
+    (item,) = files["datumaro.json"]["items"]
+    item["annotations"] = [datumaro_annotation(GOOD, type="bbox", bbox=[10, 6, 20, 12])]
+    return files
+
+
 def mots_line(part, number=None):
     class_id = LABELS.index(part.label) + 1
     number = number or {"__ignore__": 10000}.get(part.label, 1000 * class_id + class_id)
@@ -171,10 +212,10 @@ def make_yolo(parts, name=name_image):
 MAKERS = {
     "masks": make_masks, "colors": make_colors, "objects": make_objects, "coco": make_coco,
     "youtube_vis": make_youtube_vis, "cvat": make_cvat, "label_studio": make_label_studio, "labelme": make_labelme,
-    "mots": make_mots, "yolo": make_yolo,
+    "mots": make_mots, "yolo": make_yolo, "via": make_via, "datumaro": make_datumaro,
 }  # fmt: skip
 FILES = {"coco": "coco.json", "youtube_vis": "youtube_vis.json", "cvat": "cvat.xml", "label_studio": "tasks.json",
-         "mots": "mots.txt"}  # fmt: skip
+         "mots": "mots.txt", "via": "via.json", "datumaro": "datumaro.json"}  # fmt: skip
 """Names of formats that are one file; others are folders."""
 
 
@@ -360,6 +401,11 @@ TABLE = {
             ),
         ],
         "cvat": [*numbering(make_cvat), other_video(make_cvat), disagreement(make_cvat([Part(1)], lambda _: "00002"))],
+        "datumaro": [
+            *numbering(make_datumaro),
+            other_video(make_datumaro),
+            disagreement(make_datumaro([Part(1)], lambda _: "00002")),
+        ],
         "labelme": [
             Cell({"00001.json": {**labelme(0, shape("a", GOOD.points)), "imagePath": None}}, {1: {1: 100}}),
             *numbering(make_labelme),
@@ -398,6 +444,25 @@ TABLE = {
             },
             {0: {1: 200}, 1: {1: 200}},
         ),
+        "via": Cell(
+            {
+                "via.json": {
+                    str(frame): {
+                        "filename": f"0000{frame}.jpg",
+                        "regions": [via_region(Part(frame, left=20), id=1, track_id="7")] * 2,
+                    }
+                    for frame in (0, 1)
+                }
+            },
+            {0: {7: 100}, 1: {7: 100}},
+        ),
+        "datumaro": [
+            Cell(
+                make_datumaro([Part(0), Part(1)], name_image, datumaro_annotation(Part(0, left=20), **key)),
+                {frame: dict.fromkeys(objects, 100) for frame in (0, 1)},
+            )
+            for key, objects in (({"attributes": {"track_id": 0}}, (1, 2)), ({"group": 7}, (1, 7)))
+        ],
         "mots": Cell({"mots.txt": mots_line(Part(0), 1001) + mots_line(Part(0, "b", 20), 2001)}, {0: {1: 100, 2: 100}}),
         "yolo": [
             Cell(
@@ -529,6 +594,43 @@ TABLE = {
             box({"1.json": labelme(1, shape("a", [[10, 6], [30, 6], [30, 18], [10, 18]], kind="rectangle"))}),
         ],
         "mots": "all lines are masks",
+        "via": [
+            left_out(
+                make_via([GOOD], name_image, via_region(OTHER, {"name": "circle", "cx": 9, "cy": 9, "r": 2})),
+                "shape of kind circle",
+                "00001.jpg, region 2",
+            ),
+            box(
+                {
+                    "via.json": {
+                        "a": {
+                            "filename": "00001.jpg",
+                            "regions": {
+                                "0": via_region(GOOD, {"name": "rect", "x": 10, "y": 6, "width": 20, "height": 12})
+                            },
+                        }
+                    }
+                }
+            ),
+        ],
+        "datumaro": [
+            *(
+                left_out(
+                    make_datumaro([GOOD], name_image, datumaro_annotation(OTHER, **record)),
+                    f"annotation {words}",
+                    "00001.jpg, annotation 2",
+                )
+                for record, words in (
+                    ({"type": "ellipse"}, "of kind ellipse"),
+                    ({"attributes": {"keyframe": False}}, "between key frames"),
+                )
+            ),
+            Cell(
+                make_datumaro([GOOD], name_image, datumaro_annotation(OTHER, attributes={"outside": True})),
+                {1: {1: 100, 2: 0}},
+            ),
+            box(make_datumaro_box()),
+        ],
         "yolo": [
             Cell(
                 {"labels/00001.txt": "0 .5 .5 .5 .5 .4 .4 2\n", "data.yaml": "kpt_shape: [1, 3]"},
@@ -614,6 +716,10 @@ TABLE = {
         ),
         "labelme": Cell(make_labelme([Part(0), Part(2)]), {0: {1: 100}, 2: {1: 100}}),
         "mots": "one list of lines",
+        "via": Cell(
+            {"via.json": {"_via_settings": {}, "_via_img_metadata": make_via([GOOD])["via.json"]}}, {1: {1: 100}}
+        ),
+        "datumaro": "one list of items",
         "yolo": Cell(
             {f"labels/{folder}/0000{n}.txt": yolo_line(Part(n)) for n, folder in enumerate(("train", "val"))},
             {0: {1: 100}, 1: {1: 100}},
@@ -670,6 +776,8 @@ TABLE = {
             for value in (1, 255)
         ],
         "mots": "geometry",
+        "via": "geometry",
+        "datumaro": "geometry",
         "yolo": "geometry",
     },
     "an output is what its readers take": {
@@ -678,6 +786,8 @@ TABLE = {
         "colors": "not written",
         "objects": "not written",
         "labelme": "not written",
+        "via": "not written",
+        "datumaro": "not written",
     },
     "one bad region costs a region": {
         **{
@@ -763,6 +873,25 @@ TABLE = {
                 ("1 2002 2\n", "expected lines of frame.*"),
             )
         ],
+        "via": [
+            left_out(make_via([GOOD], name_image, via_region(OTHER, shape)), words, f"00001.jpg, region 2{why}")
+            for shape, words, why in (
+                ({"name": "polygon", "all_points_x": [1, 2], "all_points_y": [1]}, "region not readable", ": .*"),
+                ({"name": "polygon", "all_points_x": [1], "all_points_y": [1]}, "region without pixels", ""),
+            )
+        ],
+        "datumaro": [
+            left_out(
+                make_datumaro([GOOD], name_image, datumaro_annotation(OTHER, **record)),
+                words,
+                f"00001.jpg, annotation 2{why}",
+            )
+            for record, words, why in (
+                ({"label_id": 77}, "region not readable", ": .*"),
+                ({"type": "mask", "rle": {"size": [*SIZE], "counts": [7]}}, "region not readable", ": its run .*"),
+                ({"points": [1, 1, 2, 2]}, "region without pixels", ""),
+            )
+        ],
         "yolo": [
             left_out({"labels/00001.txt": yolo_line(GOOD) + line}, words, f"labels/00001.txt, line 2{why}")
             for line, words, why in (
@@ -812,7 +941,7 @@ def write_image(path, content):
 def test_table_of_rules_is_complete():
     assert {(rule, name) for rule, name, _ in CELLS} == {*product(TABLE, MAKERS)}
     assert len(TABLE) == 9
-    assert len(MAKERS) == 10
+    assert len(MAKERS) == 12
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def list_masks(annotations):
 
 
 @pytest.mark.parametrize(("name", "ids"), [
-    ("datumaro_coco.json", {3, 7}), ("datumaro_cvat.xml", {3, 7}), ("datumaro_voc", {1, 2}),
+    ("datumaro_coco.json", {3, 7}), ("datumaro_cvat.xml", {3, 7}), ("datumaro.json", {3, 7}), ("datumaro_voc", {1, 2}),
     ("label_studio_json.json", {1, 2}), ("labelme", {1, 2}),
 ])  # fmt: skip
 def test_masks_of_another_tool_are_read_exactly(name, ids):

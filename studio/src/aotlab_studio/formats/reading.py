@@ -10,9 +10,11 @@ from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.colors import CLASS_MASKS, find_legend, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
+from aotlab_studio.formats.datumaro import is_datumaro, parse_datumaro
 from aotlab_studio.formats.label_studio import is_task, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
+from aotlab_studio.formats.via import find_via_images, parse_via
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
@@ -61,6 +63,10 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return parse_label_studio(tasks, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)
+        if is_datumaro(tree):
+            return parse_datumaro(tree, size)
+        if via_images := find_via_images(tree):
+            return parse_via(via_images, size)
         return parse_labelme({path: tree}, size) if is_labelme(tree) else None
     legend = find_legend(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
     if legend is None or read_colors(path, size) is None:

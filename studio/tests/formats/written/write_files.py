@@ -62,8 +62,9 @@ def write_datumaro():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind, format_name in (("mask", "coco_instances"), ("mask", "cvat"), ("mask", "voc_segmentation"),
-                                  ("mask", "mots_png"), ("box", "yolo")):  # fmt: skip
+                                  ("mask", "mots_png"), ("box", "yolo"), ("mask", "datumaro")):  # fmt: skip
             make(kind).export(str(folder / format_name), format_name, save_media=False)
+        shutil.copy(folder / "datumaro/annotations/default.json", HERE / "datumaro.json")
         shutil.copy(folder / "coco_instances/annotations/instances_default.json", HERE / "datumaro_coco.json")
         shutil.copy(folder / "cvat/default.xml", HERE / "datumaro_cvat.xml")
         for source, name in (("voc_segmentation", "voc"), ("mots_png/default/instances", "mots"), ("yolo", "yolo")):

@@ -1,0 +1,74 @@
+"""JSON of VGG Image Annotator, versions 1 and 2: https://www.robots.ox.ac.uk/~vgg/software/via."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aotlab import InputError, internal, sdk
+from aotlab_studio.formats import Size
+
+CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type")
+"""Attributes of regions that hold class names, in any letter case; the first of these that a file has is used."""
+
+
+def find_via_images(tree: Any) -> list[dict[str, Any]] | None:
+    """Return the images of a project or an export; None for a file of another format."""
+    images = tree.get("_via_img_metadata", tree) if isinstance(tree, dict) else {}
+    listed = [*images.values()] if isinstance(images, dict) else []
+    is_via = listed and all(isinstance(image, dict) and {"filename", "regions"} <= image.keys() for image in listed)
+    return listed if is_via else None
+
+
+def parse_via(images: Iterable[dict[str, Any]], size: Size) -> sdk.ParsedFile:
+    """Return the objects of images, whose sizes the format lacks; raise `InputError` without an attribute for classes.
+
+    Regions are matched by an attribute such as ``track_id``, or else by class.
+    """
+    listed = [(image["filename"], image["regions"]) for image in images]  # a list since version 2
+    listed = [(name, [*regions.values()] if isinstance(regions, dict) else regions) for name, regions in listed]
+    sdk.require_different_images([name for name, _ in listed])
+    names = dict.fromkeys(key for _, regions in listed for region in regions for key in region["region_attributes"])
+    class_attribute = _find_class_attribute([name for name in names if name not in internal.OBJECT_KEYS])
+    parser = sdk.RegionParser(size)
+    for name, regions in listed:
+        if not regions:
+            parser.add_absent(sdk.ParsedRegion(None, None, image=name))
+        for count, record in enumerate(regions, start=1):
+            with parser.skip_unreadable(f"{name}, region {count}"):
+                attributes = {**record["region_attributes"]}
+                class_names = _list_options(attributes.pop(class_attribute, ""))
+                for _ in class_names[1:]:
+                    parser.leave_out("class name", "of a region that has another one")
+                key, others = internal.find_object_key(attributes), internal.parse_attributes(attributes)
+                region = sdk.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
+                _add_shape(record["shape_attributes"], region, parser)
+    return parser.finish()
+
+
+def _find_class_attribute(names: list[str]) -> str:
+    """Return the attribute of class names; raise `InputError` for several attributes, none of which is called so."""
+    by_fold = {name.casefold(): name for name in names}
+    found = next((by_fold[name] for name in CLASS_ATTRIBUTES if name in by_fold), None)
+    if found is None and len(names) > 1:
+        raise InputError(f"no attribute of its regions is called class ({', '.join(names)})", remedy="rename one")
+    return found or next(iter(names), "")
+
+
+def _list_options(value: Any) -> list[str]:
+    """Return the text of a value, or the checked options of a checkbox."""
+    options = [name for name, checked in value.items() if checked] if isinstance(value, dict) else [value]
+    return [str(option) for option in options if option != ""]
+
+
+def _add_shape(shape: Mapping[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+    """Add a region with the mask or box of a shape."""
+    if shape["name"] == "polygon":
+        points = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
+        parser.add(replace(region, rle=parser.fill([[side for point in points for side in point]])))
+    elif shape["name"] == "rect":
+        left, top, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
+        parser.add(replace(region, box=(left, top, width, height)))
+    else:
+        parser.leave_out("shape", f"of kind {shape['name']}")
