@@ -20,7 +20,7 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 """
 INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
 """Names of `levels.CURVES`."""
-FRAME = rf"\d{{1,9}}|{TIMECODE.pattern}"
+FRAME = rf"-?\d{{1,9}}|{TIMECODE.pattern}"
 FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 
 

@@ -18,7 +18,7 @@ from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.mask_images import LabelCheck
-from aotlab.media.matching import FORMAT_OPTION
+from aotlab.media.matching import FORMAT_OPTION, find_negative_numbers, split_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
@@ -35,7 +35,6 @@ EXPORT_RECORD = "export.json"
 """File that describes masks which a person has exported, in their folder."""
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
 """Outputs of such an export that contain the masks of all frames; those with class names first."""
-NUMBERED = re.compile("(.*?)([0-9]{1,9})", re.DOTALL)
 CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
 """End of a prefix with hours and minutes, whose seconds begin again with each minute."""
 MIN_NUMBERED = 3
@@ -112,14 +111,20 @@ class FrameSelection:
 
 
 def find_gap(names: Sequence[str]) -> InputError | None:
-    """Return an error without subject if the names of frames in order have gaps; raise one for several sequences.
+    """Return an error without subject if the names of frames in order have gaps; raise one if their order is unclear.
 
-    Names that do not all end in a number, and numbers without a usual step, such as times, have neither.
+    It is for several sequences, and for hyphens before numbers that may be minus signs. Names that do not all end in a
+    number, and numbers without a usual step, such as times, have no gaps.
     """
-    parts = [NUMBERED.fullmatch(name) for name in names]
-    if not all(parts) or len(names) < MIN_NUMBERED:
+    unclear = [name for name, is_certain in find_negative_numbers(names).items() if not is_certain]
+    if unclear:
+        raise InputError(
+            f"the hyphen before the number of {unclear[0]} may be a minus sign",
+            remedy="give --frame-numbers file if it is one, or else rename the files",
+        )
+    frames = [part for part in split_numbers(names) if part]
+    if len(frames) < max(len(names), MIN_NUMBERED):
         return None
-    frames = [(part[1], int(part[2])) for part in parts if part]
     counts = Counter(prefix for prefix, _ in frames)
     if len({number for _, number in frames}) < len(frames) and not any(map(CLOCK_TIME.search, counts)):
         first, second, *_ = (next(name for name in names if name.startswith(prefix)) for prefix in counts)

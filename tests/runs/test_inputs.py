@@ -112,6 +112,24 @@ def test_names_of_one_sequence_have_no_problem(names):
     assert find_gap(names.split()) is None
 
 
+def test_minus_signs_count_in_gaps():
+    assert find_gap(["a.-003", "a.-002", "a.-001", "a.0000", "a.0001"]) is None
+    assert find_gap(["a.-003", "a.-002", "a.0000", "a.0001"]).problem.startswith(
+        "1 frame missing, the first after a.-002"
+    )
+    with pytest.raises(InputError, match="the hyphen before the number of a-2 may be a minus sign; give --frame-numb"):
+        find_gap(["a-2", "a-1", "a0", "a1"])
+
+
+def test_negative_numbers_of_file_names_select_frames():
+    video = VideoInfo("clip", SIZE, 4, frame_names=("a.-002", "a.-001", "a.0000", "a.0001"))
+    frames = FrameSelection(video, parse_frame("-1"), 1, by_name=True)
+    assert (frames.first, frames.last) == (1, 3)
+    assert parse_mask("-2:3=a.png") == (-2, 3, "a.png")
+    with pytest.raises(InputError, match="start -1: not in the video, which has frames 0 to 3; -1 is a number of a fi"):
+        FrameSelection(video, -1)
+
+
 def test_two_files_without_ids_are_not_merged(video, masks, tmp_path):
     for frame, name in ((0, "person"), (2, "car")):
         write_coco(tmp_path / f"{name}.json", name, frame)

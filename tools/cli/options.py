@@ -26,7 +26,6 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
-    NonNegativeInt,
     flag,
     list_option,
     option,
@@ -61,7 +60,7 @@ plugin_files = option(
 """Option of commands that load a model or settings; the names in its files exist before other options are read."""
 mask_start_number = option(
     START_NUMBER_OPTION,
-    type=NonNegativeInt,
+    type=int,
     help="number of a video file's first frame in names of mask files, or in a file of masks (default: 0)",
 )
 mask_format = option(
