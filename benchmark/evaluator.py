@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 
-from aotlab.benchmark.ensemble import Ensemble
 from aotlab.benchmark.run import track_benchmark_video
 from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
-from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.evaluation.results import BenchmarkResults, fingerprint_sequence, require_outside_data
 from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -51,7 +50,7 @@ class EvaluationResult:
 
 
 def evaluate(
-    tracker: Tracker | Ensemble,
+    tracker: VideoTracker,
     videos: Sequence[Video],
     output: Path,
     *,
@@ -109,7 +108,7 @@ def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
 
 
 def _run_videos(
-    tracker: Tracker | Ensemble,
+    tracker: VideoTracker,
     videos: Sequence[Video],
     results: BenchmarkResults,
     stop: threading.Event,
@@ -142,7 +141,7 @@ def _run_videos(
     return evaluation
 
 
-def _track(tracker: Tracker | Ensemble, video: Video, output: Path, stop: threading.Event, bar: Any) -> list[float]:
+def _track(tracker: VideoTracker, video: Video, output: Path, stop: threading.Event, bar: Any) -> list[float]:
     """Track one video; return the seconds of each frame in the tracker, fewer than frames if stopped."""
     seconds: list[float] = []
     with closing(track_benchmark_video(tracker, video, output)) as results:

@@ -13,11 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from aotlab.benchmark.ensemble import Ensemble
 from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
 from aotlab.engine.tracking.inputs import ImageSize
+from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import Tracker
 
 EDGE_FRACTION = 0.05
 """Allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels."""
@@ -27,7 +26,7 @@ EDGE_FRACTION = 0.05
 class _Layer:
     """A tracker with its prediction of the last frame."""
 
-    tracker: Tracker | Ensemble
+    tracker: VideoTracker
     prediction: Prediction | None = None
     ids: set[int] = field(default_factory=set)
 
@@ -63,7 +62,7 @@ class LayeredPrediction:
 class LayeredTracker:
     """Tracking of overlapping objects; objects that do not overlap share a layer."""
 
-    def __init__(self, tracker: Tracker | Ensemble, length: int | None = None) -> None:
+    def __init__(self, tracker: VideoTracker, length: int | None = None) -> None:
         """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
         self._length = length
         tracker.reset(length)

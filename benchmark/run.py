@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.benchmark.ensemble import Ensemble
 from aotlab.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids, read_labels, read_object_masks
 from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.utils.errors import InputError
@@ -37,9 +36,7 @@ class FrameResult:
     """Largest object id so far."""
 
 
-def track_benchmark_video(
-    tracker: Tracker | Ensemble, video: Video, output: Path
-) -> Generator[FrameResult, None, None]:
+def track_benchmark_video(tracker: VideoTracker, video: Video, output: Path) -> Generator[FrameResult, None, None]:
     """Track one video, write the result of each frame as it is computed, and yield it."""
 
     def write(result: FrameResult) -> None:
@@ -63,7 +60,7 @@ def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:
 
 
 def _track_frames(
-    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
+    tracker: VideoTracker, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
-from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.media.images import read_image
 
 COLOR = "color"
@@ -25,7 +25,7 @@ MasksAndConfidences = tuple[list[np.ndarray], list[float]]
 class VotSession:
     """The objects of one sequence."""
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: VideoTracker) -> None:
         """``tracker`` is reset."""
         self._tracker, self._count = tracker, 0
         tracker.reset()
@@ -42,7 +42,7 @@ class VotSession:
         return object_masks, [confidence.get(number, 0.0) for number in ids]
 
 
-def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> None:
+def serve(server: Any, tracker: VideoTracker, to_region: Callable[[np.ndarray], Any]) -> None:
     """Answer requests until the toolkit quits.
 
     Args:

@@ -10,7 +10,7 @@ from click import Context
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath
+from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, TrackerName
 from aotlab.tools.main import main
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -88,6 +88,7 @@ def check_options(words):
         with ExitStack() as unchecked:  # files of the documents do not exist
             for kind, name, value in (
                 (Checkpoint, "read", Path),
+                (TrackerName, "read", Path),
                 (ConfigFile, "read", str),
                 (ExistingPath, "exists", False),
                 (ExistingFolder, "exists", False),

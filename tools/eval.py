@@ -23,7 +23,6 @@ from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
     benchmark_options,
-    checkpoint_option,
     config_option,
     device,
     force_results,
@@ -31,6 +30,7 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     settings,
+    tracker_option,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require_modules
@@ -61,16 +61,16 @@ class ModelOptions:
 
 
 def make_model_options(
-    checkpoint: tuple[Path, ...], config: tuple[str, ...], weights: tuple[float, ...], overrides: tuple[str, ...],
+    checkpoint: tuple[str | Path, ...], config: tuple[str, ...], weights: tuple[float, ...], overrides: tuple[str, ...],
     device: str, flip: bool, scales: tuple[float, ...], feedback: str | None, print_config: bool,
 ) -> ModelOptions:  # fmt: skip
     """Return the models of a command line; print their settings and exit for ``--print-config``."""
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     if print_config:
-        from aotlab.networks.weights.checkpoints import read_settings
+        from aotlab.engine.tracking.options import TrackerOptions
 
-        settings = [read_settings(path, config=name, overrides=overrides) for path, name, _ in models]
-        raise Exit(print_settings(*settings))
+        options = [TrackerOptions(path, name, overrides, protocol="published") for path, name, _ in models]
+        raise Exit(print_settings(*(item.read_settings() for item in options)))
     if len(models) > 1 or flip or scales != (1.0,):
         feedback = feedback or "own"
     elif feedback:
@@ -78,7 +78,9 @@ def make_model_options(
     return ModelOptions(models, overrides, device, flip, scales, feedback)
 
 
-def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[WeightedModel]:
+def list_models(
+    checkpoints: Sequence[str | Path], configs: Sequence[str], weights: Sequence[float]
+) -> list[WeightedModel]:
     """Return the models of a command line; raise `UsageError` if the options differ in number."""
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     count = len(checkpoints)
@@ -144,7 +146,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
 )
 @option_group(
     "model",
-    checkpoint_option(multiple="average models, each with its own --config"),
+    tracker_option(multiple="average models, each with its own --config"),
     config_option(multiple=True),
     plugin_files,
     device,

@@ -32,11 +32,17 @@ METHOD_PLUGINS = "aotlab.methods"
 POLICY_PLUGINS = "aotlab.memory_policies"
 ENCODER_PLUGINS = "aotlab.encoders"
 LOSS_PLUGINS = "aotlab.losses"
+TRACKER_PLUGINS = "aotlab.trackers"
+"""Group of functions that return a `TrackerLoader`; ``--checkpoint NAME`` or ``NAME:ADDRESS`` chooses one."""
+SEGMENTER_PLUGINS = "aotlab.segmenters"
+"""Group of functions that return a `aotlab.sdk.PromptSegmenter`."""
 FILE_GROUPS = {
     METHOD_PLUGINS: "method",
     POLICY_PLUGINS: "memory policy",
     ENCODER_PLUGINS: "encoder",
     LOSS_PLUGINS: "loss",
+    TRACKER_PLUGINS: "tracker",
+    SEGMENTER_PLUGINS: "segmenter",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
 CALLS: dict[str, tuple[str, ...]] = {
@@ -45,6 +51,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
     MASK_READER_PLUGINS: ("path", "video"),
     OUTPUT_PLUGINS: ("path", "context"),
+    TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
+    SEGMENTER_PLUGINS: ("name", "device"),
 }
 """Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"

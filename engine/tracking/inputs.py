@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from aotlab.media.images import to_array
+from aotlab.media.prompt import Point, Prompt
+from aotlab.prompting.segmenter import PromptSegmenter, has_prompts, require_pixels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 
@@ -16,6 +18,33 @@ ImageSize = tuple[int, int]
 """(height, width) in pixels."""
 FrameLike = np.ndarray | Image.Image | Tensor
 MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
+
+
+def prepare_inputs(
+    frame: FrameLike,
+    mask: MaskLike | None = None,
+    size: ImageSize | None = None,
+    prompts: Mapping[int, Prompt | Point] | None = None,
+    *,
+    is_tracking: bool,
+    frame_shape: tuple[int, ...] | None,
+    segmenter: PromptSegmenter | None,
+) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
+    """Check the arguments of `VideoTracker.step`; return frame, mask with the objects of prompts, and output size.
+
+    Args:
+        is_tracking: whether an object is tracked already; if not, a mask must have one.
+        frame_shape: (H, W, 3) of earlier frames; None before the first one.
+        segmenter: makes masks of prompts; None leaves them out of the mask.
+    """
+    frame = convert_frame(frame, frame_shape)
+    size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
+    if mask is not None:
+        mask = convert_mask(mask, frame.shape[:2], required=not is_tracking and not has_prompts(prompts))
+    if has_prompts(prompts) and segmenter is not None:
+        mask = segmenter(frame, prompts, keep=mask)
+        require_pixels(mask, prompts)
+    return frame, mask, size
 
 
 def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarray:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.digests import InputDigests
+from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin, find_plugin_origin, list_plugin_names
 
 if TYPE_CHECKING:
+    from aotlab.configs.protocol import MemoryProtocol
     from aotlab.configs.schema import Config
-    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.tracking.interfaces import TrackerLoader as AnyTrackerLoader
+    from aotlab.engine.tracking.interfaces import VideoTracker
 
 
 @dataclass(frozen=True)
 class TrackerOptions:
-    """Checkpoint, settings and device of a tracker; `load` and `read_settings` read the checkpoint's file."""
+    """Checkpoint, settings and device of a tracker; `load` reads the checkpoint's file."""
 
     checkpoint: str | Path = BUNDLED_CHECKPOINT
-    """File, folder, name or address, as in `Tracker.from_pretrained`."""
+    """File, folder, name or address, as in `Tracker.from_pretrained`, or name of a plug-in's tracker."""
     config: str | None = None
     """Preset or YAML file with the settings; None means the checkpoint's."""
     overrides: Sequence[str] = ()
@@ -31,81 +36,153 @@ class TrackerOptions:
     """Device: auto (CUDA if available, else the CPU), cpu, cuda, cuda:N or mps."""
     plugins: tuple[str | Path, ...] = ()
     """Plug-in files, which every process that loads the tracker runs (`load_plugins`)."""
+    protocol: MemoryProtocol = "bounded"
+    """Memory of the paper's benchmarks, ``published``, or for videos of any length, as in `load_model`."""
 
     def __post_init__(self) -> None:
         overrides = (self.overrides,) if isinstance(self.overrides, str) else tuple(self.overrides)
         object.__setattr__(self, "overrides", overrides)
 
+    def add_overrides(self, overrides: Sequence[str]) -> TrackerOptions:
+        """Return the options with more settings, which replace earlier ones."""
+        return replace(self, overrides=(*self.overrides, *overrides))
+
     def resolve_checkpoint(self) -> Path:
-        """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
+        """Return the file of a model of aotlab, downloaded on first use; raise `InputError` if that fails."""
         return resolve_checkpoint(self.checkpoint)
 
     def read_settings(self) -> Config:
-        """Return the settings of `load`, with bounded memory, without building the model.
+        """Return the settings of a model of aotlab, with the memory of ``protocol``, without building it.
 
         Raises:
-            InputError: the checkpoint or settings cannot be read.
+            InputError: the checkpoint or settings cannot be read, or they are of a plug-in's tracker.
         """
-        from aotlab.configs.plugins import load_plugins
         from aotlab.configs.protocol import apply_protocol
         from aotlab.networks.weights.checkpoints import read_settings
 
-        load_plugins(self.plugins)
+        if self.make_plugin_loader() is not None:
+            raise InputError("a plug-in's tracker, without a file of settings", subject=self.checkpoint)
         path = self.resolve_checkpoint()
         config = read_settings(path, config=self.config, overrides=self.overrides)
-        return apply_protocol(config, "bounded", self.overrides)
+        return apply_protocol(config, self.protocol, self.overrides)
+
+    def make_plugin_loader(self) -> AnyTrackerLoader | None:
+        """Return the loader of a plug-in's tracker; None for a model of aotlab.
+
+        Raises:
+            InputError: the tracker lacks a setting, or its plug-in is broken.
+        """
+        from aotlab.configs.plugins import load_plugins
+
+        load_plugins(self.plugins)
+        name = find_tracker_plugin(self.checkpoint)
+        if name is None:
+            return None
+        if self.config is not None:
+            problem = f"{name} is not a model of aotlab"
+            raise InputError(problem, subject=f"--config {self.config}", remedy="leave it out")
+        make_loader = find_plugin(TRACKER_PLUGINS, name)
+        settings = read_plugin_settings(self.overrides, getattr(make_loader, "settings", ()), name)
+        return cast("AnyTrackerLoader", make_loader(str(self.checkpoint), settings, self.device))
 
     def check(self) -> None:
         """Raise `InputError` for a device or settings that `load` would refuse, without loading the model."""
         from aotlab.utils.devices import pick_device
 
         pick_device(self.device)
-        self.read_settings()
+        if self.make_plugin_loader() is None:
+            self.read_settings()
 
-    def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
-        """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
-        from aotlab.configs.plugins import load_plugins
+    def fingerprint(self, digests: InputDigests | None = None) -> dict[str, Any]:
+        """Return the weights, the settings in effect and their plug-ins, as `TrackerLoader.fingerprint`.
+
+        Raises:
+            InputError: the checkpoint or settings cannot be read.
+        """
+        if (loader := self.make_plugin_loader()) is not None:
+            name = find_tracker_plugin(self.checkpoint) or ""
+            return {**loader.fingerprint(digests), "plugins": {"tracker": find_plugin_origin(TRACKER_PLUGINS, name)}}
+        config = self.read_settings()
+        return describe_model(config, (digests or InputDigests()).digest(self.resolve_checkpoint()))
+
+    def load(self) -> VideoTracker:
+        """Return the tracker; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
         from aotlab.utils.devices import pick_device
 
-        load_plugins(self.plugins)
+        loader = self.make_plugin_loader()
         pick_device(self.device)  # before the model is read
+        if loader is not None:
+            return loader.load()
         return Tracker.from_pretrained(
-            self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
+            self.checkpoint, config=self.config, overrides=self.overrides, device=self.device, protocol=self.protocol
         )
+
+
+def find_tracker_plugin(checkpoint: str | Path) -> str | None:
+    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for files and other names."""
+    if isinstance(checkpoint, Path) or os.path.exists(checkpoint):
+        return None
+    name = checkpoint.partition(":")[0]
+    return name if name in list_plugin_names(TRACKER_PLUGINS) else None
+
+
+def read_plugin_settings(overrides: Sequence[str], accepted: Collection[str], tracker: str) -> dict[str, Any]:
+    """Return the values of overrides ``key=value`` by key, checked by the schema of all settings.
+
+    ``accepted``: keys that the plug-in's tracker has; others raise `InputError`.
+    """
+    from aotlab.configs.load import flatten_settings, load_config
+
+    keys = [override.partition("=")[0] for override in overrides]
+    for key in keys:
+        if key not in accepted:
+            remedy = f"it has {', '.join(sorted(accepted))}" if accepted else "leave it out"
+            raise InputError(f"{tracker} has no such setting", subject=key, remedy=remedy)
+    values = dict(flatten_settings(load_config(overrides=overrides).model_dump())) if keys else {}
+    return {key: values[key] for key in keys}
 
 
 class TrackerLoader:
     """Tracker of one or several jobs, loaded on demand and reloaded if the overrides change."""
 
-    def __init__(self, tracker: TrackerOptions | Tracker) -> None:
+    def __init__(self, tracker: TrackerOptions | VideoTracker) -> None:
         self._tracker = tracker
-        load = tracker.load if isinstance(tracker, TrackerOptions) else lambda overrides: tracker
-        self.load: Callable[[tuple[str, ...]], Tracker] = lru_cache(1)(load)
+        self.load: Callable[[tuple[str, ...]], Any] = lru_cache(1)(self._load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
+    def _load(self, overrides: tuple[str, ...]) -> VideoTracker:
+        tracker = self._tracker
+        return tracker.add_overrides(overrides).load() if isinstance(tracker, TrackerOptions) else tracker
+
     def fingerprint(self, overrides: tuple[str, ...] = (), digests: InputDigests | None = None) -> dict[str, Any]:
-        """Return the weights, the settings in effect and their plug-ins as inputs of a run, without building the model.
-
-        ``digests``: those of the other inputs of the run.
-
-        Raises:
-            InputError: the checkpoint or settings cannot be read.
-        """
-        from aotlab.configs.load import flatten_settings
-        from aotlab.configs.plugins import describe_plugins
-        from aotlab.engine.hooks.cuts import build_hooks
-
-        tracker, hooks = self._tracker, []
+        """Return what masks depend on; ``digests``: those of the other inputs of the run."""
+        tracker = self._tracker
         if isinstance(tracker, TrackerOptions):
-            config = replace(tracker, overrides=(*tracker.overrides, *overrides)).read_settings()
-            digest = (digests or InputDigests()).digest(tracker.resolve_checkpoint())
-        else:
-            config = tracker.config
-            hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(config.rules)) :]]
-            digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
-        sections = {"model", "memory", "input", "rules", "compute", "confidence_temperature"}
-        settings = dict(flatten_settings(config.model_dump(include=sections)))
-        made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
-        extensions = {"plugins": describe_plugins(config), "hooks": hooks}
-        return made_by | {name: value for name, value in extensions.items() if value}
+            return tracker.add_overrides(overrides).fingerprint(digests)
+        return describe_tracker(tracker)
+
+
+def describe_tracker(tracker: VideoTracker) -> dict[str, Any]:
+    """Return what the masks of a loaded tracker depend on: of a plug-in's, its ``fingerprint``, else its class."""
+    from aotlab.engine.hooks.cuts import build_hooks
+    from aotlab.engine.tracking.tracker import Tracker
+
+    if not isinstance(tracker, Tracker):
+        kind = type(tracker)
+        return {**getattr(tracker, "fingerprint", {"tracker": f"{kind.__module__}.{kind.__qualname__}"})}
+    hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(tracker.config.rules)) :]]
+    digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
+    return describe_model(tracker.config, digest) | ({"hooks": hooks} if hooks else {})
+
+
+def describe_model(config: Config, digest: str) -> dict[str, Any]:
+    """Return the weights, settings and plug-ins of a model of aotlab; ``digest``: SHA-256 of its checkpoint."""
+    from aotlab.configs.load import flatten_settings
+    from aotlab.configs.plugins import describe_plugins
+
+    sections = {"model", "memory", "input", "rules", "compute", "confidence_temperature"}
+    settings = dict(flatten_settings(config.model_dump(include=sections)))
+    made_by = {"weights": {"name": config.name, "sha256": digest}, "settings": settings}
+    plugins = describe_plugins(config)
+    return made_by | ({"plugins": plugins} if plugins else {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.tracking.groups import NO_OBJECT, find_indices, list_tracked_ids
+from aotlab.engine.tracking.groups import (
+    NO_OBJECT,
+    find_indices,
+    list_tracked_ids,
+    mask_to_indices,
+    one_hot_logits,
+    overwrite_with_mask,
+)
 from aotlab.engine.tracking.host_copy import HostCopy
 
 if TYPE_CHECKING:
@@ -44,6 +51,32 @@ class Prediction:
     """(1+n)×H×W, `probabilities` of a frame with a mask after `Tracker.soften_edges`; None: those of ``logits``."""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """Copies of `indices` and, if asked for, of the values of `confidence`."""
+
+    @classmethod
+    def from_logits(cls, ids: Sequence[int], logits: Tensor, *, temperature: float = 1.0) -> Prediction:
+        """Return the prediction of any model.
+
+        Args:
+            ids: object ids.
+            logits: (1+n)×H×W, background first, then the objects in the order of ``ids``; `Tensor.softmax` over the
+                channels makes them probabilities.
+            temperature: see `temperature`.
+        """
+        return cls(tuple(ids), logits.float(), find_indices(logits), temperature=temperature)
+
+    @classmethod
+    def empty(cls, size: ImageSize, device: torch.device | str = "cpu", *, temperature: float = 1.0) -> Prediction:
+        """Return a prediction of (height, width) without objects."""
+        return cls.from_logits((), torch.zeros(1, *size, device=device), temperature=temperature)
+
+    def with_mask(self, mask: np.ndarray) -> Prediction:
+        """Return the prediction with the objects of a mask H×W of object ids, all of which are in ``ids``.
+
+        They have the pixels of the mask and no others; its other pixels stay as predicted.
+        """
+        indices = mask_to_indices(mask, self.ids).to(self.indices.device)
+        indices = overwrite_with_mask(self.indices, indices, len(self.ids))
+        return replace(self, logits=one_hot_logits(indices, len(self.ids)), indices=indices)
 
     def resize(self, size: ImageSize, *, align_corners: bool) -> Prediction:
         """Return the prediction at a size (height, width)."""

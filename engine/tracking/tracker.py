@@ -38,14 +38,7 @@ from aotlab.engine.tracking.groups import (
     resize_indices,
     split_by_group,
 )
-from aotlab.engine.tracking.inputs import (
-    FrameLike,
-    ImageSize,
-    MaskLike,
-    convert_frame,
-    convert_mask,
-    convert_output_size,
-)
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, convert_frame, prepare_inputs
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.saved_state import checksum_weights, describe_tracker, load_state, save_state
 from aotlab.engine.tracking.soft_edges import soften_edges
@@ -57,7 +50,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.prompting.network import NetworkLoader, NetworkSegmenter
 from aotlab.prompting.prompt_network import PromptNetwork
-from aotlab.prompting.segmenter import check_prompts, has_prompts, require_pixels
+from aotlab.prompting.segmenter import check_prompts
 from aotlab.utils.devices import autocast, copy_to_device, pick_device
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import sha256
@@ -221,14 +214,10 @@ class Tracker:
     ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_complete()
-        frame = convert_frame(frame, self.state.frame_shape)
-        size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
-        if mask is not None:
-            mask = convert_mask(mask, frame.shape[:2], required=not self.ids and not has_prompts(prompts))
-        if has_prompts(prompts):
-            mask = self.segmenter(frame, prompts, keep=mask)
-            require_pixels(mask, prompts)
-        return frame, mask, size
+        return prepare_inputs(
+            frame, mask, size, prompts, is_tracking=bool(self.ids), frame_shape=self.state.frame_shape,
+            segmenter=self.segmenter,
+        )  # fmt: skip
 
     def _require_complete(self) -> None:
         """Raise `InputError` if memory is being written, or if that has failed."""
@@ -396,9 +385,7 @@ class Tracker:
         frame = convert_frame(frame, self.state.frame_shape)
         checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, checked_prompts)
-        return Prediction(
-            tuple(checked_prompts), logits, find_indices(logits), temperature=self.config.confidence_temperature
-        )
+        return Prediction.from_logits([*checked_prompts], logits, temperature=self.config.confidence_temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: its pixels are background from the next frame on.

@@ -18,8 +18,8 @@ from typing import Any
 import click
 import numpy as np
 
+from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.sdk import load_segmenter
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import settings, tracker_options
@@ -173,7 +173,7 @@ def add_first_mask(session: Session) -> None:
         editing.paint(session.document, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 
-def _time_tracker(session: Session, tracker: Tracker, last: int) -> float:
+def _time_tracker(session: Session, tracker: VideoTracker, last: int) -> float:
     """Return the seconds of the tracker on the first frames, without outputs."""
     start = time.perf_counter()
     tracker.reset(session.document.frames.count)

@@ -1,3 +1,4 @@
+from .engine.tracking.interfaces import VideoTracker as VideoTracker
 from .engine.tracking.options import TrackerOptions as TrackerOptions
 from .engine.tracking.prediction import Prediction as Prediction
 from .engine.tracking.tracker import Tracker as Tracker

@@ -1,11 +1,21 @@
 from .configs.methods import AOTStage as AOTStage, Method as Method, Stage as Stage
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
+from .engine.tracking.inputs import prepare_inputs as prepare_inputs
+from .engine.tracking.interfaces import (
+    CutTracker as CutTracker,
+    EdgeTracker as EdgeTracker,
+    ResumableTracker as ResumableTracker,
+    SegmentingTracker as SegmentingTracker,
+    TrackerLoader as TrackerLoader,
+    TwoStepTracker as TwoStepTracker,
+)
+from .engine.tracking.options import describe_tracker as describe_tracker
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
 from .prompting.load import load_segmenter as load_segmenter
-from .prompting.segmenter import PromptSegmenter as PromptSegmenter
+from .prompting.segmenter import PromptSegmenter as PromptSegmenter, check_prompts as check_prompts
 from .media.annotations import (
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,
@@ -44,6 +54,7 @@ from .media.region_matching import match_regions as match_regions
 from .media.region_parser import RegionParser as RegionParser
 from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
 from .networks.encoders import Encoder as Encoder
+from .networks.fast.optimize import resolve_precision as resolve_precision
 from .networks.model import (
     Block as Block,
     BlockMemory as BlockMemory,
@@ -53,6 +64,9 @@ from .networks.model import (
     VOSModel as VOSModel,
 )
 from .tools.cli.command import command as command
+from .utils.devices import autocast as autocast, pick_device as pick_device
+from .utils.digests import InputDigests as InputDigests
+from .utils.errors import require_modules as require_modules
 from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener

@@ -1,5 +1,7 @@
 """Ensembles of trackers, compared with trackers run one by one."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -109,10 +111,10 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 def test_several_scales_limit_the_short_edge_as_published(model):
     network, config = model
     half = changed(config, input={"scale": 0.5})
-    branches = build_branches(network, half, scales=(1.0, 1.5))
-    assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
-    assert [branch.tracker.config.input.scale for branch in branches] == [0.5, 0.75]
-    assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
+    branches = [*build_branches(network, half, scales=(1.0, 1.5)), *build_branches(*model)]
+    inputs = [cast(Tracker, branch.tracker).config.input for branch in branches]
+    assert [limits.max_short_edge for limits in inputs] == [624, 624, None]
+    assert [limits.scale for limits in inputs] == [0.5, 0.75, 1.0]
 
 
 def test_cut_of_one_branch_is_a_cut(model):

@@ -18,6 +18,7 @@ from aotlab.configs.schema import MemoryConfig, ModelConfig
 from aotlab.configs.settings import changed
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.optimization import find_loss
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder, build_encoder
@@ -244,7 +245,9 @@ def test_options_of_a_tracker_carry_plugins_to_other_processes(checkpoint, plugi
     options = TrackerOptions(checkpoint, plugins=(plugin,))
     origin = {"name": "recent", "file": "recent.py"}
     assert origin.items() <= TrackerLoader(options).fingerprint()["plugins"]["memory.policy"].items()
-    assert options.load().config.memory.policy == "recent"
+    tracker = options.load()
+    assert isinstance(tracker, Tracker)
+    assert tracker.config.memory.policy == "recent"
 
 
 def test_checkpoint_names_its_missing_plugin_file(checkpoint):

@@ -19,7 +19,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
-from aotlab.tools.cli.types import Checkpoint
+from aotlab.tools.cli.types import TrackerName
 from tests.documents import check_command, split_blocks, split_words
 from tests.drawn_clips import draw_moving_clip, write_davis
 from tests.marks import needs_posix
@@ -206,7 +206,7 @@ def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_table_commands_parse(path, monkeypatch):
-    monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
+    monkeypatch.setattr(TrackerName, "read", Path)  # not downloaded
     table = load_table(path)
     folders = [name_results(*pair).casefold() for pair in product(table.models, table.benchmarks)]
     assert len({*folders}) == len(folders)  # also where letter case does not count

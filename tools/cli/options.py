@@ -26,6 +26,7 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
+    TrackerName,
     flag,
     list_option,
     option,
@@ -154,20 +155,35 @@ def load_plugin_files(ctx: click.Context, paths: Sequence[str]) -> None:
         load_plugins(paths)
 
 
-def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
+def checkpoint_option(
+    *,
+    multiple: str | None = None,
+    untrained: bool = False,
+    type: click.ParamType = Checkpoint,
+    names: str = "`aotlab weights`",
+) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
-    ``multiple``: purpose of repeating the option; None: it is given once.
+    Args:
+        multiple: purpose of repeating the option; None: it is given once.
+        untrained: whether it may be unset.
+        type: type of its value.
+        names: names that it accepts, for the help.
     """
     repetition = f"; repeat it to {multiple}" if multiple else ""
     random = "; --config alone: random weights" if untrained else ""
     return option(
         "--checkpoint",
-        type=Checkpoint,
+        type=type,
         multiple=multiple is not None,
         default=None if multiple or untrained else BUNDLED_CHECKPOINT,
-        help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
+        help=f"weights: a file, or a name of {names}{repetition} (default: the bundled model{random})",
     )
+
+
+def tracker_option(*, multiple: str | None = None) -> Decorator:
+    """Return ``--checkpoint`` of commands that run any tracker; see `checkpoint_option`."""
+    return checkpoint_option(multiple=multiple, type=TrackerName, names="`aotlab weights` or of a plug-in's tracker")
 
 
 def config_option(
@@ -184,12 +200,12 @@ def tracker_options(*others: Decorator, multiple: str | None = None) -> Decorato
 
     ``multiple``: as in `checkpoint_option`; the options are then passed one by one.
     """
-    model = checkpoint_option(multiple=multiple), config_option(), plugin_files, device, print_config, *others
+    model = tracker_option(multiple=multiple), config_option(), plugin_files, device, print_config, *others
     return option_group("model", *model, name="tracker", factory=None if multiple else make_tracker_options)
 
 
 def make_tracker_options(
-    checkpoint: Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
+    checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
 ) -> TrackerOptions:
     """Return the options of a tracker; print its settings and exit for ``--print-config``."""
     from aotlab.engine.tracking.options import TrackerOptions

@@ -119,6 +119,13 @@ def parse_checkpoint(text: str) -> Path:
     return resolve_checkpoint(text)
 
 
+def parse_tracker(text: str) -> str | Path:
+    """Return the name of a plug-in's tracker, or the file of `parse_checkpoint`."""
+    from aotlab.engine.tracking.options import find_tracker_plugin
+
+    return text if find_tracker_plugin(text) is not None else parse_checkpoint(text)
+
+
 def parse_config(text: str) -> str:
     """Return the name of a preset or YAML file; raise `InputError` if it does not exist."""
     find_config(text)
@@ -136,6 +143,7 @@ Port = number_type(Range(0, 65535, step=1))
 Size = ParsedType(parse_size, "SIZE")
 Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
+TrackerName = FileName(parse_tracker, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
 File = click.Path(dir_okay=False, path_type=Path)
 Folder = FolderPath()

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from io import BytesIO
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
-from aotlab.configs.schema import Config
 from studio.tests.annotation.sessions import open_session, run_job, set_mask
 from tests.marks import slow
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
@@ -21,8 +19,7 @@ LENGTH = 40
 class NumberTracker:
     """A tracker whose mask is as many pixels wide as the number that the frame shows, plus one."""
 
-    device, ids, hooks = "cpu", (1,), ()
-    config, checkpoint_digest, fingerprint = Config(name="counter"), None, MappingProxyType({})
+    device, ids = "cpu", (1,)
 
     def reset(self, length=None):
         pass

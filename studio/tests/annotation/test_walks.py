@@ -115,7 +115,7 @@ class LosingTracker(TruthTracker):
     config = None
 
     @classmethod
-    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):
+    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu", protocol="bounded"):
         return cls()
 
     def reset(self, length=None):

@@ -26,7 +26,7 @@ class Repeater(RepeatingTracker):
     length: ClassVar[int | None]
 
     @classmethod
-    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):
+    def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu", protocol="bounded"):
         cls.loads += 1
         cls.overrides = list(overrides)
         return cls()

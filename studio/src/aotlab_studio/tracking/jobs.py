@@ -26,10 +26,10 @@ from aotlab_studio.tracking.models import describe_model
 from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
 
 if TYPE_CHECKING:
-    from aotlab import Tracker
+    from aotlab import VideoTracker
 
 logger = logging.getLogger(__name__)
-MakeTracker = Callable[[], "Tracker"]
+MakeTracker = Callable[[], "VideoTracker"]
 Command = Literal["run", "pause", "finish", "interrupt"]
 """What to do once the current frame is computed. The last two discard it; after ``interrupt``, the layer is pending."""
 CORRECTION_DELAY = 0.6
@@ -139,7 +139,7 @@ class TrackingJob:
             document.emit(ResultsEvent(document.revision))
             document.report_ended_checks([index for index in stored if stored[index].ended_check], self._step)
 
-    def _track(self, tracker: Tracker) -> None:
+    def _track(self, tracker: VideoTracker) -> None:
         """Track the spans of the layer and store their masks."""
         document, model = self._document, describe_model(tracker)
         self._set_status("running")

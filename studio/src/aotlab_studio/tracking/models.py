@@ -10,12 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import InputError, TrackerOptions, list_models
+from aotlab import InputError, TrackerOptions, list_models, sdk
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.protocol import ModelEvent
 
 if TYPE_CHECKING:
-    from aotlab import Tracker
+    from aotlab import VideoTracker
 
 _import_lock = threading.Lock()
 
@@ -26,10 +26,13 @@ def import_tracker() -> None:
         from aotlab import Tracker  # noqa: F401
 
 
-def describe_model(tracker: Tracker) -> str:
+def describe_model(tracker: VideoTracker) -> str:
     """Return a text that identifies a tracker: its model, digests of checkpoint and settings, and our version."""
-    checkpoint, settings = tracker.checkpoint_digest or "unknown", digest_values(tracker.fingerprint)
-    return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {version('aotlab')}"
+    made_by = sdk.describe_tracker(tracker)
+    weights = made_by.get("weights", {})
+    name, checkpoint = weights.get("name", type(tracker).__name__), weights.get("sha256", "unknown")
+    settings = digest_values({key: value for key, value in made_by.items() if key != "weights"})
+    return f"{name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {version('aotlab')}"
 
 
 class TrackerLoader:
@@ -53,9 +56,9 @@ class TrackerLoader:
         self.chosen = next(iter(self.models))
         self.listeners: set[Callable[[ModelEvent], None]] = set()  # called when another model is chosen
         self._lock = threading.Lock()
-        self._loaded: tuple[str, Tracker] | None = None
+        self._loaded: tuple[str, VideoTracker] | None = None
 
-    def __call__(self) -> Tracker:
+    def __call__(self) -> VideoTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
         with self._lock:
             chosen = self.chosen

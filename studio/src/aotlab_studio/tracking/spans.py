@@ -16,7 +16,7 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import FrameStore
 
 if TYPE_CHECKING:
-    from aotlab import Prediction, Tracker
+    from aotlab import Prediction, VideoTracker
 
 MAX_REFERENCES = 4
 """Largest number of earlier drawn frames that the tracker sees before it starts from a reference."""
@@ -67,7 +67,7 @@ def plan_spans(layer: Layer) -> list[Span]:
 
 
 def track_span(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
+    tracker: VideoTracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[SpanFrame]:
     """Track the frames of a span and yield the predictions, which the caller stores.
 
@@ -105,7 +105,7 @@ def track_span(
 
 
 def _step_frames(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, indices: range
+    tracker: VideoTracker, frames: FrameStore, snapshot: Snapshot, span: Span, indices: range
 ) -> Iterator[SpanFrame]:
     """Track frames from the reference just before the first one; references on the way are used too."""
     if not indices:
