@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,14 +28,6 @@ class OutputContext:
     """Ids of all objects of the video, if known."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What a program that exports masks adds for its own outputs, and ``names`` of objects by id."""
-
-    def list_layers(self, ids: Iterable[int]) -> dict[int, str]:
-        """Return the name of each object in files for compositing, such as ``person.1``: its class and id."""
-        names = self.classes.class_names
-        return {
-            object_id: f"{re.sub(r'[^A-Za-z0-9_-]+', '_', names.get(object_id, 'object'))}.{object_id}"
-            for object_id in sorted({*self.objects, *ids})
-        }
 
 
 class Output(ABC):

@@ -48,6 +48,7 @@ ENCODERS = {
     "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
     "vp9": ("libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"}, ".webm"),
 }
+DISPLAY = (np.array([0, 0], np.int32), np.array([SIZE[1] - 1, SIZE[0] - 1], np.int32))
 QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
 """Kinds of sources that the quick suite tests."""
 MASK = np.zeros(SIZE, np.uint8)
@@ -271,6 +272,39 @@ def test_exr_has_a_layer_for_each_object(tmp_path, plate):
     np.testing.assert_array_equal(alpha > 0.5, (MASK == 1)[: len(alpha)])
 
 
+def test_layers_of_the_plate_are_kept(tmp_path):
+    video = PLATE_FILES["half EXR"].write(tmp_path / "in")
+    first = track_plates(video, tmp_path / "first", ("exr",), classes=[":1=ball"])
+    results = first / "exr"
+    mask = np.roll(MASK, 10, axis=0) * (MASK == 1)
+    second = track_plates(results, tmp_path / "second", ("exr", "cryptomatte"), masks={0: mask}, classes=[":1=ball"])
+    before, after = (read_exr(folder / "exr" / "f.1002.exr")[1] for folder in (first, second))
+    assert after.keys() - before.keys() == {"ball.1_2.A"}
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+    assert decode_cryptomatte(second / "cryptomatte" / "f.1002.exr", "ball.1_2").any()
+    texts = write_views(Results.read(second), open_frames(results), ["exr"], progress=False)
+    assert texts == ["exr: the plate has layers of the same names, so new ones are ball.1_2"]
+
+
+def test_all_parts_of_a_plate_are_kept(tmp_path):
+    (tmp_path / "in").mkdir()
+    header, empty = {"type": OpenEXR.scanlineimage, "displayWindow": DISPLAY}, np.zeros(SIZE, np.float16)
+    parts = [
+        OpenEXR.Part(header | {"view": "left"}, dict.fromkeys("RGB", empty + 0.25), "left"),
+        OpenEXR.Part(header | {"view": "right"}, {"R": empty + 0.5, "id": np.full(SIZE, 7, np.uint32)}, "right"),
+    ]
+    OpenEXR.File(parts).write(str(tmp_path / "in" / "0.exr"))
+    out = track_plates(tmp_path / "in", tmp_path / "out", ("exr",), classes=[":1=été/猫"])
+    with OpenEXR.File(str(out / "exr" / "0.exr"), separate_channels=True) as file:
+        left, right = file.parts
+        assert [part.header["view"] for part in file.parts] == ["left", "right"]
+        assert left.channels.keys() == {*"RGB", "été_猫.1.A", "object.2.A"}
+        assert (left.channels["G"].pixels == 0.25).all()
+        np.testing.assert_array_equal(left.channels["été_猫.1.A"].pixels > 0.5, MASK == 1)
+        assert {name: item.pixels.max() for name, item in right.channels.items()} == {"R": 0.5, "id": 7}
+
+
 def test_dwaa_keeps_alpha_and_is_near_the_plate(tmp_path):
     video = PLATE_FILES["half EXR"].write(tmp_path / "in")
     out = track_plates(video, tmp_path / "out", ("exr",), output_options={"compression": "dwaa"})
@@ -302,7 +336,7 @@ def test_cryptomatte_decodes_to_the_probabilities(tmp_path):
     out = track_plates(video, tmp_path / "out", ("cryptomatte",), classes=[":1=dög"])
     results, source = Results.read(out), open_frames(video)
     for tracked in results.read_frames(source):
-        for position, name in enumerate(("d_g.1", "object.2")):
+        for position, name in enumerate(("dög.1", "object.2")):
             found = decode_cryptomatte(out / "cryptomatte" / f"{tracked.name}.exr", name)
             np.testing.assert_allclose(found, tracked.probabilities[position], atol=1e-6)
 

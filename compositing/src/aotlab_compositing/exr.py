@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import OpenEXR
@@ -16,16 +16,48 @@ STRUCTURE = ("channels", "chunkCount", "compression", "lineOrder", "maxSamplesPe
 """Attributes of the storage of a file, which a copy has its own values of."""
 
 
-def read_exr_channels(path: Path) -> dict[str, np.ndarray]:
-    """Return all channels of the first part by name, H×W of the data window, as stored; not subsampled ones."""
+class ExrPart(NamedTuple):
+    """A part of a file."""
+
+    name: str
+    """Empty in a file of one part."""
+    header: dict[str, Any]
+    channels: dict[str, np.ndarray]
+    """H×W float16, float32 or uint32 of the data window by name."""
+
+
+FLAT = (OpenEXR.scanlineimage, OpenEXR.tiledimage)
+"""Types of parts with one value a pixel."""
+
+
+def read_exr_parts(path: Path) -> tuple[list[ExrPart], list[str]]:
+    """Return the parts of a file with their channels as stored, and the names of deep parts, which are left out.
+
+    Raises `InputError` for a damaged file, and for subsampled channels.
+    """
     with (
         sdk.reading(path, "save it again", *sdk.DECODER_ERRORS),
         OpenEXR.File(str(path), separate_channels=True) as file,
     ):
-        channels = file.channels()
-        if subsampled := [name for name, item in channels.items() if (item.xSampling, item.ySampling) != (1, 1)]:
-            raise ValueError(f"its channels {', '.join(subsampled)} have another size than the image")
-        return {name: channel.pixels for name, channel in channels.items()}
+        flat = [part for part in file.parts if part.type() in FLAT]
+        for part in flat:
+            subsampled = [name for name, item in part.channels.items() if (item.xSampling, item.ySampling) != (1, 1)]
+            if subsampled:
+                raise ValueError(f"its channels {', '.join(subsampled)} have another size than the image")
+        copies = [
+            ExrPart(part.name(), copy_header(part.header), {name: item.pixels for name, item in part.channels.items()})
+            for part in flat
+        ]
+        return copies, [part.name() for part in file.parts if part.type() not in FLAT]
+
+
+def list_exr_channels(path: Path) -> list[str]:
+    """Return the names of the channels of all parts."""
+    with (
+        sdk.reading(path, "save it again", *sdk.DECODER_ERRORS),
+        OpenEXR.File(str(path), separate_channels=True, header_only=True) as file,
+    ):
+        return [channel.name for part in file.parts for channel in part.header["channels"]]
 
 
 def copy_header(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,19 +66,19 @@ def copy_header(header: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in header.items() if name not in STRUCTURE and not isinstance(value, opaque)}
 
 
-def write_exr(
-    path: Path, channels: Mapping[str, np.ndarray], header: Mapping[str, Any], *, compression: str = "zip"
-) -> None:
-    """Write one scan-line part; raise `InputError` on failure.
+def write_exr(path: Path, parts: Sequence[ExrPart], *, compression: str = "zip") -> None:
+    """Write parts of scan lines, whose headers may lack windows, which are then the whole image.
 
-    Args:
-        path: the file.
-        channels: H×W float16, float32 or uint32 of the data window by name.
-        header: attributes; without windows, both are the whole image.
-        compression: ``zip``, or ``dwaa``, which changes colors slightly and keeps alpha.
+    ``compression``: ``zip``, or ``dwaa``, which changes colors slightly and keeps alpha. Raises `InputError`.
     """
-    attributes = {**header, "compression": getattr(OpenEXR, f"{compression.upper()}_COMPRESSION")}
-    attributes["type"] = OpenEXR.scanlineimage
+    stored = {"compression": getattr(OpenEXR, f"{compression.upper()}_COMPRESSION"), "type": OpenEXR.scanlineimage}
     with writing(path, RuntimeError), sdk.atomic_path(path) as temporary:
-        file = OpenEXR.File(attributes, {name: np.ascontiguousarray(values) for name, values in channels.items()})
+        file = OpenEXR.File([
+            OpenEXR.Part(
+                part.header | stored,
+                {name: np.ascontiguousarray(values) for name, values in part.channels.items()},
+                part.name,
+            )
+            for part in parts
+        ])  # fmt: skip
         file.write(str(temporary))

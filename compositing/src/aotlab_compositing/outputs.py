@@ -19,7 +19,6 @@ from aotlab import InputError, sdk
 from aotlab.internal import (
     BT709,
     PRIMARIES,
-    detect_image_kind,
     find_window,
     halve,
     move_window,
@@ -30,7 +29,8 @@ from aotlab.internal import (
 from aotlab.sdk import ColorTags, OutputContext, Planes, TrackedFrame, VideoEncoding, VideoWriter
 from aotlab_compositing import cryptomatte
 from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
-from aotlab_compositing.exr import copy_header, read_exr_channels, write_exr
+from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_exr
+from aotlab_compositing.layers import describe_renamed, find_exr, read_alphas
 from aotlab_compositing.planes import make_planes, multiply_planes
 
 UNKNOWN_TAG = 2
@@ -48,13 +48,6 @@ VP9 = VideoEncoding(
     ("opus", "libopus", "vorbis", "libvorbis"), "libopus",
 )  # fmt: skip
 """With constant quality."""
-
-
-def read_alphas(tracked: TrackedFrame, context: OutputContext) -> dict[int, np.ndarray]:
-    """Return the alpha of every object of the video by id: H×W float32, 0 before its first frame."""
-    alphas = dict(zip(tracked.ids, tracked.probabilities, strict=True))
-    empty = np.zeros(tracked.labels.shape, np.float32)
-    return {object_id: alphas.get(object_id, empty) for object_id in context.list_layers(tracked.ids)}
 
 
 class MatteOutput(sdk.Output):
@@ -108,7 +101,7 @@ class AlphaFiles(MatteOutput):
 
     def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         plate, alpha = tracked.plate, tracked.alpha
-        header, file = describe_frame(self.context, tracked.index), find_exr(self.context, tracked.index)
+        header, file = describe_frame(self.context, tracked.index), find_exr(self.context.source, tracked.index)
         if file is None:
             rgb = plate.to_rgb()
         else:
@@ -123,7 +116,7 @@ class AlphaFiles(MatteOutput):
             return
         values = rgb.astype(np.float16 if rgb.dtype == np.float16 else np.float32)
         channels = {"R": values[..., 0], "G": values[..., 1], "B": values[..., 2], "A": alpha.astype(values.dtype)}
-        write_exr(self.path / f"{name}.exr", channels, header | {"aotlab/alpha": kind})
+        write_exr(self.path / f"{name}.exr", [ExrPart("", header | {"aotlab/alpha": kind}, channels)])
 
 
 class PlateVideo(MatteOutput):
@@ -164,9 +157,8 @@ class PlateVideo(MatteOutput):
         plate = make_planes(tracked.plate, self.depth, subsampled=self.is_subsampled)
         alphas = {self.path: tracked.alpha}
         if self.context.options["per_object"]:
-            layers = self.context.list_layers(tracked.ids)
-            by_id = read_alphas(tracked, self.context)
-            alphas = {self.path / f"{layers[key]}{self.suffix}": alpha for key, alpha in by_id.items()}
+            layers = read_alphas(tracked, self.context)
+            alphas = {self.path / f"{layer}{self.suffix}": alpha for layer, alpha in layers.items()}
         for path, alpha in alphas.items():
             if path not in self._writers:
                 self._writers[path] = self._open(path, tracked.index)
@@ -216,31 +208,37 @@ class VP9Video(PlateVideo):
 class ExrFiles(MatteOutput):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
-    Windows and attributes of an EXR plate are kept, and all its channels. Other plates are stored as floats in which
-    white is 1, see `Plate.to_float_rgb`.
+    The first part of an EXR plate gets the layers; its windows and attributes are kept, and all channels of all parts
+    but deep ones. Other plates are stored as floats in which white is 1, see `Plate.to_float_rgb`.
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
     bytes_per_pixel = 10.0
     needs_image = True
 
+    def __init__(self, path: Path, context: OutputContext) -> None:
+        super().__init__(path, context)
+        self._left_out = list[str]()
+
     def write_soft(self, name: str, tracked: TrackedFrame) -> None:
         context, has_plate = self.context, not self.context.options["no_plate"]
-        header, channels = describe_frame(context, tracked.index), dict[str, np.ndarray]()
-        window, file = None, find_exr(context, tracked.index)
+        header, file = describe_frame(context, tracked.index), find_exr(context.source, tracked.index)
+        window, parts = None, [ExrPart("", header, {})]
         if file is not None:
-            header = copy_header(read_exr_header(file)) if has_plate else header
             window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
-        if has_plate:
-            if file is not None:
-                channels = read_exr_channels(file)
-            else:
-                channels = dict(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
-        layers = context.list_layers(tracked.ids)
-        for object_id, alpha in read_alphas(tracked, context).items():
+            if has_plate:
+                parts, self._left_out = read_exr_parts(file)
+        elif has_plate:
+            parts[0].channels.update(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
+        for layer, alpha in read_alphas(tracked, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
-            channels[f"{layers[object_id]}.A"] = moved.astype(np.float16)
-        write_exr(self.path / f"{name}.exr", channels, header, compression=context.options["compression"])
+            parts[0].channels[f"{layer}.A"] = moved.astype(np.float16)
+        write_exr(self.path / f"{name}.exr", parts, compression=context.options["compression"])
+
+    def finish(self) -> str | None:
+        left_out = f"without the deep parts {', '.join(self._left_out)}" if self._left_out else ""
+        texts = filter(None, (describe_renamed(self.context), left_out))
+        return "; ".join(f"exr: {text}" for text in texts) or None
 
 
 class CryptomatteFiles(MatteOutput):
@@ -249,11 +247,9 @@ class CryptomatteFiles(MatteOutput):
     file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 1.8
 
     def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        layers = self.context.list_layers(tracked.ids)
-        alphas = {layers[key]: alpha for key, alpha in read_alphas(tracked, self.context).items()}
-        header = describe_matte(self.context, tracked.index)
-        header |= cryptomatte.make_header(CRYPTO_LAYER, [*layers.values()])
-        write_exr(self.path / f"{name}.exr", cryptomatte.make_channels(CRYPTO_LAYER, alphas), header)
+        layers = read_alphas(tracked, self.context)
+        header = describe_matte(self.context, tracked.index) | cryptomatte.make_header(CRYPTO_LAYER, [*layers])
+        write_exr(self.path / f"{name}.exr", [ExrPart("", header, cryptomatte.make_channels(CRYPTO_LAYER, layers))])
 
 
 def find_timecode(context: OutputContext, index: int) -> sdk.Timecode | None:
@@ -262,12 +258,6 @@ def find_timecode(context: OutputContext, index: int) -> sdk.Timecode | None:
     if source.timecode is None or not (index == 0 or source.has_constant_rate):
         return None
     return source.timecode + index
-
-
-def find_exr(context: OutputContext, index: int) -> Path | None:
-    """Return the EXR file of a frame; None if the frame is stored otherwise."""
-    file = context.source.file(index)
-    return file if file is not None and detect_image_kind(file) == "exr" else None
 
 
 def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
@@ -282,7 +272,7 @@ def describe_frame(context: OutputContext, index: int) -> dict[str, Any]:
         header["framesPerSecond"] = Fraction(source.rate)
         if (code := find_timecode(context, index)) is not None:
             header["timeCode"] = OpenEXR.TimeCode(*code.split(), code.drop, *[False] * 5, *[0] * 8)
-    if (file := find_exr(context, index)) is not None:
+    if (file := find_exr(source, index)) is not None:
         stated = copy_header(read_exr_header(file))
         header |= {name: value for name, value in stated.items() if not name.startswith("cryptomatte/")}
     elif source.color_tags[0] != BT709 and source.color_tags[0] in PRIMARIES:  # EXR has BT.709 if it states none
