@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,14 @@ def kill_at_call(function: str, number: int = 1) -> None:
         return original(*args, **options)
 
     setattr(owner, name, call_or_die)
+
+
+def commit_all(folder: Path) -> str:
+    """Make a folder a repository of git with one commit of all files; return the commit."""
+    user = ("-c", "user.name=me", "-c", "user.email=me@example.com")
+    for words in (("init", "-q"), ("add", "."), (*user, "commit", "-q", "-m", "first")):
+        subprocess.check_call(("git", *words), cwd=folder)
+    return subprocess.check_output(("git", "rev-parse", "HEAD"), cwd=folder, text=True).strip()
 
 
 def wait_for_event(event: threading.Event) -> None:

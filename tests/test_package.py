@@ -23,7 +23,7 @@ import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
 from tests.marks import slow
-from tests.processes import RUN_SECONDS
+from tests.processes import RUN_SECONDS, commit_all
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -138,6 +138,18 @@ def test_installed_package_tracks(install_mode, distributions, checkout, environ
     assert str(checkout if "editable" in install_mode else environment) in package
     version = run_isolated((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
     assert version.stdout.startswith("aotlab ")
+
+
+@pytest.mark.slow
+def test_installed_package_keeps_its_commit(checkout, environment, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkout, copy, symlinks=True)
+    commit = commit_all(copy)
+    install(environment, copy)
+    shutil.rmtree(copy)
+    code = "from aotlab.utils.provenance import describe_versions; print(describe_versions()['commit'])"
+    done = run_isolated(environment / PYTHON, "-c", code, cwd=tmp_path)
+    assert (done.stdout.strip(), done.stderr) == (commit, "")
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from aotlab.tools.cli.command import command
 from aotlab.utils import plugins
 from aotlab.utils.errors import EXTRAS
 from aotlab.utils.files import cache_folder
-from aotlab.utils.run_folder import describe_versions
+from aotlab.utils.provenance import describe_versions
 from aotlab.utils.text import align_columns
 
 REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")

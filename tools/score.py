@@ -26,7 +26,7 @@ from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import write_json
 from aotlab.utils.locks import locked_output
-from aotlab.utils.run_folder import describe_program
+from aotlab.utils.provenance import describe_program
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:

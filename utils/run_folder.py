@@ -9,17 +9,11 @@
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
 import os
-import shlex
-import subprocess
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +30,8 @@ from aotlab.utils.files import (
     writing,
 )
 from aotlab.utils.locks import LOCK_SUFFIX, remove_leftovers
-from aotlab.utils.text import shorten, strip_credentials
+from aotlab.utils.provenance import describe_program
+from aotlab.utils.text import shorten
 from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
@@ -300,30 +295,6 @@ def _short_digest(value: Any) -> str:
 
     digest = value["sha256"] if isinstance(value, Mapping) and "sha256" in value else digest_values([value])
     return f"content {str(digest)[:8]}"
-
-
-def describe_versions() -> dict[str, str]:
-    """Return the versions of aotlab and PyTorch, and the commit of a checkout, with a note if files were changed."""
-    from aotlab import __version__
-
-    versions, root = {"aotlab": __version__}, os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    with suppress(importlib.metadata.PackageNotFoundError):  # its folder cannot be entered
-        versions["torch"] = importlib.metadata.version("torch")
-    if os.path.exists(os.path.join(root, ".git")):
-        with suppress(OSError, subprocess.SubprocessError):
-            git = partial(subprocess.check_output, text=True, timeout=5, stderr=subprocess.DEVNULL, cwd=root)
-            commit = git(["git", "rev-parse", "HEAD"])
-            changes = git(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])
-            versions["commit"] = commit.strip() + " with changes" * bool(changes)
-    return versions
-
-
-def describe_program() -> dict[str, str]:
-    """Return the versions and commit of `describe_versions`, the command without passwords, and the date."""
-    name = Path(sys.argv[0]).name
-    words = ["aotlab" if name == "__main__.py" else name, *map(strip_credentials, sys.argv[1:])]
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return {**describe_versions(), "command": shlex.join(words), "date": now.isoformat(timespec="seconds")}
 
 
 def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:

@@ -15,7 +15,7 @@ from aotlab.engine.training.listener import StepResult, TrainingListener
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.state import TrainState
 from aotlab.networks.fast.optimize import resolve_precision
-from aotlab.utils.run_folder import describe_versions
+from aotlab.utils.provenance import describe_versions
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from aotlab.engine.training.trainer import train
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import describe_versions
+from aotlab.utils.provenance import describe_versions
 from tests.engine.small_model import assert_same_weights, to_published
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
