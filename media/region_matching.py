@@ -86,7 +86,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     if out_of_range := [key for key in ids if type(key) is int and not _is_id(key)]:
         examples = join_truncated([f"{key} is object {ids[key]}" for key in out_of_range], 3)
         result.warnings.append(f"object ids are 1 to {MAX_ID}, so {examples}")
-    result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
+    result.assigned_ids = frozenset(ids[key] for key in ids if ids[key] not in (key, getattr(key, "number", None)))
     return result
 
 
@@ -126,39 +126,28 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     """Return the key of each region; regions come with their frames."""
-    first_classes: dict[tuple[Hashable, int], str] = {}
+    groups: dict[str, dict[Hashable, set[int]]] = {}
     for frame, region in regions:
-        first_classes.setdefault((region.key, frame), region.class_name)
-    classes = Counter(key for key, _ in {(key, name) for (key, _), name in first_classes.items()})
-    # the number of a group on one image may be that of another one, of another class, on the next
-    keys: list[Hashable] = [
-        GroupKey((region.key.value, first_classes[region.key, frame]))
-        if isinstance(region.key, GroupKey) and classes[region.key] > 1
-        else region.key
-        for frame, region in regions
-    ]
-    grouped = {(key, frame) for key, (frame, _) in zip(keys, regions, strict=True) if isinstance(key, GroupKey)}
-    # people group the parts of an object on one image; groups on several frames are the objects of a program
-    if len({key for key, _ in grouped}) < len(grouped):
-        keys = [key.value if isinstance(key, GroupKey) else key for key in keys]
-    unnamed: dict[Hashable, tuple[int, str]] = {}  # a group counts once
-    for index, ((frame, region), key) in enumerate(zip(regions, keys, strict=True)):
-        if key is None or isinstance(key, GroupKey):
-            unnamed.setdefault((index,) if key is None else key, (frame, region.class_name))
-    if len({frame for frame, _ in unnamed.values()}) <= 1:
-        keys = [key.value if isinstance(key, GroupKey) else key for key in keys]
-        return [(index,) if key is None else key for index, key in enumerate(keys)]
-    (frame, name), count = Counter(unnamed.values()).most_common(1)[0]
+        if isinstance(region.key, GroupKey):
+            groups.setdefault(region.key.label, {}).setdefault(region.key.number, set()).add(frame)
+    for label, frames in groups.items():
+        # people group the parts of an object on one image, programs all of its regions
+        places = [frame for part in frames.values() for frame in part]
+        require(
+            len(places) == 1 or len({*places}) < len(places) or len(frames) < len(places),
+            f"the groups {join_truncated([*frames], 3)} of {label!r} are on one frame each, so they may be one object",
+            remedy="give an object the same group on all frames, or each object its own label",
+        )
+    unnamed = [(frame, region.class_name) for frame, region in regions if region.key is None]
+    if len({frame for frame, _ in unnamed}) <= 1:
+        return [(index,) if region.key is None else region.key for index, (_, region) in enumerate(regions)]
+    (frame, name), count = Counter(unnamed).most_common(1)[0]
     if count > 1:
         raise InputError(
             f"frame {frame} has {count} regions {name!r} that cannot be matched with other frames",
             remedy="export with track ids or groups, or give each object its own class",
         )
-    named: list[Hashable] = []
-    for index, key in enumerate(keys):
-        place = unnamed.get((index,) if key is None else key)
-        named.append(key if place is None else ("class", place[1]))
-    return named
+    return [("class", region.class_name) if region.key is None else region.key for _, region in regions]
 
 
 def _check_classes(regions: Sequence[tuple[int, ParsedRegion]], keys: Sequence[Hashable]) -> list[str]:
@@ -223,9 +212,10 @@ def _is_id(key: Hashable) -> TypeGuard[int]:
 
 
 def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
-    """Return object ids by key: integers from 1 to `MAX_ID` are kept, others get free ids in order."""
-    order = dict.fromkeys(keys)
-    ids: dict[Hashable, int] = {key: key for key in order if _is_id(key)}
+    """Return object ids by key: numbers from 1 to `MAX_ID` of one key are kept, others get free ids in order."""
+    order = {key: key.number if isinstance(key, GroupKey) else key for key in keys}
+    counts = Counter(order.values())
+    ids: dict[Hashable, int] = {key: number for key, number in order.items() if _is_id(number) and counts[number] == 1}
     taken = set(ids.values())
     free = (number for number in count(1) if number not in taken)
     return ids | {key: next(free) for key in order if key not in ids}

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -62,15 +62,11 @@ class VideoInfo:
         return f"{self.name}/{f'{name}.jpg' if file is None else file.name}"
 
 
-@dataclass(frozen=True)
-class GroupKey:
-    """Key of regions that a person grouped on one image.
+class GroupKey(NamedTuple):
+    """Key of regions with one label and one group number, which are one object."""
 
-    In a file with a group on several frames, groups are objects; in any other, each is one region of its class.
-    """
-
-    value: Hashable
-    """Object id from 1, or any other value."""
+    label: str
+    number: int | str
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class ParsedRegion:
     class_name: str = ""
     """Empty if unset."""
     key: Hashable = None
-    """Object id from 1, or any other value shared by all regions of the object, or a group; None: unknown."""
+    """Object id from 1, or any other value shared by all regions of the object; None: unknown."""
     image: str | Path = ""
     """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)

@@ -371,26 +371,22 @@ def match_objects(*places):
     return {frame: [region.object_id for region in regions] for frame, regions in found.frames.items()}
 
 
-def test_group_of_one_image_is_a_region_of_its_class():
-    first, second, third = map(GroupKey, (5, 6, 7))
-    parts = [(0, first, "car"), (0, first, "car"), (2, second, "car"), (2, second, "car")]
-    assert match_objects(*parts) == {0: [1], 2: [1]}
-    assert match_objects(*parts[:2], (0, second, "car")) == {0: [5, 6]}
-    with pytest.raises(InputError, match="frame 2 has 2 regions 'car' that cannot be matched"):
-        match_objects(*parts, (2, third, "car"))
+def match_groups(*places):
+    return match_objects(*((frame, GroupKey(label, number), label) for frame, label, number in places))
 
 
-def test_groups_of_several_images_are_objects():
-    first, second = map(GroupKey, (5, 6))
-    places = [(0, first, "car"), (0, second, "car"), (2, first, "car"), (2, second, "car")]
-    assert match_objects(*places) == {0: [5, 6], 2: [5, 6]}
+def test_label_and_group_are_an_object():
+    assert match_groups((0, "car", 5), (0, "car", 5), (0, "car", 6)) == {0: [5, 6]}
+    assert match_groups((0, "car", 5), (0, "car", 6), (2, "car", 5)) == {0: [5, 6], 2: [5]}
+    assert match_groups((0, "car", 5), (2, "dog", 5)) == {0: [1], 2: [2]}
+    assert match_groups((0, "car", 5), (2, "car", 5), (0, "car", 6), (2, "dog", 6)) == {0: [5, 1], 2: [5, 2]}
 
 
-def test_equal_groups_of_other_classes_are_other_objects():
-    first, second = map(GroupKey, (5, 6))
-    assert match_objects((0, first, "car"), (2, first, "dog")) == {0: [1], 2: [2]}
-    places = [(0, first, "car"), (2, first, "car"), (0, second, "car"), (2, second, "dog")]
-    assert match_objects(*places) == {0: [5, 1], 2: [5, 2]}
+def test_groups_on_one_frame_each_rejected():
+    with pytest.raises(
+        InputError, match=r"groups 5, 6 of 'car' are on one frame each.*; give an object the same group"
+    ):
+        match_groups((0, "car", 5), (0, "car", 5), (2, "car", 6), (2, "car", 6), (0, "dog", 5))
 
 
 def test_object_of_two_classes_is_named():

@@ -123,12 +123,13 @@ def test_cvat_track_of_one_frame_is_a_shape(read, last, objects):
     assert read({"clip.xml": text}).objects() == objects
 
 
-def test_cvat_groups_of_images_are_parts(read):
+def test_cvat_groups_on_one_image_each_rejected(read):
     image = """<image id="{0}" name="0000{0}.png" width="40" height="24">
     <polygon label="car" group_id="{1}" points="2,2;9,2;9,12;2,12"/>
     <polygon label="car" group_id="{1}" points="20,2;29,2;29,12;20,12"/></image>"""
-    text = f"<annotations>{image.format(0, 1)}{image.format(1, 2)}</annotations>"
-    assert read({"clip.xml": text}).objects() == [1]
+    assert read({"clip.xml": f"<annotations>{image.format(0, 2)}{image.format(1, 2)}</annotations>"}).objects() == [2]
+    with pytest.raises(InputError, match="groups 1, 2 of 'car' are on one frame each"):
+        read({"clip.xml": f"<annotations>{image.format(0, 1)}{image.format(1, 2)}</annotations>"})
 
 
 def test_cvat_groups_hold_within_an_image(read):

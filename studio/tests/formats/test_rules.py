@@ -380,6 +380,15 @@ SMOOTH = np.array(Image.fromarray(np.uint8(200 * Part(0).mask)).resize((20, 12))
 PAGES = [Part(frame, left=4 + frame) for frame in range(4)]
 GROUP = 'group_id="1"'
 
+
+def labelme_groups(*groups):
+    """Two grouped shapes on each frame."""
+    return {
+        f"{n}.json": labelme(n, shape("a", Part(n).points, group), shape("a", Part(n, left=20).points, group))
+        for n, group in enumerate(groups)
+    }
+
+
 TABLE = {
     "statements about a frame agree": {
         **{name: [*numbering(make), other_video(make)] for name, make in MAKERS.items() if name != "mots"},
@@ -424,8 +433,7 @@ TABLE = {
             Cell(cvat_project(), {0: {1: 100}}),
             Cell(
                 make_cvat([], more=cvat_image(0, cvat_shape(Part(0), GROUP), cvat_shape(Part(0, "b", 20), GROUP))),
-                None,
-                "frame 0 has one object 1 of the classes 'a' and 'b'",
+                {0: {1: 100, 2: 100}},
             ),
         ],
         "label_studio": Cell(
@@ -437,13 +445,10 @@ TABLE = {
             {0: {1: 100}, 1: {1: 100}},
             "object r is 'a' and on other frames 'b'",
         ),
-        "labelme": Cell(
-            {
-                f"{n}.json": labelme(n, shape("a", Part(n).points, 1 + n), shape("a", Part(n, left=20).points, 1 + n))
-                for n in range(2)
-            },
-            {0: {1: 200}, 1: {1: 200}},
-        ),
+        "labelme": [
+            Cell(labelme_groups(1, 1), {0: {1: 200}, 1: {1: 200}}),
+            Cell(labelme_groups(1, 2), None, "groups 1, 2 of 'a' are on one frame each, so they may be one object"),
+        ],
         "via": Cell(
             {
                 "via.json": {

@@ -30,8 +30,8 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
-    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes shapes as
-    tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
+    Shapes and tracks of one label and group are one object. Without a group, each track is an object; but CVAT writes
+    shapes as tracks of one frame, so those of one label are one object. Class ids count the labels from 1.
     """
     size = video.size
     _select_task(root, video.name)
@@ -75,7 +75,9 @@ def _is_from_aotlab(root: Element) -> bool:
 def _find_group(element: Element, root: Element) -> Hashable:
     """Return the key of the group of a track or shape; None without a group."""
     group = int(element.get("group_id", 0))
-    return (group if _is_from_aotlab(root) else sdk.GroupKey(group)) if group else None
+    if not group or _is_from_aotlab(root):
+        return group or None
+    return sdk.GroupKey(element.get("label", ""), group)
 
 
 def _is_shape(track: Element, root: Element) -> bool:
@@ -200,7 +202,7 @@ def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
         with parser.locate(place):
             key, is_shape = _find_group(track, root), _is_shape(track, root)
         if not is_shape:
-            key = key.value if isinstance(key, sdk.GroupKey) else key or ("track", track.get("id", index))
+            key = key or ("track", track.get("id", index))
         region = sdk.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
         # tracks of masks, shapes, and all of aotlab, end after each shape although the object may be on the next frame
         is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})

@@ -34,11 +34,16 @@ def parse_datumaro(tree: Any, size: Size) -> sdk.ParsedFile:
             parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
         for count, record in enumerate(item["annotations"], start=1):
             with parser.skip_unreadable(f"{name}, annotation {count}"):
-                attributes, label, group = record.get("attributes") or {}, record.get("label_id"), record.get("group")
+                attributes, label_id, group = (
+                    record.get("attributes") or {},
+                    record.get("label_id"),
+                    record.get("group"),
+                )
+                label = "" if label_id is None else labels[label_id]
                 key = internal.find_object_key(record)
-                key = sdk.GroupKey(group) if key is None and group else key
+                key = sdk.GroupKey(label, group) if key is None and group else key
                 others = internal.parse_attributes(attributes)
-                region = sdk.ParsedRegion(frame, None, "" if label is None else labels[label], key, name, others)
+                region = sdk.ParsedRegion(frame, None, label, key, name, others)
                 _add_annotation(record, region, parser)
     return parser.finish({name: index for index, name in enumerate(labels)})
 

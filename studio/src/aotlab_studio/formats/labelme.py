@@ -36,7 +36,7 @@ def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
         for count, shape in enumerate(tree["shapes"], start=1):
             with parser.skip_unreadable(f"{name}, shape {count}"):
                 label, group = str(shape.get("label", "")), shape.get("group_id")
-                key = None if group is None else sdk.GroupKey((label, str(group)))
+                key = None if group is None else sdk.GroupKey(label, str(group))
                 region = sdk.ParsedRegion(None, None, label, key, name)
                 kind = str(shape.get("shape_type") or "polygon")
                 if kind == "polygon":
