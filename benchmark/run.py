@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.streaming import ReadAhead, stream
+from aotlab.utils.streaming import ReadAhead, WriteBehind
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ def track_benchmark_video(tracker: VideoTracker, video: Video, output: Path) -> 
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
-    return stream(reader, partial(_track_frames, tracker, video), write)
+    with WriteBehind(write) as writer, closing(iter(reader)) as frames:
+        for result in _track_frames(tracker, video, frames):
+            writer.put(result)
+            yield result
 
 
 def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:

@@ -7,22 +7,30 @@ objects resets the memory. The frames between two masks and the predictions of o
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.runs.merging import PredictionFile, TemporaryArrays, merge_predictions
 
-TrackedImage = tuple[int, np.ndarray, Prediction]
-"""Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
+
+class PredictedFrame(NamedTuple):
+    """A frame and its prediction."""
+
+    frame_index: int
+    """Index of the frame in its source."""
+    image: np.ndarray
+    """H×W×3 uint8 RGB."""
+    prediction: Prediction
+    disagreement: Mapping[int, float] = MappingProxyType({})
+    """1 − IoU of the masks of both directions by object id, for objects of both."""
 
 
 class AnnotatedFrame(NamedTuple):
@@ -38,59 +46,56 @@ class AnnotatedFrame(NamedTuple):
     """Whether the mask contains all objects tracked so far."""
 
 
-class TimedTracker:
-    """A tracker that measures the time spent in `step`, including the wait for labels."""
-
-    def __init__(self, tracker: Tracker, *, soft: bool = False) -> None:
-        """``soft``: also predict the edges of frames with a mask."""
-        self.tracker, self._labels, self._soft = tracker, LabelPipeline(tracker.device), soft
-        self.seconds = 0.0
-
-    def step(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
-        removed: Iterable[int] = (),
-        *,
-        tracker: Tracker | None = None,
-    ) -> Prediction:
-        """Forget the ``removed`` objects and step the tracker, or another of its model; see `Tracker.step`."""
-        tracker, start = tracker or self.tracker, time.perf_counter()
-        for object_id in removed:
-            tracker.forget(object_id)
-        prediction = tracker.step(frame, mask)
-        if self._soft and mask is not None:
-            prediction = tracker.soften_edges(frame, prediction)
-        self._labels.push(prediction)
-        self.seconds += time.perf_counter() - start
-        return prediction
+def step(
+    tracker: Tracker, image: np.ndarray, mask: np.ndarray | None = None, removed: Iterable[int] = (), *,
+    soft: bool = False,
+) -> Prediction:  # fmt: skip
+    """Forget the ``removed`` objects and track a frame; ``soft``: also predict the edges of a frame with a mask."""
+    for object_id in removed:
+        tracker.forget(object_id)
+    prediction = tracker.step(image, mask)
+    if soft and mask is not None:
+        prediction = tracker.soften_edges(image, prediction)
+    prediction.start_host_copy(confidence=True)  # which the writer waits for, while the next frame is tracked
+    return prediction
 
 
 def track_forward(
-    timed: TimedTracker,
+    tracker: Tracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
-) -> Generator[TrackedImage, None, None]:
-    """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
-    for index, frame in frames:
-        yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
+    *,
+    soft: bool = False,
+) -> Generator[PredictedFrame, None, None]:
+    """Yield the prediction of every frame.
+
+    Args:
+        frames: index and H×W×3 uint8 RGB of each frame.
+        masks: H×W object ids by frame index.
+        removals: ids of the objects that are not tracked from a frame on, by its index.
+        soft: also predict the edges of frames with a mask.
+    """
+    for index, image in frames:
+        yield PredictedFrame(index, image, step(tracker, image, masks.get(index), removals.get(index, ()), soft=soft))
 
 
 def track_both_directions(
-    timed: TimedTracker,
+    tracker: Tracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     folder: Path,
     stop: threading.Event,
-) -> Generator[TrackedImage, None, None]:
-    """Yield every frame with the merged prediction from the annotated frames on either side.
+    *,
+    soft: bool = False,
+) -> Generator[PredictedFrame, None, None]:
+    """Yield every frame with the merged prediction from the annotated frames on either side, as `track_forward`.
 
     Frames after the last annotated one are tracked forward. The frames between two masks are stored in ``folder``.
     """
     before: AnnotatedFrame | None = None
-    frames, reverse = iter(frames), timed.tracker.fresh()
+    frames, reverse = iter(frames), tracker.fresh()
     while not stop.is_set():
         with TemporaryArrays(folder, compress=False) as gap:
             indices: list[int] = []
@@ -104,78 +109,78 @@ def track_both_directions(
                     indices.append(index)
             except Exception:
                 # track the frames received until then
-                yield from _track_gap_forward(timed, before, gap, indices, removals, stop)
+                yield from _track_gap_forward(tracker, before, gap, indices, removals, stop)
                 raise
             if after is None:
-                yield from _track_gap_forward(timed, before, gap, indices, removals, stop)
+                yield from _track_gap_forward(tracker, before, gap, indices, removals, stop)
                 return
-            cut = yield from _track_gap(timed, reverse, (before, after), gap, indices, removals, stop)
+            cut = yield from _track_gap(tracker, reverse, (before, after), gap, indices, removals, stop)
         removed = removals.get(after.frame_index, ())
         if not stop.is_set():
-            complete = {*timed.tracker.ids} - {*removed} <= {*np.unique(after.mask).tolist()}
+            complete = {*tracker.ids} - {*removed} <= {*np.unique(after.mask).tolist()}
             if complete:
-                timed.tracker.reset()
+                tracker.reset()
                 removed = ()
-            prediction = timed.step(after.frame, after.mask, removed)
-            yield after.frame_index, after.frame, replace(prediction, cut=cut)
+            prediction = step(tracker, after.frame, after.mask, removed, soft=soft)
+            yield PredictedFrame(after.frame_index, after.frame, replace(prediction, cut=cut))
             before = after._replace(complete=complete)
         if after.frame_index == max(masks):
-            yield from track_forward(timed, frames, {}, removals)
+            yield from track_forward(tracker, frames, {}, removals)
             return
 
 
-def _start_gap(timed: TimedTracker, before: AnnotatedFrame | None, length: int) -> None:
+def _start_gap(tracker: Tracker, before: AnnotatedFrame | None, length: int) -> None:
     """Prepare the tracker for a gap of ``length`` frames; after a mask of some objects it keeps its memory."""
     if before is None or before.complete:
-        timed.tracker.reset(length + 1)
+        tracker.reset(length + 1)
         if before is not None and length:
-            timed.step(before.frame, before.mask)
+            step(tracker, before.frame, before.mask)
 
 
 def _track_gap_forward(
-    timed: TimedTracker,
+    tracker: Tracker,
     before: AnnotatedFrame | None,
     gap: TemporaryArrays,
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
-) -> Iterator[TrackedImage]:
+) -> Iterator[PredictedFrame]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
-    _start_gap(timed, before, len(gap))
+    _start_gap(tracker, before, len(gap))
     for position, index in enumerate(indices):
         if stop.is_set():
             return
         frame = gap[position]
-        yield index, frame, timed.step(frame, removed=removals.get(index, ()))
+        yield PredictedFrame(index, frame, step(tracker, frame, removed=removals.get(index, ())))
 
 
 def _track_gap(
-    timed: TimedTracker,
+    tracker: Tracker,
     reverse: Tracker,
     annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
     gap: TemporaryArrays,
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
-) -> Generator[TrackedImage, None, bool]:
+) -> Generator[PredictedFrame, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        return before is not None and timed.tracker.is_cut(after.frame)
+        return before is not None and tracker.is_cut(after.frame)
     cuts: set[int] = set()
     removed = {object_id for index in (*indices, after.frame_index) for object_id in removals.get(index, ())}
     with PredictionFile(gap.folder) as backward:
         reverse.reset(len(gap) + 1)
-        timed.step(after.frame, after.mask, tracker=reverse)
+        reverse.step(after.frame, after.mask)
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
-            prediction = timed.step(gap[position], tracker=reverse)
+            prediction = reverse.step(gap[position])
             backward.store(position, prediction)
             if prediction.cut:  # between this frame and the next
                 cuts.add(position + 1)
         reverse.reset()  # frees its memory
-        _start_gap(timed, before, len(gap))
+        _start_gap(tracker, before, len(gap))
         for position, index in enumerate(indices):
             if stop.is_set():
                 return False
@@ -183,14 +188,14 @@ def _track_gap(
             stored = backward.load(position)
             if before is None:
                 nothing = torch.zeros_like(stored.probabilities[:1])
-                temperature = timed.tracker.config.confidence_temperature
+                temperature = tracker.config.confidence_temperature
                 forward = Prediction((), nothing, nothing[0].long(), temperature=temperature)
             else:
-                forward = timed.step(frame, removed=removals.get(index, ()))
+                forward = step(tracker, frame, removed=removals.get(index, ()))
             visible_ids = [object_id for object_id in forward.ids if object_id not in forward.hidden]
             weights = weigh_directions(visible_ids, stored.ids, weight, removed)
-            prediction = merge_predictions(forward, stored, weights)
-            yield index, frame, replace(prediction, cut=position in cuts or forward.cut)
+            merged, disagreement = merge_predictions(forward, stored, weights)
+            yield PredictedFrame(index, frame, replace(merged, cut=position in cuts or forward.cut), disagreement)
     return len(gap) in cuts
 
 

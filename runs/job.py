@@ -27,7 +27,7 @@ from aotlab.media.value_syntax import (
 from aotlab.runs.inputs import parse_mask
 from aotlab.runs.output import Output
 from aotlab.runs.output_options import parse_output_options
-from aotlab.runs.outputs import find_output
+from aotlab.runs.outputs import make_output
 from aotlab.runs.store import MASKS
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import require_file_name
@@ -70,8 +70,6 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         self.write = tuple(_list_texts("write", self.write))
-        for name in self.write:
-            find_output(name)
         if self.mask_format is not None:
             require_choice(self.mask_format, get_args(MaskFormat), "mask_format")
         self.output_options = parse_output_options(self.output_options, self.write)
@@ -81,16 +79,17 @@ class RunOptions:
                 subject="tracking in both directions (--both-directions)",
                 remedy="give one of them",
             )
+        self.make_outputs()  # raises InputError
 
-    @property
-    def outputs(self) -> dict[str, type[Output]]:
-        """Classes of the outputs to write beside the masks, by name."""
-        return {name: find_output(name) for name in self.write if name != MASKS}
+    def make_outputs(self) -> dict[str, Output]:
+        """Return the outputs to write beside the masks by name."""
+        return {name: make_output(name, self.output_options) for name in self.write if name != MASKS}
 
     @property
     def stores_soft(self) -> bool:
         """Whether the probabilities at edges are stored."""
-        return self.soft or any(output.needs_soft for output in self.outputs.values())
+        # also if an option lets an output do without them
+        return self.soft or any(make_output(name).needs_soft for name in self.write)
 
 
 @dataclass(init=False)  # arguments have wider types than fields

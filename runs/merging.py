@@ -98,8 +98,12 @@ class PredictionFile(TemporaryArrays):
         return ObjectProbabilities(ids, levels / levels.sum(0).clamp(min=1))
 
 
-def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]) -> Prediction:
-    """Return the weighted mean of both directions, object by object; the background gets the rest.
+def merge_predictions(
+    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
+) -> tuple[Prediction, dict[int, float]]:
+    """Return the weighted mean of both directions, object by object, and how they differ; the background gets the rest.
+
+    The difference is 1 − IoU of the masks by object id, for objects of both directions.
 
     Args:
         forward: from the annotated frame before.
@@ -120,10 +124,9 @@ def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weight
                 probability = result.probabilities[1 + result.ids.index(object_id)]
                 total[channel] += share * probability.to(total.device)
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
+    merged = Prediction(ids, total.clamp(min=1e-30).log(), find_indices(total), temperature=forward.temperature)
     both = [object_id for object_id, weight in weights.items() if 0 < weight < 1]
-    disagreement = _measure_disagreement(both, forward.labels, backward.labels)
-    logits, indices = total.clamp(min=1e-30).log(), find_indices(total)
-    return Prediction(ids, logits, indices, temperature=forward.temperature, disagreement=disagreement)
+    return merged, _measure_disagreement(both, forward.labels, backward.labels)
 
 
 def _measure_disagreement(object_ids: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:

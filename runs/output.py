@@ -22,18 +22,17 @@ class OutputContext:
     """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
     """Function from the index of a frame to the number that users give it."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Values of all options of the output by name."""
     objects: tuple[int, ...] = ()
     """Ids of all objects of the video, if known."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What a program that exports masks adds for its own outputs, and ``names`` of objects by id."""
+    """Further values of a program that exports masks, and ``names`` of objects by id."""
 
 
 class Output(ABC):
-    """One kind of output, written frame by frame to the file or folder ``path``.
+    """One kind of output, written frame by frame: make it with options, `open` it, `write` frames, `finish`.
 
-    A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`.
+    A plug-in of ``aotlab.outputs`` is a class derived from this one with `file_name` and `description`. Where the
+    attributes depend on options, its ``__init__`` sets them.
     """
 
     file_name = ""
@@ -43,43 +42,29 @@ class Output(ABC):
     bytes_per_pixel = 0.02
     """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
-    """Whether it has a folder for each object, named by its id."""
+    """Whether it has a file or folder for each object."""
     needs_soft = False
     """Whether it is made of the probabilities at edges, `TrackedFrame.soft`, which are stored for it."""
-    every_frame = False
-    """Whether the studio's export writes all frames of a range to it, also those without masks."""
     needs_image = True
     """Whether it needs the video: `TrackedFrame.frame` or `plate`."""
     accepts_streams = False
     """Whether it is written while tracking if the source can be read only once, as it takes little time."""
 
-    @classmethod
-    def find_file_name(cls, options: Mapping[str, Any]) -> str:
-        """Return the name of its file or folder with these values of its options."""
-        return cls.file_name
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """``options``: values of all its options by name."""
+        self.options = options
 
-    @classmethod
-    def is_per_object(cls, options: Mapping[str, Any]) -> bool:
-        """Return whether it has a file or folder for each object with these values of its options."""
-        return cls.per_object
+    def open(self, path: Path, context: OutputContext) -> None:
+        """Prepare to write the file or folder ``path``; nothing is written before the first frame.
 
-    @classmethod
-    def requires_image(cls, options: Mapping[str, Any]) -> bool:
-        """Return whether it needs the video with these values of its options."""
-        return cls.needs_image
-
-    @classmethod
-    def requires_soft(cls, options: Mapping[str, Any]) -> bool:
-        """Return whether it cannot be made of masks alone with these values of its options."""
-        return cls.needs_soft
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        """Prepare the output of a video; nothing is written before the first frame."""
+        Raises:
+            InputError: the output cannot be written of this video.
+        """
         self.path, self.context = path, context
 
     @abstractmethod
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
+    def write(self, frame: TrackedFrame) -> None:
+        """Write the next frame, whose files are called ``frame.name``; raise `InputError` on failure."""
 
     def finish(self) -> str | None:
         """Finish the file after at least one frame; return a text to print. Raise `InputError` on failure."""

@@ -39,7 +39,7 @@ class OutputOption:
         return self.choices[0] if self.choices else False
 
 
-def find_output_options(name: str) -> tuple[OutputOption, ...]:
+def load_options(name: str) -> tuple[OutputOption, ...]:
     """Return the options of an output; raise `InputError` if its package does not load."""
     points = list_plugins(OUTPUT_OPTION_PLUGINS)
     options: tuple[OutputOption, ...] = load_plugin(points[name]) if name in points else ()
@@ -52,7 +52,7 @@ def list_output_options(names: Collection[str] | None = None) -> dict[OutputOpti
     for name in list_plugins(OUTPUT_OPTION_PLUGINS):
         if names is not None and name not in names:
             continue
-        for option in find_output_options(name):
+        for option in load_options(name):
             outputs.setdefault(option, []).append(name)
     return outputs
 
@@ -81,11 +81,11 @@ def parse_output_options(values: Mapping[str, Any], names: Iterable[str]) -> dic
     return changed
 
 
-def find_used_options(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def select_options(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that change an output; ``values``: from `parse_output_options`."""
-    return {option.name: values[option.name] for option in find_output_options(name) if option.name in values}
+    return {option.name: values[option.name] for option in load_options(name) if option.name in values}
 
 
-def fill_output_options(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def fill_options(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of all options of an output, with the defaults of those that are not in ``values``."""
-    return {option.name: values.get(option.name, option.default) for option in find_output_options(name)}
+    return {option.name: values.get(option.name, option.default) for option in load_options(name)}

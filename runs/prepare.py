@@ -23,9 +23,8 @@ from aotlab.media.video import digest_video, open_frames
 from aotlab.runs.inputs import EXPORT_RECORD, FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.runs.job_list import add_masks_beside, find_masks_beside
-from aotlab.runs.output_options import fill_output_options
-from aotlab.runs.outputs import check_outputs
 from aotlab.runs.store import Results
+from aotlab.runs.views import check_outputs
 from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
@@ -101,9 +100,8 @@ class PreparedRun:
         height, width = self.source.size
         options = self.options
         bytes_per_pixel = 0.02 + 0.3 * options.stores_soft * len(self.objects)
-        for name, output in options.outputs.items():
-            per_object = output.is_per_object(fill_output_options(name, options.output_options))
-            bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if per_object else 1)
+        for output in options.make_outputs().values():
+            bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
@@ -148,7 +146,7 @@ def prepare(
     by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
     removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
-    streamed = check_outputs(options.outputs, options.output_options, source, folder)
+    streamed = check_outputs(options.make_outputs(), source, folder)
     record = None if verify_inputs else read_record(folder)
     digests = InputDigests((record or {}).get("digests"))
     run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)

@@ -44,8 +44,8 @@ def main(
         raise UsageError("--write: missing; give outputs such as overlay,coco")
     from aotlab.runs.job import RunOptions
     from aotlab.runs.lists import list_job_folders
-    from aotlab.runs.run import render
     from aotlab.runs.store import has_results
+    from aotlab.runs.views import render
 
     RunOptions(write, output_options=output_options)  # checked before the first of many videos
     folders = list[Path]()

@@ -50,7 +50,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     ENCODER_PLUGINS: (),
     LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
     MASK_READER_PLUGINS: ("path", "video"),
-    OUTPUT_PLUGINS: ("path", "context"),
+    OUTPUT_PLUGINS: ("options",),
     TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
     SEGMENTER_PLUGINS: ("name", "device"),
 }

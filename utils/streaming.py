@@ -1,17 +1,17 @@
-"""Pipeline of three threads: read ahead, track, write behind."""
+"""Threads that read ahead of a loop, and write behind it."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from typing import Generic, TypeVar
 
+from typing_extensions import Self
+
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 READ_AHEAD, WRITE_BEHIND = 4, 2
 """Largest number of items waiting to be tracked, and of results waiting to be written."""
@@ -25,45 +25,43 @@ class StallError(TimeoutError):
     """No item came within the timeout."""
 
 
-def stream(
-    reader: ReadAhead[Item],
-    track: Callable[[Iterator[Item]], Generator[Result, None, None]],
-    write: Callable[[Result], None],
-) -> Generator[Result, None, None]:
-    """Yield every result of ``track`` while one thread writes it and another reads the next items.
+class WriteBehind(Generic[Item]):
+    """Thread that writes items in the order of `put`, as a context manager.
 
-    An error of any stage is raised after all earlier results are written. Closing the generator, or an interrupt, drops
-    waiting results.
+    Leaving the block writes the waiting items, and raises an error of writing. After an interrupt they are dropped.
 
     Args:
-        track: turns items into results, in the calling thread.
-        write: writes each result, in order.
-
-    Raises:
-        StallError: no item came within the timeout.
-        Exception: an error of reading, tracking or writing.
+        write: writes an item.
     """
 
-    def write_after(earlier: Future[None] | None, result: Result) -> None:
-        if earlier is not None:
-            earlier.result()  # raises its error: after a failure, nothing is written
-        write(result)
+    def __init__(self, write: Callable[[Item], None]) -> None:
+        self._write, self._waiting = write, deque[Future[None]]()
+        self._pool = ThreadPoolExecutor(1, "writer")
 
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "writer") as pool:
-        try:
-            with closing(iter(reader)) as items, closing(track(items)) as results:
-                for result in results:
-                    waiting.append(pool.submit(write_after, waiting[-1] if waiting else None, result))
-                    if len(waiting) > WRITE_BEHIND + 1:
-                        waiting.popleft().result()
-                    yield result
-            for future in waiting:
-                future.result()
-        except BaseException as error:
-            is_interrupt = not isinstance(error, Exception)  # or the generator was closed
-            pool.shutdown(cancel_futures=is_interrupt)
-            raise
+    def __enter__(self) -> Self:
+        return self
+
+    def put(self, item: Item) -> None:
+        """Queue an item; wait while more than `WRITE_BEHIND` are waiting.
+
+        Raises:
+            Exception: an error of writing; nothing is written after it.
+        """
+        earlier = self._waiting[-1] if self._waiting else None
+        self._waiting.append(self._pool.submit(self._write_after, earlier, item))
+        if len(self._waiting) > WRITE_BEHIND + 1:
+            self._waiting.popleft().result()
+
+    def _write_after(self, earlier: Future[None] | None, item: Item) -> None:
+        if earlier is not None:
+            earlier.result()  # raises its error
+        self._write(item)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_interrupt = kind is not None and not issubclass(kind, Exception)  # or a generator was closed
+        self._pool.shutdown(cancel_futures=is_interrupt)
+        for future in self._waiting if kind is None else ():
+            future.result()
 
 
 class ReadAhead(Generic[Item]):

@@ -20,14 +20,14 @@ from aotlab.media.video_writer import TICK, VideoWriter
 from aotlab.runs.inputs import FrameSelection
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import OutputContext
-from aotlab.runs.output_options import fill_output_options
-from aotlab.runs.outputs import list_outputs, write_views
+from aotlab.runs.outputs import list_outputs, make_output
 from aotlab.runs.run import track
 from aotlab.runs.store import Results, TrackedFrame
+from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
-from aotlab_compositing.outputs import VP9, ExrFiles
+from aotlab_compositing.outputs import VP9
 from aotlab_compositing.planes import make_planes
 from tests.marks import slow
 from tests.media.plate_files import (
@@ -283,8 +283,8 @@ def test_layers_of_the_plate_are_kept(tmp_path):
     for name, values in before.items():
         np.testing.assert_array_equal(after[name], values)
     assert decode_cryptomatte(second / "cryptomatte" / "f.1002.exr", "ball.1_2").any()
-    texts = write_views(Results.read(second), open_frames(results), ["exr"], progress=False)
-    assert texts == ["exr: the plate has layers of the same names, so new ones are ball.1_2"]
+    texts = render(second, "exr", progress=False).summaries
+    assert texts == ("exr: the plate has layers of the same names, so new ones are ball.1_2",)
 
 
 def test_all_parts_of_a_plate_are_kept(tmp_path):
@@ -416,7 +416,7 @@ def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
     video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
     out = track_plates(video, tmp_path / "out", ("alpha",), masks={0: MASK, 2: MASK}, both_directions=both)
     tracked = read_rgb(out / "alpha")
-    write_views(Results.read(out), open_frames(video), ["alpha"], progress=False)
+    render(out, "alpha", progress=False)
     np.testing.assert_array_equal(tracked, read_rgb(out / "alpha"))
     assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
@@ -453,8 +453,9 @@ def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):
     y, u = (1018 - 64) / 876, (700 - 512) / 896
     blue, green = y + 2 * (1 - 0.0593) * u, y - 2 * 0.0593 * (1 - 0.0593) / 0.678 * u
     tracked = TrackedFrame(0, "0", plate.to_image(), MASK, {}, soft=np.zeros((0, *SIZE), np.uint16), stored_plate=plate)
-    context = OutputContext(open_frames(video), options=fill_output_options("exr", {}))
-    ExrFiles(tmp_path / "exr", context).write("0", tracked)
+    output = make_output("exr")
+    output.open(tmp_path / "exr", OutputContext(open_frames(video)))
+    output.write(tracked)
     channels = read_exr(tmp_path / "exr" / "0.exr")[1]
     for name, value in zip("RGB", (y, green, blue), strict=True):
         np.testing.assert_allclose(channels[name], value, rtol=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,8 +45,6 @@ class Prediction:
     """Ids of the objects that a hook has hidden, see `Draft.hide`."""
     temperature: float = field(default=1.0, kw_only=True)
     """Divisor of the logits for `confidence`."""
-    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 − IoU of the masks of both directions by object id, for objects present in both directions."""
     edges: Tensor | None = field(default=None, kw_only=True)
     """(1+n)×H×W, `probabilities` of a frame with a mask after `Tracker.soften_edges`; None: those of ``logits``."""
     _host_copy: HostCopy | None = field(default=None, init=False)

@@ -10,7 +10,8 @@ from .media.video import open_frames as open_frames
 from .networks.weights.zoo import list_models as list_models, load_model as load_model
 from .utils.errors import InputError as InputError
 from .runs.job import Job as Job
-from .runs.run import render as render, run_job as run_job, track as track
+from .runs.run import run_job as run_job, track as track
+from .runs.views import render as render
 from .runs.job import RunOptions as RunOptions
 
 __all__: list[str]

@@ -75,10 +75,9 @@ from .runs.merging import (
 from .runs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
 from .runs.output_options import (
     NO_OPTIONS as NO_OPTIONS,
-    fill_output_options as fill_output_options,
-    find_used_options as find_used_options,
     list_output_options as list_output_options,
     parse_output_options as parse_output_options,
+    select_options as select_options,
 )
 from .runs.outputs import LostObjects as LostObjects, list_outputs as list_outputs
 from .runs.lists import list_job_folders as list_job_folders

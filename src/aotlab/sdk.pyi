@@ -73,7 +73,7 @@ from .engine.training.listener import StepResult as StepResult, TrainingListener
 from .runs.inputs import FrameSelection as FrameSelection, read_annotations as read_annotations
 from .runs.output import Output as Output, OutputContext as OutputContext
 from .runs.output_options import OutputOption as OutputOption
-from .runs.outputs import find_output as find_output
-from .runs.run import TrackResult as TrackResult
+from .runs.outputs import make_output as make_output
+from .runs.result import TrackResult as TrackResult
 
 __all__: list[str]

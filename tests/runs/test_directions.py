@@ -11,7 +11,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.runs.directions import TimedTracker, track_both_directions, weigh_directions
+from aotlab.runs.directions import track_both_directions, weigh_directions
 from aotlab.runs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
@@ -31,12 +31,13 @@ def make_probabilities(ids, rows):
 
 
 def merge(forward, backward, weight, removed=()):
+    """The merged prediction, and how both differ."""
     return merge_predictions(forward, backward, weigh_directions(forward.ids, backward.ids, weight, removed))
 
 
 def track_both(tracker, frames, masks, folder, stop=None, removals=None):
-    timed, stop = TimedTracker(tracker), stop or threading.Event()
-    return list(track_both_directions(timed, enumerate(frames), masks, removals or {}, folder, stop))
+    stop = stop or threading.Event()
+    return list(track_both_directions(tracker, enumerate(frames), masks, removals or {}, folder, stop))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,8 @@ def annotated_clip(models, tmp_path_factory):
 
 def test_frames_come_once_and_annotated_ones_as_given(annotated_clip):
     frames, masks, results = annotated_clip
-    assert [index for index, _, _ in results] == list(range(9))
-    for index, frame, _ in results:
+    assert [index for index, *_ in results] == list(range(9))
+    for index, frame, *_ in results:
         np.testing.assert_array_equal(frame, frames[index])
     for index, mask in masks.items():
         np.testing.assert_array_equal(results[index][2].labels, mask)
@@ -71,7 +72,7 @@ def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
     model, config = models["aott"]
     tracker = Tracker(model, changed(config, confidence_temperature=2.0))
     results = track_both(tracker, draw_texture(3), {1: draw_stripes([4, 9])}, tmp_path)
-    assert [prediction.temperature for *_, prediction in results] == [2.0] * 3
+    assert [prediction.temperature for _, _, prediction, _ in results] == [2.0] * 3
 
 
 def test_directions_are_weighted_by_distance(models, annotated_clip):
@@ -95,8 +96,8 @@ def test_object_of_one_mask_keeps_its_direction():
     ahead = make_prediction((1,), [[0.3, 1.0], [0.7, 0.0]])
     backward = make_probabilities((8,), [[1.0, 0.0], [0.0, 1.0]])
     for weight in (0.1, 0.9):
-        assert merge(ahead, backward, weight).labels.tolist() == [[1, 8]]
-    assert merge(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
+        assert merge(ahead, backward, weight)[0].labels.tolist() == [[1, 8]]
+    assert merge(ahead, backward, 0.9, {8})[0].labels.tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_mask_of_one_object_does_not_change_others(models, tmp_path, last, end, 
 def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
     frames, masks = draw_texture(7), {0: draw_stripes([4, 9]), 5: draw_stripes([4, 9])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
-    shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction in results]
+    shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction, _ in results]
     assert [9 in ids for ids in shown[:6]] == [True, True, True, False, False, True]
     assert [4 in ids for ids in shown[5:]] == [True, False]
 
@@ -127,16 +128,16 @@ def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
     frames, masks = draw_texture(5), {0: draw_stripes([4, 9]), 3: draw_stripes([4])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9]})
     forward = run_tracker(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
-    assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
+    assert [prediction.ids for _, _, prediction, _ in results[3:]] == [(4,), (4,)]
     np.testing.assert_array_equal(results[4][2].logits, forward[1].logits)
 
 
 def test_disagreement_is_measured_for_common_objects():
     ahead = make_prediction((1,), [[0.0, 0.9], [1.0, 0.1]])
     backward = make_probabilities((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    assert merge(ahead, backward, 0.25).disagreement == {1: 0.0}
+    assert merge(ahead, backward, 0.25)[1] == {1: 0.0}
     ahead = make_prediction((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert merge(ahead, backward, 0.25).disagreement == {1: 0.5}
+    assert merge(ahead, backward, 0.25)[1] == {1: 0.5}
 
 
 def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
@@ -152,7 +153,7 @@ def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
 def test_later_of_two_neighboring_annotations_tracks_the_rest(models, tmp_path):
     frames, masks = draw_texture(3), {0: draw_stripes([1]), 1: draw_stripes([1, 2]), 7: draw_stripes([3])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
-    assert [index for index, _, _ in results] == [0, 1, 2]
+    assert [index for index, *_ in results] == [0, 1, 2]
     np.testing.assert_array_equal(results[1][2].labels, masks[1])
     forward = run_tracker(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
     np.testing.assert_array_equal(results[2][2].logits, forward[1].logits)
@@ -166,11 +167,11 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
         raise InputError("frame 3 is damaged")
 
     found, masks = [], {0: draw_stripes([1]), 9: draw_stripes([1])}
-    timed, stop = TimedTracker(Tracker(*models["aott"])), threading.Event()
+    tracker, stop = Tracker(*models["aott"]), threading.Event()
     with pytest.raises(InputError, match="frame 3"):
-        found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
+        found.extend(track_both_directions(tracker, read_until_damage(), masks, {}, tmp_path, stop))
     forward = run_tracker(Tracker(*models["aott"]), frames[:3], {0: draw_stripes([1])})
-    assert [index for index, _, _ in found] == [0, 1, 2]
+    assert [predicted.frame_index for predicted in found] == [0, 1, 2]
     np.testing.assert_array_equal(found[2][2].logits, forward[2].logits)
 
 
@@ -230,7 +231,7 @@ def test_cuts_are_found_in_both_directions(tmp_path):
     frames = [np.full((1, 4, 3), color, np.uint8) for color in colors]
     for annotated in ((2, 5), (2, 3, 5), range(8)):
         results = track_both(ColorTracker(), frames, dict.fromkeys(annotated, np.ones((1, 4), int)), tmp_path)
-        assert [index for index, _, prediction in results if prediction.cut] == [1, 3, 5, 7]
+        assert [index for index, _, prediction, _ in results if prediction.cut] == [1, 3, 5, 7]
 
 
 def test_temporary_arrays_in_any_order_and_without_disk_space(tmp_path):

@@ -155,7 +155,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
 
 
 def test_error_names_all_wrong_lines(tmp_path):
-    (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,-1\n")
+    (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,y\n")
     with pytest.raises(InputError, match=r"line 2: start x: .*; also invalid: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")

@@ -7,10 +7,10 @@ import pytest
 from aotlab.runs import output_options
 from aotlab.runs.output_options import (
     OutputOption,
-    fill_output_options,
-    find_used_options,
+    fill_options,
     list_output_options,
     parse_output_options,
+    select_options,
 )
 from aotlab.utils.errors import InputError
 
@@ -37,9 +37,9 @@ def test_equal_options_are_shared():
 def test_outputs_get_all_values_and_records_the_changed_ones():
     values = parse_output_options({"side": "right", "thin_lines": False}, ["masks", "outline"])
     assert values == {"side": "right"}
-    assert fill_output_options("sketch", values) == {"side": "right", "thin_lines": False}
-    assert find_used_options("outline", values) == {"side": "right"}
-    assert fill_output_options("masks", values) == find_used_options("masks", values) == {}
+    assert fill_options("sketch", values) == {"side": "right", "thin_lines": False}
+    assert select_options("outline", values) == {"side": "right"}
+    assert fill_options("masks", values) == select_options("masks", values) == {}
 
 
 @pytest.mark.parametrize(("values", "message"), [

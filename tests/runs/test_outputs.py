@@ -15,9 +15,11 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.runs.inputs import read_annotations
 from aotlab.runs.job import RunOptions
-from aotlab.runs.outputs import LostObjects, OutputContext, find_output, list_outputs, write_views
+from aotlab.runs.output import OutputContext
+from aotlab.runs.outputs import LostObjects, list_outputs, make_output
 from aotlab.runs.run import track
 from aotlab.runs.store import SOFT_LEVELS, Results, TrackedFrame
+from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
@@ -98,11 +100,12 @@ def test_overlay_has_rate_size_and_length_of_the_source(report):
 
 def test_lost_objects_are_flagged(tmp_path):
     source = ImageFrames(write_images(tmp_path / "in", np.zeros((8, 1, 1, 3), np.uint8)))
-    file = find_output("coco")(tmp_path / "coco.json", OutputContext(source))
+    file = make_output("coco")
+    file.open(tmp_path / "coco.json", OutputContext(source))
     image = np.zeros((1, 1, 3), np.uint8)
     for index in range(7):
         labels = np.full((1, 1), 3 * (index == 6), np.uint8)
-        file.write(str(index), TrackedFrame(index, str(index), image, labels, {3: 0.0}, Fraction(index)))
+        file.write(TrackedFrame(index, str(index), image, labels, {3: 0.0}, Fraction(index)))
     file.finish()
     tree = json.loads((tmp_path / "coco.json").read_text())
     absent = [one["absent"] for one in tree["images"][:6]]
@@ -118,14 +121,14 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     results = Results.read(tmp_path)
     results.classes.attributes = {4: {0: {"wild": True}}}
     results.save()
-    write_views(Results.read(tmp_path), source, ["coco"])
+    render(tmp_path, "coco", progress=False)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])
 
 
 def test_options_travel_to_other_processes():
-    assert pickle.loads(pickle.dumps(EVERYTHING)).outputs.keys() == EVERYTHING.outputs.keys()
+    assert pickle.loads(pickle.dumps(EVERYTHING)) == EVERYTHING
 
 
 def test_unknown_output_rejected():
@@ -140,7 +143,3 @@ def test_object_is_lost_after_five_unseen_frames():
     for _ in range(4):
         flags.update({1: 0.0})
     assert flags.update({1: 0.0, 2: 0.0}) == {1: True, 2: False}  # each object by itself
-
-
-def test_output_of_a_format_is_one_class():
-    assert find_output("coco") is find_output("coco")

@@ -25,9 +25,10 @@ from aotlab.media.video import open_frames
 from aotlab.runs import outputs
 from aotlab.runs.inputs import FrameSelection
 from aotlab.runs.job import Job, RunOptions
-from aotlab.runs.outputs import Output
+from aotlab.runs.loop import pace_frames
+from aotlab.runs.output import Output
 from aotlab.runs.prepare import group_removals
-from aotlab.runs.run import pace_frames, run_job, track
+from aotlab.runs.run import run_job, track
 from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, require_inputs_outside
@@ -167,7 +168,7 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
 def test_realtime_waits_until_each_frame_is_due(monkeypatch):
     now = [7.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
-    monkeypatch.setattr("aotlab.runs.run.time", clock)
+    monkeypatch.setattr("aotlab.runs.loop.time", clock)
     times = [(index, round(now[0] - 7, 6)) for index, _ in pace_frames(enumerate(Source(4)), Source())]
     assert times == [(0, 0), (1, 0.02), (2, 0.04), (3, 0.06)]
 
@@ -219,7 +220,7 @@ class TwoFiles(Output):
         for name in (self.file_name, "side.txt"):
             self.path.with_name(name).write_text("x")
 
-    def write(self, name, tracked):
+    def write(self, frame):
         self.path.parent.mkdir(exist_ok=True)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from aotlab.media.masks import write_mask
-from aotlab.runs import run
+from aotlab.runs import loop
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
@@ -30,7 +30,7 @@ TOOLS = {"track": track.main, "eval": evaluation.main}
 def run_tool(tool, output, arguments, last_file=0):
     """Run a command; die before the file of this number is complete."""
     torch.set_num_threads(1)
-    run.SAVE_SECONDS = 0.0
+    loop.SAVE_SECONDS = 0.0
     kill_at_call("os.replace", last_file)
     sys.stdout = sys.stderr = StringIO()
     assert TOOLS[tool]([*map(str, arguments), "--output", str(output)]) == 0

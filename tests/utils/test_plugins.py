@@ -12,7 +12,7 @@ import aotlab.sdk
 from aotlab.media.annotations import find_mask_writer
 from aotlab.media.regions import VideoInfo
 from aotlab.runs.inputs import read_annotations
-from aotlab.runs.outputs import find_output
+from aotlab.runs.outputs import make_output
 from aotlab.utils import plugins
 from tests.drawn_clips import write_plain
 from tests.stored_results import write_results
@@ -30,8 +30,8 @@ def read(path, video):
 class Areas(Output):
     file_name, description, areas = "areas.txt", "area of all objects by frame", ""
     bytes_per_pixel = 1.5
-    def write(self, name, tracked):
-        self.areas += f"{name} {(tracked.labels > 0).sum()}\\n"
+    def write(self, frame):
+        self.areas += f"{frame.name} {(frame.labels > 0).sum()}\\n"
     def finish(self):
         self.path.write_text(self.areas)
         return f"areas of {len(self.areas.splitlines())} frames"
@@ -57,7 +57,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert track(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
-    assert find_output("areas").bytes_per_pixel == 1.5
+    assert make_output("areas").bytes_per_pixel == 1.5
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_error_names_the_broken_plugin_without_a_package():
 
 
 @pytest.mark.parametrize(
-    ("find", "name"), [(find_output, "exr"), (find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")]
+    ("find", "name"), [(make_output, "exr"), (make_output, "review"), (make_output, "yolo"), (find_mask_writer, "cvat")]
 )
 def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
@@ -97,7 +97,7 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     ("group", "wrong", "expected"),
     [
         (plugins.MASK_READER_PLUGINS, lambda path: None, "(path, video)"),
-        (plugins.OUTPUT_PLUGINS, lambda path: None, "(path, context)"),
+        (plugins.OUTPUT_PLUGINS, lambda: None, "(options)"),
     ],
 )
 def test_entry_point_with_other_arguments_rejected(group, wrong, expected, monkeypatch):

@@ -3,16 +3,25 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
+from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, WriteBehind
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def negate(items):
     for item in items:
         yield -item
+
+
+def stream(reader, track, write):
+    """The results of ``track``, which are written behind it."""
+    with WriteBehind(write) as writer, closing(iter(reader)) as items:
+        for result in track(items):
+            writer.put(result)
+            yield result
 
 
 @pytest.fixture

@@ -338,10 +338,10 @@ def _make_output_option(item: OutputOption, outputs: Sequence[str]) -> Decorator
 def parse_output_name(text: str) -> str:
     """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
     if text == "help":
-        from aotlab.runs.outputs import find_output, list_outputs
+        from aotlab.runs.outputs import list_outputs, make_output
 
         names = list_outputs()
         for name in names:
-            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+            print(f"{name:{max(map(len, names))}}  {make_output(name).description}")
         raise Exit(0)
     return text

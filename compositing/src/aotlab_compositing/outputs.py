@@ -55,24 +55,17 @@ class MatteOutput(sdk.Output):
 
     needs_soft, needs_image = True, False
 
-    @classmethod
-    def requires_image(cls, options: Mapping[str, Any]) -> bool:
-        return cls.needs_image or bool(options["refine_edges"])
-
-    @classmethod
-    def requires_soft(cls, options: Mapping[str, Any]) -> bool:
-        return not options["refine_edges"]
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context)
-        if context.options["refine_edges"]:
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        if options["refine_edges"]:
+            self.needs_soft, self.needs_image = False, True
             require_pymatting()
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        self.write_soft(name, shape_edges(tracked, self.context.options["refine_edges"]))
+    def write(self, frame: TrackedFrame) -> None:
+        self.write_soft(shape_edges(frame, self.options["refine_edges"]))
 
     @abstractmethod
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
+    def write_soft(self, frame: TrackedFrame) -> None:
         """Write the next frame, with its final edges."""
 
 
@@ -82,10 +75,10 @@ class MatteFiles(MatteOutput):
     file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
     bytes_per_pixel, per_object = 0.3, True
 
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        for object_id, probability in zip(tracked.ids, tracked.probabilities, strict=True):
+    def write_soft(self, frame: TrackedFrame) -> None:
+        for object_id, probability in zip(frame.ids, frame.probabilities, strict=True):
             image = Image.fromarray((probability * 65535).round().astype(np.uint16))
-            with sdk.atomic_path(self.path / str(object_id) / f"{name}.png") as temporary:
+            with sdk.atomic_path(self.path / str(object_id) / f"{frame.name}.png") as temporary:
                 image.save(temporary, format="PNG", compress_level=1)
 
 
@@ -99,24 +92,24 @@ class AlphaFiles(MatteOutput):
     bytes_per_pixel = 2.0
     needs_image = True
 
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        plate, alpha = tracked.plate, tracked.alpha
-        header, file = describe_frame(self.context, tracked.index), find_exr(self.context.source, tracked.index)
+    def write_soft(self, frame: TrackedFrame) -> None:
+        plate, alpha = frame.plate, frame.alpha
+        header, file = describe_frame(self.context, frame.index), find_exr(self.context.source, frame.index)
         if file is None:
             rgb = plate.to_rgb()
         else:
             rgb = read_exr_colors(file)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
             alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
-        kind = self.context.options["alpha"]
+        kind = self.options["alpha"]
         if kind == "premultiplied":
-            rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.context.options["refine_edges"] else rgb, alpha)
+            rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.options["refine_edges"] else rgb, alpha)
         if rgb.dtype in (np.uint8, np.uint16):
-            write_png(self.path / f"{name}.png", rgb, alpha, plate.tags, self.context.source.pixel_aspect, kind)
+            write_png(self.path / f"{frame.name}.png", rgb, alpha, plate.tags, self.context.source.pixel_aspect, kind)
             return
         values = rgb.astype(np.float16 if rgb.dtype == np.float16 else np.float32)
         channels = {"R": values[..., 0], "G": values[..., 1], "B": values[..., 2], "A": alpha.astype(values.dtype)}
-        write_exr(self.path / f"{name}.exr", [ExrPart("", header | {"aotlab/alpha": kind}, channels)])
+        write_exr(self.path / f"{frame.name}.exr", [ExrPart("", header | {"aotlab/alpha": kind}, channels)])
 
 
 class PlateVideo(MatteOutput):
@@ -130,44 +123,39 @@ class PlateVideo(MatteOutput):
     """Bits of a value."""
     is_subsampled = False
     """Whether colors are 4:2:0."""
-    every_frame = needs_image = True
+    needs_image = True
 
-    @classmethod
-    def find_file_name(cls, options: Mapping[str, Any]) -> str:
-        return cls.folder_name if options["per_object"] else cls.file_name
-
-    @classmethod
-    def is_per_object(cls, options: Mapping[str, Any]) -> bool:
-        return bool(options["per_object"])
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context)
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
         self._writers = dict[Path, VideoWriter]()
+        self.per_object = options["per_object"]
+        if self.per_object:
+            self.file_name = self.folder_name
 
     def _multiply(self, planes: Planes, alpha: np.ndarray) -> Planes:
         """Return the planes of a frame multiplied by alpha."""
-        if self.context.options["refine_edges"]:
+        if self.options["refine_edges"]:
             alphas = [alpha if values.shape == alpha.shape else halve(alpha) for values in planes.values]
             pairs = zip(planes.values, alphas, strict=True)
             colors = [estimate_colors(values[..., None], part)[..., 0] for values, part in pairs]
             planes = planes._replace(values=colors)
         return multiply_planes(planes, alpha)
 
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        plate = make_planes(tracked.plate, self.depth, subsampled=self.is_subsampled)
-        alphas = {self.path: tracked.alpha}
-        if self.context.options["per_object"]:
-            layers = read_alphas(tracked, self.context)
+    def write_soft(self, frame: TrackedFrame) -> None:
+        plate = make_planes(frame.plate, self.depth, subsampled=self.is_subsampled)
+        alphas = {self.path: frame.alpha}
+        if self.options["per_object"]:
+            layers = read_alphas(frame, self.context)
             alphas = {self.path / f"{layer}{self.suffix}": alpha for layer, alpha in layers.items()}
         for path, alpha in alphas.items():
             if path not in self._writers:
-                self._writers[path] = self._open(path, tracked.index)
-            planes = self._multiply(plate, alpha) if self.context.options["alpha"] == "premultiplied" else plate
+                self._writers[path] = self._make_writer(path, frame.index)
+            planes = self._multiply(plate, alpha) if self.options["alpha"] == "premultiplied" else plate
             codes = (alpha * (2**self.depth - 1)).round()
-            self._writers[path].write_planes(planes._replace(values=[*planes.values, codes]), tracked.time)
+            self._writers[path].write_planes(planes._replace(values=[*planes.values, codes]), frame.time)
 
-    def _open(self, path: Path, index: int) -> VideoWriter:
-        source, options = self.context.source, self.context.options
+    def _make_writer(self, path: Path, index: int) -> VideoWriter:
+        source, options = self.context.source, self.options
         code = find_timecode(self.context, index)
         return VideoWriter(
             path,
@@ -198,8 +186,8 @@ class VP9Video(PlateVideo):
     file_name, folder_name, description = "alpha.webm", "vp9", "VP9 with alpha"
     bytes_per_pixel, encoding, suffix, depth, is_subsampled = 0.1, VP9, ".webm", 8, True
 
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context)
+    def open(self, path: Path, context: OutputContext) -> None:
+        super().open(path, context)
         if (aspect := context.source.pixel_aspect) != 1:
             problem = f"the pixel aspect {aspect.numerator}:{aspect.denominator} cannot be written to WebM"
             raise InputError(problem, subject="vp9", remedy="write prores")
@@ -216,24 +204,24 @@ class ExrFiles(MatteOutput):
     bytes_per_pixel = 10.0
     needs_image = True
 
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context)
+    def open(self, path: Path, context: OutputContext) -> None:
+        super().open(path, context)
         self._left_out = list[str]()
 
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        context, has_plate = self.context, not self.context.options["no_plate"]
-        header, file = describe_frame(context, tracked.index), find_exr(context.source, tracked.index)
+    def write_soft(self, frame: TrackedFrame) -> None:
+        context, has_plate = self.context, not self.options["no_plate"]
+        header, file = describe_frame(context, frame.index), find_exr(context.source, frame.index)
         window, parts = None, [ExrPart("", header, {})]
         if file is not None:
             window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
             if has_plate:
                 parts, self._left_out = read_exr_parts(file)
         elif has_plate:
-            parts[0].channels.update(zip("RGB", np.moveaxis(tracked.plate.to_float_rgb(), -1, 0), strict=True))
-        for layer, alpha in read_alphas(tracked, context).items():
+            parts[0].channels.update(zip("RGB", np.moveaxis(frame.plate.to_float_rgb(), -1, 0), strict=True))
+        for layer, alpha in read_alphas(frame, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
             parts[0].channels[f"{layer}.A"] = moved.astype(np.float16)
-        write_exr(self.path / f"{name}.exr", parts, compression=context.options["compression"])
+        write_exr(self.path / f"{frame.name}.exr", parts, compression=self.options["compression"])
 
     def finish(self) -> str | None:
         left_out = f"without the deep parts {', '.join(self._left_out)}" if self._left_out else ""
@@ -246,10 +234,12 @@ class CryptomatteFiles(MatteOutput):
 
     file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 1.8
 
-    def write_soft(self, name: str, tracked: TrackedFrame) -> None:
-        layers = read_alphas(tracked, self.context)
-        header = describe_matte(self.context, tracked.index) | cryptomatte.make_header(CRYPTO_LAYER, [*layers])
-        write_exr(self.path / f"{name}.exr", [ExrPart("", header, cryptomatte.make_channels(CRYPTO_LAYER, layers))])
+    def write_soft(self, frame: TrackedFrame) -> None:
+        layers = read_alphas(frame, self.context)
+        header = describe_matte(self.context, frame.index) | cryptomatte.make_header(CRYPTO_LAYER, [*layers])
+        write_exr(
+            self.path / f"{frame.name}.exr", [ExrPart("", header, cryptomatte.make_channels(CRYPTO_LAYER, layers))]
+        )
 
 
 def find_timecode(context: OutputContext, index: int) -> sdk.Timecode | None:

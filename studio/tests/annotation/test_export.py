@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.internal import format_coco
 from aotlab.runs.outputs import BUILT_IN_OUTPUTS
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_output
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, make_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
@@ -172,16 +172,18 @@ def test_export_replaces_only_what_an_export_wrote(session):
 class CountedFrames(sdk.Output):
     """A text file with names and scores of all frames."""
 
-    file_name, every_frame = "frames.txt", True
+    file_name = "frames.txt"
 
-    def write(self, name, tracked):
+    def write(self, frame):
         self.path.parent.mkdir(exist_ok=True)
-        scores = self.context.extra["scores"].get(tracked.index, {})
+        scores = self.context.extra["scores"].get(frame.index, {})
         with self.path.open("a") as file:
-            file.write(f"{name} {[self.context.extra['names'][key] for key, score in scores.items() if score.area]}\n")
+            file.write(
+                f"{frame.name} {[self.context.extra['names'][key] for key, score in scores.items() if score.area]}\n"
+            )
 
 
-def test_output_can_ask_for_all_frames_names_and_scores(session, monkeypatch):
+def test_outputs_get_all_frames_names_and_scores(session, monkeypatch):
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "counted", CountedFrames)
     draw(session, 1, 1)
     session.export(["counted"], 0, 2)
@@ -212,7 +214,7 @@ def test_name_and_class_are_exported_and_loaded_apart(session, document, tmp_pat
     assert result.unclassed == 1  # object 2
     assert document.snapshot.state.classes == {"dog": 1}
     with closing(open_session(draw_folder(tmp_path / "other"))) as other:
-        load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
+        load_upload(other.document, 0, (session.archive.parent / make_output(output).file_name).read_bytes())
         first, second = other.document.snapshot.objects.values()
         assert other.document.snapshot.state.attributes == {}
     assert (first.name, first.class_name) == ("Rex", "dog")

@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab import draw_overlay, open_frames
 from aotlab.internal import list_outputs
 from aotlab.media.overlay import draw_names
-from aotlab.sdk import VideoInfo, find_output, read_annotations
+from aotlab.sdk import VideoInfo, make_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
@@ -93,7 +93,7 @@ def test_archive_holds_every_file(session, folder):
 @pytest.mark.parametrize("name", ID_FILES)
 def test_exported_ids_equal_stored_ones(session, folder, name):
     found = read_annotations(
-        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
+        folder / make_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
     for index in range(TRACKED):
@@ -103,7 +103,7 @@ def test_exported_ids_equal_stored_ones(session, folder, name):
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
 def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tolerance):
     found = read_annotations(
-        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
+        folder / make_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
     ids = {found.class_name(object_id): object_id for object_id in found.objects()}
@@ -125,33 +125,35 @@ def test_exported_mattes_equal_stored_masks(folder):
 
 def test_exported_alpha_images_equal_stored_masks(session, folder):
     paths = sorted((folder / "alpha").iterdir())
-    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(TRACKED)]
+    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(LENGTH)]
     for index, path in enumerate(paths):
+        labels = draw_labels(index) * (index < TRACKED)  # the others are not annotated
         with Image.open(path) as image:
             pixels = np.array(image)
-        np.testing.assert_array_equal(pixels[..., 3], 255 * (draw_labels(index) > 0))
+        np.testing.assert_array_equal(pixels[..., 3], 255 * (labels > 0))
         np.testing.assert_array_equal(pixels[..., :3], session.document.frames.read(index))
 
 
 @pytest.mark.parametrize("name", ["exr", "cryptomatte"])
 def test_exported_exr_shows_stored_masks(folder, name):
     paths = sorted((folder / name).iterdir())
-    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(TRACKED)]
+    assert [path.stem for path in paths] == [f"{index:05d}" for index in range(LENGTH)]
     for index, path in enumerate(paths):
+        labels = draw_labels(index) * (index < TRACKED)  # the others are not annotated
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {key: channel.pixels for key, channel in file.channels().items()}
         if name == "exr":
             for object_id, class_name in NAMES.items():
                 layer = f"{class_name}.{object_id}.A"
-                np.testing.assert_array_equal(channels[layer], draw_labels(index) == object_id)
+                np.testing.assert_array_equal(channels[layer], labels == object_id)
         else:
-            np.testing.assert_array_equal(channels["CryptoObject00.G"], draw_labels(index) > 0)
+            np.testing.assert_array_equal(channels["CryptoObject00.G"], labels > 0)
 
 
 @pytest.mark.parametrize("name", ALPHA_VIDEOS)
 def test_exported_alpha_videos_show_stored_masks(folder, name):
     decoder, tolerance = ALPHA_VIDEOS[name]
-    with av.open(str(folder / find_output(name).file_name)) as container:
+    with av.open(str(folder / make_output(name).file_name)) as container:
         codec = av.CodecContext.create(decoder, "r")
         codec.extradata = container.streams.video[0].codec_context.extradata
         frames = [frame for packet in container.demux(video=0) if packet.size for frame in codec.decode(packet)]

@@ -152,7 +152,7 @@ def test_attributes_of_a_file_are_exported_unchanged(session, document, tmp_path
     load_attributes(document)
     result = session.export([name])
     assert result.without_attributes == []
-    path = session.archive.parent / sdk.find_output(name).file_name
+    path = session.archive.parent / sdk.make_output(name).file_name
     exported = sdk.read_annotations(path, sdk.VideoInfo.from_source(document.frames.source)).attribute_table()
     sitting, lying = {"sex": "male", "pose": "sitting"}, {"sex": "male", "pose": "lying"}
     assert exported[1] == {0: sitting, 5: lying}

@@ -526,10 +526,10 @@ def test_undo_at_the_end_of_a_job_does_not_deadlock(session, document, monkeypat
 def test_merged_confidence_is_calibrated():
     logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
     forward = Prediction((1,), logits, logits.max(0).indices, temperature=2.0)
-    merged = merge_predictions(forward, ObjectProbabilities((1,), forward.probabilities), {1: 0.5})
+    merged, disagreement = merge_predictions(forward, ObjectProbabilities((1,), forward.probabilities), {1: 0.5})
     np.testing.assert_array_equal(merged.labels, forward.labels)
     assert merged.confidence == pytest.approx(forward.confidence)
-    assert merged.disagreement == {1: 0}
+    assert disagreement == {1: 0}
 
 
 def stop_while_loading(session):

@@ -36,12 +36,13 @@ def source(tmp_path):
 
 def test_review_lists_lost_objects_and_frames(source, tmp_path):
     context = OutputContext(source, ObjectClasses({4: "fish"}), lambda index: index + 100)
-    output = ReviewFile(tmp_path / "out" / "review.json", context)
+    output = ReviewFile({})
+    output.open(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
         confidence = {4: 0.9 if index < 3 else 0.0}
-        output.write(str(index), TrackedFrame(index, str(index), frame, labels, confidence))
+        output.write(TrackedFrame(index, str(index), frame, labels, confidence))
     text = output.finish()
     review = json.loads((tmp_path / "out" / "review.json").read_text())
     assert review["objects"][0]["lost_on"] == [[3, 7]]
@@ -54,10 +55,11 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
 
 def test_review_names_cuts(source, tmp_path):
     context = OutputContext(source, frame_number=lambda index: index + 100)
-    output = ReviewFile(tmp_path / "out" / "review.json", context)
+    output = ReviewFile({})
+    output.open(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         labels = np.ones((30, 40), np.uint8)
-        output.write(str(index), TrackedFrame(index, str(index), frame, labels, {1: 0.9}, cut=index in (2, 5)))
+        output.write(TrackedFrame(index, str(index), frame, labels, {1: 0.9}, cut=index in (2, 5)))
     assert "cut" not in output.finish()  # the run names them
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
 

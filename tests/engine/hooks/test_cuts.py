@@ -10,7 +10,7 @@ from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, mak
 from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.runs.directions import TimedTracker, track_both_directions
+from aotlab.runs.directions import track_both_directions
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"
@@ -142,10 +142,8 @@ def test_mask_on_the_frame_after_a_cut_holds(ending):
 
 def test_cut_between_masks_separates_directions(ending, tmp_path):
     frames, masks = shots(), {0: draw_stripes([1]), 5: draw_stripes([0, 1])}
-    timed = TimedTracker(Tracker(*ending))
-    tracked = [
-        prediction for *_, prediction in track_both_directions(timed, enumerate(frames), masks, {}, tmp_path, Event())
-    ]
+    predictions = track_both_directions(Tracker(*ending), enumerate(frames), masks, {}, tmp_path, Event())
+    tracked = [predicted.prediction for predicted in predictions]
     forward = run_tracker(Tracker(*ending), frames, {0: masks[0]})
     backward = run_tracker(Tracker(*ending), frames[::-1], {0: masks[5]})[::-1]
     for index in range(1, 5):

@@ -17,7 +17,7 @@ from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs import store
 from aotlab.runs.job import Job, RunOptions
-from aotlab.runs.outputs import find_output
+from aotlab.runs.outputs import make_output
 from aotlab.runs.prepare import prepare
 from aotlab.runs.store import Results
 from aotlab.tools import render
@@ -262,7 +262,7 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
         assert track(video, tmp_path, mask, args=line) == 0
     fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
-        patch.setattr(find_output("alpha"), "write", fail)
+        patch.setattr(type(make_output("alpha")), "write", fail)
         assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) in (1, 2)
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0

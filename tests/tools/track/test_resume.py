@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from aotlab.runs import outputs, run, store
+from aotlab.runs import loop, outputs, store
 from aotlab.runs.store import STATE_FILE, Results
 from aotlab.utils.errors import InputError
 from tests.processes import wait_until
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("repeater")
 
 def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
     save = Mock(side_effect=InputError("no space left"))
-    monkeypatch.setattr(run, "save_state", save)
+    monkeypatch.setattr(loop, "save_state", save)
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
     assert save.called
     assert "the same command resumes" not in capsys.readouterr().err
@@ -126,8 +126,8 @@ def test_state_is_saved_after_the_masks_before_it(video, mask, tmp_path, monkeyp
         lines = (tmp_path / "out" / "frames.jsonl").read_text().count("\n")
         saved.append((len(paths), lines, len(store.entries)))
 
-    monkeypatch.setattr(run, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(run, "save_state", save)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(loop, "save_state", save)
     assert track(video, tmp_path, mask) == 0
     assert saved == [(count, count, count) for count in (1, 2, 3, 4)]
 
@@ -136,7 +136,7 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
     class Killed(BaseException):
         """End of a process without any cleanup."""
 
-    save, append = run.save_state, store.Results.append
+    save, append = loop.save_state, store.Results.append
 
     def save_once(store, state):
         if len(store.entries) == 1:
@@ -148,8 +148,8 @@ def test_frames_after_the_saved_state_are_tracked_again(video, mask, tmp_path, m
             raise Killed
 
     with monkeypatch.context() as patch, suppress(Killed):
-        patch.setattr(run, "SAVE_SECONDS", 0)
-        patch.setattr(run, "save_state", save_once)
+        patch.setattr(loop, "SAVE_SECONDS", 0)
+        patch.setattr(loop, "save_state", save_once)
         patch.setattr(store.Results, "append", die)
         track(video, tmp_path, mask, args=WRITE)
     assert len(Results.read(tmp_path / "out").entries) == 3
@@ -226,6 +226,6 @@ def test_rate_excludes_reading_of_masks(interrupted_run, video, mask, tmp_path, 
         return read_mask(path, **options)
 
     monkeypatch.setattr("aotlab.media.masks.read_mask", read)
-    monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
+    monkeypatch.setattr("aotlab.runs.loop.time", SimpleNamespace(monotonic=lambda: clock.seconds))
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert (clock.seconds, Results.read(tmp_path / "out").seconds) == (4, 0)

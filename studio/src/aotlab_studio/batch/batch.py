@@ -105,7 +105,7 @@ class Batch:
         Raises `InputError` for an unknown output.
         """
         for output in outputs:
-            sdk.find_output(output)
+            sdk.make_output(output)
         with self._export_lock:
             exports = list_exports(list_clips(self.folder), outputs, options)
             classes = dict[str, int | None]()

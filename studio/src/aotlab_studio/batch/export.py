@@ -69,7 +69,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
         raise InputError(warning)
     if not document.snapshot.annotated_frames:
         return ClipExport(clip, "no masks")
-    kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
+    kinds = {name: sdk.make_output(name) for name in internal.list_outputs()}
     exported = top_level_names(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
     if not clip.is_video:
@@ -145,7 +145,7 @@ def _correct_results(
         results, entries=exported.entries, frames=len(exported.entries), outputs=outputs,
         objects=sorted(snapshot.objects), soft=False,
         output_options=results.output_options | {
-            name: internal.find_used_options(name, export.options[name]) for name in exported.outputs
+            name: internal.select_options(name, export.options[name]) for name in exported.outputs
         },
         classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, edited=False,
         status="done", error=None,

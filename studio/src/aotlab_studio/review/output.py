@@ -33,8 +33,8 @@ class ReviewFile(sdk.Output):
     file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
     accepts_streams = True
 
-    def __init__(self, path: Path, context: sdk.OutputContext) -> None:
-        super().__init__(path, context)
+    def open(self, path: Path, context: sdk.OutputContext) -> None:
+        super().open(path, context)
         self._scores: dict[int, Mapping[int, Score]] = dict(context.extra.get("scores", {}))
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
@@ -42,17 +42,15 @@ class ReviewFile(sdk.Output):
         self._lowest_confidence = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
 
-    def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
-        labels = tracked.labels
-        if tracked.index not in self._scores:
-            signals = self._signals.update(tracked.index, labels, tracked.frame, tracked.ids)
-            self._scores[tracked.index] = measure_scores(
-                labels, tracked.ids, tracked.confidence, tracked.disagreement, signals
-            )
-        self._drawn[tracked.index] = tracked.annotated_ids
-        self._cuts += [tracked.index] * tracked.cut
-        confidence = min(tracked.confidence.values(), default=1.0)
-        image = draw_thumbnail(tracked.frame, labels)
+    def write(self, frame: sdk.TrackedFrame) -> None:
+        labels = frame.labels
+        if frame.index not in self._scores:
+            signals = self._signals.update(frame.index, labels, frame.frame, frame.ids)
+            self._scores[frame.index] = measure_scores(labels, frame.ids, frame.confidence, frame.disagreement, signals)
+        self._drawn[frame.index] = frame.annotated_ids
+        self._cuts += [frame.index] * frame.cut
+        confidence = min(frame.confidence.values(), default=1.0)
+        image = draw_thumbnail(frame.frame, labels)
         key = "last" if self._thumbnails else "first"
         self._thumbnails[key] = image
         if key == "last" and confidence < self._lowest_confidence:

@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ class ExportedMasks(NamedTuple):
     """Names of the files and folders of each output, the main one first."""
 
 
-def is_matte(output: type[sdk.Output]) -> bool:
+def is_matte(output: sdk.Output) -> bool:
     """Return whether an output shows the probability of each object.
 
     A project does not store probabilities, so the page does not offer mattes.
@@ -81,7 +80,7 @@ def export_masks(
     options: Mapping[str, Mapping[str, Any]] = internal.NO_OPTIONS,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
-    """Write the masks of a range of frames. Those that are not annotated are only in outputs of every frame.
+    """Write the masks of a range of frames. Those that are not annotated have no objects.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
@@ -96,8 +95,7 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    kinds = {name: sdk.find_output(name) for name in names}
-    indices = range(first, last + 1) if any(kind.every_frame for kind in kinds.values()) else sorted(annotated)
+    outputs = {name: sdk.make_output(name, options.get(name, {})) for name in names}
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
@@ -108,23 +106,20 @@ def export_masks(
             "scores": {index: snapshot.scores(index) for index in sorted(annotated)}, "schema": schema,
         },
     )  # fmt: skip
-    soft, plate = (any(getattr(kind, name) for kind in kinds.values()) for name in ("needs_soft", "needs_image"))
-    outputs = dict[str, sdk.Output]()
+    soft = any(output.needs_soft for output in outputs.values())
+    plate = any(output.needs_image for output in outputs.values())
     entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
-        for name, kind in kinds.items():
-            values = internal.fill_output_options(name, options.get(name, {}))
-            path = folder / f".{name}" / kind.find_file_name(values)
-            outputs[name] = kind(path, replace(context, options=values))
-            incomplete.callback(outputs[name].discard)
-        for done, index in enumerate(indices, start=1):
-            tracked = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
-            for name, output in outputs.items():
-                if index in annotated or kinds[name].every_frame:
-                    output.write(tracked.name, tracked)
+        for name, output in outputs.items():
+            output.open(folder / f".{name}" / output.file_name, context)
+            incomplete.callback(output.discard)
+        for index in range(first, last + 1):
+            frame = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
+            for output in outputs.values():
+                output.write(frame)
             if index in annotated:
-                entries.append(internal.describe_frame(tracked))
-            on_frame(done, len(indices))
+                entries.append(internal.describe_frame(frame))
+            on_frame(index + 1 - first, last + 1 - first)
         for output in outputs.values():
             output.finish()
         incomplete.pop_all()

@@ -72,7 +72,7 @@ class Session:
         job = self.runner.running_job
         frames = document.frames
         state = msgspec.structs.asdict(document.describe_page_state())
-        kinds = {name: sdk.find_output(name) for name in internal.list_outputs()}
+        kinds = {name: sdk.make_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
             size=frames.size, rate=float(frames.source.rate),

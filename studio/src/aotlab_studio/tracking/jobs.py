@@ -175,7 +175,7 @@ class TrackingJob:
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
-        scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
+        scores = measure_scores(ids, tracked_ids, prediction.confidence, tracked.disagreement, signals)
         known_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
         description = LayerFrame(index, scores, [key for key in known_ids if key not in scores], model=model)
         stored = document.add_tracked_masks(self.layer_id, description, ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,8 @@ class SpanFrame:
     """Objects that a drawn mask has marked as absent, so that they are not tracked."""
     partial: bool = False
     """Whether only one direction has tracked it yet; the frame comes again with the merged prediction."""
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+    """1 − IoU of the masks of both directions by object id, for objects of both."""
 
 
 def plan_spans(layer: Layer) -> list[Span]:
@@ -99,9 +101,9 @@ def track_span(
                 continue
             stored = backward_file.load(index)
             weights = _compute_backward_weights({*prediction.ids, *stored.ids}, index, references)
-            merged = internal.merge_predictions(prediction, stored, weights)
+            merged, disagreement = internal.merge_predictions(prediction, stored, weights)
             absent_ids = (tracked.absent_ids | absent_backward[index]) - {*merged.ids}
-            yield SpanFrame(index, merged, absent_ids)
+            yield SpanFrame(index, merged, absent_ids, disagreement=disagreement)
 
 
 def _step_frames(
