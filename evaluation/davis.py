@@ -6,7 +6,7 @@ in 8 bits) are background. For DAVIS 2016 all ids are merged into one, and gray 
 Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,8 @@ from aotlab.media.images import to_array
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
+from aotlab.utils.numbers import POSITIVE_COUNT
+from aotlab.utils.text import shorten
 
 
 def plan_sequence(
@@ -81,7 +83,7 @@ def score_labels(
     annotations: Sequence[ArrayLike],
     prediction: Sequence[ArrayLike],
     *,
-    ids: Sequence[int] | None = None,
+    ids: Collection[int] | None = None,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
@@ -94,8 +96,8 @@ def score_labels(
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
 
     Raises:
-        InputError: no object, different numbers or sizes of arrays, fewer than three, an array that is not H×W
-            integers or bools from 0, or a predicted id that is not scored.
+        InputError: no object, other ids, different numbers or sizes of arrays, fewer than three, an array that is not
+            H×W integers or bools from 0, or a predicted id that is not scored.
     """
     count = len(annotations)
     require(
@@ -105,7 +107,8 @@ def score_labels(
     truth = [_to_labels("annotation", labels) for labels in annotations[:-1]]
     predicted = [_to_labels("prediction", labels) for labels in prediction[1:-1]]
     ids = range(1, find_first_ids(truth[0], "frame 0")[-1] + 1) if ids is None else ids
-    require(len(tuple(ids)), "none", subject="ids", remedy="give the ids of the objects to score")
+    is_valid = isinstance(ids, Collection) and len(ids) and all(object_id in POSITIVE_COUNT for object_id in ids)
+    require(is_valid, f"expected a list of ids from 1, got {shorten(repr(ids))}", subject="ids")
     scorer = LabelScorer(tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     pairs = enumerate(zip(truth[1:], predicted, strict=True), start=1)

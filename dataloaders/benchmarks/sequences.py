@@ -170,11 +170,11 @@ def find_split_folder(root: Path, split: str) -> Path:
     return require_folder(root / names[0] / "JPEGImages", "JPEGImages and Annotations in it").parent
 
 
-def find_list_file(split: str, *folders: Path, option: str = "--split ") -> Path:
-    """Return ``<folder>/<split>.txt`` in the first folder that has it; ``option``: start of the one that chooses."""
+def find_list_file(split: str, *folders: Path) -> Path:
+    """Return ``<folder>/<split>.txt`` in the first folder that has it."""
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
-    known = f"give {option}{' or '.join(present)}" if present else "give the folder of the data set as its root"
+    known = f"choose the split {' or '.join(present)}" if present else "give the folder of the data set as its root"
     path = next(filter(Path.is_file, files), files[0])
     require(path.is_file(), "no such file", subject=path, remedy=known)
     return path

@@ -58,7 +58,7 @@ def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledIma
 
 def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> list[str]:
     """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
-    names = sequences.read_names(sequences.find_list_file(split, folder / "ImageSets", option="split: "))
+    names = sequences.read_names(sequences.find_list_file(split, folder / "ImageSets"))
     missing = [data / name for name in sorted(set(names) - set(known))]
     require_none_missing(missing, "the list of the split has these names; add the data or correct the list")
     return names
@@ -118,7 +118,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
         folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout
     )
     lists = images.parent / "ImageSets" / "Segmentation"
-    names = set(sequences.read_names(sequences.find_list_file(source.split or "trainval", lists, option="split: ")))
+    names = set(sequences.read_names(sequences.find_list_file(source.split or "trainval", lists)))
     pairs = pair_files(images, masks, read_ids)
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 

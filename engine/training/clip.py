@@ -239,13 +239,13 @@ class ClipModule(nn.Module):
 def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> Tensor:
     """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W.
 
-    Returns a scalar from 0 to 1, or nan without objects.
+    Ignored pixels (255) do not count. Returns a scalar from 0 to 1, or nan without objects.
     """
     scores = []
     for mask, annotation, count in zip(prediction, labels, object_counts, strict=True):
         if count:
             ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
-            predicted, annotated = mask == ids, annotation == ids
+            predicted, annotated = (mask == ids) & (annotation != VOID), annotation == ids
             intersection = (predicted & annotated).sum((1, 2))
             union = (predicted | annotated).sum((1, 2))
             scores.append(((intersection + 1e-6) / (union + 1e-6)).mean())

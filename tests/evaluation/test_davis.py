@@ -117,6 +117,19 @@ def test_labels_without_object_rejected():
         score_labels(empty, empty)
 
 
+@pytest.mark.parametrize("ids", ["1", "12", 1, [], [0], ["1"], [-1], [1.5], [True], [None]])
+def test_scored_ids_that_are_no_ids_rejected(ids):
+    labels = draw_moving_box()
+    with pytest.raises(InputError, match=r"^ids: expected a list of ids from 1, got "):
+        score_labels(labels, labels, ids=ids)
+
+
+def test_scored_ids_may_be_any_collection():
+    labels = draw_moving_box()
+    for ids in ([1], (1,), {1}, range(1, 2), np.array([1], np.uint8)):
+        assert score_labels(labels, labels, ids=ids).mean == 1
+
+
 @pytest.mark.parametrize(("annotated", "predicted"), [(4, 3), (3, 4), (2, 2)])
 def test_other_numbers_of_labels_rejected(annotated, predicted):
     with pytest.raises(

@@ -89,7 +89,7 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
 
 
 @pytest.mark.parametrize(("args", "words"), [
-    ("--split train", "ImageSets/train.txt: no such file; give --split test or val"),
+    ("--split train", "ImageSets/train.txt: no such file; choose the split test or val"),
     ("--sequence beer", "sequence beer: not one of 1083_cut_tomato, 2001_fold_cloth$"),
     ("--new-objects", "--new-objects: vost has no such option"),
     ("--feedback own", "--feedback: applies to averages"),

@@ -109,7 +109,7 @@ def test_long_videos_begin_with_their_first_mask(make):
 def test_visor_marks_unseen_kitchens(make):
     videos = open_dataset("visor", make("visor"))
     assert [video.seen_in_training for video in videos] == [True, False]
-    with pytest.raises(InputError, match=r"test\.txt: no such file; give --split val or val_unseen"):
+    with pytest.raises(InputError, match=r"test\.txt: no such file; choose the split val or val_unseen"):
         open_dataset("visor", make("visor"), "test")
 
 

@@ -59,7 +59,7 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
 @pytest.mark.parametrize(("corrupt", "message"), [
     (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
     (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
-    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such file; give --split train"),
+    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such file; choose the split train"),
     (lambda root: None, r"val\.txt: no such file; give the folder of the data set"),
 ])  # fmt: skip
 def test_missing_files_name_what_is_expected(root, corrupt, message):

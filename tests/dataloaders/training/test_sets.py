@@ -208,7 +208,7 @@ def test_unknown_layout_rejected(tmp_path, kind):
 @pytest.mark.parametrize(("kind", "split", "words"), [
     ("video", "zebra", r"JPEGImages/zebra: no such file; the list"),
     ("video", "val", r"no video with 2 frames"),
-    ("video", "train", r"train\.txt: no such file; give split: val or zebra"),
+    ("video", "train", r"train\.txt: no such file; choose the split val or zebra"),
     ("ecssd", "train", "split=train: ecssd has no splits"),
     ("other", None, r"kind other: not one of static, coco, "),
 ])  # fmt: skip

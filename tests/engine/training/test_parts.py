@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.training.clip import ClipModule, ClipOptions
+from aotlab.engine.training.clip import ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.dry_run import dry_run
 from aotlab.engine.training.listener import TrainingListener
 from aotlab.engine.training.optimization import list_trained
@@ -32,6 +32,12 @@ ENTRY_POINTS = """
 [aotlab.losses]
 squared = parts:squared_error
 """
+
+
+def test_ignored_pixels_do_not_count_in_the_iou():
+    labels = torch.tensor([[[1, 1, 0, 255]]])
+    assert mean_iou(torch.tensor([[[1, 1, 0, 1]]]), labels, [1]).item() == 1
+    assert mean_iou(torch.tensor([[[1, 0, 0, 1]]]), labels, [1]).item() == pytest.approx(0.5)
 
 
 @pytest.fixture
