@@ -38,7 +38,15 @@ from aotlab.engine.tracking.groups import (
     resize_indices,
     split_by_group,
 )
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, convert_frame, prepare_inputs
+from aotlab.engine.tracking.inputs import (
+    FrameLike,
+    ImageSize,
+    MaskLike,
+    convert_frame,
+    convert_mask,
+    convert_output_size,
+    prepare_inputs,
+)
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.saved_state import checksum_weights, describe_tracker, load_state, save_state
 from aotlab.engine.tracking.soft_edges import soften_edges
@@ -202,22 +210,12 @@ class Tracker:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
                 and `load_state_dict` make it usable again.
         """
-        frame, mask, size = self.prepare(frame, mask, size, prompts)
-        return self.commit(self.predict(frame, size), mask)
-
-    def prepare(
-        self,
-        frame: FrameLike,
-        mask: MaskLike | None = None,
-        size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt | Point] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
-        """Check the arguments of `step`; return frame, mask with the objects of prompts, and output size."""
         self._require_complete()
-        return prepare_inputs(
+        frame, mask, size = prepare_inputs(
             frame, mask, size, prompts, is_tracking=bool(self.ids), frame_shape=self.state.frame_shape,
             segmenter=self.segmenter,
         )  # fmt: skip
+        return self.commit(self.predict(frame, size), mask)
 
     def _require_complete(self) -> None:
         """Raise `InputError` if memory is being written, or if that has failed."""
@@ -234,15 +232,12 @@ class Tracker:
         return all([hook.allows_short_term(frame, notes) for hook in self.hooks])  # noqa: C419  # every hook sees the frame
 
     @torch.inference_mode()
-    def predict(self, frame: np.ndarray, size: ImageSize | None = None) -> Draft:
-        """Predict the masks of a frame, for `commit`; nothing changes.
-
-        Args:
-            frame: H×W×3 uint8, as `prepare` returns it.
-            size: (height, width) of the prediction; None means the frame's.
-        """
-        state, frame_size = self.state, (frame.shape[0], frame.shape[1])
-        size = size or frame_size
+    def predict(self, frame: FrameLike, size: ImageSize | None = None) -> Draft:
+        """Predict the masks of a frame, for `commit`; nothing changes. Arguments and errors as those of `step`."""
+        self._require_complete()
+        state, frame = self.state, convert_frame(frame, self.state.frame_shape)
+        frame_size = (frame.shape[0], frame.shape[1])
+        size = frame_size if size is None else convert_output_size(size)
         is_smaller = size[0] < frame_size[0] or size[1] < frame_size[1]
         logits_size = frame_size if is_smaller else size
         version, notes = state.version, dict[str, Any]()
@@ -268,15 +263,15 @@ class Tracker:
         return draft
 
     @torch.inference_mode()
-    def commit(self, draft: Draft, mask: np.ndarray | None = None) -> Prediction:
+    def commit(self, draft: Draft, mask: MaskLike | None = None) -> Prediction:
         """Store a predicted frame, corrected by its mask; return its final prediction.
 
         Args:
             draft: from `predict`; its ``logits`` and ``indices`` may be replaced.
-            mask: H×W object ids, as `prepare` returns it. The first mask of a video decides the network's input size.
+            mask: as in `step`. The first mask of a video decides the network's input size.
 
         Raises:
-            InputError: the tracker changed since the prediction, or an update of memory failed.
+            InputError: an unusable mask, the tracker changed since the prediction, or an update of memory failed.
         """
         self._require_complete()
         state = self.state
@@ -286,6 +281,8 @@ class Tracker:
                 subject="tracker",
                 remedy="call predict again; another thread needs another tracker, as fresh() returns",
             )
+        if mask is not None:
+            mask = convert_mask(mask, draft.frame.shape[:2], required=not self.ids)
         logits, indices = draft.logits, draft.indices
         with self.autocast():
             if mask is None:

@@ -79,17 +79,23 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
     np.testing.assert_array_equal(plain.step(frames[1]).logits, other.step(make_frame(frames[1])).logits)
 
 
-def test_prepare_and_is_cut_check_frames_as_step(models):
+def test_predict_commit_and_is_cut_check_their_inputs_as_step(models):
     frames, mask, (model, config) = draw_texture(2), draw_stripes([1]), models["aott"]
     tracker = Tracker(model, changed(config, rules=RulesConfig(cuts=True)))
-    frame, ids, size = tracker.prepare(Image.fromarray(frames[0]), torch.from_numpy(mask))
-    np.testing.assert_array_equal(tracker.commit(tracker.predict(frame, size), ids).labels, mask)
+    draft = tracker.predict(Image.fromarray(frames[0]), frames[0].shape[:2])
+    for wrong, words in ((mask[:20], "mask: expected"), (mask * 0, "mask: no objects"), (-mask, "must be 0 to")):
+        with pytest.raises(InputError, match=words):
+            tracker.commit(draft, wrong)
+    np.testing.assert_array_equal(tracker.commit(draft, torch.from_numpy(mask)).labels, mask)
     assert not tracker.is_cut(Image.fromarray(frames[1]))
-    for call in (tracker.prepare, tracker.is_cut):
+    for call in (tracker.predict, tracker.is_cut):
         with pytest.raises(InputError, match="but the video began with"):
             call(frames[1][:20])
-    with pytest.raises(InputError, match="mask: expected"):
-        tracker.prepare(frames[1], mask[:20])
+    for wrong in ((0, 5), (5,), "ab"):
+        with pytest.raises(InputError, match="size: expected"):
+            tracker.predict(frames[1], wrong)
+    with pytest.raises(InputError, match="frame: expected H×W×3 uint8 RGB"):
+        tracker.predict(frames[1] / 255)
 
 
 IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**24 + 1, 2**31 - 1])
