@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from aotlab.benchmark.run import track_benchmark_video
-from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
+from aotlab.dataloaders.labeled_video import Video, require_readable
 from aotlab.engine.tracking.interfaces import VideoTracker
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.results import BenchmarkResults, fingerprint_sequence, require_outside_data
-from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
+from aotlab.evaluation.scoring import collect_failure, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import MEMORY_REMEDY
@@ -167,9 +168,11 @@ def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -
     )
 
 
-def score_finished(videos: Sequence[Video], evaluation: EvaluationResult) -> dict[str, SequenceScores]:
+def score_finished(
+    benchmark: Benchmark, videos: Sequence[Video], evaluation: EvaluationResult
+) -> dict[str, SequenceScores]:
     """Score the finished videos that have ground truth; scoring errors become failures."""
-    scorable = [video for video in videos if video.name in evaluation.sequences and has_annotations(video)]
-    scoring = score_videos(scorable, evaluation.output)
+    scorable = [video for video in videos if video.name in evaluation.sequences and benchmark.has_annotations(video)]
+    scoring = score_videos(benchmark, scorable, evaluation.output)
     evaluation.failures |= scoring.failures
     return scoring.scores

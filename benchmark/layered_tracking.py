@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
+from aotlab.dataloaders.object_masks import merge_object_masks
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction

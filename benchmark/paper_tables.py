@@ -13,7 +13,7 @@ from typing_extensions import Self
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.configs.load import build_config, parse_yaml
 from aotlab.configs.settings import Settings, Text, changed
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, require, require_choice, suggest
@@ -24,8 +24,8 @@ TABLES = ROOT / "configs" / "tables"
 """Folder of the papers' tables, one YAML file each."""
 
 
-class Benchmark(Settings):
-    """A data set and split."""
+class TableBenchmark(Settings):
+    """A benchmark and split."""
 
     dataset: Text
     split: Text = "val"
@@ -36,7 +36,7 @@ class Benchmark(Settings):
     @property
     def folder(self) -> Path:
         """Folder of the data set."""
-        return Path(self.root) if self.root else find_default_root(self.dataset)
+        return Path(self.root) if self.root else find_benchmark(self.dataset).find_root()
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class PaperTable(Settings):
     title: Text
     columns: dict[Text, Text]
     """Name in scores.json by heading."""
-    benchmarks: dict[Text, Benchmark]
+    benchmarks: dict[Text, TableBenchmark]
     models: dict[Text, TableModel]
     rows: list[TableRow]
     sources: dict[Text, Text] = Field(default_factory=dict)
@@ -104,11 +104,8 @@ class PaperTable(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         """Check all names, and the number of figures of each row."""
-        from aotlab.evaluation.rules import list_score_names  # slow to import
-
-        for name, benchmark in self.benchmarks.items():
-            require_choice(benchmark.dataset, DATASETS, f"benchmarks.{name}.dataset")
-        names = list_score_names()
+        datasets = dict.fromkeys(benchmark.dataset for benchmark in self.benchmarks.values())
+        names = dict.fromkeys(name for dataset in datasets for name in find_benchmark(dataset).list_score_names())
         for column in self.columns.values():
             require_choice(column, names, "column")
         for row in self.rows:
@@ -141,14 +138,14 @@ def select_weights(name: str, dataset: str) -> PaperTable:
 
     Args:
         name: key of `list_published_weights`.
-        dataset: key of `DATASETS`.
+        dataset: name of a benchmark.
     """
     file, tables = find_published_file(list_published_weights()[name].file), dict[str, PaperTable]()
     for path in sorted(TABLES.glob("*.yaml")):
         table = load_table(path)
         rows = [(table.benchmarks[row.benchmark], row) for row in table.rows if table.models[row.model].files == [file]]
         for other in dict.fromkeys(benchmark.dataset for benchmark, _ in rows):
-            hidden_splits = DATASETS[other].server_splits
+            hidden_splits = find_benchmark(other).server_splits
             public = [row for bench, row in rows if bench.dataset == other and bench.split not in hidden_splits]
             tables.setdefault(other, changed(table, name=f"{name}_{other}", rows=public))
     measurable = [other for other, table in tables.items() if table.rows]
@@ -167,12 +164,12 @@ def replace_root(table: PaperTable, root: Path) -> PaperTable:
     If all have a root in the table, all are replaced.
 
     Raises:
-        InputError: the data sets are in several folders, by `Dataset.folder`.
+        InputError: the data sets are in several folders, by `Benchmark.folder`.
     """
     used = {row.benchmark: table.benchmarks[row.benchmark] for row in table.rows}
     moved = {name: benchmark for name, benchmark in used.items() if not benchmark.root} or used
     names = sorted({benchmark.dataset for benchmark in moved.values()})
-    folders = {DATASETS[name].folder for name in names}
+    folders = {find_benchmark(name).folder for name in names}
     problem = f"the table has {', '.join(names)}, which are not in one folder"
     require(len(folders) == 1, problem, subject="--root", remedy="set AOTLAB_DATA to the folder above")
     benchmarks = table.benchmarks | {name: changed(benchmark, root=str(root)) for name, benchmark in moved.items()}
@@ -188,7 +185,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row, with the command that makes it if there is one."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
-        dataset = DATASETS[benchmark.dataset]
+        dataset = find_benchmark(benchmark.dataset)
         source = f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     model = table.models[row.model]

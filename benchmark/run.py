@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids, read_labels, read_object_masks
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import extract_object_ids, read_labels, read_object_masks
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
+from aotlab.dataloaders.object_masks import merge_object_masks
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.media.images import read_image
 

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks import sequences
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
+from aotlab.dataloaders import sequences
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import list_mask_files
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_video_folders
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames

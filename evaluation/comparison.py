@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from aotlab.evaluation.rows import Row, column_mean, mean_row
-from aotlab.evaluation.rules import Rules
 from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import format_count
@@ -22,9 +21,9 @@ MIN_SEQUENCES = 10
 """Number of sequences below which a comparison warns that its intervals are unreliable."""
 
 
-def select_columns(rules: Rules) -> list[str]:
+def select_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns of J and F, without their recall and decay."""
-    means = [column for column in rules.columns if "-" not in column]
+    means = [column for column in columns if "-" not in column]
     return [column for column in means if column.partition("_")[0] in ("J&F", "J", "F")]
 
 

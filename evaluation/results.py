@@ -9,8 +9,8 @@ from typing import Any
 
 from typing_extensions import Self
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
 from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError, output_exists_error

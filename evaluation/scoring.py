@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder, require_readable
-from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video
-from aotlab.evaluation.rules import RULES, Rules
+from aotlab.dataloaders.labeled_video import Video, find_masks_folder, require_readable
+from aotlab.dataloaders.sequences import list_masks
+from aotlab.evaluation.benchmark import Benchmark
+from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.matching import MAX_NAMES
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
@@ -42,21 +43,7 @@ class ScoringResult:
     """Error message by sequence."""
 
 
-def has_annotations(video: Video) -> bool:
-    """Return whether the video has annotations besides the reference masks."""
-    if video.object_folders:
-        return any(len(item.frames) >= RULES[video.rules].min_frames for item in video.objects)
-    # without public ground truth, annotations are the masks on which listed objects begin
-    num_given = len(video.reference_masks) if video.objects else 1
-    return len(video.annotations) >= max(RULES[video.rules].min_frames, num_given + 1)
-
-
-def find_rules(videos: Sequence[Video]) -> Rules:
-    """Return the rules shared by the videos of a data set."""
-    return RULES[next((video.rules for video in videos if video.load_error is None), "davis")]
-
-
-def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
+def read_tracked_video(benchmark: Benchmark, result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
     folder = result if result.name not in ("", "..") else result.resolve()
     masks, record = find_masks_folder(folder), read_record(folder) or {}
@@ -66,7 +53,7 @@ def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     video = read_annotated_video(folder.name, annotations)
     if masks != folder:
         video = _select_tracked(video, masks)
-    require_predictions(RULES[video.rules].plan(video), masks)
+    require_predictions(benchmark.plan(video), masks)
     return video, folder.parent
 
 
@@ -81,10 +68,11 @@ def _select_tracked(video: Video, masks: Path) -> Video:
     return replace(video, frames=frames, annotations=frames, reference_masks={0: frames[0]})
 
 
-def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
+def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
     """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
 
     Args:
+        benchmark: frames, objects and measure that count.
         videos: videos with ground truth.
         workers: largest number of processes; fewer are used for few frames.
 
@@ -95,7 +83,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     for video in videos:
         with collect_failure(report.failures, video.name, "not scored", WORKERS_REMEDY):
             require_readable([video])
-            plan = RULES[video.rules].plan(video)
+            plan = benchmark.plan(video)
             if plan.objects and plan.frames:
                 folder = find_masks_folder(results / video.name)
                 require_predictions(plan, folder)

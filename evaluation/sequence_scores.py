@@ -1,6 +1,6 @@
 """Frame-by-frame scoring of a sequence.
 
-A benchmark's rules turn a sequence into a `ScoringPlan`. Its `FrameScorer` scores frames in any order, in any number of
+A benchmark turns a video into a `ScoringPlan`. Its `FrameScorer` scores frames in any order, in any number of
 processes; `join_scores` merges them.
 """
 
@@ -11,10 +11,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
-from aotlab.evaluation.smoothing import require_sharp
-from aotlab.media.images import require_image_size
-from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
 
@@ -47,43 +43,6 @@ class FrameScorer(Protocol):
 
     def score(self, results: Path, frame: Path) -> FrameScores:
         """Score a frame."""
-
-
-@dataclass(frozen=True)
-class LabelScorer:
-    """Scorer of a PNG of ids for each frame."""
-
-    ids: tuple[int, ...]
-    """Ids of the scored objects."""
-    merge_ids: bool = False
-    """All ids are one object."""
-    void_is_object: bool = False
-    """255 is part of merged ids, as in the first release of DAVIS 2016."""
-    refuse_unknown_ids: bool = True
-    """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
-    measure: Measure = measure_region_and_contour
-
-    def result_files(self, results: Path, frame: Path) -> list[Path]:
-        return [results / f"{frame.stem}.png"]
-
-    def score(self, results: Path, frame: Path) -> FrameScores:
-        (file,) = self.result_files(results, frame)
-        return self.score_labels(str(file), read_mask(frame), read_mask(file))
-
-    def score_labels(self, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
-        """Score the H×W ids of a frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
-        require_image_size(prediction, annotation.shape, name, "its annotation")
-        size = (annotation.shape[0], annotation.shape[1])
-        if self.merge_ids:
-            require_sharp(prediction, name, one_object=True)
-            is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
-            annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
-        annotation, prediction = crop_to_objects(annotation, prediction)
-        unknown = find_unknown_ids(prediction, self.ids)
-        if self.refuse_unknown_ids:
-            raise_if_unknown(unknown, self.ids, name)
-        masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
-        return np.array([self.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
 
 
 @dataclass(frozen=True)

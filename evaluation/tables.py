@@ -5,31 +5,31 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.rows import Row, mean_row
-from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.text import align_columns
 
 
-def make_object_rows(scores: SequenceScores, rules: Rules) -> list[Row]:
+def make_object_rows(benchmark: Benchmark, scores: SequenceScores) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
         scored = ~np.isnan(region)
-        row = rules.make_row(*(values[index][scored] for values in scores.values))
-        rows.append({column: row[column] for column in rules.columns if column in row})
+        row = benchmark.make_row(*(values[index][scored] for values in scores.values))
+        rows.append({column: row[column] for column in benchmark.columns if column in row})
     return rows
 
 
-def make_scores_table(scores: Mapping[str, SequenceScores], rules: Rules = RULES["davis"]) -> dict[str, Any]:
+def make_scores_table(benchmark: Benchmark, scores: Mapping[str, SequenceScores]) -> dict[str, Any]:
     """Return the content of `scores.json`: the benchmark's summary, and ``sequences`` with their ``objects``.
 
     Means at the top are over the objects of all sequences, not over sequences.
     """
-    by_sequence = {name: make_object_rows(scores[name], rules) for name in sorted(scores)}
+    by_sequence = {name: make_object_rows(benchmark, scores[name]) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
     seen = [item.seen_in_training for name in by_sequence for item in scores[name].objects]
-    table: dict[str, Any] = dict(rules.summarize(rows, seen))
+    table: dict[str, Any] = dict(benchmark.summarize(rows, seen))
     table["sequences"] = {
         name: {
             **mean_row(part),
@@ -49,7 +49,7 @@ def list_object_rows(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[s
     ]
 
 
-def format_table(table: Mapping[str, Any], rules: Rules = RULES["davis"]) -> str:
+def format_table(table: Mapping[str, Any], columns: Sequence[str]) -> str:
     """Format the table as text: objects, means of sequences with several objects, the mean over all.
 
     The benchmark's summary follows if it differs from that mean.
@@ -63,9 +63,9 @@ def format_table(table: Mapping[str, Any], rules: Rules = RULES["davis"]) -> str
             lines.append((name, "mean", sequence))
     if len(objects) > 1:
         lines.append((f"mean of {len(objects)} objects", "", means))
-    rows = [["sequence", "object", *rules.columns]]
+    rows = [["sequence", "object", *columns]]
     for name, item, row in lines:
-        rows.append([name, item, *(format_value(row.get(key)) for key in rules.columns)])
+        rows.append([name, item, *(format_value(row.get(key)) for key in columns)])
     text = format_rows(rows)
     others = {key: value for key, value in table.items() if key != "sequences"}
     extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
-from aotlab.dataloaders.benchmarks.sequences import list_masks
+from aotlab.dataloaders.labeled_video import find_masks_folder
+from aotlab.dataloaders.sequences import list_masks
 from aotlab.media.masks import VOID, is_void, read_mask, write_mask
 from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError

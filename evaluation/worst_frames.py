@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
-from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
-from aotlab.evaluation.sav import read_object_results
+from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.object_masks import extract_object_ids
+from aotlab.evaluation.object_scores import read_object_results
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
+from aotlab.dataloaders.sequences import match_masks, read_video
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask, resize_labels
 from aotlab.utils.errors import require

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import extract_object_ids
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.media.masks import read_mask, write_mask
 from tests.drawn_clips import (
     Clip,
@@ -30,6 +30,11 @@ from tests.drawn_clips import (
 def make(name: str, root: Path) -> None:
     """Make a benchmark with its public and its hidden splits."""
     MAKERS[name](root)
+
+
+def open_dataset(name: str, root: Path | None = None, split: str = "val", **options: bool) -> list[Video]:
+    """Read the videos of a benchmark's split; ``options``: those of the benchmark that are on."""
+    return find_benchmark(name, [option for option, value in options.items() if value]).open_videos(root, split)
 
 
 def make_with_results(name: str, folder: Path, split: str = "val", **options: bool) -> list[Video]:

@@ -3,13 +3,13 @@
 import pytest
 
 from aotlab.configs.files import BUNDLED_PROMPTS
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from tests import SAMPLE
+from tests.miniatures import open_dataset
 
 
 @pytest.mark.slow

@@ -12,9 +12,9 @@ from typing import Literal
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import dataset_option
+from aotlab.tools.cli.options import dataset_option, plugin_files
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
 from aotlab.utils.environment import count_cores
 from aotlab.utils.text import align_columns
@@ -29,7 +29,8 @@ MAX_SIZES = 5
     type=Choice(("video", "static")),
     help="of your own folder; video: a folder of frames for each video; static: single images (default: video)",
 )
-@dataset_option(DATASETS, help="check it as a benchmark: ")
+@dataset_option(help="check it as a benchmark: ")
+@plugin_files
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
 @option("--validation", type=ExistingFolder, help="with --kind video: folder of validation videos, to find shared ones")
 @option(
@@ -57,7 +58,7 @@ def main(
 
     kind = kind or "video"
     if dataset:
-        report = check_videos(open_dataset(dataset, root, split or "val"), workers=workers)
+        report = check_videos(find_benchmark(dataset).open_videos(root, split or "val"), workers=workers)
     else:
         report = check_folder(root, kind, validation=validation, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]

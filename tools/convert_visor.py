@@ -23,7 +23,7 @@ from aotlab.utils.text import format_count
 @option("--split", type=Choice(("train", "val")), default="val", help="val keeps only the objects of the first frame")
 @force_file
 def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"], force: bool) -> int:
-    from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
+    from aotlab.evaluation.benchmarks.visor import convert_visor
 
     with locked_output(output):
         converted = convert_visor(annotations, images, output, split, force=force)

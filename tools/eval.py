@@ -18,7 +18,6 @@ from click import UsageError
 from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
@@ -41,7 +40,7 @@ from aotlab.utils.text import format_count
 if TYPE_CHECKING:
     from aotlab.benchmark.ensemble import WeightedModel
     from aotlab.benchmark.evaluator import EvaluationResult
-    from aotlab.dataloaders.benchmarks.labeled_video import Video
+    from aotlab.dataloaders.labeled_video import Video
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
@@ -98,13 +97,12 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0."""
     from aotlab.benchmark.evaluator import score_finished
     from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
-    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
 
-    scores, rules = score_finished(videos, result), find_rules(videos)
-    table = make_scores_table(scores, rules) if scores else {}
+    scores = score_finished(benchmark.benchmark, videos, result)
+    table = make_scores_table(benchmark.benchmark, scores) if scores else {}
     if table:
-        print(format_table(table, rules))
+        print(format_table(table, benchmark.benchmark.columns))
     if result.resumed:
         count = f"{len(result.resumed)} of {len(result.sequences)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
@@ -127,7 +125,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
 
 @command("aotlab eval")
 @settings
-@benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
+@benchmark_options(flag("--all-frames", "run on all frames, not only the labeled ones"))
 @option_group(
     "output",
     option("--output", type=Folder, help="folder for results and scores.json (default: results/DATASET)"),

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
+from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file, plugin_files
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
 from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
@@ -30,6 +29,7 @@ from aotlab.utils.provenance import describe_program
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
+    from aotlab.evaluation.benchmark import Benchmark
     from aotlab.evaluation.scoring import ScoringResult
     from aotlab.evaluation.worst_frames import WorstFrame
 
@@ -64,9 +64,10 @@ class ReportOptions:
             write_json(self.json_file, content, indent=2)
 
 
-def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video]) -> dict[str, Any]:
+def compare_reports(
+    benchmark: Benchmark, reports: Mapping[str, ScoringResult], videos: Sequence[Video]
+) -> dict[str, Any]:
     """Print a row of each folder of results, over their common sequences; return the tables by folder."""
-    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
@@ -75,7 +76,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
         note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        tables[name] = rows[name + note] = make_scores_table(scores, find_rules(videos))
+        tables[name] = rows[name + note] = make_scores_table(benchmark, scores)
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
@@ -83,16 +84,15 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 
 
 def compare_halves(
-    tables: Mapping[str, Mapping[str, Any]], videos: Sequence[Video], plot_file: Path | None
+    benchmark: Benchmark, tables: Mapping[str, Mapping[str, Any]], plot_file: Path | None
 ) -> dict[str, Any]:
     """Print how the second half of the tables, by folder, differs from the first; return it with the folders.
 
     ``plot_file``: file for a plot of the differences; None: it is not drawn.
     """
     from aotlab.evaluation.comparison import compare_systems, format_comparison, plot_comparison, select_columns
-    from aotlab.evaluation.scoring import find_rules
 
-    columns, names = select_columns(find_rules(videos)), [*tables]
+    columns, names = select_columns(benchmark.columns), [*tables]
     halves = names[: len(names) // 2], names[len(names) // 2 :]
     first, second = ([tables[name] for name in half] for half in halves)
     content = compare_systems(first, second, columns)
@@ -105,8 +105,7 @@ def compare_halves(
 
 def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    from aotlab.evaluation.scoring import has_annotations
-
+    has_annotations = benchmark.benchmark.has_annotations
     videos = benchmark.open_videos()
     scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
     if any(has_annotations(video) for video in scorable):
@@ -118,11 +117,12 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     raise InputError(
         "only the first-frame masks are public",
         subject=f"--dataset {benchmark.dataset} --split {benchmark.split}",
-        remedy=f"expected annotations of more frames in {DATASETS[benchmark.dataset].layout}",
+        remedy=f"expected annotations of more frames in {benchmark.benchmark.layout}",
     )
 
 
 def print_worst(
+    benchmark: Benchmark,
     frames: Sequence[WorstFrame],
     systems: Sequence[Sequence[tuple[Path, ScoringResult]]],
     videos: Sequence[Video],
@@ -132,7 +132,6 @@ def print_worst(
 
     ``systems``: the folders of results of each run, with their scores.
     """
-    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.worst_frames import draw_worst_frames
 
     notes = [""] * len(frames)
@@ -142,16 +141,17 @@ def print_worst(
         with locked_output(output.draw_folder):
             paths = draw_worst_frames(output.draw_folder, frames, videos, folders, systems[0][0][1].scores)
         notes = [str(path) for path in paths]
-    column = find_rules(videos).columns[0]
     title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
-    print(f"\n{title} in {column}:{'' if frames else ' no frame'}")
+    print(f"\n{title} in {benchmark.columns[0]}:{'' if frames else ' no frame'}")
     for rank, (entry, note) in enumerate(zip(frames, notes, strict=True), start=1):
         stretch = "" if entry.first == entry.last else f"  ({entry.first} to {entry.last})"
         value = f"{entry.value:5.1f}" if len(systems) == 1 else f"{entry.value:+6.1f}"
         print(f"{rank:4}  {value}  {entry.sequence}  {entry.object_name}  {entry.frame}{stretch}  {note}".rstrip())
 
 
-def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int) -> list[ScoringResult]:
+def score_folders(
+    benchmark: Benchmark, videos: Sequence[Video], results: Sequence[Path], workers: int
+) -> list[ScoringResult]:
     """Score folders of results; raise `InputError` for one without any sequence. Single missing ones are failures."""
     from aotlab.evaluation.scoring import score_videos
 
@@ -162,19 +162,17 @@ def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int
                 subject=folder,
                 remedy=f"expected {folder / videos[0].name}/<frame>.png and so on",
             )
-    return [score_videos(videos, folder, workers=workers) for folder in results]
+    return [score_videos(benchmark, videos, folder, workers=workers) for folder in results]
 
 
-def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, Any]:
+def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]:
     """Print the scores of a folder of results; return the content of `scores.json`."""
-    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
 
     table: dict[str, Any] = {}
     if report.scores:
-        rules = find_rules(videos)
-        table = make_scores_table(report.scores, rules)
-        print(format_table(table, rules))
+        table = make_scores_table(benchmark, report.scores)
+        print(format_table(table, benchmark.columns))
     return {**table, "fps": None, "failures": report.failures}
 
 
@@ -189,7 +187,7 @@ def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, A
     "<frame>.png of one video",
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
-@benchmark_options(DATASETS)
+@benchmark_options(plugin_files)
 @option(
     "--workers",
     type=PositiveInt,
@@ -234,23 +232,24 @@ def main(
         raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
     if len(results) > 1 and worst and not output.compare:
         raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
+    rules = (benchmark if dataset else BenchmarkOptions("folder")).benchmark
     if annotations is None:
         videos = select_scorable(benchmark, results[0])
     else:
         from aotlab.evaluation.scoring import read_tracked_video
 
-        video, folder = read_tracked_video(results[0], annotations)
+        video, folder = read_tracked_video(rules, results[0], annotations)
         videos, results = [video], (folder,)
-    runs = [*zip(results, score_folders(videos, results, workers), strict=True)]
+    runs = [*zip(results, score_folders(rules, videos, results, workers), strict=True)]
     systems = [runs]
     if len(runs) > 1:
-        content = compare_reports({str(folder): report for folder, report in runs}, videos)
+        content = compare_reports(rules, {str(folder): report for folder, report in runs}, videos)
         if output.compare:
             systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
             made = {"inputs": benchmark.fingerprint(), "provenance": describe_program()}
-            content = compare_halves(content, videos, output.plot_file) | made
+            content = compare_halves(rules, content, output.plot_file) | made
     else:
-        content = report_scores(videos, runs[0][1])
+        content = report_scores(rules, runs[0][1])
     frames: list[WorstFrame] = []
     if worst:
         from aotlab.evaluation.worst_frames import find_worst_frames
@@ -259,7 +258,7 @@ def main(
         content["worst_frames"] = [frame._asdict() for frame in frames]
     output.write(content)
     if worst and runs[0][1].scores:
-        print_worst(frames, systems, videos, output)
+        print_worst(rules, frames, systems, videos, output)
     return int(any(report.failures for _, report in runs))  # each was logged
 
 

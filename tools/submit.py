@@ -9,26 +9,25 @@ from pathlib import Path
 
 import click
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.dataloaders.benchmarks.labeled_video import require_readable
+from aotlab.dataloaders.labeled_video import require_readable
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_option, force_file, root
+from aotlab.tools.cli.options import BenchmarkOptions, dataset_option, force_file, plugin_files, root
 from aotlab.tools.cli.types import ExistingFolder, option
+from aotlab.utils.errors import require
 from aotlab.utils.text import format_count
-
-FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dataset.submission is not None}
-"""Name of the format by data set."""
 
 
 def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> BenchmarkOptions:
     """Return the benchmark to submit to, by default the split that its server scores."""
-    return BenchmarkOptions(dataset, root, split or (*DATASETS[dataset].server_splits, "val")[0])
+    return BenchmarkOptions(dataset, root, split or (*find_benchmark(dataset).server_splits, "val")[0])
 
 
 @command("aotlab submit")
 @option_group(
     "benchmark",
-    dataset_option(FORMATS, required=True),
+    dataset_option(required=True),
+    plugin_files,
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
     name="benchmark",
@@ -38,17 +37,17 @@ def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> Benc
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive or folder to write")
 @force_file
 def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: bool) -> int:
-    from aotlab.evaluation.submit import SUBMISSION_FORMATS
-    from aotlab.evaluation.submit.results import SubmittedResults
+    from aotlab.evaluation.archive import SubmittedResults
 
-    dataset, split = benchmark.dataset, benchmark.split
-    suffix, write = SUBMISSION_FORMATS[FORMATS[dataset]]
-    require_new_output(output, *filter(None, [suffix]), force=force)
+    data, split = benchmark.benchmark, benchmark.split
+    problem = f"results of {data.name} are not submitted"
+    require(data.submission_suffix is not None, problem, subject="--dataset", remedy="see its page")
+    require_new_output(output, *filter(None, [data.submission_suffix]), force=force)
     videos = benchmark.open_videos()
     require_readable(videos)  # a server takes all sequences or none
-    masks = write(SubmittedResults(results, videos, benchmark.root or find_default_root(dataset), split), output)
+    masks = data.write_submission(SubmittedResults(results, videos, benchmark.root or data.find_root(), split), output)
     sequences = format_count(len(videos), "sequence")
-    print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {dataset} {split}")
+    print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {data.name} {split}")
     return 0
 
 

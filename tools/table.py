@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 import click
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import download_weights
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
-from aotlab.tools.cli.options import dataset_option, device, force_results
+from aotlab.tools.cli.options import dataset_option, device, force_results, plugin_files
 from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.plugins import list_plugin_files
 from aotlab.utils.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
@@ -33,15 +34,14 @@ if TYPE_CHECKING:
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
     from aotlab.benchmark.paper_tables import format_figures, name_results
-    from aotlab.evaluation.submit import name_submission
 
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
     results = output / name_results(row.model, row.benchmark)
     options = (*benchmark.arguments, *benchmark.options, *model.arguments, *["--force"] * force)
     run_tool("eval", *options, "--device", device, "--output", str(results), ranks=ranks)
-    dataset = DATASETS[benchmark.dataset]
-    if benchmark.split in dataset.server_splits:
-        archive = name_submission(results, dataset.submission)
+    data = find_benchmark(benchmark.dataset)
+    if benchmark.split in data.server_splits:
+        archive = data.name_submission(results)
         run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
         return f"server: {archive}"
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
@@ -51,7 +51,8 @@ def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, rank
 def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
-    line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
+    plugins = [f"--plugin={path}" for path in list_plugin_files()]
+    line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments, *plugins]
     print(f"$ python {shlex.join(line[1:])}", file=sys.stderr, flush=True)
     status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
     signal_number = -status if status < 0 else status - SIGNAL_EXIT_BASE
@@ -70,8 +71,9 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     metavar="TABLE",
     help="name of a table, for example aot_davis2017; a YAML file; or a name in `aotlab weights`, for its rows",
 )
-@dataset_option(DATASETS, help="with a name in `aotlab weights` (default: davis2017): ")
+@dataset_option(help="with a name in `aotlab weights` (default: davis2017): ")
 @option("--root", type=Folder, help="folder of the table's data sets (default: in $AOTLAB_DATA or ./datasets)")
+@plugin_files
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")

@@ -36,6 +36,7 @@ TRACKER_PLUGINS = "aotlab.trackers"
 """Group of functions that return a `TrackerLoader`; ``--checkpoint NAME`` or ``NAME:ADDRESS`` chooses one."""
 SEGMENTER_PLUGINS = "aotlab.segmenters"
 """Group of functions that return a `aotlab.sdk.PromptSegmenter`."""
+BENCHMARK_PLUGINS = "aotlab.benchmarks"
 FILE_GROUPS = {
     METHOD_PLUGINS: "method",
     POLICY_PLUGINS: "memory policy",
@@ -43,12 +44,14 @@ FILE_GROUPS = {
     LOSS_PLUGINS: "loss",
     TRACKER_PLUGINS: "tracker",
     SEGMENTER_PLUGINS: "segmenter",
+    BENCHMARK_PLUGINS: "benchmark",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
 CALLS: dict[str, tuple[str, ...]] = {
     POLICY_PLUGINS: ("memory",),
     ENCODER_PLUGINS: (),
     LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
+    BENCHMARK_PLUGINS: ("name",),
     MASK_READER_PLUGINS: ("path", "video"),
     OUTPUT_PLUGINS: ("options",),
     TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
@@ -202,6 +205,11 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
             is_usable = group not in CALLS or callable(plugin)
             require(is_usable, f"{place} is not a function or class", subject=path)
     _loaded_files[path] = PluginFile(digest, offered)
+
+
+def list_plugin_files() -> list[Path]:
+    """Return the plug-in files that this process has loaded, in order."""
+    return [*_loaded_files]
 
 
 def find_plugin_origin(group: str, name: str) -> dict[str, str]:

@@ -6,11 +6,9 @@ from itertools import chain
 from pathlib import Path
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.benchmarks import sequences
-from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.labeled_video import Video, require_readable
-from aotlab.dataloaders.benchmarks.vost import read_vost
-from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
+from aotlab.dataloaders import sequences
+from aotlab.dataloaders.labeled_video import Video, require_readable
+from aotlab.dataloaders.layouts import read_davis, read_vost, read_youtube_vos
 from aotlab.dataloaders.training.coco import list_coco_images
 from aotlab.dataloaders.training.sets import (
     MIN_FRAMES,

@@ -13,8 +13,8 @@ from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.sequences import require_folder
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.sequences import require_folder
 from aotlab.dataloaders.training.layouts import READERS, open_set
 from aotlab.dataloaders.training.mixture import Mixture, describe_source
 from aotlab.dataloaders.training.sets import VideoSet, describe_videos, resolve_paths, skip_to_first_object

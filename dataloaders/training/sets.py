@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.sequences import match_masks
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.sequences import match_masks
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, make_image_clip, make_video_clip
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.utils.digests import digest_files
 
 NUM_SAMPLED = 5

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, build_clip_loader
 from aotlab.engine.training.build import build_training_model, open_data, read_start_phases, resolve_training
 from aotlab.engine.training.clip import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import extract_object_ids
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.build import BEST
@@ -18,7 +18,8 @@ from aotlab.engine.training.listener import TrainingListener
 from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import save_state, stop_if_interrupted
 from aotlab.engine.training.state import TrainState
-from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
@@ -100,7 +101,8 @@ def validate(
             report(place * len(indices) + len(rank_scores), len(depths) * len(indices))
         video_scores = {index: score for part in world.gather(rank_scores) for index, score in part.items()}
         stop_if_interrupted(stop, world)
-        table = make_scores_table({f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)})
+        named = {f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)}
+        table = make_scores_table(find_benchmark("folder"), named)
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     return scores

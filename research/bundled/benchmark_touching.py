@@ -19,7 +19,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import score_labels
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
@@ -192,7 +193,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
             counted.append(count_switches(clip.labels[1:], predicted[1:]))
             sample.append(pixels)
             bar.update()
-    table = make_scores_table(scores)
+    table = make_scores_table(find_benchmark("folder"), scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
     total = IdentitySwitches(*np.sum(counted, axis=0).tolist())
     print(f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}")

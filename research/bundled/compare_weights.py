@@ -17,14 +17,14 @@ from typing import NamedTuple
 import click
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset, select_videos
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.layouts import read_video_folders
 from aotlab.dataloaders.training.sets import list_frame_pairs, select_labeled_frames
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.evaluation.benchmarks import find_benchmark, select_videos
 from aotlab.evaluation.comparison import bootstrap_mean
-from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.label_scores import score_labels
 from aotlab.media.masks import VOID
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, PositiveInt, list_option, option
@@ -103,8 +103,8 @@ def list_groups(
         rngs = (np.random.default_rng([1, number]) for number in range(clips))
         yield name, [partial(compose, images, rng, FRAMES, SIDE) for rng in rngs]
     for name in ("davis2017", "davis2016") if davis else ():
-        yield name, [partial(read_clip, video) for video in open_dataset(name, davis)]
-    videos = select_videos(open_dataset("folder", data / "davis16"), SMALL_VIDEOS)
+        yield name, [partial(read_clip, video) for video in find_benchmark(name).open_videos(davis)]
+    videos = select_videos(find_benchmark("folder").open_videos(data / "davis16"), SMALL_VIDEOS)
     yield "240p", [partial(read_clip, video) for video in videos]
 
 

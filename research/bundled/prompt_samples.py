@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.sequences import list_images_by_stem, read_names
+from aotlab.dataloaders.sequences import list_images_by_stem, read_names
 from aotlab.dataloaders.training.augment import (
     STRONG_JITTER,
     box_to_crop_matrix,

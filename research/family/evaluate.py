@@ -24,7 +24,7 @@ from aotlab.dataloaders.training.layouts import open_videos, read_video_folders
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.saved_states import STATES
 from aotlab.evaluation.comparison import bootstrap_mean
-from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.label_scores import score_labels
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_pickle

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.training.clips import Clip, Motion, paste
 from aotlab.dataloaders.training.sets import ImageSet, list_frame_pairs
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import score_labels
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.tools.cli.command import command
@@ -172,7 +172,7 @@ def compose_clip(group: Group, images: ImageSet, number: int) -> Clip:
 def list_clips(data: Path, davis: Path | None = None) -> Iterator[tuple[str, Callable[[], Clip]]]:
     """Yield the group of each clip and a function that makes it; ``davis``: videos in its layout, each a group."""
     for dataset in ("davis2017", "davis2016") if davis else ():
-        for video in open_dataset(dataset, davis):
+        for video in find_benchmark(dataset).open_videos(davis):
             yield f"{dataset} {video.name}", partial(read_labeled_clip, video)
     images, videos = open_static_part(data, PART), data / "davis16"
     for name, group in GROUPS.items():

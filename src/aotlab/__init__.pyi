@@ -2,7 +2,7 @@ from .engine.tracking.interfaces import VideoTracker as VideoTracker
 from .engine.tracking.options import TrackerOptions as TrackerOptions
 from .engine.tracking.prediction import Prediction as Prediction
 from .engine.tracking.tracker import Tracker as Tracker
-from .evaluation.davis import score_labels as score_labels
+from .evaluation.label_scores import score_labels as score_labels
 from .media.masks import read_mask as read_mask, write_mask as write_mask
 from .media.overlay import draw_overlay as draw_overlay
 from .media.prompt import Prompt as Prompt

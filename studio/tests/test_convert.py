@@ -14,10 +14,10 @@ from PIL import Image
 
 from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import read_metadata
-from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
+from aotlab.dataloaders.layouts import read_youtube_vos
+from aotlab.dataloaders.sequences import read_metadata
 from aotlab.dataloaders.training.layouts import open_videos
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.check_data import check_folder
 from aotlab.internal import digest_video
 from aotlab.media.video_writer import VideoWriter
@@ -508,7 +508,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
         assert messages <= {"same frames as a; remove one of them"}  # as they are drawn alike
         data = open_videos(out / part, SourceConfig(path=".", kind="video"))
         assert [video.name for video in data.videos] == names
-        for video in open_dataset("folder", out / part):
+        for video in find_benchmark("folder").open_videos(out / part):
             assert [len(video.frames), len(video.annotations)] == [CLIP_LENGTH, CLIP_LENGTH]
             np.testing.assert_array_equal(np.array(Image.open(video.annotations[2])), truth(2))
 

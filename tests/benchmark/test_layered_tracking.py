@@ -8,13 +8,13 @@ import pytest
 from aotlab.benchmark.ensemble import Branch, Ensemble
 from aotlab.benchmark.evaluator import evaluate
 from aotlab.benchmark.layered_tracking import LayeredTracker
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
 from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
+from tests.miniatures import open_dataset
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (24, 32)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions
@@ -16,6 +15,7 @@ from aotlab.utils.devices import autocast
 from tests import SAMPLE
 from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture, run_tracker
 from tests.marks import METHOD_PRESETS
+from tests.miniatures import open_dataset
 
 CUDA = torch.device("cuda", 0)
 FRAMES = 8

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.sequences import read_folder
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.evaluation.check_data import check_folder, check_videos, find_exchanged_ids, read_file_info
 from aotlab.media.masks import write_mask
@@ -15,6 +14,7 @@ from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_list, write_noise
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import write_gray_png
+from tests.miniatures import open_dataset
 
 SIZE = 24, 32
 
@@ -60,7 +60,7 @@ def move(path, name):
 def test_benchmark_may_have_ids_that_training_may_not(root):
     for path in root.glob("Annotations/*/*.png"):
         write_mask(path, ids(1, 300))
-    assert check_videos(read_folder(root)).findings == []
+    assert check_videos(open_dataset("folder", root)).findings == []
 
 
 def test_good_folder_has_no_findings(root):

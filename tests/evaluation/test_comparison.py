@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.comparison import bootstrap_mean, compare_systems, format_comparison, select_columns
-from aotlab.evaluation.rules import RULES
 
 
 def make_table(**sequences):
@@ -95,7 +95,7 @@ def test_comparison_is_printed_worst_first():
 
 
 @pytest.mark.parametrize(("name", "columns"), [
-    ("davis", ["J&F", "J", "F"]), ("lvos", ["J&F", "J", "F"]), ("vost", ["J", "J_tr"]),
+    ("davis2017", ["J&F", "J", "F"]), ("lvosv2", ["J&F", "J", "F"]), ("vost", ["J", "J_tr"]),
 ])  # fmt: skip
 def test_compared_columns_are_those_of_j_and_f(name, columns):
-    assert select_columns(RULES[name]) == columns
+    assert select_columns(find_benchmark(name).columns) == columns

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.davis import find_first_ids, score_labels
-from aotlab.evaluation.rules import RULES
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import find_first_ids, score_labels
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.errors import InputError
@@ -27,10 +27,11 @@ def draw_moving_box(frames=4, height=24, width=32):
 def score(tmp_path):
     """Writes annotations and predictions, T×H×W ids each, and scores them by the rules of a benchmark."""
 
-    def score(truth, found, rules="davis", **fields):
+    def score(truth, found, benchmark="davis2017", **fields):
+        name, *options = benchmark.split()
         paths = sorted(write_masks(tmp_path / "truth", truth).iterdir(), reverse=True)
         video = Video("a", frames=(), annotations=tuple(paths), **fields)
-        return score_sequence(RULES[rules].plan(video), write_masks(tmp_path / "found", found))
+        return score_sequence(find_benchmark(name, options).plan(video), write_masks(tmp_path / "found", found))
 
     return score
 
@@ -44,7 +45,7 @@ def test_folders_score_as_arrays_do(score):
 def test_means_of_scores_are_those_of_the_table_from_0_to_1():
     arrays = golden_arrays("metrics/sequences")
     scores = score_labels(arrays["missing_ids/gt"], arrays["missing_ids/pred"])
-    table = make_scores_table({"a": scores})
+    table = make_scores_table(find_benchmark("davis2017"), {"a": scores})
     assert 0 < scores.J < 1
     expected = [table[name] / 100 for name in ("J", "F", "J&F")]
     assert [scores.J, scores.F, scores.mean] == pytest.approx(expected, rel=1e-12)
@@ -64,7 +65,7 @@ def test_first_and_last_frame_and_extra_files_are_not_read(score, tmp_path):
     assert score(labels, []).region.tolist() == [[1.0, 1.0]]
 
 
-@pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])
+@pytest.mark.parametrize("rules", ["folder", "folder new_objects"])
 def test_255_is_an_object_in_masks_of_16_bits(score, rules):
     labels = draw_moving_box().astype(np.uint16) * 255
     labels[:, 18:22, 4:10] = 300
@@ -76,7 +77,7 @@ def test_255_is_an_object_in_masks_of_16_bits(score, rules):
     assert (score(labels, labels == 255, merge_ids=True).region < 1).all()
 
 
-@pytest.mark.parametrize("rules", ["davis", "folder", "folder_new_objects"])
+@pytest.mark.parametrize("rules", ["davis2017", "folder", "folder new_objects"])
 @pytest.mark.parametrize("covered", [0, 24])
 def test_black_and_white_annotations_have_one_object(score, rules, covered):
     labels = draw_moving_box()

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import LabelScorer
 from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour, region_similarity
 from aotlab.evaluation.rows import compute_statistics
-from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.golden.references import golden_arrays
 
@@ -53,7 +54,7 @@ def test_missing_frames_count_as_zero_for_their_object():
 
 def test_summary_is_shown_if_it_differs_from_the_mean_of_objects():
     scores = {"a": SequenceScores(np.full((2, 1, 4), 0.5), (ScoredObject(1, seen_in_training=True),))}
-    assert "\n\n" not in format_table(make_scores_table(scores))
-    rules = RULES["youtube_vos"]
-    text = format_table(make_scores_table(scores, rules), rules)
+    davis, youtube_vos = map(find_benchmark, ("davis2017", "youtubevos2019"))
+    assert "\n\n" not in format_table(make_scores_table(davis, scores), davis.columns)
+    text = format_table(make_scores_table(youtube_vos, scores), youtube_vos.columns)
     assert text.endswith("\n\noverall -  J_seen 50.0  F_seen 50.0  J_unseen -  F_unseen -")

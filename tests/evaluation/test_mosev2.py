@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.labeled_video import ObjectInfo, Video
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.metrics import crop_to_objects
-from aotlab.evaluation.mosev2 import COLUMNS, make_row, measure_object, plan_sequence, summarize
-from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
 
+MOSEV2 = find_benchmark("mosev2")
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333), (40, 60)]
 """Of frames; the first two have a tolerance without a fraction, and the last one below a pixel."""
 
@@ -46,7 +46,7 @@ def test_measures_equal_plain_evaluator(size):
     for object_id in range(1, 8):
         true, found = truth == object_id, prediction == object_id
         expected = reference_measures(true, found)
-        values = measure_object(*crop_to_objects(true, found), size)
+        values = MOSEV2.measure(*crop_to_objects(true, found), size)
         assert values == pytest.approx(expected, abs=1e-12)
 
 
@@ -54,25 +54,25 @@ def test_measures_equal_plain_evaluator(size):
 def test_tolerance_is_a_tenth_of_the_side_rounded_up(side, shift, matches):
     truth = np.zeros((200, 333), bool)
     truth[50 : 50 + side, 50 : 50 + side] = True
-    _, adaptive, *_ = measure_object(truth, np.roll(truth, shift, axis=1), truth.shape)
+    _, adaptive, *_ = MOSEV2.measure(truth, np.roll(truth, shift, axis=1), truth.shape)
     assert bool(adaptive == 1) is matches
 
 
 def test_runs_of_absence_have_equal_weight():
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
-    row = make_row(region, region / 2, region / 4, absent)
+    row = MOSEV2.make_row(region, region / 2, region / 4, absent)
     assert row["J&F_d"] == pytest.approx(75 * (0.2 + 0.7) / 2)
     # first seen after an empty start: also a return
     assert row["J&F_r"] == pytest.approx(75 * (9 + 0.4 + 0.8) / 3)
 
 
 def test_permanent_objects_have_no_reappearance_score():
-    row = make_row(np.full(4, 0.5), np.full(4, 0.3), np.full(4, 0.2), np.zeros(4))
+    row = MOSEV2.make_row(np.full(4, 0.5), np.full(4, 0.3), np.full(4, 0.2), np.zeros(4))
     assert row == pytest.approx({"J&F_dot": 40, "J": 50, "F_dot": 30, "J&F": 35, "F": 20})
     rows = [row, {**row, "J&F_d": 10.0, "J&F_r": 30.0}]
-    assert summarize(rows, [None, None])["J&F_d"] == 10
-    assert summarize(rows[:1], [None])["J&F_r"] is None
+    assert MOSEV2.summarize(rows, [None, None])["J&F_d"] == 10
+    assert MOSEV2.summarize(rows[:1], [None])["J&F_r"] is None
 
 
 def test_metadata_objects_count_on_inner_frames(tmp_path):
@@ -83,11 +83,11 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
     video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems), ObjectInfo(7, stems)))
-    scores = score_sequence(plan_sequence(video), tmp_path / "results")
+    scores = score_sequence(MOSEV2.plan(video), tmp_path / "results")
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
-    table = make_scores_table({"a": scores}, RULES["mosev2"])
-    assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
-    assert "-" in format_table(table, RULES["mosev2"]).splitlines()[2]
-    assert [item.object_id for item in plan_sequence(Video("a", (), annotations=truth)).objects] == [3]
+    table = make_scores_table(MOSEV2, {"a": scores})
+    assert [table[column] for column in MOSEV2.columns] == [100, 100, 100, None, 100, 100, 100]
+    assert "-" in format_table(table, MOSEV2.columns).splitlines()[2]
+    assert [item.object_id for item in MOSEV2.plan(Video("a", (), annotations=truth)).objects] == [3]

@@ -5,17 +5,19 @@ import shutil
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import read_labels
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.object_masks import read_labels
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour
-from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.evaluation.scoring import score_sequence
+from tests.miniatures import open_dataset
+
+SAV = find_benchmark("sav")
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_objects_that_overlap_are_scored_each_by_itself(videos, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(videos[0].object_folders[1].parent, results)
     write_mask(results / "00004.png", np.zeros((4, 4)))  # not read, as there are folders of objects
-    scores = score_sequence(plan_sequence(videos[0]), results)
+    scores = score_sequence(SAV.plan(videos[0]), results)
     assert scores.frames == ("00004", "00008", "00012")
     np.testing.assert_array_equal(scores.values, 1)
 
@@ -66,7 +68,7 @@ def test_results_as_ids_are_scored(videos, tmp_path):
     labels = miniatures.separate_labels(videos[0])
     for stem, ids in labels.items():
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
-    scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
+    scores = score_sequence(SAV.plan(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
     expected = measure_region_and_contour(*crop_to_objects(whole, whole & ~small), whole.shape)
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
@@ -77,7 +79,7 @@ def score_drawn(folder, truth, results):
     folders = {number: draw(folder / "truth" / f"00{number - 1}", frames) for number, frames in enumerate(truth, 1)}
     for number, frames in enumerate(results):
         draw(folder / "results" / f"00{number}", frames)
-    return score_sequence(plan_sequence(Video("a", (), object_folders=folders)), folder / "results")
+    return score_sequence(SAV.plan(Video("a", (), object_folders=folders)), folder / "results")
 
 
 def test_frames_count_from_the_first_pixel(tmp_path):
@@ -112,7 +114,7 @@ def test_results_become_folders_of_objects(videos, tmp_path, submission):
     files = {path.relative_to(tree) for path in tree.rglob("*.png")}
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
     assert {int(read_mask(tree / file).max()) for file in files} <= {0, 1}
-    plan = plan_sequence(videos[0])
+    plan = SAV.plan(videos[0])
     found, expected = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
     np.testing.assert_array_equal(found.region, expected.region)
 
@@ -160,16 +162,16 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
     assert video.result_files("00004") == ("000/00004.png", "001/00004.png", "002/00004.png")
     results = tmp_path / "results"
     shutil.copytree(first.parent, results)
-    table = make_scores_table({video.name: score_sequence(plan_sequence(video), results)})
+    table = make_scores_table(SAV, {video.name: score_sequence(SAV.plan(video), results)})
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
     for stem in video.written_stems:
         ids = np.resize(np.arange(5, dtype=np.uint8), read_mask(first / f"{stem}.png").shape)
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
-    assert score_sequence(plan_sequence(video), tmp_path / "ids").unknown_ids == {4}
+    assert score_sequence(SAV.plan(video), tmp_path / "ids").unknown_ids == {4}
 
 
 def test_missing_result_is_reported_in_one_sentence(videos, tmp_path):
     shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
     (tmp_path / "results" / "001" / "00008.png").unlink()
     with pytest.raises(InputError, match=r"00008\.png: no such file; expected 6 palette PNGs for the scored"):
-        score_sequence(plan_sequence(videos[0]), tmp_path / "results")
+        score_sequence(SAV.plan(videos[0]), tmp_path / "results")

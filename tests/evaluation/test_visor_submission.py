@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab.evaluation.submit.visor import trace_polygons
+from aotlab.evaluation.benchmarks.visor import trace_polygons
 from aotlab.media.masks import write_mask
 from aotlab.tools.submit import main
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.davis import score_labels
-from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.scoring import find_rules, score_videos
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.label_scores import score_labels
+from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import Clip, stems_from, write_davis, write_labels, write_list, write_masks, write_split
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table
+from tests.miniatures import open_dataset
 
 ROUNDING = 1e-12
 """Integer counts, then float64 divisions and sums in another order."""
@@ -67,10 +67,11 @@ def write_predictions(
     return truth
 
 
-def score_table(videos: list[Video], results: Path) -> dict:
-    report = score_videos(videos, results)
+def score_table(name: str, videos: list[Video], results: Path) -> dict:
+    benchmark = find_benchmark(name)
+    report = score_videos(benchmark, videos, results)
     assert report.failures == {}
-    return make_scores_table(report.scores, find_rules(videos))
+    return make_scores_table(benchmark, report.scores)
 
 
 def assert_objects(table: dict, expected: dict[str, dict]) -> None:
@@ -89,7 +90,7 @@ def test_vost_table_equals_reference(references: References, tmp_path: Path) -> 
     truth = write_predictions(references, "vost", tmp_path / "results", lambda name, _: expected["frames"][name])
     write_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
-    table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
+    table = score_table("vost", open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
     assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
 
@@ -102,7 +103,7 @@ def test_visor_table_equals_reference(references: References, tmp_path: Path) ->
     truth = write_predictions(references, "visor", tmp_path / "results", stems)
     write_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
-    table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
+    table = score_table("visor", open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
     assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
@@ -117,7 +118,7 @@ def test_youtube_vos_table_equals_reference(references: References, tmp_path: Pa
     )
     (root / "train" / "meta.json").write_text(json.dumps(expected["meta"]))
     write_list(root / "seen_categories.txt", expected["seen_categories"])
-    table = score_table(open_dataset("youtubevos2019", root, "train"), tmp_path / "results")
+    table = score_table("youtubevos2019", open_dataset("youtubevos2019", root, "train"), tmp_path / "results")
     assert_row(table, expected["global"]["exclusive"])
     for key, row in expected["per_object"].items():
         name, object_id = key.split("/")
@@ -134,13 +135,13 @@ def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> 
     (folder / "valid_meta.json").write_text(json.dumps(expected["valid_meta"]))
     write_list(folder / "unseen_videos.txt", expected["unseen_videos"])
     videos = open_dataset("lvosv2", tmp_path / "LVOS")
-    table = score_table(videos, tmp_path / "results")
+    table = score_table("lvosv2", videos, tmp_path / "results")
     assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
     (item,) = videos[1].objects
     longer = replace(videos[1], objects=(replace(item, num_frames=item.num_frames + 2),))
     # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
-    scores = score_sequence(RULES["lvos"].plan(longer), folder / "Annotations" / videos[1].name)
+    scores = score_sequence(find_benchmark("lvosv2").plan(longer), folder / "Annotations" / videos[1].name)
     assert scores.region.tolist() == [[1, 1, 1, 1, 1, 1, 0]]
 
 
@@ -164,7 +165,8 @@ def test_per_frame_scores_equal_reference(synthetic: tuple, name: str) -> None:
 def test_davis_table_equals_reference(synthetic: tuple, key: str, names: Sequence[str]) -> None:
     """The long sequence has a meaningful decay."""
     arrays, expected = synthetic[0], synthetic[1][key]
-    table = make_scores_table({name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in names})
+    scores = {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in names}
+    table = make_scores_table(find_benchmark("davis2017"), scores)
     if key != "long":
         assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
@@ -177,7 +179,7 @@ def test_table_of_merged_objects_equals_reference(synthetic: tuple, tmp_path: Pa
         truth = write_masks(tmp_path / "truth" / name, arrays[f"{name}/gt"])
         write_masks(tmp_path / "results" / name, arrays[f"{name}/pred"])
         videos.append(Video(name, (), annotations=tuple(truth.iterdir()), merge_ids=True))
-    table = score_table(videos, tmp_path / "results")
+    table = score_table("davis2016", videos, tmp_path / "results")
     assert_row(table, expected["global"])
     for name, row in expected["per_sequence"].items():
         assert_row(table["sequences"][name], row)

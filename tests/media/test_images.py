@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageOps
 
-from aotlab.evaluation.submit.archive import standardize_mask
+from aotlab.evaluation.archive import standardize_mask
 from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image

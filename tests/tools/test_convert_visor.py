@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.visor_conversion import Frame, number_objects
+from aotlab.evaluation.benchmarks.visor import Frame, number_objects
 from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
 from aotlab.utils.errors import InputError
+from tests.miniatures import open_dataset
 
 
 def box(left, top, right, bottom):

@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.evaluation.benchmarks import BUILT_IN
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
@@ -249,6 +249,6 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, loaded, run_expecti
 def test_data_sets_are_described(capsys):
     assert tool.main(["--dataset", "help"]) == 0
     sections = capsys.readouterr().out.replace("\n  ", "\t").splitlines()
-    assert [section.split("\t")[0] for section in sections] == [*DATASETS]
+    assert [section.split("\t")[0] for section in sections] == [*BUILT_IN]
     (mose,) = (section for section in sections if section.startswith("mosev2\t"))
     assert "https://mose.video\tlicense  CC BY-NC-SA 4.0" in mose

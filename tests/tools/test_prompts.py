@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.dataloaders.benchmarks.sequences import list_frames
+from aotlab.dataloaders.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.frames import ImageFrames

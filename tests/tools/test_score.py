@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from aotlab import __version__
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.evaluation.benchmarks import BUILT_IN
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs.store import Results
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.drawn_clips import draw_box, write_images, write_masks
 from tests.limits import limit_file_size
+from tests.miniatures import open_dataset
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
@@ -48,7 +49,7 @@ def truth(davis, tmp_path):
     return min((tmp_path / "root" / "Annotations" / "480p").iterdir())
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert main([*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -65,7 +66,7 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     assert means == [sequence for sequence, values in sequences.items() if len(values["objects"]) > 1]
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "sav"])  # whose objects overlap
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name != "sav"])  # whose objects overlap
 def test_annotations_as_results_score_100(name, tmp_path):
     command = [*prepare(name, tmp_path), "--workers", "1", "--json", str(tmp_path / "scores.json")]
     videos = open_dataset(name, tmp_path / "root", miniatures.scored_split(name))

@@ -106,7 +106,6 @@ MISSING_PATHS = [
     "track gone.mp4 --mask gone.png --output out",
     "track gone.mp4 --mask gone.png --output out --checkpoint gone.safetensors",
     "track gone.mp4 --mask gone.png --output out --config aotx",
-    "eval --dataset davis2017 --root gone --output out",
     "eval --dataset davis2018 --output out",
     "eval --dataset folder --root . --output out --checkpoint gone.safetensors",
     "score --dataset davis2017 --root . gone",

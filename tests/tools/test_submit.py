@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.evaluation.submit import SUBMISSION_FORMATS
-from aotlab.evaluation.submit.archive import write_archive
-from aotlab.evaluation.submit.results import SubmittedResults
+from aotlab.evaluation.archive import SubmittedResults, write_archive
+from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.runs.store import Results
 from aotlab.tools.submit import main
@@ -43,7 +41,7 @@ class Run:
     def __init__(self, name, folder):
         self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
         self.options = ["--dataset", name, "--root", str(self.root)]
-        self.videos = miniatures.make_with_results(name, folder, (*DATASETS[name].server_splits, "val")[0])
+        self.videos = miniatures.make_with_results(name, folder, (*find_benchmark(name).server_splits, "val")[0])
 
     def write(self):
         return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])
@@ -66,9 +64,8 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    assert {dataset.submission for dataset in DATASETS.values()} == {None, *SUBMISSION_FORMATS}
-    formats = ("archive", "annotations_archive")
-    assert {name for name, dataset in DATASETS.items() if dataset.submission in formats} == SERVERS.keys()
+    archives = {name for name in BUILT_IN if find_benchmark(name).submission_suffix == ".zip"}
+    assert archives == {*SERVERS, "visor"}
 
 
 @pytest.mark.parametrize("name", SERVERS)

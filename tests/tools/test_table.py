@@ -15,8 +15,8 @@ import pytest
 from aotlab.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.training.build import resolve_training
+from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import TrackerName
@@ -226,9 +226,9 @@ def test_table_commands_parse(path, monkeypatch):
 )
 def test_default_roots_follow_the_environment(monkeypatch, environment, base):
     monkeypatch.setattr("os.environ", environment)
-    for name, dataset in DATASETS.items():
-        if dataset.folder is not None:
-            assert find_default_root(name) == Path(base) / dataset.folder
+    for benchmark in map(find_benchmark, BUILT_IN):
+        if benchmark.folder is not None:
+            assert benchmark.find_root() == Path(base) / benchmark.folder
 
 
 def test_help_names_the_folder_of_data_sets(capsys):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +15,7 @@ import click
 from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, select_videos
+from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark, select_videos
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
 from aotlab.runs.output_options import OutputOption, list_output_options
@@ -34,8 +35,9 @@ from aotlab.tools.cli.types import (
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.dataloaders.benchmarks.labeled_video import Video
+    from aotlab.dataloaders.labeled_video import Video
     from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.evaluation.benchmark import Benchmark
 
 Decorator = Callable[[Any], Any]
 
@@ -81,30 +83,35 @@ settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")
 
 
-def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:
-    """Return ``--dataset``, one of ``names``, or help; None if unset."""
+def dataset_option(*, help: str = "", **attributes: Any) -> Decorator:
+    """Return ``--dataset``, the name of a benchmark, or help; None if unset."""
     return option(
         "--dataset",
         metavar="NAME",
-        type=DatasetChoice([*names], case_sensitive=False),
-        help=f"{help}one of {', '.join(names)}; help describes them",
+        type=Dataset(),
+        help=f"{help}one of {', '.join(BUILT_IN)}, or of a plug-in; help describes them",
         **attributes,
     )
 
 
-class DatasetChoice(Choice):
-    """Name of a data set; for help, describes all and exits."""
+class Dataset(click.ParamType):
+    """Name of a benchmark; for help, describes all and exits."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        names = {name.casefold(): name for name in BENCHMARKS}
         if value != "help":
-            return super().convert(value, param, ctx)
-        for name in self.choices:
-            dataset = DATASETS[name]
-            print(dataset.name)
-            if dataset.source:
-                print(f"  home     {dataset.source}\n  license  {dataset.license or 'see its home'}")
-            print(f"  folder   {dataset.folder or '--root'}: {dataset.layout}")
+            return Choice(tuple(names.values()), case_sensitive=False).convert(value, param, ctx)
+        for benchmark in map(find_benchmark, BENCHMARKS):
+            print(benchmark.name)
+            if benchmark.source:
+                print(f"  home     {benchmark.source}\n  license  {benchmark.license or 'see its home'}")
+            print(f"  folder   {benchmark.folder or '--root'}: {benchmark.layout}")
         raise Exit(0)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return Choice(tuple(BENCHMARKS)).shell_complete(ctx, param, incomplete)
 
 
 def video_argument(metavar: str, help: str, type: Any = str, **attributes: Any) -> Decorator:
@@ -231,44 +238,49 @@ class BenchmarkOptions:
     dataset: str = ""
     """Name of the data set; empty without ``--dataset``."""
     root: Path | None = None
-    """Folder of the data set; None: `find_default_root`."""
+    """Folder of the data set; None: `Benchmark.find_root`."""
     split: str = "val"
     sequence: tuple[str, ...] = ()
     """Names of the videos to use; empty: all."""
     new_objects: bool = False
     all_frames: bool = False
 
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        """The benchmark; raises `InputError` as `find_benchmark` does."""
+        return find_benchmark(self.dataset, [name for name, value in self.flags.items() if value])
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """Options of the benchmark by name."""
+        return {"new_objects": self.new_objects, "all_frames": self.all_frames}
+
     def open_videos(self) -> list[Video]:
-        """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
-        videos = open_dataset(
-            self.dataset, self.root, self.split, all_frames=self.all_frames, new_objects=self.new_objects
-        )
-        return select_videos(videos, self.sequence)
+        """Return the chosen videos; raise `InputError` as `Benchmark.open_videos` and `select_videos` do."""
+        return select_videos(self.benchmark.open_videos(self.root, self.split), self.sequence)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the data set and its options as inputs of a run; not the folder or the chosen sequences."""
-        flags = {"new_objects": self.new_objects, "all_frames": self.all_frames}
-        return {"dataset": self.dataset, "split": self.split, **{name: True for name, value in flags.items() if value}}
+        flags = {name: True for name, value in self.flags.items() if value}
+        return {"dataset": self.dataset, "split": self.split, **flags}
 
     def explain_no_score(self, results: Path) -> str | None:
         """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
-        from aotlab.evaluation.submit import name_submission
-
-        dataset = DATASETS[self.dataset]
         root = [] if self.root is None else ["--root", str(self.root)]
-        options = shlex.join(["--dataset", dataset.name, *root, "--split", self.split])
-        if self.split not in dataset.server_splits:
+        options = shlex.join(["--dataset", self.dataset, *root, "--split", self.split])
+        if self.split not in self.benchmark.server_splits:
             return None
-        reason = f"the masks of {dataset.name} {self.split} are not public"
-        files = shlex.join(["--results", str(results), "--output", str(name_submission(results, dataset.submission))])
+        reason = f"the masks of {self.dataset} {self.split} are not public"
+        output = str(self.benchmark.name_submission(results))
+        files = shlex.join(["--results", str(results), "--output", output])
         return f"{reason}; write what is submitted with: aotlab submit {options} {files}"
 
 
-def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
+def benchmark_options(*others: Decorator) -> Decorator:
     """Return the options of a benchmark, which are passed as `BenchmarkOptions`, and others in the same group."""
     return option_group(
         "benchmark",
-        dataset_option(names, callback=lambda ctx, param, name: name or ""),
+        dataset_option(callback=lambda ctx, param, name: name or ""),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
         list_option("--sequence", "sequences to use, comma-separated (default: all)"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo
+from aotlab.dataloaders.labeled_video import ObjectInfo
 from aotlab.dataloaders.training.layouts import READERS, open_set
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.masks import write_mask

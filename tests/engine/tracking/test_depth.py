@@ -8,6 +8,7 @@ from aotlab.dataloaders.training.layouts import read_video_folders
 from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.validation import score_video, validate
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
@@ -27,7 +28,7 @@ def test_validation_scores_every_depth(tmp_path):
         tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
         scores_of_video = score_video(tracker, videos[0], StopFlag())
         assert scores_of_video is not None
-        table = make_scores_table({"one": scores_of_video})
+        table = make_scores_table(find_benchmark("folder"), {"one": scores_of_video})
         expected |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     assert scores == expected
     assert len({*scores.values()}) == len(scores)  # the depths differ

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.layouts import read_video_folders
 from aotlab.dataloaders.training.sets import select_labeled_frames
 from aotlab.engine.training.validation import score_video
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.signals import StopFlag
@@ -28,7 +28,10 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
     scores = score_video(RepeatingTracker(), video, StopFlag())
     assert scores is not None
-    validated = make_scores_table({"a": scores})
-    evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
+    folder = find_benchmark("folder")
+    validated = make_scores_table(folder, {"a": scores})
+    evaluated = make_scores_table(
+        folder, score_videos(folder, folder.open_videos(tmp_path), tmp_path / "results").scores
+    )
     assert validated == evaluated
     assert validated["J&F"] < 50

@@ -51,8 +51,6 @@ class Video:
     """Ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``."""
     seen_in_training: bool | None = None
     """The classes or places of the video occur in the training set; None: unknown."""
-    rules: str = "davis"
-    """Name of the scoring rules."""
     load_error: str | None = None
     """Error of reading the video, which then has no frames; None: the video can be read."""
 

@@ -1,14 +1,13 @@
-"""Shared parts of the readers of benchmarks: folders, lists and metadata; and the data set ``folder``."""
+"""Shared parts of the readers of data sets: folders, lists and metadata."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video, require_readable
-from aotlab.media.masks import VOID, is_void, list_ids, read_mask
+from aotlab.dataloaders.labeled_video import ObjectInfo, Video, require_readable
+from aotlab.media.masks import VOID
 from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
@@ -21,48 +20,6 @@ from aotlab.utils.files import (
 )
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
-    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``; there are no splits.
-
-    A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
-    first one has only 0 and 255, all ids of the video are one object.
-    ``new_objects`` also gives later masks with new objects, and reads all masks.
-    """
-
-    def read(name: str) -> Video:
-        video = read_video(name, root / "JPEGImages" / name, root / "Annotations" / name)
-        merge_ids = _is_binary(video.annotations[0])
-        masks = video.reference_masks if merge_ids or not new_objects else _find_new_objects(video)
-        rules = "folder_new_objects" if new_objects else "folder"
-        return replace(video, reference_masks=masks, merge_ids=merge_ids, rules=rules)
-
-    return read_videos(root, list_subfolders(root / "JPEGImages"), read)
-
-
-def read_annotated_video(name: str, folder: Path) -> Video:
-    """Return a video of which only the annotations are known, for scoring; ids are merged as in `read_folder`."""
-    masks = list_masks(folder)
-    require(masks, "no masks", subject=folder, remedy="expected 00000.png, 00001.png and so on")
-    return Video(name, masks, {0: masks[0]}, masks, merge_ids=_is_binary(masks[0]), rules="folder")
-
-
-def _is_binary(path: Path) -> bool:
-    """Return whether the only ids of a mask are 0 and 255."""
-    mask = read_mask(path)
-    return bool(is_void(mask).any()) and not list_ids(mask)
-
-
-def _find_new_objects(video: Video) -> dict[int, Path]:
-    """Return the first mask and those with an object that no earlier one has, by frame index."""
-    earlier_ids, masks_by_frame = set[int](), {}
-    for index, path in sorted(match_masks(video.frames, video.annotations).items()):
-        ids = list_ids(read_mask(path))
-        if index == 0 or ids - earlier_ids:
-            masks_by_frame[index] = path
-        earlier_ids |= ids
-    return masks_by_frame
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:

@@ -1,9 +1,4 @@
-"""Scoring rules of SA-V: overlapping objects, each in a separate folder and scored separately.
-
-An object's first and last annotated frame do not count, nor do frames before the first pixel of its annotation or
-prediction; objects without pixels in their scored annotations are skipped.
-Source: Ravi et al. 2024 and the public evaluator.
-"""
+"""Scoring of objects that may overlap, whose masks are a folder of binary PNGs each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour
-from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
+from aotlab.evaluation.metrics import Measure, crop_to_objects
+from aotlab.evaluation.sequence_scores import FrameScores, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import read_mask
-from aotlab.media.matching import list_image_files, natural_sort
 
 
 @dataclass(frozen=True)
@@ -28,6 +21,7 @@ class ObjectScorer:
 
     folders: Mapping[int, Path]
     """Annotation folder of each scored object: one binary PNG per frame."""
+    measure: Measure
     skipped_ids: frozenset[int]
     """Ids of the objects that are not scored."""
 
@@ -44,7 +38,7 @@ class ObjectScorer:
                 annotation = read_mask(folder / frame.name) > 0
                 require_image_size(prediction, annotation.shape, path, "its annotation")
                 size = (annotation.shape[0], annotation.shape[1])
-                values[:, index] = measure_region_and_contour(*crop_to_objects(annotation, prediction), size)
+                values[:, index] = self.measure(*crop_to_objects(annotation, prediction), size)
         return values, unknown - self.skipped_ids
 
 
@@ -68,24 +62,3 @@ def read_object_results(
     ids = read_mask(path)
     masks = {object_id: (path, ids == object_id) for object_id in paths}
     return masks, find_unknown_ids(ids, [*folders])
-
-
-def plan_sequence(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of an SA-V video; reads all annotations."""
-    folders, present = sequence.object_folders, dict[int, dict[str, bool]]()
-    for object_id in sorted(folders):
-        files = list_image_files(folders[object_id], (".png",))[1:-1]
-        has_pixels = {path.stem: bool(read_mask(path).any()) for path in files}
-        if any(has_pixels.values()):
-            present[object_id] = has_pixels
-    stems = natural_sort({stem for frames in present.values() for stem in frames})
-    return ScoringPlan(
-        sequence.name,
-        tuple(Path(f"{stem}.png") for stem in stems),
-        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
-        ObjectScorer(
-            {object_id: folders[object_id] for object_id in present}, frozenset(folders.keys() - present.keys())
-        ),
-        is_counted=np.array([[stem in frames for stem in stems] for frames in present.values()], bool),
-        object_present=np.array([[frames.get(stem, False) for stem in stems] for frames in present.values()], bool),
-    )

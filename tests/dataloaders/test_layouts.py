@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.sequences import read_annotated_video
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.dataloaders.layouts import read_davis
+from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
+from tests.miniatures import open_dataset
 
 
 def add_sequence(root, name):

@@ -6,18 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import require_readable
-from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, merge_object_masks, read_labels
-from aotlab.dataloaders.benchmarks.sequences import list_frames
-from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.scoring import has_annotations
+from aotlab.dataloaders.labeled_video import require_readable
+from aotlab.dataloaders.object_masks import list_mask_files, merge_object_masks, read_labels
+from aotlab.dataloaders.sequences import list_frames
+from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.media.images import read_image
 from aotlab.media.masks import list_ids, write_mask
 from aotlab.utils.errors import InputError
 from tests import SAMPLE, miniatures
+from tests.miniatures import open_dataset
 
-SCORED = {name: miniatures.scored_split(name) for name in DATASETS}
+SCORED = {name: miniatures.scored_split(name) for name in BUILT_IN}
 """Data set to a split whose annotations are public."""
 HIDDEN = {
     "davis2017": "test", "youtubevos2018": "val", "youtubevos2019": "val", "vost": "test", "mose": "val",
@@ -49,7 +48,6 @@ def test_videos_are_complete_and_in_order(make, name, split):
         stems = [path.stem for path in video.frames]
         assert stems == sorted(set(stems))
         assert video.reference_masks
-        assert video.rules in RULES
         assert {path.stem for path in video.annotations} <= set(stems)
         for index, path in video.reference_masks.items():
             assert {file.stem for file in list_mask_files(path)} == {stems[index]}
@@ -59,7 +57,7 @@ def test_videos_are_complete_and_in_order(make, name, split):
 @pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *HIDDEN.items()])
 def test_only_public_splits_have_annotations(make, name, split):
     videos = open_dataset(name, make(name), split)
-    assert {has_annotations(video) for video in videos} == {SCORED.get(name) == split}
+    assert {find_benchmark(name).has_annotations(video) for video in videos} == {SCORED.get(name) == split}
 
 
 @pytest.mark.parametrize("name", ["davis2017", "folder", "longvideo", "mose", "visor", "vost"])

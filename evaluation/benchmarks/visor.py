@@ -1,13 +1,18 @@
-"""Conversion of VISOR's polygons to the layout that `read_visor` reads.
+"""VISOR: DAVIS's rules with the last frame and means over unseen kitchens, its submission, and its conversion.
 
-A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
-``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 1920×1080.
-The conversion follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
-a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
+Source: Darkhalil et al. 2022; submission: github.com/epic-kitchens/C6-SemiVOS.
+
+`convert_visor` reads the data as distributed. A JSON file holds ``video_annotations``, one entry a frame: ``image``
+with ``name``, ``video`` and ``subsequence``, and ``annotations``, each an object's ``name`` and its ``segments``, which
+are polygons of [x, y] on an image of 1920×1080. The conversion follows the official script: 854×480, ids by the
+alphabetical order of names, in val only the objects of a sequence's first frame, no sequence of fewer than two (val) or
+three (train) frames with masks.
 """
 
+import json
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +20,28 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from aotlab.dataloaders import sequences
+from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.evaluation.archive import SubmittedResults, add_entry, read_size_and_ids
+from aotlab.evaluation.benchmark import Benchmark
+from aotlab.evaluation.label_scores import plan_labels
+from aotlab.evaluation.rows import Row, Summary, column_mean, mean_row, select_rows
+from aotlab.evaluation.sequence_scores import ScoringPlan, find_unknown_ids, raise_if_unknown
 from aotlab.media.images import read_image
-from aotlab.media.masks import VOID, write_mask
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import reading_json, require_file_name, write_bytes, write_json, write_text
+from aotlab.utils.files import atomic_path, reading_json, require_file_name, write_bytes, write_json, write_text
 from aotlab.utils.locks import staging_folder
 from aotlab.utils.numbers import MAX_SIDE
 
+INFO = {
+    "Dataset Name": "VISOR",
+    "Challenge": "semi_supervised_vos",
+    "Version": "0.1",
+    "Resolution": "854x480",
+    "URL": "https://epic-kitchens.github.io/VISOR",
+}
+"""Head of a submission."""
 Split = Literal["train", "val"]
 ANNOTATION_SIZE = (1080, 1920)
 """(height, width) of the images on which polygons are defined."""
@@ -32,6 +52,80 @@ MIN_FRAMES = {"train": 3, "val": 2}
 UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
+
+
+@dataclass(frozen=True)
+class VISOR(Benchmark):
+    """VISOR as `convert_visor` writes it."""
+
+    layout = "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt"
+    source = "https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)"
+    folder = "VISOR_2022"
+    submission_suffix = ".zip"
+    min_frames = 2
+
+    def read_videos(self, root: Path, split: str) -> list[Video]:
+        """Read the sequences of a split (train, val, val_unseen), sorted by name; those of val_unseen are marked."""
+        lists = root / "ImageSets" / "2022"
+        path = sequences.find_list_file(split, lists)
+        unseen = sequences.read_optional_list(lists / "val_unseen.txt")
+
+        def read(name: str) -> Video:
+            seen = None if unseen is None else name not in unseen
+            folders = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+            return replace(sequences.read_video(name, *folders), seen_in_training=seen)
+
+        return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
+
+    def plan(self, video: Video) -> ScoringPlan:
+        return plan_labels(video, self.measure, drop_last=False)
+
+    def summarize(self, rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+        """Return the means over all objects, and over those in kitchens unseen in training."""
+        unseen = select_rows(rows, seen, False)
+        return {**mean_row(rows), **{f"{column}_unseen": column_mean(unseen, column) for column in ("J&F", "J", "F")}}
+
+    def write_submission(self, results: SubmittedResults, output: Path) -> int:
+        """Write a zip without folders with ``<split>.json``; return the number of masks in it, without empty ones.
+
+        The objects are named as in ``<split>_data_mapping.json``, which the conversion writes.
+        """
+        split = results.split
+        mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+        with reading_json(mapping, "convert VISOR again") as objects_by_sequence:
+            names_by_sequence = {
+                video.name: {int(object_id): str(name) for object_id, name in objects_by_sequence[video.name].items()}
+                for video in results.videos
+            }
+        entries = []
+        for video in results.videos:
+            objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)
+            for stem in video.written_stems:
+                path = find_masks_folder(results.folder / video.name) / f"{stem}.png"
+                entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
+        text = json.dumps({"info": INFO, "video_annotations": entries})
+        with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            add_entry(archive, f"{split}.json", text.encode(), zipfile.ZIP_DEFLATED)
+        return sum(len(entry["annotations"]) for entry in entries)
+
+
+def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
+    """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return [outline[:, 0].tolist() for outline in contours]
+
+
+def _make_entry(sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path) -> dict[str, Any]:
+    """Return the entry of one frame."""
+    raise_if_unknown(find_unknown_ids(labels, [*names]), names, path)
+    video = "_".join(sequence.split("_")[:2])
+    name = f"{stem}.png"
+    image = {"image_path": f"{video}/{name}", "name": name, "subsequence": sequence, "video": video}
+    annotations = [
+        {"name": names[object_id], "segments": trace_polygons(labels == object_id)}
+        for object_id in np.unique(labels[labels > 0]).tolist()
+    ]
+    return {"image": image, "annotations": annotations}
 
 
 @dataclass(frozen=True)

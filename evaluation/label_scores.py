@@ -1,82 +1,96 @@
-"""Scoring rules of DAVIS 2016 and 2017 (semi-supervised), shared by MOSE, VISOR, long videos and a user's folders.
-
-Objects are ids 1 to K, where K is the largest id of the first annotation; in a user's folder, the ids in that
-annotation. The first and, except in VISOR, the last annotated frame are not scored. Void pixels of an annotation (255
-in 8 bits) are background. For DAVIS 2016 all ids are merged into one, and gray values of soft masks are refused.
-Source: Pont-Tuset et al. 2017 and the public evaluator.
-"""
+"""Scoring of PNGs of object ids by the rules of DAVIS, which most benchmarks share."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.metrics import Measure, measure_region_and_contour
-from aotlab.evaluation.rows import Row, Summary, mean_row
-from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
-from aotlab.media.images import to_array
-from aotlab.media.masks import VOID, list_ids, read_mask
+from aotlab.dataloaders.labeled_video import Video
+from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
+from aotlab.evaluation.sequence_scores import (
+    FrameScores,
+    ScoredObject,
+    ScoringPlan,
+    SequenceScores,
+    find_unknown_ids,
+    join_scores,
+    raise_if_unknown,
+)
+from aotlab.evaluation.smoothing import require_sharp
+from aotlab.media.images import require_image_size, to_array
+from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import POSITIVE_COUNT
 from aotlab.utils.text import shorten
 
 
-def plan_sequence(
-    sequence: Video,
+@dataclass(frozen=True)
+class LabelScorer:
+    """Scorer of a PNG of ids for each frame."""
+
+    ids: tuple[int, ...]
+    """Ids of the scored objects."""
+    measure: Measure = measure_region_and_contour
+    merge_ids: bool = False
+    """All ids are one object."""
+    void_is_object: bool = False
+    """255 is part of merged ids, as in the first release of DAVIS 2016."""
+    refuse_unknown_ids: bool = True
+    """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
+
+    def result_files(self, results: Path, frame: Path) -> list[Path]:
+        return [results / f"{frame.stem}.png"]
+
+    def score(self, results: Path, frame: Path) -> FrameScores:
+        (file,) = self.result_files(results, frame)
+        return self.score_labels(str(file), read_mask(frame), read_mask(file))
+
+    def score_labels(self, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
+        """Score the H×W ids of a frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
+        require_image_size(prediction, annotation.shape, name, "its annotation")
+        size = (annotation.shape[0], annotation.shape[1])
+        if self.merge_ids:
+            require_sharp(prediction, name, one_object=True)
+            is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
+            annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
+        annotation, prediction = crop_to_objects(annotation, prediction)
+        unknown = find_unknown_ids(prediction, self.ids)
+        if self.refuse_unknown_ids:
+            raise_if_unknown(unknown, self.ids, name)
+        masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
+        return np.array([self.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
+
+
+def plan_labels(
+    video: Video,
+    measure: Measure = measure_region_and_contour,
     *,
     drop_last: bool = True,
     present_ids: bool = False,
     refuse_unknown_ids: bool = True,
-    measure: Measure = measure_region_and_contour,
 ) -> ScoringPlan:
-    """Plan the scoring of a sequence.
+    """Plan the scoring of a video.
 
     Args:
         drop_last: skip the last annotated frame as well as the first.
         present_ids: score the ids in the first annotation, instead of 1 to the largest.
         refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
-        measure: scores of an object on a frame.
     """
-    ordered = natural_sort(sequence.annotations)
+    ordered = natural_sort(video.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    require(scored, "no annotated frame between the first and the last, which are not scored", subject=sequence.name)
+    require(scored, "no annotated frame between the first and the last, which are not scored", subject=video.name)
     first = read_mask(ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
-    void_is_object = sequence.merge_ids and first.max() == VOID and not list_ids(first)
+    void_is_object = video.merge_ids and first.max() == VOID and not list_ids(first)
     first_ids = (VOID,) if void_is_object else find_first_ids(first, str(ordered[0]))
     ids = first_ids if present_ids else tuple(range(1, first_ids[-1] + 1))
-    ids = (1,) if sequence.merge_ids else ids
-    objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    scorer = LabelScorer(ids, sequence.merge_ids, void_is_object, refuse_unknown_ids, measure)
-    return ScoringPlan(sequence.name, scored, objects, scorer)
-
-
-def plan_late_objects(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of a user's folder with new objects in later frames; reads all annotations.
-
-    An object counts from the first frame on which the annotation or the prediction has it; objects missing from all
-    scored annotations do not count, as in evaluators that compare two folder trees.
-    """
-    plan = plan_sequence(sequence)
-    if sequence.merge_ids:
-        return plan
-    ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
-    ids = sorted(set().union(*ids_by_frame))
-    present = np.array([[object_id in frame for frame in ids_by_frame] for object_id in ids], bool)
-    return replace(
-        plan,
-        objects=tuple(map(ScoredObject, ids)),
-        scorer=LabelScorer(tuple(ids), refuse_unknown_ids=False),
-        object_present=present.reshape(len(ids), len(plan.frames)),
-    )
-
-
-def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Return the means over all objects."""
-    return dict(mean_row(rows))
+    ids = (1,) if video.merge_ids else ids
+    objects = tuple(ScoredObject(object_id, video.seen_in_training) for object_id in ids)
+    scorer = LabelScorer(ids, measure, video.merge_ids, void_is_object, refuse_unknown_ids)
+    return ScoringPlan(video.name, scored, objects, scorer)
 
 
 def score_labels(

@@ -1,19 +1,20 @@
-"""Archives of id PNGs for the servers of benchmarks."""
+"""Results of a benchmark for its server: archives of id PNGs."""
 
 import io
 import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
+from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
-from aotlab.evaluation.submit.results import SubmittedResults, read_size_and_ids
 from aotlab.media.images import DECODER_ERRORS, decode_image
-from aotlab.media.masks import PALETTE
+from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading, require_none_missing
@@ -24,6 +25,24 @@ log = logging.getLogger(__name__)
 
 DATE = (1980, 1, 1, 0, 0, 0)
 """Time stamp of all entries, so that the same results give the same archive."""
+
+
+class SubmittedResults(NamedTuple):
+    """Results of all videos of a split."""
+
+    folder: Path
+    """Folder with ``<sequence>/<frame>.png``, or with a folder of results for each sequence."""
+    videos: Sequence[Video]
+    root: Path
+    """Folder of the data set."""
+    split: str
+
+
+def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
+    """Return the (height, width) of a video's results and its object ids; reads the reference masks."""
+    masks = [read_labels(mask) for mask in video.reference_masks.values()]
+    ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
+    return video.output_size(*masks[0].shape), sorted(ids)
 
 
 def write_archive(results: SubmittedResults, output: Path, *, folder: str = "") -> int:

@@ -6,11 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.labeled_video import require_readable
-from aotlab.evaluation.youtube_vos import plan_sequence
+from aotlab.dataloaders.labeled_video import require_readable
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.utils.errors import InputError
-from tests.miniatures import make_youtubevos
+from tests.miniatures import make_youtubevos, open_dataset
 from tests.mutations import change_json
 
 LATE = "0a1b2c3d4e"
@@ -101,4 +100,5 @@ def test_unpadded_names_are_in_natural_order(root):
     video = open_dataset("youtubevos2019", root, "train")[0]
     assert [int(path.stem) for path in video.frames] == [int(path.stem) for path in padded.frames]
     assert sorted(video.reference_masks) == sorted(padded.reference_masks)
-    np.testing.assert_array_equal(plan_sequence(video).is_counted, plan_sequence(padded).is_counted)
+    plan = find_benchmark("youtubevos2019").plan
+    np.testing.assert_array_equal(plan(video).is_counted, plan(padded).is_counted)

@@ -1,1 +1,0 @@
-"""Benchmarks as distributed, read as videos with reference masks and ground truth."""
