@@ -100,15 +100,17 @@ class Dataset(click.ParamType):
     name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        names = {name.casefold(): name for name in BENCHMARKS}
         if value != "help":
-            return Choice(tuple(names.values()), case_sensitive=False).convert(value, param, ctx)
+            return Choice(tuple(BENCHMARKS), case_sensitive=False).convert(value, param, ctx)
         for benchmark in map(find_benchmark, BENCHMARKS):
             print(benchmark.name)
             if benchmark.source:
                 print(f"  home     {benchmark.source}\n  license  {benchmark.license or 'see its home'}")
             print(f"  folder   {benchmark.folder or '--root'}: {benchmark.layout}")
         raise Exit(0)
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return f"give one of {', '.join(BENCHMARKS)}"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         return Choice(tuple(BENCHMARKS)).shell_complete(ctx, param, incomplete)

@@ -136,7 +136,7 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
 
 
 @pytest.mark.parametrize(("line", "message"), [
-    ("submit --results . --output s.zip", "Missing option '--dataset'. Choose from: davis2017, youtubevos2018, "),
+    ("submit --results . --output s.zip", "Missing option '--dataset'. give one of davis2016, "),
     ("eval", "--dataset: missing"),
     ("train train.seed=7", "Missing option '--config'; see aotlab train --help"),
     ("convert m.png m.json", "Missing option '--to'. Choose from: coco, cvat, "),

@@ -88,7 +88,7 @@ EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out
 
 @pytest.mark.parametrize(("line", "words"), [
     ("check-data nowhere", "Folder 'nowhere' does not exist"),
-    ("submit --dataset folder --results . --output a.zip", "folder: not one of davis2017, youtubevos2018"),
+    ("submit --dataset folder --results . --output a.zip", "--dataset: results of folder are not submitted"),
     ("submit --dataset DAVIS2017 --results .", "Missing option '--output'"),
     ("submit --dataset davis2017 --output a.zip", "Missing option '--results'"),
     ("table aot_davis207", "error: aot_davis207: no such file; did you mean aot_davis2017?"),
