@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aotlab.media.images import DECODER_ERRORS
-from aotlab.utils.errors import require_modules
+from aotlab.utils.errors import InputError, require_modules
 from aotlab.utils.files import reading
 
 MAX_PIXELS = 2**28
@@ -34,25 +34,47 @@ def find_primaries(header: Mapping[str, Any]) -> int:
     return next(matches, 2)
 
 
-def read_exr(path: Path) -> np.ndarray:
-    """Return the display window of the first part, H×W×C with 1 or 3 channels; black outside the data window."""
+def read_exr(path: Path, layer: str | None = None) -> np.ndarray:
+    """Return the display window of a layer of the first part, H×W×C with 1 or 3 channels.
+
+    It is black outside the data window.
+    """
     header = read_exr_header(path)
-    values = read_exr_colors(path)
+    values = read_exr_colors(path, layer)
     with reading(path, REMEDY, *DECODER_ERRORS):
         return move_window(values, find_window(header, "dataWindow"), find_window(header, "displayWindow"))
 
 
-def read_exr_colors(path: Path) -> np.ndarray:
-    """Return the data window of the first part, H×W×C with 1 or 3 channels, as stored."""
+def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
+    """Return the data window of a layer of the first part, H×W×C with 1 or 3 channels, as stored.
+
+    ``layer``: None: the one without a name, or else the only one with colors.
+    """
     with reading(path, REMEDY, *DECODER_ERRORS):
         import OpenEXR
 
-        with OpenEXR.File(str(path)) as file:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
-            name = next((name for name in ("RGB", "RGBA", "Y", "YA") if name in channels), None)
-            if name is None:
-                raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
-            return np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
+            layer = _find_layer([*channels], path) if layer is None else layer
+            prefix = f"{layer}." if layer else ""
+            names = [f"{prefix}{name}" for name in ("RGB" if f"{prefix}R" in channels else "Y")]
+            if missing := [name for name in names if name not in channels]:
+                raise ValueError(f"no channel {missing[0]} among {', '.join(channels)}")
+            return np.stack([channels[name].pixels for name in names], axis=-1)
+
+
+def _find_layer(channels: Sequence[str], path: Path) -> str:
+    """Return the layer with colors: the one without a name, or else the only one; raise `InputError` for several."""
+    layers: dict[str, set[str]] = {}
+    for name in channels:
+        layer, _, channel = name.rpartition(".")
+        layers.setdefault(layer, set()).add(channel)
+    colored = [name for name, found in layers.items() if {*"RGB"} <= found or ("Y" in found and "X" not in found)]
+    if not colored:
+        raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
+    if "" not in colored and len(colored) > 1:
+        raise InputError(f"has the layers {', '.join(colored)}", subject=path, remedy="give one with --layer")
+    return "" if "" in colored else colored[0]
 
 
 def read_exr_header(path: Path) -> dict[str, Any]:

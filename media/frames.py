@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.exr import find_primaries, read_exr_header
-from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_raw_image
+from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_dpx_header, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
 from aotlab.media.plates import BT709, ImagePlate, Plate
@@ -72,6 +72,8 @@ class FrameSource(ABC):
     """Frames read so far that were damaged and concealed by the decoder."""
     corrupt_packets: int = 0
     """Number of packets read so far that were skipped because they did not decode."""
+    layer: str | None = None
+    """Layer of EXR images that is read; None: see `read_exr_colors`."""
     levels: Levels | None = None
     """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
     timecode: Timecode | None = None
@@ -189,9 +191,14 @@ class ImageFrames(FrameSource):
     length: int
 
     def __init__(
-        self, path: Path, levels: LevelsOption = None, rate: RateOption = None, input_transform: str | None = None
+        self,
+        path: Path,
+        levels: LevelsOption = None,
+        rate: RateOption = None,
+        input_transform: str | None = None,
+        layer: str | None = None,
     ) -> None:
-        self.rate = parse_rate(rate)
+        self.rate, self.layer = parse_rate(rate), layer
         self._paths: list[Path] = []
         curve = input_transform or "srgb"
         if not path.is_dir() and detect_image_kind(path) == "tiff":
@@ -203,11 +210,14 @@ class ImageFrames(FrameSource):
             if path.is_dir():
                 self._paths = list_images(path)
                 warn_about_mixed_images(path, self._paths)
-            self._read_values = lambda index: read_raw_image(self._paths[index])
+            self._read_values = lambda index: read_raw_image(self._paths[index], layer)
             self.length = len(self._paths)
-            if detect_image_kind(self._paths[0]) == "exr":
+            kind = detect_image_kind(self._paths[0])
+            if kind == "exr":
                 curve = input_transform or "linear"
-                self._read_attributes(read_exr_header(self._paths[0]), rate)
+                self._read_exr_attributes(read_exr_header(self._paths[0]), rate)
+            elif kind == "dpx":
+                self._set_times(*read_dpx_header(self._paths[0]), rate)
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
@@ -221,18 +231,23 @@ class ImageFrames(FrameSource):
             low, high = estimate_levels(self._read_or_skip, self.length)
             self.levels = Levels(low, high, curve=curve, white=white, estimated=True)
 
-    def _read_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
+    def _read_exr_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
         """Set color primaries, rate, pixel aspect and time code to those that the first EXR file states."""
         self.color_tags = (find_primaries(header), BT709)
         self.pixel_aspect = Fraction(header.get("pixelAspectRatio", 1)).limit_denominator(1000) or Fraction(1)
-        code, file_rate = header.get("timeCode"), header.get("framesPerSecond")
+        code, text = header.get("timeCode"), None
+        if code is not None:
+            separator = ";" if code.dropFrame else ":"
+            text = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{separator}{code.frame:02d}"
+        self._set_times(header.get("framesPerSecond"), text, rate)
+
+    def _set_times(self, file_rate: RateOption, code: str | None, rate: RateOption) -> None:
+        """Set rate and time code to those that the first file states; ``rate``: that of the user."""
         with suppress(InputError):  # no rate, or a code that its rate does not have
             if rate is None and file_rate is not None:
                 self.rate = parse_rate(file_rate)
             if code is not None:
-                separator = ";" if code.dropFrame else ":"
-                text = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{separator}{code.frame:02d}"
-                self.timecode = Timecode.parse(text, self.rate)
+                self.timecode = Timecode.parse(code, self.rate)
 
     def frame_name(self, index: int) -> str:
         return self._paths[index].stem if self._paths else super().frame_name(index)

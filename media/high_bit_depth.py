@@ -1,8 +1,9 @@
-"""Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks and EXR."""
+"""Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks, EXR and DPX."""
 
 import logging
 import math
 import re
+import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +22,14 @@ UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
 """Colors of a TIFF that are not converted, by TIFF's number."""
 JPEG = 7
 """Compression of a TIFF whose YCbCr is decoded to RGB."""
+DPX_HEADER = 2048
+"""Bytes of the header of a DPX file with the parts for film and television."""
 ALPHA = (1, 2)
 """Kinds of extra samples of a TIFF that are transparency."""
 
 
 def detect_image_kind(path: Path) -> str:
-    """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
+    """Return the kind of an image by its content: ``exr``, ``tiff``, ``dpx``, ``png16``, else ``8 bits``."""
     with suppress(OSError):  # the 8-bit reader reports the error
         if not path.is_file():
             return "8 bits"
@@ -34,6 +37,8 @@ def detect_image_kind(path: Path) -> str:
             start = file.read(25)
         if start.startswith(b"v/1\x01"):
             return "exr"
+        if start.startswith((b"SDPX", b"XPDS")):
+            return "dpx"
         if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF and BigTIFF
             return "tiff"
         if parse_png_depth(start) == 16:
@@ -41,11 +46,17 @@ def detect_image_kind(path: Path) -> str:
     return "8 bits"
 
 
-def read_raw_image(path: Path) -> np.ndarray:
-    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels; a stack of several is refused."""
+def read_raw_image(path: Path, layer: str | None = None) -> np.ndarray:
+    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels; a stack of several is refused.
+
+    ``layer``: of EXR, as in `read_exr_colors`; other images have none.
+    """
     kind = detect_image_kind(path)
     if kind == "exr":
-        return read_exr(path)
+        return read_exr(path, layer)
+    require(layer is None, f"{path} is not an EXR image", subject=f"layer {layer}", remedy="remove it")
+    if kind == "dpx":
+        return _read_dpx(path)
     if kind == "png16":
         return _read_png(path)
     if kind == "8 bits":
@@ -53,6 +64,36 @@ def read_raw_image(path: Path) -> np.ndarray:
     stack = TiffStack(path)
     require(stack.count == 1, f"has {stack.count} images", subject=path, remedy="give the file itself, not its folder")
     return stack.read(0)
+
+
+def _read_dpx(path: Path) -> np.ndarray:
+    """Read a DPX image as H×W×3 uint8 or uint16, in which 65535 is the largest code; its alpha is left out."""
+    require_modules("av")
+    import av
+
+    from aotlab.media import decoding
+    from aotlab.media.plates import VideoPlate
+
+    with reading(path, "save it again", av.FFmpegError), decoding.open_container(str(path), format="dpx_pipe") as file:
+        frame = next(file.decode(video=0), None)
+        if frame is None or frame.is_corrupt:
+            raise ValueError("it does not decode")
+        return VideoPlate(frame).to_rgb()
+
+
+def read_dpx_header(path: Path) -> tuple[float | None, str | None]:
+    """Return the frame rate and the time code of a DPX file (SMPTE ST 268-1); None if it states none."""
+    with reading(path, "save it again"), path.open("rb") as file:
+        content = file.read(DPX_HEADER)
+        order = ">" if content.startswith(b"SDPX") else "<"
+        (start,) = struct.unpack_from(f"{order}I", content, 4)
+        if start < DPX_HEADER or len(content) < DPX_HEADER:  # FFmpeg writes the first part of the header only
+            return None, None
+        (packed,), rates = struct.unpack_from(f"{order}I", content, 1920), (1940, 1724)  # of television, of film
+        stated = (struct.unpack_from(f"{order}f", content, at)[0] for at in rates)
+        digits = f"{packed:08x}"
+        code = ":".join(digits[at : at + 2] for at in range(0, 8, 2)) if digits.isdecimal() else None
+        return next((rate for rate in stated if 1 <= rate < 1000), None), code
 
 
 def _read_png(path: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from aotlab.media.matching import (
     IMAGE_SUFFIXES,
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """Lossless formats; TIFF, and also WebP, only with a lossless compression."""
-IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
+IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP", *["AVIF"] * ("avif" in features.get_supported()))
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 DECODER_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error, *MALFORMED)

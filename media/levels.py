@@ -1,21 +1,26 @@
 """Levels that convert images with more than 8 bits a channel to 8 bits."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from aotlab.media.value_syntax import INPUT_TRANSFORMS
-from aotlab.utils.errors import require
+from aotlab.media.value_syntax import INPUT_TRANSFORMS, OCIO_PREFIX
+from aotlab.utils.errors import require, require_modules
+from aotlab.utils.files import reading
 from aotlab.utils.text import shorten
 
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """Number of frames, and of values per frame, from which levels are estimated."""
 LEVEL_PERCENTILES = (0.1, 99.9)
 """Percentiles shown as black and white, robust to hot pixels."""
+
+OCIO_CONFIG = "ocio://studio-config-latest"
+"""Configuration that OpenColorIO brings along."""
 
 LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others."""
@@ -28,7 +33,7 @@ class Levels:
     low: float
     high: float
     curve: str = "srgb"
-    """Name of the curve that the values are encoded with; they are shown with the sRGB curve."""
+    """Name of the curve or color space of the values; they are shown with the sRGB curve."""
     white: float = 1.0
     """Stored value that the curve of a camera takes as 1: the largest of integers."""
     estimated: bool = False
@@ -36,7 +41,7 @@ class Levels:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Convert H×W×C values to uint8; NaN becomes black."""
-        if values.dtype in (np.uint8, np.uint16):
+        if values.dtype in (np.uint8, np.uint16) and self.curve in CURVES:
             return self._table[values]
         return self._convert(values)
 
@@ -52,7 +57,7 @@ class Levels:
         return self._convert(np.arange(2**16))
 
     def _convert(self, values: np.ndarray) -> np.ndarray:
-        decode = CURVES[self.curve]
+        decode = find_decoder(self.curve)
         with np.errstate(invalid="ignore", over="ignore"):
             low, high = (decode(np.array(level / self.white)) for level in (self.low, self.high))
             part = (decode(values.astype(np.float64) / self.white) - low) / (high - low)
@@ -83,6 +88,33 @@ CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = dict(
     zip(INPUT_TRANSFORMS, (np.asarray, np.asarray, decode_acescct, decode_logc3), strict=True)
 )
 """Functions from stored values to linear light, by the name of an input transform; ``srgb`` is shown as it is."""
+
+
+@cache
+def find_decoder(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function of an input transform from stored values to linear light.
+
+    That of ``ocio:SPACE`` takes H×W×C and returns H×W×3 with the primaries of BT.709. The configuration is that of the
+    environment variable OCIO, or else OpenColorIO's own for studios. Raises `InputError` if it lacks the color space.
+    """
+    if name in CURVES:
+        return CURVES[name]
+    require_modules("PyOpenColorIO")
+    from PyOpenColorIO import Config
+    from PyOpenColorIO import Exception as OcioError
+
+    space, path = name.removeprefix(OCIO_PREFIX), os.environ.get("OCIO")
+    with reading(path or OCIO_CONFIG, "check the variable OCIO and the color space", OcioError):
+        config = Config.CreateFromFile(path or OCIO_CONFIG)
+        processor = Config.GetProcessorToBuiltinColorSpace(config, space, "Linear Rec.709 (sRGB)")
+        cpu = processor.getDefaultCPUProcessor()
+
+    def decode(values: np.ndarray) -> np.ndarray:
+        rgb = np.array(np.broadcast_to(np.atleast_1d(values), (*values.shape[:-1], 3)), np.float32, order="C")
+        cpu.applyRGB(rgb)
+        return rgb
+
+    return decode
 
 
 def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:

@@ -14,7 +14,9 @@ from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".avif", ".tif", ".tiff", ".exr", ".dpx",
+)  # fmt: skip
 """Suffixes of frames in a folder."""
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 BT709 = 1
 """FFmpeg's number of a color matrix, primaries and transfer function."""
+UNKNOWN_TAG = 2
+"""FFmpeg's number of what a file does not state."""
+HD_WIDTH, SD_HEIGHT = 1280, 576
+"""Columns of high definition, and rows of standard definition, the larger one."""
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """FFmpeg's numbers of YUV with black at 16 and white at 235 of 8 bits, and of YUV that uses all codes."""
 LUMA = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
@@ -154,6 +158,9 @@ class ImagePlate(Plate):
 class VideoPlate(Plate):
     """A frame of a video in its decoder's format, about half the size of the image. Thread-safe.
 
+    A frame without a color matrix has ``matrix``, or by default that of BT.709 if it is larger than standard
+    definition, as in players.
+
     Colors that two columns share lie on the left one, as in MPEG-2, MPEG-4, H.264 and HEVC without a stated location,
     and in ITU-R BT.601 and BT.709; of two rows, they lie between. In MPEG-1 and JPEG, they lie between both.
     libswscale takes all for centered. PyAV does not pass on the location that a file states.
@@ -161,10 +168,14 @@ class VideoPlate(Plate):
     Args:
         frame: the frame.
         codec: FFmpeg's name of the codec.
+        matrix: FFmpeg's number of the color matrix, if the frame states none.
     """
 
-    def __init__(self, frame: av.VideoFrame, codec: str = "") -> None:
+    def __init__(self, frame: av.VideoFrame, codec: str = "", matrix: int | None = None) -> None:
         self._is_centered = codec in CENTERED_CODECS
+        if lacks_matrix(frame):
+            is_large = frame.width >= HD_WIDTH or frame.height > SD_HEIGHT
+            frame.colorspace = matrix or (BT709 if is_large else UNKNOWN_TAG)
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
         self.depth = max(component.bits for component in frame.format.components)
         """Bits of a channel."""
@@ -198,7 +209,7 @@ class VideoPlate(Plate):
 
     @property
     def _is_rgb(self) -> bool:
-        return self._frame.format.is_rgb or self._frame.format.has_palette
+        return _is_rgb(self._frame)
 
     def _read_deep_rgb(self) -> np.ndarray:
         """Return RGB with more than 8 bits as uint16, or float32 as stored."""
@@ -216,7 +227,7 @@ class VideoPlate(Plate):
         frame = self._frame
         depth = next(depth for depth in DEPTHS if depth >= self.depth)
         suffix = "" if depth == 8 else f"{depth}le"
-        is_gray = frame.format.name.startswith(("gray", "ya", "mono"))  # full range, by FFmpeg
+        is_gray = _is_gray(frame)  # full range, by FFmpeg
         is_full = is_gray or frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
         with self._lock:
             if is_gray:
@@ -248,6 +259,19 @@ class VideoPlate(Plate):
                     values[1:] = map(halve, colors) if subsampled else colors
             values = [decoding.apply_display_matrix(frame, plane) for plane in values]
         return Planes(values, depth, is_full, self.tags)
+
+
+def lacks_matrix(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has colors in YUV without a stated matrix."""
+    return frame.colorspace == UNKNOWN_TAG and not _is_rgb(frame) and not _is_gray(frame)
+
+
+def _is_rgb(frame: av.VideoFrame) -> bool:
+    return bool(frame.format.is_rgb or frame.format.has_palette)
+
+
+def _is_gray(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya", "mono"))
 
 
 def view_plane(frame: av.VideoFrame, index: int) -> np.ndarray:

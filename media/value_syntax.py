@@ -6,7 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 from aotlab.media.timecode import TIMECODE
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_choice
 
 MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 """Meaning of the pixels of mask images.
@@ -20,6 +20,10 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 """
 INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
 """Names of `levels.CURVES`."""
+OCIO_PREFIX = "ocio:"
+"""Begin of an input transform that is a color space of OpenColorIO."""
+MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""Color matrices of video by name, as FFmpeg's numbers."""
 FRAME = rf"-?\d{{1,9}}|{TIMECODE.pattern}"
 FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 
@@ -37,6 +41,13 @@ class FrameObjectValue(NamedTuple):
         frame = "" if self.frame is None else str(self.frame)
         prefix = frame if self.object_id is None else f"{frame}:{self.object_id}"
         return f"{prefix}={self.value}" if prefix else self.value
+
+
+def parse_input_transform(text: str) -> str:
+    """Return the name of an input transform; raise `InputError` unless it is a curve or ``ocio:SPACE``."""
+    if not text.removeprefix(OCIO_PREFIX) or not text.startswith(OCIO_PREFIX):
+        require_choice(text, (*INPUT_TRANSFORMS, "ocio:SPACE"), "input transform")
+    return text
 
 
 def parse_frame(value: object, name: str = "frame") -> int | str:

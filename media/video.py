@@ -19,10 +19,11 @@ from aotlab.media import decoding
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_same_size
-from aotlab.media.levels import CURVES, LevelsOption
+from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
-from aotlab.media.plates import Plate, VideoPlate
+from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
 from aotlab.media.streams import open_stream
+from aotlab.media.value_syntax import MATRICES, parse_input_transform
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require, require_choice
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_COLOR = 2
-"""FFmpeg's number of unspecified color primaries and transfer functions."""
 CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
@@ -48,6 +47,8 @@ def open_frames(
     timeout: float = 30.0,
     rate: RateOption = None,
     input_transform: str | None = None,
+    matrix: str | None = None,
+    layer: str | None = None,
     interlaced: bool = True,
 ) -> FrameSource:
     """Open a source of frames and read the first one.
@@ -62,16 +63,23 @@ def open_frames(
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
-        input_transform: curve of the values of images, one of `CURVES` (default: ``linear`` for EXR, ``srgb`` for
-            others). It changes what the tracker sees, not the frames that outputs contain.
+        input_transform: curve of the values of images, one of `CURVES`, or ``ocio:SPACE``, a color space of OpenColorIO
+            (default: ``linear`` for EXR, ``srgb`` for others). It changes what the tracker sees, not the frames that
+            outputs contain.
+        matrix: color matrix of a video file that states none, one of `MATRICES` (default: ``bt709`` above standard
+            definition, else ``bt601``).
+        layer: layer of EXR images, such as ``ViewLayer.Combined`` (default: the one without a name, or else the only
+            one with colors).
         interlaced: read interlaced files too, whose frames show two moments in alternate lines.
 
     Raises:
-        InputError: there is no such source, it is not a video, or its first frame cannot be read; ``levels``, ``rate``
-            or ``input_transform`` are invalid, or given for a video file or a stream; a file is interlaced.
+        InputError: there is no such source, it is not a video, or its first frame cannot be read; an option is invalid,
+            or given for another kind of source; a file is interlaced, or states another matrix.
     """
     if input_transform is not None:
-        require_choice(input_transform, CURVES, "input transform")
+        parse_input_transform(input_transform)
+    if matrix is not None:
+        require_choice(matrix, MATRICES, "matrix")
     # "" would be the working directory
     require(source != "", "empty", subject="source", remedy="give a path, a URL, or a camera")
     location = locate_video(source)
@@ -79,19 +87,19 @@ def open_frames(
     remedy = "give a video file or a folder of frames"
     with reading(path, remedy):  # or a name that is too long, or in a folder without permission
         require(not is_stored or path.exists(), "no such file or folder", remedy=remedy)
-    if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):
-        return ImageFrames(path, levels, rate, input_transform)
-    for name, value in (("levels", levels), ("fps", rate), ("input transform", input_transform)):
+    has_images = is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"))
+    image_options = {"levels": levels, "fps": rate, "input transform": input_transform, "layer": layer}
+    others = {"matrix": matrix} if has_images or not is_stored else {}
+    for name, value in (others if has_images else image_options | others).items():
         if value is not None:
-            subject = path if is_stored else "a stream"
-            raise InputError(
-                f"only for folders of images and TIFF stacks, not for {subject}",
-                subject=f"{name} {value}",
-                remedy="remove it",
-            )
+            kinds = "video files" if name == "matrix" else "folders of images and TIFF stacks"
+            problem = f"only for {kinds}, not for {path if is_stored else 'a stream'}"
+            raise InputError(problem, subject=f"{name} {value}", remedy="remove it")
+    if has_images:
+        return ImageFrames(path, levels, rate, input_transform, layer)
     if not is_stored:
         return open_stream(location, timeout)
-    frames = VideoFrames(path)
+    frames = VideoFrames(path, matrix)
     if frames.interlaced and not interlaced:
         command = shlex.join(["ffmpeg", "-i", str(path), "-vf", "bwdif", f"{path.stem}_progressive.mp4"])
         remedy = f"run {command}, or read it as it is with --interlaced yes"
@@ -114,9 +122,15 @@ class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
 
     path: Path
+    lacks_matrix: bool
+    """Whether the file has colors in YUV and does not state their matrix."""
+    matrix: int
+    """FFmpeg's number of the color matrix, as stated, given or assumed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, matrix: str | None = None) -> None:
+        """``matrix``: name of the color matrix if the file states none; raises `InputError` if it states another."""
         self.path, self.name = path, path.stem
+        self._matrix = None if matrix is None else MATRICES[matrix]
         with decoding.open_video(path) as container:
             stream = decoding.find_video_stream(container)
             if ignored := decoding.count_ignored_streams(container):
@@ -129,13 +143,17 @@ class VideoFrames(FrameSource):
                 raise InputError(decoding.NO_FRAMES, subject=path)
             unordered = container.format.name in decoding.FORMATS_WITHOUT_ORDER
             self._has_times = not (unordered and stream.codec_context.has_b_frames)
+            self.lacks_matrix = lacks_matrix(first)
+            if matrix is not None and not self.lacks_matrix and first.colorspace != self._matrix:
+                raise InputError(f"{path} states another one", subject=f"matrix {matrix}", remedy="remove it")
             image = decoding.to_rgb(first)
             self.size, self._start = (image.shape[0], image.shape[1]), decoding.read_time(first)
             self.pixel_aspect = decoding.read_pixel_aspect(stream, first)
             context = stream.codec_context
             self.codec, self.interlaced = context.name, first.interlaced_frame
+            self.matrix = self.make_plate(first).tags.matrix
             tags = (context.color_primaries, context.color_trc)
-            self.color_tags = (1, 1) if UNKNOWN_COLOR in tags else tags
+            self.color_tags = (1, 1) if UNKNOWN_TAG in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)
             self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
@@ -214,9 +232,13 @@ class VideoFrames(FrameSource):
                 if number is not None and not (key and frame.is_corrupt):
                     yield number, frame
 
+    def make_plate(self, frame: av.VideoFrame) -> VideoPlate:
+        """Return a decoded frame of this file."""
+        return VideoPlate(frame, self.codec, self._matrix)
+
     def _make_plate(self, frame: av.VideoFrame, index: int) -> VideoPlate:
         """Return a frame; raise `InputError` if its size is not that of the first one."""
-        plate = VideoPlate(frame, self.codec)
+        plate = self.make_plate(frame)
         require_same_size(plate.size, self.size, f"{self.path}, frame {index}", "the first frame")
         return plate
 
@@ -224,7 +246,7 @@ class VideoFrames(FrameSource):
         """Return a frame in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
-                return VideoPlate(next(decoding.decode(self.path, container)), self.codec)
+                return self.make_plate(next(decoding.decode(self.path, container)))
         return self._reader.read_plate(index)
 
 
@@ -273,7 +295,7 @@ class VideoReader:
             self._seek(key, needed)
         while True:
             for number, frame in self._frames:
-                self._position, plate = number + 1, VideoPlate(frame, self._source.codec)
+                self._position, plate = number + 1, self._source.make_plate(frame)
                 if keep and number >= needed and plate.size == self._source.size:
                     keep(number, plate)
                 if number == index:

@@ -17,11 +17,12 @@ from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.media.value_syntax import (
-    INPUT_TRANSFORMS,
+    MATRICES,
     FrameObjectValue,
     MaskFormat,
     parse_frame,
     parse_frame_object,
+    parse_input_transform,
     parse_removal,
 )
 from aotlab.runs.inputs import parse_mask
@@ -113,7 +114,11 @@ class Job:
     levels: str | None
     """Intensities to show as black and white, ``auto`` or ``LOW,HIGH``; None: `open_frames` chooses them."""
     input_transform: str | None
-    """Curve of the values of images, as in `open_frames`."""
+    """Curve or color space of the values of images, as in `open_frames`."""
+    matrix: str | None
+    """Color matrix of a video file that states none, as in `open_frames`."""
+    layer: str | None
+    """Layer of EXR images, as in `open_frames`."""
     interlaced: bool
     """Whether to track an interlaced file, as in `open_frames`; also ``yes`` or ``no``."""
     start: int | str | None
@@ -146,6 +151,8 @@ class Job:
         overrides: Iterable[str] = (),
         levels: str | None = None,
         input_transform: str | None = None,
+        matrix: str | None = None,
+        layer: str | None = None,
         interlaced: bool | str = False,
         start: int | str | None = None,
         end: int | str | None = None,
@@ -162,9 +169,10 @@ class Job:
         parse_levels(levels)  # raises InputError
         self.name, self.source_line = require_file_name(name, "name"), source_line
         self.video, self.levels = locate_video(video).text, levels
-        if input_transform is not None:
-            require_choice(input_transform, INPUT_TRANSFORMS, "input_transform")
-        self.input_transform = input_transform
+        self.input_transform = None if input_transform is None else parse_input_transform(input_transform)
+        if matrix is not None:
+            require_choice(matrix, MATRICES, "matrix")
+        self.matrix, self.layer = matrix, layer
         if not isinstance(interlaced, bool):
             require_choice(interlaced, ("yes", "no"), "interlaced")
         self.interlaced = interlaced in (True, "yes")

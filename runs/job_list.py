@@ -192,7 +192,8 @@ LIST_COLUMNS = {
 """Columns whose cells hold several values, separated by ; in a CSV, with the field of `Job` that each sets."""
 COLUMNS = {
     "video": "video", **LIST_COLUMNS, "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
-    "input_transform": "input_transform", "interlaced": "interlaced", "start": "start", "end": "end",
+    "input_transform": "input_transform", "matrix": "matrix", "layer": "layer", "interlaced": "interlaced",
+    "start": "start", "end": "end",
 }  # fmt: skip
 """Columns of a list, with the field of `Job` that each sets."""
 

@@ -162,7 +162,7 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
         raise InputError("nothing to track", subject=strip_credentials(job.video), remedy="give a mask")
     source = open_frames(
         job.video, timeout=options.timeout, levels=job.levels, rate=job.rate, input_transform=job.input_transform,
-        interlaced=job.interlaced,
+        matrix=job.matrix, layer=job.layer, interlaced=job.interlaced,
     )  # fmt: skip
     if not has_objects:
         names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
@@ -286,6 +286,8 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bo
         "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "levels": None if levels is None else [levels.low, levels.high],
         "input_transform": None if levels is None else levels.curve,
+        "matrix": job.matrix,
+        "layer": job.layer,
         "rate": str(source.rate) if isinstance(source, ImageFrames) else None,
         "masks": masks,
         "prompts": {

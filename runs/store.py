@@ -277,15 +277,10 @@ class Results(RunFolder):
         return None if levels is None else ",".join(map(repr, levels))
 
     @property
-    def input_transform(self) -> str | None:
-        """Input transform of the video, as in `Job.input_transform`."""
-        name: str | None = self.inputs.get("input_transform")
-        return name
-
-    @property
     def video_options(self) -> dict[str, Any]:
         """Arguments of `open_frames` with which the video was tracked."""
-        return {"levels": self.levels, "rate": self.inputs.get("rate"), "input_transform": self.input_transform}
+        names = ("rate", "input_transform", "matrix", "layer")
+        return {"levels": self.levels, **{name: self.inputs.get(name) for name in names}}
 
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""

@@ -15,7 +15,14 @@ from click import UsageError
 
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import FRAME_AND_OBJECT, INPUT_TRANSFORMS, MaskFormat, parse_removal
+from aotlab.media.value_syntax import (
+    FRAME_AND_OBJECT,
+    INPUT_TRANSFORMS,
+    MATRICES,
+    MaskFormat,
+    parse_input_transform,
+    parse_removal,
+)
 from aotlab.runs.output_options import NO_OPTIONS
 from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
@@ -81,6 +88,8 @@ class VideoOptions(PromptOptions):
     end: int | str | None
     levels: str | None
     input_transform: str | None
+    matrix: str | None
+    layer: str | None
     interlaced: str
     rate: str | None
     removals: tuple[tuple[int | str, int], ...]
@@ -292,9 +301,19 @@ def track_list(
     ),
     option(
         "--input-transform",
-        type=Choice(INPUT_TRANSFORMS),
-        help="curve of the values of an image folder or TIFF stack, for the tracker only (default: linear for EXR, "
-        "srgb for others)",
+        type=ParsedType(parse_input_transform, "NAME"),
+        help="curve of the values of an image folder or TIFF stack, for the tracker only: "
+        f"{', '.join(INPUT_TRANSFORMS)}, or ocio:SPACE of OpenColorIO (default: linear for EXR, srgb for others)",
+    ),
+    option(
+        "--matrix",
+        type=Choice([*MATRICES]),
+        help="color matrix of a video file that states none (default: bt709 above standard definition, else bt601)",
+    ),
+    option(
+        "--layer",
+        metavar="NAME",
+        help="layer of EXR images, such as ViewLayer.Combined (default: the one without a name, or the only one)",
     ),
     option(
         "--interlaced",

@@ -20,6 +20,7 @@ EXTRAS = {
     "tifffile": "images",
     "imagecodecs": "images",
     "OpenEXR": "images",
+    "PyOpenColorIO": "ocio",
     "huggingface_hub": "weights",
     "gdown": "weights",
     "timm": "encoders",

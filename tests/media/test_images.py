@@ -1,6 +1,7 @@
 """Image files of 8 and more bits, levels, and broken files of every format."""
 
 import os
+import struct
 import sys
 from contextlib import suppress
 from fractions import Fraction
@@ -13,8 +14,8 @@ from PIL import EpsImagePlugin, Image, ImageOps
 from aotlab.evaluation.archive import standardize_mask
 from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import TiffStack, read_raw_image
-from aotlab.media.images import list_images, read_image
-from aotlab.media.levels import Levels, estimate_levels, parse_levels
+from aotlab.media.images import IMAGE_FORMATS, list_images, read_image
+from aotlab.media.levels import Levels, encode_srgb, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import digest_video, open_frames
@@ -375,6 +376,67 @@ def test_input_transform_changes_only_what_the_tracker_sees(tmp_path):
     assert not np.array_equal(shown["acescct"].read(0), CLIP[0])
     for source in shown.values():
         np.testing.assert_array_equal(source.read_plate(0).to_rgb(), (CLIP[0] / 255).astype(np.float32))
+
+
+def test_color_spaces_of_opencolorio_are_shown(tmp_path, monkeypatch):
+    pytest.importorskip("PyOpenColorIO", reason="needs the extra ocio")
+    monkeypatch.delenv("OCIO", raising=False)
+    light = np.float32([[[0.18, 0.18, 0.18], [0.5, 0.1, 0.02]]])
+    OpenEXR.File({}, {"RGB": light}).write(str(tmp_path / "0.exr"))
+    found = open_frames(tmp_path, levels="0,1", input_transform="ocio:ACEScg").read(0)
+    # the matrix from ACEScg to BT.709 (Academy, with Bradford adaptation)
+    matrix = [[1.7050, -0.6218, -0.0833], [-0.1303, 1.1408, -0.0105], [-0.0240, -0.1290, 1.1529]]
+    np.testing.assert_allclose(found, 255 * encode_srgb((light @ np.transpose(matrix)).clip(0, 1)), atol=1)
+    with pytest.raises(InputError, match="Could not find source color space 'x'"):
+        open_frames(tmp_path, input_transform="ocio:x").read(0)
+
+
+def test_layers_of_exr_are_chosen(tmp_path):
+    channels = {f"ViewLayer.Combined.{name}": np.full((4, 4), 0.5, np.float16) for name in "RGBA"}
+    channels |= {f"ViewLayer.Normal.{name}": np.zeros((4, 4), np.float32) for name in "XYZ"}
+    path = tmp_path / "0.exr"
+    OpenEXR.File({}, channels).write(str(path))
+    assert (open_frames(tmp_path).read_plate(0).to_rgb() == 0.5).all()
+    OpenEXR.File({}, channels | {f"Hair.{name}": np.zeros((4, 4), np.float16) for name in "RGB"}).write(str(path))
+    with pytest.raises(InputError, match=r"0\.exr: has the layers Hair, ViewLayer\.Combined; give one with --layer"):
+        open_frames(tmp_path)
+    assert (open_frames(tmp_path, layer="ViewLayer.Combined").read_plate(0).to_rgb() == 0.5).all()
+    with pytest.raises(InputError, match=r"no channel x\.Y among"):
+        open_frames(tmp_path, layer="x")
+
+
+def write_dpx(path, codes):
+    """Write H×W×3 codes of 10 bits by SMPTE ST 268-1, with 25 frames per second from 01:02:03:04 on."""
+    header = bytearray(2048)
+    height, width, _ = codes.shape
+    struct.pack_into(">4sI8sI", header, 0, b"SDPX", 2048, b"V1.0", 2048 + 4 * width * height)
+    struct.pack_into(">HHII", header, 768, 0, 1, width, height)
+    struct.pack_into(">BBBBHHI", header, 800, 50, 2, 2, 10, 1, 0, 2048)  # RGB, filled to 32 bits
+    struct.pack_into(">I", header, 1920, 0x01020304)
+    struct.pack_into(">f", header, 1940, 25)
+    packed = codes.astype(np.uint32) @ np.array([1 << 22, 1 << 12, 1 << 2], np.uint32)
+    path.write_bytes(bytes(header) + packed.astype(">u4").tobytes())
+
+
+def test_dpx_codes_and_times_are_exact(tmp_path):
+    codes = np.arange(48).reshape(4, 4, 3) * 21
+    write_dpx(tmp_path / "shot.1001.dpx", codes)
+    source = open_frames(tmp_path)
+    np.testing.assert_array_equal(source.read_plate(0).to_rgb(), np.round(codes * (65535 / 1023)))
+    assert (source.rate, str(source.timecode), source.frame_name(0)) == (25, "01:02:03:04", "shot.1001")
+    (tmp_path / "shot.1001.dpx").write_bytes((tmp_path / "shot.1001.dpx").read_bytes()[:2060])
+    with pytest.raises(InputError, match=r"shot\.1001\.dpx: not readable"):
+        open_frames(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".avif"])
+def test_other_suffixes_are_frames(tmp_path, suffix):
+    if suffix == ".avif" and "AVIF" not in IMAGE_FORMATS:
+        pytest.skip("this Pillow does not read AVIF")
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(
+        tmp_path / f"0{suffix}", format="JPEG" if suffix == ".jfif" else "AVIF"
+    )
+    np.testing.assert_allclose(open_frames(tmp_path).read(0)[8, 8], (200, 30, 30), atol=3)
 
 
 def test_unknown_input_transform_rejected(tmp_path):

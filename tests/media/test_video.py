@@ -20,6 +20,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests import SAMPLE, numbered_videos
 from tests.marks import slow
+from tests.media.plate_files import write_film
 from tests.media.video_files import (
     CONTAINERS,
     QUARTER_TURN,
@@ -103,6 +104,33 @@ def test_animated_avif_is_read_whole(tmp_path, caplog):
     assert len(found) == 6
     assert found == sorted(found)
     assert "ignored" not in caplog.text
+
+
+@pytest.mark.parametrize(("size", "default"), [((576, 720), "bt601"), ((720, 1280), "bt709")])
+def test_matrix_of_video_that_states_none(tmp_path, size, default):
+    codes = np.full((size[0] * 3 // 2, size[1]), 120, np.uint8)
+    codes[size[0] * 5 // 4 :] = 200  # V
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="yuv420p")))
+        container.mux(stream.encode(None))
+    found = {name: open_frames(tmp_path / "a.mkv", matrix=name) for name in ("bt601", "bt709", "bt2020", None)}
+    luma = (120 - 16) / 219
+    for name, red in (("bt601", 0.299), ("bt709", 0.2126), ("bt2020", 0.2627)):
+        expected = luma + 2 * (1 - red) * (200 - 128) / 224
+        assert found[name].read_plate(0).to_float_rgb()[0, 0, 0] == pytest.approx(expected, abs=1e-5)
+        assert found[name].read(0)[0, 0, 0] == pytest.approx(255 * min(1, expected), abs=2)
+    np.testing.assert_array_equal(found[None].read(0), found[default].read(0))
+
+
+def test_stated_matrix_is_not_overruled(tmp_path):
+    path = write_film(tmp_path / "in", "yuv420p", tags=(1, 1, 1))
+    with pytest.raises(InputError, match=r"matrix bt601: .*film\.mkv states another one; remove it"):
+        open_frames(path, matrix="bt601")
+    assert open_frames(path, matrix="bt709").read(0).any()
+    with pytest.raises(InputError, match="matrix bt709: only for video files, not for"):
+        open_frames(tmp_path, matrix="bt709")
 
 
 def test_pixel_aspect_is_turned_with_the_image(tmp_path):

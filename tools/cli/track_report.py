@@ -38,6 +38,8 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
 def describe_run(run: PreparedRun) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
+    from aotlab.media.plates import BT709
+    from aotlab.media.video import VideoFrames
 
     count = run.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
@@ -47,6 +49,8 @@ def describe_run(run: PreparedRun) -> str:
     if isinstance(run.source, ImageFrames):
         rate = f", {float(run.source.rate):.5g} frames per second"
         rate += "" if run.job.rate else " (--fps changes it)"
+    if isinstance(run.source, VideoFrames) and run.source.lacks_matrix and run.job.matrix is None:
+        rate = f", colors of BT.{709 if run.source.matrix == BT709 else 601} (--matrix changes them)"
     num_annotated = len(run.annotated_frames)
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"

@@ -98,7 +98,7 @@ class AlphaFiles(MatteOutput):
         if file is None:
             rgb = plate.to_rgb()
         else:
-            rgb = read_exr_colors(file)
+            rgb = read_exr_colors(file, self.context.source.layer)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
             alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
         kind = self.options["alpha"]

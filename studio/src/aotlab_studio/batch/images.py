@@ -56,9 +56,7 @@ class ClipImages:
         with self._lock:
             if self._last is None or self._last[0] != clip.path or self._last[1].state != clip.file_states:
                 document = clip.read_document()
-                frames = FrameStore(
-                    Path(clip.results.video), levels=clip.levels, input_transform=clip.results.input_transform
-                )
+                frames = FrameStore(Path(clip.results.video), levels=clip.levels, options=clip.results.video_options)
                 opened = OpenImages(clip.file_states, document.snapshot if document else None, frames)
                 self._last = clip.path, opened
             return self._last[1]

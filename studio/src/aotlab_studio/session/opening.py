@@ -56,7 +56,7 @@ def open_document(
         source.video,
         cache_bytes=cache_bytes,
         levels=levels or projects.read_levels(folder),
-        input_transform=None if results is None else results.input_transform,
+        options={} if results is None else results.video_options,
     )
     projects.require_no_links(folder)
     if not projects.has_project(folder):

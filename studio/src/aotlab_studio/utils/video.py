@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,10 @@ class FrameStore:
         *,
         cache_bytes: int = CACHE_BYTES,
         levels: Levels = None,
-        input_transform: str | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self.path, self.source = path, open_frames(path, levels=levels, input_transform=input_transform)
+        """``options``: further arguments of `open_frames`."""
+        self.path, self.source = path, open_frames(path, **{**options, "levels": levels})
         if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.name, self.size, self.count = self.source.name, self.source.size, self.source.length
