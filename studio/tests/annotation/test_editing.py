@@ -1,6 +1,5 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
-from dataclasses import FrozenInstanceError
 from itertools import combinations, product
 from unittest.mock import Mock
 
@@ -157,15 +156,6 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     editing.change_object(document, 1, locked=False)
     editing.reset_frame(document, 5)
     assert (document.snapshot.labels(5) == 2).sum() == 100
-
-
-def test_sessions_of_messages_share_their_parts(session):
-    view = session.with_origin(Origin(page="1"))
-    session.prompter.segmenter = None
-    with pytest.raises(InputError, match="no segmenter"):
-        view.segment(0, None, (2, 2, 20, 20))
-    with pytest.raises(FrozenInstanceError):
-        view.prompter = None
 
 
 def test_prompt_without_a_mask_rejected(session, document):
@@ -520,9 +510,11 @@ def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, c
     assert "stored, but not shown (no disk)" in caplog.text
 
 
-def test_edit_through_a_view_has_its_page(document):
-    editing.add_object(document.with_origin(Origin(page="1")))
-    assert [step.page for step in document.log.steps.values()] == ["1"]
+def test_edits_of_a_message_have_its_page(document):
+    with document.once_per_message(Origin(page="1")):
+        editing.add_object(document)
+    editing.add_object(document)
+    assert [step.page for step in document.log.steps.values()] == ["1", None]
 
 
 def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):

@@ -144,7 +144,7 @@ class Batch:
                 if (frames := find_track_range(session.document)) is None:
                     return ""  # tracked or done while it waited
                 start, first, last = frames
-                job = session.runner.start(session.document, start, "both", first, last)
+                job = session.runner.start(start, "both", first, last)
                 job.ended.wait()
                 return job.problem or ""
         except InputError as error:

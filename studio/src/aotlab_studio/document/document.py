@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from copy import copy
 from itertools import count
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -68,7 +67,7 @@ class Document:
         self._message_locks = weakref.WeakValueDictionary[int, threading.Lock]()
         self.listeners: dict[Callable[[events.Event], None], str | None] = {}
         """Functions that are called on every change, in any thread, each with the id of the page that it notifies."""
-        self.origin = log.Origin()  # of the edits made through this view
+        self._thread = threading.local()  # `origin`: of the message that this thread carries out
         self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
         last = max((index for step in self.log.steps.values() for index in step.changes.frames), default=0)
         if last >= video.count:
@@ -80,11 +79,10 @@ class Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database.open(folder))
 
-    def with_origin(self, origin: log.Origin) -> Document:
-        """Return a view of this document for the edits of one message."""
-        view = copy(self)
-        view.origin = origin
-        return view
+    @property
+    def origin(self) -> log.Origin:
+        """Page and message whose action this thread carries out; empty without one."""
+        return getattr(self._thread, "origin", log.NO_ORIGIN)
 
     def take_snapshot(self, step: int) -> Snapshot:
         """Return what the document shows after a step of its log; after step 0, it is empty."""
@@ -163,19 +161,22 @@ class Document:
         return self._frames.name if self._frames else self.folder.name.removesuffix(PROJECT_SUFFIX)
 
     @contextmanager
-    def once_per_message(self) -> Iterator[int | None]:
-        """Yield None if the message is new and the block has to carry it out.
+    def once_per_message(self, origin: log.Origin) -> Iterator[int | None]:
+        """Yield None if the message is new and the block has to carry it out; its edits are stored with the origin.
 
         A page may send a message twice, even at the same time. The second call waits until the first one is done. It
         yields the number of the step that the message has added; 0 if it added another record.
         """
-        if (message_id := self.origin.message_id) is None:
-            yield None
-            return
-        with self.lock:
-            message_lock = self._message_locks.setdefault(message_id, threading.Lock())  # exists while a call uses it
+        message_id, message_lock = origin.message_id, threading.Lock()
+        if message_id is not None:
+            with self.lock:
+                message_lock = self._message_locks.setdefault(message_id, message_lock)  # exists while a call uses it
         with message_lock:
-            yield self.log.message_steps.get(message_id)
+            self._thread.origin = origin
+            try:
+                yield None if message_id is None else self.log.message_steps.get(message_id)
+            finally:
+                del self._thread.origin
 
     # Edits
 

@@ -154,6 +154,9 @@ class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Id of the page's message, by which a repeated message is recognized."""
 
 
+NO_ORIGIN = Origin()
+
+
 class BaseRecord(Origin, frozen=True, kw_only=True):
     """A record with its origin and time."""
 

@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -106,10 +107,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
             origin = Origin(page=query.get("page"), message_id=message)
-            document = session.document.with_origin(origin)
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
-            loaded = await run_in_threadpool(load_upload, document, index, body, chosen=chosen, targets=targets)
+            load = partial(load_upload, session.document, index, body, origin, chosen=chosen, targets=targets)
+            loaded = await run_in_threadpool(load)
         except AmbiguousObjectsError as error:
             return http.respond_json(error.objects, 409)
         except InputError as error:

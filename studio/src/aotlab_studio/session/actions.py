@@ -16,7 +16,7 @@ import msgspec
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import Origin
+from aotlab_studio.document.log import NO_ORIGIN, Origin
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.video import require_frame
 
@@ -41,7 +41,7 @@ def run_on_target(session: Session, message: dict[str, Any], origin: Origin, tar
     return result
 
 
-def run_action(session: Session, message: dict[str, Any], origin: Origin | None = None) -> Any:
+def run_action(session: Session, message: dict[str, Any], origin: Origin = NO_ORIGIN) -> Any:
     """Carry out the action ``do`` of a message; return its result. A message id that was used is not carried out again.
 
     Raises `InputError` for an unknown action or field, or a value of another type.
@@ -54,11 +54,10 @@ def run_action(session: Session, message: dict[str, Any], origin: Origin | None 
     values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
     if values.get("frame") is not None:
         require_frame(values["frame"], document.frames.count)
-    view = session if origin is None else session.with_origin(origin)
     before = document.log.head
-    with view.document.once_per_message() as step:
+    with document.once_per_message(origin) as step:
         if step is None:
-            result = action.run(action.get_owner(view), **values)
+            result = action.run(action.get_owner(session), **values)
         else:
             stored = document.log.steps[step].result if step else None
             result = None if stored is None else msgspec.convert(stored, action.result_type, str_keys=True)

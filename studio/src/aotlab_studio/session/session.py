@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import Direction, Origin
+from aotlab_studio.document.log import Direction
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.protocol import JobProgress
@@ -61,10 +61,6 @@ class Session:
         if loader is not None:
             loader.listeners.add(document.emit)
         return cls(document, JobRunner(document, make_tracker), prompter or Prompter(), loader)
-
-    def with_origin(self, origin: Origin) -> Session:
-        """Return this session with the document for the edits of one message."""
-        return replace(self, document=self.document.with_origin(origin))
 
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
@@ -169,7 +165,7 @@ class Session:
         object_id: int | None = None,
     ) -> JobProgress:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
-        return self.runner.start(self.document, frame, direction, first, last, object_id).report()
+        return self.runner.start(frame, direction, first, last, object_id).report()
 
     def list_frames_to_check(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes
+from aotlab_studio.document.log import NO_ORIGIN, Changes, Origin
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     ObjectInfo,
@@ -61,6 +61,7 @@ def load_upload(
     document: Document,
     index: int,
     content: bytes,
+    origin: Origin = NO_ORIGIN,
     *,
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
@@ -79,7 +80,7 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.once_per_message() as step, document.lock:
+    with document.once_per_message(origin) as step, document.lock:
         if step:
             loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
             return msgspec.structs.replace(loaded, step=step)

@@ -213,14 +213,14 @@ class JobRunner:
 
     def start(
         self,
-        document: Document,
         frame: int,
         direction: Direction,
         first: int = 0,
         last: int | None = None,
         object_id: int | None = None,
     ) -> TrackingJob:
-        """Start the job of a request, an edit that ``document`` signs; raise `InputError` if another one is running."""
+        """Start the job of a request; raise `InputError` if another one is running."""
+        document = self._document
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
