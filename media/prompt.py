@@ -47,13 +47,15 @@ class Prompt:
     """
 
     points: tuple[Point, ...]
-    """Points (x, y), positive on the object or negative off it; one point may be given alone."""
+    """Points (x, y), positive on the object or negative off it; one point may be given alone. The center of the first
+    pixel is (0, 0)."""
     labels: tuple[int, ...]
     """1 for a positive, 0 for a negative point (default: all are positive)."""
     box: Box | None
-    """Box around the object: left, top, width, height; `from_corners` takes two corners, as SAM 2 does."""
+    """Box around the object: left, top, width, height, in which the first pixel spans 0 to 1; `from_corners` takes two
+    corners, as SAM 2 does."""
     scribble: tuple[Point, ...]
-    """Points (x, y) of a stroke on the object."""
+    """Points (x, y) of a stroke on the object, like ``points``."""
     mask: np.ndarray | None
     """Rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1."""
     exclude: np.ndarray | None

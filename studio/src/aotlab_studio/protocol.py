@@ -163,14 +163,13 @@ class Description(PageState, frozen=True, kw_only=True):
     """Height, width."""
     rate: float
     timeline: Timeline
-    outputs: dict[str, str]
-    """Descriptions of the outputs that can be exported, by name."""
     models: list[str]
     model: str
     """The chosen one of ``models``."""
     repeatable_actions: list[str]
     """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
+    read_only: bool
     problems: list[str]
     """Warnings about the project, such as `Document.tracked_again_warning`."""
 

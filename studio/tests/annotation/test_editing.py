@@ -170,6 +170,16 @@ def test_prompt_without_a_mask_rejected(session, document):
     assert list_titles(document) == before
 
 
+def test_points_of_the_page_become_centers_of_pixels(session):
+    segment, prompts = session.prompter.segmenter, []
+    session.prompter.segmenter = lambda frame, named: (prompts.append(named[1]), segment(frame, named))[1]
+    session.segment(0, None, positive=[(45.5, 30.5)], mode="auto")
+    session.segment(0, None, scribble=[(3.5, 8.5), (9.5, 8.5)], mode="auto")
+    session.preview(0, [(10.5, 10.5)])
+    found = dict.fromkeys((prompt.points, prompt.scribble) for prompt in prompts)
+    assert [*found] == [(((45, 30),), ()), ((), ((3, 8), (9, 8))), (((10, 10),), ())]
+
+
 def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)

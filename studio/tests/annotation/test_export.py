@@ -226,11 +226,11 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(UnfinishedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = "Tracking has not finished: 10 frames (2 to 11). Export afterwards, or export the frames as they are?"
+    words = "Tracking has not finished: 10 frames (2 to 11). Export the frames as they are?"
     assert str(found.value) == words
     with document.lock:
         editing.change_object(document, 1, locked=True)
-        with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Export afterwards"):
+        with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Export the frames"):
             session.export(["masks"])
         document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "force": True})

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
 from tests.marks import slow
@@ -38,6 +39,35 @@ COUNT_PAINTS = """() => {
     prototype.putImageData = function (...values) { paints += 1; put.apply(this, values); };
 }"""
 """Counts from now on how often pixels are computed."""
+
+
+def test_header_has_room_for_its_texts(idle_page):
+    idle_page.tab.set_viewport_size({"width": 1280, "height": 720})
+    assert all(label.bounding_box()["width"] > 10 for label in idle_page.tab.locator("header .label:visible").all())
+
+
+def test_only_the_selected_object_has_tab_stops(page, two_objects):
+    page.key("2")
+    page.wait_selected("object 2")
+    stops = "[...document.querySelectorAll('#objects :is(button, input)')].map(({ tabIndex }) => tabIndex)"
+    assert page.tab.evaluate(stops) == [-1] * 4 + [0] * 4
+
+
+def test_tools_are_dimmed_on_a_frozen_frame(page, session, one_object):
+    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=false]")
+    editing.set_frozen(session.document, 0, True)
+    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=true]")
+    assert page.tab.get_attribute("[data-tool=pan]", "aria-disabled") != "true"
+    page.key("ArrowRight")
+    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=false]")
+
+
+def test_hint_ends_with_the_next_action(page, one_object):
+    page.drag((5, 20), (10, 20))
+    page.key_done("Control+z")
+    page.wait_status("brush: undone")
+    page.key_done("j")
+    page.wait_no_status()
 
 
 def test_controls_have_names_and_the_page_fits(page):

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from aotlab.media.prompt import find_box
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
@@ -345,6 +346,25 @@ def test_click_away_adds_and_click_on_a_mask_selects(page):
     page.click((10, 10))
     page.wait_selected("object 1")
     np.testing.assert_array_equal(page.labels(0), before)
+
+
+def test_box_around_a_mask_is_the_box_of_the_mask(new_page):
+    wire = Wire(new_page)
+    mask = truth(0) == 2
+    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (1, 0))
+    new_page.key("x")
+    new_page.drag((left, top), (right + 1, bottom + 1))
+    assert wire.list_sent("segment")[0]["box"] == pytest.approx(find_box(mask), abs=0.02)
+
+
+def test_isolated_object_closes_the_eyes_of_the_others(page, two_objects):
+    page.key("c")
+    page.tab.mouse.dblclick(*page.at(45, 30))
+    page.wait_shown("object 2")
+    pressed = [page.tab.get_attribute(f"#objects [name=hidden{key}]", "aria-pressed") for key in (1, 2)]
+    assert pressed == ["true", "false"]
+    page.tab.click("#objects [name=hidden1]")
+    page.wait_shown("object 1", "object 2")
 
 
 def test_double_click_isolates_an_object(page, session):

@@ -59,6 +59,19 @@ def test_class_key_waits_for_the_object_of_a_box(new_page, document):
     new_page.wait_until(lambda: document.snapshot.objects[2].class_name == "dog")
 
 
+def test_class_key_in_a_field_is_typed(page, document, one_object):
+    document.schema = Schema([ClassRule("dog", "#ff0000", "d")])
+    document.emit_page_state()
+    page.tab.wait_for_selector("#classes option[value=dog]", state="attached")
+    press = "target => !target.dispatchEvent(new KeyboardEvent('keydown', KEY))".replace(
+        "KEY", "{ key: '∂', code: 'KeyD', altKey: true, bubbles: true, cancelable: true }"
+    )
+    assert not page.tab.locator("#object-name").evaluate(press)
+    assert document.snapshot.objects[1].class_name == ""
+    assert page.tab.locator("#view").evaluate(press)  # the browser's own action does not follow
+    page.wait_until(lambda: document.snapshot.objects[1].class_name == "dog")
+
+
 def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):
     page.tab.click("#objects [name=select2]")
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")

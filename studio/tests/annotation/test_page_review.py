@@ -213,6 +213,8 @@ def test_export_offers_masks_and_overlay(idle_page):
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
     assert idle_page.tab.evaluate(names) == ["masks", "overlay"]
     assert idle_page.tab.query_selector("#outputs input[name^=mattes]") is None  # masks have no soft edges
+    visible = idle_page.tab.locator("#outputs input:visible").all()
+    assert [box.get_attribute("name") for box in visible] == ["masks", "coco", "cvat", "yolo", "overlay"]
     idle_page.key("Escape")
 
 
@@ -230,7 +232,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
         page.tab.click(f"dialog[open] button[value='{choice}']")
 
     page.key("Shift+E")
-    for choice in ("", "proceed"):
+    for choice in ("", "export as they are"):
         page.tab.click("#export-start:enabled")
         answer(choice)
         if not choice:

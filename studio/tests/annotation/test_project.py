@@ -344,6 +344,8 @@ def test_project_on_a_read_only_disk_opens_for_viewing(folder, session, monkeypa
         for change in (lambda: draw(again, 3, 1), lambda: again.document.set_done(True), lambda: again.track(0)):
             with pytest.raises(InputError, match="opened for viewing, as it cannot be written; copy it to change it"):
                 change()
+        again.export(["masks"])
+        assert again.archive.is_file()
     assert list_contents(session.document.folder) == before
 
 

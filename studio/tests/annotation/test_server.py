@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack
 from unittest.mock import Mock
 
 import numpy as np
@@ -265,7 +266,7 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "color": "red"}, "color"),
         ({"do": "segment", "frame": 0, "object_id": 1, "mode": "auto"}, "no prompt; give a box, clicks or a scribble"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
-        ({"do": "set_done", "done": True, "outdatd": "proceed"}, "unknown field `outdatd`"),
+        ({"do": "set_done", "done": True, "outdatd": "yes"}, "unknown field `outdatd`"),
     ],
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):
@@ -433,7 +434,36 @@ def test_message_needs_the_object_it_targets(send_all):
 def test_closing_page_sends_edits_only(served, action):
     answer = served.post("/edits", [{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": action}])
     assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")
+    assert served.post("/edits", b"").text == "edits: not a JSON list of messages"
     assert served.session.document.log.size == 0
+
+
+def test_silent_connections_do_not_shut_the_owner_out(served):
+    port = int(served.host.split(":")[1])
+    with ExitStack() as sockets:
+        silent = [
+            sockets.enter_context(socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS))
+            for _ in range(web.MAX_SILENT + 5)
+        ]
+        assert served.get("/labels/0").status_code == 200
+        assert silent[0].recv(1) == b""
+        refused = served.get("/labels/0", cookie=False)
+        assert (refused.status_code, refused.headers["connection"]) == (403, "close")
+
+
+def test_connection_without_a_request_is_closed(served, monkeypatch):
+    monkeypatch.setattr(web, "FIRST_REQUEST_SECONDS", 0.1)
+    port = int(served.host.split(":")[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\n")
+        assert silent.recv(1) == b""
+
+
+def test_full_disk_is_no_traceback(served, monkeypatch, caplog):
+    fail = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr("aotlab_studio.server.app.run_on_target", fail)
+    assert "free space" in served.open().do("describe")["error"]
+    assert caplog.text == ""
 
 
 def test_answer_to_a_program_has_the_step_that_it_made(served):

@@ -638,3 +638,12 @@ def test_scores_of_a_merged_object_include_all_pixels(session):
     assert scores[1].area == len(rows) == 110
     assert (scores[1].x, scores[1].y) == pytest.approx((columns.mean(), rows.mean()), abs=0.05)
     assert scores[1].confidence == 0.9  # of the larger one
+
+
+def test_first_tracking_shows_no_frame_as_outdated(session):
+    draw(session, 0, 1)
+    job, tracker = start_held_job(session, 2)
+    assert session.describe().outdated == {}
+    assert list_outdated(session.document.snapshot)  # an export asks
+    tracker.release_frames()
+    wait_for(job)

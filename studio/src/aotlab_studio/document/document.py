@@ -326,12 +326,15 @@ class Document:
         with self.lock:
             snapshot = self.snapshot
             objects, state, schema = [*snapshot.objects.values()], snapshot.state, self.schema
+            shown = {key: snapshot.flag_tracked(snapshot.expand_merged_ids([key])) for key in snapshot.objects}
+            runs = {key: find_runs(flags & shown[key]) for key, flags in find_outdated(snapshot).items()}
+            outdated = {key: ranges for key, ranges in runs.items() if ranges}
             classes = {rule.name for rule in schema.classes} or {*state.classes, *(item.class_name for item in objects)}
             return events.PageState(
                 revision=self.revision, step=self.log.head, history=self.history, done=self.status == "done",
                 schema=schema.classes,
                 classes=sorted(classes - {""}), objects=objects,
-                outdated={key: find_runs(flags) for key, flags in find_outdated(snapshot).items() if flags.any()},
+                outdated=outdated,
                 range=state.ranges.get("track"), editable_range=snapshot.editable_range,
                 checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,
             )  # fmt: skip

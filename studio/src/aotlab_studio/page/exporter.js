@@ -1,6 +1,6 @@
 /** Dialog that exports the masks. */
 
-import { createElement, element, findOptions, formatCount } from './dom.js';
+import { element, findOptions, formatCount } from './dom.js';
 import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
@@ -15,12 +15,6 @@ export class Exporter {
       element('export-last').value = String(frames.pop() ?? '');
     };
     element('export-cancel').onclick = () => queue.send('cancel_export', { key: this.key });
-  }
-
-  setOutputs(/** @type {Record<string, string>} */ outputs) {
-    element('outputs').append(...Object.entries(outputs).map(([name, description]) => createElement('label', {},
-      createElement('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }),
-      ` ${description}`)));
   }
 
   open() {

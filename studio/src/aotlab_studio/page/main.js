@@ -124,7 +124,6 @@ export class App {
     for (const item of elements('clips', 'done')) item.hidden = !IN_LIST.test(location.pathname);
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
-    if (lastVisit) this.exporter.setOutputs(state.outputs); // later, they may be chosen already
     this.tracking.showJob(state.job);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
@@ -158,10 +157,9 @@ export class App {
   }
 
   renderObjects() {
-    const { objectPanel, project, selection: { id: selectedId, isolatedId, hiddenIds } } = this;
+    const { objectPanel, project, selection, selection: { id: selectedId } } = this;
     this.timeline.requestDraw();
-    const isolated = project.findObject(isolatedId);
-    this.viewer.setObjects((isolated ? [isolated] : project.objects).filter(({ id }) => !hiddenIds.has(id)));
+    this.viewer.setObjects(project.objects.filter(({ id }) => selection.isVisible(id)));
     objectPanel.show();
     if (selectedId !== this.lastScrolledId) this.scrollToSelected();
     this.toolbox.show();

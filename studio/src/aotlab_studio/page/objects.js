@@ -28,7 +28,6 @@ export class ObjectPanel {
       }
       return this.changeObject(id, { class_name: text });
     });
-    document.addEventListener('keydown', (event) => this.pressClassKey(event));
     element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
       loadMasks(app, element('load').files).catch(showError);
@@ -69,6 +68,8 @@ export class ObjectPanel {
       if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();
     };
     const show = (/** @type {Item} */ item) => {
+      const hasFocus = id === (selection.id || this.app.project.objects[0].id); // ↑ and ↓ go to the others
+      for (const control of [swatch, button, hide, lock]) control.tabIndex = hasFocus ? 0 : -1;
       line.className = id === selection.id ? 'selected' : '';
       // the color that the user is choosing stays
       if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color;
@@ -77,7 +78,7 @@ export class ObjectPanel {
       button.title = `Select ${item.name}; double-click to rename`;
       name.textContent = item.name;
       category.textContent = item.class_name === item.name ? '' : item.class_name;
-      showSwitch(hide, `Hide ${item.name}`, ['eye', 'eye-off'], selection.hiddenIds.has(id));
+      showSwitch(hide, `Hide ${item.name}`, ['eye', 'eye-off'], !selection.isVisible(id));
       showSwitch(lock, `Lock ${item.name}`, ['lock-open', 'lock'], this.isLocked(item));
     };
     return { line, show };
@@ -130,19 +131,15 @@ export class ObjectPanel {
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
-  /** Give the selected object, or the one of an unanswered prompt, the class of a key that is pressed with Alt.
-   * @param {KeyboardEvent} event */
-  pressClassKey({ altKey, ctrlKey, metaKey, code, key }) {
-    const { project, queue, selection: { item, target }, toolbox } = this.app;
-    const names = [key, code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase()); // Alt changes signs
-    const rule = project.schema.find((each) => each.key !== '' && names.includes(each.key.toUpperCase()));
-    if (!altKey || ctrlKey || metaKey || !rule || document.querySelector('dialog[open]')) return;
+  /** Give the selected object, or the one of an unanswered prompt, a class. @param {string} className */
+  setClass(className) {
+    const { queue, selection: { item, target }, toolbox } = this.app;
     if (!item && !queue.hasEdits) return;
     const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
       tool.makesPrompts && other === target));
     queue.runInOrder({ action: 'change_object' }, async (id) => {
       if (prompt && !prompt.answerId) return { error: CANCELED };
-      const message = { object_id: prompt?.answerId ?? target.id, class_name: rule.name };
+      const message = { object_id: prompt?.answerId ?? target.id, class_name: className };
       return queue.send('change_object', message, target, id);
     });
   }
@@ -198,10 +195,10 @@ async function loadMasks(app, files) {
   const [file, ...others] = files ?? [];
   if (others.length) throw new Error('Load one file at a time; a ZIP can hold several masks.');
   if (!file) return;
-  showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;
   const target = app.selection.getEditTarget();
   const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
+    showMessage('Loading masks…');
     const query = `page=${app.connection.pageId}&project=${app.project.id}&id=${id}&chosen=${target.id || null}`;
     return sendMasks(file, `masks/${frame}?${query}`, app);
   });

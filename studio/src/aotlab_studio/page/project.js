@@ -6,6 +6,7 @@ export class Project {
   id = ''; // empty until the server has described the project
   revision = 0; // of this state; a restarted program counts anew
   step = 0;
+  read_only = false; // whether changes are refused
   done = false; // whether the video is marked as done
   history = /** @type {PageState['history']} */ ([null, null]); // steps that undo and redo would change
   schema = /** @type {PageState['schema']} */ ([]); // classes of a file; empty: any

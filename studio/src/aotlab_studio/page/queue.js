@@ -1,7 +1,7 @@
 /** Actions on their way to the server: edits in order, and those that do not wait. */
 
 import { element } from './dom.js';
-import { clearErrorAfter, sendOrForce } from './messages.js';
+import { clearErrorAfter, sendOrForce, showHint } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
@@ -60,6 +60,7 @@ export class EditQueue {
   async runInOrder(pending, task) {
     const { connection, actions, previous } = this;
     const id = connection.createId();
+    showHint(''); // about an earlier action
     actions.set(id, pending);
     const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
     const answer = clearErrorAfter(previous.then(() => task(id))).finally(() => {

@@ -67,11 +67,16 @@ export class Selection {
     if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
   }
 
+  isVisible(/** @type {number} */ id) {
+    return !this.hiddenIds.has(id) && [0, id].includes(this.isolatedId);
+  }
+
   /** Hide an object or show it again, after the earlier edits: it may not exist yet, and drawing shows it.
-   * @param {import('./queue.js').Target} target */
+   * An isolated object is no longer isolated. @param {import('./queue.js').Target} target */
   async toggleHidden(target) {
     await this.queue.previous;
-    if (!this.hiddenIds.delete(target.id) && target.id) this.hiddenIds.add(target.id);
+    if (this.isolatedId) this.isolatedId = 0;
+    else if (!this.hiddenIds.delete(target.id) && target.id) this.hiddenIds.add(target.id);
     this.onChange();
   }
 

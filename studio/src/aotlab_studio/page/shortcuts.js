@@ -56,9 +56,13 @@ export function connectShortcuts(app) {
     }
   }
   document.addEventListener('keydown', (event) => {
-    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
+    if (document.querySelector('dialog[open]') || event.isComposing) return;
     if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
     if (!isShortcut(event)) return;
+    if (event.altKey) {
+      pressClassKey(app, event);
+      return;
+    }
     const { key, binding } = findBinding(event);
     if (!binding) return;
     event.preventDefault();
@@ -67,6 +71,16 @@ export function connectShortcuts(app) {
     else app.playback.addCommand(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
+}
+
+/** Give the object the class of a key that is pressed with Alt, which changes signs.
+ * @param {import('./main.js').App} app @param {KeyboardEvent} event */
+function pressClassKey({ objectPanel, playback, project: { schema } }, event) {
+  const names = [event.key, event.code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase());
+  const rule = schema.find(({ key }) => key !== '' && names.includes(key.toUpperCase()));
+  if (!rule || event.ctrlKey || event.metaKey) return;
+  event.preventDefault(); // such as a menu of the browser
+  playback.addCommand(() => objectPanel.setClass(rule.name));
 }
 
 /** Leave a field by Enter or Escape, which restores its text. @param {KeyboardEvent} event */

@@ -93,6 +93,7 @@ export class Toolbox {
   constructor({ history, playback, project, queue, selection, viewer }) {
     this.history = history;
     this.playback = playback;
+    this.project = project;
     this.queue = queue;
     this.selection = selection;
     this.viewer = viewer;
@@ -324,6 +325,11 @@ export class Toolbox {
   /** Show the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
     const canUndo = this.stroke.points.length > 0 || this.unanswered.size > 0 || this.history.canUndo;
+    const { project: { frozen, read_only: isReadOnly, editable_range: [first, last] }, playback: { frame } } = this;
+    const isFixed = isReadOnly || frozen.includes(frame) || frame < first || frame > last;
+    for (const button of document.querySelectorAll('#tools [data-tool]:not([data-tool=pan])')) {
+      button.ariaDisabled = String(isFixed); // a press shows why
+    }
     if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
     if (this.waiting && this.waiting.frame !== this.playback.wanted.frame) this.waiting = null; // it was dropped
     const answered = element('prompts').checked ? this.prompter.listAnswered(this.playback.frame) : [];

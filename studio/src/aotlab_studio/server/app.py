@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aotlab import InputError
 from aotlab_studio.batch.images import draw_masks
@@ -39,8 +40,9 @@ from aotlab_studio.utils.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """Maximum size of a message, twice that of the longest stroke."""
-MAX_CONNECTIONS = 500
-"""Largest number of connections; processes may commonly open 1024 files."""
+MAX_SILENT = 64
+"""Largest number of connections that have not sent a request yet."""
+FIRST_REQUEST_SECONDS = 10
 IDLE_SECONDS = 120
 MIN_PAGE_ID = 2**32
 """Smallest message id of a page; pages begin at random numbers, so that they share no ids."""
@@ -122,8 +124,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         """Carry out the messages that a page sends when it closes; return an `Answer` or `Failure` for each."""
         try:
             messages = msgspec.json.decode(await http.read_body(request), type=list[dict[str, Any]])
-        except (msgspec.DecodeError, RecursionError) as error:
-            return PlainTextResponse(f"edits: {error}", 422)
+        except (msgspec.DecodeError, RecursionError):
+            return PlainTextResponse("edits: not a JSON list of messages", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
         session = find_shown_session(request)
@@ -155,7 +157,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
-            msgspec.DecodeError: lambda _, error: PlainTextResponse(f"query: {error}", 422),
+            msgspec.DecodeError: lambda _, error: PlainTextResponse("query: not a number or null", 422),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
     )
@@ -181,6 +183,8 @@ async def answer_message(
         return await run_in_threadpool(act)
     except InputError as error:
         return Failure(message_id, str(error), isinstance(error, UnfinishedError))
+    except OSError as error:
+        return Failure(message_id, f"{message.get('do')}: {error}; free space, or check the disk")
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")
@@ -242,6 +246,34 @@ class Connection:
             await self._socket.send_text(encode_json(await self._queue.get()).decode())
 
 
+class PageProtocol(H11Protocol):
+    """A connection, which is closed if no request comes in time. Of those that wait for one, the oldest are closed."""
+
+    timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timer = self.loop.call_later(FIRST_REQUEST_SECONDS, transport.close)
+        others = (other for other in self.connections if isinstance(other, PageProtocol))
+        silent = {other.timer.when(): other for other in others if other.timer is not None}
+        if len(silent) > MAX_SILENT:
+            silent[min(silent)].transport.close()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.scope is not None:  # the guard ends connections without the cookie
+            self._stop_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
 class Server(uvicorn.Server):
     """The server of an application on a listening socket. `run_on_socket` starts it."""
 
@@ -251,8 +283,8 @@ class Server(uvicorn.Server):
         port = listener.getsockname()[1]
         guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
-            guard, http="h11", log_level="warning", access_log=False, server_header=False, lifespan="off",
-            ws_max_size=MAX_MESSAGE_BYTES, ws_max_queue=32, limit_concurrency=MAX_CONNECTIONS,
+            guard, http=PageProtocol, log_level="warning", access_log=False, server_header=False, lifespan="off",
+            ws_max_size=MAX_MESSAGE_BYTES, ws_max_queue=32,
             timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=2,
         )  # fmt: skip
         super().__init__(config)

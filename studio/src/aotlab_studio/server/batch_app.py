@@ -81,7 +81,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         ],
         exception_handlers={
             InputError: respond_problem,
-            msgspec.DecodeError: lambda _, error: PlainTextResponse(f"body: {error}", 422),
+            msgspec.DecodeError: lambda _, error: PlainTextResponse("body: not an export", 422),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
     )

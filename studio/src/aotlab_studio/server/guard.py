@@ -98,6 +98,8 @@ class GuardMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
                 headers.setdefault("cache-control", "no-store")
+                if refusal is not None:
+                    headers["connection"] = "close"
                 if is_first and refusal is None:
                     cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append("set-cookie", cookie)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aotlab import InputError, internal, sdk
+from aotlab_studio.session.export import is_matte
 from aotlab_studio.utils.files import encode_json
 
+COMMON_OUTPUTS = ("masks", "coco", "cvat", "yolo", "overlay")
 MAX_UPLOAD_BYTES = 32 * 2**20
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -28,7 +31,7 @@ def parse_index(request: Request) -> int:
     """Return the frame number of an address; raise `InputError` for other text."""
     text = str(request.path_params["index"])
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"frame {text[:20]!r} is not a number; give its number")
+        raise InputError(f"frame {text[:20]!r}: no such frame")
     return int(text)
 
 
@@ -40,6 +43,18 @@ async def read_body(request: Request) -> bytes:
         if len(body) > MAX_UPLOAD_BYTES:
             raise HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer masks at once")
     return bytes(body)
+
+
+def _draw_outputs(checked: Collection[str]) -> str:
+    """Return the checkboxes of the outputs that a project can be exported in, those of `COMMON_OUTPUTS` first."""
+    boxes = {
+        name: f'<label><input type="checkbox" name="{name}"{" checked" * (name in checked)}> '
+        f"{html.escape(f'{kind.file_name}: {kind.description}')}</label>"
+        for name in internal.list_outputs()
+        if not is_matte(kind := sdk.make_output(name))
+    }
+    common = [boxes.pop(name) for name in COMMON_OUTPUTS if name in boxes]
+    return "".join([*common, "<details><summary>More</summary>", *boxes.values(), "</details>"])
 
 
 def _draw_switch(option: sdk.OutputOption) -> str:
@@ -54,12 +69,17 @@ def _draw_switch(option: sdk.OutputOption) -> str:
 def make_page_routes(start: str) -> list[Route]:
     """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
     folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
-    options = "".join(map(_draw_switch, internal.list_output_options())).encode()
-    icons = (folder / "icons.svg").read_bytes()
+    inserted = {
+        "icons.svg": (folder / "icons.svg").read_text(),
+        "output options": "".join(map(_draw_switch, internal.list_output_options())),
+        "outputs": _draw_outputs(("masks", "overlay")),
+        "outputs of a list": _draw_outputs(("coco",)),
+    }
     for file in folder.iterdir():
         if kind := CONTENT_TYPES.get(Path(file.name).suffix):
-            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
-            content = content.replace(b"<!-- output options -->", options)
+            content = file.read_bytes()
+            for name, text in inserted.items():
+                content = content.replace(f"<!-- {name} -->".encode(), text.encode())
             pages[file.name] = Response(content, media_type=kind)
 
     def get_file(request: Request) -> Response:

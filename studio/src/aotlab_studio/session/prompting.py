@@ -11,7 +11,7 @@ import numpy as np
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels
+from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.painting import grow, is_far_from, limit_to_prompt
 from aotlab_studio.protocol import LoadingEvent
@@ -50,8 +50,13 @@ class Prompter:
                 document.emit(LoadingEvent(False))
 
 
+def center_points(points: Points) -> Points:
+    """Return points of the page, where pixel 0 spans 0 to 1, as `Prompt` counts them: its center is 0."""
+    return [(x - 0.5, y - 0.5) for x, y in points]
+
+
 class PromptInput(NamedTuple):
-    """Box, clicks and a scribble on an object, in pixels of the frame."""
+    """Box, clicks and a scribble on an object, in pixels of the frame, whose first one spans 0 to 1."""
 
     box: Box | None
     positive: Clicks
@@ -113,7 +118,8 @@ def draw_prompted(
     previous_mask = document.snapshot.labels(frame) == object_id if kind == "correct" else None
     points = [*prompts.positive, *prompts.negative]
     signs = [1] * len(prompts.positive) + [0] * len(prompts.negative)
-    prompt = Prompt(points, signs, prompts.box, prompts.scribble, mask=previous_mask, exclude=protected)
+    scribble = center_points(prompts.scribble)
+    prompt = Prompt(center_points(points), signs, prompts.box, scribble, mask=previous_mask, exclude=protected)
     mask = whole = prompter.segment(document, frame, prompt)
     if (protected & grow(mask) if mask.any() else protected).any():
         whole = prompter.segment(document, frame, replace(prompt, exclude=None))  # to count what others keep

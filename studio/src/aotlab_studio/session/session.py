@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -23,8 +25,15 @@ from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import add_record, export_masks, is_matte, snapshot_for_export
-from aotlab_studio.session.prompting import Prompter, PromptInput, PromptMode, choose_change, draw_prompted
+from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.prompting import (
+    Prompter,
+    PromptInput,
+    PromptMode,
+    center_points,
+    choose_change,
+    draw_prompted,
+)
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import stage_files
@@ -68,16 +77,13 @@ class Session:
         job = self.runner.running_job
         frames = document.frames
         state = msgspec.structs.asdict(document.describe_page_state())
-        kinds = {name: sdk.make_output(name) for name in internal.list_outputs()}
         return protocol.Description(
             **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
             size=frames.size, rate=float(frames.source.rate),
             timeline=document.timeline(),  # later than the state: pages expect no older marks
-            outputs={
-                name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items() if not is_matte(kind)
-            },
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
+            read_only=bool(document.read_only_warning),
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
 
@@ -91,7 +97,7 @@ class Session:
         is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
         cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
         text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
-        raise UnfinishedError(f"{text}. Export afterwards, or export the frames as they are?")
+        raise UnfinishedError(f"{text}. Export the frames as they are?")
 
     def pause(self) -> None:
         """Pause the running job; raise `InputError` if none is running."""
@@ -147,7 +153,7 @@ class Session:
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raise `InputError` for clicks outside the image."""
         protected = editing.find_protected_pixels(self.document, frame, None)
-        mask = self.prompter.segment(self.document, frame, Prompt(positive, exclude=protected))
+        mask = self.prompter.segment(self.document, frame, Prompt(center_points(positive), exclude=protected))
         return find_outlines(mask)
 
     def set_model(self, name: str) -> None:
@@ -181,8 +187,14 @@ class Session:
 
     @property
     def archive(self) -> Path:
-        """Archive of the last export."""
-        return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
+        """Archive of the last export, in a temporary folder if that of the project cannot be written."""
+        folder = self.document.folder
+        folder = folder if os.access(folder, os.W_OK) else Path(self._temporary_folder.name)
+        return folder / EXPORT / f"{self.document.frames.name}.zip"
+
+    @cached_property
+    def _temporary_folder(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory(prefix="aotlab-")
 
     def export(
         self,

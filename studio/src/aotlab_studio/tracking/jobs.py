@@ -112,6 +112,8 @@ class TrackingJob:
             status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
+        except OSError as error:
+            self.problem = f"tracking: {error}; free space, or check the disk"
         except Exception as error:  # any error must reach the page
             logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
@@ -290,8 +292,8 @@ class JobRunner:
             with self._document.lock:  # no undo in between
                 if self._corrections_enabled and (layer_ids := list_corrections(self._document.snapshot)):
                     self.job = TrackingJob(self._document, layer_ids[0])
-        except Exception:  # for example, the project cannot be read
-            logger.exception("corrections wait for the next edit")
+        except (InputError, OSError) as error:  # for example, the project cannot be read
+            logger.warning("corrections wait for the next edit: %s", error)
             self._corrections_enabled = False
             self._changed.notify_all()
         return self.running_job is not None
