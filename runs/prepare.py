@@ -20,27 +20,18 @@ from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.video import digest_video, open_frames
-from aotlab.runs.inputs import EXPORT_RECORD, FrameSelection, find_frame, find_gap, load_masks, split_absent
+from aotlab.runs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.runs.job_list import add_masks_beside, find_masks_beside
 from aotlab.runs.store import Results
 from aotlab.runs.views import check_outputs
 from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sibling_path
+from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.run_folder import read_record, require_inputs_outside
 from aotlab.utils.text import strip_credentials
 
 log = logging.getLogger(__name__)
-
-SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
-"""Patterns of files beside a mask file that its reader may use."""
-FOLDER_SIDECARS = {
-    "SegmentationClass": ("legend.json", "labelmap.txt"),
-    "labels": ("data.yaml", "classes.txt"),
-    "obj_train_data": ("obj.names",),
-}
-"""Files beside a folder of this name that the reader of its masks may use."""
 
 
 @dataclass(frozen=True)
@@ -271,14 +262,7 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bo
     video: dict[str, Any] = {"name": source.name}
     video |= {"address": strip_credentials(job.video)} if source.path is None else digest_video(source.path, digests)
     is_repeatable = has_files and source.path is not None and not options.realtime
-    masks = [
-        {
-            "frame": find_frame(mask, frames),
-            "object": mask.object_id,
-            "sha256": _digest_files(Path(mask.value), SIDECARS, digests),
-        }
-        for mask in job.masks
-    ]
+    masks = run.masks
     levels = source.levels
     inputs = {
         "video": video,
@@ -289,20 +273,20 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bo
         "matrix": job.matrix,
         "layer": job.layer,
         "rate": str(source.rate) if isinstance(source, ImageFrames) else None,
-        "masks": masks,
+        "masks": {
+            index: {"sha256": digest_values((item.object_id, item.rle.tolist(), item.attributes) for item in regions)}
+            for index, regions in sorted(masks.frames.items())
+        },
         "prompts": {
             index: {key: _format_prompt(prompt) for key, prompt in by_object.items()}
             for index, by_object in run.prompts.items()
         },
-        # weights may be in files named like the ONNX file
         "segmenter": [
-            _digest_files(path, ["{stem}.*"], digests)
-            for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
+            _digest_network(path, digests) for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
         ],
-        "classes": dict(sorted(job.classes.items())),
+        "classes": dict(sorted(masks.class_names.items())),
+        "class_ids": masks.classes,
         "both_directions": options.both_directions,
-        "mask_start_number": options.mask_start_number,
-        "mask_format": options.mask_format,
         "removals": [f"{index}:{key}" for index, ids in run.removals.items() for key in ids],
         **run.loader.fingerprint(job.overrides, digests),  # loads PyTorch, so after all other checks
     }
@@ -358,20 +342,7 @@ def _join(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _digest_files(path: Path, sidecars: Sequence[str], digests: InputDigests) -> str:
-    """Return the digest of a file and of files beside it that match ``sidecars``, or of a folder's visible files.
-
-    Those of `FOLDER_SIDECARS` are added.
-    """
-    folder = path if path.is_dir() else path.parent
-    beside = {folder.parent / name for name in FOLDER_SIDECARS.get(folder.name, ())}
-    files = None
-    if path.is_dir():
-        visible = {file for file in path.rglob("[!.]*") if file.name not in SYSTEM_FILES}
-        visible -= {path / EXPORT_RECORD}  # whose time differs each time
-        files = [file for file in sorted(visible) if file.is_file()]
-    else:
-        stem = glob.escape(path.stem)
-        beside |= {file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem))} - {path}
-    others = [(file.name, digests.digest(file)) for file in sorted(beside) if file.is_file()]
-    return digest_values([digests.digest(path, files), *others])
+def _digest_network(path: Path, digests: InputDigests) -> str:
+    """Return the digest of an ONNX file, and of files of the same name with its weights."""
+    files = sorted(file for file in path.parent.glob(f"{glob.escape(path.stem)}.*") if file.is_file())
+    return digest_values((file.name, digests.digest(file)) for file in files)

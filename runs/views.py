@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aotlab.media.frame_numbers import FrameNumbers
-from aotlab.media.frames import FrameSource
+from aotlab.media.frames import IMAGE_RATE, FrameSource
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import Output, OutputContext
@@ -79,8 +84,50 @@ def make_context(results: Results, source: FrameSource, frame_number: Callable[[
     return OutputContext(source, results.classes, frame_number, tuple(results.objects))
 
 
+def open_context(results: Results, *, needs_image: bool) -> OutputContext:
+    """Return the context of outputs of stored results; a missing video, or a stream, serves those without images."""
+    if not needs_image and not os.path.exists(results.video):
+        return make_context(results, MissingVideo(results))
+    video = results.find_video()
+    results.require_same_video(video)
+    source = open_frames(video, **results.video_options)
+    return make_context(results, source, FrameNumbers(source, by_name=results.by_name).number)
+
+
+class MissingVideo(FrameSource):
+    """Names, times and size of stored frames, whose video cannot be read again."""
+
+    rate = IMAGE_RATE
+    has_constant_rate = False
+
+    def __init__(self, results: Results) -> None:
+        """Read the size of the first stored mask; raise `InputError` if it is damaged."""
+        self.name = results.inputs["video"]["name"]
+        self._entries = {entry["index"]: entry for entry in results.entries}
+        labels = read_mask(results.mask_path(results.entries[0]["name"]))
+        self.size = (labels.shape[0], labels.shape[1])
+
+    def frame_name(self, index: int) -> str:
+        """Return the stored name of a frame."""
+        name: str = self._entries[index]["name"]
+        return name
+
+    def time(self, index: int) -> Fraction:
+        """Return the stored time of a frame in seconds."""
+        return Fraction(self._entries[index]["time"])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Raise `InputError`."""
+        raise InputError("its frames are not stored", subject=self.name, remedy="track a file instead of a stream")
+
+
 def write_views(
-    results: Results, names: Iterable[str], options: Mapping[str, Any], context: OutputContext, *, progress: bool = True
+    results: Results,
+    names: Iterable[str],
+    options: Mapping[str, Any],
+    context: OutputContext,
+    *,
+    progress: bool = True,
 ) -> list[str]:
     """Write outputs of stored results, in a folder that the caller has locked; return texts to print.
 
@@ -158,7 +205,7 @@ def render(
 ) -> TrackResult:
     """Write or replace outputs of the results in a folder, also of interrupted and of corrected ones.
 
-    The video is read only if an output needs it.
+    The video is read only if an output needs it, so a stream or a missing video serves all others.
 
     Args:
         folder: results of one video.
@@ -183,10 +230,7 @@ def render(
             raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
         if results.edited:
             log.warning("%s: its masks lack later edits; export them first", folder)
-        video = results.find_video()
-        results.require_same_video(video)
-        source = open_frames(video, **results.video_options)
-        context = make_context(results, source, FrameNumbers(source, by_name=results.by_name).number)
+        context = open_context(results, needs_image=any(make_output(name, values).needs_image for name in names))
         texts = write_views(results, names, values, context, progress=progress)
         return TrackResult(
             len(results.entries), results.seconds, list_written(results, options), tuple(texts),

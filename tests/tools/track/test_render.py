@@ -99,6 +99,18 @@ def test_results_that_cannot_be_rendered(results, video, run_expecting_error, ch
     assert read_files(results) == before
 
 
+def test_missing_video_serves_outputs_without_images(results, video):
+    assert main([str(results), "--write", "coco"]) == 0
+    before = (results / "coco.json").read_text()
+    shutil.rmtree(video)
+    assert main([str(results), "--write", "coco,objects"]) == 0
+    assert [*(results / "objects").iterdir()]
+    found, expected = json.loads((results / "coco.json").read_text()), json.loads(before)
+    assert [item["segmentation"] for item in found["annotations"]] == [
+        item["segmentation"] for item in expected["annotations"]
+    ]
+
+
 def test_soft_outputs_without_stored_edges_rejected(results, run_expecting_error):
     for name in ("alpha", "mattes16", "prores", "vp9"):
         line = run_expecting_error(main, results, "--write", f"coco,{name}")
@@ -112,9 +124,9 @@ def test_many_results_fail_one_by_one(results, tmp_path, capsys):
     stored = Results.read(tmp_path / "list" / "b")
     stored.video = str(tmp_path / "gone.mp4")
     stored.save()
-    assert main([str(tmp_path / "list"), "--write", "coco"]) == 1
+    assert main([str(tmp_path / "list"), "--write", "overlay"]) == 1
     output = capsys.readouterr()
-    assert f"{tmp_path}/list/a: coco\n1 of 2 videos done\n" in output.out
+    assert f"{tmp_path}/list/a: overlay\n1 of 2 videos done\n" in output.out
     assert "list/b: its video is missing" in output.err
 
 

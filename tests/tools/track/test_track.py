@@ -52,7 +52,7 @@ def test_soft_mask_is_cut_if_its_format_is_stated(video, tmp_path, capsys):
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "masks" / NAMES[0]), soft > 127)
     assert Results.read(tmp_path / "out").mask_format == "soft"
     assert track(video, tmp_path, tmp_path / "soft.png", args=["--mask-format", "ids", *WRITE]) == 2
-    assert "different run (mask_format: soft before, ids now" in capsys.readouterr().err
+    assert "different run (masks.0: content " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", [".", ".hidden"])
