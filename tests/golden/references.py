@@ -27,12 +27,13 @@ LOGITS = 5e-4
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
 SHIPPED_GOLDEN = Path(__file__).parent / "data"
+SHIPPED_MODELS = ("aott", "deaott", "r50_aotl", "r50_deaotl")
 SHIPPED_NAMES = {
-    *(f"keys/{name}.json" for name in ("aott", "aott.optim", "deaott", "deaott.optim")),
+    *(f"keys/{name}{suffix}.json" for name in SHIPPED_MODELS for suffix in ("", ".optim")),
     *(f"memory/policy_cases{name}" for name in (".json", ".npz", "_rmem.json", "_rmem.npz")),
     *(f"metrics/{name}.json" for name in ("benchmarks", "sequences")),
     *(f"metrics/{name}.npz" for name in ("benchmarks", "pairs", "sequences", "statistics")),
-    *(f"models/{name}.npz" for name in ("aott", "data", "deaott", "eval_aott_davis2017", "loss", "train_aott")),
+    *(f"models/{name}.npz" for name in (*SHIPPED_MODELS, "data", "eval_aott_davis2017", "loss", "train_aott")),
     "models/schedule.json", "models/sizes.json",
 }  # fmt: skip
 

@@ -19,11 +19,11 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_clip, golden_model, golden_recipe, list_maps, planes
+from tests.golden.references import SHIPPED_MODELS, golden_clip, golden_model, golden_recipe, list_maps, planes
 from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
-VARIANTS = ["aott", "deaott", *slow("aots", "aotl", "r50_aotl", "r101_aotl", "swinb_aotl", "deaotl", "r50_deaotl")]
+VARIANTS = [*SHIPPED_MODELS, *slow("aots", "aotl", "r101_aotl", "swinb_aotl", "deaotl")]
 DEPTHS = [
     "aost/3",
     *slow("aost/1", "aost/2", *(f"{name}/{depth}" for name in ("aost_share", "r50_aost") for depth in "123")),
