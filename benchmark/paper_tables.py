@@ -18,7 +18,7 @@ from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import read_text
-from aotlab.utils.text import align_columns
+from aotlab.utils.text import align_columns, format_bytes
 
 TABLES = ROOT / "configs" / "tables"
 """Folder of the papers' tables, one YAML file each."""
@@ -186,11 +186,13 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
         dataset = find_benchmark(benchmark.dataset)
-        source = f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        here = f"{format_bytes(dataset.archive.size)} with --download, or " if dataset.archive else ""
+        source = f"{benchmark.dataset}, {here}from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     model = table.models[row.model]
     downloads = {
-        entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
+        entry.file: f"about {format_bytes(round(4e6 * entry.parameters))} with aotlab weights get {name}, "
+        f"or from {ZOO_URL}"
         for name, entry in list_published_weights().items()
     }
     for file in dict.fromkeys(model.files):
@@ -203,23 +205,51 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     return sentences
 
 
-def format_table(table: PaperTable, ours: Sequence[str]) -> str:
+def compare_figures(table: PaperTable, row: TableRow, figures: Sequence[float | None]) -> list[float | None]:
+    """Return measured minus published figures by the last source of a row, which is that of its files; None: no scores.
+
+    Speed is not compared.
+    """
+    published = list(row.published.values())[-1] if row.published else [None] * len(figures)
+    return [
+        None if ours is None or theirs is None or key == "fps" else ours - theirs
+        for ours, theirs, key in zip(figures, published, table.columns.values(), strict=True)
+    ]
+
+
+def list_deviations(
+    table: PaperTable, results: Sequence[Sequence[float | None] | str], tolerance: float
+) -> dict[str, str]:
+    """Return a sentence by the names of each row whose scores differ from the published ones by more than that."""
+    found = {}
+    for row, result in zip(table.rows, results, strict=True):
+        differences = [] if isinstance(result, str) else compare_figures(table, row, result)
+        if any(value is not None and abs(value) > tolerance for value in differences):
+            text = format_figures(differences, "+.2f")
+            found[f"{row.model}, {row.benchmark}"] = f"differs by {text} points, more than {tolerance:g}"
+    return found
+
+
+def format_table(table: PaperTable, results: Sequence[Sequence[float | None] | str]) -> str:
     """Format the table as Markdown: measured figures, or why they are missing, next to the published ones."""
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
-    head = ["model", "benchmark", "ours", *cited]
+    head = ["model", "benchmark", "ours", *cited, *["difference"] * bool(cited)]
     lines = [head, ["---"] * len(head)]
-    for row, measured in zip(table.rows, ours, strict=True):
+    for row, result in zip(table.rows, results, strict=True):
         published = [format_figures(row.published.get(source, ())) for source in cited]
-        lines.append([row.model, row.benchmark, measured, *published])
+        measured, differences = (result, "") if isinstance(result, str) else (
+            format_figures(result), format_figures(compare_figures(table, row, result), "+.1f")
+        )  # fmt: skip
+        lines.append([row.model, row.benchmark, measured, *published, *[differences] * bool(cited)])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
     notes = [*(f"{key}: {table.sources[key]}" for key in cited), *filter(None, [table.note])]
     return "\n".join([*text, "", *notes] if notes else text)
 
 
-def format_figures(values: Sequence[float | None]) -> str:
+def format_figures(values: Sequence[float | None], spec: str = ".1f") -> str:
     """Return the figures of one row in the order of the columns."""
-    return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
+    return " / ".join("-" if value is None else format(value, spec) for value in values)
 
 
 def _shorten_path(path: Path) -> str:

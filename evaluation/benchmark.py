@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from aotlab.dataloaders.archives import Archive
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.evaluation.archive import SubmittedResults
 from aotlab.evaluation.label_scores import plan_labels
@@ -31,6 +32,8 @@ class Benchmark:
     layout: ClassVar[str] = "folders as its page describes them"
     source: ClassVar[str] = ""
     """Web page of the download."""
+    archive: ClassVar[Archive | None] = None
+    """Its download; None: it is downloaded by hand, from `source`."""
     license: ClassVar[str] = ""
     """License of the data, or of annotations and data; empty: see `source`."""
     folder: ClassVar[str | None] = None

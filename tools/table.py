@@ -1,7 +1,8 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table r50_aotl --dataset davis2017 --root datasets/DAVIS     # the rows of a published checkpoint, downloaded
+aotlab table r50_aotl --dry-run                      # what it needs, and how long it takes
+aotlab table r50_aotl --download --tolerance 0.2     # the rows of a published checkpoint
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from click import UsageError
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import download_weights
-from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command
+from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, report_failures
 from aotlab.tools.cli.options import dataset_option, device, force_results, plugin_files
-from aotlab.tools.cli.types import Folder, PositiveInt, option
+from aotlab.tools.cli.types import Folder, PositiveInt, flag, number_type, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.numbers import NON_NEGATIVE
 from aotlab.utils.plugins import list_plugin_files
 from aotlab.utils.signals import STOP_SIGNALS
 
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from aotlab.benchmark.paper_tables import PaperTable, TableRow
 
 
-def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool) -> str:
+def run_row(
+    table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int, force: bool
+) -> list[float | None] | str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
-    from aotlab.benchmark.paper_tables import format_figures, name_results
+    from aotlab.benchmark.paper_tables import name_results
 
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
     results = output / name_results(row.model, row.benchmark)
@@ -45,7 +49,7 @@ def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, rank
         run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
         return f"server: {archive}"
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
-    return format_figures([scores.get(key) for key in table.columns.values()])
+    return [scores.get(key) for key in table.columns.values()]
 
 
 def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
@@ -78,16 +82,22 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 @force_results
+@flag("--dry-run", "only list what is missing, the size of downloads, and the time")
+@flag("--download", "download missing data sets, of which davis2017 has one file")
+@option("--tolerance", type=number_type(NON_NEGATIVE), help="points; exit code 1 if a published score differs by more")
 def main(
-    name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool
-) -> int:
+    name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool,
+    dry_run: bool, download: bool, tolerance: float | None,
+) -> int:  # fmt: skip
     from aotlab.benchmark.paper_tables import (
         format_table,
+        list_deviations,
         list_missing,
         load_table,
         replace_root,
         select_weights,
     )
+    from aotlab.dataloaders.archives import download_dataset
 
     is_published = name in list_published_weights()
     if dataset and not is_published:
@@ -95,10 +105,19 @@ def main(
     table = select_weights(name, dataset or "davis2017") if is_published else load_table(name)
     if root is not None:
         table = replace_root(table, root)
+    if dry_run:
+        from aotlab.benchmark.dry_run import forecast_table
+
+        print(forecast_table(table, device))
+        return 0
+    results = require_writable(output / table.name)
+    for benchmark in {row.benchmark: table.benchmarks[row.benchmark] for row in table.rows}.values():
+        archive = find_benchmark(benchmark.dataset).archive
+        if download and archive and not benchmark.folder.is_dir():
+            download_dataset(archive, benchmark.folder)
     if is_published and any(table.benchmarks[row.benchmark].folder.is_dir() for row in table.rows):
         download_weights(name)
-    results = require_writable(output / table.name)
-    figures, missing, status = [], dict[str, None](), 0
+    figures, missing, status = list[list[float | None] | str](), dict[str, None](), 0
     for row in table.rows:
         row_missing = list_missing(table, row)
         missing |= dict.fromkeys(row_missing)
@@ -116,7 +135,7 @@ def main(
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)
     print(text)
     write_text(results.with_name(f"{results.name}.md"), text + "\n")
-    return status
+    return report_failures({} if tolerance is None else list_deviations(table, figures, tolerance)) or status
 
 
 if __name__ == "__main__":

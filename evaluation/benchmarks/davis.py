@@ -8,10 +8,17 @@ gray values of soft masks are refused. Source: Pont-Tuset et al. 2017 and the pu
 from dataclasses import dataclass
 from pathlib import Path
 
+from aotlab.dataloaders.archives import Archive
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.layouts import read_davis
 from aotlab.evaluation.archive import SubmittedResults, write_archive
 from aotlab.evaluation.benchmark import Benchmark
+
+ARCHIVE = Archive(
+    "https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip", 832_766_765,
+    "e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492", frames=1999,
+)  # fmt: skip
+"""DAVIS 2017; size and digest are those of TensorFlow Datasets."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class DAVIS2017(Benchmark):
     layout = DAVIS2016.layout
     source = DAVIS2016.source
     folder = DAVIS2016.folder
+    archive = ARCHIVE
     server_splits = ("test", "test-dev", "test-challenge")
     submission_suffix = ".zip"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
+from aotlab.utils.downloads import TIMEOUT, download
 from aotlab.utils.errors import InputError, require, require_modules, suggest
 from aotlab.utils.files import cache_folder, make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
@@ -34,8 +35,6 @@ PRETRAINED_FOLDER = ROOT / "pretrain_models"
 """Folder of the project that may also hold published files."""
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for another process that stores the same weights."""
-DOWNLOAD_TIMEOUT = 60.0
-"""Timeout in seconds without data."""
 
 
 def weights_folder() -> Path:
@@ -154,14 +153,14 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
             if source is not None:
                 log.warning("%s: already stored; ignoring %s (--force replaces it)", name, source)
             return path
-        download = weights_folder() / f".download.{entry.file}"
+        target = weights_folder() / f".download.{entry.file}"
         manual_downloads = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
         if source is not None:
-            raw = fetch_file(source, download, hub_file=entry.file)
+            raw = fetch_file(source, target, hub_file=entry.file)
         else:
-            raw = next(filter(_is_file, manual_downloads), None) or _download_from_google_drive(entry, download)
+            raw = next(filter(_is_file, manual_downloads), None) or _download_from_google_drive(entry, target)
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        for leftover in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
+        for leftover in weights_folder().glob(f"{target.name}*"):  # also of interrupted downloads
             leftover.unlink(missing_ok=True)
         return path
 
@@ -177,11 +176,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
         return download_from_hub(address, hub_file)
     if not address.startswith(("http://", "https://")):
         return Path(address.removeprefix("file://"))
-    from torch.hub import download_url_to_file
-
-    with reading(address, "check address and network", Exception):  # errors of HTTP libraries have no common class
-        download_url_to_file(address, str(path))
-    return path
+    return download(address, path)
 
 
 def download_from_hub(address: str, file: str) -> Path:
@@ -190,7 +185,7 @@ def download_from_hub(address: str, file: str) -> Path:
     require_modules("huggingface_hub")
     from huggingface_hub import hf_hub_download
 
-    with reading(address, "check address and network", Exception):  # as above
+    with reading(address, "check address and network", Exception):  # errors of HTTP libraries have no common class
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
 
 
@@ -202,9 +197,7 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     address = f"Google Drive, file {entry.google_drive}"
     log.info("%s: downloading %s from Google Drive", entry.name, entry.file)
     with reading(address, f"retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}", Exception):  # as above
-        gdown.download(
-            id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
-        )
+        gdown.download(id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=TIMEOUT)
     return path
 
 

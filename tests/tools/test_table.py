@@ -4,24 +4,35 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+import yaml
 
 from aotlab.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
+from aotlab.dataloaders.archives import Archive, download_dataset
 from aotlab.engine.training.build import resolve_training
 from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
+from aotlab.evaluation.benchmarks.davis import DAVIS2017
+from aotlab.networks.build import build_model
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import TrackerName
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import sha256
+from aotlab.utils.text import format_bytes
 from tests.documents import check_command, split_blocks, split_words
 from tests.drawn_clips import draw_moving_clip, write_davis
+from tests.engine.small_model import to_published
 from tests.marks import needs_posix
 
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
@@ -82,9 +93,9 @@ def test_rows_run_eval_and_submit_and_are_shown(small, fake_commands, tmp_path, 
     assert tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 1
     text = capsys.readouterr().out
     lines = [re.sub(" +", " ", line) for line in text.splitlines()]
-    assert "| A | here | missing | 80.0 / - |" in lines
-    assert "| B | here | 70.2 / - | 81.0 / 79.5 |" in lines
-    assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 |" in lines
+    assert "| A | here | missing | 80.0 / - | |" in lines
+    assert "| B | here | 70.2 / - | 81.0 / 79.5 | -10.8 / - |" in lines
+    assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 | |" in lines
     assert "- pretrain_models/a.safetensors: the shop" in lines
     assert (tmp_path / "out" / "small.md").read_text() == text
     assert [call[0] for call in fake_commands] == ["eval", "eval", "submit"]
@@ -94,6 +105,27 @@ def test_rows_run_eval_and_submit_and_are_shown(small, fake_commands, tmp_path, 
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
     assert "--force" not in first
+
+
+@pytest.mark.parametrize(("tolerance", "status"), [(0.2, 1), (1.5, 0)])
+def test_scores_outside_the_tolerance_fail(fake_commands, tmp_path, monkeypatch, capsys, tolerance, status):
+    monkeypatch.setattr("aotlab.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
+    (tmp_path / "x.pth").touch()
+    table = {
+        "title": "One model",
+        "columns": {"J&F": "J&F", "J": "J", "FPS": "fps"},
+        "sources": {"paper": "the paper", "zoo": "the files used here"},
+        "benchmarks": {"val": {"dataset": "mose", "root": str(tmp_path), "split": "train"}},
+        "models": {"A": {"checkpoints": ["x.pth"]}},
+        "rows": [{"model": "A", "benchmark": "val", "paper": [50.0, 1.0, 1.0], "zoo": [71.5, 60.0, 100.0]}],
+    }
+    (tmp_path / "one.yaml").write_text(json.dumps(table))
+    line = [str(tmp_path / "one.yaml"), "--output", str(tmp_path / "out"), "--tolerance", str(tolerance)]
+    assert tool.main(line) == status
+    found = capsys.readouterr()
+    sentence = "error: A, val: differs by -1.25 / - / - points, more than 0.2\n"
+    assert found.err.endswith(sentence) == bool(status)
+    assert re.search(r"\|  -1\.2 / - / - +\|$", found.out, re.M)
 
 
 def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
@@ -156,7 +188,10 @@ def test_missing_published_file_names_its_download(tmp_path, monkeypatch):
     monkeypatch.setenv("AOTLAB_HOME", str(tmp_path))
     monkeypatch.setattr("aotlab.networks.weights.zoo.PRETRAINED_FOLDER", tmp_path)
     table = load_table("aot_davis2017")
-    assert f"{tmp_path}/AOTT_PRE_YTB_DAV.pth: aotlab weights get aott, or " in list_missing(table, table.rows[0])[-1]
+    assert (
+        f"{tmp_path}/AOTT_PRE_YTB_DAV.pth: about 22.8 MB with aotlab weights get aott, or "
+        in list_missing(table, table.rows[0])[-1]
+    )
 
 
 @pytest.mark.parametrize("name", [path.stem for path in TABLES])
@@ -272,7 +307,7 @@ def test_data_set_of_a_table_rejected(run_expecting_error):
 def test_weights_without_data_are_not_downloaded(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, "download_weights", lambda name: pytest.fail(f"downloads {name}"))
     assert tool.main(["aott", "--root", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 1
-    assert f"- {tmp_path}/none: davis2017, from https://" in capsys.readouterr().out
+    assert f"- {tmp_path}/none: davis2017, 833 MB with --download, or from https://" in capsys.readouterr().out
 
 
 def test_root_of_a_table_of_several_data_sets_rejected(run_expecting_error, tmp_path):
@@ -289,54 +324,97 @@ def test_data_sets_of_one_folder_share_a_root(name, tmp_path):
         assert after.benchmarks[row.benchmark].root == (root or str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        ([], 2, "error: no name: give a name in aotlab weights or a table: aott, "),
-        (["r50_aot"], 2, "error: r50_aot: give a name in aotlab weights or a table: aott, "),
-        (["--device", "cpu"], 2, "error: --device: give a name in aotlab weights"),
-        (["aott", "--root", "nope"], 2, "error: --root nope: no such folder"),
-        (["aott", "--device=cpu", "--root=nope", "--force"], 2, "error: --root nope: no such folder"),
-        (["aott", "--dataset", "foo"], 2, "error: --dataset foo: not one of davis2016, davis2017, "),
-        (["aott", "--root", "tests", "--dataset"], 2, "error: --dataset: no value"),
-        (["--help"], 0, "bash scripts/reproduce.sh r50_aotl --root /data/DAVIS"),
-        (["--help"], 0, "\naott\n"),
-        (["--help"], 0, "\naot_davis2017\n"),
-    ],
-)
-def test_reproduction_checks_arguments_before_installing(arguments, status, words):
-    line = ["bash", "scripts/reproduce.sh", *arguments]
-    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-    found, other = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
-    assert (result.returncode, other) == (status, "")
-    assert words in found
+@pytest.fixture
+def davis_archive(tmp_path, file_server, monkeypatch):
+    """A small DAVIS in the place of the published archive, on a local server."""
+    write_davis(tmp_path / "DAVIS", {"bear": draw_moving_clip(["00000", "00001", "00002"])}, "2017", "val")
+    archive = Path(shutil.make_archive(str(tmp_path / "davis"), "zip", tmp_path, "DAVIS"))
+    shutil.rmtree(tmp_path / "DAVIS")
+    published = Archive(f"{file_server.url}/davis.zip", archive.stat().st_size, sha256(archive), frames=3)
+    monkeypatch.setattr(DAVIS2017, "archive", published)
+    return published
+
+
+def test_dry_run_lists_downloads_and_time(davis_archive, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("aotlab.networks.weights.zoo.PRETRAINED_FOLDER", tmp_path)
+    monkeypatch.setattr("aotlab.benchmark.dry_run.FRAMES", 1)
+    assert tool.main(["aott", "--root", str(tmp_path / "DAVIS"), "--dry-run"]) == 0
+    missing, data, weights, row = capsys.readouterr().out.splitlines()
+    size = format_bytes(davis_archive.size)
+    assert missing == "missing:"
+    assert data.startswith(
+        f"- {tmp_path}/DAVIS: davis2017, {size} with --download, or from https://davischallenge.org;"
+    )
+    assert weights.startswith(f"- {tmp_path}/AOTT_PRE_YTB_DAV.pth: about 22.8 MB with aotlab weights get aott, or from")
+    assert re.fullmatch(r"AOT-T, val: 3 frames, \d+\.\d\d s each on this machine: 0 minutes", row)
+    assert not (tmp_path / "results").exists()
+
+
+def test_archive_of_a_data_set_is_resumed_and_checked(davis_archive, file_server, tmp_path):
+    folder = tmp_path / "data" / "DAVIS"
+    file_server.truncates = True
+    with pytest.raises(InputError, match="the same command resumes"):
+        download_dataset(davis_archive, folder)
+    file_server.truncates = False
+    download_dataset(davis_archive, folder)
+    assert [video.name for video in find_benchmark("davis2017").open_videos(folder)] == ["bear"]
+    assert [path.name for path in folder.parent.iterdir()] == ["DAVIS"]
+    with pytest.raises(InputError, match="expected 00"):
+        download_dataset(replace(davis_archive, digest="00"), tmp_path / "other" / "DAVIS")
+    assert [*(tmp_path / "other").iterdir()] == []
+
+
+STAND_INS = """
+from aotlab.dataloaders.archives import Archive
+from aotlab.evaluation.benchmarks.davis import DAVIS2017
+DAVIS2017.archive = Archive(URL, SIZE, DIGEST, frames=3)
+"""
+"""Lines that every Python of the workflow runs first."""
 
 
 @needs_posix
-def test_reproduction_prints_our_and_published_figures(tmp_path):
-    """The script in a checkout that is installed, with random weights in the place of the download."""
-    from aotlab.networks.build import build_model  # imports PyTorch
-    from aotlab.networks.weights.checkpoints import save_checkpoint
-
-    checkout, stored = tmp_path / "checkout", tmp_path / "home" / "weights"
-    programs = checkout / ".venv" / "bin"
-    for folder in (programs, stored):
-        folder.mkdir(parents=True)
+def test_workflow_measures_a_checkpoint(davis_archive, file_server, tmp_path):
+    """The steps of the workflow in a checkout that is installed, with downloads from a local server."""
+    checkout, programs = tmp_path / "checkout", tmp_path / "checkout" / ".venv" / "bin"
+    programs.mkdir(parents=True)
     for path in ROOT.iterdir():
-        if path.name != ".venv":
+        if path.name not in (".venv", "datasets"):
             (checkout / path.name).symlink_to(path)
+    (checkout / "datasets").mkdir()
     skip_pip = 'case "$*" in *"pip install"*) exit;; esac'
     for program, module in (("python", ""), ("aotlab", "-m aotlab ")):
         (programs / program).write_text(f'#!/bin/sh\n{skip_pip}\nexec "{sys.executable}" {module}"$@"\n')
         (programs / program).chmod(0o755)
-    config = load_config("aott")
-    save_checkpoint(stored / "aott.safetensors", build_model(config.model), config)
-    write_davis(tmp_path / "DAVIS", {"bear": draw_moving_clip(["00000", "00001", "00002"])}, "2017", "val")
-    command = ["bash", "checkout/scripts/reproduce.sh", "aott", "--root", "DAVIS", "--device", "cpu"]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "AOTLAB_HOME": str(stored.parent)}
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (row,) = re.findall(r"(?m)^\|  AOT-T .*", done.stdout)
-    ours = json.loads(next((tmp_path / "results").rglob("scores.json")).read_text())
+    torch.manual_seed(0)
+    torch.save({"state_dict": to_published(build_model(load_config("aott").model))}, tmp_path / "aott.pth")
+    values = {"URL": davis_archive.address, "SIZE": davis_archive.size, "DIGEST": davis_archive.digest}
+    lines = re.sub("URL|SIZE|DIGEST", lambda match: repr(values[match[0]]), STAND_INS)
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "sitecustomize.py").write_text(lines)
+    variables = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path / 'hooks'}:{ROOT / 'src'}",
+        "AOTLAB_HOME": str(tmp_path / "home"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "MODEL": "aott",
+        "WEIGHTS": f"{file_server.url}/aott.pth",
+    }
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "reproduce.yml").read_text())
+    steps = {step["name"]: step["run"] for step in workflow["jobs"]["table"]["steps"] if "run" in step}
+    done = {}
+    for name, text in steps.items():
+        line = ["bash", "-e", "-o", "pipefail", "-c", text]
+        done[name] = subprocess.run(line, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
+        print(f"## {name}\n$ {text}\n{done[name].stdout}{done[name].stderr}exit code {done[name].returncode}")
+    codes = {name: result.returncode for name, result in done.items()}
+    # random weights are far from the published scores
+    assert codes == {"What is missing": 0, "The checkpoint from another address": 0, "Scores": 1, "Summary": 0}
+    assert done["What is missing"].stdout.startswith("missing:\n- datasets/DAVIS: davis2017, ")
+    ours = json.loads(next((checkout / "results").rglob("scores.json")).read_text())
     figures = f"{ours['J&F']:.1f} / {ours['J']:.1f} / {ours['F']:.1f} / {ours['fps']:.1f}"
-    assert [cell.strip() for cell in row.split("|")[2:5]] == ["val", figures, "79.9 / 77.4 / 82.3 / 51.4"]
+    (row,) = re.findall(r"(?m)^\|  AOT-T .*", (tmp_path / "summary.md").read_text())
+    differences = f"{ours['J&F'] - 79.2:+.1f} / {ours['J'] - 76.5:+.1f} / {ours['F'] - 81.9:+.1f} / -"
+    assert [cell.strip() for cell in row.split("|")[3:7]] == [
+        figures, "79.9 / 77.4 / 82.3 / 51.4", "79.2 / 76.5 / 81.9 / 51.4", differences
+    ]  # fmt: skip
+    assert "error: AOT-T, val: differs by " in done["Scores"].stderr

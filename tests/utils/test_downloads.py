@@ -1,0 +1,60 @@
+"""Downloads from a local server, some of which are cut off."""
+
+import pytest
+
+from aotlab.utils.downloads import download
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import sha256
+
+
+@pytest.fixture
+def source(file_server, tmp_path):
+    """Path and address of a file."""
+    path = tmp_path / "source.bin"
+    path.write_bytes(bytes(range(256)) * 3)
+    return path, f"{file_server.url}/source.bin"
+
+
+def test_download_continues_after_its_part(source, tmp_path):
+    path, address = source
+    target = tmp_path / "new" / "target.bin"
+    target.parent.mkdir()
+    (tmp_path / "new" / "target.bin.part").write_bytes(b"x" * 100)
+    download(address, target)
+    assert target.read_bytes() == b"x" * 100 + path.read_bytes()[100:]
+    assert [file.name for file in target.parent.iterdir()] == ["target.bin"]
+
+
+def test_server_without_ranges_sends_the_whole_file(source, tmp_path, monkeypatch):
+    path, address = source
+    (tmp_path / "target.bin.part").write_bytes(b"x" * 100)
+    monkeypatch.setattr("aotlab.utils.downloads.Request", lambda address, headers: address)
+    assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
+
+
+def test_part_of_the_wrong_size_is_removed(source, tmp_path):
+    path, address = source
+    part = tmp_path / "target.bin.part"
+    part.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(InputError, match="HTTP Error 416"):
+        download(address, tmp_path / "target.bin")
+    assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
+
+
+def test_file_with_another_digest_is_removed(source, tmp_path):
+    path, address = source
+    target = tmp_path / "target.bin"
+    with pytest.raises(InputError, match=r"source\.bin: SHA-256 [0-9a-f]{64}, expected abc; retry"):
+        download(address, target, digest="abc")
+    assert [file.name for file in tmp_path.iterdir()] == ["source.bin"]
+    assert download(address, target, digest=sha256(path)) == target
+
+
+@pytest.mark.parametrize(("name", "message"), [("missing.bin", "HTTP Error 404"), ("", "Connection refused")])
+def test_failed_download_is_one_sentence(file_server, tmp_path, name, message):
+    address = f"{file_server.url}/{name}" if name else "http://127.0.0.1:1/x"
+    with pytest.raises(InputError) as failure:
+        download(address, tmp_path / "target.bin")
+    assert str(failure.value).startswith(f"{address}: not readable (")
+    assert str(failure.value).endswith("); check address and network; the same command resumes")
+    assert message in str(failure.value)
