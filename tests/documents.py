@@ -20,7 +20,7 @@ OTHER_PROGRAMS = {
 }  # fmt: skip
 """Programs whose command lines are not checked."""
 IGNORED_FOLDERS = {
-    ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
+    ".venv", ".venv-lowest", "build", "dist", "shared", "results", "outputs", ".git", ".pytest_cache", "node_modules",
 }  # fmt: skip
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - IGNORED_FOLDERS
 """Names of the folders of the checkout."""

@@ -79,7 +79,7 @@ def build(source, folder):
 def checkout(tmp_path_factory):
     """A copy of the sources, as a clone has them."""
     copy = tmp_path_factory.mktemp("clone") / "aotlab"
-    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "results", "shared")
+    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "outputs", "results", "shared")
     shutil.copytree(ROOT, copy, ignore=left_out, symlinks=True)
     return copy
 
