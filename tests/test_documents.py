@@ -4,12 +4,14 @@ import ast
 import configparser
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 import aotlab
 from aotlab.configs.files import ROOT
+from aotlab.sdk import Results
 from tests.documents import BLOCK, FOLDERS, IGNORED_FOLDERS, check_command, split_blocks, split_words
 
 PAGES = sorted(
@@ -175,6 +177,13 @@ def test_committed_reference_is_up_to_date(monkeypatch, name, part):
     content = references.settings("%s") if part == "settings" else references.GENERATED[part]()
     expected = content.replace(", `tiny`", "")  # an encoder of other tests
     assert f"<!-- generated: {part} -->\n{expected}\n<!-- end -->" in page
+
+
+def test_fields_of_results_are_documented():
+    text = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    rows = text.partition("## results.json")[2].partition("The `inputs` of a video")[0]
+    fields = re.findall("`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE)))
+    assert {*fields} == {*Results(folder=Path(), inputs={}, name="").record(), "kind", "version", "digest", "of"}
 
 
 def test_versions_agree():
