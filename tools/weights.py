@@ -17,11 +17,11 @@ SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 201
 def describe_weights(name: str) -> str:
     """Return the settings, parameters, FLOPs and training of a checkpoint or preset as text."""
     from aotlab.configs.files import list_presets
-    from aotlab.engine.describe import describe_model
     from aotlab.engine.training.model_card import describe_card, load_card
     from aotlab.networks.weights import zoo
     from aotlab.networks.weights.checkpoints import read_settings
     from aotlab.prompting.weights import is_prompt_network, load_prompt_network
+    from aotlab.tools.cli.model_report import describe_model
 
     file = zoo.find_weights(name) if name in zoo.list_published_weights() else None
     path = file or (None if name in list_presets() else zoo.resolve_checkpoint(name))
