@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +56,3 @@ class TrainingListener:
 
         ``reason``: why the run stops; None at the end of the phase, and for internal errors.
         """
-
-
-def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the means of the metrics of steps; IoU over the steps that have one, else nan."""
-    means = {}
-    for name in steps[0]:
-        values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
-        means[name] = sum(values) / len(values) if values else math.nan
-    return means

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from aotlab.engine.training.clip import ClipBatch
-from aotlab.engine.training.listener import StepResult, TrainingListener, average_metrics
+from aotlab.engine.training.listener import StepResult, TrainingListener
 from aotlab.engine.training.state import TrainState
 from aotlab.media.overlay import draw_overlay
 from aotlab.utils.errors import describe_missing_module, require_choice, require_modules
@@ -39,7 +39,10 @@ MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 
 
 class ScalarLog(TrainingListener):
-    """Base of logs of scalars: means of the metrics of ``train.log_every`` steps, and the scores of validations."""
+    """Base of logs of scalars: means of the metrics of some steps, and the scores of validations."""
+
+    interval = "log_every"
+    """Setting of ``train`` with the number of steps of a mean."""
 
     def __init__(self) -> None:
         self.pending: list[dict[str, float]] = []
@@ -53,7 +56,7 @@ class ScalarLog(TrainingListener):
         """Write the means if they are due."""
         if not result.skipped:
             self.pending.append(result.metrics)
-        if state.is_due(state.config.train.log_every):
+        if state.is_due(getattr(state.config.train, self.interval)):
             self._write_means(state)
 
     def validated(self, state: TrainState, scores: dict[str, float]) -> None:
@@ -210,6 +213,15 @@ def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
         if name != "csv":
             require_modules(name)
     return [LogFile(), *(LOGS[name]() for name in dict.fromkeys(names))]
+
+
+def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of the metrics of steps; IoU over the steps that have one, else nan."""
+    means = {}
+    for name in steps[0]:
+        values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
+        means[name] = sum(values) / len(values) if values else math.nan
+    return means
 
 
 def append(path: Path, text: str) -> None:

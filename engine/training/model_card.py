@@ -11,7 +11,7 @@ from aotlab.configs.settings import Settings
 from aotlab.networks.weights.checkpoints import read_card
 
 
-class PhaseRecord(Settings):
+class PhaseRecord(Settings, extra="ignore"):
     """A phase of training, complete or in part."""
 
     name: str
@@ -42,7 +42,7 @@ class PhaseRecord(Settings):
     """Sentences about settings and data that changed when the phase was resumed."""
 
 
-class ModelCard(Settings):
+class ModelCard(Settings, extra="ignore"):
     """All training phases of a checkpoint, first to last."""
 
     phases: list[PhaseRecord]
@@ -55,13 +55,8 @@ class ModelCard(Settings):
 def parse_card(text: str | None) -> ModelCard | None:
     """Return the card in a file's metadata, without unknown fields; None if it is missing or damaged."""
     try:
-        content = json.loads(text or "")
-        phases = [
-            {name: phase[name] for name in PhaseRecord.model_fields.keys() & phase.keys()}
-            for phase in content["phases"]
-        ]
-        return ModelCard.model_validate({"phases": phases})
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a damaged card
+        return ModelCard.model_validate_json(text or "")
+    except ValueError:
         return None
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from aotlab.engine.training.listener import StepResult, TrainingListener, average_metrics
+from aotlab.engine.training.listener import StepResult
+from aotlab.engine.training.logs import ScalarLog
 from aotlab.engine.training.state import TrainState
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
@@ -19,9 +20,10 @@ from aotlab.utils.text import format_count
 log = logging.getLogger(__name__)
 
 
-class Printer(TrainingListener):
+class Printer(ScalarLog):
     """A bar on a terminal, else a line every ``train.print_every`` steps with their means and the expected end."""
 
+    interval = "print_every"
     bar: Any = None
     """Progress bar of the phase."""
 
@@ -31,24 +33,14 @@ class Printer(TrainingListener):
             print_line(f"{state.phase.name}: resumed after step {state.step} from {state.resumed_from}")
         self.on_terminal = sys.stderr.isatty()
         self.bar = progress_bar(state.phase.steps, title=state.phase.name, initial=state.step, enabled=self.on_terminal)
-        self.pending: list[dict[str, float]] = []
         self.first, self.start = state.step, time.monotonic()
 
     def stepped(self, state: TrainState, result: StepResult) -> None:
-        """Update the bar, or print a line if it is due; the expected end counts validation and saved states."""
+        """Update the bar, or print a line if it is due."""
         if not result.skipped:
-            self.pending.append(result.metrics)
             self.bar.set_postfix_str(format_metrics(result.metrics), refresh=False)
         self.bar.update()
-        if not state.is_due(state.config.train.print_every):
-            return
-        if not self.on_terminal:
-            means = f"{format_metrics(average_metrics(self.pending))}  " if self.pending else ""
-            seconds = (time.monotonic() - self.start) / (state.step - self.first)
-            end = datetime.now().astimezone() + timedelta(seconds=seconds * (state.phase.steps - state.step))
-            place = f"{state.phase.name}, step {state.step} of {state.phase.steps}"
-            print_line(f"{place}: {means}ends {end:%Y-%m-%d %H:%M}")
-        self.pending = []
+        super().stepped(state, result)
 
     def video_scored(self, state: TrainState, done: int, total: int) -> None:
         """Print a line after each tenth of the videos, except the last, which the scores follow."""
@@ -57,10 +49,15 @@ class Printer(TrainingListener):
         if done < total and done * 10 // total > (done - 1) * 10 // total:
             print_line(f"{state.phase.name}, step {state.step}: validation of {done} of {format_count(total, 'video')}")
 
-    def validated(self, state: TrainState, scores: dict[str, float]) -> None:
-        """Print the scores."""
-        values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
-        print_line(f"{state.phase.name}, step {state.step}: validation {values}")
+    def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
+        """Print the values; the expected end counts validation and saved states."""
+        place = f"{state.phase.name}, step {state.step}"
+        if group == "validation":
+            print_line(f"{place}: validation {'  '.join(f'{name} {value:.1f}' for name, value in values.items())}")
+        elif not self.on_terminal:
+            seconds = (time.monotonic() - self.start) / (state.step - self.first)
+            end = datetime.now().astimezone() + timedelta(seconds=seconds * (state.phase.steps - state.step))
+            print_line(f"{place} of {state.phase.steps}: {format_metrics(values)}  ends {end:%Y-%m-%d %H:%M}")
 
     def ended(self, state: TrainState, reason: str | None) -> None:
         """Close the bar."""
