@@ -250,6 +250,14 @@ def test_steps_of_the_page_on_training_lower_the_loss(monkeypatch, capfd):
     assert rates == {0.1: pytest.approx(1.9e-5), 1.0: pytest.approx(1e-4)}
 
 
+@pytest.mark.slow
+def test_steps_of_the_page_on_a_run_store_and_reuse_it(tmp_path, monkeypatch, capfd):
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    monkeypatch.chdir(tmp_path)
+    run_page(ROOT / "docs" / "concepts" / "run.md", capfd)
+    assert len([*(tmp_path / "results" / "rabbit" / "masks").iterdir()]) == 4
+
+
 def test_supervision_recipe_runs():
     supervision = pytest.importorskip("supervision", reason="needs supervision")
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
