@@ -145,11 +145,11 @@ def main(
 ) -> None:  # fmt: skip
     """Run the command line."""
     try:
+        if (output / "masks").exists():
+            raise InputError(f"{output}: has masks already; remove them, or give another folder")
         frames, tracker = open_frames(video), Tracker.from_pretrained(checkpoint, device=device)
         found = TextDetector.from_pretrained(detector, texts, device=str(tracker.device), threshold=threshold)
         run = TextTracker(tracker, found, every)
-        if (output / "masks").exists():
-            raise InputError(f"{output}: has masks already; remove them, or give another folder")
         output.mkdir(parents=True, exist_ok=True)
         try:
             for index, labels in enumerate(run.track(frames)):

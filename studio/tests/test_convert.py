@@ -77,7 +77,7 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
         assert not copy.is_symlink()  # the data set may be moved to another machine
     settings = yaml.safe_load((out / "data.yaml").read_text())
     names = {0: "ball", 1: "person"}
-    assert settings == {"train": "images", "val": "images", "names": names}  # beside the file
+    assert settings == {"train": "images", "val": "images", "names": names, "first_frame": 0}  # beside the file
     with closing(VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE)) as writer:
         for index in range(LENGTH):
             writer.write(np.zeros((*SIZE, 3), np.uint8), Fraction(index, 24))

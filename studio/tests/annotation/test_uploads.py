@@ -40,6 +40,17 @@ def post(served, content, frame=0):
     return served.post(f"/masks/{frame}", content)
 
 
+def test_archive_with_backslashes_is_read(document):
+    archive = zip_files({f"clip\\{index:05d}.png": png(truth(index)) for index in (3, 5)})
+    assert load_upload(document, 0, archive).frames == [3, 5]
+
+
+def test_large_trees_in_an_archive_are_refused(document, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.session.uploads.MAX_TREE_BYTES", 1000)
+    with pytest.raises(InputError, match="of XML or JSON; split the archive"):
+        load_upload(document, 0, zip_files({"a.xml": b" " * 2000}))
+
+
 def test_mask_is_uploaded_for_the_shown_frame(served):
     assert post(served, png(truth(2)), 2).json()["frames"] == [2]
     np.testing.assert_array_equal(served.session.document.snapshot.labels(2), truth(2))
@@ -77,7 +88,7 @@ def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
 def test_too_large_uploads_rejected(served, monkeypatch):
     monkeypatch.setattr("aotlab_studio.session.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
-    assert (answer.status_code, "split it" in answer.text) == (422, True)
+    assert (answer.status_code, "split the archive" in answer.text) == (422, True)
     monkeypatch.setattr(http, "MAX_UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.formats.colors import parse_legend
+from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
@@ -437,7 +439,7 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
     ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
     ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
     ([task(0, BOX)], "only 1 box without a mask; give it to aotlab track --mask"),
-    ([task(0, result("a", PERCENT, type="videorectangle"))], "only 1 shape of kind videorectangle"),
+    ([task(0, result("a", PERCENT, type="ellipse"))], "only 1 shape of kind ellipse"),
 ])  # fmt: skip
 def test_invalid_json_formats_rejected(read, tree, words):
     with pytest.raises(InputError, match=words):
@@ -645,3 +647,37 @@ def test_error_names_the_broken_file(tmp_path):
     (tmp_path / "notes.json").write_text("[1,2")
     with pytest.raises(InputError, match=r"notes\.json: not readable"):
         read_annotations(tmp_path, VIDEO)
+
+
+@pytest.mark.parametrize("name", ["label_studio", "yolo"])
+def test_own_file_without_a_mask_on_frame_0_is_read(tmp_path, name):
+    masks, writer = sample_annotations(), find_mask_writer(name)
+    masks.frames = {frame: masks.frames[frame] for frame in (1, 2)}
+    video = replace(VIDEO, frame_names=None)
+    writer.write(tmp_path / writer.file_name, masks, video)
+    assert sorted(read_annotations(tmp_path / writer.file_name, video).frames) == [1, 2]
+
+
+def test_labelme_without_sizes_is_read(read):
+    tree = labelme(1, shape("a", SQUARE))
+    del tree["imageHeight"], tree["imageWidth"]
+    found = read({"1.json": tree})
+    assert [frame for frame, regions in found.frames.items() if regions] == [1]
+
+
+def test_boxes_of_a_label_studio_video_are_prompts(read):
+    steps = [{"frame": 2, "enabled": True, "x": 25, "y": 25, "width": 50, "height": 50}]
+    steps += [steps[0] | {"frame": 3, "enabled": False}]
+    value = {"framesCount": 3, "sequence": steps, "labels": ["person"]}
+    annotation = {"result": [{"id": "a", "type": "videorectangle", "value": value}]}
+    found = read({"tasks.json": [{"data": {"video": "x.mp4"}, "annotations": [annotation]}]}, boxes=True)
+    assert (found.frames, found.boxes) == ({}, {1: {1: (10, 6, 20, 12)}})
+
+
+def test_many_cvat_tracks_are_read_in_linear_time():
+    finds = []
+    tracks = "".join(TRACK[TRACK.index("<track") : TRACK.index("{more}")] for _ in range(50))
+    root = ElementTree.fromstring(TRACK.format(more=tracks))
+    counted = type("Counted", (), {"__getattr__": lambda _, name: (finds.append(name), getattr(root, name))[1]})()
+    parse_cvat(counted, VIDEO)
+    assert len(finds) < 20  # none for each track

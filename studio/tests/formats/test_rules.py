@@ -571,7 +571,7 @@ TABLE = {
                     f"shape of kind {kind}",
                     "/data/upload/3/00001.jpg, region r",
                 )
-                for kind in ("ellipselabels", "videorectangle", "unknown")
+                for kind in ("ellipselabels", "keypointlabels", "unknown")
             ),
             left_out(
                 {

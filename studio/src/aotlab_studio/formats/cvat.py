@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
@@ -39,14 +39,14 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
-    parser = sdk.RegionParser(size)
-    _parse_tracks(root, parser)
-    _parse_images(root, parser)
+    parser, source = sdk.RegionParser(size), _read_source(root)
+    _parse_tracks(root, source, parser)
+    _parse_images(root, source, parser)
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
     file = root.findtext(".//meta//source")  # of a task, or of a job
     name = PurePosixPath(file or "").stem
-    if not name and _is_from_aotlab(root):
+    if not name and source.is_own:
         name = root.findtext(".//meta/task/name", "")
     return parser.finish(classes, name, counts_from_zero=root.find("image") is None)  # ids of images count images
 
@@ -66,30 +66,40 @@ def _select_task(root: Element, video: str) -> None:
             parent.remove(element)
 
 
-def _is_from_aotlab(root: Element) -> bool:
-    """Return whether aotlab wrote the file: CVAT's tasks have ids."""
-    task = root.find(".//meta/task")
-    return task is not None and task.find("id") is None
+class _Source(NamedTuple):
+    """Facts about a whole file."""
+
+    is_own: bool
+    """Whether aotlab wrote it: CVAT's tasks have ids."""
+    step: int
+    """Number of frames from one of the task to the next."""
+    last_frames: set[str]
+    """Numbers of the last frame, as different exports of CVAT state it."""
 
 
-def _find_group(element: Element, root: Element) -> Hashable:
+def _read_source(root: Element) -> _Source:
+    task, step = root.find("meta/task"), re.search(r"step=(\d+)", root.findtext("meta//frame_filter") or "")
+    size = root.findtext("meta//size", "")
+    last = {root.findtext("meta//stop_frame", ""), str(int(size) - 1) if size.isdecimal() else ""}
+    return _Source(task is not None and task.find("id") is None, int(step[1] if step else 1), last)
+
+
+def _find_group(element: Element, source: _Source) -> Hashable:
     """Return the key of the group of a track or shape; None without a group."""
     group = int(element.get("group_id", 0))
-    if not group or _is_from_aotlab(root):
+    if not group or source.is_own:
         return group or None
     return sdk.GroupKey(element.get("label", ""), group)
 
 
-def _is_shape(track: Element, root: Element) -> bool:
+def _is_shape(track: Element, source: _Source) -> bool:
     """Return whether a track has one frame, like a shape: it ends on the next frame, or the video does."""
     visible = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("outside") != "1"]
     if len(visible) != 1:
         return False
-    step = re.search(r"step=(\d+)", root.findtext(".//meta//frame_filter") or "")
     frame = int(visible[0].attrib["frame"])
     following = {int(shape.attrib["frame"]) for shape in track if shape.get("outside") == "1"}
-    is_last = str(frame) == root.findtext(".//meta//stop_frame") or str(frame + 1) == root.findtext(".//meta//size")
-    return visible[0].tag == "mask" or is_last or frame + int(step[1] if step else 1) in following
+    return visible[0].tag == "mask" or str(frame) in source.last_frames or frame + source.step in following
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
@@ -191,21 +201,20 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
+def _parse_tracks(root: Element, source: _Source, parser: sdk.RegionParser) -> None:
     """Add the shapes of tracks, lowest ``z_order`` first."""
     shapes_of_tracks = []
-    is_foreign = not _is_from_aotlab(root)
     for index, track in enumerate(root.iter("track")):
         place = f"track {track.get('id', index)}"
         shapes = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("keyframe", "1") == "1"]
         visible = [shape for shape in shapes if shape.get("outside") != "1"]
         with parser.locate(place):
-            key, is_shape = _find_group(track, root), _is_shape(track, root)
+            key, is_shape = _find_group(track, source), _is_shape(track, source)
         if not is_shape:
             key = key or ("track", track.get("id", index))
         region = sdk.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
         # tracks of masks, shapes, and all of aotlab, end after each shape although the object may be on the next frame
-        is_stated = not is_shape and is_foreign and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
+        is_stated = not (is_shape or source.is_own) and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
         shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
     for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
         with parser.skip_unreadable(f"frame {shape.get('frame')}, {place}"):
@@ -217,7 +226,7 @@ def _parse_tracks(root: Element, parser: sdk.RegionParser) -> None:
                 _add_shape(shape, region, parser)
 
 
-def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
+def _parse_images(root: Element, source: _Source, parser: sdk.RegionParser) -> None:
     """Add the shapes of CVAT for images, lowest ``z_order`` first."""
     sdk.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
@@ -231,7 +240,7 @@ def _parse_images(root: Element, parser: sdk.RegionParser) -> None:
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
         for count, shape in numbered:
             with parser.skip_unreadable(f"{place}, shape {count}"):
-                key, attributes = _find_group(shape, root), _parse_attributes(shape)
+                key, attributes = _find_group(shape, source), _parse_attributes(shape)
                 region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
                 _add_shape(shape, region, parser)
 

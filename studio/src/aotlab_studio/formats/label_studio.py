@@ -22,8 +22,10 @@ from aotlab_studio.utils.files import write_json
 
 SHAPES = ("brush", "bitmask", "polygon", "rectangle")
 """Types of regions that are read, alone or with "labels" at the end, which is then the key of their class names."""
+VIDEO_BOXES = "videorectangle"
 NO_REGIONS = ("labels", "choices", "taxonomy", "textarea", "rating", "number", "datetime", "pairwise", "relation")
 """Types of results that describe a region or an image."""
+MODEL_VERSION = "aotlab"
 LOCAL_FILES_URL = "/data/local-files/?d="
 CHANNELS = 4
 """Channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)."""
@@ -57,7 +59,10 @@ def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.
                     parser.leave_out("class name", "of a region that has another one")
                 class_name = str(names[0]) if names else ""
                 _add_result(result, sdk.ParsedRegion(None, None, class_name, key, image), parser)
-    return parser.finish()
+    predictions = (prediction for task in json_tasks for prediction in task.get("predictions") or ())
+    is_own = any(prediction.get("model_version") == MODEL_VERSION for prediction in predictions)
+    is_video = any(result.get("type") == VIDEO_BOXES for _, regions, _ in tasks for _, result in regions)
+    return parser.finish(counts_from_zero=is_own or is_video)
 
 
 def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> list[dict[str, Any]]:
@@ -76,7 +81,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
                 "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
             })  # fmt: skip
         score = round(fmean([region.confidence for region in regions] or [0.0]), 4)
-        prediction = {"model_version": "aotlab", "score": score, "result": results}
+        prediction = {"model_version": MODEL_VERSION, "score": score, "result": results}
         name = video.image_name(frame, annotations.frame_name(frame))
         image = f"{LOCAL_FILES_URL}{quote(name, errors='surrogateescape')}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
@@ -134,12 +139,21 @@ def _list_regions(results: Sequence[dict[str, Any]]) -> list[tuple[list[Any], di
 def _find_label(result: dict[str, Any]) -> Any:
     """Return the class names of a region, whose key is its type; None without any."""
     value = result["value"]
-    return value.get(result.get("type")) if isinstance(value, dict) else None
+    return value.get(result.get("type")) or value.get("labels") if isinstance(value, dict) else None
 
 
 def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
     """Add a region with the mask or box of a result."""
     kind, value, (height, width) = str(result.get("type")), result["value"], parser.size
+    if kind == VIDEO_BOXES:
+        for box in value["sequence"]:  # frames count from 1
+            key, frame = region.key or str(result.get("id")), int(box["frame"]) - 1
+            of_frame = replace(region, frame=frame, image="", key=key)
+            if box.get("rotation"):
+                parser.leave_out("shape", f"of kind rotated {kind}")
+            elif box.get("enabled", True):
+                parser.add(replace(of_frame, box=_parse_box(box, parser.size)))
+        return
     shape = next((name for name in SHAPES if kind in (name, f"{name}labels")), "")
     rotated = "rotated " * bool(shape == "rectangle" and value.get("rotation"))
     on_rotated = " on a rotated image" * bool(result.get("image_rotation"))
@@ -151,12 +165,17 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
         points = [side for x, y in value["points"] for side in (x / 100 * width, y / 100 * height)]
         parser.add(replace(region, rle=parser.fill([points])))
     elif shape == "rectangle":
-        x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
-        parser.add(replace(region, box=(x * width, y * height, w * width, h * height)))
+        parser.add(replace(region, box=_parse_box(value, parser.size)))
     else:
         is_brush = shape == "brush"
         mask = decode_brush(value["rle"], parser.size) if is_brush else decode_png(value["imageDataURL"], parser.size)
         parser.add(replace(region, rle=sdk.encode_rle(mask)))
+
+
+def _parse_box(value: dict[str, Any], size: Size) -> tuple[float, float, float, float]:
+    """Return left, top, width and height in pixels of a box in percent."""
+    x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
+    return x * size[1], y * size[0], w * size[1], h * size[0]
 
 
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:

@@ -13,7 +13,7 @@ from aotlab_studio.formats import Size
 
 
 def is_labelme(tree: Any) -> bool:
-    return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
+    return isinstance(tree, dict) and "shapes" in tree and not tree.keys().isdisjoint({"imageHeight", "imagePath"})
 
 
 def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
@@ -31,8 +31,9 @@ def parse_labelme(trees: Mapping[Path, Any], size: Size) -> sdk.ParsedFile:
                 continue
         if not tree["shapes"]:
             parser.add_absent(sdk.ParsedRegion(None, None, image=name))
-        with parser.locate(name):
-            sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
+        if tree.get("imageHeight") is not None:  # other programs leave the size out
+            with parser.locate(name):
+                sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
         for count, shape in enumerate(tree["shapes"], start=1):
             with parser.skip_unreadable(f"{name}, shape {count}"):
                 label, group = str(shape.get("label", "")), shape.get("group_id")

@@ -62,7 +62,8 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
                     parser.add(replace(region, box=(left, top, width, height)))
                 else:
                     parser.add(replace(region, rle=parser.fill([points.ravel().tolist()])))
-    return parser.finish({name: class_id + 1 for class_id, name in names.items()})
+    classes = {name: class_id + 1 for class_id, name in names.items()}
+    return parser.finish(classes, counts_from_zero=settings.get("first_frame") == 0)
 
 
 def list_label_files(folder: Path) -> list[Path]:
@@ -164,7 +165,7 @@ def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
-    settings = format_settings(annotations.class_ids(), "images", "images")
+    settings = format_settings(annotations.class_ids(), "images", "images") + "first_frame: 0\n"
     for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
         internal.write_bytes(path / name, text.encode())
 

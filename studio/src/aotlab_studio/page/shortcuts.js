@@ -18,6 +18,9 @@ const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDo
 /** Keys that also act by their position, whatever the layout. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
+/** Signs of keys whose layout has no Latin letters. @type {Record<string, string>} */
+const SIGNS_BY_POSITION = { Period: '.', Slash: '?', Equal: '+', Minus: '-' };
+
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { '↑': '→', '↓': '←', PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
@@ -39,7 +42,10 @@ function createKeyMap(bindings) {
     const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[name]) || name];
     // a letter that is not Latin, and signs beside such letters, count by their position
     const isByPosition = code in KEYS_BY_POSITION || !hasLatinLetters || /[^ -~]/.test(typed);
-    if (isByPosition) keys.push(getKeyName(event, KEYS_BY_POSITION[code] ?? code.replace('Key', '')));
+    if (isByPosition) {
+      const sign = KEYS_BY_POSITION[code] ?? SIGNS_BY_POSITION[code];
+      keys.push(getKeyName(event, sign ?? code.replace(/^(Key|Digit)/, '')));
+    }
     const key = keys.find((candidate) => bindingsByKey.has(candidate)) ?? '';
     return { key, binding: bindingsByKey.get(key) };
   };

@@ -36,6 +36,8 @@ from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.utils.files import ExportRecord, read_json
 
 MAX_UNPACKED_BYTES = 512 * 2**20
+MAX_TREE_BYTES = 64 * 2**20
+"""Largest size of all XML and JSON of an archive, which take about ten times as much memory when they are read."""
 MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
@@ -225,10 +227,14 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or its folder of masks."""
     errors = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, IndexError)  # of an empty name
     with sdk.reading("masks", "pack it again", *errors), zipfile.ZipFile(BytesIO(content)) as archive:
+        for item in archive.infolist():
+            item.filename = item.filename.replace("\\", "/")  # of some programs on Windows
         members = [item for item in archive.infolist() if not (item.is_dir() or WITHOUT_MASKS.search(item.filename))]
-        if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
-            limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
-            raise InputError(f"masks: an archive of more than {limits}; split it")
+        trees = [item for item in members if item.filename.lower().endswith(MASK_SUFFIXES[0])]
+        for items, limit in ((members, MAX_UNPACKED_BYTES), (trees, MAX_TREE_BYTES)):
+            if len(items) > MAX_FILES or sum(item.file_size for item in items) > limit:
+                kind = " of XML or JSON" * (items is trees)
+                raise InputError(f"masks: more than {MAX_FILES} files of {limit >> 20} MiB{kind}; split the archive")
         paths = [Path(archive.extract(item, folder)) for item in members]  # extract keeps names inside
     results = {path.parent for path in paths if _is_record(path)}
     if folder in results and not sdk.has_results(folder):  # an archive of the page
