@@ -11,10 +11,11 @@ import numpy as np
 
 from aotlab.media.images import read_mode
 from aotlab.media.mask_pages import Page, list_pages
-from aotlab.media.masks import FORMAT_REMEDY, MOTS_IGNORED, VOID, read_mask
+from aotlab.media.masks import FORMAT_REMEDY, MOTS_IGNORED, VOID, read_mask, read_soft_mask
 from aotlab.media.matching import FORMAT_OPTION, list_image_files
 from aotlab.media.regions import HOLE_NAMES, MAX_ID, VOID_NAME, VOID_NAMES, ParsedRegion, VideoInfo
 from aotlab.media.rle import encode_rle
+from aotlab.media.soft_masks import SoftMask
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,9 @@ def parse_masks(
     mask_format, regions, ids = video.mask_format, dict[Page, list[ParsedRegion]](), set[int]()
     is_binary = mask_format in (None, "binary", "soft")
     for key, frame in frames.items():
+        if mask_format == "soft":
+            regions[key] = _parse_soft(frame, read_soft_mask(key[0], size=video.size, page=key[1]))
+            continue
         labels = read_mask(key[0], size=video.size, page=key[1], format=mask_format)
         is_deep = labels.dtype != np.uint8
         undecided = MOTS_IGNORED if mask_format == "mots" else None if is_deep else VOID
@@ -93,6 +97,13 @@ def parse_masks(
             ]
     empty = [frame for key, frame in frames.items() if not regions[key]]
     return [*chain.from_iterable(regions.values()), *empty]
+
+
+def _parse_soft(frame: ParsedRegion, values: np.ndarray) -> list[ParsedRegion]:
+    """Return the object of a soft mask H×W from 0 to 1; none if it is nowhere above one half."""
+    mask, is_hard = values > 0.5, np.isin(values, (0, 1)).all()
+    soft = None if is_hard else SoftMask.compress(values)
+    return [replace(frame, rle=encode_rle(mask), key="white", soft=soft)] if mask.any() else []
 
 
 def _describe_place(key: Page) -> str:
@@ -129,7 +140,11 @@ def _parse_object_folders(folders: Sequence[Path], video: VideoInfo) -> list[Par
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
         for path in list_image_files(folder, MASK_SUFFIXES):
+            frame = ParsedRegion(None, None, name, key, Path(path.name))
+            if video.mask_format == "soft":
+                found = _parse_soft(frame, read_soft_mask(path, size=video.size))
+                regions += [replace(region, key=key) for region in found] or [frame]
+                continue
             mask = _read_object_mask(path, video, palette=folder in ids)
-            rle = encode_rle(mask) if mask.any() else None
-            regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))
+            regions.append(replace(frame, rle=encode_rle(mask) if mask.any() else None))
     return regions

@@ -72,11 +72,13 @@ def read_mask(
             raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
         if not is_lossless(path, image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
-        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
+        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA", *["F"] * (format == "soft")):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
         dtype = np.uint16 if image.mode.startswith("I") else np.uint8
         values, palette = read_page(path, image, page or 0)
-        if format in ("binary", "soft", "palette"):
+        if format == "soft":
+            labels = np.uint8(_read_gray(values if palette is None else palette[values]) > 0.5)
+        elif format in ("binary", "palette"):
             labels = _convert_colors(values if palette is None else palette[values], format)
         else:
             problem = "its palette has the colors of PASCAL VOC, or black and white, in another order"
@@ -107,7 +109,30 @@ def read_mask(
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def _convert_colors(colors: np.ndarray, format: Literal["binary", "soft", "palette"]) -> np.ndarray:
+def read_soft_mask(path: Path, *, size: tuple[int, int], page: int | None = None) -> np.ndarray:
+    """Read a gray image as values H×W float32 from 0 to 1: of 8 or 16 bits, or floats of TIFF.
+
+    Raises `InputError` as `read_mask`.
+    """
+    with open_image(path, MASK_REMEDY) as image:
+        require(is_lossless(path, image), f"{image.format}, whose compression changes edges", subject=path)
+        values, palette = read_page(path, image, page or 0)
+        gray = _read_gray(values if palette is None else palette[values])
+    return require_image_size(gray, size, path, "its frame")
+
+
+def _read_gray(colors: np.ndarray) -> np.ndarray:
+    """Return gray values H×W, or H×W×3 in shades of gray, as float32 from 0 to 1; raise `InputError` for others."""
+    is_gray = colors.ndim == 2
+    require(is_gray or _is_gray(colors), "in color, not in shades of gray", remedy=FORMAT_REMEDY)
+    values = colors if is_gray else colors[..., 0]
+    white = 1 if values.dtype.kind in "bf" else VOID if values.dtype == np.uint8 else MAX_ID
+    in_range = np.isfinite(values).all() and values.min() >= 0 and values.max() <= white
+    require(in_range, f"values beyond 0 and {white}", remedy="scale them")
+    return values.astype(np.float32) / np.float32(white)
+
+
+def _convert_colors(colors: np.ndarray, format: Literal["binary", "palette"]) -> np.ndarray:
     """Return the ids H×W of gray values H×W or colors H×W×3; raise `InputError` for others than the format has."""
     is_gray = colors.ndim == 2
     codes = colors if is_gray else colors @ COLOR_CODES
@@ -116,10 +141,6 @@ def _convert_colors(colors: np.ndarray, format: Literal["binary", "soft", "palet
         count = np.count_nonzero(found)
         require(count <= 1, f"{count} values besides black, not one", remedy=FORMAT_REMEDY)
         return codes > 0
-    if format == "soft":
-        require(is_gray or _is_gray(colors), "in color, not in shades of gray", remedy=FORMAT_REMEDY)
-        white = 1 if colors.dtype == bool else VOID if colors.dtype == np.uint8 else MAX_ID
-        return (codes if is_gray else colors[..., 0]) > white // 2
     require(not is_gray, "gray, without colors", remedy=FORMAT_REMEDY)
     ids = [PALETTE_IDS.get(code) for code in found.tolist()]
     if None in ids:

@@ -76,7 +76,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
             if negative is None:
                 result.boxes.setdefault(index, {})[object_id] = region.box
         elif region.rle is not None:
-            result.frames[index].append(Region(object_id, region.rle, attributes=region.attributes))
+            result.frames[index].append(Region(object_id, region.rle, attributes=region.attributes, soft=region.soft))
     for index, parts in result.frames.items():
         result.frames[index], void = _join_regions(parts, video.size)
         if void is not None:
@@ -197,11 +197,11 @@ def _join_regions(regions: list[Region], size: Size) -> tuple[list[Region], np.n
         if region.object_id <= 0:
             ids[mask] = region.object_id
             for object_id, below in joined.items():
-                joined[object_id] = replace(below, rle=encode_rle(decode_rle(below.rle, size) & ~mask))
+                joined[object_id] = replace(below, rle=encode_rle(decode_rle(below.rle, size) & ~mask), soft=None)
             continue
         if (earlier := joined.pop(region.object_id, None)) is not None:
             mask |= ids == region.object_id
-            region = replace(region, attributes={**earlier.attributes, **region.attributes})
+            region = replace(region, attributes={**earlier.attributes, **region.attributes}, soft=None)
         ids[mask] = region.object_id
         joined[region.object_id] = replace(region, rle=encode_rle(mask))
     return [*joined.values()], encode_rle(ids == VOID) if (ids == VOID).any() else None

@@ -6,11 +6,13 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from aotlab.media.rle import Size, decode_rle, encode_rle
+from aotlab.media.soft_masks import SoftMask
 from aotlab.media.value_syntax import MaskFormat
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class ParsedRegion:
     attributes: Attributes = field(default_factory=dict)
     box: Box | None = None
     """Box instead of a mask; ``rle`` is then None."""
+    soft: SoftMask | None = None
+    """Values from 0 to 1, which ``rle`` cuts at one half; None if they are 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ class Region:
     lost: bool = False
     """Whether the object is occluded or out of frame."""
     attributes: Attributes = field(default_factory=dict)
+    soft: SoftMask | None = None
+    """Values from 0 to 1, as in `ParsedRegion`."""
 
     @property
     def area(self) -> int:
@@ -161,10 +167,14 @@ class Annotations(Mapping[int, np.ndarray]):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def add_mask(self, frame: int, mask: np.ndarray) -> None:
-        """Replace the regions of a frame by those of H×W object ids."""
+    def add_mask(self, frame: int, mask: np.ndarray, soft: Mapping[int, SoftMask] = MappingProxyType({})) -> None:
+        """Replace the regions of a frame by those of H×W object ids; ``soft``: values from 0 to 1 of objects."""
         ids = np.unique(mask[mask > 0]).tolist()
-        self.frames[frame] = [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]
+        self.frames[frame] = [Region(key, encode_rle(mask == key), soft=soft.get(key)) for key in ids]
+
+    def soft_masks(self, frame: int) -> dict[int, SoftMask]:
+        """Return the values from 0 to 1 that were given for objects on a frame, by id."""
+        return {region.object_id: region.soft for region in self.frames.get(frame, ()) if region.soft is not None}
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""

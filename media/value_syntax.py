@@ -14,7 +14,7 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 * ids: gray values or palette indices are object ids, and 255 in 8 bits is undecided; white in a black and white RGB
   image is 255.
 * binary: all that is not black is object 1.
-* soft: object 1 is where the gray value is above one half.
+* soft: object 1 is where the gray value is above one half; soft edges keep the values.
 * mots: ids of MOTS, 1000 times the class plus the object; 10000 is undecided.
 * palette: the id is the place of the pixel's color in the palette of PASCAL VOC.
 """

@@ -16,6 +16,7 @@ import numpy as np
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, ObjectClasses
+from aotlab.media.soft_masks import insert_soft_masks
 from aotlab.prompting.load import load_segmenter
 from aotlab.prompting.segmenter import require_pixels
 from aotlab.runs.classes import merge_class_ids
@@ -210,16 +211,18 @@ def open_streamed_views(prepared: PreparedRun, results: Results) -> Views | None
 def make_frame(predicted: PredictedFrame, source: FrameSource, masks: Annotations, results: Results) -> TrackedFrame:
     """Return a predicted frame as it is stored; wait for its labels."""
     index, image, prediction, disagreement = predicted
-    annotated, soft = frozenset[int](), None
+    annotated, soft, given = frozenset[int](), None, masks.soft_masks(index)
     if index in masks:
         annotated = frozenset(np.unique(masks[index]).tolist()) - {0}
     if results.soft:
-        soft = quantize_probabilities(prediction.probabilities[1:].float().cpu().numpy())
+        probabilities = prediction.probabilities[1:].float().cpu().numpy()
+        soft = quantize_probabilities(insert_soft_masks(probabilities, prediction.ids, given))
     return TrackedFrame(
         index, source.frame_name(index), image, np.asarray(prediction.labels),
         {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
         annotated, bool(prediction.cut),
         {object_id: round(value, 6) for object_id, value in disagreement.items()}, results.max_id, soft,
+        soft_ids=frozenset(given),
     )  # fmt: skip
 
 

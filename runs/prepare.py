@@ -19,6 +19,7 @@ from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.soft_masks import split_soft_mask
 from aotlab.media.video import digest_video, open_frames
 from aotlab.runs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
@@ -118,7 +119,7 @@ def prepare(
         has_files: the masks are made of files alone; those of a loaded tracker or of arrays cannot be compared.
         source: the video of the job if it is open already.
         frames: frames to track, instead of those of the job.
-        arrays: further masks by frame index, H×W object ids.
+        arrays: further masks by frame index, as `Tracker.step` takes them.
         prompts: further prompts by frame index and object id.
 
     Raises:
@@ -190,7 +191,9 @@ def _load_masks(
             frames.require_frame(index, f"masks: frame {index}")
             with prefix_errors(f"frame {index}"):
                 labels = convert_mask(mask, video.size, required=index == min(arrays), max_id=MAX_ID)
-            masks.add_mask(index, np.zeros(video.size) if labels is None else labels)
+            values = np.asarray(mask)
+            soft = split_soft_mask(values)[1] if values.dtype.kind == "f" else {}
+            masks.add_mask(index, np.zeros(video.size) if labels is None else labels, soft)
     masks.class_names |= job.classes
     return masks
 

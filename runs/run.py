@@ -92,7 +92,8 @@ def track(
 
     Args:
         source: the video; a path or address is opened as `open_frames` does.
-        masks: H×W object ids by frame index, of frames to track; later masks may add objects. None: only prompts.
+        masks: masks by frame index, of frames to track: H×W object ids, or floats as in `Tracker.step`, which stay the
+            soft edges of their frames; later masks may add objects. None: only prompts.
         folder: output folder, created if missing.
         tracker: a `Tracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.

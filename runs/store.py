@@ -71,6 +71,8 @@ class TrackedFrame:
     """n×H×W uint16 from `quantize_probabilities`, of each object of ``ids``; None: not stored."""
     stored_plate: Plate | None = None
     """The frame as its source stores it; None: ``frame`` is the best there is."""
+    soft_ids: frozenset[int] = frozenset()
+    """Ids of the objects whose soft edges were given for this frame."""
 
     @property
     def plate(self) -> Plate:
@@ -395,7 +397,7 @@ class Results(RunFolder):
             entry["index"], name, image, labels, confidence,
             Fraction(entry["time"]), frozenset(entry.get("annotated", ())), entry.get("cut", False),
             {int(object_id): value for object_id, value in entry.get("disagreement", {}).items()}, self.max_id,
-            soft, plate,
+            soft, plate, frozenset(entry.get("soft", ())),
         )  # fmt: skip
 
     def read_frames(self, source: FrameSource) -> Iterator[TrackedFrame]:
@@ -478,6 +480,8 @@ def describe_frame(frame: TrackedFrame) -> dict[str, Any]:
     }  # fmt: skip
     if frame.annotated_ids:
         entry["annotated"] = sorted(frame.annotated_ids)
+    if frame.soft_ids:
+        entry["soft"] = sorted(frame.soft_ids)
     if frame.cut:
         entry["cut"] = True
     if frame.disagreement:

@@ -393,6 +393,19 @@ def test_alpha_is_the_confined_probability_of_any_object(tmp_path):
                 np.testing.assert_allclose(np.array(image), probability * 65535, atol=0.5)
 
 
+@pytest.mark.parametrize("refine", [False, True])
+def test_given_soft_masks_stay(tmp_path, refine):
+    video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
+    values = np.linspace(0, 1, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
+    out = track_plates(
+        video, tmp_path / "out", ("mattes16",), masks={0: values}, output_options={"refine_edges": refine}, soft=True
+    )
+    names = [tracked.name for tracked in Results.read(out).read_frames(open_frames(video))]
+    first, second = (np.array(Image.open(out / "mattes16" / "1" / f"{name}.png")) / 65535 for name in names[:2])
+    np.testing.assert_allclose(first, values, atol=1e-3)
+    assert np.isin(second, (0, 1)).mean() > 0.3
+
+
 @pytest.mark.parametrize("output", ["alpha", "prores"])
 def test_premultiplied_colors_are_black_outside(tmp_path, output):
     video = PLATE_FILES["16-bit PNG"].write(tmp_path / "in")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aotlab.media.images import to_array
 from aotlab.media.prompt import Point, Prompt
+from aotlab.media.soft_masks import split_soft_mask
 from aotlab.prompting.segmenter import PromptSegmenter, has_prompts, require_pixels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
@@ -77,15 +78,19 @@ def convert_mask(
     """Convert a mask to H×W object ids; return None if it has no object.
 
     Args:
-        mask: array, palette image, tensor or lists; True is object 1.
+        mask: array, palette image, tensor or lists; True is object 1. Floats are values from 0 to 1 of object 1, or
+            n×H×W of objects 1 to n, see `split_soft_mask`.
         size: (H, W) of its frame.
         required: refuse a mask without objects.
         max_id: largest allowed object id.
     """
     array = to_array("mask", mask)
+    if array.dtype.kind == "f" and array.ndim in (2, 3) and array.shape[-2:] == size:
+        array, _ = split_soft_mask(array)
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(
-            f"expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}", subject="mask"
+            f"expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}",
+            subject="mask",
         )
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.min() < 0 or array.max() > max_id:

@@ -200,7 +200,8 @@ class Tracker:
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
             mask: H×W object ids (bool: object 1); where it is 0, the predicted pixels of other objects are kept. Later
-                masks may add objects. A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
+                masks may add objects. A 0/255 mask means id 255; pass ``mask > 0`` for id 1. Floats from 0 to 1 are of
+                object 1, n×H×W of objects 1 to n; each pixel belongs to the one with the largest value.
             size: (height, width) of the prediction; None means the frame's. Masks for memory are made in this size, or
                 in the frame's if that is larger, before they are resized for the network.
             prompts: prompts by object id, or one point (x, y) each; their masks are added to ``mask``, where they

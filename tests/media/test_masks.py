@@ -13,6 +13,8 @@ from aotlab.media.masks import (
     resize_labels,
     write_mask,
 )
+from aotlab.media.soft_masks import insert_soft_masks, split_soft_mask
+from aotlab.sdk import VideoInfo, read_annotations
 from aotlab.utils.errors import InputError
 from tests.media.image_files import write_gray_png
 
@@ -222,3 +224,39 @@ def test_masks_are_written_as_png_only(tmp_path, name):
         write_mask(tmp_path / name, np.ones((4, 6), np.uint8))
     assert list(tmp_path.iterdir()) == []
     write_mask(tmp_path / "A.PNG", np.ones((4, 6), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "floats", "folder"])
+def test_soft_mask_images_keep_their_values(tmp_path, kind):
+    values = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
+    path = tmp_path / "0.tif"
+    if kind == "floats":
+        Image.fromarray(values).save(path)
+    elif kind == "16 bits":
+        Image.fromarray((values * 65535).round().astype(np.uint16)).save(path)
+    else:
+        path = tmp_path / "7" / "0.png" if kind == "folder" else tmp_path / "0.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray((values * 255).round().astype(np.uint8)).save(path)
+    video = VideoInfo("clip", (6, 8), 1, frame_names=("0",), mask_format="soft")
+    found = read_annotations(tmp_path if kind == "folder" else path, video)
+    object_id = 7 if kind == "folder" else 1
+    np.testing.assert_allclose(found.soft_masks(0)[object_id].values, values, atol=2e-3 if kind in ("8 bits", "folder") else 1e-4)
+    np.testing.assert_array_equal(found.mask(0) == object_id, values > 0.5)
+
+
+def test_values_beyond_white_rejected(tmp_path):
+    Image.fromarray(np.float32([[0, 1.5]])).save(tmp_path / "0.tif")
+    with pytest.raises(InputError, match="values beyond 0 and 1; scale them"):
+        read_mask(tmp_path / "0.tif", format="soft")
+
+
+def test_soft_masks_of_objects_share_pixels():
+    planes = np.array([[[0.75, 0.4, 0.2]], [[0.5, 0.5, 0.2]]], np.float32)
+    labels, given = split_soft_mask(planes)
+    assert labels.tolist() == [[1, 2, 0]]
+    found = insert_soft_masks(np.full((3, 1, 3), 0.3, np.float32), (4, 1, 2), {1: given[1], 2: given[2]})
+    np.testing.assert_allclose(found[1:], [[[0.6, 0.4, 0.2]], [[0.4, 0.5, 0.2]]], atol=1e-4)
+    np.testing.assert_allclose(found[0], [[0, 0.1, 0.3]], atol=1e-4)
+    with pytest.raises(InputError, match="mask: soft values must be 0 to 1"):
+        split_soft_mask(2 * planes)

@@ -251,7 +251,7 @@ def test_results_of_track_are_replaced_by_force(models, tmp_path):
     assert track(source, {0: draw_stripes([4, 9])}, out, tracker, options).frames == 6
     with pytest.raises(InputError, match="masks: frame 5 is not tracked"):
         track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
-    with pytest.raises(InputError, match="mask: expected integer object ids"):
+    with pytest.raises(InputError, match="mask: soft values must be 0 to 1"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
     run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="streams, arrays and loaded trackers are not compared"):

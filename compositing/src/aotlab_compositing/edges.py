@@ -65,13 +65,16 @@ def shape_edges(tracked: TrackedFrame, refine: bool) -> TrackedFrame:
 def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
     """Return a frame with refined edges in its ``soft``, made from its probabilities, or without them from its labels.
 
-    Objects are refined one by one; where they add up to more than 1, each gets its share.
+    Objects are refined one by one; where they add up to more than 1, each gets its share. Edges that were given stay.
     """
     if tracked.soft is None:
         masks = tracked.labels == np.array(tracked.ids, tracked.labels.dtype)[:, None, None]
     else:
         masks = tracked.probabilities
-    alphas = np.stack([refine_alpha(tracked.frame, mask) for mask in masks]) if len(masks) else np.asarray(masks, float)
+    alphas = np.array(masks, np.float32)
+    for position, object_id in enumerate(tracked.ids):
+        if object_id not in tracked.soft_ids:
+            alphas[position] = refine_alpha(tracked.frame, masks[position])
     alphas /= np.maximum(alphas.sum(0), 1)
     return replace(tracked, soft=quantize_probabilities(alphas))
 
@@ -80,16 +83,17 @@ def confine_edges(tracked: TrackedFrame) -> TrackedFrame:
     """Return a frame whose ``soft`` is 1 deep inside the mask of an object, and 0 far outside; the same without it.
 
     Tracked frames have small probabilities far from objects, and uncertain parts inside, which would be transparent.
+    Edges that were given stay.
     """
     if tracked.soft is None or not tracked.ids:
         return tracked
     masks = tracked.labels == np.array(tracked.ids, tracked.labels.dtype)[:, None, None]
     limits = [find_limits(mask) for mask in masks]
     others = 1 - np.max([least for least, _ in limits], axis=0)
-    alphas = np.stack([
-        probability.clip(least, np.where(mask, largest, np.minimum(largest, others)))
-        for mask, probability, (least, largest) in zip(masks, tracked.probabilities, limits, strict=True)
-    ])  # fmt: skip
+    alphas = tracked.probabilities
+    for position, (mask, (least, largest)) in enumerate(zip(masks, limits, strict=True)):
+        if tracked.ids[position] not in tracked.soft_ids:
+            alphas[position].clip(least, np.where(mask, largest, np.minimum(largest, others)), out=alphas[position])
     alphas /= np.maximum(alphas.sum(0), 1)
     return replace(tracked, soft=quantize_probabilities(alphas))
 
