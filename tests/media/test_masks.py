@@ -241,7 +241,9 @@ def test_soft_mask_images_keep_their_values(tmp_path, kind):
     video = VideoInfo("clip", (6, 8), 1, frame_names=("0",), mask_format="soft")
     found = read_annotations(tmp_path if kind == "folder" else path, video)
     object_id = 7 if kind == "folder" else 1
-    np.testing.assert_allclose(found.soft_masks(0)[object_id].values, values, atol=2e-3 if kind in ("8 bits", "folder") else 1e-4)
+    np.testing.assert_allclose(
+        found.soft_masks(0)[object_id].values, values, atol=2e-3 if kind in ("8 bits", "folder") else 1e-4
+    )
     np.testing.assert_array_equal(found.mask(0) == object_id, values > 0.5)
 
 
