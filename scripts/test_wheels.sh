@@ -17,7 +17,7 @@ cd "$work" # away from the checkout's packages
 test "$("$programs/aotlab" --version | tr -d '\r')" = "aotlab $version"
 "$programs/aotlab" info
 sample=$checkout/datasets/sample
-"$programs/aotlab" track "$sample/rabbit.mp4" --end 3 --mask "$sample/rabbit.png" --review --output tracked
+"$programs/aotlab" track "$sample/rabbit.mp4" --end 3 --mask "$sample/rabbit.png" --write masks,overlay,review --output tracked
 "$programs/aotlab" render tracked --write objects,coco
 "$programs/aotlab" track "$sample/rabbit.mp4" --end 1 --mask "$sample/rabbit.png" --write exr,prores --output plates
 "$programs/aotlab" convert tracked/masks tracked.json --to coco --video "$sample/rabbit.mp4"

@@ -9,21 +9,20 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click import UsageError
-from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.evaluation.benchmarks import find_benchmark, select_videos
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
-    BenchmarkOptions,
     benchmark_options,
     config_option,
     device,
+    explain_no_score,
     force_results,
     plugin_files,
     print_config,
@@ -41,40 +40,10 @@ if TYPE_CHECKING:
     from aotlab.benchmark.ensemble import WeightedModel
     from aotlab.benchmark.evaluator import EvaluationResult
     from aotlab.dataloaders.labeled_video import Video
+    from aotlab.evaluation.benchmark import Benchmark
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Models to run, and how their predictions are averaged: the parameters of `load_tracker`."""
-
-    models: list[WeightedModel]
-    overrides: tuple[str, ...]
-    device: str
-    flip: bool
-    scales: tuple[float, ...]
-    feedback: str | None
-    """Prediction that each branch stores: own or fused; None: nothing is averaged."""
-
-
-def make_model_options(
-    checkpoint: tuple[str | Path, ...], config: tuple[str, ...], weights: tuple[float, ...], overrides: tuple[str, ...],
-    device: str, flip: bool, scales: tuple[float, ...], feedback: str | None, print_config: bool,
-) -> ModelOptions:  # fmt: skip
-    """Return the models of a command line; print their settings and exit for ``--print-config``."""
-    models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
-    if print_config:
-        from aotlab.engine.tracking.options import TrackerOptions
-
-        options = [TrackerOptions(path, name, overrides, protocol="published") for path, name, _ in models]
-        raise Exit(print_settings(*(item.read_settings() for item in options)))
-    if len(models) > 1 or flip or scales != (1.0,):
-        feedback = feedback or "own"
-    elif feedback:
-        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
-    return ModelOptions(models, overrides, device, flip, scales, feedback)
 
 
 def list_models(
@@ -93,16 +62,21 @@ def list_models(
     return list(zip(checkpoints, presets, weights or [1.0] * count, strict=True))
 
 
-def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result: EvaluationResult) -> int:
-    """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0."""
+def report_results(
+    benchmark: Benchmark, videos: Sequence[Video], result: EvaluationResult, no_score: str | None
+) -> int:
+    """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0.
+
+    ``no_score``: from `explain_no_score`.
+    """
     from aotlab.benchmark.evaluator import score_finished
     from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
     from aotlab.evaluation.tables import format_table, make_scores_table
 
-    scores = score_finished(benchmark.benchmark, videos, result)
-    table = make_scores_table(benchmark.benchmark, scores) if scores else {}
+    scores = score_finished(benchmark, videos, result)
+    table = make_scores_table(benchmark, scores) if scores else {}
     if table:
-        print(format_table(table, benchmark.benchmark.columns))
+        print(format_table(table, benchmark.columns))
     if result.resumed:
         count = f"{len(result.resumed)} of {len(result.sequences)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
@@ -110,7 +84,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
         reason = "no ground truth for what was tracked" if result.sequences else "no sequence was tracked"
-        print(f"no score: {benchmark.explain_no_score(result.output) or reason}")
+        print(f"no score: {no_score or reason}")
     stored = BenchmarkResults.read(result.output)
     others = {entry["sequence"] for entry in stored.entries} - {video.name for video in videos} if stored else set()
     if others:
@@ -149,16 +123,30 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     plugin_files,
     device,
     print_config,
-    name="models",
-    factory=make_model_options,
 )
-def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | None, force: bool) -> int:
-    if not benchmark.dataset:
+def main(
+    *, dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
+    all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...], config: tuple[str, ...],
+    overrides: tuple[str, ...], device: str, print_config: bool, flip: bool, scales: tuple[float, ...],
+    weights: tuple[float, ...], feedback: str | None,
+) -> int:  # fmt: skip
+    models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
+    if print_config:
+        from aotlab.engine.tracking.options import TrackerOptions
+
+        options = [TrackerOptions(path, name, overrides, protocol="published") for path, name, _ in models]
+        return print_settings(*(item.read_settings() for item in options))
+    is_averaged = len(models) > 1 or flip or scales != (1.0,)
+    if feedback and not is_averaged:
+        raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
+    if not dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")
-    output = output or Path("results", benchmark.dataset)
+    output = output or Path("results", dataset)
     require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
-    videos = benchmark.open_videos()
+    flags = ["new_objects"] * new_objects + ["all_frames"] * all_frames
+    benchmark = find_benchmark(dataset, flags)
+    videos = select_videos(benchmark.open_videos(root, split), sequence)
     require_writable(output)
     from aotlab.benchmark.ensemble import load_tracker
     from aotlab.benchmark.evaluator import evaluate
@@ -166,15 +154,19 @@ def main(benchmark: BenchmarkOptions, *, models: ModelOptions, output: Path | No
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
-    with join_process_group(models.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
-        tracker, model = load_tracker(**vars(replace(models, device=str(world.device))))
-        inputs = {**benchmark.fingerprint(), **model}
+        tracker, model = load_tracker(
+            models, overrides, str(world.device), flip=flip, scales=scales,
+            feedback=(feedback or "own") if is_averaged else None,
+        )  # fmt: skip
+        inputs = {"dataset": dataset, "split": split, **dict.fromkeys(flags, True), **model}
         result = evaluate(tracker, videos, output, inputs=inputs, force=force, stop=stop, world=world)
         if result.stopped:
             progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
-    return report_results(benchmark, videos, result) if world.is_main else 0
+    no_score = explain_no_score(benchmark, root, split, output)
+    return report_results(benchmark, videos, result, no_score) if world.is_main else 0
 
 
 if __name__ == "__main__":

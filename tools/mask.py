@@ -10,7 +10,6 @@ from click import UsageError
 from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import (
-    PromptOptions,
     force_file,
     frame_numbers_option,
     prompt_options,
@@ -27,7 +26,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=Frame, help="frame of a video, or its time code (default: the first)")
 @frame_numbers_option
-@option_group("prompts", *prompt_options(frames=False), segmenter_option(), name="prompts", factory=PromptOptions)
+@option_group("prompts", *prompt_options(frames=False), segmenter_option())
 @option(
     "--output",
     type=File,
@@ -35,14 +34,9 @@ from aotlab.utils.files import atomic_path, sibling_path
 )
 @force_file
 def main(
-    source: Path,
-    *,
-    frame: int | str | None,
-    frame_numbers: str,
-    prompts: PromptOptions,
-    output: Path | None,
-    force: bool,
-) -> int:
+    source: Path, *, frame: int | str | None, frame_numbers: str, boxes: tuple[str, ...], points: tuple[str, ...],
+    negative_points: tuple[str, ...], segmenter: tuple[Path, Path] | None, output: Path | None, force: bool,
+) -> int:  # fmt: skip
     from PIL import Image
 
     from aotlab.media.frame_numbers import FrameNumbers
@@ -68,14 +62,14 @@ def main(
     require_new_output(output, ".png", force=force)
     require_new_output(overlay, ".jpg", force=force)
     by_frame = group_prompts(
-        prompts.boxes, prompts.points, prompts.negative_points,
+        boxes, points, negative_points,
         find_index=lambda named: index if named is None else numbers.index(named), frame_number=numbers.number,
     )  # fmt: skip
     if [*by_frame] != [index]:
         raise UsageError(f"{source}: give --box X,Y,W,H or --point X,Y, on the frame of --frame")
     by_id = by_frame[index]
     image = frames.read(index)
-    labels = load_segmenter(prompts.segmenter)(image, by_id)
+    labels = load_segmenter(segmenter)(image, by_id)
     require_pixels(labels, by_id)
     write_mask(output, labels, max_id=max(by_id))
     with atomic_path(overlay) as temporary:

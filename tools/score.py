@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ import click
 from click import UsageError
 
 from aotlab.dataloaders.labeled_video import Video
-from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file, plugin_files
+from aotlab.evaluation.benchmarks import find_benchmark, select_videos
+from aotlab.tools.cli.command import command, find_given_option, option_group, require_new_output
+from aotlab.tools.cli.options import benchmark_options, explain_no_score, force_file, plugin_files
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
 from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
@@ -34,34 +34,6 @@ if TYPE_CHECKING:
     from aotlab.evaluation.worst_frames import WorstFrame
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Files to write, and number of frames to list."""
-
-    json_file: Path | None
-    compare: bool
-    plot_file: Path | None
-    worst: int
-    draw_folder: Path | None
-    force: bool
-
-    def __post_init__(self) -> None:
-        if self.draw_folder is not None and not self.worst:
-            raise UsageError("--draw-worst: needs the number of frames; give --worst N")
-        if self.plot_file is not None and not self.compare:
-            raise UsageError("--plot: draws a comparison; give --compare")
-        require_new_output(self.json_file, ".json", force=self.force)
-        require_new_output(self.plot_file, ".png", ".pdf", ".svg", force=self.force)
-        require_new_output(self.draw_folder, force=self.force)
-        if self.plot_file is not None:
-            require_modules("matplotlib")
-
-    def write(self, content: Mapping[str, Any]) -> None:
-        """Write the content of `scores.json` if there is a path."""
-        if self.json_file is not None:
-            write_json(self.json_file, content, indent=2)
 
 
 def compare_reports(
@@ -103,21 +75,21 @@ def compare_halves(
     return {"first": halves[0], "second": halves[1], **content}
 
 
-def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
+def select_scorable(
+    benchmark: Benchmark, videos: Sequence[Video], root: Path | None, split: str, results: Path
+) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    has_annotations = benchmark.benchmark.has_annotations
-    videos = benchmark.open_videos()
-    scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
-    if any(has_annotations(video) for video in scorable):
+    scorable = [video for video in videos if benchmark.has_annotations(video) or video.load_error is not None]
+    if any(map(benchmark.has_annotations, scorable)):
         if names := [video.name for video in videos if video not in scorable]:
             log.warning("not scored, without annotations: %s", ", ".join(names))
         return scorable
-    if (remedy := benchmark.explain_no_score(results)) is not None:
-        raise InputError(remedy, subject=f"--split {benchmark.split}")
+    if (remedy := explain_no_score(benchmark, root, split, results)) is not None:
+        raise InputError(remedy, subject=f"--split {split}")
     raise InputError(
         "only the first-frame masks are public",
-        subject=f"--dataset {benchmark.dataset} --split {benchmark.split}",
-        remedy=f"expected annotations of more frames in {benchmark.benchmark.layout}",
+        subject=f"--dataset {benchmark.name} --split {split}",
+        remedy=f"expected annotations of more frames in {benchmark.layout}",
     )
 
 
@@ -126,7 +98,7 @@ def print_worst(
     frames: Sequence[WorstFrame],
     systems: Sequence[Sequence[tuple[Path, ScoringResult]]],
     videos: Sequence[Video],
-    output: ReportOptions,
+    draw_folder: Path | None,
 ) -> None:
     """Print the worst frames, and draw them if there is a folder for the images.
 
@@ -135,11 +107,11 @@ def print_worst(
     from aotlab.evaluation.worst_frames import draw_worst_frames
 
     notes = [""] * len(frames)
-    if output.draw_folder is not None:
+    if draw_folder is not None:
         titles = ("result",) if len(systems) == 1 else ("first", "second")
         folders = {title: system[0][0] for title, system in zip(titles, systems, strict=True)}
-        with locked_output(output.draw_folder):
-            paths = draw_worst_frames(output.draw_folder, frames, videos, folders, systems[0][0][1].scores)
+        with locked_output(draw_folder):
+            paths = draw_worst_frames(draw_folder, frames, videos, folders, systems[0][0][1].scores)
         notes = [str(path) for path in paths]
     title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
     print(f"\n{title} in {benchmark.columns[0]}:{'' if frames else ' no frame'}")
@@ -210,55 +182,62 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
     ),
     option("--draw-worst", "draw_folder", type=Folder, help="draw the worst frames into this folder"),
     force_file,
-    name="output",
-    factory=ReportOptions,
 )
 def main(
-    results: tuple[Path, ...],
-    *,
-    benchmark: BenchmarkOptions,
-    annotations: Path | None,
-    workers: int,
-    output: ReportOptions,
-) -> int:
-    dataset, worst = benchmark.dataset, output.worst
+    results: tuple[Path, ...], *, annotations: Path | None, dataset: str | None, root: Path | None, split: str,
+    sequence: tuple[str, ...], new_objects: bool, workers: int, json_file: Path | None, compare: bool,
+    plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
+) -> int:  # fmt: skip
+    if draw_folder is not None and not worst:
+        raise UsageError("--draw-worst: needs the number of frames; give --worst N")
+    if plot_file is not None and not compare:
+        raise UsageError("--plot: draws a comparison; give --compare")
+    require_new_output(json_file, ".json", force=force)
+    require_new_output(plot_file, ".png", ".pdf", ".svg", force=force)
+    require_new_output(draw_folder, force=force)
+    if plot_file is not None:
+        require_modules("matplotlib")
     if not (annotations or dataset):
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
-    if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
+    if annotations is not None and (find_given_option("benchmark") or len(results) != 1):
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    if output.compare and (len(results) % 2 or len(set(results)) < len(results)):
+    if compare and (len(results) % 2 or len(set(results)) < len(results)):
         raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
-    if len(results) > 1 and worst and not output.compare:
+    if len(results) > 1 and worst and not compare:
         raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
-    rules = (benchmark if dataset else BenchmarkOptions("folder")).benchmark
+    flags = ["new_objects"] * new_objects
+    benchmark = find_benchmark(dataset or "folder", flags)
     if annotations is None:
-        videos = select_scorable(benchmark, results[0])
+        videos = select_videos(benchmark.open_videos(root, split), sequence)
+        videos = select_scorable(benchmark, videos, root, split, results[0])
     else:
         from aotlab.evaluation.scoring import read_tracked_video
 
-        video, folder = read_tracked_video(rules, results[0], annotations)
+        video, folder = read_tracked_video(benchmark, results[0], annotations)
         videos, results = [video], (folder,)
-    runs = [*zip(results, score_folders(rules, videos, results, workers), strict=True)]
+    runs = [*zip(results, score_folders(benchmark, videos, results, workers), strict=True)]
     systems = [runs]
     if len(runs) > 1:
-        content = compare_reports(rules, {str(folder): report for folder, report in runs}, videos)
-        if output.compare:
+        content = compare_reports(benchmark, {str(folder): report for folder, report in runs}, videos)
+        if compare:
             systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
-            made = {"inputs": benchmark.fingerprint(), "provenance": describe_program()}
-            content = compare_halves(rules, content, output.plot_file) | made
+            inputs = {"dataset": benchmark.name, "split": split, **dict.fromkeys(flags, True)}
+            content = compare_halves(benchmark, content, plot_file)
+            content |= {"inputs": inputs, "provenance": describe_program()}
     else:
-        content = report_scores(rules, runs[0][1])
+        content = report_scores(benchmark, runs[0][1])
     frames: list[WorstFrame] = []
     if worst:
         from aotlab.evaluation.worst_frames import find_worst_frames
 
         frames = find_worst_frames([[report.scores for _, report in system] for system in systems], worst)
         content["worst_frames"] = [frame._asdict() for frame in frames]
-    output.write(content)
+    if json_file is not None:
+        write_json(json_file, content, indent=2)
     if worst and runs[0][1].scores:
-        print_worst(rules, frames, systems, videos, output)
+        print_worst(benchmark, frames, systems, videos, draw_folder)
     return int(any(report.failures for _, report in runs))  # each was logged
 
 

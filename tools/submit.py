@@ -12,15 +12,10 @@ import click
 from aotlab.dataloaders.labeled_video import require_readable
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_option, force_file, plugin_files, root
+from aotlab.tools.cli.options import dataset_option, force_file, plugin_files, root
 from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require
 from aotlab.utils.text import format_count
-
-
-def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> BenchmarkOptions:
-    """Return the benchmark to submit to, by default the split that its server scores."""
-    return BenchmarkOptions(dataset, root, split or (*find_benchmark(dataset).server_splits, "val")[0])
 
 
 @command("aotlab submit")
@@ -30,24 +25,24 @@ def choose_benchmark(dataset: str, root: Path | None, split: str | None) -> Benc
     plugin_files,
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
-    name="benchmark",
-    factory=choose_benchmark,
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive or folder to write")
 @force_file
-def main(benchmark: BenchmarkOptions, *, results: Path, output: Path, force: bool) -> int:
+def main(*, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool) -> int:
     from aotlab.evaluation.archive import SubmittedResults
 
-    data, split = benchmark.benchmark, benchmark.split
-    problem = f"results of {data.name} are not submitted"
-    require(data.submission_suffix is not None, problem, subject="--dataset", remedy="see its page")
-    require_new_output(output, *filter(None, [data.submission_suffix]), force=force)
-    videos = benchmark.open_videos()
+    benchmark = find_benchmark(dataset)
+    split = split or (*benchmark.server_splits, "val")[0]
+    problem = f"results of {benchmark.name} are not submitted"
+    require(benchmark.submission_suffix is not None, problem, subject="--dataset", remedy="see its page")
+    require_new_output(output, *filter(None, [benchmark.submission_suffix]), force=force)
+    videos = benchmark.open_videos(root, split)
     require_readable(videos)  # a server takes all sequences or none
-    masks = data.write_submission(SubmittedResults(results, videos, benchmark.root or data.find_root(), split), output)
+    submitted = SubmittedResults(results, videos, root or benchmark.find_root(), split)
+    masks = benchmark.write_submission(submitted, output)
     sequences = format_count(len(videos), "sequence")
-    print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {data.name} {split}")
+    print(f"{output}: {format_count(masks, 'mask')} of {sequences} of {benchmark.name} {split}")
     return 0
 
 

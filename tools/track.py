@@ -6,8 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +18,19 @@ from aotlab.media.value_syntax import (
     FRAME_AND_OBJECT,
     INPUT_TRANSFORMS,
     MATRICES,
-    MaskFormat,
     parse_input_transform,
     parse_removal,
 )
-from aotlab.runs.output_options import NO_OPTIONS
 from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
-    PromptOptions,
     force_results,
     frame_numbers_option,
     mask_format,
     mask_start_number,
-    output_options,
     parse_output_name,
+    print_settings,
     prompt_options,
-    segmenter_option,
     separate_settings,
     tracker_options,
     video_argument,
@@ -65,8 +60,8 @@ from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.runs.job import Job, RunOptions
+    from aotlab.runs.lists import Batch
+    from aotlab.runs.prepare import PreparedRun
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
@@ -76,111 +71,6 @@ FILE_PATTERN = re.compile(r"[*?#]|%\d*d")
 """Wildcard or frame number in the name of files, as other programs read them."""
 ONE_VIDEO = "one video (a list has columns instead)"
 """Title of the options that only one video may have."""
-
-
-@dataclass(frozen=True)
-class VideoOptions(PromptOptions):
-    """Options of one video, by the fields of `Job`. A list may have the segmenter only."""
-
-    masks: tuple[str, ...]
-    classes: tuple[str, ...]
-    start: int | str | None
-    end: int | str | None
-    levels: str | None
-    input_transform: str | None
-    matrix: str | None
-    layer: str | None
-    interlaced: str
-    rate: str | None
-    removals: tuple[tuple[int | str, int], ...]
-
-    def __post_init__(self) -> None:
-        for mask in self.masks:
-            head, _, file = mask.rpartition(":")
-            if head and "=" not in mask and FRAME_AND_OBJECT.fullmatch(head) and not os.path.lexists(mask):
-                raise InputError("no such file", subject=f"--mask {mask}", remedy=f"did you mean {head}={file}?")
-
-
-@dataclass(frozen=True)
-class ResultOptions:
-    """Folder of the results."""
-
-    output: Path | None
-    force: bool
-    verify_inputs: bool
-    dry_run: bool
-
-    def __post_init__(self) -> None:
-        output = self.output
-        if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
-            raise InputError(
-                "not a folder",
-                subject=f"--output {output}",
-                remedy="give a folder, and --write overlay for a video in it",
-            )
-
-
-@dataclass(frozen=True)
-class VideoArguments:
-    """Videos or a list of videos to track."""
-
-    video: tuple[str, ...]
-    job_list: Path | None
-    shard: Shard | None
-
-    def __post_init__(self) -> None:
-        require_videos(self.video, self.job_list)
-        if self.shard is not None and self.is_single:
-            raise UsageError("--shard: applies to runs of several videos; give --jobs")
-
-    @property
-    def is_single(self) -> bool:
-        """Whether there is one video and no list."""
-        return len(self.video) == 1
-
-    @property
-    def default_output(self) -> Path:
-        """Default folder of the results."""
-        if self.job_list is None and not self.is_single:
-            return Path(f"videos{RESULTS_SUFFIX}")
-        return default_output(str(self.job_list or self.video[0]))
-
-    def make_jobs(self, folder: Path, options: VideoOptions) -> list[Job]:
-        """Return the jobs of the videos; raise an error for an option of one video if there are several."""
-        from aotlab.runs.job import Job
-        from aotlab.runs.job_list import list_video_jobs, read_jobs
-
-        if self.is_single:
-            name = folder.name if is_file_name(folder.name) else "video"
-            jobs = [Job(name, self.video[0], **vars(options))]
-        elif (given := find_given_option(ONE_VIDEO)) is not None:
-            # the shell splits "1, 2" into two arguments
-            remedy = "use a column of --jobs, or separate values by commas without spaces"
-            if self.job_list is not None and self.job_list.is_dir():
-                remedy = "remove it, or give --jobs a list instead of a folder"
-            raise UsageError(f"{given}: applies to a single video; {remedy}")
-        else:
-            jobs = read_jobs(self.job_list) if self.job_list else list_video_jobs(self.video)
-            jobs = [replace(job, segmenter=options.segmenter) for job in jobs]
-        if options.segmenter and not any(job.boxes or job.points or job.negative_points for job in jobs):
-            raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
-        return jobs
-
-
-def make_run_options(
-    write: tuple[str, ...], soft: bool, review: bool, both_directions: bool,
-    frame_numbers: str, mask_start_number: int | None, mask_format: MaskFormat | None, realtime: bool, timeout: float,
-    output_options: Mapping[str, Any] = NO_OPTIONS,
-) -> RunOptions:  # fmt: skip
-    """Return options of tracking; raise `InputError` as `RunOptions` does."""
-    from aotlab.runs.job import RunOptions
-
-    outputs = dict.fromkeys((*(write or RunOptions.write), *["review"] * review))
-    return RunOptions(
-        write=tuple(outputs), soft=soft, both_directions=both_directions, realtime=realtime, timeout=timeout,
-        by_name=frame_numbers == "file", mask_start_number=mask_start_number, mask_format=mask_format,
-        output_options=output_options,
-    )  # fmt: skip
 
 
 def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
@@ -207,39 +97,33 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def track_video(job: Job, tracker: TrackerOptions, options: RunOptions, folder: Path, results: ResultOptions) -> int:
+def require_mask_syntax(masks: Sequence[str]) -> None:
+    """Raise `InputError` for a missing file with ``:`` between frame and path in place of ``=``."""
+    for mask in masks:
+        head, _, file = mask.rpartition(":")
+        if head and "=" not in mask and FRAME_AND_OBJECT.fullmatch(head) and not os.path.lexists(mask):
+            raise InputError("no such file", subject=f"--mask {mask}", remedy=f"did you mean {head}={file}?")
+
+
+def track_video(prepared: PreparedRun, *, force: bool, dry_run: bool) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.engine.tracking.options import TrackerLoader
-    from aotlab.runs.prepare import prepare
     from aotlab.runs.run import find_action, run
 
-    prepared = prepare(job, folder, TrackerLoader(tracker), options, verify_inputs=results.verify_inputs)
-    action = find_action(prepared, force=results.force)
-    if results.dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
+    folder, action = prepared.folder, find_action(prepared, force=force)
+    if dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
         print(f"{describe_run(prepared)}, into {folder}", flush=True)
-    if results.dry_run:
+    if dry_run:
         print(f"status: {STATUSES[action]}")
         if action != "reuse":
             report_disk_space(folder, prepared.estimate_bytes())
         return 0
-    return report_result(run(prepared, force=results.force), folder, realtime=options.realtime)
+    return report_result(run(prepared, force=force), folder, realtime=prepared.options.realtime)
 
 
-def track_list(
-    jobs: Sequence[Job],
-    tracker: TrackerOptions,
-    options: RunOptions,
-    folder: Path,
-    results: ResultOptions,
-    shard: Shard | None,
-) -> int:
+def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
     """Track a list of videos or a shard of it; return the exit code."""
-    from aotlab.runs.lists import Batch
     from aotlab.utils.signals import stop_flag
 
-    batch = Batch(jobs, folder, tracker, options, force=results.force, verify_inputs=results.verify_inputs)
-    if results.dry_run:
-        return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
         outcomes = batch.track(stop, shard)
     status = report_jobs(outcomes, folder, shard, batch.summary_error)
@@ -327,8 +211,6 @@ def track_list(
         metavar="N",
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
-    name="one_video",
-    factory=VideoOptions,
 )
 @option_group(
     "results",
@@ -342,14 +224,10 @@ def track_list(
         "--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)", parse_output_name
     ),
     flag("--soft", "store the probabilities at edges, so that outputs with alpha can be written later"),
-    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
     flag("--verify-inputs", "read all inputs, also those with the size and time that earlier results have recorded"),
     flag("--dry-run", "check all inputs and write nothing"),
-    name="results",
-    factory=ResultOptions,
 )
-@output_options()
 @option_group(
     "tracking",
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
@@ -358,8 +236,6 @@ def track_list(
     mask_format,
     flag("--realtime", "drop frames to keep up with the source"),
     option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
-    name="options",
-    factory=make_run_options,
 )
 @option_group(
     "many videos",
@@ -376,27 +252,77 @@ def track_list(
         help="track part I of N of the videos, counted from 0; auto: read I and N from the environment variables of "
         "Slurm or Kubernetes",
     ),
-    name="videos",
-    factory=VideoArguments,
 )
-@tracker_options(segmenter_option())
+@tracker_options()
 def main(
-    videos: VideoArguments,
-    one_video: VideoOptions,
-    options: RunOptions,
-    results: ResultOptions,
-    tracker: TrackerOptions,
-) -> int:
-    if videos.shard is not None and results.dry_run:
+    *, video: tuple[str, ...], job_list: Path | None, shard: Shard | None, output: Path | None, force: bool,
+    verify_inputs: bool, dry_run: bool, **given: Any,
+) -> int:  # fmt: skip
+    from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+
+    tracker = TrackerOptions(given["checkpoint"], given["config"], given["overrides"], given["device"])
+    if given["print_config"]:
+        return print_settings(tracker.read_settings())
+    require_videos(video, job_list)
+    is_single = len(video) == 1
+    if shard is not None and is_single:
+        raise UsageError("--shard: applies to runs of several videos; give --jobs")
+    if shard is not None and dry_run:
         raise UsageError("--dry-run: checks all videos of a list; remove --shard")
-    if options.realtime and not videos.is_single:
+    if given["realtime"] and not is_single:
         raise UsageError("--realtime: applies to a single video; remove it")
-    folder = results.output or videos.default_output
-    jobs = videos.make_jobs(folder, one_video)
-    if videos.is_single:
+    if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
+        remedy = "give a folder, and --write overlay for a video in it"
+        raise InputError("not a folder", subject=f"--output {output}", remedy=remedy)
+    require_mask_syntax(given["masks"])
+    from aotlab.runs.job import Job, RunOptions
+    from aotlab.runs.job_list import list_video_jobs, read_jobs
+    from aotlab.runs.lists import Batch
+    from aotlab.runs.prepare import prepare
+
+    options = RunOptions(
+        write=tuple(dict.fromkeys(given["write"])) or RunOptions.write,
+        soft=given["soft"],
+        both_directions=given["both_directions"],
+        realtime=given["realtime"],
+        timeout=given["timeout"],
+        by_name=given["frame_numbers"] == "file",
+        mask_start_number=given["mask_start_number"],
+        mask_format=given["mask_format"],
+    )
+    if is_single:
+        folder = output or default_output(video[0])
+        job = Job(
+            folder.name if is_file_name(folder.name) else "video",
+            video[0],
+            given["masks"],
+            boxes=given["boxes"],
+            points=given["points"],
+            negative_points=given["negative_points"],
+            classes=given["classes"],
+            removals=given["removals"],
+            start=given["start"],
+            end=given["end"],
+            levels=given["levels"],
+            input_transform=given["input_transform"],
+            matrix=given["matrix"],
+            layer=given["layer"],
+            interlaced=given["interlaced"],
+            rate=given["rate"],
+        )
         require_modules("av", "cv2", "pycocotools", "tqdm")
-        return track_video(jobs[0], tracker, options, folder, results)
-    return track_list(jobs, tracker, options, folder, results, videos.shard)
+        prepared = prepare(job, folder, TrackerLoader(tracker), options, verify_inputs=verify_inputs)
+        return track_video(prepared, force=force, dry_run=dry_run)
+    if (name := find_given_option(ONE_VIDEO)) is not None:
+        # the shell splits "1, 2" into two arguments
+        remedy = "use a column of --jobs, or separate values by commas without spaces"
+        if job_list is not None and job_list.is_dir():
+            remedy = "remove it, or give --jobs a list instead of a folder"
+        raise UsageError(f"{name}: applies to a single video; {remedy}")
+    folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
+    jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
+    batch = Batch(jobs, folder, tracker, options, force=force, verify_inputs=verify_inputs)
+    return report_plans(batch.plan(), folder) if dry_run else track_list(batch, folder, shard)
 
 
 if __name__ == "__main__":

@@ -7,29 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
 
 import click
-from click.exceptions import Exit
 
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import config_option, device, plugin_files, print_config, print_settings, settings
 from aotlab.tools.cli.types import flag, list_option
 from aotlab.utils.errors import require_modules
 from aotlab.utils.text import format_count
-
-if TYPE_CHECKING:
-    from aotlab.configs.schema import Config
-
-
-def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> Config:
-    """Return the settings of a recipe; print them and exit for ``--print-config``."""
-    from aotlab.configs.load import load_config
-
-    recipe = load_config(config, overrides)
-    if print_config:
-        raise Exit(print_settings(recipe))
-    return recipe
 
 
 @command("aotlab train")
@@ -45,10 +30,16 @@ def read_recipe(config: str, overrides: tuple[str, ...], print_config: bool) -> 
     plugin_files,
     device,
     print_config,
-    name="recipe",
-    factory=read_recipe,
 )
-def main(recipe: Config, *, dry_run: bool, restart: bool, log: tuple[str, ...], device: str) -> int:
+def main(
+    *, config: str, overrides: tuple[str, ...], print_config: bool, dry_run: bool, restart: bool,
+    log: tuple[str, ...], device: str,
+) -> int:  # fmt: skip
+    from aotlab.configs.load import load_config
+
+    recipe = load_config(config, overrides)
+    if print_config:
+        return print_settings(recipe)
     require_modules("scipy", "cv2", "pycocotools", "tqdm")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train

@@ -8,29 +8,33 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import settings, tracker_options
+from aotlab.tools.cli.options import print_settings, settings, tracker_options
 from aotlab.utils.errors import InputError, RunStopped
-
-if TYPE_CHECKING:
-    from aotlab.engine.tracking.options import TrackerOptions
 
 
 @command("aotlab vot")
 @settings
 @tracker_options()
-def main(tracker: TrackerOptions) -> int:
+def main(
+    *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
+) -> int:
+    from aotlab.engine.tracking.options import TrackerOptions
+
+    options = TrackerOptions(checkpoint, config, overrides, device)
+    if print_config:
+        return print_settings(options.read_settings())
     import trax
 
     from aotlab.benchmark.vot import COLOR, serve
 
-    loaded = tracker.load()
+    tracker = options.load()
     formats = ([trax.Region.MASK], [trax.Image.PATH], [COLOR])
     server = trax.Server(*formats, tracker_name="aotlab", tracker_family="AOT", multiobject=True)
     try:
-        serve(server, loaded, trax.Mask.create)
+        serve(server, tracker, trax.Mask.create)
     except InputError as error:
         server.quit(reason=str(error))
         raise

@@ -1,4 +1,4 @@
-"""Outputs with refined edges: ``--refine-edges`` of track and render."""
+"""Outputs with refined edges: ``--refine-edges`` of render."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,10 @@ def read_alpha(folder):
 
 def test_missing_library_of_refined_edges_names_the_extra(video, mask, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(edges, "find_spec", lambda name: None)
-    assert track(video, tmp_path, mask, args=["--write", "alpha", "--refine-edges"]) == 2
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    assert main([str(tmp_path / "out"), "--write", "alpha", "--refine-edges"]) == 2
     assert "pip install 'aotlab-compositing[edges]'" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "alpha").exists()
 
 
 @needs_pymatting
@@ -49,8 +50,8 @@ def test_edges_of_stored_masks_are_refined(video, mask, tmp_path, capsys):
 
 
 @needs_pymatting
-def test_run_with_refined_edges_replaces_plain_ones(video, mask, tmp_path):
+def test_refined_edges_replace_plain_ones(video, mask, tmp_path):
     assert track(video, tmp_path, mask, args=["--write", "alpha"]) == 0
     plain = read_alpha(tmp_path / "out")
-    assert track(video, tmp_path, mask, args=["--write", "alpha", "--refine-edges"]) == 0
+    assert main([str(tmp_path / "out"), "--write", "alpha", "--refine-edges"]) == 0
     assert (read_alpha(tmp_path / "out")[..., 3] != plain[..., 3]).any()

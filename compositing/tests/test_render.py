@@ -1,4 +1,4 @@
-"""Outputs for compositing of ``aotlab track`` and ``aotlab render``, and their options."""
+"""Outputs for compositing of ``aotlab track`` and ``aotlab render``, and options of the latter."""
 
 import numpy as np
 import OpenEXR
@@ -12,10 +12,10 @@ from tests.tools.track.runs import interrupt, track
 pytestmark = pytest.mark.usefixtures("repeater")
 
 
-def test_compositing_options_apply_to_both_commands(video, mask, tmp_path, capsys):
-    write = ["--write", "exr,prores", "--no-plate", "--class", "cup"]
-    assert track(video, tmp_path, mask, args=[*write, "--compression", "dwaa"]) == 0
+def test_options_of_compositing_change_what_render_writes(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask, args=["--write", "exr,prores", "--class", "cup"]) == 0
     results = tmp_path / "out"
+    assert main([str(results), "--write", "exr", "--no-plate", "--compression", "dwaa"]) == 0
     with OpenEXR.File(str(results / "exr" / "00001.exr"), separate_channels=True) as file:
         assert list(file.channels()) == ["cup.1.A"]
         assert file.header()["compression"] == OpenEXR.DWAA_COMPRESSION

@@ -22,7 +22,7 @@ from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.sdk import load_segmenter
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.options import settings, tracker_options
+from aotlab.tools.cli.options import print_settings, settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
@@ -217,9 +217,14 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
 @settings
 @tracker_options()
-def main(video: str, tracker: TrackerOptions) -> int:
+def main(
+    video: str, *, checkpoint: str, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
+) -> int:
     """Measure the latency of the studio."""
-    session = open_session(video, TrackerLoader(tracker), Prompter(load_segmenter()))
+    options = TrackerOptions(checkpoint, config, overrides, device)
+    if print_config:
+        return print_settings(options.read_settings())
+    session = open_session(video, TrackerLoader(options), Prompter(load_segmenter()))
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()

@@ -162,27 +162,18 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
-def test_chosen_segmenter_replaces_that_of_the_tracker(track, tmp_path, monkeypatch):
-    monkeypatch.setattr(Repeater, "segmenter", None)
-    monkeypatch.setattr("aotlab.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
-    files = tmp_path / "a.onnx", tmp_path / "b.onnx"
-    for file in files:
-        file.touch()
-    assert track(*BOXES, "--segmenter", *map(str, files)) == 0
-    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
-
-
-def test_segmenter_needs_prompts(track, video, tmp_path, read_error_line):
+def test_chosen_segmenter_replaces_that_of_the_tracker(video, tmp_path, monkeypatch):
     files = tmp_path / "a.onnx", tmp_path / "b.onnx"
     for path in files:
         path.write_bytes(b"damaged")
-    write_mask(tmp_path / "first.png", LABELS)
-    options = "--segmenter", *map(str, files)
-    refused = "--segmenter: no prompt to make a mask from; give --box or --point, or remove it"
-    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), *options))
-    (tmp_path / "jobs.csv").write_text(f"video,masks\n{video},first.png\n")
-    assert refused in read_error_line(track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), *options]))
-    assert "a.onnx: not readable (" in read_error_line(track(*BOXES, *options))
+    job = Job("clip", video, boxes=["3,3,14,14", ":2=37,22,16,16"], segmenter=files)
+    with pytest.raises(InputError, match=r"a\.onnx: not readable \("):
+        run_job(job, tmp_path / "out")
+    monkeypatch.setattr("aotlab.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
+    monkeypatch.setattr(Repeater, "segmenter", None)
+    run_job(job, tmp_path / "out")
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
 
 
 def test_mask_command_writes_a_palette_png(video, capsys):

@@ -92,8 +92,9 @@ def test_votes_need_no_scoring_modules(tmp_path, module):
 
 def test_aotlab_alone_tracks_and_names_other_outputs(tmp_path):
     line = f"track {SAMPLE}/rabbit.mp4 --mask {SAMPLE}/rabbit.png --end 0 --output {tmp_path}/out"
-    lines = [f"{line} --write masks,objects,overlay,coco", f"{line} --write exr", f"{line} --refine-edges"]
-    done = run_python("-c", ALONE, "track --help", *lines)
+    lines = [f"{line} --write masks,objects,overlay,coco", f"{line} --write exr"]
+    lines.append(f"render {tmp_path}/out --write overlay --refine-edges")
+    done = run_python("-c", ALONE, "render --help", *lines)
     assert done.stdout.splitlines()[-1] == "[0, 0, 2, 2]", done.stderr
     assert "--per-object" not in done.stdout
     unknown, option = done.stderr.splitlines()[-2:]

@@ -12,7 +12,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from inspect import signature
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
@@ -97,13 +96,6 @@ class Command(click.Command):
             with formatter.section(title):
                 formatter.write_dl(records)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Make the objects of `option_group`, those of the last group first, and call the function."""
-        for name, factory in getattr(self.callback, "objects", {}).items():
-            options = [option for option in signature(factory).parameters if option in ctx.params]
-            ctx.params[name] = factory(**{option: ctx.params.pop(option) for option in options})
-        return super().invoke(ctx)
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse a command line, and keep it in ``ctx.meta``."""
         ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
@@ -141,25 +133,13 @@ def command(
     return click.command(name, Command, help=help or COMMANDS.get(name.removeprefix("aotlab ")), epilog=epilog)
 
 
-def option_group(
-    title: str, *options: Callable[[Any], Any], name: str = "", factory: Callable[..., Any] | None = None
-) -> Callable[[Any], Any]:
-    """Return a decorator that adds options under a title of the help.
-
-    Args:
-        title: title of the group.
-        options: decorators of the options.
-        name: parameter of the function for the object that ``factory`` makes.
-        factory: class or function whose parameters are options of the command, of this group or others; the function of
-            the command takes its result instead. An option that the command lacks keeps the default of ``factory``.
-    """
+def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds options under a title of the help."""
 
     def decorate(main: Any) -> Any:
         for option in reversed(options):
             main = option(main)
             main.__click_params__[-1].group = title  # click has no groups of options
-        if factory is not None:
-            vars(main).setdefault("objects", {})[name] = factory
         return main
 
     return decorate

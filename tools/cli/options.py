@@ -1,4 +1,4 @@
-"""Options of several commands, and the objects that they choose: a tracker, the videos of a benchmark."""
+"""Options of several commands, and checks of their values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,7 +13,7 @@ import click
 from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark, select_videos
+from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
 from aotlab.runs.output_options import OutputOption, list_output_options
@@ -35,8 +33,6 @@ from aotlab.tools.cli.types import (
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.dataloaders.labeled_video import Video
-    from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.evaluation.benchmark import Benchmark
 
 Decorator = Callable[[Any], Any]
@@ -204,25 +200,9 @@ def config_option(
     return option("--config", type=ConfigFile, multiple=multiple, required=required, help=text)
 
 
-def tracker_options(*others: Decorator, multiple: str | None = None) -> Decorator:
-    """Return the options of a tracker, which are passed as `TrackerOptions`, and others in the same group.
-
-    ``multiple``: as in `checkpoint_option`; the options are then passed one by one.
-    """
-    model = tracker_option(multiple=multiple), config_option(), plugin_files, device, print_config, *others
-    return option_group("model", *model, name="tracker", factory=None if multiple else make_tracker_options)
-
-
-def make_tracker_options(
-    checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
-) -> TrackerOptions:
-    """Return the options of a tracker; print its settings and exit for ``--print-config``."""
-    from aotlab.engine.tracking.options import TrackerOptions
-
-    options = TrackerOptions(checkpoint, config, overrides, device)
-    if print_config:
-        raise Exit(print_settings(options.read_settings()))
-    return options
+def tracker_options(*, multiple: str | None = None) -> Decorator:
+    """Return the options of a tracker; ``multiple``: as in `checkpoint_option`."""
+    return option_group("model", tracker_option(multiple=multiple), config_option(), plugin_files, device, print_config)
 
 
 def print_settings(*settings: Config) -> int:
@@ -233,74 +213,28 @@ def print_settings(*settings: Config) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class BenchmarkOptions:
-    """Videos of a benchmark, chosen by `benchmark_options`."""
-
-    dataset: str = ""
-    """Name of the data set; empty without ``--dataset``."""
-    root: Path | None = None
-    """Folder of the data set; None: `Benchmark.find_root`."""
-    split: str = "val"
-    sequence: tuple[str, ...] = ()
-    """Names of the videos to use; empty: all."""
-    new_objects: bool = False
-    all_frames: bool = False
-
-    @cached_property
-    def benchmark(self) -> Benchmark:
-        """The benchmark; raises `InputError` as `find_benchmark` does."""
-        return find_benchmark(self.dataset, [name for name, value in self.flags.items() if value])
-
-    @property
-    def flags(self) -> dict[str, bool]:
-        """Options of the benchmark by name."""
-        return {"new_objects": self.new_objects, "all_frames": self.all_frames}
-
-    def open_videos(self) -> list[Video]:
-        """Return the chosen videos; raise `InputError` as `Benchmark.open_videos` and `select_videos` do."""
-        return select_videos(self.benchmark.open_videos(self.root, self.split), self.sequence)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return the data set and its options as inputs of a run; not the folder or the chosen sequences."""
-        flags = {name: True for name, value in self.flags.items() if value}
-        return {"dataset": self.dataset, "split": self.split, **flags}
-
-    def explain_no_score(self, results: Path) -> str | None:
-        """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
-        root = [] if self.root is None else ["--root", str(self.root)]
-        options = shlex.join(["--dataset", self.dataset, *root, "--split", self.split])
-        if self.split not in self.benchmark.server_splits:
-            return None
-        reason = f"the masks of {self.dataset} {self.split} are not public"
-        output = str(self.benchmark.name_submission(results))
-        files = shlex.join(["--results", str(results), "--output", output])
-        return f"{reason}; write what is submitted with: aotlab submit {options} {files}"
-
-
 def benchmark_options(*others: Decorator) -> Decorator:
-    """Return the options of a benchmark, which are passed as `BenchmarkOptions`, and others in the same group."""
+    """Return the options of a benchmark, and others in the same group."""
     return option_group(
         "benchmark",
-        dataset_option(callback=lambda ctx, param, name: name or ""),
+        dataset_option(),
         root,
-        option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
+        option("--split", metavar="NAME", default="val", help="train, val, test, ..."),
         list_option("--sequence", "sequences to use, comma-separated (default: all)"),
         flag("--new-objects", "with --dataset folder: later masks add objects"),
         *others,
-        name="benchmark",
-        factory=BenchmarkOptions,
     )
 
 
-@dataclass(frozen=True)
-class PromptOptions:
-    """Prompts of `prompt_options`, and the segmenter of `segmenter_option`."""
-
-    boxes: tuple[str, ...]
-    points: tuple[str, ...]
-    negative_points: tuple[str, ...]
-    segmenter: tuple[Path, Path] | None
+def explain_no_score(benchmark: Benchmark, root: Path | None, split: str, results: Path) -> str | None:
+    """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
+    if split not in benchmark.server_splits:
+        return None
+    folder = [] if root is None else ["--root", str(root)]
+    files = ["--results", str(results), "--output", str(benchmark.name_submission(results))]
+    options = shlex.join(["--dataset", benchmark.name, *folder, "--split", split, *files])
+    reason = f"the masks of {benchmark.name} {split} are not public"
+    return f"{reason}; write what is submitted with: aotlab submit {options}"
 
 
 def prompt_options(*, frames: bool = True) -> list[Decorator]:
