@@ -22,7 +22,6 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.layouts import open_videos, read_video_folders
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.saved_states import STATES
 from aotlab.evaluation.comparison import bootstrap_mean
 from aotlab.evaluation.label_scores import score_labels
 from aotlab.media.masks import VOID
@@ -30,6 +29,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, File, PositiveInt, list_option, option
+from aotlab.utils.errors import require
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
 from research.bundled.compare_weights import keep_first_objects, read_clip
@@ -70,9 +70,10 @@ def load_run(folder: Path, step: int | None) -> Tracker:
     if step is None:
         (weights,) = folder.glob("*.safetensors")
         return Tracker.from_pretrained(weights, device="cpu")
-    (path,) = (folder / STATES).glob(f"*_{step:06d}.pt")
-    content = load_pickle(path)
-    config = build_config(content["config"], str(path))
+    states = list(folder.glob(f"*/*_{step:06d}.pt"))
+    require(states, f"no state after step {step}", subject=folder)
+    content = load_pickle(states[0])
+    config = build_config(content["config"], str(states[0]))
     model = build_model(config.model)
     model.load_state_dict(content["model"] | content["ema"])
     return Tracker(model.eval(), config, device="cpu")

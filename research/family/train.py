@@ -6,6 +6,7 @@ process trains another run.
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import product
 from pathlib import Path
@@ -22,12 +23,15 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, list_option, option
 from aotlab.utils.distributed import join_process_group
 from aotlab.utils.errors import RunStopped
+from aotlab.utils.files import make_folder
 from aotlab.utils.locks import InUseError
 
 RECIPE = Path(__file__).parent / "recipes" / "first.yaml"
 MODELS = ("aott", "deaott", "msdeaott")
 TURN = 100
 """Steps after which another run may continue."""
+KEPT = "turns"
+"""Folder of the states at the ends of turns, beside that of the newest states."""
 
 
 class TurnEnd(TrainingListener):
@@ -54,14 +58,22 @@ def count_steps(config: Config) -> int:
 
 
 def train_turn(config: Config, command_line: str) -> None:
-    """Train a run to the end of its turn or of its recipe; raise `InUseError` if another process trains it."""
-    turn = TurnEnd()
+    """Train a run to the end of its turn, whose state is kept, or of its recipe.
+
+    Raises:
+        InUseError: another process trains it.
+    """
+    turn, output = TurnEnd(), Path(str(config.train.output))
     try:
         with join_process_group("cpu") as world:
             train(config, world, command=command_line, listeners=[turn])
     except RunStopped:
         if not turn.reached:
             raise
+        state = list_saved_states(output)[0]
+        kept = make_folder(output / KEPT) / state.name
+        kept.unlink(missing_ok=True)
+        os.link(state, kept)
 
 
 @command("python -m research.family.train")
