@@ -60,7 +60,9 @@ export class App {
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
     this.playback.onLeave = this.selection.onLeave = () => this.toolbox.finish();
-    this.playback.isDrawing = () => this.toolbox.stroke.points.length > 0 || this.toolbox.sentInput.length > 0;
+    this.playback.onCommand = () => { if (this.toolbox.held) this.toolbox.release(); };
+    this.playback.onWait = () => this.toolbox.show();
+    this.playback.isDrawing = () => this.toolbox.hasInput || this.toolbox.sentInput.length > 0;
     this.timeline.onRangeDrag = (range) => this.tracking.showRange(range);
     this.timeline.onRangeDrop = () => this.tracking.sendRange();
     this.playback.onShow = () => {
@@ -79,7 +81,7 @@ export class App {
       this.saveBeforeClose(true);
       const { hasDrafts } = this.objectPanel;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasInput = this.playback.commands.length > 0 || this.toolbox.stroke.points.length > 0;
+      const hasInput = this.playback.commands.length > 0 || this.toolbox.hasInput;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
@@ -206,7 +208,7 @@ export class App {
   }
 
   escape() {
-    this.playback.commands.length = 0;
+    this.playback.dropCommands();
     if (this.toolbox.cancel()) return;
     if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
     else this.tracking.stop();

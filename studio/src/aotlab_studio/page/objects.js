@@ -30,7 +30,8 @@ export class ObjectPanel {
     });
     element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
-      loadMasks(app, element('load').files).catch(showError);
+      const files = [...element('load').files ?? []];
+      app.playback.addCommand(() => loadMasks(app, files).catch(showError), true);
       element('load').value = ''; // the same file may be chosen again
       focusView();
     };
@@ -39,10 +40,10 @@ export class ObjectPanel {
       if (event.dataTransfer && document.querySelector('dialog[open]')) event.dataTransfer.dropEffect = 'none';
     });
     document.addEventListener('drop', (event) => {
-      const files = event.dataTransfer?.files;
-      if (!files?.length && /** @type {Element} */ (event.target).matches('[type=text]')) return; // the field gets it
+      const files = [...event.dataTransfer?.files ?? []];
+      if (!files.length && /** @type {Element} */ (event.target).matches('[type=text]')) return; // the field gets it
       event.preventDefault();
-      loadMasks(app, files).catch(showError);
+      app.playback.addCommand(() => loadMasks(app, files).catch(showError), true);
     });
   }
 
@@ -181,7 +182,7 @@ async function openMerge(app) {
   const { item: from, target } = app.selection;
   const others = app.project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  app.playback.commands.length = 0; // they were entered before the dialog showed
+  app.playback.dropCommands(); // they were entered before the dialog showed
   const list = createElement('select', { ariaLabel: 'Object' }, ...createOptions(others));
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
@@ -190,9 +191,8 @@ async function openMerge(app) {
   app.history.offerUndo(answer, `${from.name} merged into ${app.project.getName(into)}`);
 }
 
-/** Load the masks of a file. @param {App} app @param {FileList | null} [files] */
-async function loadMasks(app, files) {
-  const [file, ...others] = files ?? [];
+/** Load the masks of a file. @param {App} app @param {File[]} files */
+async function loadMasks(app, [file, ...others]) {
   if (others.length) throw new Error('Load one file at a time; a ZIP can hold several masks.');
   if (!file) return;
   const { playback, playback: { frame } } = app;

@@ -1,8 +1,10 @@
 /** Current frame: seeking, playing, refreshing its masks; commands that wait for it. */
 
-import { CoalescedTask, element, elements, setIcon } from './dom.js';
+import { CoalescedTask, element, elements, formatCount, setIcon } from './dom.js';
 import { fetchImage } from './frames.js';
 import { showError, showMessage } from './messages.js';
+
+/** @import { Stroke } from './tools.js' */
 
 const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
 const STALE_DELAY = 1000; // milliseconds after which loading stops if the user has requested another frame
@@ -11,6 +13,8 @@ const PREFETCH_FRAMES = 6;
 export class Playback {
   onLeave = () => {}; // called before another frame is loaded
   onShow = () => {}; // called after a frame was shown
+  onCommand = () => {}; // called before a command is added
+  onWait = () => {}; // called when other input waits than before
   isDrawing = () => false; // whether there is unfinished input, which keeps the page on the frame
 
   /** @param {import('./frames.js').FrameCache} frames @param {import('./project.js').Project} project
@@ -19,8 +23,9 @@ export class Playback {
     this.frames = frames;
     this.project = project;
     this.viewer = viewer;
-    /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
-    this.commands = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
+    /** Input, in order: what changes masks waits for the requested frame, and what comes later waits behind it.
+     * `stroke`: to show while it waits. @type {{run: () => void, waitsForFrame: boolean, stroke?: Stroke}[]} */
+    this.commands = [];
     this.count = 1;
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
@@ -60,9 +65,16 @@ export class Playback {
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
-  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
-  addCommand(run, waitsForFrame = false) {
-    this.commands.push({ run, waitsForFrame });
+  /** Whether input has to wait: for the requested frame, or for earlier input that waits for it. */
+  get isWaiting() {
+    return this.commands.length > 0 || this.mode === 'seek';
+  }
+
+  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame]
+   * @param {Stroke} [stroke] */
+  addCommand(run, waitsForFrame = false, stroke = undefined) {
+    this.onCommand();
+    this.commands.push({ run, waitsForFrame, stroke });
     this.runCommands();
   }
 
@@ -70,9 +82,25 @@ export class Playback {
   runCommands() {
     const { commands } = this;
     while (commands.length && (!commands[0].waitsForFrame || this.isReady)) commands.shift()?.run();
-    if (!commands.length || this.mode === 'seek') return;
-    commands.length = 0;
-    showMessage('This frame could not be loaded; nothing was changed.', true);
+    if (commands.length && this.mode !== 'seek') {
+      commands.length = 0;
+      showMessage('This frame could not be loaded; nothing was changed.', true);
+    }
+    this.showWaiting();
+  }
+
+  /** Show how much input waits. */
+  showWaiting() {
+    const { commands: { length }, wanted: { frame } } = this;
+    element('waiting').hidden = !length;
+    if (length) element('waiting').textContent = `Loading frame ${frame}; ${formatCount(length, 'input')} after it…`;
+    this.onWait();
+  }
+
+  /** Drop the input that waits. */
+  dropCommands() {
+    this.commands.length = 0;
+    this.showWaiting();
   }
 
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
@@ -118,7 +146,7 @@ export class Playback {
   /** Stay at the visible frame if another one cannot be loaded. */
   showFailure(/** @type {unknown} */ error, /** @type {number} */ frame, /** @type {number} */ revision) {
     showError(error);
-    this.commands.length = 0;
+    this.dropCommands();
     if (frame === this.frame) this.shown.revision = revision; // the next change tries again
     if (frame === this.wanted.frame) this.stopAtShownFrame();
   }

@@ -48,6 +48,7 @@ export class Gestures {
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
+      if (toolbox.playback.isWaiting) return; // its clicks wait too
       if (toolbox.tool.makesPrompts) selection.isolate(this.gesture?.clickedId ?? 0);
       else if (toolbox.tool.isPolygon && toolbox.isClosable) toolbox.finish();
     });
@@ -56,8 +57,10 @@ export class Gestures {
       const { ctrlKey, deltaX, deltaY, shiftKey } = event;
       if (!ctrlKey && deltaX) viewer.pan(-deltaX, -deltaY);
       else if (!ctrlKey && shiftKey) viewer.pan(-deltaY, 0); // as browsers scroll
-      else if (toolbox.tool.usesBrush && !ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
-      else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
+      else if (toolbox.tool.usesBrush && !ctrlKey) {
+        const factor = getWheelFactor(event);
+        toolbox.playback.addCommand(() => toolbox.resizeBrush(factor));
+      } else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
     }, { passive: false });
   }
 
@@ -71,7 +74,7 @@ export class Gestures {
     const isJoined = last !== null && last.pointers.size > 0;
     if (isTouch && (this.isPenNear || (isJoined && !last.isTouch))) return; // a palm
     if (toolbox.isDown && isJoined) toolbox.discard(); // a palm before the pen, or the first of two fingers
-    else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
+    else if (toolbox.isDown) toolbox.release(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const [center, time] = [measureCenter(pointers), event.timeStamp];
@@ -139,11 +142,12 @@ export class Gestures {
       return;
     }
     if (gesture.kind === 'wait' && event.type !== 'pointercancel' && !gesture.isDoubleClick) gesture.press();
-    if (gesture.kind !== 'draw' || !toolbox.isDown) return;
+    else if (gesture.kind !== 'draw') return;
+    if (!toolbox.isDown) return;
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
     const isRepeated = gesture.isDoubleClick && toolbox.tool.makesPrompts && !hasMoved; // it isolates an object
     if (event.type === 'pointercancel' || isRepeated) toolbox.discard();
-    else toolbox.finish();
+    else toolbox.release();
   }
 }
 
@@ -172,9 +176,9 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or release it. @param {App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (app.toolbox.isDown || (!cursor && app.toolbox.isClosable)) app.toolbox.finish();
+  if (app.toolbox.isDrawn || (!cursor && app.toolbox.isClosable)) app.toolbox.finish();
   else if (!cursor) moveCursor(app, '');
-  else app.toolbox.press(cursor, shift);
+  else app.toolbox.begin(cursor, shift);
 }
 
 class ClickPreview {

@@ -68,7 +68,8 @@ export class Prompter {
 
   /** Request a mask of the drawn box; a small one is a click. @param {Stroke} stroke */
   sendBox(stroke) {
-    const { points: [first, last = first], erase } = stroke;
+    const { points: [first, ...others], erase } = stroke;
+    const last = others.pop() ?? first;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
     const minEdge = Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.toolbox.viewer.zoom);
     if (Math.max(width, height) <= minEdge) this.click(first, stroke);

@@ -154,7 +154,7 @@ function createBindings(app) {
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
       // the keys behind F2 were typed for the name
-      bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.commands.length = 0; }),
+      bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.dropCommands(); }),
       bind('Alt+key', 'give the object the class with this key', () => {}),
       bind('I', 'hide or show the object', () => selection.toggleHidden(selection.target)),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),

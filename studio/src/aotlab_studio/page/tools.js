@@ -17,12 +17,11 @@ import { getDistance, toPairs } from './viewer.js';
 
 /** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
  * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
- * A tool without `release` acts when pressed; without `move`, a drag appends points; `shape` returns the
- * outline.
+ * A tool without `release` acts when pressed; `shape` returns the outline of a drag.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
  *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
  *   shape?: (points: Point[]) => Point[],
- *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (stroke: Stroke, point: Point) => void,
+ *   press?: (toolbox: Toolbox, point: Point) => unknown,
  *   release?: (toolbox: Toolbox, stroke: Stroke) => unknown}} Tool */
 
 const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
@@ -35,9 +34,8 @@ export const TOOLS = [
     name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, isClosedShape: true,
-    move: (stroke, point) => { stroke.points = [stroke.points[0], point]; },
     release: ({ prompter }, stroke) => prompter.sendBox(stroke),
-    shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
+    shape: ([a, ...others]) => others.slice(-1).flatMap((b) => [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }]),
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
@@ -102,7 +100,9 @@ export class Toolbox {
     this.radius = 12; // of the brush, in pixels of the frame
     /** Unfinished input, or the last one without its points. @type {Stroke} */
     this.stroke = { tool: this.tool, frame: 0, target: selection.target, erase: false, points: [] };
-    this.waiting = /** @type {Input | null} */ (null); // last input of a drag whose frame is still loading
+    /** Drag that began while its frame was loading, and what draws it there.
+     * @type {{stroke: Stroke, draw: () => void} | null} */
+    this.held = null;
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -127,7 +127,7 @@ export class Toolbox {
 
   setTool(/** @type {string} */ name) {
     const tool = this.findTool(name);
-    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
+    if (this.isDrawn || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     this.viewer.preview = [];
@@ -136,7 +136,7 @@ export class Toolbox {
   }
 
   resizeBrush(/** @type {number} */ factor, minGrowth = 0) {
-    if (this.isDown) return; // the size belongs to the whole stroke
+    if (this.isDrawn) return; // the size belongs to the whole stroke
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + minGrowth) : this.radius * factor);
   }
 
@@ -145,25 +145,21 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** Send the unfinished input if it is complete; drop it otherwise. */
+  /** Send the unfinished input if it is complete; drop it otherwise. A held drag goes on. */
   finish() {
-    const { isDown, isClosable } = this;
+    const { isDrawn, isClosable } = this;
     const stroke = this.takeStroke();
-    if (isDown && this.playback.mode === 'seek') this.releaseWhenShown(stroke);
-    else if (isDown) stroke.tool.release?.(this, stroke);
+    if (isDrawn) stroke.tool.release?.(this, stroke);
     else if (isClosable) this.send(stroke);
     this.show();
   }
 
-  /** Release a stroke once its frame shows; it is dropped if the frame cannot be loaded. @param {Stroke} stroke */
-  releaseWhenShown(stroke) {
-    const input = this.createInput(stroke);
-    this.waiting = input;
-    this.playback.addCommand(() => {
-      if (this.waiting === input) this.waiting = null;
-      stroke.tool.release?.(this, stroke);
-      this.show();
-    }, true);
+  /** End the drag of the pointer. A held one is drawn once its frame shows, after the input before it. */
+  release() {
+    const { held } = this;
+    this.held = null;
+    if (held) this.playback.addCommand(held.draw, true, held.stroke);
+    else this.finish();
   }
 
   /** Return the unfinished input, which ends. */
@@ -175,6 +171,7 @@ export class Toolbox {
 
   /** Drop unfinished input. */
   discard() {
+    this.held = null;
     this.takeStroke();
     this.show();
   }
@@ -182,7 +179,7 @@ export class Toolbox {
   /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
   cancel() {
     const prompts = [...this.unanswered].filter(({ tool }) => tool.makesPrompts);
-    const hasInput = this.stroke.points.length > 0 || prompts.length > 0;
+    const hasInput = this.hasInput || prompts.length > 0;
     for (const prompt of prompts) this.unanswered.delete(prompt);
     this.discard();
     return hasInput;
@@ -193,8 +190,18 @@ export class Toolbox {
     return [...this.unanswered].filter(({ frame }) => frame === this.playback.frame);
   }
 
-  /** Whether a pointer or key is dragging; the points of other tools are corners. */
+  /** Whether there is unfinished input. */
+  get hasInput() {
+    return this.held !== null || this.stroke.points.length > 0;
+  }
+
+  /** Whether a pointer or key is dragging. */
   get isDown() {
+    return this.held !== null || this.isDrawn;
+  }
+
+  /** Whether the input is a drag on its frame; the points of other tools are corners. */
+  get isDrawn() {
     return this.tool.release !== undefined && this.stroke.points.length > 0;
   }
 
@@ -207,29 +214,42 @@ export class Toolbox {
   stepBack() {
     const { points } = this.stroke;
     if (!points.length) return false;
-    this.stroke.points = this.isDown ? [] : points.slice(0, -1);
+    this.stroke.points = this.isDrawn ? [] : points.slice(0, -1);
     this.show();
     return true;
   }
 
-  /** @param {Point} point @param {boolean} inverts whether Shift or the right button is held, so that tools remove
-   * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
+  /** Press the tool with the pointer, or hold the drag until its frame shows: then it gets that frame, and the tool and
+   * object of the keys before it. @param {Point} point @param {boolean} inverts @param {boolean} isEraser */
   press(point, inverts, isEraser = false) {
+    const { playback } = this;
+    if (!playback.isWaiting || !this.viewer.image) return this.begin(point, inverts, isEraser);
+    const points = [point];
+    const { drawingTool: tool, selection: { target } } = this;
+    const erase = isEraser || inverts !== this.erasesByDefault;
+    const draw = () => {
+      this.begin(point, inverts, isEraser);
+      for (const next of points.slice(1)) this.move(next);
+      if (this.isDrawn) this.finish();
+    };
+    this.held = { stroke: { tool, frame: playback.wanted.frame, target, erase, points }, draw };
+    return this.show();
+  }
+
+  /** Press the tool on the frame that shows. @param {Point} point
+   * @param {boolean} inverts whether Shift or the right button is held, so that tools remove
+   * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
+  begin(point, inverts, isEraser = false) {
     const { playback, tool } = this;
-    const isLoading = playback.mode === 'seek' && this.viewer.image !== null;
-    if (!playback.isReady && !isLoading) {
+    if (!playback.isReady) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
-    if (isLoading && !tool.release) { // what is pressed waits for the frame
-      playback.addCommand(() => { if (tool === this.tool) this.press(point, inverts, isEraser); }, true);
-      return;
-    }
-    if (tool !== PAN && !isLoading) playback.stopAtShownFrame();
+    if (tool !== PAN) playback.stopAtShownFrame();
     const { points } = this.stroke;
     this.stroke = {
       tool: this.drawingTool,
-      frame: playback.wanted.frame,
+      frame: playback.frame,
       target: this.selection.getEditTarget(),
       // the first corner of a polygon decides
       erase: points.length ? this.stroke.erase : isEraser || inverts !== this.erasesByDefault,
@@ -240,12 +260,12 @@ export class Toolbox {
   }
 
   move(/** @type {Point} */ point) {
-    if (!this.isDown) return;
-    const { stroke, stroke: { points, tool } } = this;
-    if (tool.move) tool.move(stroke, point);
-    else if (getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
+    const { held, stroke: { points, tool } } = this;
+    if (held) held.stroke.points.push(point);
+    else if (!this.isDrawn) return;
+    else if (tool.shape || getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
     // a long line gets coarser
-    if (points.length > MAX_POINTS) stroke.points = points.filter((_, index) => index % 2 === 0);
+    if (points.length > MAX_POINTS) this.stroke.points = points.filter((_, index) => index % 2 === 0);
     this.show();
   }
 
@@ -331,10 +351,12 @@ export class Toolbox {
       button.ariaDisabled = String(isFixed); // a press shows why
     }
     if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
-    if (this.waiting && this.waiting.frame !== this.playback.wanted.frame) this.waiting = null; // it was dropped
     const answered = element('prompts').checked ? this.prompter.listAnswered(this.playback.frame) : [];
-    const waiting = this.waiting ? [this.waiting] : [];
-    this.viewer.sketches = [...answered, ...this.sentInput, ...waiting, this.createInput(this.stroke)];
+    const { commands } = this.playback;
+    const otherIndex = commands.findIndex(({ stroke }) => !stroke); // the strokes behind it may be for other frames
+    const waiting = commands.slice(0, otherIndex < 0 ? undefined : otherIndex).flatMap(({ stroke }) => stroke ?? []);
+    const strokes = [...waiting, this.held?.stroke ?? [], this.stroke].flat().map((stroke) => this.createInput(stroke));
+    this.viewer.sketches = [...answered, ...this.sentInput, ...strokes];
     this.viewer.requestDraw();
   }
 }
