@@ -49,7 +49,7 @@ def open_frames(
     input_transform: str | None = None,
     matrix: str | None = None,
     layer: str | None = None,
-    interlaced: bool = True,
+    interlaced: bool = False,
 ) -> FrameSource:
     """Open a source of frames and read the first one.
 
@@ -102,7 +102,7 @@ def open_frames(
     frames = VideoFrames(path, matrix)
     if frames.interlaced and not interlaced:
         command = shlex.join(["ffmpeg", "-i", str(path), "-vf", "bwdif", f"{path.stem}_progressive.mp4"])
-        remedy = f"run {command}, or read it as it is with --interlaced yes"
+        remedy = f"run {command}, or read it as it is with --interlaced yes (in Python, interlaced=True)"
         raise InputError("interlaced video", subject=path, remedy=remedy)
     return frames
 

@@ -282,7 +282,7 @@ class Results(RunFolder):
     def video_options(self) -> dict[str, Any]:
         """Arguments of `open_frames` with which the video was tracked."""
         names = ("rate", "input_transform", "matrix", "layer")
-        return {"levels": self.levels, **{name: self.inputs.get(name) for name in names}}
+        return {"levels": self.levels, "interlaced": True, **{name: self.inputs.get(name) for name in names}}
 
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""

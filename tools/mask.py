@@ -52,7 +52,7 @@ def main(
     if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
-    frames = ImageFrames(source) if is_image else open_frames(source)
+    frames = ImageFrames(source) if is_image else open_frames(source, interlaced=True)
     numbers = FrameNumbers(frames, by_name=frame_numbers == "file")
     index = 0 if frame is None else numbers.index(frame)
     output = output or sibling_path(source, f".{numbers.number(index)}{MASK_ENDING}" if index else MASK_ENDING)

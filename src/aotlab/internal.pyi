@@ -21,6 +21,7 @@ from .runs.store import (
     describe_frame as describe_frame,
     list_patterns as list_patterns,
     quantize_probabilities as quantize_probabilities,
+    write_soft as write_soft,
 )
 from .media.matching import (
     FORMAT_OPTION as FORMAT_OPTION,

@@ -388,8 +388,10 @@ def test_export_makes_complete_results(batch, capsys):
     folder = batch / "a"
     entries = Results.read(folder).entries
     entries[3]["cut"] = True
+    soft = np.full((40, 60), 500 * 64, np.uint16)
     (folder / "soft").mkdir()
-    (folder / "soft" / "00000.png").touch()
+    for entry in entries:
+        Image.fromarray(soft).save(folder / "soft" / f"{entry['name']}.png")
     (folder / "state.pt").touch()
     change_record(folder, entries=entries, soft=True, status="failed", error="stopped")
     with closing(open_clip(folder)) as session:
@@ -397,21 +399,22 @@ def test_export_makes_complete_results(batch, capsys):
         editing.change_object(session.document, 1, class_name="cat")
         session.document.set_done(True)
     assert main([str(batch), "--write", "mots"]) == 0
-    assert "left out: a (soft edges; refine them for a smooth alpha; tracking" in capsys.readouterr().out
+    assert "left out: a (tracking" in capsys.readouterr().out
     results = Results.read(folder)
-    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, False, True)
+    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, True, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
-    assert not (folder / "soft").exists()
     assert not (folder / "state.pt").exists()
     assert results.outputs.keys() == {"coco", "mots", "review"}
     assert results.outputs["mots"] == ["mots.txt", "mots_classes.json"]
     assert {path.name for path in folder.iterdir()} == {
-        "masks", "results.json", "frames.jsonl", "export.json", *results.list_written(),
+        "masks", "soft", "results.json", "frames.jsonl", "export.json", *results.list_written(),
     }  # fmt: skip
     assert [entry["index"] for entry in results.entries if entry.get("cut")] == [3]
     drawn = results.entries[4]
     assert (drawn["name"], drawn["annotated"], drawn["confidence"]) == ("00004", [1], {"1": 1.0})
     tracked = [*results.read_frames(open_frames(results.video))]
+    assert [(frame.soft == 500 * 64).all() for frame in tracked] == [index != 4 for index in range(len(tracked))]
+    assert {*np.unique(tracked[4].probabilities)} == {0, 1}  # the corrected frame
     assert (tracked[4].labels[28, 44], tracked[4].time) == (1, Fraction(4, 24))
 
 

@@ -137,7 +137,7 @@ def convert(
 
     ``statements``: fields of `VideoInfo` that the user states about the masks. ``options``: those of the format.
     """
-    source = open_frames(video)
+    source = open_frames(video, interlaced=True)
     info = replace(sdk.VideoInfo.from_source(source), **statements)
     annotations = sdk.read_annotations(masks, info, check=internal.require_ids)
     if format_name == "masks":

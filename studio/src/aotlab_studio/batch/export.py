@@ -81,12 +81,10 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     names = [name for name in kinds if name in {*current, *outputs} and name not in kept]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
-    has_hard_edges = clip.results.soft and not options.get("refine_edges")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
     notes = [
         *(f"{name}: as tracked" for name in kept),
-        *["soft edges; refine them for a smooth alpha"] * has_hard_edges,
         *filter(None, [describe_outdated(document.snapshot), describe_gaps(document.snapshot)]),
     ]
     tracked = clip.results.output_options
@@ -112,11 +110,10 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     if any((item.class_name or NO_CLASS) not in classes for item in snapshot.objects.values()):
         raise InputError("its classes changed during the export; export it again")
     first, last = snapshot.editable_range
-    cuts = [entry["index"] for entry in clip.results.entries if entry.get("cut")]
     with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
         exported = export_masks(
             document.frames, snapshot, staging, names, first=first, last=last, classes=classes,
-            schema=document.schema, cuts=cuts, options=export.options,
+            schema=document.schema, results=clip.results, options=export.options,
         )  # fmt: skip
         lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()
@@ -143,7 +140,7 @@ def _correct_results(
     del outputs[internal.MASKS]  # which all results have
     return replace(
         results, entries=exported.entries, frames=len(exported.entries), outputs=outputs,
-        objects=sorted(snapshot.objects), soft=False,
+        objects=sorted(snapshot.objects),
         output_options=results.output_options | {
             name: internal.select_options(name, export.options[name]) for name in exported.outputs
         },
@@ -159,7 +156,8 @@ def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameSt
     """
     frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
     replaced = {internal.RECORD, results.journal}
-    for entry in (internal.MASKS, *top_level_names(file for name in names for file in results.outputs.get(name, ()))):
+    outputs = top_level_names(file for name in names for file in results.outputs.get(name, ()))
+    for entry in (internal.MASKS, internal.SOFT, *outputs):
         path = results.folder / entry
         if path.is_dir():
             files = {f"{entry}/{file}" for file in list_files(path)}

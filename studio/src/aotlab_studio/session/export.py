@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def export_masks(
     last: int,
     classes: Mapping[str, int] | None = None,
     schema: Schema | None = None,
-    cuts: Collection[int] = (),
+    results: sdk.Results | None = None,
     options: Mapping[str, Mapping[str, Any]] = internal.NO_OPTIONS,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
@@ -86,8 +87,9 @@ def export_masks(
         snapshot: visible masks from `snapshot_for_export`.
         classes: class ids by class name; None: those of the document.
         schema: classes for formats that store them; None: those of the objects.
-        cuts: frames after cuts.
-        options: options that are not the default by name of the output; without ``refine_edges``, alpha is 0 or 1.
+        results: tracked results, with cuts, whose soft edges stay on frames with the same masks; others have alpha of
+            0 or 1.
+        options: options that are not the default by name of the output.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
@@ -106,7 +108,9 @@ def export_masks(
             "scores": {index: snapshot.scores(index) for index in sorted(annotated)}, "schema": schema,
         },
     )  # fmt: skip
-    soft = any(output.needs_soft for output in outputs.values())
+    cuts = set[int]() if results is None else {entry["index"] for entry in results.entries if entry.get("cut")}
+    stored = {entry["index"]: entry for entry in results.entries} if results is not None and results.soft else {}
+    soft = bool(stored) or any(output.needs_soft for output in outputs.values())
     plate = any(output.needs_image for output in outputs.values())
     entries = list[dict[str, Any]]()
     with ExitStack() as incomplete:
@@ -115,6 +119,11 @@ def export_masks(
             incomplete.callback(output.discard)
         for index in range(first, last + 1):
             frame = describe_masks(frames, snapshot, index, soft=soft, plate=plate, cuts=cuts)
+            if results is not None and index in stored:
+                frame = keep_soft(frame, results, stored[index])
+            if stored and index in annotated:
+                with sdk.atomic_path(folder / internal.SOFT / f"{frame.name}.png") as path:
+                    internal.write_soft(path, frame)
             for output in outputs.values():
                 output.write(frame)
             if index in annotated:
@@ -124,6 +133,15 @@ def export_masks(
             output.finish()
         incomplete.pop_all()
     return ExportedMasks(entries, {name: _move_output(output, folder) for name, output in outputs.items()})
+
+
+def keep_soft(frame: sdk.TrackedFrame, results: sdk.Results, entry: Mapping[str, Any]) -> sdk.TrackedFrame:
+    """Return a frame with the soft edges of tracked results, if its masks are the same and the edges are readable."""
+    with suppress(InputError):
+        stored = results.read_frame(entry, frame.frame)
+        if {*stored.ids} == {*frame.ids} and stored.soft is not None and np.array_equal(stored.labels, frame.labels):
+            return replace(frame, soft=stored.soft[[stored.ids.index(object_id) for object_id in frame.ids]])
+    return frame
 
 
 def _move_output(output: sdk.Output, folder: Path) -> list[str]:

@@ -37,7 +37,7 @@ class FrameStore:
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """``options``: further arguments of `open_frames`."""
-        self.path, self.source = path, open_frames(path, **{**options, "levels": levels})
+        self.path, self.source = path, open_frames(path, **{"interlaced": True, **options, "levels": levels})
         if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.name, self.size, self.count = self.source.name, self.source.size, self.source.length
