@@ -14,6 +14,7 @@ import torch
 
 from aotlab.media.masks import write_mask
 from aotlab.runs import loop
+from aotlab.runs.store import Results
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
@@ -103,3 +104,29 @@ def test_run_killed_at_random_moments_is_the_same(tmp_path, clips, line):
     timed = ("scores.json", "sequences.jsonl")
     assert found.keys() == expected.keys()
     assert all(found[name] == content for name, content in expected.items() if name not in timed)
+
+
+def test_render_killed_at_random_moments_leaves_old_new_or_none(tmp_path, clips):
+    track_line = ("track", str(clips / "a"), "--mask", str(clips / "a.png"), "--write", "masks")
+    assert run_python("-m", "aotlab", *track_line, "--output", tmp_path / "tracked").returncode == 0
+    command, random, killed = ("-m", "aotlab", "render", "--write", "overlay,coco,objects"), Random(0), 0
+    shutil.copytree(tmp_path / "tracked", tmp_path / "whole")
+    start = time.monotonic()
+    assert run_python(*command, tmp_path / "whole").returncode == 0
+    seconds, expected = time.monotonic() - start, read_results(tmp_path / "whole")
+    shutil.copytree(tmp_path / "tracked", tmp_path / "killed")
+    while killed < KILLS:
+        process = start_python(*command, tmp_path / "killed")
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=random.uniform(0.3, 1) * seconds)
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+        stored = Results.read(tmp_path / "killed")
+        found = read_results(tmp_path / "killed")
+        named = {*stored.expand(file for files in stored.outputs.values() for file in files)}
+        assert all(found[name] == expected[name] for name in named)
+    assert run_python(*command, "--missing", tmp_path / "killed").returncode == 0
+    found = read_results(tmp_path / "killed")
+    assert found.keys() == expected.keys()
+    assert all(found[name] == content for name, content in expected.items() if not name.endswith(".json"))
