@@ -25,7 +25,8 @@ from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, out
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import LIST_OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.run_folder import RECORD, describe_program, list_unexpected, read_record, write_record
+from aotlab.utils.provenance import describe_program
+from aotlab.utils.run_folder import RECORD, list_unexpected, read_record, write_record
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 

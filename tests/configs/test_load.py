@@ -102,6 +102,8 @@ def test_circular_base_rejected(tmp_path):
     write(tmp_path / "two.yaml", "base: one.yaml\n")
     with pytest.raises(InputError, match=r"one\.yaml: base: refers back to this file"):
         load_config(tmp_path / "one.yaml")
+    with pytest.raises(InputError, match=r"^mini: base: refers back to this file$"):
+        load_config("mini", ["base=mini"])
 
 
 def test_last_base_override_is_used():
