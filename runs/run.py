@@ -69,7 +69,7 @@ def run_job(
             )
         tracker = tracker.fresh()
     prepared = prepare(
-        job, Path(folder), TrackerLoader(tracker), options or RunOptions(), verify_inputs=verify_inputs,
+        job, Path(folder), TrackerLoader(tracker), _require_options(options), verify_inputs=verify_inputs,
         has_files=has_files,
     )  # fmt: skip
     return run(prepared, force=force)
@@ -107,7 +107,7 @@ def track(
         InputError: as `run_job`; or there are neither masks nor prompts, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    options, folder = options or RunOptions(), Path(folder)
+    options, folder = _require_options(options), Path(folder)
     for name, value in (("masks", masks), ("prompts", prompts)):
         is_mapping = value is None or isinstance(value, Mapping)
         require(
@@ -172,6 +172,14 @@ def run(
             if result.frames and results.is_present:  # after a signal too; a second one ends the program
                 result = _write_views(prepared, results, result, prepared.streamed)
         return result
+
+
+def _require_options(options: RunOptions | None) -> RunOptions:
+    """Return the options, by default those of `RunOptions`; raise `InputError` for another type."""
+    options = RunOptions() if options is None else options
+    problem = f"expected RunOptions, got {type(options).__name__}"
+    require(isinstance(options, RunOptions), problem, subject="options", remedy="pass RunOptions(...)")
+    return options
 
 
 def _write_views(prepared: PreparedRun, results: Results, result: TrackResult, streamed: Sequence[str]) -> TrackResult:

@@ -211,6 +211,7 @@ def test_hidden_files_beside_masks_are_no_inputs(tmp_path):
     before = describe(job)
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
+    write_masks(tmp_path / "masks" / ".trash", [np.ones((32, 48), np.uint8)])
     assert describe(job) == before
 
 

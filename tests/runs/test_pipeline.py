@@ -285,6 +285,15 @@ def test_masks_that_are_not_a_dict_rejected(tmp_path, masks):
         track(Source(), masks, tmp_path, RepeatingTracker(), QUIET)
 
 
+@pytest.mark.parametrize("options", [{}, {"soft": True}, ("masks",)])
+def test_options_of_another_type_rejected(tmp_path, options):
+    runs = partial(run_job, Job("a", tmp_path)), partial(track, Source(), {0: MASK})
+    for run in runs:
+        with pytest.raises(InputError, match=r"options: expected RunOptions, got (dict|tuple); pass RunOptions"):
+            run(tmp_path / "out", RepeatingTracker(), options)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: none; pass {0: mask}"),
     ({0: MASK * np.uint32(70000)}, None, "frame 0: mask: object ids must be 0 to 65535, got 0 to 70000"),
