@@ -90,7 +90,7 @@ def evaluate(
         world.barrier()  # no rank writes before the main one has started
         results = results if world.is_main else BenchmarkResults.read(output) or results
         costs = [len(video.frames) for video in videos]
-        rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
+        rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.world_size)]
         evaluation = _run_videos(tracker, rank_videos, results, stop or threading.Event(), world, force=force)
         parts = world.gather(evaluation, f"run the same command again to resume {output}")
         return _merge_results(parts, videos)
@@ -119,11 +119,11 @@ def _run_videos(
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished, until the run is stopped."""
     evaluation = EvaluationResult(results.folder)
-    total, rank_note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
+    total, rank_note = sum(len(video.frames) for video in videos), f" (share 1 of {world.world_size})"
     with progress_bar(total, unit="frame", enabled=world.is_main) as bar:
         for video in videos:
             frames_before = bar.n
-            bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
+            bar.set_description(f"{video.name}{rank_note if world.world_size > 1 else ''}", refresh=False)
             with collect_failure(evaluation.failures, video.name, "skipped", MEMORY_REMEDY):
                 require_readable([video])
                 inputs = fingerprint_sequence(video)

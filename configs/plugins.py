@@ -17,7 +17,7 @@ from aotlab.utils.plugins import (
     LOSS_PLUGINS,
     METHOD_PLUGINS,
     POLICY_PLUGINS,
-    find_plugin_origin,
+    describe_plugin,
     list_plugin_names,
     load_plugin_file,
 )
@@ -44,10 +44,10 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
 
 
 def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
-    """Return name and origin (`find_plugin_origin`) of each plug-in that the settings use, by setting."""
+    """Return name and origin (`describe_plugin`) of each plug-in that the settings use, by setting."""
     used = {setting: (group, attrgetter(setting)(config)) for setting, group in SETTINGS.items()}
     return {
-        setting: {"name": name, **find_plugin_origin(group, name)}
+        setting: {"name": name, **describe_plugin(group, name)}
         for setting, (group, name) in used.items()
         if name not in BUILT_IN[group]
     }

@@ -29,7 +29,7 @@ from aotlab.utils.text import format_count
 DataKind = Literal["video", "static"]
 MAX_THUMBNAIL = 256
 """Largest side of the reduced masks in which exchanged ids are looked for, in pixels."""
-MIN_EXCHANGED_IOU = 0.3
+MIN_SWAPPED_IOU = 0.3
 """IoU with the object of another id in the mask before, from which ids may be exchanged."""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
@@ -301,7 +301,7 @@ def _check_exchanged_ids(masks: FileInfos) -> Iterator[Finding]:
         if info.thumbnail is None:
             continue
         if earlier is not None and earlier[1].shape == info.thumbnail.shape:
-            ids = find_exchanged_ids(earlier[1], info.thumbnail)
+            ids = find_swapped_ids(earlier[1], info.thumbnail)
             if ids and ids != exchanged:
                 listed = ", ".join(map(str, sorted(ids)))
                 problem = f"ids {listed} are exchanged, as the objects overlap those of other ids in {earlier[0].name}"
@@ -311,7 +311,7 @@ def _check_exchanged_ids(masks: FileInfos) -> Iterator[Finding]:
         earlier = path, info.thumbnail
 
 
-def find_exchanged_ids(first: np.ndarray, second: np.ndarray) -> frozenset[int]:
+def find_swapped_ids(first: np.ndarray, second: np.ndarray) -> frozenset[int]:
     """Return the ids that have been exchanged among objects between two masks H×W, by their overlap."""
     ids = np.setdiff1d(np.intersect1d(first, second), (0, VOID))
     planes = [(labels.reshape(1, -1) == ids[:, None]).astype(np.float32) for labels in (first, second)]
@@ -320,8 +320,8 @@ def find_exchanged_ids(first: np.ndarray, second: np.ndarray) -> frozenset[int]:
         return frozenset()
     iou = shared / (planes[0].sum(1)[:, None] + planes[1].sum(1) - shared)
     source, own = iou.argmax(axis=0), np.arange(len(ids))
-    found = (source != own) & (iou[source, own] >= MIN_EXCHANGED_IOU) & (2 * iou[own, own] < iou[source, own])
-    # only whole cycles, as cars in a queue move to the place of the next one
+    found = (source != own) & (iou[source, own] >= MIN_SWAPPED_IOU) & (2 * iou[own, own] < iou[source, own])
+    # keep only complete permutations; a queue of cars shifts without swapping
     for _ in ids:
         found &= found[source] & np.isin(own, source[found])
     return frozenset(ids[found].tolist())

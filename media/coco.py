@@ -33,9 +33,9 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     """
     tree = parse_ids(tree)
     videos = {record["id"]: record for record in tree["videos"]}
-    names = {key: [str(record.get("name") or ""), _find_folder(record)] for key, record in videos.items()}
+    names = {key: [str(record.get("name") or ""), _read_folder(record)] for key, record in videos.items()}
     video_id = select_video(names, video.name) if names else None
-    images, classes = _find_images(tree, video, video_id), dict[str, int]()
+    images, classes = _list_images(tree, video, video_id), dict[str, int]()
     class_names, all_images = _read_class_names(tree), {image["id"] for image in tree["images"]}
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
@@ -53,7 +53,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
                 continue
             class_name = VOID_NAME if record.get("ignore") else class_names.get(record.get("category_id"), "")
             attributes = parse_attributes(record.get("attributes"))
-            region = ParsedRegion(frame, None, class_name, find_object_key(record), name, attributes)
+            region = ParsedRegion(frame, None, class_name, read_object_key(record), name, attributes)
             if not segmentation and not box:
                 parser.leave_out("annotation", "without a mask or box")
             elif not segmentation:
@@ -73,7 +73,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
         with parser.locate(f"{name or 'image'}, absent"):
             for record in absent:
                 class_name = class_names.get(record.get("category_id"), "")
-                parser.add_absent(ParsedRegion(frame, empty, class_name, find_object_key(record), name))
+                parser.add_absent(ParsedRegion(frame, empty, class_name, read_object_key(record), name))
         if image["id"] not in annotated and not absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
     video_name = names[video_id][0] if names else ""
@@ -81,7 +81,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
     return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
-def _find_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
+def _list_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
 
     Without names, image ids are numbers too.
@@ -176,12 +176,12 @@ def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
     return {"absent": absent} if absent else {}
 
 
-def _find_folder(video: dict[str, Any]) -> str:
+def _read_folder(video: dict[str, Any]) -> str:
     """Return the folder of a video's first image in YouTube-VIS; empty if unset."""
     return str(next(iter(video.get("file_names") or ()), "")).rpartition("/")[0].rpartition("/")[2]
 
 
-def find_object_key(record: dict[str, Any]) -> Hashable:
+def read_object_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     holders = [holder for holder in (record, record.get("attributes"), record.get("extra")) if isinstance(holder, dict)]
     for value in (parse_integer(holder.get(key)) for holder in holders for key in OBJECT_KEYS):

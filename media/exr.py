@@ -27,7 +27,7 @@ PRIMARIES_TOLERANCE = 0.002
 """Largest difference of a coordinate; files round them to three or four digits."""
 
 
-def find_primaries(header: Mapping[str, Any]) -> int:
+def read_primaries(header: Mapping[str, Any]) -> int:
     """Return FFmpeg's number of the ``chromaticities`` of a file: BT.709 if not stated, 2 (unspecified) for others."""
     stated = np.ravel(header.get("chromaticities", PRIMARIES[1]))
     matches = (key for key, values in PRIMARIES.items() if np.abs(stated - values).max() <= PRIMARIES_TOLERANCE)
@@ -42,7 +42,7 @@ def read_exr(path: Path, layer: str | None = None) -> np.ndarray:
     header = read_exr_header(path)
     values = read_exr_colors(path, layer)
     with reading(path, REMEDY, *DECODER_ERRORS):
-        return move_window(values, find_window(header, "dataWindow"), find_window(header, "displayWindow"))
+        return move_window(values, read_window(header, "dataWindow"), read_window(header, "displayWindow"))
 
 
 def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
@@ -55,7 +55,7 @@ def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
 
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
-            layer = _find_layer([*channels], path) if layer is None else layer
+            layer = _select_layer([*channels], path) if layer is None else layer
             prefix = f"{layer}." if layer else ""
             names = [f"{prefix}{name}" for name in ("RGB" if f"{prefix}R" in channels else "Y")]
             if missing := [name for name in names if name not in channels]:
@@ -63,7 +63,7 @@ def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
             return np.stack([channels[name].pixels for name in names], axis=-1)
 
 
-def _find_layer(channels: Sequence[str], path: Path) -> str:
+def _select_layer(channels: Sequence[str], path: Path) -> str:
     """Return the layer with colors: the one without a name, or else the only one; raise `InputError` for several."""
     layers: dict[str, set[str]] = {}
     for name in channels:
@@ -86,13 +86,13 @@ def read_exr_header(path: Path) -> dict[str, Any]:
         with OpenEXR.File(str(path), header_only=True) as file:
             header = dict(file.header())
         for name in ("dataWindow", "displayWindow"):
-            start, end = find_window(header, name)
+            start, end = read_window(header, name)
             if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
                 raise ValueError("too many pixels")
     return header
 
 
-def find_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+def read_window(header: Mapping[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row and column of a window, and those after the last, as int64."""
     start, end = np.array(header[name], np.int64)[:, ::-1] + [[0], [1]]
     return start, end

@@ -17,7 +17,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from PIL import Image
 
-from aotlab.media.exr import find_primaries, read_exr_header
+from aotlab.media.exr import read_exr_header, read_primaries
 from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_dpx_header, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
@@ -233,7 +233,7 @@ class ImageFrames(FrameSource):
 
     def _read_exr_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
         """Set color primaries, rate, pixel aspect and time code to those that the first EXR file states."""
-        self.color_tags = (find_primaries(header), BT709)
+        self.color_tags = (read_primaries(header), BT709)
         self.pixel_aspect = Fraction(header.get("pixelAspectRatio", 1)).limit_denominator(1000) or Fraction(1)
         code, text = header.get("timeCode"), None
         if code is not None:

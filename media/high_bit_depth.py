@@ -143,7 +143,7 @@ class TiffStack:
             colors = UNSUPPORTED_COLORS.get(self._page.photometric)
             if colors and self._page.compression != JPEG:
                 raise ValueError(f"colors are {colors}; expected RGB or gray")
-            self._frame_axis, self.count = self._find_frames()
+            self._frame_axis, self.count = self._parse_axes()
 
     def read(self, index: int) -> np.ndarray:
         """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
@@ -160,7 +160,7 @@ class TiffStack:
             values = values.transpose(order)
             return self._to_colors(values.reshape(*values.shape[:2], -1))
 
-    def _find_frames(self) -> tuple[str, int]:
+    def _parse_axes(self) -> tuple[str, int]:
         """Return axis (or empty) and number of frames; raise `ValueError` for unsupported axes."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
         extra_axes = [axis for axis, size in sizes.items() if size > 1 and axis not in "YX"]

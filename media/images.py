@@ -17,7 +17,7 @@ from aotlab.media.matching import (
     IMAGE_SUFFIXES,
     OVERLAY_ENDING,
     VIDEO_SUFFIXES,
-    find_negative_numbers,
+    detect_negative_numbers,
     list_frame_files,
     list_image_files,
 )
@@ -172,7 +172,7 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
     elif len(counts) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
         log.warning("%s: all images are frames: %s", folder, text)
-    negative = find_negative_numbers(path.stem for path in frames)
+    negative = detect_negative_numbers(path.stem for path in frames)
     if name := next((name for name, is_certain in negative.items() if not is_certain), None):
         log.warning("%s: the hyphen before the number of %s is read as a minus sign", folder, name)
 

@@ -60,11 +60,11 @@ def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
 def natural_sort(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg.
 
-    At the end of names, `find_negative_numbers` decides whether a minus sign is part of the number.
+    At the end of names, `detect_negative_numbers` decides whether a minus sign is part of the number.
     """
     listed = list(names)
     stems: dict[str | Path, str] = {name: image_stem(name) for name in listed}
-    negative = find_negative_numbers(stems.values())
+    negative = detect_negative_numbers(stems.values())
 
     def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
         # `int` refuses the thousands of digits that a name in a file may have
@@ -79,7 +79,7 @@ def natural_sort(names: Iterable[Name]) -> list[Name]:
     return sorted(listed, key=key)
 
 
-def find_negative_numbers(stems: Iterable[str]) -> dict[str, bool]:
+def detect_negative_numbers(stems: Iterable[str]) -> dict[str, bool]:
     """Return the names without suffix that end in a negative number, and whether its minus sign is certain.
 
     After ``.`` or ``_``, a minus is a sign. After ``-``, a space, or nothing, it is certain only if another name has
@@ -112,7 +112,7 @@ def image_stem(name: str | Path) -> str:
 
 def split_numbers(stems: Sequence[str]) -> list[tuple[str, int] | None]:
     """Return the text before the number at the end of each name, and the number; None for names without one."""
-    negative = find_negative_numbers(stems)
+    negative = detect_negative_numbers(stems)
     return [
         (stem[: ending.start() - (stem in negative)], -int(ending[0]) if stem in negative else int(ending[0]))
         if (ending := END_NUMBER.search(stem))
@@ -154,7 +154,7 @@ def match_frames(
     if not images:
         return []
     names = [name for _, name in images]
-    stems = _find_stems(names, frames)
+    stems = _make_stems(names, frames)
     if frames is not None:
         by_stem = {_fold(stem): index for index, stem in enumerate(frames)}
         missing = [name for name in names if _fold(stems[name]) not in by_stem]
@@ -166,7 +166,7 @@ def match_frames(
     return [indices[number, stems[name]] for number, name in images]
 
 
-def _find_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> dict[str | Path, str]:
+def _make_stems(names: Sequence[str | Path], frames: Sequence[str] | None) -> dict[str | Path, str]:
     """Return the stems of images by name, without the digits of uploads if the rest is a frame, or if all have them."""
     stems = {name: image_stem(name) for name in names}
     short = {name: stem[9:] for name, stem in stems.items() if UPLOAD_PREFIX.match(stem)}
@@ -185,7 +185,7 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     folders = {name: _list_folders(name) for name in names}
     if selected := [name for name in names if _fold(video) in folders[name]]:
         return selected if frames else _select_prefix(selected, video)
-    are_distinct = frames and len({*_find_stems(names, frames).values()}) == len(folders)
+    are_distinct = frames and len({*_make_stems(names, frames).values()}) == len(folders)
     if len(set(folders.values())) > 1 and not are_distinct:
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(f"its images are in the folders {listed}", remedy=f"expected a folder {video}, or one video")
@@ -197,7 +197,7 @@ def _select_prefix(names: Sequence[str | Path], video: str) -> list[str | Path]:
 
     Images without numbers in their names are of any video. Raises `InputError` for names of several videos.
     """
-    stems = _find_stems(names, None)
+    stems = _make_stems(names, None)
     prefixes = {name: _fold(END_NUMBER.sub("", stem).rstrip("-_. ")) for name, stem in stems.items()}
     numbered = {name: prefix for name, prefix in prefixes.items() if END_NUMBER.search(stems[name])}
     video = _fold(video)

@@ -47,7 +47,7 @@ def draw_overlay(frame: ArrayLike, labels: ArrayLike) -> np.ndarray:
 
     image = frame.copy()
     if labels.any():
-        window = _find_window(labels > 0)
+        window = _bound_objects(labels > 0)
         ids = palette_index(labels[window])
         counts = cv2.calcHist([ids], [0], None, [256], [0, 256])
         width, fill, halo = _line_width(labels), FILL_OPACITY, HALO_OPACITY
@@ -118,7 +118,7 @@ def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int
     inside = ids > 0
     filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, FILL_COLORS), opacity, 0)
     image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
-    edge = _find_edges(ids, width)
+    edge = _detect_edges(ids, width)
     _blend(image, np.zeros_like(CONTOUR_COLORS), ids, halo * _smooth(edge & ~inside))
     _blend(image, CONTOUR_COLORS, ids, _smooth(edge & inside))
     return image
@@ -129,7 +129,7 @@ def _line_width(labels: np.ndarray) -> int:
     return max(1, round(min(labels.shape) / 300))
 
 
-def _find_window(inside: np.ndarray) -> tuple[slice, slice]:
+def _bound_objects(inside: np.ndarray) -> tuple[slice, slice]:
     """Return rows and columns around all objects, padded for contours."""
     margin = _line_width(inside) + 3
     spans = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
@@ -137,7 +137,7 @@ def _find_window(inside: np.ndarray) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _find_edges(ids: np.ndarray, width: int) -> np.ndarray:
+def _detect_edges(ids: np.ndarray, width: int) -> np.ndarray:
     """Return the pixels within ``width`` of a change of id, on both sides: H×W bool."""
     import cv2
 

@@ -216,7 +216,7 @@ def are_fractions(values: ArrayLike) -> bool:
     return bool(((array >= 0) & (array <= 1)).all() and (array % 1).any())
 
 
-def find_box(mask: np.ndarray) -> Box:
+def mask_to_box(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
     (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]].astype(float) for axis in (1, 0))
     return left, top, max(2, right + 1 - left), max(2, bottom + 1 - top)

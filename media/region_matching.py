@@ -51,13 +51,13 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     if frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
         regions = [replace(region, frame=frame, image="") for region in regions]
         video = replace(video, start_number=0)
-    matched = zip(_find_frames(regions, video, parsed.counts_from_zero), regions, strict=True)
+    matched = zip(_assign_frames(regions, video, parsed.counts_from_zero), regions, strict=True)
     in_video = [(index, region) for index, region in matched if index is not None]
     shown = [(index, region) for index, region in in_video if region.rle is not None or region.box is not None]
     objects = [(index, region) for index, region in shown if _find_negative(region) is None]
     has_object = any(region.box or (region.rle is not None and region.rle[1::2].any()) for _, region in objects)
     require(has_object, NO_OBJECT)
-    keys = _find_keys(objects)
+    keys = _assign_keys(objects)
     changed_classes = _check_classes(objects, keys)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects", remedy="split it")
@@ -90,7 +90,7 @@ def match_regions(parsed: ParsedFile, video: VideoInfo, frame: int | None = None
     return result
 
 
-def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_zero: bool) -> list[int | None]:
+def _assign_frames(regions: Sequence[ParsedRegion], video: VideoInfo, counts_from_zero: bool) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
     keys = [*dict.fromkeys((region.frame, region.image) for region in regions)]
     images = dict.fromkeys(image for _, image in keys if image)
@@ -124,7 +124,7 @@ def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
         )
 
 
-def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
+def _assign_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
     """Return the key of each region; regions come with their frames."""
     groups: dict[str, dict[Hashable, set[int]]] = {}
     for frame, region in regions:

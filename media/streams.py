@@ -132,7 +132,7 @@ def _open_source(location: VideoLocation, timeout: float) -> av.container.InputC
         tcp = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
         return decoding.open_container(source, playlists=True, timeout=timeout, options=tcp)
     if kind == "camera":
-        device, file = _find_camera(source)
+        device, file = _resolve_camera(source)
         # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
         rate = {"framerate": "30"} if device == "avfoundation" else {}
         return decoding.open_container(file, format=device, playlists=True, options=rate)
@@ -151,7 +151,7 @@ def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Pac
             sleep(CAMERA_POLL_SECONDS)
 
 
-def _find_camera(source: str) -> tuple[str, str]:
+def _resolve_camera(source: str) -> tuple[str, str]:
     """Return FFmpeg's reader of cameras on this system, and the name there of a camera's number or device file."""
     import av
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.prompt import Prompt, find_box
+from aotlab.media.prompt import Prompt, mask_to_box
 from aotlab.prompting.segmenter import PromptSegmenter
 from aotlab.utils.errors import InputError, require_modules
 from aotlab.utils.files import reading
@@ -77,7 +77,7 @@ class OnnxSegmenter(PromptSegmenter):
         labels = [1.0] * len(positive) + [0.0] * len(prompt.negative_points)
         box = prompt.box
         if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
-            box = find_box(prompt.mask > 0.5)
+            box = mask_to_box(prompt.mask > 0.5)
         if box is None:
             points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
         else:

@@ -18,7 +18,7 @@ from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.mask_images import LabelCheck
-from aotlab.media.matching import FORMAT_OPTION, find_negative_numbers, split_numbers
+from aotlab.media.matching import FORMAT_OPTION, detect_negative_numbers, split_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
@@ -116,7 +116,7 @@ def find_gap(names: Sequence[str]) -> InputError | None:
     It is for several sequences, and for hyphens before numbers that may be minus signs. Names that do not all end in a
     number, and numbers without a usual step, such as times, have no gaps.
     """
-    unclear = [name for name, is_certain in find_negative_numbers(names).items() if not is_certain]
+    unclear = [name for name, is_certain in detect_negative_numbers(names).items() if not is_certain]
     if unclear:
         raise InputError(
             f"the hyphen before the number of {unclear[0]} may be a minus sign",

@@ -51,7 +51,7 @@ class Distributed:
 
     device: torch.device
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     @property
     def is_main(self) -> bool:
@@ -60,12 +60,12 @@ class Distributed:
 
     def mean(self, values: list[float]) -> list[float]:
         """Return the means of these numbers over all ranks; every rank must call it."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return values
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         with detect_lost_ranks():
             dist.all_reduce(sums)
-            return (sums / self.ranks).tolist()
+            return (sums / self.world_size).tolist()
 
     @contextmanager
     def lock_output(self, folder: Path) -> Iterator[None]:
@@ -85,7 +85,7 @@ class Distributed:
         except InputError as caught:
             error = caught
         first = next(filter(None, self.gather(error)), None)
-        if first is not None and self.ranks > 1:
+        if first is not None and self.world_size > 1:
             raise SharedInputError(first.problem, subject=first.subject, remedy=first.remedy) from error
         if error is not None:
             raise error
@@ -96,9 +96,9 @@ class Distributed:
 
     def gather(self, item: Any, remedy: str = "") -> list[Any]:
         """Return the items of all ranks in order of rank; every rank must call it. ``remedy``: end of an error."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return [item]
-        items: list[Any] = [None] * self.ranks
+        items: list[Any] = [None] * self.world_size
         with detect_lost_ranks(remedy):
             dist.all_gather_object(items, item)
         return items

@@ -212,7 +212,7 @@ def list_plugin_files() -> list[Path]:
     return [*_loaded_files]
 
 
-def find_plugin_origin(group: str, name: str) -> dict[str, str]:
+def describe_plugin(group: str, name: str) -> dict[str, str]:
     """Return where a plug-in comes from: ``file`` and ``sha256`` of its file, or ``package`` and ``version``."""
     if (path := _list_file_names(group).get(name)) is not None:
         return {"file": path.name, "sha256": _loaded_files[path].digest}

@@ -136,20 +136,20 @@ class ImageSet:
         return {folder: range(end - count, end) for (folder, count), end in ends}
 
     @cached_property
-    def shares(self) -> list[float]:
+    def sampling_weights(self) -> list[float]:
         """Probabilities of drawing the folders."""
         weights = [len(indices) ** (1 - self.balance) for indices in self.folders.values()]
         return [weight / sum(weights) for weight in weights]
 
     def describe(self, clip_length: int) -> str:
-        pairs = zip(self.folders, self.shares, strict=True)
+        pairs = zip(self.folders, self.sampling_weights, strict=True)
         shares = ", ".join(f"{folder.name} {100 * share:.0f} %" for folder, share in pairs)
         return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
         indices = range(len(self.images))
         if self.folders:
-            indices = [*self.folders.values()][int(rng.choice(len(self.shares), p=self.shares))]
+            indices = [*self.folders.values()][int(rng.choice(len(self.sampling_weights), p=self.sampling_weights))]
         return indices[int(rng.integers(len(indices)))]
 
     def __len__(self) -> int:

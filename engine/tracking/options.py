@@ -13,7 +13,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin, find_plugin_origin, list_plugin_names
+from aotlab.utils.plugins import TRACKER_PLUGINS, describe_plugin, find_plugin, list_plugin_names
 
 if TYPE_CHECKING:
     from aotlab.configs.protocol import MemoryProtocol
@@ -101,7 +101,7 @@ class TrackerOptions:
         """
         if (loader := self.make_plugin_loader()) is not None:
             name = find_tracker_plugin(self.checkpoint) or ""
-            return {**loader.fingerprint(digests), "plugins": {"tracker": find_plugin_origin(TRACKER_PLUGINS, name)}}
+            return {**loader.fingerprint(digests), "plugins": {"tracker": describe_plugin(TRACKER_PLUGINS, name)}}
         config = self.read_settings()
         return describe_model(config, (digests or InputDigests()).digest(self.resolve_checkpoint()))
 

@@ -73,7 +73,7 @@ def open_data(config: Config, world: Distributed) -> TrainingData:
     """
     data = open_phases(config)
     for mixture in data.mixtures.values():
-        split_batch(mixture.phase, world.ranks, config.train.accumulate)
+        split_batch(mixture.phase, world.world_size, config.train.accumulate)
     find_loss(config.train.loss)
     return data
 

@@ -54,7 +54,7 @@ def dry_run(config: Config, world: Distributed) -> str:
             f"{phase.name}: {steps}, {seconds:.2f} s a step "
             f"({metrics['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
             f"loss {metrics['loss']:.3f}",
-            f"{phase.name}: each rank needs {phase.batch / world.ranks / seconds:.1f} clips/s; "
+            f"{phase.name}: each rank needs {phase.batch / world.world_size / seconds:.1f} clips/s; "
             f"one worker produces {rate:.1f}, data.workers is {mixture.data.workers}",
         ]
     validation_frames = format_count(sum(len(video.frames) for video in data.validation), "frame")
@@ -101,7 +101,7 @@ def _model_line(config: Config, model: VOSModel, world: Distributed) -> str:
     precision = resolve_precision(config.train.precision, world.device)
     return (
         f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
-        f"{world.device.type}, {format_count(world.ranks, 'rank')}, "
+        f"{world.device.type}, {format_count(world.world_size, 'rank')}, "
         f"{format_count(config.train.accumulate, 'micro-batch')} each"
     )
 

@@ -88,7 +88,7 @@ class RunRecord(TrainingListener):
             name=phase.name, steps=state.step, planned=phase.steps, hours=self.seconds / 3600, batch=phase.batch,
             clip_length=phase.clip_length, crop=phase.crop, data=[*describe_mixture(state.mixture), *files],
             seed=settings.seed, precision=resolve_precision(settings.precision, world.device),
-            device=f"{world.ranks} × {world.device.type}",
+            device=f"{world.world_size} × {world.device.type}",
             start=self.phases[-1].name if self.phases else describe_start_weights(state.config),
             command=self.command, program=self.program, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip

@@ -153,7 +153,7 @@ def build_batches(state: TrainState) -> Iterator[ClipTensors]:
     """Return the micro-batches of this rank from ``state.step`` on."""
     world = state.world
     return build_clip_loader(
-        state.mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate,
+        state.mixture, state.step, rank=world.rank, ranks=world.world_size, micro_batches=state.config.train.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
 
@@ -162,7 +162,7 @@ def wrap_ddp(state: TrainState) -> nn.Module:
     """Return the pass over clips, in DDP if there are several ranks, up to or from `first_step_on_predictions`."""
     clip_module, world = ClipModule(state.model, state.config.memory), state.world
     uses_predictions = state.step >= state.first_step_on_predictions
-    if world.ranks == 1:
+    if world.world_size == 1:
         return clip_module
     # 1×1 kernels are contiguous in both layouts; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
@@ -263,7 +263,7 @@ def run_micro_batch(
         with autocast(world.device, resolve_precision(settings.precision, world.device)):
             loss, losses = clip_module(clip, options)
         # DDP exchanges gradients here
-        with detect_lost_ranks() if world.ranks > 1 else nullcontext():
+        with detect_lost_ranks() if world.world_size > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
     return loss.detach(), losses
 
@@ -279,7 +279,7 @@ def select_clip_options(state: TrainState, clip: ClipBatch, micro_batch: int, re
     key = np.random.SeedSequence([settings.seed, state.index, state.step])
     generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
     batch_permutations = draw_permutations(phase.batch, state.config.model.max_objects, generator)
-    permutations = batch_permutations.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
+    permutations = batch_permutations.split(len(clip.object_counts))[micro_batch * world.world_size + world.rank]
     use_predictions = state.step >= state.first_step_on_predictions
     return ClipOptions(permutations.to(world.device), hard_pixel_count, use_predictions, reference_weight, state.loss)
 

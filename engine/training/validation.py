@@ -88,7 +88,7 @@ def validate(
     trained = model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
     scores: dict[str, float] = {}
-    indices = range(world.rank, len(videos), world.ranks)
+    indices = range(world.rank, len(videos), world.world_size)
     depths = range(1 if model.config.scalable else trained, trained + 1)
     for place, depth in enumerate(depths):
         if model.config.scalable:

@@ -18,7 +18,7 @@ import numpy as np
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
-from aotlab.media.prompt import Point, Prompt, find_box
+from aotlab.media.prompt import Point, Prompt, mask_to_box
 from aotlab.prompting.load import load_segmenter
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, PositiveInt, option
@@ -89,7 +89,7 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
 
 def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     """Segment an object from a box, and from up to five clicks."""
-    box = jaccard(segmenter(case.frame, {1: Prompt(box=find_box(case.truth == 1))}) == 1, case.truth)
+    box = jaccard(segmenter(case.frame, {1: Prompt(box=mask_to_box(case.truth == 1))}) == 1, case.truth)
     points: list[Point] = []
     labels: list[int] = []
     scores: list[float] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from aotlab.media.prompt import find_box
+from aotlab.media.prompt import mask_to_box
 from research.bundled.clicks import distance_to_edge, find_largest_error
 
 POSITIVE, NEGATIVE, BOX, MASK = range(4)
@@ -92,7 +92,7 @@ def add_disc(plane: np.ndarray, pixel: Pixel | None, radius: int = DISC_RADIUS) 
 
 def add_box(plane: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
     """Fill the box around a mask in place; four times in five each side is moved by 6 % of its length (one sigma)."""
-    left, top, width, height = find_box(mask)
+    left, top, width, height = mask_to_box(mask)
     offsets = np.clip(0.06 * rng.normal(size=4), -0.12, 0.18) * (rng.random() < 0.8)
     x0, x1 = round(left - offsets[0] * width), round(left + (1 + offsets[1]) * width)
     y0, y1 = round(top - offsets[2] * height), round(top + (1 + offsets[3]) * height)

@@ -1,6 +1,6 @@
 from .media.coco import (
     OBJECT_KEYS as OBJECT_KEYS,
-    find_object_key as find_object_key,
+    read_object_key as read_object_key,
     format_coco as format_coco,
     parse_attributes as parse_attributes,
     parse_coco as parse_coco,
@@ -8,7 +8,7 @@ from .media.coco import (
 )
 from .media.exr import (
     PRIMARIES as PRIMARIES,
-    find_window as find_window,
+    read_window as read_window,
     move_window as move_window,
     read_exr_colors as read_exr_colors,
     read_exr_header as read_exr_header,

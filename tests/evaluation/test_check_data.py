@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.training.sets import read_ids
-from aotlab.evaluation.check_data import check_folder, check_videos, find_exchanged_ids, read_file_info
+from aotlab.evaluation.check_data import check_folder, check_videos, find_swapped_ids, read_file_info
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_list, write_noise
@@ -216,11 +216,11 @@ def test_exchanged_ids_are_reported_once(root, frames, reported):
 
 def test_three_exchanged_ids_are_reported():
     first, second = ids(1, 2, 3, 4), ids(3, 1, 2, 4)
-    assert find_exchanged_ids(first, second) == {1, 2, 3}
+    assert find_swapped_ids(first, second) == {1, 2, 3}
 
 
 def test_queue_of_objects_is_not_exchanged():
-    assert find_exchanged_ids(ids(1, 2, 3), ids(9, 1, 2, 3)) == frozenset()
+    assert find_swapped_ids(ids(1, 2, 3), ids(9, 1, 2, 3)) == frozenset()
 
 
 @pytest.mark.parametrize("place", ["lists", "folder"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.matching import (
-    find_negative_numbers,
+    detect_negative_numbers,
     image_stem,
     match_frames,
     natural_sort,
@@ -59,7 +59,7 @@ def test_minus_signs_are_part_of_numbers(names, is_certain):
     numbers = trailing_numbers(names)
     assert numbers == sorted(numbers)
     assert numbers[0] < 0
-    assert {*find_negative_numbers(names).values()} == {is_certain}
+    assert {*detect_negative_numbers(names).values()} == {is_certain}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_minus_signs_are_part_of_numbers(names, is_certain):
 )
 def test_hyphens_before_numbers_are_separators(names):
     assert natural_sort(reversed(names)) == names
-    assert not find_negative_numbers(names)
+    assert not detect_negative_numbers(names)
 
 
 def test_masks_of_negative_numbers_match_a_video_file():

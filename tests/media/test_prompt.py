@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import Prompt, find_box, group_prompts
+from aotlab.media.prompt import Prompt, group_prompts, mask_to_box
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_square
 
@@ -111,8 +111,8 @@ def test_invalid_corners_rejected(corners, words):
 
 
 def test_box_holds_all_pixels_of_an_object():
-    assert find_box(draw_square(10, 30) == 1) == (30, 10, 20, 20)
-    assert find_box(np.eye(4) * [0, 1, 0, 0] > 0) == (1, 1, 2, 2)  # the smallest box of a prompt
+    assert mask_to_box(draw_square(10, 30) == 1) == (30, 10, 20, 20)
+    assert mask_to_box(np.eye(4) * [0, 1, 0, 0] > 0) == (1, 1, 2, 2)  # the smallest box of a prompt
 
 
 def test_prompts_are_parsed_by_frame_and_object():

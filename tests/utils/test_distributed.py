@@ -119,7 +119,7 @@ def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch
         Distributed, "gather", lambda world, item: calls.append((tmp_path / ".lock").is_file()) or [item]
     )
     for rank, expected in ((0, [True]), (1, [True, False])):
-        with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
+        with Distributed(torch.device("cpu"), rank, world_size=2).lock_output(tmp_path):
             assert calls == expected
 
 

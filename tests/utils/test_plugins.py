@@ -128,7 +128,7 @@ losses = {"focal": print}
     assert plugins.find_plugin(plugins.LOSS_PLUGINS, "focal") is print
     assert plugins.list_plugin_names(plugins.POLICY_PLUGINS) == ["spread"]
     origin = {"file": "mine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    assert plugins.find_plugin_origin(plugins.LOSS_PLUGINS, "focal") == origin
+    assert plugins.describe_plugin(plugins.LOSS_PLUGINS, "focal") == origin
 
 
 def test_plugin_file_runs_once(tmp_path, unload, capsys):

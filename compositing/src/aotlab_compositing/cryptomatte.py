@@ -14,7 +14,7 @@ def hash_name(name: str) -> int:
     return int(mmh3.hash(name, signed=False))
 
 
-def find_id(name: str) -> int:
+def name_to_id(name: str) -> int:
     """Return the bits of the float that stands for a name: its hash, without exponents of NaN and subnormal numbers."""
     value = hash_name(name)
     exponent = value >> 23 & 255
@@ -24,7 +24,7 @@ def find_id(name: str) -> int:
 def make_header(layer: str, names: Sequence[str]) -> dict[str, str]:
     """Return the attributes of a file with one layer of objects with these names."""
     key = f"cryptomatte/{hash_name(layer):08x}"[:19]  # the first seven digits
-    manifest = {name: f"{find_id(name):08x}" for name in names}
+    manifest = {name: f"{name_to_id(name):08x}" for name in names}
     return {
         f"{key}/name": layer,
         f"{key}/hash": "MurmurHash3_32",
@@ -39,7 +39,7 @@ def make_channels(layer: str, coverages: Mapping[str, np.ndarray]) -> dict[str, 
     ``coverages``: H×W by name of the object, 0 to 1. Each pixel has pairs of id and coverage, the largest first, two in
     each group of channels; no pair where no object is.
     """
-    ids = np.array([find_id(name) for name in coverages], np.uint32).view(np.float32)
+    ids = np.array([name_to_id(name) for name in coverages], np.uint32).view(np.float32)
     values = np.stack([*coverages.values()]).astype(np.float32)
     covered = values.any(axis=0)  # usually a small part of the pixels
     parts = values[:, covered]

@@ -19,11 +19,11 @@ from aotlab import InputError, sdk
 from aotlab.internal import (
     BT709,
     PRIMARIES,
-    find_window,
     halve,
     move_window,
     read_exr_colors,
     read_exr_header,
+    read_window,
     writing,
 )
 from aotlab.sdk import ColorTags, OutputContext, Planes, TrackedFrame, VideoEncoding, VideoWriter
@@ -100,7 +100,7 @@ class AlphaFiles(MatteOutput):
         else:
             rgb = read_exr_colors(file, self.context.source.layer)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
-            alpha = move_window(alpha, find_window(header, "displayWindow"), find_window(header, "dataWindow"))
+            alpha = move_window(alpha, read_window(header, "displayWindow"), read_window(header, "dataWindow"))
         kind = self.options["alpha"]
         if kind == "premultiplied":
             rgb = multiply_rgb(estimate_colors(rgb, alpha) if self.options["refine_edges"] else rgb, alpha)
@@ -213,7 +213,7 @@ class ExrFiles(MatteOutput):
         header, file = describe_frame(context, frame.index), find_exr(context.source, frame.index)
         window, parts = None, [ExrPart("", header, {})]
         if file is not None:
-            window = (find_window(header, "displayWindow"), find_window(header, "dataWindow"))
+            window = (read_window(header, "displayWindow"), read_window(header, "dataWindow"))
             if has_plate:
                 parts, self._left_out = read_exr_parts(file)
         elif has_plate:

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import find_box
+from aotlab.media.prompt import mask_to_box
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
@@ -354,7 +354,7 @@ def test_box_around_a_mask_is_the_box_of_the_mask(new_page):
     (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (1, 0))
     new_page.key("x")
     new_page.drag((left, top), (right + 1, bottom + 1))
-    assert wire.list_sent("segment")[0]["box"] == pytest.approx(find_box(mask), abs=0.02)
+    assert wire.list_sent("segment")[0]["box"] == pytest.approx(mask_to_box(mask), abs=0.02)
 
 
 def test_isolated_object_closes_the_eyes_of_the_others(page, two_objects):

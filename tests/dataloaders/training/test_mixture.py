@@ -124,7 +124,7 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
     source = SourceConfig(path="static", kind="static", balance=balance)
     clips = mixture(tmp_path, source, merge=0.0, clip_length=2, crop=32)
     (drawn,) = clips.sources
-    assert drawn.shares == pytest.approx(shares)
+    assert drawn.sampling_weights == pytest.approx(shares)
     assert [len(indices) for indices in drawn.folders.values()] == [8, 2]
     names = [clips[index].names[0] for index in range(200)]
     assert len(set(names)) == 10  # every image comes up

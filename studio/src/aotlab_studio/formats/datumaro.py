@@ -40,7 +40,7 @@ def parse_datumaro(tree: Any, size: Size) -> sdk.ParsedFile:
                     record.get("group"),
                 )
                 label = "" if label_id is None else labels[label_id]
-                key = internal.find_object_key(record)
+                key = internal.read_object_key(record)
                 key = sdk.GroupKey(label, group) if key is None and group else key
                 others = internal.parse_attributes(attributes)
                 region = sdk.ParsedRegion(frame, None, label, key, name, others)

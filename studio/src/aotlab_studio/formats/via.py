@@ -41,7 +41,7 @@ def parse_via(images: Iterable[dict[str, Any]], size: Size) -> sdk.ParsedFile:
                 class_names = _list_options(attributes.pop(class_attribute, ""))
                 for _ in class_names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
-                key, others = internal.find_object_key(attributes), internal.parse_attributes(attributes)
+                key, others = internal.read_object_key(attributes), internal.parse_attributes(attributes)
                 region = sdk.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
                 _add_shape(record["shape_attributes"], region, parser)
     return parser.finish()
