@@ -5,32 +5,45 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.media.prompt import Prompt
 from aotlab.prompting.segmenter import PromptSegmenter
+from aotlab.utils.errors import require
+from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin
 
 
 def load_segmenter(
-    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "auto"
+    source: str | Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "auto"
 ) -> PromptSegmenter:
-    """Return the segmenter of two ONNX files, or else of a prompt network.
+    """Return the segmenter of a plug-in's tracker or of two ONNX files, or else of a prompt network.
 
     Args:
-        onnx: encoder and decoder of a SAM-like model.
+        source: name of a tracker with a segmenter, or encoder and decoder of a SAM-like model as ONNX files.
         checkpoint: file of a prompt network, loaded at the first prompt.
         device: device of the prompt network, as in `TrackerOptions`.
 
     Raises:
         InputError: files that cannot be used.
     """
-    if onnx is not None:
+    if isinstance(source, str):
+        return find_segmenting_loader(source, device).load_segmenter()
+    if source is not None:
         from aotlab.prompting.onnx import OnnxSegmenter
 
-        return OnnxSegmenter(*onnx)
+        return OnnxSegmenter(*source)
     return CheckpointSegmenter(checkpoint, device)
+
+
+def find_segmenting_loader(name: str, device: str = "auto") -> Any:
+    """Return the loader, with ``load_segmenter``, of a plug-in's tracker; raise `InputError` if it has no segmenter."""
+    loader = find_plugin(TRACKER_PLUGINS, name.partition(":")[0])(name, {}, device)
+    has_segmenter = hasattr(loader, "load_segmenter")
+    require(has_segmenter, "has no segmenter", subject=f"tracker {name}", remedy="give another name, or two ONNX files")
+    return loader
 
 
 class CheckpointSegmenter(PromptSegmenter):

@@ -14,10 +14,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
+from aotlab.engine.tracking.interfaces import CutTracker, EdgeTracker, VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.engine.tracking.tracker import Tracker
 from aotlab.runs.merging import PredictionFile, TemporaryArrays, merge_predictions
 
 
@@ -47,21 +46,21 @@ class AnnotatedFrame(NamedTuple):
 
 
 def step(
-    tracker: Tracker, image: np.ndarray, mask: np.ndarray | None = None, removed: Iterable[int] = (), *,
+    tracker: VideoTracker, image: np.ndarray, mask: np.ndarray | None = None, removed: Iterable[int] = (), *,
     soft: bool = False,
 ) -> Prediction:  # fmt: skip
     """Forget the ``removed`` objects and track a frame; ``soft``: also predict the edges of a frame with a mask."""
     for object_id in removed:
         tracker.forget(object_id)
     prediction = tracker.step(image, mask)
-    if soft and mask is not None:
+    if soft and mask is not None and isinstance(tracker, EdgeTracker):
         prediction = tracker.soften_edges(image, prediction)
     prediction.start_host_copy(confidence=True)  # which the writer waits for, while the next frame is tracked
     return prediction
 
 
 def track_forward(
-    tracker: Tracker,
+    tracker: VideoTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
@@ -81,7 +80,7 @@ def track_forward(
 
 
 def track_both_directions(
-    tracker: Tracker,
+    tracker: VideoTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
@@ -129,7 +128,7 @@ def track_both_directions(
             return
 
 
-def _start_gap(tracker: Tracker, before: AnnotatedFrame | None, length: int) -> None:
+def _start_gap(tracker: VideoTracker, before: AnnotatedFrame | None, length: int) -> None:
     """Prepare the tracker for a gap of ``length`` frames; after a mask of some objects it keeps its memory."""
     if before is None or before.complete:
         tracker.reset(length + 1)
@@ -138,7 +137,7 @@ def _start_gap(tracker: Tracker, before: AnnotatedFrame | None, length: int) -> 
 
 
 def _track_gap_forward(
-    tracker: Tracker,
+    tracker: VideoTracker,
     before: AnnotatedFrame | None,
     gap: TemporaryArrays,
     indices: list[int],
@@ -155,8 +154,8 @@ def _track_gap_forward(
 
 
 def _track_gap(
-    tracker: Tracker,
-    reverse: Tracker,
+    tracker: VideoTracker,
+    reverse: VideoTracker,
     annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
     gap: TemporaryArrays,
     indices: list[int],
@@ -166,12 +165,12 @@ def _track_gap(
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        return before is not None and tracker.is_cut(after.frame)
+        return before is not None and isinstance(tracker, CutTracker) and tracker.is_cut(after.frame)
     cuts: set[int] = set()
     removed = {object_id for index in (*indices, after.frame_index) for object_id in removals.get(index, ())}
     with PredictionFile(gap.folder) as backward:
         reverse.reset(len(gap) + 1)
-        reverse.step(after.frame, after.mask)
+        prediction = reverse.step(after.frame, after.mask)
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
@@ -187,9 +186,8 @@ def _track_gap(
             frame, weight = gap[position], (position + 1) / (len(gap) + 1)
             stored = backward.load(position)
             if before is None:
-                nothing = torch.zeros_like(stored.probabilities[:1])
-                temperature = tracker.config.confidence_temperature
-                forward = Prediction((), nothing, nothing[0].long(), temperature=temperature)
+                size = (frame.shape[0], frame.shape[1])
+                forward = Prediction.empty(size, tracker.device, temperature=prediction.temperature)
             else:
                 forward = step(tracker, frame, removed=removals.get(index, ()))
             visible_ids = [object_id for object_id in forward.ids if object_id not in forward.hidden]

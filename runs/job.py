@@ -131,8 +131,9 @@ class Job:
     """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
     negative_points: tuple[FramePrompt, ...]
     """Points that are not on the objects."""
-    segmenter: tuple[Path, Path] | None
-    """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
+    segmenter: str | tuple[Path, Path] | None
+    """Name of a plug-in's tracker, or ONNX files (encoder and decoder), that turn prompts into masks; None: the
+    tracker's own, else the bundled one."""
     classes: dict[int, str]
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
     removals: tuple[tuple[int | str, int], ...]
@@ -159,7 +160,7 @@ class Job:
         boxes: PromptOption = (),
         points: PromptOption = (),
         negative_points: PromptOption = (),
-        segmenter: tuple[str | Path, str | Path] | None = None,
+        segmenter: str | tuple[str | Path, str | Path] | None = None,
         classes: ClassNames = (),
         removals: Iterable[str | tuple[int | str, int]] = (),
         rate: RateOption = None,
@@ -185,10 +186,10 @@ class Job:
         self.points = parse_frame_prompts("point", points)
         self.negative_points = parse_frame_prompts("negative-point", negative_points)
         self.removals = tuple(map(parse_removal, [removals] if isinstance(removals, str) else removals))
-        self.segmenter = None
-        if segmenter is not None:
-            is_pair = not isinstance(segmenter, str | Path) and len(segmenter) == 2
-            require(is_pair, "expected two ONNX files (encoder, decoder)", subject=f"segmenter {segmenter}")
+        self.segmenter = segmenter if isinstance(segmenter, str) else None
+        if segmenter is not None and not isinstance(segmenter, str):
+            is_pair = not isinstance(segmenter, Path) and len(segmenter) == 2
+            require(is_pair, "expected a name or two ONNX files", subject=f"segmenter {segmenter}")
             self.segmenter = (Path(segmenter[0]), Path(segmenter[1]))
         self.classes = parse_class_names(classes)
 

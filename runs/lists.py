@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.matching import natural_sort
 from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
@@ -78,7 +78,7 @@ class Batch:
         self._verify_inputs = verify_inputs
         write = dict.fromkeys((*options.write, *list_plugins(LIST_OUTPUT_PLUGINS)))
         self._options = replace(options, write=tuple(write), progress=False)
-        self._loader = TrackerLoader(tracker)
+        self._loader = LazyTracker(tracker)
         self.summary_error = ""
         """Error message if the summary could not be written."""
 
@@ -124,7 +124,7 @@ class Batch:
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
-                replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
+                self._tracker.add_overrides(job.overrides).check()
         with lock():
             earlier = self._require_own_folder()
             videos = sorted({*earlier, *(job.name for job in self._jobs)})

@@ -31,7 +31,7 @@ from aotlab.runs.store import (
     remove_state,
 )
 from aotlab.runs.views import Views, make_context
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import StopFlag
@@ -39,7 +39,7 @@ from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, WriteB
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.tracking.interfaces import ResumableTracker, VideoTracker
     from aotlab.runs.directions import PredictedFrame
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ FrameItem = tuple[int, np.ndarray]
 """Index of a frame and its image, H×W×3 uint8 RGB."""
 
 
-def track_frames(prepared: PreparedRun, results: Results, class_file: Path | None, stop: StopFlag) -> TrackResult:
+def track_frames(
+    prepared: PreparedRun, results: Results, class_file: Path | None, stop: StopFlag, *, may_restart: bool = False
+) -> TrackResult:
     """Track the frames of a run into its store until the end, an error or a signal, and complete the record.
 
     Earlier results are deleted once the first frame is predicted.
@@ -59,9 +61,10 @@ def track_frames(prepared: PreparedRun, results: Results, class_file: Path | Non
     Args:
         results: new results, or those of an interrupted run to resume.
         class_file: class ids of a list of videos, see `merge_class_ids`.
+        may_restart: whether an interrupted run starts again if the tracker cannot continue it.
 
     Raises:
-        InputError: no frame was tracked because of bad input.
+        InputError: no frame was tracked because of bad input, or the tracker cannot continue.
         Exception: an internal error, after the outputs are completed.
     """
     from aotlab.utils.devices import leave_cores_free  # loads PyTorch
@@ -69,7 +72,14 @@ def track_frames(prepared: PreparedRun, results: Results, class_file: Path | Non
     leave_cores_free(HELPER_THREADS)
     source = prepared.source
     tracker = prepared.loader.load(prepared.job.overrides)
-    num_restored = restore_tracker(tracker, results) if prepared.is_resumable else 0
+    resumable = find_resumable(prepared, tracker)
+    if prepared.is_resumable and resumable is None and results.entries:
+        results.require_replaceable()
+        require(
+            may_restart, "this tracker cannot continue an interrupted run", subject=results.folder,
+            remedy="--force starts again",
+        )  # fmt: skip
+    num_restored = restore_tracker(resumable, results) if resumable else 0
     if not num_restored:
         tracker.reset(prepared.frames.count)
     masks = add_prompt_masks(prepared, tracker)
@@ -104,10 +114,10 @@ def track_frames(prepared: PreparedRun, results: Results, class_file: Path | Non
         error=None if is_stopped else problem,
     )
     if num_frames:  # else earlier results keep their record
-        can_save = prepared.is_resumable and num_frames == num_restored + end.num_predicted > num_restored
+        can_save = num_frames == num_restored + end.num_predicted > num_restored
         # without space on the disk, the error of the run explains more than that of its record
         with suppress(InputError) if result.error else nullcontext():
-            finish_record(results, result, tracker if can_save else None)
+            finish_record(results, result, resumable if can_save else None)
     return replace(result, resumable=(results.folder / STATE_FILE).is_file())
 
 
@@ -124,7 +134,7 @@ class LoopEnd(NamedTuple):
 def store_predictions(
     prepared: PreparedRun,
     results: Results,
-    tracker: Tracker,
+    tracker: VideoTracker,
     masks: Annotations,
     reader: ReadAhead[FrameItem],
     stop: StopFlag,
@@ -136,7 +146,7 @@ def store_predictions(
     """
     from aotlab.runs.directions import track_both_directions, track_forward
 
-    removals, options = prepared.removals, prepared.options
+    removals, options, resumable = prepared.removals, prepared.options, find_resumable(prepared, tracker)
     views: Views | None = None
     error: Exception | None = None
     num_predicted, saved, summaries = 0, time.monotonic(), list[str]()
@@ -171,8 +181,8 @@ def store_predictions(
                         views = open_streamed_views(prepared, results)
                     num_predicted += 1
                     state = None
-                    if prepared.is_resumable and time.monotonic() - saved >= SAVE_SECONDS:
-                        state, saved = tracker.state_dict(), time.monotonic()
+                    if resumable and time.monotonic() - saved >= SAVE_SECONDS:
+                        state, saved = resumable.state_dict(), time.monotonic()
                     writer.put((predicted, state))
                     bar.update()
         except Exception as caught:  # outputs are completed first
@@ -240,7 +250,7 @@ def describe_unused(prepared: PreparedRun, masks: Annotations, entries: Sequence
     return None
 
 
-def finish_record(results: Results, result: TrackResult, tracker: Tracker | None) -> None:
+def finish_record(results: Results, result: TrackResult, tracker: ResumableTracker | None) -> None:
     """Record the end of a run; store the state of a tracker from which it can resume after an early stop."""
     results.require_present()
     if result.status == "done":
@@ -281,18 +291,29 @@ def pace_frames(frames: Iterator[FrameItem], source: FrameSource) -> Iterator[Fr
         yield index, frame
 
 
-def add_prompt_masks(prepared: PreparedRun, tracker: Tracker) -> Annotations:
+def add_prompt_masks(prepared: PreparedRun, tracker: VideoTracker) -> Annotations:
     """Return the masks of a run with those of its prompts."""
     if not prepared.prompts:
         return prepared.masks
-    files = prepared.job.segmenter
-    segmenter = load_segmenter(files) if files else tracker.segmenter
+    from aotlab.engine.tracking.interfaces import SegmentingTracker
+
+    chosen = prepared.job.segmenter
+    segmenter = load_segmenter(chosen, device=str(tracker.device))
+    if chosen is None and isinstance(tracker, SegmentingTracker):
+        segmenter = tracker.segmenter
     masks = replace(prepared.masks, frames=dict(prepared.masks.frames))
     for index, prompts in prepared.prompts.items():
         labels = segmenter(prepared.source.read(index), prompts, keep=masks.get(index))
         require_pixels(labels, prompts)
         masks.add_mask(index, labels)
     return masks
+
+
+def find_resumable(prepared: PreparedRun, tracker: VideoTracker) -> ResumableTracker | None:
+    """Return the tracker if an interrupted run can resume from its state, else None."""
+    from aotlab.engine.tracking.interfaces import ResumableTracker
+
+    return tracker if prepared.is_resumable and isinstance(tracker, ResumableTracker) else None
 
 
 def make_classes(masks: Annotations, class_file: Path | None) -> ObjectClasses:
@@ -303,7 +324,7 @@ def make_classes(masks: Annotations, class_file: Path | None) -> ObjectClasses:
     return ObjectClasses(masks.class_names, class_ids, masks.attribute_table())
 
 
-def restore_tracker(tracker: Tracker, results: Results) -> int:
+def restore_tracker(tracker: ResumableTracker, results: Results) -> int:
     """Load the saved state of a tracker; return the number of frames before it, 0 without a usable state."""
     from aotlab.networks.weights.checkpoints import load_pickle
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
-from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.engine.tracking.options import LazyTracker
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.soft_masks import split_soft_mask
 from aotlab.media.video import digest_video, open_frames
+from aotlab.prompting.load import find_segmenting_loader
 from aotlab.runs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
 from aotlab.runs.job_list import add_masks_beside, find_masks_beside
@@ -50,7 +51,7 @@ class PreparedRun:
     removals: Mapping[int, Sequence[int]]
     """Ids of the objects to remove, by frame index."""
     options: RunOptions
-    loader: TrackerLoader
+    loader: LazyTracker
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """All that the masks depend on, from `fingerprint_inputs`."""
     streamed: Sequence[str] = ()
@@ -100,7 +101,7 @@ class PreparedRun:
 def prepare(
     job: Job,
     folder: Path,
-    loader: TrackerLoader,
+    loader: LazyTracker,
     options: RunOptions,
     *,
     strict: bool = False,
@@ -284,9 +285,7 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bo
             index: {key: _format_prompt(prompt) for key, prompt in by_object.items()}
             for index, by_object in run.prompts.items()
         },
-        "segmenter": [
-            _digest_network(path, digests) for path in job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ())
-        ],
+        "segmenter": _describe_segmenter(job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ()), digests),
         "classes": dict(sorted(masks.class_names.items())),
         "class_ids": masks.classes,
         "both_directions": options.both_directions,
@@ -343,6 +342,13 @@ def _format_prompt(prompt: Prompt) -> str:
 
 def _join(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
+
+
+def _describe_segmenter(segmenter: str | Sequence[Path], digests: InputDigests) -> list[Any]:
+    """Return what the masks of a segmenter depend on: the fingerprint of a plug-in's, or digests of files."""
+    if isinstance(segmenter, str):
+        return [find_segmenting_loader(segmenter).fingerprint(digests)]
+    return [_digest_network(path, digests) for path in segmenter]
 
 
 def _digest_network(path: Path, digests: InputDigests) -> str:

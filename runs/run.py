@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt
 from aotlab.media.video import open_frames
@@ -27,7 +27,7 @@ from aotlab.utils.locks import locked_output
 from aotlab.utils.signals import StopFlag, stop_flag
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.engine.tracking.interfaces import VideoTracker
 
 Action = Literal["track", "resume", "reuse"]
 """Action of a run on its folder."""
@@ -36,7 +36,7 @@ Action = Literal["track", "resume", "reuse"]
 def run_job(
     job: Job,
     folder: str | Path,
-    tracker: TrackerOptions | Tracker | None = None,
+    tracker: TrackerOptions | VideoTracker | None = None,
     options: RunOptions | None = None,
     *,
     force: bool = False,
@@ -69,7 +69,7 @@ def run_job(
             )
         tracker = tracker.fresh()
     prepared = prepare(
-        job, Path(folder), TrackerLoader(tracker), _require_options(options), verify_inputs=verify_inputs,
+        job, Path(folder), LazyTracker(tracker), _require_options(options), verify_inputs=verify_inputs,
         has_files=has_files,
     )  # fmt: skip
     return run(prepared, force=force)
@@ -79,7 +79,7 @@ def track(
     source: FrameSource | str | Path,
     masks: Mapping[int, np.ndarray] | None,
     folder: str | Path,
-    tracker: Tracker,
+    tracker: VideoTracker,
     options: RunOptions | None = None,
     *,
     prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
@@ -95,7 +95,7 @@ def track(
         masks: masks by frame index, of frames to track: H×W object ids, or floats as in `Tracker.step`, which stay the
             soft edges of their frames; later masks may add objects. None: only prompts.
         folder: output folder, created if missing.
-        tracker: a `Tracker`, which forgets earlier videos first.
+        tracker: a `VideoTracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
         prompts: prompts by frame index and object id; on a frame with a mask, as in `Tracker.step`.
         frames: frames to track; None: all.
@@ -119,7 +119,7 @@ def track(
     name = folder.name if is_file_name(folder.name) else "video"
     job = Job(name, "-" if source.path is None else source.path, classes=classes, removals=removals)
     prepared = prepare(
-        job, folder, TrackerLoader(tracker), options, has_files=False, source=source, frames=frames, arrays=masks,
+        job, folder, LazyTracker(tracker), options, has_files=False, source=source, frames=frames, arrays=masks,
         prompts=prompts,
     )  # fmt: skip
     return run(prepared, force=force)
@@ -168,7 +168,8 @@ def run(
             return _write_views(prepared, results, result, ())
         results.status, results.error = "unfinished", None
         with nullcontext(stop) if stop else stop_flag() as flag:
-            result = track_frames(prepared, results, class_file, flag)
+            may_restart = force or stop is not None
+            result = track_frames(prepared, results, class_file, flag, may_restart=may_restart)
             if result.frames and results.is_present:  # after a signal too; a second one ends the program
                 result = _write_views(prepared, results, result, prepared.streamed)
         return result

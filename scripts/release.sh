@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds aotlab, aotlab-studio, aotlab-compositing and aotlab-runtime into dist/, checks them, tracks the bundled clip
+# Builds aotlab, aotlab-studio, aotlab-compositing, aotlab-trackers and aotlab-runtime into dist/, checks them, tracks the bundled clip
 # with the wheels in a fresh environment, and tags the commit. Publishes nothing: .github/workflows/release.yml does, once the tag is pushed.
 #
 #   bash scripts/release.sh [--no-tag]      (PYTHON chooses the interpreter)
@@ -19,6 +19,7 @@ rm -rf dist
 "$work/tools/bin/python" -m build --outdir dist .
 "$work/tools/bin/python" -m build --outdir dist studio
 "$work/tools/bin/python" -m build --outdir dist compositing
+"$work/tools/bin/python" -m build --outdir dist trackers
 "$work/tools/bin/python" -m build --outdir dist runtime
 "$work/tools/bin/python" -m twine check --strict dist/*
 

@@ -13,8 +13,8 @@ if [ "${1:-}" = "--lowest" ]; then
     shift
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
     uv venv --allow-existing --python 3.10 .venv-lowest
-    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-compositing,aotlab-runtime \
-        --editable ".[test]" --editable "studio[test]" --editable "compositing[edges]" --editable runtime
+    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-compositing,aotlab-trackers,aotlab-runtime \
+        --editable ".[test]" --editable "studio[test]" --editable "compositing[edges]" --editable trackers --editable runtime
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
     exit
 fi
@@ -35,7 +35,7 @@ if [ "${1:-}" = "--page" ]; then
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests runtime/tests research/tests demo/tests integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests trackers/tests runtime/tests research/tests demo/tests integrations")
     shift
 fi
 .venv/bin/ruff check .

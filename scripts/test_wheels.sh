@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 programs=$work/fresh/bin
 [ -d "$programs" ] || programs=$work/fresh/Scripts # Windows
 "$programs/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" dist/aotlab_studio-"$version"-*.whl \
-    dist/aotlab_compositing-"$version"-*.whl dist/aotlab_runtime-"$version"-*.whl
+    dist/aotlab_compositing-"$version"-*.whl dist/aotlab_trackers-"$version"-*.whl dist/aotlab_runtime-"$version"-*.whl
 cd "$work" # away from the checkout's packages
 test "$("$programs/aotlab" --version | tr -d '\r')" = "aotlab $version"
 "$programs/aotlab" info

@@ -34,7 +34,7 @@ def find_breaches(source, package):
     if package == "tools":
         names = [name for name in names if name[:3] != ["aotlab", "tools", "cli"]]
     subpackages = {name[1] for name in names if name[0] == "aotlab" and len(name) > 1}
-    outer = set() if package == "research" else {"research", "aotlab_studio", "aotlab_compositing"}
+    outer = set() if package == "research" else {"research", "aotlab_studio", "aotlab_compositing", "aotlab_trackers"}
     return (subpackages & set(ALLOWED)) - ALLOWED[package] | {name[0] for name in names} & outer
 
 
@@ -73,6 +73,7 @@ def test_imports_go_leftwards_only(package):
     ("engine", "import aotlab.benchmark.evaluator", "benchmark"),
     ("media", "from aotlab_studio.utils.files import write_json", "aotlab_studio"),
     ("runs", "import aotlab_compositing.outputs", "aotlab_compositing"),
+    ("benchmark", "from aotlab_trackers.sam import SamTracker", "aotlab_trackers"),
 ])  # fmt: skip
 def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}

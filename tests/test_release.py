@@ -89,6 +89,7 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
         "setup.py",
         "studio/pyproject.toml",
         "compositing/pyproject.toml",
+        "trackers/pyproject.toml",
         "runtime/pyproject.toml",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -102,4 +103,6 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
-    assert calls[-1].endswith("--editable .[all] --editable studio --editable compositing --editable runtime")
+    assert calls[-1].endswith(
+        "--editable .[all] --editable studio --editable compositing --editable trackers --editable runtime"
+    )

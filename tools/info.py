@@ -17,7 +17,7 @@ from aotlab.utils.provenance import describe_versions
 from aotlab.utils.text import align_columns
 
 REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")
-OTHER_PACKAGES = ("aotlab_studio", "aotlab_compositing", "aotlab_runtime")
+OTHER_PACKAGES = ("aotlab_studio", "aotlab_compositing", "aotlab_trackers", "aotlab_runtime")
 DECODERS = ("h264", "hevc", "vp9", "libdav1d", "prores", "ffv1")
 PLUGIN_GROUPS = (
     plugins.COMMAND_PLUGINS, plugins.MASK_READER_PLUGINS, plugins.MASK_WRITER_PLUGINS, plugins.OUTPUT_PLUGINS,

@@ -31,6 +31,7 @@ from aotlab.tools.cli.options import (
     parse_output_name,
     print_settings,
     prompt_options,
+    segmenter_option,
     separate_settings,
     tracker_options,
     video_argument,
@@ -163,6 +164,7 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
         "package; repeat it for more files (default without a prompt: files next to the video)",
     ),
     *prompt_options(),
+    segmenter_option(),
     option(
         "--class",
         "classes",
@@ -258,7 +260,7 @@ def main(
     *, video: tuple[str, ...], job_list: Path | None, shard: Shard | None, output: Path | None, force: bool,
     verify_inputs: bool, dry_run: bool, **given: Any,
 ) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+    from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 
     tracker = TrackerOptions(given["checkpoint"], given["config"], given["overrides"], given["device"])
     if given["print_config"]:
@@ -299,6 +301,7 @@ def main(
             boxes=given["boxes"],
             points=given["points"],
             negative_points=given["negative_points"],
+            segmenter=given["segmenter"],
             classes=given["classes"],
             removals=given["removals"],
             start=given["start"],
@@ -311,7 +314,7 @@ def main(
             rate=given["rate"],
         )
         require_modules("av", "cv2", "pycocotools", "tqdm")
-        prepared = prepare(job, folder, TrackerLoader(tracker), options, verify_inputs=verify_inputs)
+        prepared = prepare(job, folder, LazyTracker(tracker), options, verify_inputs=verify_inputs)
         return track_video(prepared, force=force, dry_run=dry_run)
     if (name := find_given_option(ONE_VIDEO)) is not None:
         # the shell splits "1, 2" into two arguments

@@ -34,8 +34,6 @@ ENCODER_PLUGINS = "aotlab.encoders"
 LOSS_PLUGINS = "aotlab.losses"
 TRACKER_PLUGINS = "aotlab.trackers"
 """Group of functions that return a `TrackerLoader`; ``--checkpoint NAME`` or ``NAME:ADDRESS`` chooses one."""
-SEGMENTER_PLUGINS = "aotlab.segmenters"
-"""Group of functions that return a `aotlab.sdk.PromptSegmenter`."""
 BENCHMARK_PLUGINS = "aotlab.benchmarks"
 FILE_GROUPS = {
     METHOD_PLUGINS: "method",
@@ -43,7 +41,6 @@ FILE_GROUPS = {
     ENCODER_PLUGINS: "encoder",
     LOSS_PLUGINS: "loss",
     TRACKER_PLUGINS: "tracker",
-    SEGMENTER_PLUGINS: "segmenter",
     BENCHMARK_PLUGINS: "benchmark",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
@@ -55,7 +52,6 @@ CALLS: dict[str, tuple[str, ...]] = {
     MASK_READER_PLUGINS: ("path", "video"),
     OUTPUT_PLUGINS: ("options",),
     TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
-    SEGMENTER_PLUGINS: ("name", "device"),
 }
 """Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"

@@ -18,8 +18,7 @@ from aotlab.utils.plugins import TRACKER_PLUGINS, describe_plugin, find_plugin, 
 if TYPE_CHECKING:
     from aotlab.configs.protocol import MemoryProtocol
     from aotlab.configs.schema import Config
-    from aotlab.engine.tracking.interfaces import TrackerLoader as AnyTrackerLoader
-    from aotlab.engine.tracking.interfaces import VideoTracker
+    from aotlab.engine.tracking.interfaces import TrackerLoader, VideoTracker
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class TrackerOptions:
         config = read_settings(path, config=self.config, overrides=self.overrides)
         return apply_protocol(config, self.protocol, self.overrides)
 
-    def make_plugin_loader(self) -> AnyTrackerLoader | None:
+    def make_plugin_loader(self) -> TrackerLoader | None:
         """Return the loader of a plug-in's tracker; None for a model of aotlab.
 
         Raises:
@@ -83,7 +82,7 @@ class TrackerOptions:
             raise InputError(problem, subject=f"--config {self.config}", remedy="leave it out")
         make_loader = find_plugin(TRACKER_PLUGINS, name)
         settings = read_plugin_settings(self.overrides, getattr(make_loader, "settings", ()), name)
-        return cast("AnyTrackerLoader", make_loader(str(self.checkpoint), settings, self.device))
+        return cast("TrackerLoader", make_loader(str(self.checkpoint), settings, self.device))
 
     def check(self) -> None:
         """Raise `InputError` for a device or settings that `load` would refuse, without loading the model."""
@@ -143,12 +142,12 @@ def read_plugin_settings(overrides: Sequence[str], accepted: Collection[str], tr
     return {key: values[key] for key in keys}
 
 
-class TrackerLoader:
+class LazyTracker:
     """Tracker of one or several jobs, loaded on demand and reloaded if the overrides change."""
 
     def __init__(self, tracker: TrackerOptions | VideoTracker) -> None:
         self._tracker = tracker
-        self.load: Callable[[tuple[str, ...]], Any] = lru_cache(1)(self._load)
+        self.load: Callable[[tuple[str, ...]], VideoTracker] = lru_cache(1)(self._load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
     def _load(self, overrides: tuple[str, ...]) -> VideoTracker:

@@ -67,8 +67,12 @@ from .networks.model import (
 from .tools.cli.command import command as command
 from .utils.devices import autocast as autocast, pick_device as pick_device
 from .utils.digests import InputDigests as InputDigests
-from .utils.errors import require_modules as require_modules
-from .utils.files import MALFORMED as MALFORMED, atomic_path as atomic_path, reading as reading
+from .utils.files import (
+    MALFORMED as MALFORMED,
+    atomic_path as atomic_path,
+    cache_folder as cache_folder,
+    reading as reading,
+)
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .runs.inputs import FrameSelection as FrameSelection, read_annotations as read_annotations

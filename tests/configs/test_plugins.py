@@ -17,7 +17,7 @@ from aotlab.configs.plugins import describe_plugins, load_plugins
 from aotlab.configs.schema import MemoryConfig, ModelConfig
 from aotlab.configs.settings import changed
 from aotlab.engine.memory.policies import build_policy
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.optimization import find_loss
 from aotlab.networks.build import build_model
@@ -244,7 +244,7 @@ def test_options_on_the_command_line_name_plugins(plugin, capsys):
 def test_options_of_a_tracker_carry_plugins_to_other_processes(checkpoint, plugin):
     options = TrackerOptions(checkpoint, plugins=(plugin,))
     origin = {"name": "recent", "file": "recent.py"}
-    assert origin.items() <= TrackerLoader(options).fingerprint()["plugins"]["memory.policy"].items()
+    assert origin.items() <= LazyTracker(options).fingerprint()["plugins"]["memory.policy"].items()
     tracker = options.load()
     assert isinstance(tracker, Tracker)
     assert tracker.config.memory.policy == "recent"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
@@ -73,7 +73,7 @@ def test_boxes_of_a_file_are_prompts_of_a_run(source, masks, tmp_path):
     (tmp_path / "a.json").write_text(
         json.dumps({"images": images, "categories": categories, "annotations": boxes + masks})
     )
-    run = prepare(Job("clip", "clip", ("a.json",)), tmp_path / "results", TrackerLoader(TrackerOptions()), RunOptions())
+    run = prepare(Job("clip", "clip", ("a.json",)), tmp_path / "results", LazyTracker(TrackerOptions()), RunOptions())
     assert {frame: [*prompts] for frame, prompts in run.prompts.items()} == {0: [1], 2: [3]}
     assert (run.prompts[0][1].box, run.masks.class_names[1]) == ((2, 3, 9, 9), "car")
     assert [*run.masks] == [2]

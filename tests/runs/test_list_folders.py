@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.media.masks import write_mask
 from aotlab.runs.job import Job, RunOptions
@@ -27,7 +27,7 @@ from tests.limits import make_pipe
 from tests.stored_results import write_results
 
 OPTIONS = (TrackerOptions(), RunOptions(write=("masks",)))
-LOADER = TrackerLoader(TrackerOptions())
+LOADER = LazyTracker(TrackerOptions())
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def track(job, output):
 
 def describe(job):
     """Return the inputs of a job; its tracker is not read."""
-    loader = Mock(TrackerLoader(TrackerOptions()))
+    loader = Mock(LazyTracker(TrackerOptions()))
     loader.fingerprint.return_value = {}
     return dict(prepare(job, Path("nowhere"), loader, RunOptions()).inputs)
 

@@ -23,8 +23,8 @@ from aotlab.tools.cli.types import (
     Choice,
     ConfigFile,
     Device,
-    ExistingPath,
     Folder,
+    SegmenterName,
     TrackerName,
     flag,
     list_option,
@@ -254,10 +254,9 @@ def segmenter_option() -> Decorator:
     """Return ``--segmenter``, the first argument of `load_segmenter`."""
     return option(
         "--segmenter",
-        metavar="ENCODER DECODER",
-        nargs=2,
-        type=ExistingPath,
-        help="SAM-like segmenter as two ONNX files (default: the bundled model's, or the checkpoint's own)",
+        type=SegmenterName,
+        help="tracker of a plug-in, or SAM-like model as two ONNX files, that makes masks of prompts (default: the "
+        "tracker's own, else the bundled one)",
     )
 
 

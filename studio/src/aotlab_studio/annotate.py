@@ -141,7 +141,7 @@ def main(
     cache: int,
     levels: str | None,
     classes: Path | None,
-    segmenter: tuple[Path, Path] | None,
+    segmenter: str | tuple[Path, Path] | None,
     config: str | None,
     device: str,
     print_config: bool,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aotlab.engine.hooks.hook import Hook
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
@@ -137,7 +137,7 @@ def test_state_with_a_hook_that_cannot_be_compared_rejected(model):
 
 def test_run_records_hooks_of_a_user(model):
     network, config = model
-    inputs = [TrackerLoader(Tracker(network, config, hooks)).fingerprint() for hooks in ([], [Recorder()])]
+    inputs = [LazyTracker(Tracker(network, config, hooks)).fingerprint() for hooks in ([], [Recorder()])]
     assert inputs[1] == {**inputs[0], "hooks": ["Recorder"]}
 
 

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs import store
 from aotlab.runs.job import Job, RunOptions
@@ -320,7 +320,7 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 
 
 def describe_job(job, **options):
-    loader = Mock(TrackerLoader(TrackerOptions()))
+    loader = Mock(LazyTracker(TrackerOptions()))
     loader.fingerprint.return_value = {}
     return dict(prepare(job, Path("nowhere"), loader, RunOptions(**options)).inputs)
 
