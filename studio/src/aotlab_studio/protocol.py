@@ -14,7 +14,7 @@ from msgspec import Struct
 from aotlab_studio.document.events import Event, PageState, Timeline
 from aotlab_studio.document.log import VideoStatus
 
-JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+JobStatus = Literal["starting", "running", "pausing", "paused", "done", "stopped", "failed"]
 
 
 class FileObject(Struct, frozen=True):

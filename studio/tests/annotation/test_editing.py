@@ -97,7 +97,7 @@ def test_stroke_without_an_effect_rejected(session, document):
     draw_and_track(session, 1)
     step = document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
-    hole = {"do": "fill_holes", "object_id": 1}
+    hole = {"do": "reshape", "object_id": 1, "shape": "fill holes"}
     corners = {"do": "fill_polygon", "object_id": 1, "points": square(12, 7, 2)}
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
@@ -282,8 +282,65 @@ def test_holes_are_filled(document):
     editing.fill_polygon(document, 0, 1, square(10, 10, 20))
     editing.fill_polygon(document, 0, 1, square(15, 15, 5), erase=True)
     assert not document.snapshot.labels(0)[17, 17]
-    editing.fill_holes(document, 0, 1)
+    editing.reshape(document, 0, 1, "fill holes")
     assert document.snapshot.labels(0)[17, 17] == 1
+
+
+def test_outlines_are_changed(document):
+    editing.add_object(document)
+    editing.fill_polygon(document, 0, 1, square(10, 10, 12))
+    editing.paint(document, 0, 1, [(40, 30)], 1)
+    area = lambda: int((document.snapshot.labels(0) == 1).sum())  # noqa: E731
+    editing.reshape(document, 0, 1, "drop specks", 2)
+    assert area() == 13 * 13
+    editing.reshape(document, 0, 1, "grow", 2)
+    assert area() == 17 * 17 - 4  # with round corners
+    editing.reshape(document, 0, 1, "shrink", 2)
+    assert area() == 13 * 13
+    editing.reshape(document, 0, 1, "smooth", 2)
+    assert not document.snapshot.labels(0)[10, 10]
+    assert document.snapshot.labels(0)[16, 10]
+
+
+def test_outline_is_changed_on_a_range(session, document):
+    for frame in range(4):
+        draw(session, frame, 1, 2)
+    editing.set_frozen(document, 2, True)
+    step = document.log.head
+    assert editing.reshape(document, 1, 1, "grow", 3, last=3).count == 2
+    areas = [int((document.snapshot.labels(frame) == 1).sum()) for frame in range(4)]
+    assert areas[0] == areas[2] < areas[1] == areas[3]
+    assert document.log.head == step + 1
+    with pytest.raises(InputError, match="changes no pixel that is free"):
+        editing.reshape(document, 0, 1, "fill holes")
+
+
+def test_masks_are_pasted_on_other_frames(session, document):
+    draw(session, 0, 1, 2)
+    editing.paste_masks(document, 0, 3)
+    np.testing.assert_array_equal(document.snapshot.labels(3), truth(0))
+    assert editing.paste_masks(document, 0, 5, 7, object_id=2).count == 3
+    for frame in (5, 6, 7):
+        np.testing.assert_array_equal(document.snapshot.labels(frame), truth(0) * (truth(0) == 2))
+    with pytest.raises(InputError, match="no mask to copy on frame 9"):
+        editing.paste_masks(document, 9, 3)
+    document.undo()
+    assert not document.snapshot.labels(6).any()
+
+
+def test_pasted_masks_take_pixels_only_if_asked(session, document):
+    draw(session, 0, 1)
+    editing.add_object(document)
+    editing.fill_polygon(document, 3, 2, square(0, 0, 10))
+    overlap = (truth(0) == 1) & (document.snapshot.labels(3) == 2)
+    assert overlap.any()
+    editing.paste_masks(document, 0, 3)
+    assert (document.snapshot.labels(3)[overlap] == 2).all()
+    editing.paste_masks(document, 0, 3, take=True)
+    np.testing.assert_array_equal(document.snapshot.labels(3) == 1, truth(0) == 1)
+    editing.change_object(document, 2, locked=True)
+    with pytest.raises(InputError, match="locked"):
+        editing.paste_masks(document, 3, 4, object_id=2)
 
 
 def test_object_is_not_merged_with_itself(session, document):

@@ -19,6 +19,8 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
 from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.objects import Color, ObjectInfo, check_object, make_object
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.utils.video import require_frame
 
 MAX_POINTS = 20_000
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
@@ -28,6 +30,8 @@ Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 KeptPixels = Literal["drawn", "all", "none"]
 """Pixels that other objects keep beside a prompt, besides those of locked objects."""
+Shape = Literal["grow", "shrink", "smooth", "fill holes", "drop specks"]
+Reach = Annotated[int, Meta(ge=1, le=100)]
 Edit = Callable[[np.ndarray], np.ndarray]
 """Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
@@ -45,6 +49,13 @@ class EditResult(Struct, frozen=True):
     """Number of pixels of a prompt's mask that each other object keeps, by object id; see `KeptPixels`."""
     replaced_sizes: tuple[int, int] | None = None
     """Numbers of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
+
+
+class ChangedFrames(Struct, frozen=True):
+    """The result of an edit of several frames."""
+
+    count: int
+    """Number of frames whose masks changed."""
 
 
 def require_editable(document: Document, object_id: int) -> ObjectInfo:
@@ -129,9 +140,102 @@ def fill_polygon(
     return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
 
 
-def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
-    """Fill the holes of an object; raise `InputError` if it has none."""
-    return edit_mask(document, frame, object_id, painting.fill_holes, "fill holes", require_change=True)
+def reshape(
+    document: Document,
+    frame: int,
+    object_id: int,
+    shape: Shape,
+    radius: Reach = 2,
+    last: NonNegativeInt | None = None,
+) -> ChangedFrames:
+    """Change the outline of an object on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`."""
+    require_editable(document, object_id)
+    snapshot = document.snapshot
+
+    def find_masks(index: int) -> dict[int, np.ndarray]:
+        mask = snapshot.labels(index) == object_id
+        return {object_id: reshape_mask(mask, shape, radius)} if mask.any() else {}
+
+    return draw_on_frames(document, _list_frames(snapshot, frame, last), find_masks, shape)
+
+
+def reshape_mask(mask: np.ndarray, shape: Shape, radius: int) -> np.ndarray:
+    """Return a mask H×W bool with another outline."""
+    if shape == "fill holes":
+        return painting.fill_holes(mask)
+    tools = {"grow": painting.grow, "shrink": painting.shrink, "smooth": painting.smooth}
+    return tools.get(shape, painting.drop_specks)(mask, radius)
+
+
+def paste_masks(
+    document: Document,
+    source: int,
+    frame: int,
+    last: NonNegativeInt | None = None,
+    object_id: int | None = None,
+    take: bool = False,
+) -> ChangedFrames:
+    """Draw masks of one frame on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`.
+
+    Args:
+        source: the frame whose masks are copied.
+        object_id: the only object to copy; None: all that show and are not locked.
+        take: take pixels of other objects, unless they are locked.
+    """
+    snapshot = document.snapshot
+    require_frame(source, snapshot.count)
+    labels = snapshot.labels(source)
+    ids = {*np.unique(labels).tolist()} - {0, *snapshot.locked_ids}
+    if object_id is not None:
+        ids &= {require_editable(document, object_id).id}
+    if not ids:
+        raise InputError(f"paste: no mask to copy on frame {source}; go to a frame that shows one, and copy it")
+    frames = [index for index in _list_frames(snapshot, frame, last) if index != source]
+    masks = {key: labels == key for key in sorted(ids)}
+    return draw_on_frames(document, frames, lambda _: masks, "paste", take=take)
+
+
+def _list_frames(snapshot: Snapshot, first: int, last: int | None) -> list[int]:
+    """Return the frames of a range that can be changed; raise `InputError` if there are none."""
+    frames = range(first, first + 1 if last is None else min(last, snapshot.editable_range[1]) + 1)
+    snapshot.require_not_frozen(frames if len(frames) == 1 else ())
+    return [index for index in frames if not snapshot.is_frozen(index)]
+
+
+def draw_on_frames(
+    document: Document,
+    frames: Sequence[int],
+    find_masks: Callable[[int], Mapping[int, np.ndarray]],
+    title: str,
+    *,
+    take: bool = False,
+) -> ChangedFrames:
+    """Draw masks on several frames, in one edit; raise `InputError` if it changes none.
+
+    Other objects keep their pixels, with ``take`` only those that are locked.
+
+    Args:
+        find_masks: function that returns new masks H×W bool of a frame, by object.
+    """
+    with document.lock:
+        snapshot, new_pngs, drawn_masks = document.snapshot, dict[str, bytes](), dict[int, dict[int, str]]()
+        for frame in frames:
+            labels, drawn = snapshot.labels(frame), snapshot.drawn_masks(frame)
+            after, changed = labels.copy(), set[int]()
+            for object_id, mask in find_masks(frame).items():
+                kept = np.isin(after, snapshot.locked_ids) if take else (after > 0) & (after != object_id)
+                after[after == object_id] = 0
+                after[mask & ~kept] = object_id
+                if ((after == object_id) != (labels == object_id)).any():
+                    changed.add(object_id)
+            if changed:
+                digests = {key: document.masks.encode(after == key, new_pngs) for key in {*drawn, *changed}}
+                drawn_masks[frame] = {key: digests[key] for key in sorted(digests)}
+        if not drawn_masks:
+            raise InputError(f"{title}: changes no pixel that is free; nothing was changed")
+        result, shown = ChangedFrames(len(drawn_masks)), min(drawn_masks)
+        document.edit(title, Changes(drawn_masks=drawn_masks), shown, new_pngs, result, track_again=True)
+        return result
 
 
 def find_protected_pixels(
@@ -351,8 +455,8 @@ def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool,
 
 
 EDITS: Sequence[Callable[..., Any]] = (
-    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
-    delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
+    paint, fill_polygon, reshape, paste_masks, mark_absent, reset_frame, split_object, reassign, add_object,
+    change_object, delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
     Document.restore_version,
 )  # fmt: skip
 """Actions of the page that add a step to the log."""

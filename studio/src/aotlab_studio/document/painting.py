@@ -49,11 +49,41 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     return mask | (outside[1:-1, 1:-1] == 1)
 
 
-def grow(mask: np.ndarray) -> np.ndarray:
-    """Return a mask, H×W bool, with its neighboring pixels."""
+def grow(mask: np.ndarray, radius: int = 1) -> np.ndarray:
+    """Return a mask, H×W bool, with the pixels around it."""
     import cv2
 
-    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return cv2.dilate(mask.astype(np.uint8), _make_disc(radius)).astype(bool)
+
+
+def shrink(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Return a mask without the pixels at its edge, except at the edge of the image."""
+    import cv2
+
+    return cv2.erode(mask.astype(np.uint8), _make_disc(radius)).astype(bool)
+
+
+def smooth(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Return a mask whose outline follows the mean of its surroundings."""
+    import cv2
+
+    share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(share > 0.5)
+
+
+def drop_specks(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Return a mask without the parts that are smaller than a disc; the largest part stays."""
+    import cv2
+
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    areas[0] = 0
+    return np.isin(parts, np.flatnonzero((areas >= math.pi * radius**2) | (areas == areas.max()))) & mask
+
+
+def _make_disc(radius: int) -> np.ndarray:
+    x = np.arange(-radius, radius + 1)
+    return (x * x + x[:, None] ** 2 <= radius * (radius + 1)).astype(np.uint8)
 
 
 def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 import { createElement, element, formatCount } from './dom.js';
 import { formatStep, onSubmit } from './fields.js';
-import { CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
+import { ask, CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
 
 export class EditHistory {
   /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */
@@ -10,6 +10,7 @@ export class EditHistory {
     this.app = app;
     this.comparedVersion = 0; // version whose outlines show; 0: none
     this.onCompare = () => {}; // called when it changes
+    this.firstStep = -1; // last step before this visit; undo asks before it goes further back
     this.canUndo = false; // whether this page may undo the last step
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     element('open-versions').onclick = async () => {
@@ -21,6 +22,7 @@ export class EditHistory {
   /** Show what undo and redo would do. @param {import('./protocol.js').PageState} state */
   show({ step, history }) {
     closeOldToasts(step);
+    if (this.firstStep < 0) this.firstStep = step;
     this.canUndo = this.showStep(element('undo'), 'Undo (Ctrl+Z)', history[0]);
     element('redo').disabled = !this.showStep(element('redo'), 'Redo (Ctrl+Shift+Z)', history[1]);
   }
@@ -34,7 +36,7 @@ export class EditHistory {
   }
 
   /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,
-   *   result?: {lost_pixels?: Record<number, number>, object_id?: number} | null}} EditAnswer */
+   *   result?: {lost_pixels?: Record<number, number>, object_id?: number, count?: number} | null}} EditAnswer */
   /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
   offerUndo({ step, error }, text) {
     if (step) showToast(text, { Undo: () => this.undo(step) }, step);
@@ -62,7 +64,7 @@ export class EditHistory {
     const answer = await queue.runInOrder({ action }, async (messageId) => {
       const { id, target, project: { objects } } = selection;
       const message = getMessage();
-      if (!message) return { error: CANCELED };
+      if (!message || (action === 'undo' && !(await this.confirmUndo()))) return { error: CANCELED };
       const { error, result: step } = await queue.send(action, message, target, messageId);
       if (error) return { error };
       selection.selectAfterUndo(id, objects);
@@ -74,6 +76,14 @@ export class EditHistory {
     });
     if (answer.step) showHint(`${answer.step.title}: ${action === 'undo' ? 'undone' : 'redone'}`);
     return answer;
+  }
+
+  /** Ask before a step of an earlier visit is undone; return whether to undo. */
+  async confirmUndo() {
+    const { project: { step, history: [last] } } = this.app;
+    if (!last || step > this.firstStep) return true;
+    const text = `${formatStep(last)}, before this visit. Undo it?`;
+    return ask('Undo', createElement('p', {}, text), 'undo');
   }
 
   async resetFrame() {

@@ -11,6 +11,7 @@ import {
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
+import { MaskEdits } from './masks.js';
 import { clearErrorAfter, showError, showHint, showLoading, showMessage } from './messages.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
@@ -53,6 +54,7 @@ export class App {
     this.review = new Review(this);
     this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
+    this.maskEdits = new MaskEdits(this);
     this.objectPanel = new ObjectPanel(this);
     this.neighborTask = new CoalescedTask(() => this.showNeighbors().catch(showError));
     addIcons();

@@ -97,7 +97,7 @@ export class ObjectPanel {
   show() {
     const { project: { objects }, selection: { item } } = this.app;
     this.list.show(objects);
-    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !item;
+    for (const button of elements('delete', 'reshape', 'absent')) button.disabled = !item;
     element('merge').disabled = !item || objects.length < 2;
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;

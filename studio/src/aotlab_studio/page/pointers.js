@@ -123,7 +123,7 @@ export class Gestures {
         return;
       }
       const moves = event.getCoalescedEvents?.() ?? [];
-      for (const move of moves.length ? moves : [event]) toolbox.move(viewer.clientToFrame(move));
+      for (const move of moves.length ? moves : [event]) toolbox.move(viewer.clientToFrame(move), event.ctrlKey);
     }
     if (event.pointerType !== 'touch' && (isActive || !toolbox.isDown)) { // not a stroke of the keyboard
       const point = viewer.clientToFrame(event);

@@ -70,7 +70,7 @@ export function connectShortcuts(app) {
       return;
     }
     const { key, binding } = findBinding(event);
-    if (!binding) return;
+    if (!binding || (key === 'Ctrl+C' && getSelection()?.toString())) return; // a selected text is copied
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;
     if (key === 'Escape') binding.run(key); // drops the queued commands
@@ -124,7 +124,7 @@ const bindHeld = (...values) => ({ ...bind(...values), repeats: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
-  const { history, objectPanel, playback, selection, timeline, toolbox, tracking, viewer } = app;
+  const { history, maskEdits, objectPanel, playback, selection, timeline, toolbox, tracking, viewer } = app;
   const step = async (/** @type {number} */ by) => {
     await playback.seek(playback.wanted.frame + by);
     showHint(timeline.frameDescription);
@@ -160,7 +160,12 @@ function createBindings(app) {
       bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', () => toolbox.editMask('fill_holes'), 'holes'),
+      bindChange('F', 'fill holes', () => maskEdits.reshape('fill holes')),
+      bindChange('Ctrl+C', 'copy the masks', () => maskEdits.copy(), 'copy'),
+      bindChange('Ctrl+V', 'paste the selected object', () => maskEdits.paste(false), 'paste'),
+      bindChange('Ctrl+Shift+V', 'paste all objects', () => maskEdits.paste(true)),
+      bindChange('Shift+N', 'copy the selected object, or all, to the next frame', () => maskEdits.copyToNext(),
+        'copy-next'),
       bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],

@@ -49,11 +49,11 @@ export const TOOLS = [
   },
   {
     name: 'brush', key: 'B', icon: 'brush',
-    help: 'Brush: draw on the object. The wheel or the buttons − and + change the size.',
+    help: 'Brush: draw on the object; Ctrl for a straight line. The wheel or the buttons − and + change the size.',
     usesBrush: true, release: (toolbox, stroke) => toolbox.send(stroke),
   },
   {
-    name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.',
+    name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object; Ctrl for a straight line.',
     usesBrush: true, erases: true, release: (toolbox, stroke) => toolbox.send(stroke),
   },
   {
@@ -259,7 +259,9 @@ export class Toolbox {
     this.show();
   }
 
-  move(/** @type {Point} */ point) {
+  /** @param {Point} point @param {boolean} [isStraight] whether the drag is a straight line so far */
+  move(point, isStraight = false) {
+    if (isStraight) (this.held?.stroke ?? this.stroke).points.splice(1);
     const { held, stroke: { points, tool } } = this;
     if (held) held.stroke.points.push(point);
     else if (!this.isDrawn) return;
@@ -322,7 +324,7 @@ export class Toolbox {
   }
 
   /** Edit the selected object's mask on this frame; `values`: further fields of the message.
-   * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
+   * @type {<A extends 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
    *   => Promise<ActionAnswer<A> | ShownError>} */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this;

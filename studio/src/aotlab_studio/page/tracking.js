@@ -71,7 +71,7 @@ export class Tracking {
   /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
   showJob(job) {
     const { playback } = this.app;
-    const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
+    const running = job && ['starting', 'running', 'pausing', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
     for (const button of elements('track', 'backward', 'both')) button.disabled = Boolean(this.job);
@@ -116,11 +116,12 @@ export class Tracking {
     const timeLeft = job.remaining === null ? '' : `, ${formatDuration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${timeLeft}` : '';
     const count = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    element('job-text').textContent = job.status === 'starting'
-      ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
+    const states = { starting: 'Loading the model…', pausing: `pausing after this frame · ${count}` };
+    element('job-text').textContent = /** @type {Record<string, string>} */ (states)[job.status]
+      ?? `${job.status} · ${count}${speed}`;
     if (job.done) this.app.review.refreshLive();
-    setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
-    setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
+    setLabel(element('pause'), isPaused(job) ? 'Resume' : 'Pause');
+    setIcon(element('pause'), isPaused(job) ? 'play' : 'pause');
   }
 
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
@@ -152,9 +153,11 @@ export class Tracking {
   }
 
   togglePause() {
-    if (this.job) this.app.queue.send(this.job.status === 'paused' ? 'resume' : 'pause', {});
+    if (this.job) this.app.queue.send(isPaused(this.job) ? 'resume' : 'pause', {});
   }
 }
+
+const isPaused = (/** @type {JobProgress} */ { status }) => ['pausing', 'paused'].includes(status);
 
 export function formatDuration(/** @type {number} */ seconds) {
   const total = Math.ceil(seconds);

@@ -18,7 +18,7 @@ from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points
+from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points, Reach, Shape
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import Direction
 from aotlab_studio.document.outdated import list_corrections, list_outdated
@@ -155,6 +155,11 @@ class Session:
         protected = editing.find_protected_pixels(self.document, frame, None)
         mask = self.prompter.segment(self.document, frame, Prompt(center_points(positive), exclude=protected))
         return find_outlines(mask)
+
+    def preview_shape(self, frame: int, object_id: int, shape: Shape, radius: Reach) -> list[list[tuple[int, int]]]:
+        """Return outlines of the mask that `editing.reshape` would make."""
+        mask = self.document.snapshot.labels(frame) == self.document.snapshot.find_object(object_id).id
+        return find_outlines(editing.reshape_mask(mask, shape, radius))
 
     def set_model(self, name: str) -> None:
         """Choose the model of the next jobs, of all clips of a batch; raise `InputError` if it is not offered."""

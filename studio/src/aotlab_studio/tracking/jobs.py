@@ -73,10 +73,12 @@ class TrackingJob:
     def pause(self) -> None:
         """Pause once the current frame is computed; `resume` stores it."""
         self._set_command("pause")
+        self._document.emit(JobEvent(self.report()))
 
     def resume(self) -> None:
         self._times.clear()
         self._set_command("run")
+        self._document.emit(JobEvent(self.report()))
 
     def stop(self, *, interrupt: bool = False) -> None:
         """Stop and discard the current frame. With ``interrupt``, the layer stays pending; else, it is finished."""
@@ -92,8 +94,9 @@ class TrackingJob:
         times = list(self._times)
         speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
+        status: JobStatus = "pausing" if self.paused and self.status == "running" else self.status
         return JobProgress(
-            self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
+            self.is_correction, status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self._step, self.layer_id, self.layer.objects, self.lost_pixels, self.kept_pixels, self.problem,
         )  # fmt: skip
 

@@ -1,0 +1,101 @@
+"""The page in a browser: masks copied to other frames, outlines changed, undo of earlier visits, pauses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aotlab_studio.document import editing
+from studio.tests.annotation.browser import needs_browser
+from studio.tests.annotation.clips import truth
+from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
+
+pytestmark = needs_browser
+
+
+def test_masks_are_copied_and_pasted(page, two_objects):
+    page.key("1", "Control+c")
+    page.wait_status("Frame 0 copied")
+    page.key("ArrowRight", "ArrowRight")
+    page.key_done("Control+v")
+    np.testing.assert_array_equal(page.labels(2), truth(0) * (truth(0) == 1))
+    page.key_done("Control+Shift+V")
+    np.testing.assert_array_equal(page.labels(2), truth(0))
+    page.key("1")
+    page.key_done("Shift+N")
+    page.wait_frame(3)
+    page.wait_until(lambda: (page.labels(3) == 1).any())
+    np.testing.assert_array_equal(page.labels(3), truth(0) * (truth(0) == 1))
+
+
+def test_masks_are_pasted_on_the_range(page, session, one_object):
+    page.tab.fill("#first", "3")
+    page.tab.fill("#last", "5")
+    page.tab.check("#on-range")
+    page.key("1", "Control+c")
+    page.key_done("Control+v")
+    page.wait_until(lambda: session.document.snapshot.drawn_frames == [0, 3, 4, 5])
+    page.tab.wait_for_selector(".toast >> text=Masks of frame 0 pasted on 3 frames")
+
+
+def test_pasted_mask_takes_pixels_after_a_press(page, session, one_object):
+    editing.add_object(session.document)
+    editing.fill_polygon(session.document, 2, 2, [(0, 0), (12, 0), (12, 12), (0, 12)])
+    page.wait_objects(2)
+    page.key("1", "Control+c", "ArrowRight", "ArrowRight")
+    page.key_done("Control+v")
+    assert page.labels(2)[6, 6] == 2
+    page.tab.click(".toast button >> text=Take pixels of others")
+    page.wait_until(lambda: page.labels(2)[6, 6] == 1)
+
+
+def test_outline_is_previewed_and_applied(page, one_object):
+    page.key("1")
+    before, pixel = (page.labels(0) == 1).sum(), page.pixel(17, 10)
+    page.tab.fill("#shape-radius", "3")
+    page.wait_until(lambda: page.pixel(17, 10) != pixel)
+    assert (page.labels(0) == 1).sum() == before  # only shown
+    with page.done():
+        page.tab.click("#reshape")
+    assert (page.labels(0) == 1).sum() > before
+
+
+def test_ctrl_draws_a_straight_line(page):
+    page.press(10, 10)
+    page.tab.keyboard.down("Control")
+    page.move(15, 30)
+    page.move(40, 10)
+    with page.done():
+        page.tab.mouse.up()
+    page.tab.keyboard.up("Control")
+    labels = page.labels(0)
+    assert labels[10, 25]
+    assert not labels[25].any()
+
+
+def test_undo_asks_before_it_goes_behind_this_visit(new_page, session):
+    draw(session, 0, 1)
+    new_page.open()
+    new_page.key("b")
+    new_page.drag((5, 20), (10, 20))
+    new_page.key_done("Control+z")
+    new_page.key("Control+z")
+    new_page.tab.wait_for_selector("dialog[open] p >> text=before this visit. Undo it?")
+    new_page.tab.click("dialog[open] button[value='']")
+    assert (new_page.labels(0) == 1).any()
+    new_page.key("Control+z")
+    with new_page.done():
+        new_page.tab.click("dialog[open] .main >> text=Undo")
+    assert not (new_page.labels(0) == 1).any()
+
+
+def test_pause_is_acknowledged_at_once(page, session, one_object):
+    tracker = hold(session, 2)
+    job = start_job(session, 0)
+    page.tab.wait_for_selector("#job-text >> text=running")
+    page.key("k")
+    page.tab.wait_for_selector("#job-text >> text=pausing after this frame")
+    page.key("k")
+    page.tab.wait_for_selector("#job-text >> text=running")
+    assert not job.paused
+    tracker.release_frames()
+    wait_for(job)
