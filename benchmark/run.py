@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.object_masks import extract_object_ids, read_labels, read_object_masks
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.interfaces import VideoTracker
+from aotlab.engine.tracking.overlap import OverlapPrediction, OverlapTracker
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
@@ -28,7 +28,7 @@ class FrameResult:
 
     path: Path
     """File of the frame."""
-    source: Prediction | LayeredPrediction | np.ndarray
+    source: Prediction | OverlapPrediction | np.ndarray
     """The prediction, or H×W ids, in the size of the results."""
     seconds: float
     """Seconds spent in the tracker."""
@@ -56,9 +56,9 @@ def track_benchmark_video(tracker: VideoTracker, video: Video, output: Path) -> 
 def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
     source = result.source
-    if not isinstance(source, LayeredPrediction):
+    if not isinstance(source, OverlapPrediction):
         return [source if isinstance(source, np.ndarray) else source.labels]
-    objects, empty_mask = source.objects, np.zeros(source.size, dtype=bool)
+    objects, empty_mask = source.masks, np.zeros(source.size, dtype=bool)
     return [objects.get(object_id, empty_mask).astype(np.uint8) for object_id in video.object_folders]
 
 
@@ -66,7 +66,7 @@ def _track_frames(
     tracker: VideoTracker, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
-    layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None
+    layers = OverlapTracker(tracker, len(video.frames)) if video.object_folders else None
     pipeline, known_ids = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
@@ -74,7 +74,7 @@ def _track_frames(
         mask = _read_reference_mask(video, index, shape, known_ids) if layers is None else None
         objects = read_object_masks(mask_source, size=shape) if isinstance(mask_source, Mapping) else {}
         start = time.perf_counter()
-        prediction: Prediction | LayeredPrediction = (
+        prediction: Prediction | OverlapPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
         )
         pipeline.push(prediction)

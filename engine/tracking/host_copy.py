@@ -35,7 +35,7 @@ class LabelPipeline:
         self._queue: deque[Any] = deque()
 
     def push(self, current: Any) -> None:
-        """Queue ``current``, a `Prediction` or `LayeredPrediction`, and wait for the labels that are due."""
+        """Queue ``current``, a `Prediction` or `OverlapPrediction`, and wait for the labels that are due."""
         if self._delay:
             current.start_host_copy()
         self._queue.append(current)

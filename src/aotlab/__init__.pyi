@@ -1,4 +1,5 @@
 from .engine.tracking.interfaces import VideoTracker as VideoTracker
+from .engine.tracking.overlap import OverlapTracker as OverlapTracker
 from .engine.tracking.options import TrackerOptions as TrackerOptions
 from .engine.tracking.prediction import Prediction as Prediction
 from .engine.tracking.tracker import Tracker as Tracker

@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aotlab.benchmark.ensemble import Ensemble, build_branches
-from aotlab.benchmark.layered_tracking import LayeredTracker
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.overlap import OverlapTracker
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
@@ -198,7 +198,7 @@ def run_track(tracker, frames):
 
 def run_layers(tracker, frames):
     """Objects that overlap, as in SA-V: two trackers."""
-    layers, labels = LayeredTracker(tracker), LabelPipeline(CUDA)
+    layers, labels = OverlapTracker(tracker), LabelPipeline(CUDA)
     layer_masks = {1: draw_stripes([1]) > 0, 2: draw_stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.push(layers.step(frame, {} if index else layer_masks))

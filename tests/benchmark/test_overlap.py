@@ -4,12 +4,14 @@ import threading
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from aotlab.benchmark.ensemble import Branch, Ensemble
 from aotlab.benchmark.evaluator import evaluate
-from aotlab.benchmark.layered_tracking import LayeredTracker
+from aotlab.engine.tracking.overlap import OverlapTracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
@@ -26,36 +28,63 @@ def box(top, left, bottom, right):
 
 
 def test_overlapping_objects_keep_all_pixels():
-    layers = LayeredTracker(RepeatingTracker())
+    layers = OverlapTracker(RepeatingTracker())
     layer_masks = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
     layers.step(FRAME, layer_masks)
     found = layers.step(FRAME, {})
     assert len(layers.layers) == 3  # 1 and 3; 2 on 1; 4 on both
     for object_id, mask in layer_masks.items():
-        np.testing.assert_array_equal(found.objects[object_id], mask)
+        np.testing.assert_array_equal(found.masks[object_id], mask)
 
 
 def test_adjacent_objects_are_tracked_together():
-    layers = LayeredTracker(RepeatingTracker())
+    layers = OverlapTracker(RepeatingTracker())
     found = layers.step(FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)})
     assert len(layers.layers) == 2
-    assert found.objects[3].sum() == 100
+    assert found.masks[3].sum() == 100
     edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
-    other = LayeredTracker(RepeatingTracker())
+    other = OverlapTracker(RepeatingTracker())
     found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)})
     assert len(other.layers) == 1
-    assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
+    assert found.masks[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
 def test_late_object_over_another_gets_its_own_layer():
-    layers = LayeredTracker(RepeatingTracker())
+    layers = OverlapTracker(RepeatingTracker())
     layers.step(FRAME, {1: box(0, 0, 20, 20)})
     layers.step(FRAME, {2: box(0, 21, 20, 30)})
     assert len(layers.layers) == 1
     layers.step(FRAME, {3: box(2, 2, 9, 9)})
     assert len(layers.layers) == 2
     found = layers.step(FRAME, {})
-    assert [found.objects[object_id].sum() for object_id in (1, 2, 3)] == [400, 180, 49]
+    assert [found.masks[object_id].sum() for object_id in (1, 2, 3)] == [400, 180, 49]
+
+
+def test_overlapping_objects_are_written_as_coco(tmp_path):
+    tracker = OverlapTracker(RepeatingTracker())
+    masks = np.stack([box(0, 0, 20, 20), box(5, 5, 10, 10)])
+    video, annotations = VideoInfo("clip", SIZE, 2), Annotations(SIZE)
+    for index in range(2):
+        found = tracker.step(FRAME, None if index else masks)
+        np.testing.assert_array_equal(found.objects, masks)
+        annotations.frames[index] = [
+            Region(key, encode_rle(mask)) for key, mask in zip(found.ids, found.objects, strict=True)
+        ]
+    find_mask_writer("coco").write(tmp_path / "coco.json", annotations, video)
+    stored = COCO(str(tmp_path / "coco.json"))
+    for annotation in stored.loadAnns(stored.getAnnIds()):
+        np.testing.assert_array_equal(stored.annToMask(annotation), masks[annotation["track_id"] - 1])
+
+
+def test_unusable_overlapping_masks_rejected():
+    tracker = OverlapTracker(RepeatingTracker())
+    tracker.step(FRAME, {1: box(0, 0, 20, 20)})
+    with pytest.raises(InputError, match="mask of object 1: tracked already; give another id"):
+        tracker.step(FRAME, {1: box(0, 0, 20, 20)})
+    for mask in (np.zeros(SIZE, bool), np.ones((9, 9), bool), np.ones(SIZE)):
+        with pytest.raises(InputError, match="mask of object 2: expected H×W bool of 32×24 with pixels"):
+            tracker.step(FRAME, mask[None])
+    assert tracker.ids == (1,)
 
 
 def test_fresh_ensemble_is_independent(models):
