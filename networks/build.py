@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from aotlab.configs.methods import find_method
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.aost import AOST
-from aotlab.networks.aot import AOT
-from aotlab.networks.deaot import DeAOT
 from aotlab.networks.model import VOSModel
-from aotlab.networks.msdeaot import MSDeAOT
-from aotlab.networks.paot import PAOT
-from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
-MODEL_CLASSES: dict[str, type[VOSModel]] = {
-    "aot": AOT,
-    "aot_rmem": RMemAOT,
-    "deaot": DeAOT,
-    "deaot_rmem": RMemDeAOT,
-    "msdeaot": MSDeAOT,
-    "aost": AOST,
-    "paot": PAOT,
+MODEL_CLASSES = {
+    "aot": "aot.AOT",
+    "aot_rmem": "rmem.RMemAOT",
+    "deaot": "deaot.DeAOT",
+    "deaot_rmem": "rmem.RMemDeAOT",
+    "msdeaot": "msdeaot.MSDeAOT",
+    "aost": "aost.AOST",
+    "paot": "paot.PAOT",
 }
+"""Module of this package and class, by method; only that of the model is imported."""
 
 
 def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights."""
-    build = find_method(config.method).model or MODEL_CLASSES[config.method]
+    build = find_method(config.method).model
+    if build is None:
+        module, name = MODEL_CLASSES[config.method].split(".")
+        build = getattr(import_module(f"aotlab.networks.{module}"), name)
     model: VOSModel = build(config)
     return model

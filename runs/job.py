@@ -90,7 +90,7 @@ class RunOptions:
     def stores_soft(self) -> bool:
         """Whether the probabilities at edges are stored."""
         # also if an option lets an output do without them
-        return self.soft or any(make_output(name).needs_soft for name in self.write)
+        return self.soft or any(make_output(name).needs_soft for name in self.write if name != MASKS)
 
 
 @dataclass(init=False)  # arguments have wider types than fields

@@ -240,5 +240,6 @@ def render(
 
 def list_written(results: Results, options: RunOptions) -> dict[str, Path]:
     """Return the paths of the masks and complete outputs of a run by name."""
-    paths = {name: results.folder / make_output(name, options.output_options).file_name for name in options.write}
-    return {name: path for name, path in paths.items() if name == MASKS or name in results.outputs}
+    paths = {name: results.folder / output.file_name for name, output in options.make_outputs().items()}
+    masks = {MASKS: results.folder / MASKS} if MASKS in options.write else {}
+    return masks | {name: path for name, path in paths.items() if name in results.outputs}

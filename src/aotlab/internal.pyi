@@ -80,5 +80,6 @@ from .runs.output_options import (
     parse_output_options as parse_output_options,
     select_options as select_options,
 )
-from .runs.outputs import LostObjects as LostObjects, list_outputs as list_outputs
+from .runs.built_in_outputs import LostObjects as LostObjects
+from .runs.outputs import list_outputs as list_outputs
 from .runs.lists import list_job_folders as list_job_folders

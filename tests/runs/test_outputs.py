@@ -13,10 +13,11 @@ from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
+from aotlab.runs.built_in_outputs import LostObjects
 from aotlab.runs.inputs import read_annotations
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import OutputContext
-from aotlab.runs.outputs import LostObjects, list_outputs, make_output
+from aotlab.runs.outputs import list_outputs, make_output
 from aotlab.runs.run import track
 from aotlab.runs.store import SOFT_LEVELS, Results, TrackedFrame
 from aotlab.runs.views import render

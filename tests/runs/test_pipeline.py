@@ -22,7 +22,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.runs import outputs
+from aotlab.runs import built_in_outputs
 from aotlab.runs.inputs import FrameSelection
 from aotlab.runs.job import Job, RunOptions
 from aotlab.runs.loop import pace_frames
@@ -225,7 +225,7 @@ class TwoFiles(Output):
 
 
 def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
+    monkeypatch.setitem(built_in_outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
     for write, names in (("two", {"two.txt", "side.txt"}), ("masks", set())):
         track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), RunOptions(write=write, progress=False), force=True)
         assert {path.name for path in tmp_path.iterdir()} == {RECORD, "frames.jsonl", "masks", *names}
@@ -236,7 +236,7 @@ def test_stream_is_written_while_tracking_or_not_at_all(tmp_path, monkeypatch):
     result = track(Source(), {0: MASK}, tmp_path / "out", RepeatingTracker(), options)
     assert (result.error, result.written.keys()) == (None, {"overlay", "objects", "coco"})
     assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 6
-    monkeypatch.setattr(outputs.VideoFile, "accepts_streams", False)
+    monkeypatch.setattr(built_in_outputs.VideoFile, "accepts_streams", False)
     tracker = RepeatingTracker()
     with pytest.raises(InputError, match=r"overlay: needs the video again .*, but fake can be read only once; save"):
         track(Source(), {0: MASK}, tmp_path / "b", tracker, options)

@@ -160,3 +160,22 @@ def test_modules_are_loaded_once(tmp_path):
     assert "torch" in modules
     assert sorted(found) == sorted(set(found))
     assert not set(modules) & OLD_NAMES
+
+
+TRACK = """
+import sys
+from aotlab.tools.main import main
+assert main(["track", *sys.argv[1:]]) == 0
+names = [name for name, module in sys.modules.items() if name.startswith("aotlab.") and module.__file__]
+print(len(names), sum(len(open(sys.modules[name].__file__, encoding="utf-8").readlines()) for name in names))
+"""
+"""Tracks, and prints the numbers of modules of aotlab and of their lines."""
+
+
+@pytest.mark.slow
+def test_tracking_imports_a_bounded_part_of_the_package(tmp_path):
+    line = ["--mask", SAMPLE / "rabbit.png", "--end", "0", "--write", "masks", "--output", tmp_path / "out"]
+    done = run_python("-c", TRACK, SAMPLE / "rabbit.mp4", *line)
+    modules, lines = map(int, done.stdout.splitlines()[-1].split())
+    assert modules <= 140
+    assert lines <= 18_500

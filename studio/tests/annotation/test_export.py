@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.internal import format_coco
-from aotlab.runs.outputs import BUILT_IN_OUTPUTS
+from aotlab.runs.built_in_outputs import BUILT_IN_OUTPUTS
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, make_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aotlab.media.masks import read_mask
-from aotlab.runs.outputs import BUILT_IN_OUTPUTS
+from aotlab.runs.built_in_outputs import BUILT_IN_OUTPUTS
 from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from aotlab.runs import loop, outputs, store
+from aotlab.runs import built_in_outputs, loop, store
 from aotlab.runs.store import STATE_FILE, Results
 from aotlab.utils.errors import InputError
 from tests.processes import wait_until
@@ -84,7 +84,7 @@ def test_second_signal_skips_the_outputs(video, mask, tmp_path, monkeypatch):
     def stop(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(outputs.VideoFile, "write", stop)
+    monkeypatch.setattr(built_in_outputs.VideoFile, "write", stop)
     with suppress(KeyboardInterrupt):
         interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
     assert list(read_largest_ids(tmp_path)) == NAMES[:3]
