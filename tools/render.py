@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from click import UsageError
 
-from aotlab.runs.output_options import NO_OPTIONS
 from aotlab.tools.cli.command import command, report_failures
 from aotlab.tools.cli.options import output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
@@ -32,13 +30,7 @@ log = logging.getLogger(__name__)
 @list_option("--write", "outputs to write or replace, comma-separated, or help to list them all", parse_output_name)
 @flag("--missing", "only write outputs that do not exist, or were written with other options")
 @output_options()
-def main(
-    results: tuple[Path, ...],
-    *,
-    write: tuple[str, ...],
-    missing: bool,
-    output_options: Mapping[str, Any] = NO_OPTIONS,
-) -> int:
+def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, **output_options: Any) -> int:
     """Write outputs of results without tracking again."""
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
@@ -47,7 +39,8 @@ def main(
     from aotlab.runs.store import has_results
     from aotlab.runs.views import render
 
-    RunOptions(write, output_options=output_options)  # checked before the first of many videos
+    options = {name: value for name, value in output_options.items() if value}
+    RunOptions(write, output_options=options)  # checked before the first of many videos
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)
@@ -56,7 +49,7 @@ def main(
     failures = dict[str, str]()
     for folder in folders:
         try:
-            result = render(folder, write, output_options=output_options, missing=missing)
+            result = render(folder, write, output_options=options, missing=missing)
             print(*result.summaries, f"{folder}: {', '.join(result.rendered) or 'complete'}", sep="\n")
         except InputError as error:
             failures[str(folder)] = str(error).removeprefix(f"{folder}: ")

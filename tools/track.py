@@ -32,7 +32,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     prompt_options,
     segmenter_option,
-    separate_settings,
+    split_settings,
     tracker_options,
     video_argument,
 )
@@ -150,7 +150,6 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
     "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
     "input; several videos are tracked as with --jobs",
     type=FileName(str),
-    callback=separate_settings,
 )
 @option_group(
     ONE_VIDEO,
@@ -262,7 +261,8 @@ def main(
 ) -> int:  # fmt: skip
     from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 
-    tracker = TrackerOptions(given["checkpoint"], given["config"], given["overrides"], given["device"])
+    video, overrides = split_settings(video)
+    tracker = TrackerOptions(given["checkpoint"], given["config"], overrides, given["device"])
     if given["print_config"]:
         return print_settings(tracker.read_settings())
     require_videos(video, job_list)
@@ -313,6 +313,8 @@ def main(
             interlaced=given["interlaced"],
             rate=given["rate"],
         )
+        if job.segmenter and not (job.boxes or job.points or job.negative_points):
+            raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
         require_modules("av", "cv2", "pycocotools", "tqdm")
         prepared = prepare(job, folder, LazyTracker(tracker), options, verify_inputs=verify_inputs)
         return track_video(prepared, force=force, dry_run=dry_run)

@@ -176,6 +176,15 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(video, tmp_path, monkeypa
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
 
 
+def test_segmenter_needs_prompts(track, tmp_path, read_error_line):
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).touch()
+    write_mask(tmp_path / "first.png", LABELS)
+    options = "--segmenter", f"{tmp_path / 'a.onnx'},{tmp_path / 'b.onnx'}"
+    refused = "--segmenter: no prompt to make a mask from; give --box or --point, or remove it"
+    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), *options))
+
+
 def test_mask_command_writes_a_palette_png(video, capsys):
     source, length = video / "00003.png", open_frames(video).length
     assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0

@@ -16,7 +16,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
-from aotlab.runs.output_options import OutputOption, list_output_options
+from aotlab.runs.output_options import list_output_options
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -122,12 +122,6 @@ def video_argument(metavar: str, help: str, type: Any = str, **attributes: Any) 
         help=f"{help}; {SETTINGS_HELP.format('input.scale=0.6 or compute.precision=bfloat16 to be faster')}",
         **attributes,
     )
-
-
-def separate_settings(ctx: click.Context, param: click.Parameter, arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return the videos of a `video_argument`, as its callback; the parameter ``overrides`` gets the settings."""
-    videos, ctx.params["overrides"] = split_settings(arguments)
-    return videos
 
 
 def split_settings(arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -261,25 +255,17 @@ def segmenter_option() -> Decorator:
 
 
 def output_options(names: Collection[str] | None = None) -> Decorator:
-    """Return the options of installed outputs; the parameter ``output_options`` gets those that are not the default.
-
-    ``names``: names of the outputs; None: all of them.
-    """
-    options = list_output_options(names)
-    return option_group("outputs", *(_make_output_option(item, outputs) for item, outputs in options.items()))
-
-
-def _make_output_option(item: OutputOption, outputs: Sequence[str]) -> Decorator:
-    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        values = ctx.params.setdefault("output_options", {})
-        if value != item.default:
-            values[item.name] = value
-
-    kind: dict[str, Any] = {"is_flag": True}
-    if item.choices:
-        kind = {"type": Choice(item.choices), "default": item.default}
-    help = f"{', '.join(outputs)}: {item.help}"
-    return option(item.flag, help=help, expose_value=False, callback=store, **kind)
+    """Return the options of installed outputs, None or False if unset; ``names``: those of the outputs, None: all."""
+    options = [
+        option(
+            item.flag,
+            is_flag=not item.choices,
+            type=Choice(item.choices) if item.choices else None,
+            help=f"{', '.join(outputs)}: {item.help}" + (f" (default: {item.default})" if item.choices else ""),
+        )
+        for item, outputs in list_output_options(names).items()
+    ]
+    return option_group("outputs", *options)
 
 
 def parse_output_name(text: str) -> str:

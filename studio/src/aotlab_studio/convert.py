@@ -65,7 +65,7 @@ def main(
     merge: bool,
     split: float,
     force: bool,
-    output_options: Mapping[str, Any] = internal.NO_OPTIONS,
+    **output_options: Any,
 ) -> int:
     """Convert masks from one format to another."""
     if merge == (video is not None):
@@ -83,7 +83,8 @@ def main(
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
     if merge and not masks.is_dir():
         raise InputError("not a folder" if masks.exists() else "no such folder", subject=masks)
-    options = internal.parse_output_options(output_options, [to])
+    values = {name: value for name, value in output_options.items() if value}
+    options = internal.parse_output_options(values, [to])
     clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.results.video) for clip in clips if clip.results.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix

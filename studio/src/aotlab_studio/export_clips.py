@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from aotlab_studio.annotate import open_session
     help="outputs to add to those that each clip has, comma-separated; track --write help lists them all",
 )
 @internal.output_options()
-def main(folder: Path, *, write: str, output_options: Mapping[str, Any] = internal.NO_OPTIONS) -> int:
+def main(folder: Path, *, write: str, **output_options: Any) -> int:
     """Write the corrected masks of one or several videos into their results."""
     from aotlab_studio.batch.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
@@ -32,7 +31,8 @@ def main(folder: Path, *, write: str, output_options: Mapping[str, Any] = intern
     opener = partial(open_session, loader=TrackerLoader(TrackerOptions()))
     with closing(Batch(folder, opener)) as batch:
         names = [name.strip() for name in write.split(",") if name.strip()]
-        exported = batch.export_all(names, options=output_options)
+        options = {name: value for name, value in output_options.items() if value}
+        exported = batch.export_all(names, options=options)
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
     print(f"{folder}: {internal.format_count(len(exported.names), 'clip')} exported")

@@ -15,7 +15,7 @@ from PIL import Image
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import command, find_given_option, option_group
-from aotlab.tools.cli.options import config_option, is_setting, separate_settings, video_argument
+from aotlab.tools.cli.options import config_option, is_setting, split_settings, video_argument
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RunStopped
@@ -23,7 +23,7 @@ from tests.processes import run_python
 
 
 @command("aotlab example", "An example.")
-@video_argument("[VIDEO]", "a video", callback=separate_settings)
+@video_argument("[VIDEO]", "a video")
 @list_option("--scales", "scales", PositiveFloat.read)
 @list_option("--write", "outputs")
 @option("--output", help="folder")
@@ -47,7 +47,7 @@ VIDEOS = ["0001", "clip.mp4", "./take=2", "Take=2", "http://host/video?id=2", "=
 @given(parts=strategies.permutations(PARTS))
 def test_settings_and_video_may_be_anywhere(video, parts):
     args = parse(" ".join(parts).replace("--flip", f"{video} --flip").split())
-    assert (args.video, args.overrides) == ((video,), ("m=2", "n=4"))
+    assert split_settings(args.video) == ((video,), ("m=2", "n=4"))
     assert args.scales in ((2, 1, 3), (3, 2, 1))
     assert (args.output, args.write, args.flip) == ("a=b", ("masks",), True)
 
