@@ -41,7 +41,7 @@ def video(tmp_path):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["none.mp4"], "none.mp4: no such file or folder"),
-    (["{video}", "--segmenter", "a.onnx", "b.onnx"], "Path 'a.onnx' does not exist"),
+    (["{video}", "--segmenter", "a.onnx,b.onnx"], "a.onnx: no such file"),
     (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
