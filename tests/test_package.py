@@ -347,7 +347,10 @@ def test_dependencies_have_the_modules_of_the_package():
     extras = project["project"]["optional-dependencies"]
     features = extras.keys() - {"all", "docs", "test"}
     assert {*EXTRAS.values()} == features
-    modules = {"opencv-python-headless": "cv2", "vot-trax": "trax", "Pillow": "PIL", "PyYAML": "yaml"}
+    modules = {
+        "opencv-python-headless": "cv2", "vot-trax": "trax", "opencolorio": "PyOpenColorIO", "Pillow": "PIL",
+        "PyYAML": "yaml",
+    }  # fmt: skip
 
     def list_modules(requirements):
         return [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(requirements))]

@@ -7,7 +7,7 @@ import { Video } from './video.js';
 import { compute, element, progress, show, showProgress, showStatus, size, update } from './view.js';
 import { WAIT_FOR_MODEL, describeCount, describeError } from './words.js';
 
-/** @typedef {import('./prompts.js').Prompt} Prompt */
+/** @typedef {import('../tracker/prompts.js').Prompt} Prompt */
 /** @typedef {import('./state.js').Activity} Activity */
 
 /** Cancels the decoding of the frame that the slider chose. */

@@ -4,7 +4,7 @@ import { LabelStore } from './labels.js';
 import { LONG_EDGE, SHORT_EDGE } from './video.js';
 
 /** @typedef {import('./model.js').Model} Model */
-/** @typedef {import('./prompts.js').Prompt} Prompt */
+/** @typedef {import('../tracker/prompts.js').Prompt} Prompt */
 /** @typedef {import('./video.js').Video} Video */
 /** @typedef {typeof initial} Snapshot */
 /** @typedef {'open' | 'play' | 'segment' | 'track' | 'export'} Activity */

@@ -1,8 +1,8 @@
 /** Worker that loads a model and runs its tracker, so that the page never waits for it. */
 
 import { unzipSync } from 'fflate';
-import { segmentPrompt } from './prompts.js';
-import { Graphs, Tracker } from './tracker.js';
+import { segmentPrompt } from '../tracker/prompts.js';
+import { Graphs, Tracker } from '../tracker/tracker.js';
 import { describeCount, describeError } from './words.js';
 
 const MAX_THREADS = 8;
@@ -20,7 +20,7 @@ const methods = {
    * @param {boolean} gpu use WebGPU
    */
   async load(folder, size, gpu) {
-    const runtime = /** @type {import('./tracker.js').Runtime} */ (
+    const runtime = /** @type {import('../tracker/tracker.js').Runtime} */ (
       await (gpu ? import('onnxruntime-web/jspi') : import('onnxruntime-web/wasm'))
     );
     const name = gpu ? 'ort-wasm-simd-threaded.jspi' : 'ort-wasm-simd-threaded';
@@ -34,7 +34,7 @@ const methods = {
     return `${gpu ? 'WebGPU' : 'WASM'}, ${describeCount(threads, 'thread')}`;
   },
 
-  /** @param {ImageData} image @param {import('./prompts.js').Prompt} prompt @param {Uint8Array} otherObjects */
+  /** @param {ImageData} image @param {import('../tracker/prompts.js').Prompt} prompt @param {Uint8Array} otherObjects */
   segment(image, prompt, otherObjects) {
     return segmentPrompt(tracker.graphs, makeFrame(image), prompt, otherObjects);
   },
@@ -50,7 +50,7 @@ const methods = {
   },
 };
 
-/** Drop the alpha channel. @param {ImageData} image @returns {import('./tracker.js').Frame} */
+/** Drop the alpha channel. @param {ImageData} image @returns {import('../tracker/tracker.js').Frame} */
 function makeFrame({ data, height, width }) {
   const pixels = new Uint8Array(3 * height * width);
   for (let pixel = 0; pixel < height * width; pixel += 1) {

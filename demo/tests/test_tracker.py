@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     (tmp_path / "masks").write_bytes(masks.repeat(5, 0).tobytes())
     script = f"""
         import {{ readFileSync, writeFileSync }} from 'node:fs';
-        import {{ removeFarFromPrompt }} from 'SRC/prompts.js';
+        import {{ removeFarFromPrompt }} from 'SRC/../tracker/prompts.js';
         const [masks, area] = [new Uint8Array(readFileSync('masks')), 480 * 854];
         {json.dumps(points.reshape(-1, 2).tolist())}.forEach((point, index) => {{
           const mask = masks.subarray(index * area, (index + 1) * area);
@@ -126,7 +127,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
 
 def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
     script = """
-        import { segmentPrompt } from 'SRC/prompts.js';
+        import { segmentPrompt } from 'SRC/../tracker/prompts.js';
         const sizes = [];
         const graphs = {
           promptSettings: PROMPTING,
@@ -198,3 +199,20 @@ def test_types():
     command = [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO]
     result = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
     assert result.returncode == 0, result.stdout
+
+
+def test_package_has_the_tracker_and_types(tmp_path):
+    shutil.copytree(DEMO / "tracker", tmp_path / "tracker")
+    path = f"{DEMO / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
+    (tmp_path / "node_modules").symlink_to(DEMO / "node_modules")
+    command = ["npm", "pack", "--json", "--pack-destination", tmp_path]
+    environment = {**os.environ, "PATH": path}
+    packed = subprocess.run(
+        command, cwd=tmp_path / "tracker", env=environment, capture_output=True, text=True, timeout=RUN_SECONDS
+    )
+    assert packed.returncode == 0, packed.stderr
+    names = {entry["path"] for entry in json.loads(packed.stdout[packed.stdout.index("[") :])[0]["files"]}
+    assert names >= {"index.js", "tracker.js", "prompts.js", "images.js", "types/index.d.ts", "README.md"}
+    assert not {name for name in names if "page" in name}
+    types = (tmp_path / "tracker" / "types" / "tracker.d.ts").read_text()
+    assert "step(frame: Frame): Promise<Uint8Array>" in types

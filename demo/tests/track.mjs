@@ -4,8 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { unzlibSync } from 'fflate';
 import * as runtime from 'onnxruntime-web';
-import { segmentPrompt } from '../src/prompts.js';
-import { Graphs, Tracker } from '../src/tracker.js';
+import { segmentPrompt } from '../tracker/prompts.js';
+import { Graphs, Tracker } from '../tracker/tracker.js';
 
 const [folder, path] = process.argv.slice(2);
 runtime.env.wasm.numThreads = 1;
