@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from aotlab_studio.document.events import Event, PageState, Timeline
-from aotlab_studio.document.log import VideoStatus
+from aotlab_studio.document.log import Direction, VideoStatus
 
 JobStatus = Literal["starting", "running", "pausing", "paused", "done", "stopped", "failed"]
 
@@ -101,6 +101,10 @@ class Clip(Struct, frozen=True):
     """Whether it can be tracked: it is not done, and has drawn masks and frames without tracking."""
     tracking: bool = False
     """Whether it is tracked, or waits for it, after *Track all*."""
+    frames_left: int = 0
+    """Number of frames without masks, if it can be tracked."""
+    cut_off: bool = False
+    """Whether *Track all* ended before it had tracked the clip, for example as the program was killed."""
     exporting: bool = False
     """Whether it waits for an export."""
     digest: str = ""
@@ -144,6 +148,18 @@ class JobProgress(Struct, frozen=True):
     problem: str | None
 
 
+class CutOff(Struct, frozen=True):
+    """Request whose tracking was cut off, and the arguments of `Session.track` that continue it."""
+
+    frames: int
+    """Number of frames left."""
+    frame: int
+    direction: Direction
+    first: int
+    last: int
+    object_id: int | None
+
+
 class JobEvent(Event, frozen=True):
     """A tracking job made progress."""
 
@@ -169,6 +185,7 @@ class Description(PageState, frozen=True, kw_only=True):
     repeatable_actions: list[str]
     """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
+    cut_off: CutOff | None
     read_only: bool
     problems: list[str]
     """Warnings about the project, such as `Document.tracked_again_warning`."""

@@ -123,12 +123,13 @@ def test_list_counts_clips_left_to_track(clock_context, served_list, batch, monk
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#track-all:visible")
     tab.keyboard.press("t")
-    tab.wait_for_selector("#summary >> text=Tracking… 1 clip left.")
+    tab.wait_for_selector("#summary >> text=Tracking… 1 clip left: 8 frames")
     held.set()
     batch._tracking_runs.clear()  # as after a restart of the program
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)
-    tab.wait_for_selector("#summary:not(:has-text('Tracking'))")
+    tab.wait_for_selector("#summary >> text=Tracking was cut off, 1 clip left.")
+    tab.wait_for_selector("#track-all >> text=Go on tracking")
     assert tab.inner_text("#status") == ""
     tab.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from aotlab.sdk import Results
 from aotlab_studio.batch import open_clips
+from aotlab_studio.batch.batch import TRACKING_FILE, Batch
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
@@ -50,6 +51,24 @@ def test_drawn_clips_of_a_list_are_tracked(tmp_path, make_batch):
         labels = Document.read(tmp_path / f"{name}.aotlab").snapshot.labels(9)
         np.testing.assert_array_equal(labels, truth(9) == 1)
     assert not (tmp_path / "three.aotlab").exists()
+
+
+def test_list_knows_what_track_all_had_left(tmp_path, make_batch, monkeypatch):
+    for name in ("one", "two"):
+        draw_folder(tmp_path / name)
+    with closing(Batch(tmp_path, open_clip)) as batch:
+        for name in ("one", "two"):
+            with batch.use(name) as session:
+                draw(session, 3, 1)
+        monkeypatch.setattr(batch, "_track", lambda name: "")  # as if the program was killed
+        assert batch.track_all() == 2
+    again = make_batch(tmp_path)
+    rows = {clip.name: (clip.cut_off, clip.frames_left) for clip in again.list_clips()}
+    assert rows == dict.fromkeys(("one", "two"), (True, LENGTH - 1))
+    again.track_all()
+    wait_until_tracked(again)
+    wait_until(lambda: not (tmp_path / TRACKING_FILE).exists())
+    assert not any(clip.cut_off for clip in again.list_clips())
 
 
 def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):

@@ -6,8 +6,10 @@ import numpy as np
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import needs_browser
-from studio.tests.annotation.clips import truth
+from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
+from studio.tests.annotation.trackers import TruthTracker
+from tests.processes import wait_until
 
 pytestmark = needs_browser
 
@@ -99,3 +101,19 @@ def test_pause_is_acknowledged_at_once(page, session, one_object):
     assert not job.paused
     tracker.release_frames()
     wait_for(job)
+
+
+def test_cut_off_tracking_is_told_and_continued(new_page, session):
+    draw(session, 0, 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done >= 1)
+    job.stop(interrupt=True)
+    tracker.release_frames()
+    wait_for(job)
+    session.runner.make_tracker = TruthTracker
+    new_page.open()
+    new_page.tab.wait_for_selector(".toast >> text=Tracking was cut off,")
+    with new_page.tracked():
+        new_page.tab.click(".toast button >> text=Go on")
+    assert (new_page.labels(LENGTH - 1) == 1).any()

@@ -189,7 +189,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, checks):
 
 def test_durations_are_shown_in_minutes(idle_page):
     assert idle_page.tab.evaluate(
-        "import('/page/tracking.js').then(({ formatDuration }) => [formatDuration(399.2), formatDuration(40)])"
+        "import('/page/dom.js').then(({ formatDuration }) => [formatDuration(399.2), formatDuration(40)])"
     ) == ["6 min 40 s", "40 s"]
 
 

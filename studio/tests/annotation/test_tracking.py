@@ -6,6 +6,7 @@ from functools import partial
 from itertools import count
 from unittest.mock import Mock
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -647,3 +648,22 @@ def test_first_tracking_shows_no_frame_as_outdated(session):
     assert list_outdated(session.document.snapshot)  # an export asks
     tracker.release_frames()
     wait_for(job)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_cut_off_request_continues(session, folder, reopen, direction):
+    draw(session, 5, 1)
+    tracker = hold(session, 2)
+    job = start_job(session, 5, direction)
+    wait_until(lambda: job.done >= 1)
+    job.stop(interrupt=True)
+    tracker.release_frames()
+    wait_for(job)
+    again = reopen(folder)
+    cut_off = again.describe().cut_off
+    request = msgspec.structs.asdict(cut_off)
+    assert 0 < request.pop("frames") < LENGTH
+    run_job(again, **request)
+    assert again.describe().cut_off is None
+    frames = {"forward": range(5, LENGTH), "backward": range(6), "both": range(LENGTH)}[direction]
+    assert list_visible_frames(again) == [*frames]

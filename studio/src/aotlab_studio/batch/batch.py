@@ -19,8 +19,11 @@ from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.session.session import Session
+from aotlab_studio.utils.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
+TRACKING_FILE = ".aotlab-tracking.json"
+"""Names of the clips that *Track all* still has to track, in the folder of the batch."""
 
 
 class Batch:
@@ -40,6 +43,7 @@ class Batch:
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
+        self._cut_off = {*read_json(folder / TRACKING_FILE, list[str])}  # clips that *Track all* has not tracked
         self._unexported: set[str] = set()  # clips that the running export has not written yet
 
     def list_clips(self) -> list[Clip]:
@@ -94,7 +98,17 @@ class Batch:
         names = sorted({clip.name for clip in self.list_clips() if clip.trackable} - waiting)
         for name in names:
             self._tracking_runs[name] = self._tracking.submit(self._track, name)
+        self._remember({*names, *waiting})
         return len(names)
+
+    def _remember(self, names: set[str]) -> None:
+        """Store the names of the clips that *Track all* still has to track."""
+        self._cut_off = names
+        with suppress(OSError, InputError):  # a folder that cannot be written
+            if names:
+                write_json(self.folder / TRACKING_FILE, sorted(names))
+            else:
+                (self.folder / TRACKING_FILE).unlink(missing_ok=True)
 
     def export_all(self, outputs: Sequence[str], *, options: Mapping[str, Any] = internal.NO_OPTIONS) -> ExportedClips:
         """Write the masks of all clips that have any, with the same class ids in all of them.
@@ -146,6 +160,8 @@ class Batch:
                 start, first, last = frames
                 job = session.runner.start(start, "both", first, last)
                 job.ended.wait()
+                if job.command != "interrupt":  # the program does not end
+                    self._remember(self._cut_off - {name})
                 return job.problem or ""
         except InputError as error:
             return str(error)
@@ -168,8 +184,9 @@ class Batch:
             row = msgspec.structs.replace(row, unreadable=True)
             error = text
         is_tracking = (run := self._tracking_runs.get(name)) is not None and not run.done()
+        is_cut_off = name in self._cut_off and row.trackable and run is None
         return msgspec.structs.replace(
-            row, error=error, tracking=is_tracking, exporting=name in self._unexported,
+            row, error=error, tracking=is_tracking, cut_off=is_cut_off, exporting=name in self._unexported,
             messages=self._describe_tracking(name) or row.messages,
         )  # fmt: skip
 

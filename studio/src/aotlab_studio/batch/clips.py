@@ -99,7 +99,8 @@ def describe_document(name: str, document: Document, warning: str = "") -> Clip:
         name, last + 1 - first, len(snapshot.objects), document.status,
         frames_to_check=len({check.frame for check in list_checks(snapshot)}),
         messages=[*filter(None, [document.tracked_again_warning, warning, describe_gaps(snapshot)])],
-        trackable=find_track_range(document) is not None,
+        trackable=(is_trackable := find_track_range(document) is not None),
+        frames_left=int(flag_unknown_frames(snapshot).sum()) if is_trackable else 0,
         digest=snapshot.content_digest,
     )  # fmt: skip
 

@@ -1,7 +1,9 @@
 /** List of the clips of a batch, those with the most frames to check first: state, tracking and export. */
 
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount } from './dom.js';
+import {
+  addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount, formatDuration, setLabel,
+} from './dom.js';
 import { isShortcut, RowList } from './fields.js';
 import { clearErrorAfter, showError, showMessage } from './messages.js';
 
@@ -13,6 +15,7 @@ const STATES = ['to do', 'in progress', 'done'];
 
 let clips = /** @type {Clip[]} */ ([]);
 let isExporting = false;
+let start = /** @type {{left: number, time: number} | null} */ (null); // when tracking began, and the frames left then
 let hasFailed = false; // whether the list could not be read
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, (clip) => new ClipRow(clip));
@@ -74,14 +77,27 @@ function showClips() {
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
   const waiting = clips.filter(({ exporting }) => exporting).length;
   if (isExporting) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
-  const tracking = clips.filter((clip) => clip.tracking).length;
-  const progress = tracking ? ` Tracking… ${formatCount(tracking, 'clip')} left.` : '';
+  const cutOff = clips.filter((clip) => clip.cut_off).length;
+  const progress = describeTracking() || (cutOff ? ` Tracking was cut off, ${formatCount(cutOff, 'clip')} left.` : '');
+  setLabel(element('track-all'), cutOff ? 'Go on tracking' : 'Track all');
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}.${progress} ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.trackable);
   // rows do not move under the pointer
   const order = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
   const names = new Set([...order, ...shown.map(({ name }) => name)]);
   table.show([...names].flatMap((name) => shown.filter((clip) => clip.name === name)));
+}
+
+/** Return the progress of *Track all*, with its rate and the time left; empty if it does not run. */
+function describeTracking() {
+  const tracked = clips.filter((clip) => clip.tracking);
+  const left = tracked.reduce((sum, clip) => sum + clip.frames_left, 0);
+  if (!tracked.length) start = null;
+  else if (!start || left > start.left) start = { left, time: performance.now() };
+  if (!start) return '';
+  const rate = (1000 * (start.left - left)) / (performance.now() - start.time);
+  const time = rate > 0 ? `, ${rate.toFixed(1)} frames/s, ${formatDuration(left / rate)} left` : '';
+  return ` Tracking… ${formatCount(tracked.length, 'clip')} left: ${formatCount(left, 'frame')}${time}.`;
 }
 
 /** Row of a clip: its name, what to check, and its state. */

@@ -136,3 +136,8 @@ export function formatFrames(frames) {
   });
   return `frame${frames.length === 1 ? '' : 's'} ${runs.slice(0, 5).join(', ')}${runs.length > 5 ? ', …' : ''}`;
 }
+
+export function formatDuration(/** @type {number} */ seconds) {
+  const total = Math.ceil(seconds);
+  return total < 60 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
+}

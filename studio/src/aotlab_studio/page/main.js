@@ -129,6 +129,7 @@ export class App {
     this.timeline.setMarks(state.timeline);
     this.showDocument(state);
     this.tracking.showJob(state.job);
+    if (state.cut_off && lastVisit) this.tracking.offerToContinue(state.cut_off);
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');

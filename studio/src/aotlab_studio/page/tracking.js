@@ -1,6 +1,6 @@
 /** Tracking: buttons, range, progress, model. */
 
-import { element, elements, formatCount, formatFrames, setIcon, setLabel } from './dom.js';
+import { element, elements, formatCount, formatDuration, formatFrames, setIcon, setLabel } from './dom.js';
 import { readNumber } from './fields.js';
 import { CANCELED, showError, showHint, showMessage, showToast } from './messages.js';
 
@@ -148,6 +148,13 @@ export class Tracking {
     history.offerUndo(await queue.edit('clear_tracking', { frame, last: range.last }), 'Tracking cleared');
   }
 
+  /** Offer to continue tracking that was cut off. @param {import('./protocol.js').CutOff} cutOff */
+  offerToContinue({ frames, ...request }) {
+    showToast(`Tracking was cut off, ${formatCount(frames, 'frame')} left`, {
+      'Go on': () => this.app.queue.send('track', /** @type {any} */ (request)),
+    });
+  }
+
   stop() {
     if (this.job) this.app.queue.send('stop', {});
   }
@@ -158,8 +165,3 @@ export class Tracking {
 }
 
 const isPaused = (/** @type {JobProgress} */ { status }) => ['pausing', 'paused'].includes(status);
-
-export function formatDuration(/** @type {number} */ seconds) {
-  const total = Math.ceil(seconds);
-  return total < 60 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
-}

@@ -21,8 +21,9 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, KeptPixels, Points, Reach, Shape
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import Direction
-from aotlab_studio.document.outdated import list_corrections, list_outdated
+from aotlab_studio.document.outdated import can_track, find_pending_frames, list_corrections, list_outdated
 from aotlab_studio.document.painting import find_outlines
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
@@ -83,6 +84,7 @@ class Session:
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
+            cut_off=find_cut_off(document.snapshot) if job is None else None,
             read_only=bool(document.read_only_warning),
             problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
         )  # fmt: skip
@@ -264,6 +266,22 @@ class Session:
         if job is None:
             raise InputError(f"{action}: nothing is being tracked")
         return job
+
+
+def find_cut_off(snapshot: Snapshot) -> protocol.CutOff | None:
+    """Return the newest request that still has frames to track; None without one."""
+    for layer_id, layer in reversed(snapshot.state.layers.items()):
+        if layer.kind in ("forward", "backward", "both") and can_track(snapshot, layer_id):
+            pending = np.flatnonzero(find_pending_frames(snapshot, layer_id)).tolist()
+            start, first, last = layer.reference_frame, layer.first, layer.last
+            if layer.kind == "forward":
+                start, first = pending[0] - 1, 0
+            elif layer.kind == "backward":
+                start, last = pending[-1] + 1, snapshot.count - 1
+            ids = {*map(snapshot.state.resolve, layer.objects)} - {0}
+            only = ids.pop() if layer.takes_from is not None else None
+            return protocol.CutOff(len(pending), start, layer.kind, min(first, start), max(last, start), only)
+    return None
 
 
 class UnfinishedError(InputError):
