@@ -20,6 +20,7 @@ from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.matching import MAX_NAMES
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.run_folder import read_record
 from aotlab.utils.text import format_count, join_truncated
@@ -136,7 +137,8 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
         yield map
         return
     context = multiprocessing.get_context("spawn")  # forks of this process could hang, as it has threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
+    options = {"mp_context": context, "initializer": _start_worker, "initargs": (list_plugin_files(),)}
+    with ProcessPoolExecutor(workers, **options) as pool:
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
@@ -145,8 +147,10 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
             pool.shutdown(cancel_futures=True)
 
 
-def _exit_with_parent() -> None:
-    """End this worker when its parent has ended, even if it was killed."""
+def _start_worker(plugin_files: Sequence[Path]) -> None:
+    """Load the plug-ins of the parent; end this worker when the parent has ended, even if it was killed."""
+    for path in plugin_files:
+        load_plugin_file(path)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

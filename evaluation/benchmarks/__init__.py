@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import require, require_choice
-from aotlab.utils.plugins import BENCHMARK_PLUGINS, PLUGIN_REMEDY, PluginChoices, find_plugin
+from aotlab.utils.plugins import BENCHMARK_PLUGINS, PLUGIN_REMEDY, PluginChoices, find_plugin, list_plugin_names
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.labeled_video import Video
@@ -65,6 +65,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
 def _find_class(name: str) -> type[Benchmark]:
     require_choice(name, BENCHMARKS, "dataset", PLUGIN_REMEDY)
     if name in BUILT_IN:
+        is_free = name not in list_plugin_names(BENCHMARK_PLUGINS)
+        require(is_free, f"benchmarks: {name} is already the name of one in aotlab", remedy="choose another name")
         kind: type[Benchmark] = pkgutil.resolve_name(f"{__package__}.{BUILT_IN[name]}")
         return kind
     return find_plugin(BENCHMARK_PLUGINS, name)  # type: ignore[no-any-return]

@@ -14,6 +14,8 @@ from .engine.tracking.options import describe_tracker as describe_tracker
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
+from .dataloaders.labeled_video import ObjectInfo as ObjectInfo, Video as Video
+from .dataloaders.sequences import read_video as read_video, read_videos as read_videos
 from .evaluation.benchmark import Benchmark as Benchmark
 from .prompting.load import load_segmenter as load_segmenter
 from .prompting.segmenter import PromptSegmenter as PromptSegmenter, check_prompts as check_prompts
