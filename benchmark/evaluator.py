@@ -16,8 +16,7 @@ from aotlab.dataloaders.labeled_video import Video, require_readable
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.results import BenchmarkResults, fingerprint_sequence, require_outside_data
-from aotlab.evaluation.scoring import collect_failure, score_videos
-from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.evaluation.scoring import ScoringResult, collect_failure, score_videos
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import MEMORY_REMEDY
 from aotlab.utils.progress import progress_bar
@@ -168,11 +167,9 @@ def _merge_results(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -
     )
 
 
-def score_finished(
-    benchmark: Benchmark, videos: Sequence[Video], evaluation: EvaluationResult
-) -> dict[str, SequenceScores]:
-    """Score the finished videos that have ground truth; scoring errors become failures."""
+def score_finished(benchmark: Benchmark, videos: Sequence[Video], evaluation: EvaluationResult) -> ScoringResult:
+    """Score the finished videos that have ground truth; scoring errors become failures of both results."""
     scorable = [video for video in videos if video.name in evaluation.sequences and benchmark.has_annotations(video)]
     scoring = score_videos(benchmark, scorable, evaluation.output)
     evaluation.failures |= scoring.failures
-    return scoring.scores
+    return scoring

@@ -16,9 +16,10 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.overlap import OverlapPrediction, OverlapTracker
 from aotlab.engine.tracking.prediction import Prediction
+from aotlab.evaluation.smoothing import require_sharp
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.streaming import ReadAhead, WriteBehind
 
 
@@ -68,8 +69,12 @@ def _track_frames(
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = OverlapTracker(tracker, len(video.frames)) if video.object_folders else None
     pipeline, known_ids = LabelPipeline(tracker.device), set[int]()
+    first_size: tuple[int, int] | None = None
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
+        first_size = first_size or shape
+        problem = f"{shape[1]}×{shape[0]}, but the first frame has {first_size[1]}×{first_size[0]}"
+        require(shape == first_size, problem, subject=path, remedy="give frames of one size")
         size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
         mask = _read_reference_mask(video, index, shape, known_ids) if layers is None else None
         objects = read_object_masks(mask_source, size=shape) if isinstance(mask_source, Mapping) else {}
@@ -94,7 +99,9 @@ def _read_reference_mask(video: Video, index: int, size: tuple[int, int], known:
     """
     if index not in video.reference_masks:
         return None
-    labels = extract_object_ids(read_labels(video.reference_masks[index], size=size), merge_ids=video.merge_ids)
+    labels = read_labels(video.reference_masks[index], size=size)
+    require_sharp(labels, video.reference_masks[index])
+    labels = extract_object_ids(labels, merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)

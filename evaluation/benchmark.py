@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import Self
 
 from aotlab.dataloaders.archives import Archive
 from aotlab.dataloaders.labeled_video import Video
@@ -28,6 +29,8 @@ class Benchmark:
     """A benchmark, scored as DAVIS 2017 unless a subclass says otherwise; only `read_videos` is required."""
 
     name: str
+    strict_protocol: bool = False
+    """Score objects that no annotation has, as the public evaluators do."""
 
     layout: ClassVar[str] = "folders as its page describes them"
     source: ClassVar[str] = ""
@@ -47,6 +50,8 @@ class Benchmark:
     """Columns of the table of objects; the first one is the score of a frame and of a comparison."""
     min_frames: ClassVar[int] = 3
     """Minimum number of annotated frames in a sequence."""
+    labels_every_frame: ClassVar[bool] = False
+    """Sequences with public annotations have one for every frame."""
 
     def read_videos(self, root: Path, split: str) -> list[Video]:
         """Read the videos of a split; raises `InputError` if files are missing or wrong."""
@@ -54,7 +59,7 @@ class Benchmark:
 
     def plan(self, video: Video) -> ScoringPlan:
         """Return the frames and objects of a video that count, and the scorer of a frame."""
-        return plan_labels(video, self.measure)
+        return plan_labels(video, self.measure, strict=self.strict_protocol)
 
     def measure(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
         """Return the scores of an object on a frame from 0 to 1; a `Measure`."""
@@ -97,6 +102,10 @@ class Benchmark:
         require(known, f"{self.name} has no splits", subject=f"--split {split}", remedy="leave the option out")
         return self.read_videos(folder, split)
 
+    def strict(self) -> Self:
+        """Return the benchmark by its strict protocol."""
+        return replace(self, strict_protocol=True)
+
     def has_annotations(self, video: Video) -> bool:
         """Return whether the video has annotations besides the reference masks."""
         if video.object_folders:
@@ -104,6 +113,13 @@ class Benchmark:
         # without public ground truth, annotations are the masks on which listed objects begin
         num_given = len(video.reference_masks) if video.objects else 1
         return len(video.annotations) >= max(self.min_frames, num_given + 1)
+
+    def list_unlabeled(self, video: Video) -> list[Path]:
+        """Return the frames without an annotation of a video that should have one for every frame."""
+        if not (self.labels_every_frame and self.has_annotations(video)):
+            return []
+        stems = {path.stem for path in video.annotations}
+        return [path for path in video.frames if path.stem not in stems]
 
     def list_score_names(self) -> list[str]:
         """Return the names of the values that `aotlab eval` writes to `scores.json`."""

@@ -18,6 +18,7 @@ from aotlab.dataloaders.object_masks import list_mask_files
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_video_folders
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.smoothing import require_sharp
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
@@ -149,27 +150,29 @@ def _check_copies(root: Path, videos: Sequence[Video], validation: Sequence[Vide
             yield make_warning(video.frames[0].parent, f"same frames as {owner}; remove one of them")
 
 
-def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, workers: int = 2) -> CheckResult:
-    """Check the files of videos.
+def check_videos(
+    videos: Sequence[Video], *, kind: DataKind = "video", benchmark: Benchmark | None = None, workers: int = 2
+) -> CheckResult:
+    """Check the files of videos, or of single images, whose folders are given as videos.
 
-    ``kind``: also check what training needs of videos, or of single images, whose folders are given as videos; None:
-    benchmarks.
+    ``benchmark``: check what its scores need, instead of what training needs.
     """
     result = CheckResult()
-    with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="folder" if kind else "video") as bar:
+    with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="video" if benchmark else "folder") as bar:
         for video in videos:
             given = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
             separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
             mask_files = list(dict.fromkeys([*given, *video.annotations, *separate]))
-            read_mask_info = partial(read_file_info, read=read_ids if kind else read_mask)
+            read_mask_info = partial(read_file_info, read=read_mask if benchmark else read_ids)
             frames = dict(zip(video.frames, pool.map(read_file_info, video.frames), strict=True))
             masks = dict(zip(mask_files, pool.map(read_mask_info, mask_files), strict=True))
             findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
             findings += _check_files(frames, masks)
             if kind == "static":
                 findings += _check_images(masks)
-            elif kind == "video":
+            else:
                 findings += [*_check_same_size(frames), *_check_video_ids(video, masks), *_check_exchanged_ids(masks)]
+                findings += _check_training(video) if benchmark is None else _check_scores(benchmark, video, masks)
             result.findings += _merge_warnings(findings)
             _count_files(result, video, frames, masks, is_static=kind == "static")
             bar.update()
@@ -204,7 +207,7 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     try:
         require_sharp(pixels, path)
     except InputError as error:
-        return FileInfo(size, None, replace(to_finding(path, error), level="warning"))
+        return FileInfo(size, None, to_finding(path, error))
     step = -(-max(size) // MAX_THUMBNAIL)
     return FileInfo(size, ids, None, pixels[::step, ::step] if len(ids) > 1 else None)
 
@@ -263,19 +266,47 @@ def _check_images(masks: FileInfos) -> Iterator[Finding]:
             yield make_warning(path, "no object; draw one or remove the pair")
 
 
-def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
-    """Yield findings about the number of masks of a video, and their ids in order."""
+def _check_training(video: Video) -> Iterator[Finding]:
+    """Yield a video with too few masks for training."""
     labeled = len(sequences.match_masks(video.frames, video.annotations))
     if labeled < MIN_FRAMES:
         remedy = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
         yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {remedy}")
+
+
+def _check_scores(benchmark: Benchmark, video: Video, masks: FileInfos) -> Iterator[Finding]:
+    """Yield the objects of a benchmark's video that no annotation has, and the frames without one."""
+    if unlabeled := benchmark.list_unlabeled(video):
+        folder = video.annotations[0].parent
+        count = format_count(len(unlabeled), "frame")
+        yield make_warning(folder, f"{count} without a mask, such as {unlabeled[0].name}, not scored; restore them")
+    if video.load_error is not None or video.merge_ids or not video.annotations or not benchmark.has_annotations(video):
+        return
+    ids = {object_id for info in masks.values() for object_id in info.ids or ()}
+    try:
+        expected = {item.object_id for item in benchmark.strict().plan(video).objects}
+    except InputError as error:
+        yield to_finding(video.annotations[0], error)
+        return
+    if absent := expected - ids:
+        listed = ", ".join(map(str, sorted(absent)))
+        yield make_warning(video.annotations[0], f"no mask has object {listed}; renumber the objects from 1")
+
+
+def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
+    """Yield findings about the ids of a video's masks, in order."""
     ids_by_file = {path: info.ids for path, info in masks.items() if info.ids is not None}
     if not ids_by_file:
         return
     objects = {path: {*ids} - {VOID} for path, ids in ids_by_file.items()}
     first = next(iter(objects))
-    if not any(objects.values()) and any(ids_by_file.values()):
+    listed_ids = {item.object_id for item in video.objects}
+    if not any(ids_by_file.values()):
+        yield make_error(first, "no mask of this video has an object; draw the objects")
+    elif video.merge_ids or video.object_folders:
+        return
+    elif not any(objects.values()):
         yield make_error(
             first,
             "the only values in the masks of this video are 0 and 255, and 255 is ignored; write the object as 1, or "
@@ -286,8 +317,8 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
     else:
         seen = set(objects[first])
         for path, ids in objects.items():
-            if ids - seen:
-                late = ", ".join(map(str, sorted(ids - seen)))
+            if ids - seen - listed_ids:
+                late = ", ".join(map(str, sorted(ids - seen - listed_ids)))
                 remedy = "correct for an object that appears later, else give it its earlier id"
                 yield make_warning(path, f"id {late} is not in the first mask, {first.name}; {remedy}")
             seen |= ids

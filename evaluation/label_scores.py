@@ -1,5 +1,6 @@
 """Scoring of PNGs of object ids by the rules of DAVIS, which most benchmarks share."""
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from aotlab.media.matching import natural_sort
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import POSITIVE_COUNT
 from aotlab.utils.text import shorten
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class LabelScorer:
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, self.ids)
+        if unknown:
+            require_sharp(prediction, name)
         if self.refuse_unknown_ids:
             raise_if_unknown(unknown, self.ids, name)
         masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
@@ -71,6 +76,7 @@ def plan_labels(
     drop_last: bool = True,
     present_ids: bool = False,
     refuse_unknown_ids: bool = True,
+    strict: bool = False,
 ) -> ScoringPlan:
     """Plan the scoring of a video.
 
@@ -78,19 +84,35 @@ def plan_labels(
         drop_last: skip the last annotated frame as well as the first.
         present_ids: score the ids in the first annotation, instead of 1 to the largest.
         refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
+        strict: score ids below the largest that no annotation has, whose score is 1, instead of leaving them out.
     """
     ordered = natural_sort(video.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, "no annotated frame between the first and the last, which are not scored", subject=video.name)
     first = read_mask(ordered[0])
+    require_sharp(first, ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
     void_is_object = video.merge_ids and first.max() == VOID and not list_ids(first)
     first_ids = (VOID,) if void_is_object else find_first_ids(first, str(ordered[0]))
     ids = first_ids if present_ids else tuple(range(1, first_ids[-1] + 1))
     ids = (1,) if video.merge_ids else ids
+    if not (strict or video.merge_ids) and (absent := find_absent_ids(ordered, ids, first_ids)):
+        listed = ", ".join(map(str, sorted(absent)))
+        log.warning("%s: no annotation has object %s, left out; --strict-protocol scores it", video.name, listed)
+        ids = tuple(object_id for object_id in ids if object_id not in absent)
     objects = tuple(ScoredObject(object_id, video.seen_in_training) for object_id in ids)
     scorer = LabelScorer(ids, measure, video.merge_ids, void_is_object, refuse_unknown_ids)
     return ScoringPlan(video.name, scored, objects, scorer)
+
+
+def find_absent_ids(annotations: Sequence[Path], ids: Collection[int], first_ids: Collection[int]) -> set[int]:
+    """Return the ids that no annotation has; reads the annotations until none is left."""
+    absent = {*ids} - {*first_ids}
+    for path in annotations if absent else ():
+        absent -= list_ids(read_mask(path))
+        if not absent:
+            break
+    return absent
 
 
 def score_labels(

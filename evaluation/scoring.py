@@ -42,6 +42,13 @@ class ScoringResult:
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Error message by sequence."""
+    expected: dict[str, int] = field(default_factory=dict)
+    """Number of frames by scored sequence that the benchmark scores if all have annotations."""
+
+    def count_frames(self) -> dict[str, int]:
+        """Return the numbers of frames that were scored, and that the benchmark scores, for `scores.json`."""
+        scored = sum(1 for scores in self.scores.values() for stem in scores.frames if stem)
+        return {"scored": scored, "expected": sum(self.expected[name] for name in self.scores)}
 
 
 def read_tracked_video(benchmark: Benchmark, result: Path, annotations: Path) -> tuple[Video, Path]:
@@ -87,9 +94,15 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
             plan = benchmark.plan(video)
             if plan.objects and plan.frames:
                 folder = find_masks_folder(results / video.name)
+                _require_frames(video, plan, folder)
                 require_predictions(plan, folder)
                 _warn_about_unmatched_files(video, folder)
                 plans.append(plan)
+                unlabeled = benchmark.list_unlabeled(video)
+                report.expected[video.name] = len(plan.frames) + len(unlabeled)
+                if unlabeled:
+                    count = format_count(len(unlabeled), "frame")
+                    log.warning("%s: not scored: %s without annotation, such as %s", video.name, count, unlabeled[0])
             else:
                 log.warning("%s: no object has a frame that is scored", video.name)
     num_frames = sum(len(plan.frames) for plan in plans)
@@ -112,6 +125,15 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
     return report
 
 
+def _require_frames(video: Video, plan: ScoringPlan, folder: Path) -> None:
+    """Raise `InputError` if a result is missing since its annotation has no frame."""
+    stems = {path.stem for path in video.frames}
+    for path in plan.frames if stems else ():
+        if path.stem not in stems and not all(file.is_file() for file in plan.scorer.result_files(folder, path)):
+            problem = f"no frame of this name in {video.frames[0].parent}"
+            raise InputError(problem, subject=path, remedy="add it or remove the mask")
+
+
 def _warn_about_unmatched_files(video: Video, folder: Path) -> None:
     """Log PNGs that match no frame, as they may be numbered from 1; they are not scored, as in the public evaluators.
 
@@ -121,8 +143,15 @@ def _warn_about_unmatched_files(video: Video, folder: Path) -> None:
     files = [path for part in folders for path in list_masks(part)]
     stems = dict.fromkeys(path.stem for path in (*video.frames, *video.annotations))
     unmatched = list(dict.fromkeys(path.name for path in files if path.stem not in stems))
-    num_missing = len({*video.written_stems} - {path.stem for path in files})
-    if unmatched and (num_missing or video.frames != video.annotations):
+    found = {path.stem for path in files}
+    num_missing = len({*video.written_stems} - found)
+    written = list(video.written_stems)
+    if unmatched and found == {*written[1:], Path(unmatched[-1]).stem} and len(unmatched) == 1:
+        log.warning(
+            "%s: its files are one frame late, %s to %s instead of %s to %s, so the scores are wrong; rename them",
+            folder, written[1], Path(unmatched[0]).stem, written[0], written[-1],
+        )  # fmt: skip
+    elif unmatched and (num_missing or video.frames != video.annotations):
         log.warning(
             "%s: ignored %s without a frame (%s); frames without a file: %d; name files by frames, such as %s.png",
             folder, format_count(len(unmatched), "file"), join_truncated(unmatched, MAX_NAMES), num_missing,
@@ -137,8 +166,8 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
         yield map
         return
     context = multiprocessing.get_context("spawn")  # forks of this process could hang, as it has threads
-    options = {"mp_context": context, "initializer": _start_worker, "initargs": (list_plugin_files(),)}
-    with ProcessPoolExecutor(workers, **options) as pool:
+    plugins = (list_plugin_files(),)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=plugins) as pool:
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:

@@ -58,7 +58,9 @@ def main(
 
     kind = kind or "video"
     if dataset:
-        report = check_videos(find_benchmark(dataset).open_videos(root, split or "val"), workers=workers)
+        benchmark = find_benchmark(dataset)
+        videos = benchmark.open_videos(root, split or "val")
+        report = check_videos(videos, benchmark=benchmark, workers=workers)
     else:
         report = check_folder(root, kind, validation=validation, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]

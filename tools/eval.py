@@ -73,10 +73,13 @@ def report_results(
     from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
     from aotlab.evaluation.tables import format_table, make_scores_table
 
-    scores = score_finished(benchmark, videos, result)
+    scoring = score_finished(benchmark, videos, result)
+    scores = scoring.scores
     table = make_scores_table(benchmark, scores) if scores else {}
     if table:
         print(format_table(table, benchmark.columns))
+        if len(scores) < len(videos):
+            print(f"\nover {len(scores)} of {format_count(len(videos), 'sequence')}")
     if result.resumed:
         count = f"{len(result.resumed)} of {len(result.sequences)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
@@ -92,7 +95,8 @@ def report_results(
         print(f"{SCORES_FILE} is unchanged: the folder has results of {count}; run without --sequence to write it")
     else:
         made = {"inputs": stored.inputs, "provenance": stored.provenance} if stored else {}
-        content = {**table, "fps": result.fps, "failures": result.failures, **made}
+        frames = {"frames": scoring.count_frames()} if scores else {}
+        content = {**table, **frames, "fps": result.fps, "failures": result.failures, **made}
         write_json(result.output / SCORES_FILE, content, indent=2)
     return 1 if result.failures else 0
 
@@ -126,7 +130,7 @@ def report_results(
 )
 def main(
     *, dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
-    all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...], config: tuple[str, ...],
+    strict_protocol: bool, all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...], config: tuple[str, ...],
     overrides: tuple[str, ...], device: str, print_config: bool, flip: bool, scales: tuple[float, ...],
     weights: tuple[float, ...], feedback: str | None,
 ) -> int:  # fmt: skip
@@ -145,7 +149,7 @@ def main(
     require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
     flags = ["new_objects"] * new_objects + ["all_frames"] * all_frames
-    benchmark = find_benchmark(dataset, flags)
+    benchmark = find_benchmark(dataset, [*flags, *["strict_protocol"] * strict_protocol])
     videos = select_videos(benchmark.open_videos(root, split), sequence)
     require_writable(output)
     from aotlab.benchmark.ensemble import load_tracker

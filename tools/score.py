@@ -145,7 +145,10 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
     if report.scores:
         table = make_scores_table(benchmark, report.scores)
         print(format_table(table, benchmark.columns))
-    return {**table, "fps": None, "failures": report.failures}
+        if report.failures:
+            count = len(report.scores) + len(report.failures)
+            print(f"\nover {len(report.scores)} of {format_count(count, 'sequence')}")
+    return {**table, "frames": report.count_frames(), "fps": None, "failures": report.failures}
 
 
 @command("aotlab score")
@@ -185,7 +188,7 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 )
 def main(
     results: tuple[Path, ...], *, annotations: Path | None, dataset: str | None, root: Path | None, split: str,
-    sequence: tuple[str, ...], new_objects: bool, workers: int, json_file: Path | None, compare: bool,
+    sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, json_file: Path | None, compare: bool,
     plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
 ) -> int:  # fmt: skip
     if draw_folder is not None and not worst:
@@ -207,7 +210,7 @@ def main(
         raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
     if len(results) > 1 and worst and not compare:
         raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
-    flags = ["new_objects"] * new_objects
+    flags = ["new_objects"] * new_objects + ["strict_protocol"] * strict_protocol
     benchmark = find_benchmark(dataset or "folder", flags)
     if annotations is None:
         videos = select_videos(benchmark.open_videos(root, split), sequence)

@@ -28,6 +28,7 @@ class DAVIS2016(Benchmark):
     layout = "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, ImageSets/<year>/<split>.txt"
     source = "https://davischallenge.org"
     folder = "DAVIS"
+    labels_every_frame = True
 
     def read_videos(self, root: Path, split: str) -> list[Video]:
         return read_davis(root, split, year="2016")
@@ -43,6 +44,7 @@ class DAVIS2017(Benchmark):
     archive = ARCHIVE
     server_splits = ("test", "test-dev", "test-challenge")
     submission_suffix = ".zip"
+    labels_every_frame = True
 
     def read_videos(self, root: Path, split: str) -> list[Video]:
         return read_davis(root, split)

@@ -22,6 +22,7 @@ class MOSE(Benchmark):
     folder = "MOSE"
     server_splits = VALID_SPLITS
     submission_suffix = ".zip"
+    labels_every_frame = True
 
     def read_videos(self, root: Path, split: str) -> list[Video]:
         return read_mose(root, split)

@@ -78,7 +78,7 @@ class VISOR(Benchmark):
         return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
 
     def plan(self, video: Video) -> ScoringPlan:
-        return plan_labels(video, self.measure, drop_last=False)
+        return plan_labels(video, self.measure, drop_last=False, strict=self.strict_protocol)
 
     def summarize(self, rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         """Return the means over all objects, and over those in kitchens unseen in training."""

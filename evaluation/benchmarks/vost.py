@@ -36,7 +36,7 @@ class VOST(Benchmark):
         return read_vost(root, split, all_frames=self.all_frames)
 
     def plan(self, video: Video) -> ScoringPlan:
-        return plan_labels(video, self.measure, refuse_unknown_ids=False)
+        return plan_labels(video, self.measure, refuse_unknown_ids=False, strict=self.strict_protocol)
 
     def measure(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
         return (region_similarity(annotation, prediction),)

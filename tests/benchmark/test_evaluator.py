@@ -135,7 +135,7 @@ def test_merged_videos_have_one_object(tmp_path, ids):
     report = run_videos([video], tmp_path / "out", tracker)
     assert tracker.annotated_ids[0] == [0, 1]
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
-    assert score_finished(find_benchmark("folder"), [video], report)["a"].region.tolist() == [[1.0, 1.0]]
+    assert score_finished(find_benchmark("folder"), [video], report).scores["a"].region.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize(("mask", "message"), [
@@ -173,7 +173,7 @@ def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     report = run_videos(videos, tmp_path / "out")
     write_mask(videos[0].annotations[1], np.ones((5, 6), np.uint8))
-    assert list(score_finished(find_benchmark("folder"), videos, report)) == ["b"]
+    assert list(score_finished(find_benchmark("folder"), videos, report).scores) == ["b"]
     assert "6×5" in report.failures["a"]
 
 

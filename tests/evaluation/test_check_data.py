@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.training.sets import read_ids
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.check_data import check_folder, check_videos, find_swapped_ids, read_file_info
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -60,7 +61,7 @@ def move(path, name):
 def test_benchmark_may_have_ids_that_training_may_not(root):
     for path in root.glob("Annotations/*/*.png"):
         write_mask(path, ids(1, 300))
-    assert check_videos(open_dataset("folder", root)).findings == []
+    assert check_videos(open_dataset("folder", root), benchmark=find_benchmark("folder")).findings == []
 
 
 def test_good_folder_has_no_findings(root):
@@ -108,9 +109,9 @@ CORRUPTED = {
     "large id": (lambda root: write_mask(mask(root), ids(1, 2, 300)),
         r"error .*: object id 300; ids of training masks"),
     "blurred mask": (lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
-        r"warning .*a/00001\.png: 199 values, like the gray ones of a soft or smoothed mask; save it"),
+        r"error .*a/00001\.png: 199 values, like the gray ones of a soft or smoothed mask; save it"),
     "smoothed edge of an id": (lambda root: write_mask(mask(root), smoothed()),
-        r"warning .*a/00001\.png: 2 values, like the gray ones of a soft or smoothed mask; save it"),
+        r"error .*a/00001\.png: 2 values, like the gray ones of a soft or smoothed mask; save it"),
     "empty first mask": (lambda root: write_mask(mask(root, 0), ids()),
         r"warning .*a/00000\.png: the first mask has no object; start"),
     "late id": (lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],

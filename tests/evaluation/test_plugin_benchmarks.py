@@ -38,7 +38,7 @@ benchmarks = {"nested": Nested}
 
 
 @pytest.fixture
-def line(tmp_path):
+def line(tmp_path, unload):
     """Options that choose a benchmark of a plug-in; its data and results exist."""
     miniatures.make_with_results("folder", tmp_path)
     for kind, name in (("JPEGImages", "images"), ("Annotations", "masks")):

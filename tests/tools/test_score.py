@@ -55,6 +55,8 @@ def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     scores = json.loads((tmp_path / "scores.json").read_text())
     sequences = scores.pop("sequences")
     assert (scores.pop("fps"), scores.pop("failures")) == (None, {})
+    frames = scores.pop("frames")
+    assert frames["scored"] == frames["expected"] > 0
     assert sorted(scores) == sorted(COLUMNS[name])
     # moved by two pixels: worse than right, better than wrong
     assert 30 < scores["J"] < 95
@@ -230,8 +232,8 @@ def test_results_numbered_from_1_are_named(davis, truth, tmp_path, caplog):
     count = len(list(folder.iterdir()))
     number_from_1(folder)
     sentence = (
-        f"{folder}: ignored 1 file without a frame ({count:05d}.png); frames without a file: 1; name files by "
-        "frames, such as 00000.png"
+        f"{folder}: its files are one frame late, 00001 to {count:05d} instead of 00000 to {count - 1:05d}, so the "
+        "scores are wrong; rename them"
     )
     assert main([*davis, "--workers", "1"]) == 0
     assert caplog.messages == [sentence]

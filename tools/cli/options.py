@@ -216,6 +216,7 @@ def benchmark_options(*others: Decorator) -> Decorator:
         option("--split", metavar="NAME", default="val", help="train, val, test, ..."),
         list_option("--sequence", "sequences to use, comma-separated (default: all)"),
         flag("--new-objects", "with --dataset folder: later masks add objects"),
+        flag("--strict-protocol", "score objects that no annotation has, as the public evaluators do"),
         *others,
     )
 
