@@ -212,3 +212,10 @@ def test_only_requested_frames_are_written(tmp_path):
     run_videos([video], tmp_path / "out", tracker)
     assert len(tracker.annotated_ids) == len(video.frames) > len(video.written_stems)
     assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.written_stems)
+
+
+def test_frame_of_another_size_is_named(tmp_path):
+    video = make_video(tmp_path, "a")
+    Image.new("RGB", (WIDTH + 2, HEIGHT)).save(video.frames[2])
+    failure = run_videos([video], tmp_path / "out").failures["a"]
+    assert failure.startswith(f"{video.frames[2]}: {WIDTH + 2}×{HEIGHT}, but the first frame has {WIDTH}×{HEIGHT}")
