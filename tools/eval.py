@@ -130,9 +130,9 @@ def report_results(
 )
 def main(
     *, dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
-    strict_protocol: bool, all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...], config: tuple[str, ...],
-    overrides: tuple[str, ...], device: str, print_config: bool, flip: bool, scales: tuple[float, ...],
-    weights: tuple[float, ...], feedback: str | None,
+    strict_protocol: bool, all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...],
+    config: tuple[str, ...], overrides: tuple[str, ...], device: str, print_config: bool, flip: bool,
+    scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
 ) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     if print_config:

@@ -188,8 +188,8 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 )
 def main(
     results: tuple[Path, ...], *, annotations: Path | None, dataset: str | None, root: Path | None, split: str,
-    sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, json_file: Path | None, compare: bool,
-    plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
+    sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, json_file: Path | None,
+    compare: bool, plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
 ) -> int:  # fmt: skip
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of frames; give --worst N")
