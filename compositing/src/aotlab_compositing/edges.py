@@ -21,10 +21,9 @@ from aotlab import InputError
 from aotlab.internal import quantize_probabilities
 from aotlab.sdk import TrackedFrame
 
-INSIDE, OUTSIDE = 6, 8
-"""Width of the band in which alpha is estimated, on either side of the border, in pixels of a frame with 480 rows.
-
-It grows with frames, and is half as wide in small ones.
+BAND, INSIDE = 8, 0.75
+"""Width of the band in which alpha is estimated outside the border, in pixels of a frame with 480 rows, and the part
+of it inside. It grows with frames, and is half as wide in small ones.
 """
 SOLID_DEPTH, EMPTY_DISTANCE = (4, 8), (8, 16)
 """Depths inside a mask over which the least alpha rises to 1, and distances over which the largest falls to 0.
@@ -57,12 +56,12 @@ def load_pymatting() -> ModuleType:
 
 
 @lru_cache(maxsize=1)  # of the latest frame, for all outputs
-def shape_edges(tracked: TrackedFrame, refine: bool) -> TrackedFrame:
-    """Return a frame with refined or confined edges."""
-    return refine_edges(tracked) if refine else confine_edges(tracked)
+def shape_edges(tracked: TrackedFrame, refine: bool, band: float = BAND) -> TrackedFrame:
+    """Return a frame with refined or confined edges; ``band``: see `BAND`."""
+    return refine_edges(tracked, band) if refine else confine_edges(tracked)
 
 
-def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
+def refine_edges(tracked: TrackedFrame, band: float = BAND) -> TrackedFrame:
     """Return a frame with refined edges in its ``soft``, made from its probabilities, or without them from its labels.
 
     Objects are refined one by one; where they add up to more than 1, each gets its share. Edges that were given stay.
@@ -74,7 +73,7 @@ def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
     alphas = np.array(masks, np.float32)
     for position, object_id in enumerate(tracked.ids):
         if object_id not in tracked.soft_ids:
-            alphas[position] = refine_alpha(tracked.frame, masks[position])
+            alphas[position] = refine_alpha(tracked.frame, masks[position], band)
     alphas /= np.maximum(alphas.sum(0), 1)
     return replace(tracked, soft=quantize_probabilities(alphas))
 
@@ -119,41 +118,43 @@ def measure_distances(mask: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     return max(min(mask.shape) / 480, 0.5), depth, distance
 
 
-def find_band(mask: np.ndarray) -> np.ndarray:
+def find_band(mask: np.ndarray, band: float = BAND) -> np.ndarray:
     """Return the pixels H×W bool near the border of a mask H×W bool; the middle of its thin parts is not among them."""
     scale, depth, distance = measure_distances(mask)
-    size = 2 * round(INSIDE * scale) + 1
+    inner = INSIDE * band * scale
+    size = 2 * round(inner) + 1
     width = cv2.dilate(depth, np.ones((size, size), np.uint8))
-    inside = depth <= np.minimum(INSIDE * scale, MAX_DEPTH * width)
-    return np.where(mask, inside, distance <= OUTSIDE * scale) & mask.any() & ~mask.all()
+    inside = depth <= np.minimum(inner, MAX_DEPTH * width)
+    return np.where(mask, inside, distance <= band * scale) & mask.any() & ~mask.all()
 
 
-def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def refine_alpha(frame: np.ndarray, probability: np.ndarray, band: float = BAND) -> np.ndarray:
     """Return the alpha H×W float32 of an object: estimated near the border of its mask, 0 or 1 elsewhere.
 
     Args:
         frame: H×W×3 uint8 RGB.
         probability: H×W, of the object; the border is where it crosses 0.5.
+        band: see `BAND`.
     """
     from scipy.sparse import diags
 
     pymatting = load_pymatting()
 
     mask = np.asarray(probability) >= 0.5
-    band, alpha = find_band(mask), mask.astype(np.float32)
-    rows, columns = np.nonzero(band.any(1))[0], np.nonzero(band.any(0))[0]
+    unknown, alpha = find_band(mask, band), mask.astype(np.float32)
+    rows, columns = np.nonzero(unknown.any(1))[0], np.nonzero(unknown.any(0))[0]
     if not len(rows):
         return alpha
     window = np.s_[max(rows[0] - 2, 0) : rows[-1] + 3, max(columns[0] - 2, 0) : columns[-1] + 3]
-    known = ~band[window].ravel()
+    known = ~unknown[window].ravel()
     weights = np.where(known, CERTAINTY, PRIOR)
     target = np.where(known, mask[window].ravel(), probability[window].ravel())
     image = cv2.GaussianBlur(np.ascontiguousarray(frame[window], np.float64) / 255, (0, 0), BLUR)
     laplacian = pymatting.cf_laplacian(image, epsilon=REGULARIZATION, is_known=known)
     system = (laplacian + diags(weights)).tocsc()
     solution = pymatting.cg(system, weights * target, M=pymatting.ichol(system), rtol=TOLERANCE)
-    estimated = solution.reshape(band[window].shape).clip(0, 1)
-    alpha[window] = np.where(band[window], estimated, alpha[window])
+    estimated = solution.reshape(unknown[window].shape).clip(0, 1)
+    alpha[window] = np.where(unknown[window], estimated, alpha[window])
     return alpha
 
 
