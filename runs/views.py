@@ -40,17 +40,26 @@ class Views:
         """Drop outputs from the record, which names them again once they are complete.
 
         Raises:
-            InputError: an output would replace a file that no run has written.
+            InputError: an output cannot be written of this video, or would replace a file that no run has written;
+                then all earlier outputs stay.
         """
-        self._results, self._outputs, self._options = results, outputs, options
+        self._results, self._outputs, self._options = results, dict[str, Output](), options
+        self._folders = list[Path]()
         for output in outputs.values():
             results.refuse_other_files(output.file_name)
-        for name, output in outputs.items():
-            results.drop_output(name)
-            staging = results.folder / temporary_name(Path(name))
-            with writing(staging):
-                staging.mkdir()
-            output.open(staging / output.file_name, context)
+        try:
+            for name, output in outputs.items():
+                staging = results.folder / temporary_name(Path(name))
+                with writing(staging):
+                    staging.mkdir()
+                self._folders.append(staging)
+                output.open(staging / output.file_name, context)
+                self._outputs[name] = output
+            for name in outputs:
+                results.drop_output(name)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, frame: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure."""
@@ -76,7 +85,8 @@ class Views:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
-            shutil.rmtree(output.path.parent, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_context(results: Results, source: FrameSource, frame_number: Callable[[int], int] = int) -> OutputContext:

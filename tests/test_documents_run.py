@@ -252,7 +252,7 @@ def test_steps_of_the_page_on_training_lower_the_loss(monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_steps_of_the_page_on_a_run_store_and_reuse_it(tmp_path, monkeypatch, capfd):
-    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    shutil.copytree(ROOT / "datasets" / "sample", tmp_path / "datasets" / "sample")
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "docs" / "concepts" / "run.md", capfd)
     assert len([*(tmp_path / "results" / "rabbit" / "masks").iterdir()]) == 4

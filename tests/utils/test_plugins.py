@@ -9,6 +9,7 @@ import pytest
 
 import aotlab
 import aotlab.sdk
+from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer
 from aotlab.media.regions import VideoInfo
 from aotlab.runs.inputs import read_annotations
@@ -16,7 +17,7 @@ from aotlab.runs.outputs import make_output
 from aotlab.utils import plugins
 from tests.drawn_clips import write_plain
 from tests.stored_results import write_results
-from tests.tools.track.runs import Repeater, track
+from tests.tools.track.runs import Repeater, save, track
 
 PACKAGE = """
 import numpy as np
@@ -58,6 +59,20 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert make_output("areas").bytes_per_pixel == 1.5
+
+
+def test_output_of_the_page_is_written(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "howto" / "integrations.md").read_text(encoding="utf-8")
+    info = tmp_path / "site" / "areas-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: areas\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aotlab.outputs]\nareas = areas:Areas\n")
+    (tmp_path / "site" / "areas.py").write_text(re.search(r"```python\n(import csv.*?)```", page, re.DOTALL)[1])
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
+    clip = write_plain(tmp_path / "clip", 2, (32, 32))
+    assert track(clip, tmp_path, save(tmp_path / "first.png", 3, size=(32, 32)), args=["--write", "areas"]) == 0
+    assert (tmp_path / "out" / "areas.csv").read_text().split() == ["00000,3,object,256", "00001,3,object,256"]
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 import aotlab
 from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
+from aotlab.runs import built_in_outputs
 from aotlab.runs.store import Results
 from aotlab.tools.render import main
+from aotlab.utils.errors import InputError
 from tests import read_files
 from tests.processes import kill_at_call, survives_in_subprocess
 from tests.tools.track.runs import interrupt, track
@@ -96,6 +99,15 @@ def test_results_that_cannot_be_rendered(results, video, run_expecting_error, ch
     change(results, video)
     before = read_files(results)
     assert words in run_expecting_error(main, results, "--write", "overlay,coco")
+    assert read_files(results) == before
+
+
+def test_refused_output_keeps_the_others(results, monkeypatch, run_expecting_error):
+    assert main([str(results), "--write", "overlay"]) == 0
+    before = read_files(results)
+    refuse = Mock(side_effect=InputError("coco: cannot hold this video"))
+    monkeypatch.setattr(built_in_outputs.AnnotationFile, "open", refuse)
+    assert "cannot hold this video" in run_expecting_error(main, results, "--write", "overlay,coco")
     assert read_files(results) == before
 
 
