@@ -166,8 +166,9 @@ def main(
         import_tracker()
         return segment(*arguments)
 
+    prompter = Prompter(segment_prompts)
     open_video = partial(
-        open_session, loader=loader, prompter=Prompter(segment_prompts), cache_bytes=cache, levels=levels,
+        open_session, loader=loader, prompter=prompter, cache_bytes=cache, levels=levels,
         same_video=same_video, schema=read_schema(classes) if classes else None,
     )  # fmt: skip
     with _exit_on_signals(), ExitStack() as cleanup:
@@ -178,6 +179,7 @@ def main(
         if host not in LOCAL_HOSTS:
             print(f"warning: --host {host}: {HOST_WARNING}; ssh -L is safer", file=sys.stderr)
         loader.preload()  # meanwhile
+        prompter.preload()
         if not no_browser:
             _open_browser(server.url, cleanup)
         server.run_on_socket()

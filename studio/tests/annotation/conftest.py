@@ -88,6 +88,7 @@ def serve(tmp_path):
 def never_served(monkeypatch):
     """Commands load no model, and end instead of serving."""
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.session.prompting.Prompter.preload", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
 
 

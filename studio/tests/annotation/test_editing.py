@@ -1,5 +1,6 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
+import threading
 from itertools import combinations, product
 from unittest.mock import Mock
 
@@ -16,10 +17,12 @@ from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_titles, set_mask
 from tests.drawn_clips import draw_box
+from tests.processes import WAIT_SECONDS
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):
@@ -594,3 +597,11 @@ def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):
     document.listeners[lambda event: None] = None
     document.redo()
     assert describe.call_count == 1
+
+
+def test_prompts_are_loaded_ahead(session):
+    loaded, segment = threading.Event(), session.prompter.segmenter
+    session.prompter.segmenter = lambda frame, prompts: (loaded.set(), segment(frame, prompts))[1]
+    session.prompter.preload()
+    assert loaded.wait(WAIT_SECONDS)
+    Prompter().preload()  # without a segmenter, nothing is loaded

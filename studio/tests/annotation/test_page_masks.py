@@ -117,3 +117,14 @@ def test_cut_off_tracking_is_told_and_continued(new_page, session):
     with new_page.tracked():
         new_page.tab.click(".toast button >> text=Go on")
     assert (new_page.labels(LENGTH - 1) == 1).any()
+
+
+def test_corners_of_a_polygon_are_moved(page):
+    page.key("p")
+    page.click((10, 10), (30, 10), (30, 30))
+    page.press(30, 30)
+    page.lift(50, 30)
+    page.key_done("Enter")
+    labels = page.labels(0)
+    assert labels[25, 40]
+    assert not labels[25, 20]

@@ -105,7 +105,7 @@ class ClipRow {
   /** @param {Clip} clip */
   constructor({ name }) {
     this.address = encodeURIComponent(name);
-    this.image = createElement('img', { alt: '', loading: 'lazy' });
+    this.image = createElement('img', { alt: '' });
     const link = createElement('a', { href: `clip/${this.address}/` }, this.image, createElement('span', {}, name));
     this.checks = createElement('ul', {});
     this.state = createElement('span', { className: 'status' });

@@ -143,6 +143,7 @@ export class Gestures {
     }
     if (gesture.kind === 'wait' && event.type !== 'pointercancel' && !gesture.isDoubleClick) gesture.press();
     else if (gesture.kind !== 'draw') return;
+    toolbox.draggedCorner = -1;
     if (!toolbox.isDown) return;
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
     const isRepeated = gesture.isDoubleClick && toolbox.tool.makesPrompts && !hasMoved; // it isolates an object

@@ -62,7 +62,7 @@ export const TOOLS = [
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
-    help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
+    help: 'Polygon: click corners, drag to move them; Enter or the first corner closes it; Shift to remove.',
     isPolygon: true, press: (toolbox, point) => toolbox.addCorner(point),
   },
   {
@@ -97,6 +97,7 @@ export class Toolbox {
     this.viewer = viewer;
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
+    this.draggedCorner = -1; // index of the polygon's corner that the pointer drags; -1: none
     this.radius = 12; // of the brush, in pixels of the frame
     /** Unfinished input, or the last one without its points. @type {Stroke} */
     this.stroke = { tool: this.tool, frame: 0, target: selection.target, erase: false, points: [] };
@@ -264,6 +265,7 @@ export class Toolbox {
     if (isStraight) (this.held?.stroke ?? this.stroke).points.splice(1);
     const { held, stroke: { points, tool } } = this;
     if (held) held.stroke.points.push(point);
+    else if (this.draggedCorner in points) points[this.draggedCorner] = point;
     else if (!this.isDrawn) return;
     else if (tool.shape || getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
     // a long line gets coarser
@@ -271,13 +273,17 @@ export class Toolbox {
     this.show();
   }
 
-  /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
+  /** Add a corner, begin to drag the one at the point, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
     const { points, points: [first = point] } = this.stroke;
-    const last = points[points.length - 1];
-    const distance = getDistance(point, first) * this.viewer.zoom;
-    if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send(this.takeStroke());
-    else if (last?.x !== point.x || last.y !== point.y) points.push(point);
+    const reach = CLOSE_DISTANCE[getPointer()] / this.viewer.zoom;
+    this.draggedCorner = -1;
+    if (this.isClosable && getDistance(point, first) < reach) {
+      this.send(this.takeStroke());
+      return;
+    }
+    this.draggedCorner = points.findIndex((corner) => getDistance(corner, point) < reach);
+    if (this.draggedCorner < 0) points.push(point);
   }
 
   /** Send a stroke or an outline. @param {Stroke} stroke */

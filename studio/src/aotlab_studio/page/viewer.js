@@ -260,7 +260,7 @@ export class Viewer {
     const { context } = this;
     context.beginPath();
     for (const outline of this.preview) {
-      tracePath(context, outline.map(([x, y]) => this.frameToView({ x, y })));
+      tracePath(context, outline.map(([x, y]) => this.frameToView({ x: x + 0.5, y: y + 0.5 }))); // centers of pixels
       context.closePath();
     }
     context.fillStyle = 'rgba(255, 255, 255, 0.25)';

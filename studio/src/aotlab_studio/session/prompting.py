@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -33,6 +35,20 @@ class Prompter:
     def __init__(self, segmenter: Segmenter | None = None) -> None:
         self.segmenter = segmenter
         self._is_loaded = False
+
+    def preload(self) -> None:
+        """Load the model in a thread, so that the first prompt waits less. If that fails, the prompt has the error."""
+
+        segmenter = self.segmenter
+
+        def load() -> None:
+            with suppress(InputError):
+                assert segmenter is not None
+                segmenter(np.zeros((64, 64, 3), np.uint8), {1: Prompt(box=(16, 16, 32, 32))})
+                self._is_loaded = True
+
+        if segmenter is not None:
+            threading.Thread(target=load, name="prompts").start()  # no daemon, as in `TrackerLoader.preload`
 
     def segment(self, document: Document, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask of a prompt on a frame, H×W bool; raise `InputError` without a segmenter."""
