@@ -53,6 +53,26 @@ def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
     }
 
 
+def describe_code(config: Config) -> dict[str, str]:
+    """Return the SHA-256 of the code of each plug-in that the settings use, also in training, by setting."""
+    origins = describe_plugins(config)
+    if (loss := config.train.loss) not in LOSSES:
+        origins["train.loss"] = describe_plugin(LOSS_PLUGINS, loss)
+    return {setting: origin.get("sha256", "unknown") for setting, origin in origins.items()}
+
+
+def list_changed_code(config: Config, origins: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the settings whose plug-ins have other code now; ``origins``: earlier, by `describe_plugins`."""
+    current = describe_plugins(config)
+    return [
+        setting
+        for setting, origin in origins.items()
+        if setting in current
+        and current[setting]["name"] == origin["name"]
+        and current[setting].get("sha256") != origin.get("sha256")
+    ]
+
+
 def replace_missing_plugins(
     settings: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]], overridden: Mapping[str, Any]
 ) -> dict[str, Any]:

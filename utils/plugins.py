@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 from inspect import signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -62,7 +62,7 @@ class PluginFile:
     """A plug-in file that was run."""
 
     digest: str
-    """SHA-256 of its content."""
+    """SHA-256 of its content, and of that of the files that it imports from its folder."""
     offered: Mapping[str, Mapping[str, Any]]
     """Objects by group and name."""
 
@@ -186,8 +186,11 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
     path = path.expanduser().resolve()
     if path in _loaded_files:
         return
-    digest = sha256(path)
+    sha256(path)  # a missing file is refused before it is run
+    known = {*sys.modules}
     module = vars(_run_file(path))
+    files = {Path(getattr(sys.modules[name], "__file__", None) or "") for name in {*sys.modules} - known}
+    digest = _digest_code([path, *sorted(file for file in files if path.parent in file.parents and file != path)])
     offered = {group: module[_dict_name(group)] for group in FILE_GROUPS if _dict_name(group) in module}
     require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
     for group, objects in offered.items():
@@ -209,12 +212,25 @@ def list_plugin_files() -> list[Path]:
 
 
 def describe_plugin(group: str, name: str) -> dict[str, str]:
-    """Return where a plug-in comes from: ``file`` and ``sha256`` of its file, or ``package`` and ``version``."""
+    """Return where a plug-in comes from: ``file``, or ``package`` and ``version``; and ``sha256`` of its code."""
     if (path := _list_file_names(group).get(name)) is not None:
         return {"file": path.name, "sha256": _loaded_files[path].digest}
-    package = list_plugins(group)[name].dist
-    assert package is not None  # unset only in entry points that a program builds itself
-    return {"package": package.name, "version": package.version}
+    point = list_plugins(group)[name]
+    assert point.dist is not None  # unset only in entry points that a program builds itself
+    origin = {"package": point.dist.name, "version": point.dist.version}
+    spec = find_spec(point.module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return origin
+    folders = map(Path, spec.submodule_search_locations or ())
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    return {**origin, "sha256": _digest_code(files or [Path(spec.origin)])}
+
+
+def _digest_code(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of a single file, or of the names and contents of several."""
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(f"{file.name} {sha256(file)}\n" for file in files).encode()).hexdigest()
 
 
 def _list_file_names(group: str) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aotlab.configs.plugins import describe_code
 from aotlab.dataloaders.training.mixture import describe_mixture, describe_source
 from aotlab.dataloaders.training.phases import VALIDATION
 from aotlab.engine.training.build import describe_start_weights
@@ -103,6 +104,7 @@ class RunRecord(TrainingListener):
         return {
             "config": state.config.model_dump(),
             "program": self.program,
+            "code": describe_code(state.config),
             "fingerprints": self._phase_fingerprints(state),
             "clips": self.clips,
             "unreadable": dict(self.unreadable),
@@ -124,6 +126,8 @@ class RunRecord(TrainingListener):
         earlier, current = content["fingerprints"], self._phase_fingerprints(state)
         values = {f"{name}=": change for name, change in changes.items()}
         values |= {f"other images or masks in {name}: ": (earlier.get(name, now), now) for name, now in current.items()}
+        code = describe_code(state.config)
+        values |= {f"other code of {name}: ": (content["code"].get(name, now), now) for name, now in code.items()}
         values |= {f"{name} ": (before, self.program.get(name)) for name, before in content["program"].items()}
         sentences = [
             f"resumed at step {state.step} of {state.phase.name} with {name}{now} (was {before})"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.files import name_source
 from aotlab.configs.load import apply_overrides, build_config, drop_unknown_records, load_config, parse_yaml, to_yaml
-from aotlab.configs.plugins import describe_plugins, replace_missing_plugins
+from aotlab.configs.plugins import describe_plugins, list_changed_code, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import is_optimized
@@ -87,6 +87,10 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
         settings = load_config(config, overrides)
     else:
         settings = _parse_settings(path, metadata, overrides, level=logging.WARNING)
+        changed = list_changed_code(settings, json.loads(metadata.get("plugins", "{}")))
+        if changed:
+            message = "%s: code of %s has changed since it was trained; its results are those of another model"
+            log.warning(message, path, ", ".join(f"{key}={describe_plugins(settings)[key]['name']}" for key in changed))
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)

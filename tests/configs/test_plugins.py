@@ -26,11 +26,13 @@ from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, 
 from aotlab.tools.train import main as train
 from aotlab.tools.weights import main as show_weights
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import sha256
 from aotlab.utils.plugins import (
     CALLS,
     ENCODER_PLUGINS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
+    describe_plugin,
     require_call,
 )
 from tests.engine.frames import fill_bank
@@ -256,6 +258,31 @@ def test_checkpoint_names_its_missing_plugin_file(checkpoint):
         load_checkpoint(checkpoint)
 
 
+def test_changed_code_of_a_checkpoint_is_named(checkpoint, plugin, unload, caplog):
+    load_plugins([plugin])
+    load_checkpoint(checkpoint)
+    assert caplog.text == ""
+    unload()
+    plugin.write_text(plugin.read_text() + "# changed\n")
+    load_plugins([plugin])
+    load_checkpoint(checkpoint)
+    assert f"{checkpoint}: code of memory.policy=recent has changed since it was trained" in caplog.text
+
+
+def test_changed_code_beside_a_plugin_file_is_seen(tmp_path, unload, monkeypatch):
+    (tmp_path / "helper_of_mine.py").write_text("bce = print")
+    (tmp_path / "mine.py").write_text("from helper_of_mine import bce\nlosses = {'mine': bce}")
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for text in ("bce = print", "bce = repr"):
+        (tmp_path / "helper_of_mine.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "helper_of_mine", raising=False)
+        load_plugins([tmp_path / "mine.py"])
+        digests.append(describe_plugin(LOSS_PLUGINS, "mine")["sha256"])
+        unload()
+    assert digests[0] != digests[1]
+
+
 def test_weights_of_a_plugin_are_shown(checkpoint, plugin, capsys):
     assert show_weights(["show", str(checkpoint)]) == 2
     assert "give --plugin recent.py" in capsys.readouterr().err
@@ -293,7 +320,9 @@ def test_checkpoint_records_package_of_its_method(tmp_path, monkeypatch):
         model, config = build("aott", "model.method=gated")
         save_checkpoint(tmp_path / "gated.safetensors", model, config)
         assert load_checkpoint(tmp_path / "gated.safetensors")[1] == config
-        assert describe_plugins(config)["model.method"] == {"name": "gated", "package": "lab", "version": "1.2"}
+        origin = describe_plugins(config)["model.method"]
+        digest = sha256(tmp_path / "site" / "lab.py")
+        assert origin == {"name": "gated", "package": "lab", "version": "1.2", "sha256": digest}
         with pytest.raises(InputError, match="broken: its plug-in does not offer a Method with a model"):
             load_config("aott", ["model.method=broken"])
     with pytest.raises(InputError, match=r"needs the method gated of lab 1\.2; pip install lab==1\.2$"):

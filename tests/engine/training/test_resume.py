@@ -15,9 +15,12 @@ from safetensors.torch import load_file
 
 import aotlab
 from aotlab.engine.training import validation
+from aotlab.engine.training.clip import frame_loss
 from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.saved_states import STATES, list_saved_states
+from aotlab.utils import plugins
 from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.plugins import LOSS_PLUGINS
 from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
     before_step,
@@ -197,6 +200,14 @@ def test_hours_of_a_resumed_run_include_those_before(recipe):
     torch.save({**content, "seconds": 7200.0}, path)
     (trained,) = load_card(run_recipe(recipe("run", phase(steps=2))).checkpoint).phases
     assert 2 < trained.hours < 3
+
+
+def test_changed_code_of_a_resumed_run_is_recorded(recipe, caplog, unload):
+    for steps, digest in ((1, "a"), (2, "b")):
+        file = plugins.PluginFile(digest, {LOSS_PLUGINS: {"mine": frame_loss}})
+        plugins._loaded_files[Path("aotlab.losses.py")] = file
+        run_recipe(recipe("run", phase(steps=steps), overrides=["train.loss=mine"]))
+    assert "resumed at step 1 of video with other code of train.loss: b (was a)" in caplog.text
 
 
 def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypatch):
