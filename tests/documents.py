@@ -10,7 +10,7 @@ from click import Context
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, TrackerName
+from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, SegmenterName, TrackerName
 from aotlab.tools.main import main
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -89,6 +89,7 @@ def check_options(words):
             for kind, name, value in (
                 (Checkpoint, "read", Path),
                 (TrackerName, "read", Path),
+                (SegmenterName, "read", str),
                 (ConfigFile, "read", str),
                 (ExistingPath, "exists", False),
                 (ExistingFolder, "exists", False),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -46,9 +45,14 @@ class TrackerOptions:
         """Return the options with more settings, which replace earlier ones."""
         return replace(self, overrides=(*self.overrides, *overrides))
 
-    def resolve_checkpoint(self) -> Path:
-        """Return the file of a model of aotlab, downloaded on first use; raise `InputError` if that fails."""
-        return resolve_checkpoint(self.checkpoint)
+    def resolve_checkpoint(self) -> str | Path:
+        """Return the file of a model of aotlab, downloaded on first use, or the name of a plug-in's tracker.
+
+        Raises:
+            InputError: no such file or name, or it cannot be downloaded.
+        """
+        is_plugin = find_tracker_plugin(self.checkpoint) is not None
+        return self.checkpoint if is_plugin else resolve_checkpoint(self.checkpoint)
 
     def read_settings(self) -> Config:
         """Return the settings of a model of aotlab, with the memory of ``protocol``, without building it.
@@ -61,7 +65,7 @@ class TrackerOptions:
 
         if self.make_plugin_loader() is not None:
             raise InputError("a plug-in's tracker, without a file of settings", subject=self.checkpoint)
-        path = self.resolve_checkpoint()
+        path = resolve_checkpoint(self.checkpoint)
         config = read_settings(path, config=self.config, overrides=self.overrides)
         return apply_protocol(config, self.protocol, self.overrides)
 
@@ -102,7 +106,7 @@ class TrackerOptions:
             name = find_tracker_plugin(self.checkpoint) or ""
             return {**loader.fingerprint(digests), "plugins": {"tracker": describe_plugin(TRACKER_PLUGINS, name)}}
         config = self.read_settings()
-        return describe_model(config, (digests or InputDigests()).digest(self.resolve_checkpoint()))
+        return describe_model(config, (digests or InputDigests()).digest(resolve_checkpoint(self.checkpoint)))
 
     def load(self) -> VideoTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
@@ -119,10 +123,11 @@ class TrackerOptions:
 
 
 def find_tracker_plugin(checkpoint: str | Path) -> str | None:
-    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for files and other names."""
-    if isinstance(checkpoint, Path) or os.path.exists(checkpoint):
-        return None
-    name = checkpoint.partition(":")[0]
+    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for paths and other names.
+
+    A file or folder of the same name is written ``./NAME``.
+    """
+    name = checkpoint.partition(":")[0] if isinstance(checkpoint, str) else ""
     return name if name in list_plugin_names(TRACKER_PLUGINS) else None
 
 

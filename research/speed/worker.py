@@ -25,15 +25,28 @@ WARM_UP = 3
 """Untimed frames after the reference frame."""
 CLIP_LENGTH = 4
 """Frames that are drawn and repeated."""
+PEERS = ("edgetam", "sam2_tiny", "cutie_small", "cutie_base")
+"""Trackers of other projects, see peers.py."""
 OBJECTS, PATCH = 2, 16
 """Objects of a training clip, and the side in pixels of its squares of one label."""
 
 
-def prepare_tracking(setting: dict[str, Any], *, optimize: bool = True) -> Callable[[], object]:
-    """Track to the first timed frame; return a function that tracks one more. See `Tracker` for ``optimize``."""
+def make_tracker(setting: dict[str, Any], *, optimize: bool) -> Any:
+    """Return the tracker of a setting; see `Tracker` for ``optimize``, which is for those of aotlab."""
+    if setting["config"] in PEERS:
+        from peers import build_tracker  # beside this file, which is on the path
+
+        sys.path.remove(str(Path(__file__).parent))  # else transformers would take kernels.py for a library
+        precision = dict(text.split("=") for text in setting["overrides"])["compute.precision"]
+        return build_tracker(setting["config"], setting["device"], precision)
     checkpoint = setting["checkpoint"] and Path(setting["checkpoint"])
     model, config = build_or_load(checkpoint, config=setting["config"], overrides=setting["overrides"])
-    tracker = Tracker(model, config, device=setting["device"], optimize=optimize)
+    return Tracker(model, config, device=setting["device"], optimize=optimize)
+
+
+def prepare_tracking(setting: dict[str, Any], *, optimize: bool = True) -> Callable[[], object]:
+    """Track to the first timed frame; return a function that tracks one more. See `Tracker` for ``optimize``."""
+    tracker = make_tracker(setting, optimize=optimize)
     width, height = setting["size"]
     frames = list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
     stripes = np.arange(width) * (setting["objects"] + 1) // width
@@ -88,10 +101,7 @@ def main() -> None:
     torch.set_num_threads(setting["threads"] or torch.get_num_threads())
     clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
     try:
-        if setting["config"] in ("edgetam", "sam2_tiny"):
-            from peers import prepare_tracking as prepare  # beside this file, which is on the path
-        else:
-            prepare = prepare_training if setting["train"] else prepare_tracking
+        prepare = prepare_training if setting["train"] else prepare_tracking
         run = prepare(setting)
     except (ImportError, InputError) as error:
         sys.exit(f"error: {error}")

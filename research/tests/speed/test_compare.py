@@ -7,7 +7,7 @@ from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError
 from research.speed import gpu, kernels
 from research.speed.compare import main, parse_setting
-from research.speed.worker import prepare_tracking
+from research.speed.worker import PEERS, prepare_tracking
 
 
 def test_setting_parts_are_separated():
@@ -43,7 +43,7 @@ def test_invalid_setting_rejected(text):
 def test_settings_of_the_gpu_are_valid():
     words = [word for _, arguments in gpu.list_steps("cuda") for word in arguments if "," in word]
     for setting in map(parse_setting, words):
-        if setting["config"] not in ("edgetam", "sam2_tiny"):
+        if setting["config"] not in PEERS:
             load_config(setting["config"], setting["overrides"])
 
 

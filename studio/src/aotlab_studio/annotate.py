@@ -132,7 +132,7 @@ def _build_app(
 def main(
     video: tuple[str, ...],
     *,
-    checkpoint: tuple[Path, ...],
+    checkpoint: tuple[str | Path, ...],
     project: Path | None,
     same_video: bool,
     host: str,

@@ -41,12 +41,12 @@ class TrackerLoader:
     The models to choose from are the checkpoint of the options, ``checkpoints``, and those of `list_models`.
     """
 
-    def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
+    def __init__(self, options: TrackerOptions, checkpoints: Sequence[str | Path] = ()) -> None:
         self._options = options
-        known_models, own_models = list_models(), dict[str, Path]()
-        names = {path: name for name, path in known_models.items()}
+        known_models, own_models = list_models(), dict[str, str | Path]()
+        names: dict[str | Path, str] = {path: name for name, path in known_models.items()}
         for path in dict.fromkeys((options.resolve_checkpoint(), *checkpoints)):
-            name = names.get(path, path.stem)
+            name = names.get(path, path.stem if isinstance(path, Path) else path)
             own_models[name if name not in own_models else str(path)] = path
             if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
                 replace(options, checkpoint=path).check()
