@@ -70,8 +70,10 @@ class RunStopped(RuntimeError):  # noqa: N818
 
 
 def suggest(word: str, names: Iterable[str], remedy: str = "") -> str:
-    """Return a question with the most similar name; ``remedy`` if none is similar."""
-    matches = difflib.get_close_matches(word, list(names), n=1)
+    """Return a question with a name that begins with the word, else the most similar one; ``remedy`` without any."""
+    known = list(names)
+    matches = sorted(name for name in known if word and name.startswith(word))
+    matches = matches or difflib.get_close_matches(word, known, n=1)
     return f"did you mean {matches[0]}?" if matches else remedy
 
 

@@ -94,6 +94,7 @@ EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out
     ("table aot_davis207", "error: aot_davis207: no such file; did you mean aot_davis2017?"),
     ("table nope", "error: nope: no such file; the tables are aot_ablation, aot_davis2016,"),
     ("eval --dataset davis2017", "or give its folder as --root, or the folder above as AOTLAB_DATA"),
+    ("table aot_davis", "error: aot_davis: no such file; did you mean aot_davis2016?"),
     ("table r50_aot", "error: r50_aot: no such file; did you mean r50_aotl?"),
     ("ensemble 0 1 2 --output out --weights 1,2", "--weights: 2 weights for 3 folders; give one for each"),
     ("ensemble 0 1 2 --output out --weights 1,2,x", "--weights: must be 0.001 to 1000000, got x"),
