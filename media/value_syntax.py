@@ -73,7 +73,7 @@ def parse_frame_object(text: str) -> FrameObjectValue:
 
 def parse_removal(value: str | tuple[int | str, int]) -> tuple[int | str, int]:
     """Return the frame and the object id of ``FRAME:ID``; raise `InputError` for any other value."""
-    match = FRAME_AND_OBJECT.fullmatch(value if isinstance(value, str) else ":".join(map(str, value)))
+    match = FRAME_AND_OBJECT.fullmatch(":".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
     frame, object_id = _read_frame_object(match) if match else (None, None)
     if frame is None or not object_id:
         raise InputError("expected FRAME:ID, for example 30:2", subject=f"remove {value}"[:40])

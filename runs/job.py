@@ -40,7 +40,7 @@ PromptOption = str | FramePrompt | Iterable[str | FramePrompt | float | Iterable
 """One or several boxes or points, each a text or numbers."""
 ClassNames = str | Iterable[str] | Mapping[int, str] | Mapping[str, str]
 """Class names by object id, or texts like ``NAME`` (object 1) and ``:2=NAME``."""
-MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
+MASK_ENDINGS = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 """Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
@@ -185,7 +185,8 @@ class Job:
         self.boxes = parse_frame_prompts("box", boxes)
         self.points = parse_frame_prompts("point", points)
         self.negative_points = parse_frame_prompts("negative-point", negative_points)
-        self.removals = tuple(map(parse_removal, [removals] if isinstance(removals, str) else removals))
+        pairs: Any = [removals] if isinstance(removals, str) or not np.iterable(removals) else removals
+        self.removals = tuple(map(parse_removal, pairs))
         self.segmenter = segmenter if isinstance(segmenter, str) else None
         if segmenter is not None and not isinstance(segmenter, str):
             is_pair = not isinstance(segmenter, Path) and len(segmenter) == 2

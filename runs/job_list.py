@@ -19,7 +19,7 @@ from typing import Any
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.value_syntax import FrameObjectValue
-from aotlab.runs.job import MASK_SUFFIXES, Job
+from aotlab.runs.job import MASK_ENDINGS, Job
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD
@@ -86,19 +86,19 @@ def add_masks_beside(job: Job) -> Job:
 
 
 def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
-    """Return the masks beside a video, which have its name and one of `MASK_SUFFIXES`; empty for a stream."""
+    """Return the masks beside a video, which have its name and one of `MASK_ENDINGS`; empty for a stream."""
     location = locate_video(video)
     if location.kind != "stored":
         return ()
     path, masks = Path(location.text), list[Path]()
-    for suffix in MASK_SUFFIXES:
+    for suffix in MASK_ENDINGS:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
         masks += [file for file in files if file != path and os.path.exists(file)][:1]
     return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
 
 
 def _is_video(path: Path) -> bool:
-    if path.name[0] == "." or path.suffix.lower() in MASK_SUFFIXES:
+    if path.name[0] == "." or path.suffix.lower() in MASK_ENDINGS:
         return False
     if path.is_dir():
         return not (path / RECORD).is_file() and bool(list_frame_files(path))  # also without damaged results
@@ -164,14 +164,12 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     for column in row:
         require_choice(column, COLUMNS, "column")
-    values = {COLUMNS[column]: value for column, value in row.items() if value not in ("", None)}
+    values = {COLUMNS[column]: _convert_value(column, row[column]) for column in row if row[column] not in ("", None)}
     video = values.pop("video", None)
-    require(isinstance(video, str), "expected a video")
+    require(video, "expected a video")
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
-    if "levels" in values:
-        values["levels"] = str(values["levels"])  # JSON may hold a list
     location = locate_video(video, folder)
     job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     for path in (video, *(mask.value for mask in job.masks)):
@@ -183,6 +181,14 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
         )
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
+
+
+def _convert_value(column: str, value: Any) -> Any:
+    """Return a value of JSON as the text that a CSV has; those of columns of several values unchanged."""
+    if column in LIST_COLUMNS or column == "overrides":
+        return value
+    require(isinstance(value, str | int | float), "expected a text or a number", subject=column)
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
 
 
 LIST_COLUMNS = {

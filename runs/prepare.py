@@ -23,7 +23,7 @@ from aotlab.media.soft_masks import split_soft_mask
 from aotlab.media.video import digest_video, open_frames
 from aotlab.prompting.load import find_segmenting_loader
 from aotlab.runs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
-from aotlab.runs.job import MASK_SUFFIXES, Job, RunOptions
+from aotlab.runs.job import MASK_ENDINGS, Job, RunOptions
 from aotlab.runs.job_list import add_masks_beside, find_masks_beside
 from aotlab.runs.store import Results
 from aotlab.runs.views import check_outputs
@@ -158,7 +158,7 @@ def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSo
         matrix=job.matrix, layer=job.layer, interlaced=job.interlaced,
     )  # fmt: skip
     if not has_objects:
-        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_SUFFIXES)
+        names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_ENDINGS)
         remedy = f"give a box, points or masks, or put {names} next to it"
         raise InputError("nothing to track", subject=job.video, remedy=remedy)
     return source
