@@ -20,7 +20,7 @@ from PIL import Image
 from aotlab.media.exr import read_exr_header, read_primaries
 from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_dpx_header, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
-from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
+from aotlab.media.levels import Levels, LevelsOption, estimate_levels, find_decoder, parse_levels
 from aotlab.media.plates import BT709, ImagePlate, Plate
 from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError, require
@@ -223,6 +223,7 @@ class ImageFrames(FrameSource):
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.has_names = bool(self._paths)
         limits = parse_levels(levels)
+        find_decoder(curve)  # raises InputError
         is_log = curve not in ("linear", "srgb")
         white = np.iinfo(first.dtype).max if is_log and first.dtype.kind in "iu" else 1.0
         if limits is not None:

@@ -388,7 +388,14 @@ def test_color_spaces_of_opencolorio_are_shown(tmp_path, monkeypatch):
     matrix = [[1.7050, -0.6218, -0.0833], [-0.1303, 1.1408, -0.0105], [-0.0240, -0.1290, 1.1529]]
     np.testing.assert_allclose(found, 255 * encode_srgb((light @ np.transpose(matrix)).clip(0, 1)), atol=1)
     with pytest.raises(InputError, match="Could not find source color space 'x'"):
-        open_frames(tmp_path, input_transform="ocio:x").read(0)
+        open_frames(tmp_path, input_transform="ocio:x")
+
+
+def test_color_space_without_opencolorio_rejected(pngs, monkeypatch):
+    """On opening, as `--dry-run` reads no frame."""
+    monkeypatch.setitem(sys.modules, "PyOpenColorIO", None)
+    with pytest.raises(InputError, match="PyOpenColorIO"):
+        open_frames(pngs, levels="0,65535", input_transform="ocio:Raw")
 
 
 def test_layers_of_exr_are_chosen(tmp_path):
