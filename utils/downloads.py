@@ -30,12 +30,12 @@ def download(address: str, path: Path, *, digest: str | None = None) -> Path:
     part = path.with_name(f"{path.name}.part")
     make_folder(path.parent)
     with reading(address, "check address and network; the same command resumes", OSError, HTTPException):
-        start = part.stat().st_size if part.is_file() else 0
+        start = max(part.stat().st_size - 1, 0) if part.is_file() else 0  # an empty range is refused (416)
         request = Request(address, headers={"Range": f"bytes={start}-"} if start else {})
         try:
             response = urlopen(request, timeout=TIMEOUT)
         except HTTPError as error:
-            if error.code == 416:  # the part is not shorter than the file
+            if error.code == 416:  # the part is longer than the file
                 part.unlink()
             raise
         with response:
@@ -44,9 +44,10 @@ def download(address: str, path: Path, *, digest: str | None = None) -> Path:
             length = response.headers["Content-Length"]
             total = None if length is None else start + int(length)
             with (
-                part.open("ab" if is_resumed else "wb") as file,
+                part.open("r+b" if is_resumed else "wb") as file,
                 progress_bar(total, unit="B", title=path.name, initial=start) as bar,
             ):
+                file.seek(start)
                 while chunk := response.read(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))

@@ -21,7 +21,7 @@ def test_download_continues_after_its_part(source, tmp_path):
     target.parent.mkdir()
     (tmp_path / "new" / "target.bin.part").write_bytes(b"x" * 100)
     download(address, target)
-    assert target.read_bytes() == b"x" * 100 + path.read_bytes()[100:]
+    assert target.read_bytes() == b"x" * 99 + path.read_bytes()[99:]  # the last byte is sent again
     assert [file.name for file in target.parent.iterdir()] == ["target.bin"]
 
 
@@ -30,6 +30,12 @@ def test_server_without_ranges_sends_the_whole_file(source, tmp_path, monkeypatc
     (tmp_path / "target.bin.part").write_bytes(b"x" * 100)
     monkeypatch.setattr("aotlab.utils.downloads.Request", lambda address, headers: address)
     assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
+
+
+def test_complete_part_is_kept(source, tmp_path, file_server):
+    path, address = source
+    (tmp_path / "target.bin.part").write_bytes(b"x" * 767 + path.read_bytes()[-1:])
+    assert download(address, tmp_path / "target.bin").read_bytes() == b"x" * 767 + path.read_bytes()[-1:]
 
 
 def test_part_of_the_wrong_size_is_removed(source, tmp_path):
