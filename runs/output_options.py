@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from aotlab.utils.errors import require, require_choice
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.plugins import OUTPUT_OPTION_PLUGINS, list_plugins, load_plugin
 
+log = logging.getLogger(__name__)
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -47,14 +50,27 @@ def load_options(name: str) -> tuple[OutputOption, ...]:
 
 
 def list_output_options(names: Collection[str] | None = None) -> dict[OutputOption, list[str]]:
-    """Return the options of installed outputs, each with the names of its outputs; ``names``: None for all outputs."""
+    """Return the options of installed outputs, each with the names of its outputs; ``names``: None for all outputs.
+
+    Outputs of packages that do not load are left out with a warning.
+    """
     outputs = dict[OutputOption, list[str]]()
     for name in list_plugins(OUTPUT_OPTION_PLUGINS):
         if names is not None and name not in names:
             continue
-        for option in load_options(name):
+        try:
+            options = load_options(name)
+        except InputError as error:
+            _warn_once(f"options of the output {error}")
+            continue
+        for option in options:
             outputs.setdefault(option, []).append(name)
     return outputs
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def parse_output_options(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

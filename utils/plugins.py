@@ -163,7 +163,7 @@ def load_plugin(point: EntryPoint) -> Any:
     """Import what an entry point names; raises `InputError` if its package is broken, or by `CALLS`."""
     try:
         plugin = point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # of the package's code
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
     if point.group in CALLS:

@@ -1,5 +1,6 @@
 """Options that installed outputs add, shared by several or not."""
 
+import logging
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -26,6 +27,7 @@ def installed(monkeypatch):
         for name, value in (("sketch", "BOTH"), ("outline", "ONE"))
     }
     monkeypatch.setattr(output_options, "list_plugins", lambda group: points)
+    return points
 
 
 def test_equal_options_are_shared():
@@ -40,6 +42,20 @@ def test_outputs_get_all_values_and_records_the_changed_ones():
     assert fill_options("sketch", values) == {"side": "right", "thin_lines": False}
     assert select_options("outline", values) == {"side": "right"}
     assert fill_options("masks", values) == select_options("masks", values) == {}
+
+
+def test_options_that_do_not_load_are_left_out(installed, tmp_path, monkeypatch, caplog):
+    (tmp_path / "broken_sketch.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    installed["broken"] = EntryPoint("broken", "broken_sketch:OPTIONS", output_options.OUTPUT_OPTION_PLUGINS)
+    for _ in range(2):
+        assert [*list_output_options()] == [SIDE, THIN_LINES]
+    assert caplog.record_tuples == [(
+        "aotlab.runs.output_options", logging.WARNING,
+        "options of the output broken: broken_sketch:OPTIONS does not load (division by zero); reinstall it",
+    )]  # fmt: skip
+    with pytest.raises(InputError, match=r"^broken: broken_sketch:OPTIONS does not load"):
+        fill_options("broken", {})
 
 
 @pytest.mark.parametrize(("values", "message"), [
