@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = Fraction(25)
 """Frame rate of videos without one (single frames, raw streams); FFmpeg's default."""
-MAX_RATE = 250
+MAX_PLAUSIBLE_RATE = 250
 """Largest plausible frame rate; larger ones may be ticks of a clock, as in AVI files with uneven times."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images."""
@@ -278,7 +278,7 @@ def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
 def read_rate(stream: Any) -> Fraction:
     """Return the frames per second of a video stream."""
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-    return Fraction(rate if rate <= MAX_RATE else stream.guessed_rate or rate)
+    return Fraction(rate if rate <= MAX_PLAUSIBLE_RATE else stream.guessed_rate or rate)
 
 
 def read_time(frame: av.VideoFrame) -> Fraction | None:

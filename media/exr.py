@@ -15,7 +15,7 @@ from aotlab.utils.files import reading
 
 MAX_PIXELS = 2**28
 """Largest number of pixels of an image; Pillow has its own limit."""
-REMEDY = "save it again"
+EXR_REMEDY = "save it again"
 PRIMARIES = {
     1: (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, 0.3127, 0.3290),  # BT.709
     9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),  # BT.2020
@@ -41,7 +41,7 @@ def read_exr(path: Path, layer: str | None = None) -> np.ndarray:
     """
     header = read_exr_header(path)
     values = read_exr_colors(path, layer)
-    with reading(path, REMEDY, *DECODER_ERRORS):
+    with reading(path, EXR_REMEDY, *DECODER_ERRORS):
         return move_window(values, read_window(header, "dataWindow"), read_window(header, "displayWindow"))
 
 
@@ -50,7 +50,7 @@ def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
 
     ``layer``: None: the one without a name, or else the only one with colors.
     """
-    with reading(path, REMEDY, *DECODER_ERRORS):
+    with reading(path, EXR_REMEDY, *DECODER_ERRORS):
         import OpenEXR
 
         with OpenEXR.File(str(path), separate_channels=True) as file:
@@ -82,7 +82,7 @@ def read_exr_header(path: Path) -> dict[str, Any]:
     require_modules("OpenEXR")
     import OpenEXR
 
-    with reading(path, REMEDY, *DECODER_ERRORS):
+    with reading(path, EXR_REMEDY, *DECODER_ERRORS):
         with OpenEXR.File(str(path), header_only=True) as file:
             header = dict(file.header())
         for name in ("dataWindow", "displayWindow"):

@@ -24,11 +24,11 @@ from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
-HOLE, VOID = 0, -1
+HOLE, UNDECIDED = 0, -1
 """Object ids of regions that are not objects."""
 NEGATIVE_MESSAGES = {
     HOLE: "of the class background: no object there",
-    VOID: "of undecided pixels (255, 10000, __ignore__): no object there",
+    UNDECIDED: "of undecided pixels (255, 10000, __ignore__): no object there",
 }
 NO_OBJECT = "contains no object; draw one, as a region or as pixels with an id above 0"
 
@@ -177,9 +177,9 @@ def _describe_key(key: Hashable) -> str:
 
 
 def _find_negative(region: ParsedRegion) -> int | None:
-    """Return `HOLE` or `VOID` for a region that is not an object; None for an object."""
+    """Return `HOLE` or `UNDECIDED` for a region that is not an object; None for an object."""
     name = region.class_name.casefold()
-    return HOLE if name in HOLE_NAMES else VOID if name in VOID_NAMES else None
+    return HOLE if name in HOLE_NAMES else UNDECIDED if name in VOID_NAMES else None
 
 
 def _join_regions(regions: list[Region], size: Size) -> tuple[list[Region], np.ndarray | None]:
@@ -204,7 +204,7 @@ def _join_regions(regions: list[Region], size: Size) -> tuple[list[Region], np.n
             region = replace(region, attributes={**earlier.attributes, **region.attributes}, soft=None)
         ids[mask] = region.object_id
         joined[region.object_id] = replace(region, rle=encode_rle(mask))
-    return [*joined.values()], encode_rle(ids == VOID) if (ids == VOID).any() else None
+    return [*joined.values()], encode_rle(ids == UNDECIDED) if (ids == UNDECIDED).any() else None
 
 
 def _is_id(key: Hashable) -> TypeGuard[int]:

@@ -38,7 +38,7 @@ class StreamFrames(FrameSource):
         self.subject, self.name, self.is_live = subject, name, live
         decoding.require_decoder(container, subject)
         rate = decoding.read_rate(decoding.find_video_stream(container))
-        self.rate = rate if rate <= decoding.MAX_RATE else decoding.DEFAULT_RATE
+        self.rate = rate if rate <= decoding.MAX_PLAUSIBLE_RATE else decoding.DEFAULT_RATE
         self._times: list[Fraction] = []
         self._frames = self._decode(container)
         first = next(self._frames, None)

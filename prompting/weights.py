@@ -14,7 +14,6 @@ from aotlab.utils.text import shorten
 
 METADATA_KEY = "prompts"
 """Key of the settings in the metadata of a file."""
-REMEDY = "give a file like pretrain_models/prompts.safetensors"
 
 
 def save_prompt_network(path: Path, network: PromptNetwork, *, half: bool = False, card: str | None = None) -> None:
@@ -34,7 +33,8 @@ def load_prompt_network(path: Path = BUNDLED_PROMPTS) -> PromptNetwork:
         InputError: missing or damaged file, or not a prompt network.
     """
     state, metadata = read_checkpoint(path)
-    require(METADATA_KEY in metadata, "not a prompt network", subject=path, remedy=REMEDY)
+    remedy = "give a file like pretrain_models/prompts.safetensors"
+    require(METADATA_KEY in metadata, "not a prompt network", subject=path, remedy=remedy)
     settings = parse_yaml(metadata[METADATA_KEY], f"{path}: settings in the file")
     network = PromptNetwork(build_config(settings, str(path), PromptConfig))
     require_finite(state, path)

@@ -36,7 +36,7 @@ MASKS, SOFT, PROMPT_MASKS = "masks", "soft", "prompt_masks"
 """Folders of the masks, of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
-FRAME = "{frame}"
+FRAME_FIELD = "{frame}"
 """Name of a frame in the paths of outputs."""
 SOFT_LEVELS, SOFT_STEP = 1023, 64
 """Steps of stored probabilities from 0 to 1, and the distance of their values: 10 of 16 bits take half the space."""
@@ -117,7 +117,7 @@ class Results(RunFolder):
     frames: int | None = None
     """Number of frames once the run is done."""
     seconds: float = 0.0
-    """Seconds spent in the tracker."""
+    """Seconds from the first frame to the last stored one; after a resume, only of the last part."""
     video: str = ""
     """Path of the video, or address of a stream without password."""
     masks: list[str] = field(default_factory=list)
@@ -147,7 +147,7 @@ class Results(RunFolder):
     edited: bool = field(default=False, compare=False)
     """Whether a person has edited the masks elsewhere since they were written; set by the program that is used."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
-    """Paths in the folder of the files of each complete output; `FRAME` stands for the name of each frame."""
+    """Paths in the folder of the files of each complete output; `FRAME_FIELD` stands for the name of each frame."""
     other_files: dict[str, list[str]] = field(default_factory=dict)
     """Paths of further files that may exist: masks made from prompts, and those of outputs that are not complete."""
     output_options: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -242,14 +242,14 @@ class Results(RunFolder):
     def list_files(self) -> Iterator[str]:
         """Yield the paths in the folder of the files that the run has written, besides its record and journal."""
         yield STATE_FILE
-        yield from self.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"])
+        yield from self.expand([f"{MASKS}/{FRAME_FIELD}.png", f"{SOFT}/{FRAME_FIELD}.png"])
         yield from self.expand(self._list_patterns())
 
     def expand(self, patterns: Iterable[str]) -> Iterator[str]:
-        """Yield paths, once for each frame if they contain `FRAME`."""
+        """Yield paths, once for each frame if they contain `FRAME_FIELD`."""
         for pattern in patterns:
-            names = [entry["name"] for entry in self.entries] if FRAME in pattern else [""]
-            yield from (pattern.replace(FRAME, name) for name in names)
+            names = [entry["name"] for entry in self.entries] if FRAME_FIELD in pattern else [""]
+            yield from (pattern.replace(FRAME_FIELD, name) for name in names)
 
     @property
     def is_recording(self) -> bool:
@@ -349,7 +349,7 @@ class Results(RunFolder):
         """
         if self.replaced is None:
             later = replace(self, entries=self.entries[count:])
-            remove_files(self.folder, later.expand([f"{MASKS}/{FRAME}.png", f"{SOFT}/{FRAME}.png"]))
+            remove_files(self.folder, later.expand([f"{MASKS}/{FRAME_FIELD}.png", f"{SOFT}/{FRAME_FIELD}.png"]))
             remove_files(self.folder, self.expand(self._list_patterns()))
         for name in (MASKS, SOFT, PROMPT_MASKS):
             remove_leftovers(self.folder / name)
@@ -464,11 +464,11 @@ class Results(RunFolder):
 
 
 def list_patterns(folder: Path, names: Iterable[str], frames: Collection[str]) -> list[str]:
-    """Return the paths of files in a folder, and of those in its folders, with `FRAME` in place of names of frames."""
+    """Return the paths of files in a folder, and of those in its folders, with `FRAME_FIELD` for names of frames."""
     files = (file for name in names for file in (folder / name, *(folder / name).rglob("*")) if file.is_file())
     paths = (file.relative_to(folder) for file in files)
     return sorted(
-        {(path.with_name(f"{FRAME}{path.suffix}") if path.stem in frames else path).as_posix() for path in paths}
+        {(path.with_name(f"{FRAME_FIELD}{path.suffix}") if path.stem in frames else path).as_posix() for path in paths}
     )
 
 

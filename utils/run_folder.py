@@ -36,8 +36,8 @@ from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
-REMEDY = "move the folder away, or choose another"
-RECORD_FILE = FileKind("results of aotlab", 1, REMEDY)
+FOLDER_REMEDY = "move the folder away, or choose another"
+RECORD_FILE = FileKind("results of aotlab", 1, FOLDER_REMEDY)
 
 
 @dataclass(kw_only=True)
@@ -74,9 +74,9 @@ class RunFolder:
         content = read_record(folder)
         if content is None or content["kind"] != cls.kind:
             return None
-        with reading(folder / RECORD, REMEDY, *MALFORMED):
+        with reading(folder / RECORD, FOLDER_REMEDY, *MALFORMED):
             run = cls(folder=folder, **cls.parse({name: value for name, value in content.items() if name != "kind"}))
-        with reading(folder / cls.journal, REMEDY, *MALFORMED):
+        with reading(folder / cls.journal, FOLDER_REMEDY, *MALFORMED):
             for entry in read_lines(folder / cls.journal):
                 cls.check_entry(entry)
                 run.entries.append(entry)
@@ -230,10 +230,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     with reading(path, "check its permissions"):
         if not path.is_file():
             return None
-    content = read_json(path, REMEDY)
+    content = read_json(path, FOLDER_REMEDY)
     if not isinstance(content, dict) or content.get("kind") != RECORD_FILE.name:
         return None
-    with reading(path, REMEDY):
+    with reading(path, FOLDER_REMEDY):
         values = unwrap(RECORD_FILE, content)
     return {"kind": values.pop("of"), **values}
 
@@ -244,7 +244,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: another line is damaged.
     """
-    with reading(path, REMEDY, RecursionError):
+    with reading(path, FOLDER_REMEDY, RecursionError):
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         for line in text.splitlines(keepends=True):
             if line.endswith("\n"):

@@ -41,7 +41,7 @@ MAX_TREE_BYTES = 64 * 2**20
 MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
-MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
+SUFFIX_GROUPS = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
@@ -230,7 +230,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
         for item in archive.infolist():
             item.filename = item.filename.replace("\\", "/")  # of some programs on Windows
         members = [item for item in archive.infolist() if not (item.is_dir() or WITHOUT_MASKS.search(item.filename))]
-        trees = [item for item in members if item.filename.lower().endswith(MASK_SUFFIXES[0])]
+        trees = [item for item in members if item.filename.lower().endswith(SUFFIX_GROUPS[0])]
         for items, limit in ((members, MAX_UNPACKED_BYTES), (trees, MAX_TREE_BYTES)):
             if len(items) > MAX_FILES or sum(item.file_size for item in items) > limit:
                 kind = " of XML or JSON" * (items is trees)
@@ -244,7 +244,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     if len(folders | results) == 1:
         return (folders | results).pop()
     mask_paths = [path for path in paths if not path.name.endswith(SIDE_FILES)]
-    for suffixes in MASK_SUFFIXES:
+    for suffixes in SUFFIX_GROUPS:
         if masks := [path for path in mask_paths if path.suffix.lower() in suffixes]:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
