@@ -255,7 +255,7 @@ def test_steps_of_the_page_on_a_run_store_and_reuse_it(tmp_path, monkeypatch, ca
     shutil.copytree(ROOT / "datasets" / "sample", tmp_path / "datasets" / "sample")
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "docs" / "concepts" / "run.md", capfd)
-    assert len([*(tmp_path / "results" / "rabbit" / "masks").iterdir()]) == 4
+    assert len([*(tmp_path / "results" / "by_hand" / "masks").iterdir()]) == 4
 
 
 def test_supervision_recipe_runs():

@@ -34,7 +34,11 @@ const methods = {
     return `${gpu ? 'WebGPU' : 'WASM'}, ${describeCount(threads, 'thread')}`;
   },
 
-  /** @param {ImageData} image @param {import('../tracker/prompts.js').Prompt} prompt @param {Uint8Array} otherObjects */
+  /**
+   * @param {ImageData} image
+   * @param {import('../tracker/prompts.js').Prompt} prompt
+   * @param {Uint8Array} otherObjects
+   */
   segment(image, prompt, otherObjects) {
     return segmentPrompt(tracker.graphs, makeFrame(image), prompt, otherObjects);
   },

@@ -226,7 +226,7 @@ class BrokenArray:
     *((Image.new(mode, (WIDTH, HEIGHT)), MASKS[0], f"frame: expected RGB, got an image of mode {mode}; call convert")
       for mode in ("YCbCr", "L")),
     *((draw_texture(1)[0], MASKS[0][part], "mask: ") for part in (np.s_[1:], None, np.s_[..., None])),
-    (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
+    (draw_texture(1)[0], np.full((HEIGHT, WIDTH), 1j), "mask: .*complex128"),
     (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
     (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
     (draw_texture(1)[0], 0 * MASKS[0], "mask: no objects; give ids above 0"),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
-from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.engine.tracking.options import LazyTracker
 from aotlab.internal import locked
 from aotlab.runs.job_list import find_masks_beside
 from aotlab.runs.lists import Batch as JobList
@@ -473,7 +473,7 @@ def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
     for _ in range(2):
         assert main([str(video.parent), "--write", "masks"]) == 0
         (video.with_name("a.masks") / "export.json").touch()
-        job, loader = Job("a", video, video.with_name("a.masks")), TrackerLoader(TrackerOptions())
+        job, loader = Job("a", video, video.with_name("a.masks")), LazyTracker(TrackerOptions())
         inputs.append(prepare(job, tmp_path / "out", loader, RunOptions()).inputs["masks"])
         records = json.loads((video.with_name("a.masks") / "export.json").read_text())
         internal.write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
