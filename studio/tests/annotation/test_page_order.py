@@ -191,8 +191,9 @@ def test_backspace_removes_clicks_only(new_page, session):
 
 @pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
-    editing.set_range(session.document, 0, 5)
     wire = Wire(new_page, "undo")
+    editing.set_range(session.document, 0, 5)  # in this visit, so that undo does not ask
+    new_page.wait_until(lambda: new_page.tab.locator("#undo").is_enabled())
     new_page.key("Control+z")
     wire.wait_held()
     new_page.key("f")
@@ -202,9 +203,9 @@ def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
 
 @pytest.mark.slow
 def test_refused_polygon_does_not_change_the_tool(new_page, session):
-    draw(session, 0, 1)
-    editing.change_object(session.document, 1, locked=True)
     wire = Wire(new_page, "fill_polygon")
+    draw(session, 0, 1)  # in this visit, so that undo does not ask
+    editing.change_object(session.document, 1, locked=True)
     new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
@@ -374,10 +375,11 @@ def test_delete_removes_the_object_of_an_unsent_stroke(new_page, session):
 @pytest.mark.parametrize("later", ["n", "Control+z", "t", "q"])
 @pytest.mark.slow
 def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
-    draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, locked=True)
     wire = Wire(new_page, "paint")
+    draw(session, 0, 1, 2)  # in this visit, so that undo does not ask
+    editing.change_object(session.document, 1, locked=True)
     new_page.wait_objects(2)
+    new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("1")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
