@@ -1,27 +1,34 @@
 #!/usr/bin/env bash
-# Builds aotlab, aotlab-studio, aotlab-compositing, aotlab-trackers and aotlab-runtime into dist/, checks them, tracks the bundled clip
-# with the wheels in a fresh environment, and tags the commit. Publishes nothing: .github/workflows/release.yml does, once the tag is pushed.
+# Builds the packages into dist/, and the demo page and an exported model into build/release/, which need Node 20; checks
+# them with scripts/test_wheels.sh, and tags the commit. Publishes nothing: .github/workflows/release.yml does, once the
+# tag is pushed.
 #
 #   bash scripts/release.sh [--no-tag]      (PYTHON chooses the interpreter)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/aotlab/__init__.py)
+version=$(bash scripts/version.sh)
 if [ "${1:-}" != "--no-tag" ]; then
     test -z "$(git status --porcelain)" || { echo "error: uncommitted changes; commit them" >&2; exit 2; }
     bash scripts/release_notes.sh "$version" >/dev/null
 fi
 
+checkout=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+python=$work/tools/bin/python
 "${PYTHON:-python3}" -m venv "$work/tools"
-"$work/tools/bin/python" -m pip install --quiet build twine
-rm -rf dist
-"$work/tools/bin/python" -m build --outdir dist .
-"$work/tools/bin/python" -m build --outdir dist studio
-"$work/tools/bin/python" -m build --outdir dist compositing
-"$work/tools/bin/python" -m build --outdir dist trackers
-"$work/tools/bin/python" -m build --outdir dist runtime
-"$work/tools/bin/python" -m twine check --strict dist/*
+"$python" -m pip install --quiet build twine
+rm -rf dist build/release build/demo
+for project in . studio compositing trackers runtime; do
+    "$python" -m build --outdir dist "$project"
+done
+"$python" -m twine check --strict dist/*
+
+"$python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[video,export]"
+(cd "$work" && "$python" "$checkout/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
+mkdir build/release
+cp build/demo/models/480p.zip "build/release/aott_mini-854x480-$version.zip"
+(cd build/demo && "$python" -m zipfile -c "../release/aotlab-demo-$version.zip" .)
 
 bash scripts/test_wheels.sh
 
