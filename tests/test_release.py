@@ -57,6 +57,22 @@ def test_version_has_a_section_of_changes():
     assert f"\n## {__version__} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+@needs_posix
+def test_version_is_set_in_all_packages(tmp_path):
+    names = (
+        *(f"{package}/pyproject.toml" for package in ("studio", "compositing", "trackers", "runtime", "integrations/napari")),
+        *("src/aotlab/__init__.py", "runtime/src/aotlab_runtime/__init__.py", "demo/tracker/package.json", "CITATION.cff"),
+    )  # fmt: skip
+    for name in (*names, "scripts/version.sh"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["bash", tmp_path / "scripts/version.sh", "19.8.7"], check=True, timeout=60)
+    for name in names:
+        expected = (ROOT / name).read_text(encoding="utf-8").replace(__version__, "19.8.7")
+        assert (tmp_path / name).read_text(encoding="utf-8") == expected
+        assert "19.8.7" in expected
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_scripts_of_workflows_exist(path):
     text = path.read_text(encoding="utf-8")
