@@ -14,6 +14,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
     ENCODER_PLUGINS,
     FILE_GROUPS,
+    HOOK_PLUGINS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
     POLICY_PLUGINS,
@@ -27,10 +28,16 @@ BUILT_IN = {
     ENCODER_PLUGINS: ENCODERS,
     POLICY_PLUGINS: POLICIES,
     LOSS_PLUGINS: LOSSES,
+    HOOK_PLUGINS: (),
 }
 """Built-in names by group."""
-SETTINGS = {"model.method": METHOD_PLUGINS, "model.encoder": ENCODER_PLUGINS, "memory.policy": POLICY_PLUGINS}
-"""Group of each setting whose value may be the name of a plug-in."""
+SETTINGS = {
+    "model.method": METHOD_PLUGINS,
+    "model.encoder": ENCODER_PLUGINS,
+    "memory.policy": POLICY_PLUGINS,
+    "rules.hooks": HOOK_PLUGINS,
+}
+"""Group of each setting whose value may be the name of a plug-in, or a list of names."""
 
 
 def load_plugins(paths: Iterable[str | Path]) -> None:
@@ -44,13 +51,18 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
 
 
 def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
-    """Return name and origin (`describe_plugin`) of each plug-in that the settings use, by setting."""
-    used = {setting: (group, attrgetter(setting)(config)) for setting, group in SETTINGS.items()}
-    return {
-        setting: {"name": name, **describe_plugin(group, name)}
-        for setting, (group, name) in used.items()
-        if name not in BUILT_IN[group]
-    }
+    """Return name and origin (`describe_plugin`) of each plug-in that the settings use, by setting.
+
+    Those of a list have its setting and their name: ``rules.hooks.NAME``.
+    """
+    origins = {}
+    for setting, group in SETTINGS.items():
+        value = attrgetter(setting)(config)
+        names = {f"{setting}.{name}": name for name in value} if isinstance(value, list) else {setting: value}
+        for key, name in names.items():
+            if name not in BUILT_IN[group]:
+                origins[key] = {"name": name, **describe_plugin(group, name)}
+    return origins
 
 
 def describe_code(config: Config) -> dict[str, str]:
@@ -88,9 +100,10 @@ def replace_missing_plugins(
     """
     sections = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
     for setting, origin in origins.items():
-        section, _, key = setting.partition(".")
-        name, group = origin["name"], SETTINGS[setting]
-        if sections.get(section, {}).get(key) != name or name in (*BUILT_IN[group], *list_plugin_names(group)):
+        section, key, *_ = setting.split(".")
+        name, group, value = origin["name"], SETTINGS[f"{section}.{key}"], sections.get(section, {}).get(key)
+        is_used = name in value if isinstance(value, list) else name == value
+        if not is_used or name in (*BUILT_IN[group], *list_plugin_names(group)):
             continue
         if key not in overridden.get(section, {}):
             raise missing_plugin_error(f"{FILE_GROUPS[group]} {name}", origin)

@@ -17,7 +17,7 @@ from aotlab.configs.training import Count, CountOrZero, DataConfig, Edge, Finite
 from aotlab.utils.errors import require
 from aotlab.utils.files import prefix_errors
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import ENCODER_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
+from aotlab.utils.plugins import ENCODER_PLUGINS, HOOK_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
 ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
 EncoderName = Annotated[Text, AfterValidator(PluginChoices(ENCODER_PLUGINS, ENCODERS).check)]
@@ -25,6 +25,7 @@ BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 PolicyName = Annotated[Text, AfterValidator(PluginChoices(POLICY_PLUGINS, POLICIES).check)]
+HookName = Annotated[Text, AfterValidator(PluginChoices(HOOK_PLUGINS, ()).check)]
 
 
 class ModelConfig(Settings):
@@ -177,6 +178,8 @@ class RulesConfig(Settings):
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
     after_cut: Literal["end", "recognize", "continue"] = "recognize"
     """Objects after a cut: continue tracks all; recognize hides those that look different; end hides all."""
+    hooks: list[HookName] = Field(default_factory=list)
+    """Hooks of plug-ins, which run after the detection of cuts."""
 
 
 class ComputeConfig(Settings):

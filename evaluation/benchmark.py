@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import Self
@@ -19,6 +19,7 @@ from aotlab.evaluation.metrics import measure_region_and_contour
 from aotlab.evaluation.rows import COLUMNS, Row, Summary, make_davis_row, mean_row
 from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.plugins import MEASURE_PLUGINS, describe_plugin
 
 VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png"
 VALID_SPLITS = ("val", "valid", "test")
@@ -31,6 +32,8 @@ class Benchmark:
     name: str
     strict_protocol: bool = False
     """Score objects that no annotation has, as the public evaluators do."""
+    measures: tuple[str, ...] = ()
+    """Measures of plug-ins, which are added to the table."""
 
     layout: ClassVar[str] = "folders as its page describes them"
     source: ClassVar[str] = ""
@@ -120,6 +123,16 @@ class Benchmark:
             return []
         stems = {path.stem for path in video.annotations}
         return [path for path in video.frames if path.stem not in stems]
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Columns of the table of objects, and those of added measures."""
+        return (*self.columns, *self.measures)
+
+    def describe_measures(self) -> dict[str, Any]:
+        """Return the origins of added measures as ``measures``, for `scores.json`; nothing without any."""
+        origins = {name: describe_plugin(MEASURE_PLUGINS, name) for name in self.measures}
+        return {"measures": origins} if origins else {}
 
     def list_score_names(self) -> list[str]:
         """Return the names of the values that `aotlab eval` writes to `scores.json`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.rows import Row, column_mean, mean_row
 from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
 from aotlab.utils.files import atomic_path
@@ -21,10 +22,10 @@ MIN_SEQUENCES = 10
 """Number of sequences below which a comparison warns that its intervals are unreliable."""
 
 
-def select_columns(columns: Sequence[str]) -> list[str]:
-    """Return the columns of J and F, without their recall and decay."""
-    means = [column for column in columns if "-" not in column]
-    return [column for column in means if column.partition("_")[0] in ("J&F", "J", "F")]
+def select_columns(benchmark: Benchmark) -> list[str]:
+    """Return the columns of J and F, without their recall and decay, and those of added measures."""
+    means = [column for column in benchmark.columns if "-" not in column]
+    return [*(column for column in means if column.partition("_")[0] in ("J&F", "J", "F")), *benchmark.measures]
 
 
 def compare_systems(

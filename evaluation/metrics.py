@@ -6,9 +6,14 @@ division.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+
+from aotlab.utils.errors import require
+from aotlab.utils.plugins import MEASURE_PLUGINS, describe_object, find_plugin
 
 CONTOUR_TOLERANCE = 0.008
 """Largest distance of matching contours, as a fraction of the frame's diagonal."""
@@ -19,6 +24,26 @@ Measure = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
 
 Both masks are H×W bool, cropped as `crop_to_objects` does; (height, width) is the size of the whole frame.
 """
+
+
+@dataclass(frozen=True)
+class ExtendedMeasure:
+    """A `Measure`, followed by a score of each of some plug-ins' measures, which processes find by their names."""
+
+    measure: Measure
+    names: tuple[str, ...]
+
+    def __call__(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
+        """Return all scores; raise `InputError` if one of a plug-in is not NaN or a number from 0 to 1."""
+        scores = [*self.measure(annotation, prediction, size)]
+        for name in self.names:
+            plugin = find_plugin(MEASURE_PLUGINS, name)
+            score: Any = plugin(annotation, prediction, size)
+            is_score = isinstance(score, float | int | np.floating) and (0 <= score <= 1 or math.isnan(score))
+            remedy = "expected a number from 0 to 1, or NaN where it is undefined"
+            require(is_score, f"returned {score!r:.40}", subject=describe_object(plugin), remedy=remedy)
+            scores.append(float(score))
+        return scores
 
 
 def measure_region_and_contour(

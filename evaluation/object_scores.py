@@ -1,6 +1,7 @@
 """Scoring of objects that may overlap, whose masks are a folder of binary PNGs each."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +32,15 @@ class ObjectScorer:
     def score(self, results: Path, frame: Path) -> FrameScores:
         """Score a frame; objects without an annotation on it have NaN."""
         predictions, unknown = read_object_results(results, frame.name, self.folders)
-        values = np.full((2, len(self.folders)), np.nan)
-        for index, (object_id, folder) in enumerate(self.folders.items()):
-            if object_id in predictions:
-                path, prediction = predictions[object_id]
-                annotation = read_mask(folder / frame.name) > 0
-                require_image_size(prediction, annotation.shape, path, "its annotation")
-                size = (annotation.shape[0], annotation.shape[1])
-                values[:, index] = self.measure(*crop_to_objects(annotation, prediction), size)
-        return values, unknown - self.skipped_ids
+        scores = dict[int, Sequence[float]]()
+        for object_id, (path, prediction) in predictions.items():
+            annotation = read_mask(self.folders[object_id] / frame.name) > 0
+            require_image_size(prediction, annotation.shape, path, "its annotation")
+            size = (annotation.shape[0], annotation.shape[1])
+            scores[object_id] = self.measure(*crop_to_objects(annotation, prediction), size)
+        missing = [math.nan] * len(next(iter(scores.values())))
+        values = [scores.get(object_id, missing) for object_id in self.folders]
+        return np.array(values, np.float64).T, unknown - self.skipped_ids
 
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:

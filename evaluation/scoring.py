@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aotlab.dataloaders.labeled_video import Video, find_masks_folder, require_readable
 from aotlab.dataloaders.sequences import list_masks
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.benchmarks.folder import read_annotated_video
+from aotlab.evaluation.metrics import ExtendedMeasure
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.matching import MAX_NAMES
-from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.run_folder import read_record
@@ -91,7 +93,7 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
     for video in videos:
         with collect_failure(report.failures, video.name, "not scored", WORKERS_REMEDY):
             require_readable([video])
-            plan = benchmark.plan(video)
+            plan = _add_measures(benchmark.plan(video), benchmark.measures)
             if plan.objects and plan.frames:
                 folder = find_masks_folder(results / video.name)
                 _require_frames(video, plan, folder)
@@ -123,6 +125,16 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
                     ids = ", ".join(map(str, sorted(scores.unknown_ids)))
                     log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
     return report
+
+
+def _add_measures(plan: ScoringPlan, measures: tuple[str, ...]) -> ScoringPlan:
+    """Return the plan with measures of plug-ins; raise `InputError` if its scorer has no measure."""
+    if not measures:
+        return plan
+    scorer: Any = plan.scorer
+    kind = type(scorer).__name__
+    require(hasattr(scorer, "measure"), f"{kind} has no measure", subject="--measure", remedy="leave the option out")
+    return replace(plan, scorer=replace(scorer, measure=ExtendedMeasure(scorer.measure, measures)))
 
 
 def _require_frames(video: Video, plan: ScoringPlan, folder: Path) -> None:

@@ -36,7 +36,10 @@ class ScoredObject(NamedTuple):
 
 
 class FrameScorer(Protocol):
-    """Scorer of single frames, which processes receive without the other frames of the sequence."""
+    """Scorer of single frames, which processes receive without the other frames of the sequence.
+
+    `aotlab score --measure` replaces ``measure`` in dataclasses that have it.
+    """
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of a frame."""

@@ -6,18 +6,21 @@ from typing import Any
 import numpy as np
 
 from aotlab.evaluation.benchmark import Benchmark
-from aotlab.evaluation.rows import Row, mean_row
+from aotlab.evaluation.rows import Row, column_mean, mean_row
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.text import align_columns
 
 
 def make_object_rows(benchmark: Benchmark, scores: SequenceScores) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
-    rows = []
+    rows, count = [], len(scores.values) - len(benchmark.measures)
     for index, region in enumerate(scores.region):
         scored = ~np.isnan(region)
-        row = benchmark.make_row(*(values[index][scored] for values in scores.values))
+        row = benchmark.make_row(*(values[index][scored] for values in scores.values[:count]))
         rows.append({column: row[column] for column in benchmark.columns if column in row})
+        for name, values in zip(benchmark.measures, scores.values[count:], strict=True):
+            if not np.isnan(values[index]).all():
+                rows[-1][name] = 100 * float(np.nanmean(values[index]))
     return rows
 
 
@@ -29,7 +32,10 @@ def make_scores_table(benchmark: Benchmark, scores: Mapping[str, SequenceScores]
     by_sequence = {name: make_object_rows(benchmark, scores[name]) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
     seen = [item.seen_in_training for name in by_sequence for item in scores[name].objects]
-    table: dict[str, Any] = dict(benchmark.summarize(rows, seen))
+    table: dict[str, Any] = {
+        **benchmark.summarize(rows, seen),
+        **{name: column_mean(rows, name) for name in benchmark.measures},
+    }
     table["sequences"] = {
         name: {
             **mean_row(part),

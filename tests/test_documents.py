@@ -40,6 +40,7 @@ def blocks(*languages):
 
 REGISTERED = {
     "memory.policy=spread": "memory.policy=rmem",
+    "rules.hooks=[no_sky]": "rules.hooks=[]",
     "model.method=gated": "model.method=aot",
     "model.method=matching": "model.method=aot",
     "model.encoder=plain": "model.encoder=resnet50",

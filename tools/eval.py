@@ -24,6 +24,7 @@ from aotlab.tools.cli.options import (
     device,
     explain_no_score,
     force_results,
+    measure_option,
     plugin_files,
     print_config,
     print_settings,
@@ -77,7 +78,7 @@ def report_results(
     scores = scoring.scores
     table = make_scores_table(benchmark, scores) if scores else {}
     if table:
-        print(format_table(table, benchmark.columns))
+        print(format_table(table, benchmark.all_columns))
         if len(scores) < len(videos):
             print(f"\nover {len(scores)} of {format_count(len(videos), 'sequence')}")
     if result.resumed:
@@ -95,8 +96,8 @@ def report_results(
         print(f"{SCORES_FILE} is unchanged: the folder has results of {count}; run without --sequence to write it")
     else:
         made = {"inputs": stored.inputs, "provenance": stored.provenance} if stored else {}
-        frames = {"frames": scoring.count_frames()} if scores else {}
-        content = {**table, **frames, "fps": result.fps, "failures": result.failures, **made}
+        table |= {**benchmark.describe_measures(), "frames": scoring.count_frames()} if scores else {}
+        content = {**table, "fps": result.fps, "failures": result.failures, **made}
         write_json(result.output / SCORES_FILE, content, indent=2)
     return 1 if result.failures else 0
 
@@ -107,6 +108,7 @@ def report_results(
 @option_group(
     "output",
     option("--output", type=Folder, help="folder for results and scores.json (default: results/DATASET)"),
+    measure_option,
     force_results,
 )
 @option_group(
@@ -130,7 +132,8 @@ def report_results(
 )
 def main(
     *, dataset: str | None, root: Path | None, split: str, sequence: tuple[str, ...], new_objects: bool,
-    strict_protocol: bool, all_frames: bool, output: Path | None, force: bool, checkpoint: tuple[str | Path, ...],
+    strict_protocol: bool, all_frames: bool, output: Path | None, measure: tuple[str, ...], force: bool,
+    checkpoint: tuple[str | Path, ...],
     config: tuple[str, ...], overrides: tuple[str, ...], device: str, print_config: bool, flip: bool,
     scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
 ) -> int:  # fmt: skip
@@ -149,7 +152,7 @@ def main(
     require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
     flags = ["new_objects"] * new_objects + ["all_frames"] * all_frames
-    benchmark = find_benchmark(dataset, [*flags, *["strict_protocol"] * strict_protocol])
+    benchmark = find_benchmark(dataset, [*flags, *["strict_protocol"] * strict_protocol], measures=measure)
     videos = select_videos(benchmark.open_videos(root, split), sequence)
     require_writable(output)
     from aotlab.benchmark.ensemble import load_tracker

@@ -19,7 +19,7 @@ from click import UsageError
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.evaluation.benchmarks import find_benchmark, select_videos
 from aotlab.tools.cli.command import command, find_given_option, option_group, require_new_output
-from aotlab.tools.cli.options import benchmark_options, explain_no_score, force_file, plugin_files
+from aotlab.tools.cli.options import benchmark_options, explain_no_score, force_file, measure_option, plugin_files
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
 from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
@@ -64,7 +64,7 @@ def compare_halves(
     """
     from aotlab.evaluation.comparison import compare_systems, format_comparison, plot_comparison, select_columns
 
-    columns, names = select_columns(benchmark.columns), [*tables]
+    columns, names = select_columns(benchmark), [*tables]
     halves = names[: len(names) // 2], names[len(names) // 2 :]
     first, second = ([tables[name] for name in half] for half in halves)
     content = compare_systems(first, second, columns)
@@ -144,11 +144,12 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
     table: dict[str, Any] = {}
     if report.scores:
         table = make_scores_table(benchmark, report.scores)
-        print(format_table(table, benchmark.columns))
+        print(format_table(table, benchmark.all_columns))
         if report.failures:
             count = len(report.scores) + len(report.failures)
             print(f"\nover {len(report.scores)} of {format_count(count, 'sequence')}")
-    return {**table, "frames": report.count_frames(), "fps": None, "failures": report.failures}
+    table |= {**benchmark.describe_measures(), "frames": report.count_frames()}
+    return {**table, "fps": None, "failures": report.failures}
 
 
 @command("aotlab score")
@@ -171,6 +172,7 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 )
 @option_group(
     "output",
+    measure_option,
     option("--json", "json_file", type=File, help="write the scores as JSON"),
     flag(
         "--compare",
@@ -188,8 +190,8 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 )
 def main(
     results: tuple[Path, ...], *, annotations: Path | None, dataset: str | None, root: Path | None, split: str,
-    sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, json_file: Path | None,
-    compare: bool, plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
+    sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, measure: tuple[str, ...],
+    json_file: Path | None, compare: bool, plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
 ) -> int:  # fmt: skip
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of frames; give --worst N")
@@ -211,7 +213,7 @@ def main(
     if len(results) > 1 and worst and not compare:
         raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
     flags = ["new_objects"] * new_objects + ["strict_protocol"] * strict_protocol
-    benchmark = find_benchmark(dataset or "folder", flags)
+    benchmark = find_benchmark(dataset or "folder", flags, measures=measure)
     if annotations is None:
         videos = select_videos(benchmark.open_videos(root, split), sequence)
         videos = select_scorable(benchmark, videos, root, split, results[0])
@@ -228,7 +230,7 @@ def main(
             systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
             inputs = {"dataset": benchmark.name, "split": split, **dict.fromkeys(flags, True)}
             content = compare_halves(benchmark, content, plot_file)
-            content |= {"inputs": inputs, "provenance": describe_program()}
+            content |= {**benchmark.describe_measures(), "inputs": inputs, "provenance": describe_program()}
     else:
         content = report_scores(benchmark, runs[0][1])
     frames: list[WorstFrame] = []

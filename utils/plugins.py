@@ -35,6 +35,8 @@ LOSS_PLUGINS = "aotlab.losses"
 TRACKER_PLUGINS = "aotlab.trackers"
 """Group of functions that return a `TrackerLoader`; ``--checkpoint NAME`` or ``NAME:ADDRESS`` chooses one."""
 BENCHMARK_PLUGINS = "aotlab.benchmarks"
+MEASURE_PLUGINS = "aotlab.measures"
+HOOK_PLUGINS = "aotlab.hooks"
 FILE_GROUPS = {
     METHOD_PLUGINS: "method",
     POLICY_PLUGINS: "memory policy",
@@ -42,6 +44,8 @@ FILE_GROUPS = {
     LOSS_PLUGINS: "loss",
     TRACKER_PLUGINS: "tracker",
     BENCHMARK_PLUGINS: "benchmark",
+    MEASURE_PLUGINS: "measure",
+    HOOK_PLUGINS: "hook",
 }
 """Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
 CALLS: dict[str, tuple[str, ...]] = {
@@ -49,6 +53,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     ENCODER_PLUGINS: (),
     LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
     BENCHMARK_PLUGINS: ("name",),
+    MEASURE_PLUGINS: ("annotation", "prediction", "size"),
+    HOOK_PLUGINS: (),
     MASK_READER_PLUGINS: ("path", "video"),
     OUTPUT_PLUGINS: ("options",),
     TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
@@ -102,6 +108,8 @@ class PluginChoices(Collection[str]):
     def check(self, name: str) -> str:
         """Return the name; raise `ValueError` unless a setting accepts it."""
         if name not in self:
+            if not len(self):
+                raise ValueError(f"{name}: no plug-in offers it; {PLUGIN_REMEDY}")
             raise ValueError(describe_wrong_choice(name, self, PLUGIN_REMEDY))
         return name
 

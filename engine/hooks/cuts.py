@@ -18,6 +18,7 @@ from aotlab.configs.schema import RulesConfig
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.groups import resize_indices
 from aotlab.networks.identity_bank import one_hot
+from aotlab.utils.plugins import HOOK_PLUGINS, find_plugin
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Draft, Prediction
@@ -148,4 +149,5 @@ def correlate(image: np.ndarray, other: np.ndarray) -> float:
 
 def build_hooks(rules: RulesConfig) -> list[Hook]:
     """Return the hooks that the settings turn on."""
-    return [CutDetection(rules.after_cut)] if rules.cuts else []
+    cuts: list[Hook] = [CutDetection(rules.after_cut)] if rules.cuts else []
+    return [*cuts, *(find_plugin(HOOK_PLUGINS, name)() for name in rules.hooks)]

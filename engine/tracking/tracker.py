@@ -107,12 +107,12 @@ class Tracker:
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
         self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=is_optimized(self.model))
         self.config = changed(config, model=model.config)
-        for hook in hooks:
+        self.hooks = [*build_hooks(config.rules), *hooks]
+        for hook in self.hooks:
             require(
                 isinstance(hook, Hook), f"expected objects of Hook, got {shorten(repr(hook))}", subject="hooks",
                 remedy="derive its class from aotlab.sdk.Hook",
             )  # fmt: skip
-        self.hooks = [*build_hooks(config.rules), *hooks]
         self._optimize = optimize
         self._checksum = 0
         """Checksum of the weights, 0 until it is needed; not cached without ``optimize``, as weights may change."""

@@ -8,7 +8,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import require, require_choice
-from aotlab.utils.plugins import BENCHMARK_PLUGINS, PLUGIN_REMEDY, PluginChoices, find_plugin, list_plugin_names
+from aotlab.utils.plugins import (
+    BENCHMARK_PLUGINS,
+    MEASURE_PLUGINS,
+    PLUGIN_REMEDY,
+    PluginChoices,
+    find_plugin,
+    list_plugin_names,
+)
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.labeled_video import Video
@@ -34,13 +41,16 @@ BENCHMARKS = PluginChoices(BENCHMARK_PLUGINS, BUILT_IN)
 """Names of all benchmarks, also of plug-ins."""
 
 
-def find_benchmark(name: str, options: Sequence[str] = ()) -> Benchmark:
+def find_benchmark(name: str, options: Sequence[str] = (), *, measures: Sequence[str] = ()) -> Benchmark:
     """Return a benchmark by its name; a built-in one, else that of a plug-in, whose module is imported.
 
-    ``options``: names of the class's fields to set to True, such as ``all_frames``.
+    Args:
+        name: name of a benchmark.
+        options: names of the class's fields to set to True, such as ``all_frames``.
+        measures: names of plug-ins' measures, which become further columns.
 
     Raises:
-        InputError: no benchmark has this name, or it has no such option.
+        InputError: no benchmark or measure has this name, or the benchmark has no such option.
     """
     kind = _find_class(name)
     for option in options:
@@ -51,7 +61,11 @@ def find_benchmark(name: str, options: Sequence[str] = ()) -> Benchmark:
             subject=f"--{option.replace('_', '-')}",
             remedy=f"only {', '.join(supported)}",
         )
-    return kind(name, **dict.fromkeys(options, True))
+    for measure in measures:
+        find_plugin(MEASURE_PLUGINS, measure)
+        is_free = measure not in kind.columns
+        require(is_free, f"{name} has a column of this name", subject=f"measure {measure}", remedy="choose another")
+    return kind(name, measures=tuple(dict.fromkeys(measures)), **dict.fromkeys(options, True))
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
@@ -73,4 +87,4 @@ def _find_class(name: str) -> type[Benchmark]:
 
 
 def _list_options(kind: type[Benchmark]) -> set[str]:
-    return {item.name for item in fields(kind)} - {"name"}
+    return {item.name for item in fields(kind)} - {"name", "measures"}

@@ -98,4 +98,4 @@ def test_comparison_is_printed_worst_first():
     ("davis2017", ["J&F", "J", "F"]), ("lvosv2", ["J&F", "J", "F"]), ("vost", ["J", "J_tr"]),
 ])  # fmt: skip
 def test_compared_columns_are_those_of_j_and_f(name, columns):
-    assert select_columns(find_benchmark(name).columns) == columns
+    assert select_columns(find_benchmark(name)) == columns

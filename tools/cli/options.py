@@ -74,6 +74,7 @@ frame_numbers_option = option(
     default="index",
     help="numbers of frames on the command line and in lists: from 0, or as in the file names of an image folder",
 )
+measure_option = list_option("--measure", "measures of plug-ins to add to the scores, comma-separated")
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.plugins import load_plugins
+from aotlab.configs.settings import changed
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
 
@@ -169,3 +172,52 @@ def test_options_accept_one_setting_as_text():
 def test_object_that_is_no_hook_rejected(model):
     with pytest.raises(InputError, match=r"hooks: expected objects of Hook, got <object.*; derive its class from"):
         Tracker(*model, hooks=[object()])  # type: ignore[list-item]
+
+
+HOOK = """
+from aotlab.sdk import Hook
+class KeepOut(Hook):
+    def correct(self, draft):
+        logits = draft.logits.clone()
+        logits[1:] = -1e10
+        return draft._replace(logits=logits, indices=logits.max(0).indices)
+hooks = {"keep_out": KeepOut, "number": int}
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, unload):
+    path = tmp_path / "mine.py"
+    path.write_text(HOOK)
+    return path
+
+
+def test_settings_turn_on_hooks_of_plugins(plugin, tmp_path, unload):
+    load_plugins([plugin])
+    small, config = build("aott", "rules.hooks=[keep_out]")
+    predictions = run_tracker(Tracker(small, config), draw_texture(2), {0: draw_stripes([1, 2])})
+    assert not predictions[1].labels.any()
+    save_checkpoint(tmp_path / "weights.safetensors", small, changed(config, rules={"hooks": []}))
+    options = TrackerOptions(tmp_path / "weights.safetensors", overrides=["rules.hooks=[keep_out]"])
+    origin = {"name": "keep_out", "file": "mine.py"}
+    assert origin.items() <= options.fingerprint()["plugins"]["rules.hooks.keep_out"].items()
+    save_checkpoint(tmp_path / "weights.safetensors", small, config)
+    unload()
+    build()  # loads the tiny encoder again
+    with pytest.raises(InputError, match=r"needs the hook keep_out of mine\.py; give --plugin mine.py"):
+        load_checkpoint(tmp_path / "weights.safetensors")
+    assert load_checkpoint(tmp_path / "weights.safetensors", overrides=["rules.hooks=[]"])[1].rules.hooks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("[keep_ot]", r"rules\.hooks\.0 keep_ot: .*; did you mean keep_out\?"),
+        ("keep_out", "rules.hooks must be a list, got 'keep_out'"),
+        ("[number]", "hooks: expected objects of Hook, got 0; derive its class from aotlab.sdk.Hook"),
+    ],
+)
+def test_unusable_hooks_of_plugins_rejected(name, message, plugin):
+    load_plugins([plugin])
+    with pytest.raises(InputError, match=message):
+        Tracker(*build("aott", f"rules.hooks={name}"))
