@@ -1,6 +1,7 @@
 /** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
 import { focusViewIfLost } from './dom.js';
+import { state } from './store.js';
 
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
@@ -29,35 +30,34 @@ export async function fetchOrThrow(/** @type {string} */ url, /** @type {Request
 /** Return the error of a failure. @param {Failure} failure */
 export const toError = ({ error, unfinished }) => Object.assign(new Error(error), { unfinished });
 
-export class Connection {
-  constructor(/** @type {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} */ app) {
-    this.app = app;
-    this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
-    this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
-    this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
-    this.reconnectDelay = 0; // milliseconds; 0 at first
-    this.socket = /** @type {WebSocket | undefined} */ (undefined);
-  }
+class Connection {
+  pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
+  lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
+  pageId = String(this.lastId); // id of this page; no other open page undoes its steps
+  reconnectDelay = 0; // milliseconds; 0 at first
+  socket = /** @type {WebSocket | undefined} */ (undefined);
 
-  connect() {
-    const address = `socket?page=${this.pageId}&project=${this.app.project.id}`;
+  /** Connect, and reconnect whenever the connection is lost. @param {(event: ServerEvent) => void} handleEvent
+   * @param {(isOpen: boolean) => unknown} showConnection called when it is open or lost */
+  connect(handleEvent, showConnection) {
+    const address = `socket?page=${this.pageId}&project=${state.project.id}`;
     const socket = new WebSocket(new URL(address, location.href).href.replace('http', 'ws'));
     socket.onopen = () => {
       this.socket = socket;
       this.reconnectDelay = 0;
       const unanswered = [...this.pendingCalls.values()]; // before the page sends new calls
-      this.app.showConnection(true);
+      showConnection(true);
       for (const { text } of unanswered) socket.send(text);
     };
-    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data), handleEvent);
     socket.onclose = () => {
       for (const [id, { canResend, reject }] of this.pendingCalls) {
         if (canResend) continue;
         reject(new Error(NO_CONNECTION));
         this.pendingCalls.delete(id);
       }
-      this.app.showConnection(false);
-      setTimeout(() => this.connect(), this.reconnectDelay);
+      showConnection(false);
+      setTimeout(() => this.connect(handleEvent, showConnection), this.reconnectDelay);
       this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2 + 250);
     };
   }
@@ -68,7 +68,7 @@ export class Connection {
 
   /** Return the error that explains the lost connection. */
   async findDisconnectError() {
-    const address = `labels/0?project=${this.app.project.id}`; // refused for the same reason
+    const address = `labels/0?project=${state.project.id}`; // refused for the same reason
     const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
     if (!answer || answer.ok) return new Error(NO_CONNECTION);
     const text = answer.status !== 403 ? await answer.text()
@@ -76,8 +76,9 @@ export class Connection {
     return Object.assign(new Error(text), { status: answer.status });
   }
 
-  receive(/** @type {ServerEvent | Answer | Failure} */ message) {
-    if ('event' in message) return focusViewIfLost(() => this.app.handleEvent(message));
+  /** @param {ServerEvent | Answer | Failure} message @param {(event: ServerEvent) => void} handleEvent */
+  receive(message, handleEvent) {
+    if ('event' in message) return focusViewIfLost(() => handleEvent(message));
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);
@@ -101,3 +102,5 @@ export class Connection {
     return this.lastId;
   }
 }
+
+export const connection = new Connection();

@@ -3,14 +3,15 @@
 import { element, findOptions, formatCount } from './dom.js';
 import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
+import { queue } from './queue.js';
+import { findAnnotatedFrames } from './timeline.js';
 
-export class Exporter {
-  constructor(/** @type {Pick<import('./main.js').App, 'queue' | 'timeline'>} */ { queue, timeline }) {
-    this.queue = queue;
+class Exporter {
+  constructor() {
     this.key = 0; // random; cancels the export, even before it is requested
     onSubmit(element('export-start'), () => this.start());
     element('export-annotated').onclick = () => {
-      const frames = timeline.findAnnotatedFrames();
+      const frames = findAnnotatedFrames();
       element('export-first').value = String(frames[0] ?? '');
       element('export-last').value = String(frames.pop() ?? '');
     };
@@ -27,8 +28,8 @@ export class Exporter {
     const names = [...document.querySelectorAll('#outputs :checked')].map((box) => box.getAttribute('name') ?? '');
     this.key = Math.floor(Math.random() * 2 ** 52);
     this.setRunning(true);
-    await this.queue.previous; // later ones do not wait for an export
-    const answer = await this.queue.send('export', {
+    await queue.previous; // later ones do not wait for an export
+    const answer = await queue.send('export', {
       names, first, last, key: this.key, options: findOptions(),
     });
     this.setRunning(false);
@@ -57,3 +58,5 @@ export class Exporter {
     element('download').hidden = true;
   }
 }
+
+export const exporter = new Exporter();

@@ -79,3 +79,5 @@ export class FrameCache {
 export async function fetchImage(/** @type {string} */ address) {
   return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }
+
+export const frames = new FrameCache();

@@ -1,38 +1,45 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
+import { connection } from './connection.js';
 import { createElement, element, formatCount } from './dom.js';
 import { formatStep, onSubmit } from './fields.js';
 import { ask, CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
+import { playback } from './playback.js';
+import { queue } from './queue.js';
+import { selection } from './selection.js';
+import { state, subscribe, update } from './store.js';
 
-export class EditHistory {
-  /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */
-  constructor(app) {
-    this.app = app;
-    this.comparedVersion = 0; // version whose outlines show; 0: none
-    this.onCompare = () => {}; // called when it changes
+/** Whether another open page made a step. @param {import('./protocol.js').StepInfo | null} step */
+const isElsewhere = (step) => Boolean(step?.page) && step?.page !== connection.pageId;
+
+class EditHistory {
+  constructor() {
     this.firstStep = -1; // last step before this visit; undo asks before it goes further back
-    this.canUndo = false; // whether this page may undo the last step
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
+    subscribe(['project'], () => this.show());
+    subscribe(['answer'], () => this.reportLosses(/** @type {EditAnswer} */ (state.answer)));
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
     onSubmit(element('version-save'), () => this.saveVersion());
   }
 
-  /** Show what undo and redo would do. @param {import('./protocol.js').PageState} state */
-  show({ step, history }) {
+  /** Name the steps that undo and redo would change in the titles of their buttons. */
+  show() {
+    const { step, history } = state.project;
     closeOldToasts(step);
     if (this.firstStep < 0) this.firstStep = step;
-    this.canUndo = this.showStep(element('undo'), 'Undo (Ctrl+Z)', history[0]);
-    element('redo').disabled = !this.showStep(element('redo'), 'Redo (Ctrl+Shift+Z)', history[1]);
+    for (const [index, label] of ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'].entries()) {
+      const note = isElsewhere(history[index]) ? ', made in another window' : '';
+      element(index ? 'redo' : 'undo').title = `${label}: ${history[index]?.title ?? 'nothing'}${note}`;
+    }
+    element('redo').disabled = !history[1] || isElsewhere(history[1]);
   }
 
-  /** Name a step in the title of its button; return whether this page may undo or redo it.
-   * @param {HTMLButtonElement} button @param {string} label @param {import('./protocol.js').StepInfo | null} step */
-  showStep(button, label, step) {
-    const isElsewhere = Boolean(step?.page) && step?.page !== this.app.connection.pageId;
-    button.title = `${label}: ${step?.title ?? 'nothing'}${isElsewhere ? ', made in another window' : ''}`;
-    return step !== null && !isElsewhere;
+  /** Whether this page may undo the last step. */
+  get canUndo() {
+    const [last] = state.project.history;
+    return last !== null && !isElsewhere(last);
   }
 
   /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,
@@ -44,25 +51,25 @@ export class EditHistory {
   }
 
   /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */
-  reportLosses(answer, taker = this.app.project.getName(answer.result?.object_id ?? 0)) {
+  reportLosses(answer, taker = state.project.getName(answer.result?.object_id ?? 0)) {
     const texts = Object.entries(answer.result?.lost_pixels ?? {}).map(([id, count]) => (
-      `${formatCount(count, 'pixel')} from ${this.app.project.getName(Number(id))}`));
+      `${formatCount(count, 'pixel')} from ${state.project.getName(Number(id))}`));
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
   /** Undo a step, by default the last one, unless another was made since. @param {number} [step] */
   undo(step) {
-    return this.undoOrRedo('undo', () => ({ step: step ?? this.app.project.step }));
+    return this.undoOrRedo('undo', () => ({ step: step ?? state.project.step }));
   }
 
   /** Undo or redo after the earlier edits. `getMessage` is called then; if it returns undefined, nothing is done.
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
-    const { playback, queue, selection } = this.app;
     if (playback.isReady) playback.stopAtShownFrame();
-    const { frame } = playback.wanted;
+    const { frame } = state.wanted;
     const answer = await queue.runInOrder({ action }, async (messageId) => {
-      const { id, target, project: { objects } } = selection;
+      const { id } = selection;
+      const { target, project: { objects } } = state;
       const message = getMessage();
       if (!message || (action === 'undo' && !(await this.confirmUndo()))) return { error: CANCELED };
       const { error, result: step } = await queue.send(action, message, target, messageId);
@@ -80,22 +87,22 @@ export class EditHistory {
 
   /** Ask before a step of an earlier visit is undone; return whether to undo. */
   async confirmUndo() {
-    const { project: { step, history: [last] } } = this.app;
+    const { step, history: [last] } = state.project;
     if (!last || step > this.firstStep) return true;
     const text = `${formatStep(last)}, before this visit. Undo it?`;
     return ask('Undo', createElement('p', {}, text), 'undo');
   }
 
   async resetFrame() {
-    const { frame } = this.app.playback;
-    this.offerUndo(await this.app.queue.edit('reset_frame', { frame }), `Drawn masks of frame ${frame} removed`);
+    const { frame } = playback;
+    this.offerUndo(await queue.edit('reset_frame', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 
   async saveVersion() {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    const { error } = await this.app.queue.edit('save_version', { title });
+    const { error } = await queue.edit('save_version', { title });
     if (error) field.value ||= title;
     const listed = await this.showVersions();
     element('versions-problem').textContent = (error ?? listed.error)?.message ?? '';
@@ -103,7 +110,7 @@ export class EditHistory {
 
   async showVersions() {
     element('versions-problem').textContent = '';
-    const answer = await this.app.queue.edit('list_versions', {});
+    const answer = await queue.edit('list_versions', {});
     if (answer.error) return answer;
     const versions = answer.result;
     element('versions').replaceChildren(...versions.map((version, index) => {
@@ -123,15 +130,16 @@ export class EditHistory {
   /** Show the outlines of a version over the masks, or no longer if they show. @param {number} number */
   compareVersion(number) {
     element('versions-dialog').close();
-    this.comparedVersion = number === this.comparedVersion ? 0 : number;
-    this.onCompare();
-    if (!this.comparedVersion) return;
-    const stop = () => { if (this.comparedVersion === number) this.compareVersion(number); };
+    update({ comparedVersion: number === state.comparedVersion ? 0 : number });
+    if (!state.comparedVersion) return;
+    const stop = () => { if (state.comparedVersion === number) this.compareVersion(number); };
     showToast(`Outlines of version ${number}`, { 'Stop comparing': stop });
   }
 
   async restoreVersion(/** @type {number} */ number) {
     element('versions-dialog').close();
-    this.offerUndo(await this.app.queue.edit('restore_version', { number }), `Version ${number} restored`);
+    this.offerUndo(await queue.edit('restore_version', { number }), `Version ${number} restored`);
   }
 }
+
+export const editHistory = new EditHistory();

@@ -1,16 +1,21 @@
 /** Masks of whole frames: copied to other frames, or given other outlines. */
 
+import { connection } from './connection.js';
 import { CoalescedTask, element, elements, formatCount } from './dom.js';
+import { editHistory } from './history.js';
 import { showHint, showMessage, showToast } from './messages.js';
+import { playback } from './playback.js';
+import { queue } from './queue.js';
+import { selection } from './selection.js';
+import { state } from './store.js';
+import { tracking } from './tracking.js';
+import { viewer } from './viewer.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @typedef {Actions['reshape']['message']['shape']} Shape */
 
-export class MaskEdits {
-  /** @param {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue' | 'selection'
-   *   | 'toolbox' | 'tracking' | 'viewer'>} app */
-  constructor(app) {
-    this.app = app;
+class MaskEdits {
+  constructor() {
     this.copiedFrame = -1; // whose masks are pasted; -1: none
     this.isPreviewed = false;
     this.previewTask = new CoalescedTask(() => this.showPreview());
@@ -18,12 +23,13 @@ export class MaskEdits {
       field.onfocus = field.oninput = () => { this.isPreviewed = true; this.previewTask.run(); };
       field.onblur = () => { this.isPreviewed = false; this.previewTask.run(); };
     }
-    element('reshape').onclick = () => app.playback.addCommand(() => this.reshape(), true);
+    element('reshape').onclick = () => playback.addCommand(() => this.reshape(), true);
   }
 
   /** Frames to change: this one, or those of the range to track; undefined: the range is invalid. */
   get frames() {
-    const { playback: { frame }, project: { editable_range: [start, end] }, tracking } = this.app;
+    const { frame } = playback;
+    const { editable_range: [start, end] } = state.project;
     if (!element('on-range').checked) return { frame };
     const range = tracking.readRange();
     return range && { frame: range.first ?? start, last: range.last ?? end };
@@ -31,13 +37,15 @@ export class MaskEdits {
 
   /** Change the outline of the selected object; by default as the fields say. @param {Shape} [shape] */
   async reshape(shape) {
-    const { frames, app: { queue, history, project, selection: { target, id } } } = this;
+    const { frames } = this;
+    const { project, target } = state;
+    const { id } = selection;
     if (!frames) return;
     const how = shape ? { shape } : { shape: this.shape, radius: element('shape-radius').valueAsNumber || 1 };
     const message = /** @type {any} */ ({ ...frames, object_id: null, ...how });
     const answer = await queue.edit('reshape', message, target);
     const count = answer.result?.count ?? 0;
-    history.offerUndo(answer, `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`);
+    editHistory.offerUndo(answer, `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`);
   }
 
   get shape() {
@@ -46,7 +54,9 @@ export class MaskEdits {
 
   /** Show the outline that the fields would make. */
   async showPreview() {
-    const { app: { connection, playback: { frame }, selection: { id }, viewer }, shape } = this;
+    const { shape } = this;
+    const { frame } = playback;
+    const { id } = selection;
     const radius = element('shape-radius').valueAsNumber || 1;
     const message = { frame, object_id: id, shape, radius };
     const answer = this.isPreviewed && id ? await connection.call('preview_shape', message).catch(() => null) : null;
@@ -55,13 +65,14 @@ export class MaskEdits {
   }
 
   copy() {
-    this.copiedFrame = this.app.playback.frame;
+    this.copiedFrame = playback.frame;
     showHint(`Frame ${this.copiedFrame} copied; Ctrl+V pastes the selected object, Ctrl+Shift+V all objects.`);
   }
 
   /** Paste the copied masks. @param {boolean} isAll all objects, or only the selected one */
   async paste(isAll) {
-    const { copiedFrame: source, frames, app: { selection: { id } } } = this;
+    const { copiedFrame: source, frames } = this;
+    const { id } = selection;
     if (source < 0) showMessage('Copy the masks of a frame first (Ctrl+C).', true);
     else if (!isAll && !id) showMessage('Select an object first, or paste all objects (Ctrl+Shift+V).', true);
     else if (frames) await this.send({ source, ...frames, object_id: isAll ? undefined : id });
@@ -69,24 +80,26 @@ export class MaskEdits {
 
   /** Copy the mask of the selected object, or all masks, to the next frame, and go there. */
   async copyToNext() {
-    const { playback, playback: { frame: source }, selection: { id } } = this.app;
+    const { frame: source } = playback;
+    const { id } = selection;
     const frame = source + 1;
-    if (frame >= playback.count) return;
+    if (frame >= state.count) return;
     playback.seek(frame);
     await this.send({ source, frame, object_id: id || undefined });
   }
 
   /** Paste, and offer to take pixels that others kept. @param {Actions['paste_masks']['message']} message */
   async send(message) {
-    const { queue, history } = this.app;
     const answer = await queue.edit('paste_masks', message);
     const { step, result } = answer;
     if (!step) return;
     const repeat = async () => {
-      if (!(await history.undo(step)).error) await this.send({ ...message, take: true });
+      if (!(await editHistory.undo(step)).error) await this.send({ ...message, take: true });
     };
     showToast(`Masks of frame ${message.source} pasted on ${formatCount(result?.count ?? 0, 'frame')}`, {
-      Undo: () => history.undo(step), ...(!message.take && { 'Take pixels of others': repeat }),
+      Undo: () => editHistory.undo(step), ...(!message.take && { 'Take pixels of others': repeat }),
     }, step);
   }
 }
+
+export const maskEdits = new MaskEdits();

@@ -1,37 +1,43 @@
 /** Objects: their list, names and classes; merging two; matching objects of a file. */
 
-import { fetchOrThrow } from './connection.js';
-import { createElement, createIcon, element, elements, focusView, formatCount, formatFrames, setIcon } from './dom.js';
+import { connection, fetchOrThrow } from './connection.js';
+import {
+  createElement, createIcon, element, elements, focusView, focusViewIfLost, formatCount, formatFrames, setIcon,
+} from './dom.js';
 import { RowList, TextField } from './fields.js';
+import { editHistory } from './history.js';
+import { toolbox } from './input.js';
 import { ask, CANCELED, showError, showHint, showMessage } from './messages.js';
+import { playback } from './playback.js';
+import { queue } from './queue.js';
+import { selection } from './selection.js';
+import { state, subscribe, update } from './store.js';
+import { timeline } from './timeline.js';
 
 /** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
-/** @import { Target } from './queue.js' */
-/** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
- *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
+/** @import { Target } from './store.js' */
 
 const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
-export class ObjectPanel {
-  constructor(/** @type {App} */ app) {
-    const { project } = app;
-    this.app = app;
+class ObjectPanel {
+  constructor() {
+    const findObject = (/** @type {number} */ id) => state.project.findObject(id);
+    this.lastScrolledId = 0; // object to which list and timeline have scrolled
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, (item) => this.createRow(item));
-    const [name, className] = elements('object-name', 'class');
-    this.name = new TextField(name, (id) => project.findObject(id)?.name ?? '', async (id, text) => (
+    this.name = new TextField(element('object-name'), (id) => findObject(id)?.name ?? '', async (id, text) => (
       text ? this.changeObject(id, { name: text }) : {}));
-    this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', async (id, text) => {
-      const names = project.schema.map((rule) => rule.name);
+    this.className = new TextField(element('class'), (id) => findObject(id)?.class_name ?? '', async (id, text) => {
+      const names = state.project.schema.map((rule) => rule.name);
       if (text && names.length && !names.includes(text)) {
         return { error: new Error(`The classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
       }
       return this.changeObject(id, { class_name: text });
     });
-    element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
+    element('merge').onclick = () => playback.addCommand(openMerge, true);
     element('load').onchange = () => {
       const files = [...element('load').files ?? []];
-      app.playback.addCommand(() => loadMasks(app, files).catch(showError), true);
+      playback.addCommand(() => loadMasks(files).catch(showError), true);
       element('load').value = ''; // the same file may be chosen again
       focusView();
     };
@@ -43,13 +49,16 @@ export class ObjectPanel {
       const files = [...event.dataTransfer?.files ?? []];
       if (!files.length && /** @type {Element} */ (event.target).matches('[type=text]')) return; // the field gets it
       event.preventDefault();
-      app.playback.addCommand(() => loadMasks(app, files).catch(showError), true);
+      playback.addCommand(() => loadMasks(files).catch(showError), true);
     });
+    element('panels').onclick = () => this.togglePanels();
+    selection.subscribe(() => this.show());
+    subscribe(['project'], showClasses);
+    subscribe(['actions'], () => this.show()); // the lock that an unanswered edit sets
   }
 
   /** Return the row of an object, and the function that updates it. @param {Item} item */
   createRow({ id }) {
-    const { app: { playback, selection } } = this;
     const swatch = createElement('input', { type: 'color' });
     swatch.onchange = async () => {
       const { error } = await this.changeObject(id, { color: swatch.value });
@@ -57,19 +66,19 @@ export class ObjectPanel {
     };
     const name = createElement('span', { className: 'name' });
     const category = createElement('span', { className: 'class' });
-    const onclick = () => playback.addCommand(() => selection.selectByUser(id));
+    const onclick = () => playback.addCommand(() => toolbox.select(id));
     const button = createElement('button', { className: 'select', name: `select${id}`, onclick }, name, category);
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const [hide, lock] = ['hidden', 'locked'].map((key) => (
       createElement('button', { className: 'small', name: `${key}${id}` }, createIcon('eye'))));
-    hide.onclick = () => selection.toggleHidden({ id });
+    hide.onclick = () => this.toggleHidden({ id });
     lock.onclick = () => this.toggleLock({ id });
     const line = createElement('li', {}, swatch, button, hide, lock);
     line.onkeydown = ({ key, ctrlKey, metaKey }) => {
       if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();
     };
     const show = (/** @type {Item} */ item) => {
-      const hasFocus = id === (selection.id || this.app.project.objects[0].id); // ↑ and ↓ go to the others
+      const hasFocus = id === (selection.id || state.project.objects[0].id); // ↑ and ↓ go to the others
       for (const control of [swatch, button, hide, lock]) control.tabIndex = hasFocus ? 0 : -1;
       line.className = id === selection.id ? 'selected' : '';
       // the color that the user is choosing stays
@@ -91,24 +100,26 @@ export class ObjectPanel {
 
   /** Whether an object has text that is not stored; another window may have deleted the object since. */
   get hasDrafts() {
-    return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.project.findObject(id)));
+    return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => state.project.findObject(id)));
   }
 
   show() {
-    const { project: { objects }, selection: { item } } = this.app;
+    const { objects } = state.project;
+    const { id, item } = selection;
     this.list.show(objects);
     for (const button of elements('delete', 'reshape', 'absent')) button.disabled = !item;
     element('merge').disabled = !item || objects.length < 2;
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
     if (item) for (const field of this.fields) field.show(item.id);
+    if (id !== this.lastScrolledId) this.scrollToSelected();
   }
 
   /** Let the user type the name of an object, which may be selected later. @param {number} id */
   focusName(id) {
-    const { queue, project } = this.app;
-    if (!project.findObject(id)) {
-      showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
+    if (!state.project.findObject(id)) {
+      const isSaved = state.actions.size === 0;
+      showMessage(isSaved ? 'Select an object first.' : 'The new object is being saved; rename it then.', true);
       return;
     }
     this.name.show(id);
@@ -117,26 +128,27 @@ export class ObjectPanel {
   }
 
   async addObject() {
-    const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
+    const { id: previousId } = selection;
     toolbox.finish();
     selection.setSelected(0);
-    const { target } = selection;
+    const { target } = state;
     const { error } = await queue.edit('add_object', {}, target);
-    if (error && target === selection.target) selection.setSelected(previousId);
+    if (error && target === state.target) selection.setSelected(previousId);
   }
 
   async deleteObject() {
-    const { history, queue, selection: { item, target }, toolbox } = this.app;
+    const { item } = selection;
+    const { target } = state;
     toolbox.finish(); // its own, which would make a new object
     const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
-    history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
+    editHistory.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
 
   /** Give the selected object, or the one of an unanswered prompt, a class. @param {string} className */
   setClass(className) {
-    const { queue, selection: { item, target }, toolbox } = this.app;
-    if (!item && !queue.hasEdits) return;
-    const prompt = [...toolbox.unanswered].reverse().find(({ tool, target: other }) => (
+    const { actions, target, unanswered } = state;
+    if (!selection.item && !actions.size) return;
+    const prompt = [...unanswered].reverse().find(({ tool, target: other }) => (
       tool.makesPrompts && other === target));
     queue.runInOrder({ action: 'change_object' }, async (id) => {
       if (prompt && !prompt.answerId) return { error: CANCELED };
@@ -147,25 +159,67 @@ export class ObjectPanel {
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
   changeObject(id, changes) {
-    return this.app.queue.edit('change_object', { object_id: id, ...changes });
+    return queue.edit('change_object', { object_id: id, ...changes });
   }
 
   /** Return whether an object is locked after the unanswered edits; it may not exist yet. @param {Target} target */
   isLocked(target) {
-    const pending = [...this.app.queue.actions.values()].reverse().find(({ message = {}, target: other }) => (
+    const pending = [...state.actions.values()].reverse().find(({ message = {}, target: other }) => (
       'locked' in message && (other === target || (target.id > 0 && other?.id === target.id))));
-    return Boolean(/** @type {any} */ (pending?.message ?? this.app.project.findObject(target.id))?.locked);
+    return Boolean(/** @type {any} */ (pending?.message ?? state.project.findObject(target.id))?.locked);
   }
 
   /** @param {Target} target the selected one by default */
-  async toggleLock(target = this.app.selection.target) {
+  toggleLock(target = state.target) {
     const message = /** @type {any} */ ({ object_id: null, locked: !this.isLocked(target) });
-    const answer = this.app.queue.edit('change_object', message, target);
-    this.app.renderObjects();
-    await answer;
-    this.app.renderObjects();
+    return queue.edit('change_object', message, target);
+  }
+
+  /** Hide an object or show it again, after the earlier edits: it may not exist yet, and drawing shows it.
+   * An isolated object is no longer isolated. @param {Target} target the selected one by default */
+  async toggleHidden(target = state.target) {
+    await queue.previous;
+    const { hiddenIds, isolatedId } = state;
+    if (!isolatedId && !hiddenIds.delete(target.id) && target.id) hiddenIds.add(target.id);
+    update({ hiddenIds, isolatedId: 0 });
+  }
+
+  selectNext(/** @type {number} */ by) {
+    const { objects } = state.project;
+    const index = objects.findIndex((item) => item.id === selection.id);
+    this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
+  }
+
+  selectIndex(/** @type {number} */ index) {
+    const item = state.project.objects[index];
+    if (item) toolbox.select(item.id);
+  }
+
+  /** Show only one object, or all again. @param {number} id 0: background */
+  isolate(id) {
+    const isIsolated = id > 0 && id !== state.isolatedId;
+    if (isIsolated) toolbox.select(id);
+    update({ isolatedId: isIsolated ? id : 0 });
+    showHint(isIsolated ? `Only ${state.project.getName(id)} is shown; double-click it to show all objects.` : '');
+  }
+
+  /** Scroll to the selected object in the list and the timeline, once after each selection. */
+  scrollToSelected() {
+    const { id, item } = selection;
+    this.lastScrolledId = id;
+    if (!item) return;
+    this.list.scrollToRow(id);
+    timeline.scrollToRow(state.project.objects.indexOf(item));
+  }
+
+  /** Show or hide the panels in a narrow window. */
+  togglePanels() {
+    focusViewIfLost(() => { element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open')); });
+    this.scrollToSelected();
   }
 }
+
+export const objectPanel = new ObjectPanel();
 
 /** @param {HTMLButtonElement} button @param {string} title @param {string[]} icons off, on @param {boolean} isOn */
 function showSwitch(button, title, icons, isOn) {
@@ -174,57 +228,67 @@ function showSwitch(button, title, icons, isOn) {
   setIcon(button, icons[Number(isOn)]);
 }
 
+/** Show the suggestions for a class, each with its key. */
+function showClasses() {
+  const { classes, schema } = state.project;
+  element('classes').replaceChildren(...classes.map((value) => {
+    const key = schema.find(({ name }) => name === value)?.key.toUpperCase();
+    return createElement('option', { value, label: key ? `Alt+${key}` : '' });
+  }));
+}
+
 /** Return options to choose an object; their ids tell equal names apart. @param {Item[]} items */
 const createOptions = (items) => items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
 
-/** Merge the selected object into another one. @param {App} app */
-async function openMerge(app) {
-  const { item: from, target } = app.selection;
-  const others = app.project.objects.filter((item) => item !== from);
+/** Merge the selected object into another one. */
+async function openMerge() {
+  const { item: from } = selection;
+  const { project, target } = state;
+  const others = project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  app.playback.dropCommands(); // they were entered before the dialog showed
+  playback.dropCommands(); // they were entered before the dialog showed
   const list = createElement('select', { ariaLabel: 'Object' }, ...createOptions(others));
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
-  const answer = await app.queue.edit('merge_objects', { object_id: from.id, into }, target);
-  app.history.offerUndo(answer, `${from.name} merged into ${app.project.getName(into)}`);
+  const answer = await queue.edit('merge_objects', { object_id: from.id, into }, target);
+  editHistory.offerUndo(answer, `${from.name} merged into ${state.project.getName(into)}`);
 }
 
-/** Load the masks of a file. @param {App} app @param {File[]} files */
-async function loadMasks(app, [file, ...others]) {
+/** Load the masks of a file. @param {File[]} files */
+async function loadMasks([file, ...others]) {
   if (others.length) throw new Error('Load one file at a time; a ZIP can hold several masks.');
   if (!file) return;
-  const { playback, playback: { frame } } = app;
-  const target = app.selection.getEditTarget();
-  const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
+  const { frame } = playback;
+  const target = selection.getEditTarget();
+  const { result } = await queue.runInOrder({ action: 'load' }, (id) => {
     showMessage('Loading masks…');
-    const query = `page=${app.connection.pageId}&project=${app.project.id}&id=${id}&chosen=${target.id || null}`;
-    return sendMasks(file, `masks/${frame}?${query}`, app);
+    const query = `page=${connection.pageId}&project=${state.project.id}&id=${id}&chosen=${target.id || null}`;
+    return sendMasks(file, `masks/${frame}?${query}`);
   });
   showHint('');
   if (!result) return;
   const { frames, replaced_pixels: replaced, step, unchanged } = result;
-  const names = unchanged.map((id) => app.project.getName(id)).join(', ');
+  const names = unchanged.map((id) => state.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${formatFrames(frames)}.${names && ` Locked, and unchanged: ${names}.`}`);
-  app.history.reportLosses({ step, result }, 'The loaded masks');
+  editHistory.reportLosses({ step, result }, 'The loaded masks');
   const texts = Object.entries(replaced).map(([id, count]) => (
-    `${app.project.getName(Number(id))} (${formatCount(count, 'pixel')})`));
-  if (texts.length) app.history.offerUndo({ step }, `Drawn masks replaced: ${texts.join(', ')}`);
+    `${state.project.getName(Number(id))} (${formatCount(count, 'pixel')})`));
+  if (texts.length) editHistory.offerUndo({ step }, `Drawn masks replaced: ${texts.join(', ')}`);
   if (playback.mayLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
-async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
+async function sendMasks(/** @type {File} */ file, /** @type {string} */ address) {
   const send = async (/** @type {string} */ targets) => {
-    app.queue.addPending(1);
+    queue.addPending(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, NEEDS_MATCHING).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-    }).finally(() => app.queue.addPending(-1));
+    }).finally(() => queue.addPending(-1));
   };
   const answer = await send('');
   if (answer.status !== NEEDS_MATCHING) return { result: await answer.json() };
-  const targets = await matchObjects(await answer.json(), app.project.objects);
+  const targets = await matchObjects(await answer.json(), state.project.objects);
   if (!targets) return {};
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }

@@ -2,11 +2,17 @@
 
  One pointer draws; two fingers or the middle button pan. */
 
+import { connection } from './connection.js';
 import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
+import { toolbox } from './input.js';
 import { showHint, showMessage } from './messages.js';
-import { getDistance, toPairs } from './viewer.js';
+import { objectPanel } from './objects.js';
+import { playback } from './playback.js';
+import { selection } from './selection.js';
+import { state } from './store.js';
+import { tracking } from './tracking.js';
+import { getDistance, toPairs, viewer } from './viewer.js';
 
-/** @import { App } from './main.js' */
 /** @import { Point } from './viewer.js' */
 
 const PEN_ERASER = 5; // button
@@ -24,11 +30,10 @@ function measureCenter(pointers) {
   return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: getDistance(a, b) };
 }
 
-export class Gestures {
-  constructor(/** @type {Pick<App, 'connection' | 'toolbox' | 'tracking'>} */ app) {
-    const { toolbox, toolbox: { selection, viewer, viewer: { canvas } } } = app;
-    this.toolbox = toolbox;
-    this.preview = new ClickPreview(app);
+class Gestures {
+  constructor() {
+    const { canvas } = viewer;
+    this.preview = new ClickPreview();
     this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
     this.isPenNear = false; // pressed or hovering
     canvas.addEventListener('pointerdown', (event) => this.start(event));
@@ -48,24 +53,25 @@ export class Gestures {
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
-      if (toolbox.playback.isWaiting) return; // its clicks wait too
-      if (toolbox.tool.makesPrompts) selection.isolate(this.gesture?.clickedId ?? 0);
-      else if (toolbox.tool.isPolygon && toolbox.isClosable) toolbox.finish();
+      if (playback.isWaiting) return; // its clicks wait too
+      if (state.tool.makesPrompts) objectPanel.isolate(this.gesture?.clickedId ?? 0);
+      else if (state.tool.isPolygon && toolbox.isClosable) toolbox.finish();
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
       const { ctrlKey, deltaX, deltaY, shiftKey } = event;
       if (!ctrlKey && deltaX) viewer.pan(-deltaX, -deltaY);
       else if (!ctrlKey && shiftKey) viewer.pan(-deltaY, 0); // as browsers scroll
-      else if (toolbox.tool.usesBrush && !ctrlKey) {
+      else if (state.tool.usesBrush && !ctrlKey) {
         const factor = getWheelFactor(event);
-        toolbox.playback.addCommand(() => toolbox.resizeBrush(factor));
+        playback.addCommand(() => toolbox.resizeBrush(factor));
       } else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
     }, { passive: false });
   }
 
   start(/** @type {PointerEvent} */ event) {
-    const { gesture: last, toolbox, toolbox: { tool, viewer } } = this;
+    const { gesture: last } = this;
+    const { tool } = state;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     viewer.canvas.classList.add('pointed');
     focusView();
@@ -97,7 +103,7 @@ export class Gestures {
 
   /** Handle `mousedown`, which knows double clicks. It comes before `pointerup`, but after it for a finger. */
   startClick(/** @type {MouseEvent} */ event) {
-    const { gesture, toolbox: { viewer } } = this;
+    const { gesture } = this;
     if (!gesture) return;
     gesture.isDoubleClick = event.detail > 1;
     if (!gesture.isDoubleClick) gesture.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
@@ -107,7 +113,7 @@ export class Gestures {
   }
 
   move(/** @type {PointerEvent} */ event) {
-    const { gesture, toolbox, toolbox: { viewer } } = this;
+    const { gesture } = this;
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
     if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
@@ -135,7 +141,7 @@ export class Gestures {
   }
 
   end(/** @type {PointerEvent} */ event) {
-    const { gesture, toolbox } = this;
+    const { gesture } = this;
     if (!gesture?.pointers.delete(event.pointerId)) return;
     if (gesture.pointers.size) { // of two fingers
       gesture.center = measureCenter(gesture.pointers);
@@ -146,7 +152,7 @@ export class Gestures {
     toolbox.draggedCorner = -1;
     if (!toolbox.isDown) return;
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
-    const isRepeated = gesture.isDoubleClick && toolbox.tool.makesPrompts && !hasMoved; // it isolates an object
+    const isRepeated = gesture.isDoubleClick && state.tool.makesPrompts && !hasMoved; // it isolates an object
     if (event.type === 'pointercancel' || isRepeated) toolbox.discard();
     else toolbox.release();
   }
@@ -156,10 +162,10 @@ const CURSOR_STEP = 8;
 /** @type {Record<string, [number, number]>} */
 const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
-/** Move the keyboard's cursor. @param {App} app @param {string} name W, A, S, D, or with Shift */
-export function moveCursor(app, name) {
-  const { gestures: { gesture }, toolbox, viewer, viewer: { size: { width, height } } } = app;
-  if (gesture?.pointers.size) return; // a pointer has the cursor
+/** Move the keyboard's cursor. @param {string} name W, A, S, D, or with Shift */
+export function moveCursor(name) {
+  const { size: { width, height } } = viewer;
+  if (gestures.gesture?.pointers.size) return; // a pointer has the cursor
   const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
@@ -170,50 +176,49 @@ export function moveCursor(app, name) {
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
   const id = viewer.findVisibleId(point);
-  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.project.getName(id)}` : ''}`;
+  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${state.project.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
 }
 
-/** Press the selected tool at the cursor, or release it. @param {App} app @param {boolean} shift */
-export function pressCursor(app, shift) {
-  const { cursor } = app.viewer;
-  if (app.toolbox.isDrawn || (!cursor && app.toolbox.isClosable)) app.toolbox.finish();
-  else if (!cursor) moveCursor(app, '');
-  else app.toolbox.begin(cursor, shift);
+/** Press the selected tool at the cursor, or release it. @param {boolean} shift */
+export function pressCursor(shift) {
+  const { cursor } = viewer;
+  if (toolbox.isDrawn || (!cursor && toolbox.isClosable)) toolbox.finish();
+  else if (!cursor) moveCursor('');
+  else toolbox.begin(cursor, shift);
 }
 
 class ClickPreview {
-  constructor(/** @type {Pick<App, 'connection' | 'toolbox' | 'tracking'>} */ app) {
-    this.app = app;
-    this.point = /** @type {Point | null} */ (null);
-    this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
-  }
+  point = /** @type {Point | null} */ (null);
+  fetchTask = new CoalescedTask(() => this.fetchOutlines());
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { toolbox: { tool, isDown, erasesByDefault, playback, selection, viewer }, tracking } = this.app;
-    if (tool.name !== 'click' || isDown || erasesByDefault) return false;
+    const { erasesByDefault, shown: { labels }, tool } = state;
+    if (tool.name !== 'click' || toolbox.isDown || erasesByDefault) return false;
     if (tracking.job || !playback.isReady) return false;
-    return !selection.id || !viewer.labels?.presentIds.has(selection.id);
+    return !selection.id || !labels?.presentIds.has(selection.id);
   }
 
   /** Preview a click at a point of the frame; null: none. @param {Point | null} point */
   moveTo(point) {
     this.point = this.canPreview ? point : null;
     if (this.point) this.fetchTask.run();
-    else this.app.toolbox.viewer.preview = [];
+    else viewer.preview = [];
   }
 
   async fetchOutlines() {
-    const { point, app: { connection, toolbox: { playback, viewer } } } = this;
-    const [{ frame }, { labels }] = [playback, viewer];
+    const { point } = this;
+    const { frame, labels } = state.shown;
     if (!point) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
     const message = { frame, positive: toPairs([point]) };
     const answer = await connection.call('preview', message).catch(() => null);
-    const isCurrent = this.point && this.canPreview && playback.frame === frame && viewer.labels === labels;
+    const isCurrent = this.point && this.canPreview && state.shown.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
     viewer.requestDraw();
   }
 }
+
+const gestures = new Gestures();

@@ -1,16 +1,17 @@
 /** Actions on their way to the server: edits in order, and those that do not wait. */
 
+import { connection } from './connection.js';
 import { element } from './dom.js';
 import { clearErrorAfter, sendOrForce, showHint } from './messages.js';
+import { playback } from './playback.js';
+import { selection } from './selection.js';
+import { state, update } from './store.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
- * @typedef {{readonly id: number}} Target
- * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
- *   => Promise<ActionAnswer<A> | ShownError>} SendAction with the `id` of its message, it may be sent again
- * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target, isCanceled?: () => boolean}}
- *   PendingAction an action without an answer */
+/** @import { PendingAction, Target } from './store.js' */
+/** @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
+ *   => Promise<ActionAnswer<A> | ShownError>} SendAction with the `id` of its message, it may be sent again */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
@@ -30,22 +31,10 @@ function limitSize(messages) {
   return isTooLarge ? limitSize(messages.slice(0, -1)) : messages;
 }
 
-export class EditQueue {
-  /** @param {import('./connection.js').Connection} connection @param {import('./project.js').Project} project
-   * @param {(answer: any, target?: Target, into?: number) => Promise<void>} showAnswer runs before the next edit */
-  constructor(connection, project, showAnswer) {
-    this.connection = connection;
-    this.project = project;
-    this.showAnswer = showAnswer;
-    this.repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
-    this.previous = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
-    this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
-    this.requestCount = 0; // number of pending answers
-  }
-
-  get hasEdits() {
-    return this.actions.size > 0;
-  }
+class EditQueue {
+  repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
+  previous = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
+  requestCount = 0; // number of pending answers
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
   addPending(by) {
@@ -58,14 +47,17 @@ export class EditQueue {
    * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>)
    *   => Promise<T | ShownError>} */
   async runInOrder(pending, task) {
-    const { connection, actions, previous } = this;
+    const { actions } = state;
+    const { previous } = this;
     const id = connection.createId();
     showHint(''); // about an earlier action
     actions.set(id, pending);
+    update({ actions });
     const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
     const answer = clearErrorAfter(previous.then(() => task(id))).finally(() => {
       clearTimeout(timer);
       actions.delete(id);
+      update({ actions });
       element('saving').hidden ||= !actions.size;
     });
     this.previous = answer.then(() => {}, () => {}); // the caller handles an error
@@ -85,20 +77,29 @@ export class EditQueue {
     this.addPending(count);
     try {
       const answer = await sendOrForce((values) => (
-        this.connection.call(action, { ...fullMessage, ...values }, resendId)));
-      if (!answer.error) await this.showAnswer(answer, target, getMergeTarget(message));
+        connection.call(action, { ...fullMessage, ...values }, resendId)));
+      if (!answer.error) await this.showAnswer(answer, message, target);
       return answer;
     } finally {
       this.addPending(-count);
     }
   }
 
+  /** Show the masks after an answer, and what it created. @param {ActionAnswer<any>} answer @param {object} message
+   * @param {Target} [target] */
+  async showAnswer(answer, message, target) {
+    await playback.refresh(answer.revision);
+    const { hiddenIds } = state;
+    update({ answer, ...(hiddenIds.delete(answer.result?.object_id) && { hiddenIds }) }); // it was drawn
+    if (target) selection.updateTarget(target, answer.result?.object_id || getMergeTarget(message) || 0);
+  }
+
   /** Return the messages of unanswered edits and prompts; only those before an undo if the user may stay. */
   listUnanswered(/** @type {boolean} */ userMayStay) {
     // the index of a target identifies its object for the server, which knows which are created or removed
-    const targets = [...this.actions.values()].map(({ target }) => target);
+    const targets = [...state.actions.values()].map(({ target }) => target);
     const messages = /** @type {object[]} */ ([]);
-    for (const [id, { action, message, target, isCanceled }] of this.actions) {
+    for (const [id, { action, message, target, isCanceled }] of state.actions) {
       const isRepeatable = message && this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
       if (!isRepeatable || isCanceled?.()) continue;
@@ -114,7 +115,9 @@ export class EditQueue {
     // the other request has all, as a target is known only within a request; the server carries out each message once
     for (const part of kept.length < messages.length ? [kept, messages] : [kept]) {
       const request = { method: 'POST', body: JSON.stringify(part), keepalive: part === kept };
-      if (part.length) fetch(`edits?project=${this.project.id}`, request).catch(() => {});
+      if (part.length) fetch(`edits?project=${state.project.id}`, request).catch(() => {});
     }
   }
 }
+
+export const queue = new EditQueue();

@@ -1,11 +1,24 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, FIELDS, focusView, showKey } from './dom.js';
+import { exporter } from './exporter.js';
 import { isShortcut } from './fields.js';
+import { editHistory } from './history.js';
+import { toolbox } from './input.js';
+import { maskEdits } from './masks.js';
 import { showHint } from './messages.js';
+import { objectPanel } from './objects.js';
+import { playback } from './playback.js';
 import { moveCursor, pressCursor } from './pointers.js';
+import { prompter } from './prompts.js';
+import { review } from './review.js';
+import { selection } from './selection.js';
 import { loadSettings, saveSettings } from './settings.js';
-import { TOOLS } from './tools.js';
+import { state, subscribe, update } from './store.js';
+import { timeline } from './timeline.js';
+import { setTool, TOOLS } from './tools.js';
+import { tracking } from './tracking.js';
+import { viewer } from './viewer.js';
 
 /** Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held;
  * `buttons`: that do the same, one for each key or one for all.
@@ -25,68 +38,28 @@ const SIGNS_BY_POSITION = { Period: '.', Slash: '?', Equal: '+', Minus: '-' };
 const SLIDER_KEYS = { '↑': '→', '↓': '←', PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event @param {string} key */
-function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {
+function getKeyName({ altKey, ctrlKey, metaKey, shiftKey }, key) {
   const hasCase = key.length > 1 || key.toLowerCase() !== key.toUpperCase() || '←→↑↓'.includes(key);
-  return (ctrlKey || metaKey ? 'Ctrl+' : '') + (shiftKey && hasCase ? 'Shift+' : '') + key;
+  return (ctrlKey || metaKey ? 'Ctrl+' : '') + (altKey ? 'Alt+' : '') + (shiftKey && hasCase ? 'Shift+' : '') + key;
 }
 
-/** Return a function that finds the binding of a key press, and its key, in the layout of the user.
- * @param {Binding[]} bindings */
-function createKeyMap(bindings) {
-  const bindingsByKey = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
-  let hasLatinLetters = true; // whether the last typed letter was one
-  return (/** @type {KeyboardEvent} */ event) => {
-    const { key: typed, code } = event;
-    if (/^\p{Letter}$/u.test(typed)) hasLatinLetters = /\p{Script=Latin}/u.test(typed);
-    const name = getKeyName(event, KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed));
-    const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[name]) || name];
-    // a letter that is not Latin, and signs beside such letters, count by their position
-    const isByPosition = code in KEYS_BY_POSITION || !hasLatinLetters || /[^ -~]/.test(typed);
-    if (isByPosition) {
-      const sign = KEYS_BY_POSITION[code] ?? SIGNS_BY_POSITION[code];
-      keys.push(getKeyName(event, sign ?? code.replace(/^(Key|Digit)/, '')));
-    }
-    const key = keys.find((candidate) => bindingsByKey.has(candidate)) ?? '';
-    return { key, binding: bindingsByKey.get(key) };
-  };
-}
+let hasLatinLetters = true; // whether the last typed letter was one
 
-/** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
-export function connectShortcuts(app) {
-  const groups = createBindings(app);
-  const findBinding = createKeyMap(Object.values(groups).flat());
-  for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
-    for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.playback.addCommand(() => run(keys[index]), waitsForFrame);
-      showKey(button, keys[index]);
-    }
+/** Return the binding of a key press, and its key, in the layout of the user. @param {KeyboardEvent} event */
+function findBinding(event) {
+  const { key: typed, code } = event;
+  if (/^\p{Letter}$/u.test(typed)) hasLatinLetters = /\p{Script=Latin}/u.test(typed);
+  const name = getKeyName(event, KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed));
+  const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[name]) || name];
+  // a letter that is not Latin, signs beside such letters, and what Alt makes of a key count by their position
+  const isByPosition = code in KEYS_BY_POSITION || event.altKey || !hasLatinLetters || /[^ -~]/.test(typed);
+  if (isByPosition) {
+    const sign = KEYS_BY_POSITION[code] ?? SIGNS_BY_POSITION[code];
+    keys.push(getKeyName(event, sign ?? code.replace(/^(Key|Digit)/, '')));
   }
-  document.addEventListener('keydown', (event) => {
-    if (document.querySelector('dialog[open]') || event.isComposing) return;
-    if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
-    if (!isShortcut(event)) return;
-    if (event.altKey) {
-      pressClassKey(app, event);
-      return;
-    }
-    const { key, binding } = findBinding(event);
-    if (!binding || (key === 'Ctrl+C' && getSelection()?.toString())) return; // a selected text is copied
-    event.preventDefault();
-    if (event.repeat && !binding.repeats) return;
-    if (key === 'Escape') binding.run(key); // drops the queued commands
-    else app.playback.addCommand(() => binding.run(key), binding.waitsForFrame);
-  });
-  showKeys(groups);
-}
-
-/** Give the object the class of a key that is pressed with Alt, which changes signs.
- * @param {import('./main.js').App} app @param {KeyboardEvent} event */
-function pressClassKey({ objectPanel, playback, project: { schema } }, event) {
-  const names = [event.key, event.code.replace(/^(Key|Digit)/, '')].map((name) => name.toUpperCase());
-  const rule = schema.find(({ key }) => key !== '' && names.includes(key.toUpperCase()));
-  if (!rule || event.ctrlKey || event.metaKey) return;
-  event.preventDefault(); // such as a menu of the browser
-  playback.addCommand(() => objectPanel.setClass(rule.name));
+  const bindings = Object.values(groups).flat();
+  const key = keys.find((candidate) => bindings.some((binding) => binding.keys.includes(candidate))) ?? '';
+  return { key, binding: bindings.find((binding) => binding.keys.includes(key)) };
 }
 
 /** Leave a field by Enter or Escape, which restores its text. @param {KeyboardEvent} event */
@@ -97,11 +70,9 @@ function leaveField({ key, target }) {
   if (key === 'Enter' && field.matches('input')) focusView();
 }
 
-/** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
-function showKeys(groups) {
-  element('single-keys').checked = loadSettings().singleKeys !== false;
-  element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
-  element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
+/** Fill the dialog of keys. */
+function showKeys() {
+  element('keys').replaceChildren(...Object.entries(groups).filter(([, table]) => table.length).map(([task, table]) => {
     const lines = table.map(({ keys, text }) => createElement('li', {},
       createElement('span', {}, ...keys.map((key) => createElement('kbd', {}, key))), createElement('span', {}, text)));
     return createElement('section', {}, createElement('h3', {}, task), createElement('ul', {}, ...lines));
@@ -122,86 +93,120 @@ const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
 /** @type {typeof bind} */
 const bindHeld = (...values) => ({ ...bind(...values), repeats: true });
 
-/** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
-function createBindings(app) {
-  const { history, maskEdits, objectPanel, playback, selection, timeline, toolbox, tracking, viewer } = app;
-  const step = async (/** @type {number} */ by) => {
-    await playback.seek(playback.wanted.frame + by);
-    showHint(timeline.frameDescription);
-  };
-  return {
-    Draw: [
-      ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
-      bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
-      bindHeld('[ ]', 'smaller, larger brush', (key) => (
-        toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => (
-        toolbox.stepBack() || toolbox.prompter.undoClick())),
-      bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.isClosable && toolbox.finish()),
-      bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
-      bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || history.undo(), 'undo'),
-      bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
-    ],
-    'Draw without a mouse': [
-      bindHeld('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
-      bindHeld('Shift+W Shift+A Shift+S Shift+D', 'move the cursor by one pixel', (key) => moveCursor(app, key)),
-      bindChange('Enter', 'use the tool at the cursor, or close the polygon', () => pressCursor(app, false)),
-      bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(app, true)),
-    ],
-    Objects: [
-      bindChange('N', 'new object', () => objectPanel.addObject(), 'add'),
-      bindHeld('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
-      bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
-      bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
-      // the keys behind F2 were typed for the name
-      bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.dropCommands(); }),
-      bind('Alt+key', 'give the object the class with this key', () => {}),
-      bind('I', 'hide or show the object', () => selection.toggleHidden(selection.target)),
-      bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
-    ],
-    'Masks of this frame': [
-      bindChange('F', 'fill holes', () => maskEdits.reshape('fill holes')),
-      bindChange('Ctrl+C', 'copy the masks', () => maskEdits.copy(), 'copy'),
-      bindChange('Ctrl+V', 'paste the selected object', () => maskEdits.paste(false), 'paste'),
-      bindChange('Ctrl+Shift+V', 'paste all objects', () => maskEdits.paste(true)),
-      bindChange('Shift+N', 'copy the selected object, or all, to the next frame', () => maskEdits.copyToNext(),
-        'copy-next'),
-      bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
-      bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
-    ],
-    'Frames and view': [
-      bindHeld('← →', 'previous, next frame', (key) => step(key === '←' ? -1 : 1), 'previous next-frame'),
-      bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => step(key === 'Shift+←' ? -10 : 10)),
-      bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
-      bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
-      bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
-        (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
-      bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
-      bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
-      bind('Shift+V', 'next view: image and masks, matte only, onion skin', () => {
-        const list = element('view-kind');
-        list.selectedIndex = (list.selectedIndex + 1) % list.length;
-        for (const type of ['input', 'change']) list.dispatchEvent(new Event(type));
-        showHint(`View: ${list.selectedOptions[0].textContent}`);
-      }),
-      bind('V', 'show or hide the fill', () => element('fill').click()),
-    ],
-    Track: [
-      bindChange('T', 'track forward', () => tracking.track('forward'), 'track'),
-      bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
-      bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
-      bind('K', 'pause or resume tracking', () => tracking.togglePause(), 'pause'),
-      bindChange('Shift+Delete Shift+Backspace', 'clear tracking from this frame on', () => tracking.clearResults(),
-        'clear-tracking'),
-    ],
-    'Review and export': [
-      bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
-      bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
-      bindChange('Shift+J', 'freeze or unfreeze this frame', () => app.review.toggleFrozen(), 'frozen'),
-      bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
-      bind('Shift+Q', 'mark the clip as done, or as not done', () => app.toggleDone(), 'done'),
-      bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
-      bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
-    ],
-  };
+async function step(/** @type {number} */ by) {
+  await playback.seek(state.wanted.frame + by);
+  showHint(timeline.frameDescription);
 }
+
+function escape() {
+  playback.dropCommands();
+  if (toolbox.cancel()) return;
+  if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') objectPanel.togglePanels();
+  else tracking.stop();
+}
+
+/** Keys by task. */
+const groups = /** @type {Record<string, Binding[]>} */ ({
+  Draw: [
+    ...TOOLS.map(({ name, key }) => bind(key, name, () => setTool(name))),
+    bind('U', 'subtract: remove instead of adding, as Shift does',
+      () => update({ erasesByDefault: !state.erasesByDefault }), 'subtract'),
+    bindHeld('[ ]', 'smaller, larger brush', (key) => (
+      toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
+    bindChange('Backspace', 'remove the last corner or click', () => (
+      toolbox.stepBack() || prompter.undoClick())),
+    bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.isClosable && toolbox.finish()),
+    bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', escape),
+    bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || editHistory.undo(), 'undo'),
+    bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => editHistory.undoOrRedo('redo'), 'redo'),
+  ],
+  'Draw without a mouse': [
+    bindHeld('W A S D', 'move the cursor', (key) => moveCursor(key)),
+    bindHeld('Shift+W Shift+A Shift+S Shift+D', 'move the cursor by one pixel', (key) => moveCursor(key)),
+    bindChange('Enter', 'use the tool at the cursor, or close the polygon', () => pressCursor(false)),
+    bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(true)),
+  ],
+  Objects: [
+    bindChange('N', 'new object', () => objectPanel.addObject(), 'add'),
+    bindHeld('↑ ↓', 'previous, next object', (key) => objectPanel.selectNext(key === '↑' ? -1 : 1)),
+    bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => objectPanel.selectIndex(Number(key) - 1)),
+    bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
+    // the keys behind F2 were typed for the name
+    bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.dropCommands(); }),
+    bind('I', 'hide or show the object', () => objectPanel.toggleHidden()),
+    bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
+  ],
+  'Masks of this frame': [
+    bindChange('F', 'fill holes', () => maskEdits.reshape('fill holes')),
+    bindChange('Ctrl+C', 'copy the masks', () => maskEdits.copy(), 'copy'),
+    bindChange('Ctrl+V', 'paste the selected object', () => maskEdits.paste(false), 'paste'),
+    bindChange('Ctrl+Shift+V', 'paste all objects', () => maskEdits.paste(true)),
+    bindChange('Shift+N', 'copy the selected object, or all, to the next frame', () => maskEdits.copyToNext(),
+      'copy-next'),
+    bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
+    bindChange('R', 'remove the drawn masks of this frame', () => editHistory.resetFrame(), 'reset-frame'),
+  ],
+  'Frames and view': [
+    bindHeld('← →', 'previous, next frame', (key) => step(key === '←' ? -1 : 1), 'previous next-frame'),
+    bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => step(key === 'Shift+←' ? -10 : 10)),
+    bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : state.count - 1)),
+    bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
+    bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
+      (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
+    bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
+    bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
+    bind('Shift+V', 'next view: image and masks, matte only, onion skin', () => {
+      const list = element('view-kind');
+      list.selectedIndex = (list.selectedIndex + 1) % list.length;
+      for (const type of ['input', 'change']) list.dispatchEvent(new Event(type));
+      showHint(`View: ${list.selectedOptions[0].textContent}`);
+    }),
+    bind('V', 'show or hide the fill', () => element('fill').click()),
+  ],
+  Track: [
+    bindChange('T', 'track forward', () => tracking.track('forward'), 'track'),
+    bindChange('Shift+T', 'track backward', () => tracking.track('backward'), 'backward'),
+    bindChange('Y', 'track in both directions', () => tracking.track('both'), 'both'),
+    bind('K', 'pause or resume tracking', () => tracking.togglePause(), 'pause'),
+    bindChange('Shift+Delete Shift+Backspace', 'clear tracking from this frame on', () => tracking.clearResults(),
+      'clear-tracking'),
+  ],
+  'Review and export': [
+    bind('.', 'next frame to check', () => review.showNext(), 'next-check'),
+    bindChange('Q', 'mark this frame as checked, or remove the mark', () => review.toggleChecked(), 'checked'),
+    bindChange('Shift+J', 'freeze or unfreeze this frame', () => review.toggleFrozen(), 'frozen'),
+    bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
+    bind('Shift+Q', 'mark the clip as done, or as not done', () => review.toggleDone(), 'done'),
+    bind('Shift+E', 'export', () => exporter.open(), 'export'),
+    bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
+  ],
+  Classes: [], // of the schema
+});
+
+for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
+  for (const [index, button] of elements(...buttons).entries()) {
+    button.onclick = () => playback.addCommand(() => run(keys[index]), waitsForFrame);
+    showKey(button, keys[index]);
+  }
+}
+document.addEventListener('keydown', (event) => {
+  if (document.querySelector('dialog[open]') || event.isComposing) return;
+  if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
+  if (!isShortcut(event)) return;
+  const { key, binding } = findBinding(event);
+  if (!binding || (key === 'Ctrl+C' && getSelection()?.toString())) return; // a selected text is copied
+  event.preventDefault();
+  if (event.repeat && !binding.repeats) return;
+  if (key === 'Escape') binding.run(key); // drops the queued commands
+  else playback.addCommand(() => binding.run(key), binding.waitsForFrame);
+});
+subscribe(['project'], () => {
+  const rules = state.project.schema.filter(({ key }) => key);
+  if (rules.length === groups.Classes.length) return;
+  groups.Classes = rules.map(({ key, name }) => (
+    bind(`Alt+${key.toUpperCase()}`, name, () => objectPanel.setClass(name))));
+  showKeys();
+});
+element('single-keys').checked = loadSettings().singleKeys !== false;
+element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
+showKeys();

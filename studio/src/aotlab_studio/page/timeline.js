@@ -1,9 +1,16 @@
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels. */
 
+import { connection } from './connection.js';
 import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
+import { frames } from './frames.js';
+import { toolbox } from './input.js';
 import { showError } from './messages.js';
+import { playback } from './playback.js';
+import { selection } from './selection.js';
+import { state, subscribe, update } from './store.js';
+import { tracking } from './tracking.js';
 
-/** @import { ObjectInfo, Timeline as Marks } from './protocol.js' */
+/** @import { FrameToCheck, ObjectInfo, Timeline as Marks } from './protocol.js' */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -32,59 +39,61 @@ const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
-export class Timeline {
-  /** @param {Pick<import('./main.js').App, 'connection' | 'frames' | 'playback' | 'project' | 'selection'>} app */
-  constructor(app) {
-    this.app = app;
+/** Return the frames on which an object has a mask or is absent. */
+export function findAnnotatedFrames() {
+  const rows = state.project.objects.map(({ id }) => state.marks.get(id) ?? []);
+  const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? NO_MARK) !== NO_MARK);
+  return [...Array(state.count).keys()].filter(isAnnotated);
+}
+
+export function hasTracked() {
+  const isTracked = (/** @type {string} */ mark) => mark !== NO_MARK && !isDrawn(mark);
+  return state.project.objects.some(({ id }) => state.marks.get(id)?.some(isTracked));
+}
+
+/** Return whether masks of all doubtful objects are drawn. @param {FrameToCheck} entry */
+export const isCorrected = ({ frame, object_ids: ids }) => ids.every((id) => isDrawn(state.marks.get(id)?.[frame]));
+
+/** Return the frames to check that are neither corrected nor marked as checked since. */
+export const findRemainingChecks = () => state.checks.filter((entry) => (
+  !state.project.checked.includes(entry.frame) && !isCorrected(entry)));
+
+class Timeline {
+  constructor() {
     const canvas = this.canvas = element('strips');
     /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways. */
     this.press = { x: 0, handle: -1, moved: false };
-    this.isDraggingRange = false; // whether a handle is held
-    this.range = /** @type {[number, number]} */ ([0, Infinity]); // to track, as stored or dragged
-    /** Called while a handle moves, and after it. @type {(range: [number, number]) => void} */
-    this.onRangeDrag = () => {};
-    this.onRangeDrop = () => {};
-    this.framesToCheck = /** @type {number[]} */ ([]);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // largest number of frames in view
-    this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
-      app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
+      connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.requestDraw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.requestDraw()).observe(canvas);
+    selection.subscribe(() => this.requestDraw());
+    subscribe(['marks', 'checks', 'range', 'count'], () => this.requestDraw());
+    subscribe(['shown'], () => this.showFrame());
     element('rows').onscroll = () => this.requestDraw();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.requestDraw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
-      this.isDraggingRange = false;
-      this.onRangeDrag(app.project.range ?? [0, Infinity]);
+      update({ isDraggingRange: false });
+      tracking.showStoredRange();
     });
     canvas.addEventListener('click', (event) => { if (!this.press.moved) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.isDraggingRange && this.press.moved) this.onRangeDrop();
-      this.isDraggingRange = false;
+      if (state.isDraggingRange && this.press.moved) tracking.sendRange();
+      update({ isDraggingRange: false });
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
     element('zoom-out').onclick = () => this.zoomBy(1 / 2);
     canvas.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false });
   }
 
-  findAnnotatedFrames() {
-    const rows = this.app.project.objects.map(({ id }) => this.marks.get(id) ?? []);
-    const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? NO_MARK) !== NO_MARK);
-    return [...Array(this.count).keys()].filter(isAnnotated);
-  }
-
-  get hasTracked() {
-    const isTracked = (/** @type {string} */ mark) => mark !== NO_MARK && !isDrawn(mark);
-    return this.app.project.objects.some(({ id }) => this.marks.get(id)?.some(isTracked));
-  }
-
   get span() {
-    return Math.min(this.maxSpan, this.count);
+    return Math.min(this.maxSpan, state.count);
   }
 
   get columnWidth() {
@@ -98,16 +107,11 @@ export class Timeline {
 
   /** Show the marks of all frames; events have brought newer ones of some frames. @param {Marks} timeline */
   setMarks({ revision, marks }) {
-    const previous = this.marks;
-    this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
-    for (const [frame, newest] of this.app.frames.revisions) {
+    const previous = state.marks;
+    update({ marks: new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]])) });
+    for (const [frame, newest] of frames.revisions) {
       if (newest > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
     }
-    this.requestDraw();
-  }
-
-  get count() {
-    return this.app.playback.count;
   }
 
   getColor(/** @type {Color} */ name) {
@@ -115,8 +119,8 @@ export class Timeline {
   }
 
   get handlePositions() {
-    const [first, last] = this.range;
-    return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
+    const [first, last] = state.range;
+    return [this.frameToX(first), this.frameToX(Math.min(state.count, last + 1))];
   }
 
   /** Return the index of the nearest handle under the pointer, or -1. @param {MouseEvent} event */
@@ -129,15 +133,15 @@ export class Timeline {
 
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
-    const [first, last] = this.range;
+    const [first, last] = state.range;
     const edge = Math.round(this.eventToPosition(event));
-    if (this.press.handle) this.onRangeDrag([first, Math.max(first, edge - 1)]);
-    else this.onRangeDrag([Math.max(0, Math.min(last, edge, this.count - 1)), last]);
+    if (this.press.handle) update({ range: [first, Math.max(first, edge - 1)] });
+    else update({ range: [Math.max(0, Math.min(last, edge, state.count - 1)), last] });
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
   showFrame() {
-    const { frame } = this.app.playback;
+    const { frame } = playback;
     if (frame < this.first || frame >= this.first + this.span) this.scrollToFrame(frame - this.span / 2);
     this.showCurrentFrame();
   }
@@ -145,21 +149,21 @@ export class Timeline {
   /** @param {number} frame @param {Record<string, string>} marks by object id */
   setFrameMarks(frame, marks) {
     for (const [id, mark] of Object.entries(marks)) {
-      const row = this.marks.get(Number(id)) ?? Array(this.count).fill(NO_MARK);
+      const row = state.marks.get(Number(id)) ?? Array(state.count).fill(NO_MARK);
       row[frame] = mark;
-      this.marks.set(Number(id), row);
+      state.marks.set(Number(id), row);
     }
-    this.requestDraw();
+    update({ marks: state.marks });
   }
 
   /** Scroll to a first frame. @param {number} first */
   scrollToFrame(first) {
-    this.first = Math.max(0, Math.min(this.count - this.span, first));
+    this.first = Math.max(0, Math.min(state.count - this.span, first));
     this.requestDraw();
   }
 
   /** Zoom in about a frame, by default the current one. @param {number} factor @param {number} [anchor] */
-  zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
+  zoomBy(factor, anchor = playback.frame + 0.5) {
     const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
     this.scrollToFrame(anchor - share * this.span);
@@ -179,7 +183,7 @@ export class Timeline {
   }
 
   eventToFrame(/** @type {MouseEvent} */ event) {
-    return Math.min(this.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
+    return Math.min(state.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
   }
 
   /** Return the index of the row under the pointer; -1: the ruler, which covers rows. @param {MouseEvent} event */
@@ -192,34 +196,34 @@ export class Timeline {
     if (event.button) return;
     const handle = this.findHandle(event);
     this.press = { x: event.offsetX, handle, moved: false };
-    this.isDraggingRange = handle >= 0;
-    if (!this.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
+    update({ isDraggingRange: handle >= 0 });
+    if (!state.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+    if (state.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
   }
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    const { playback, project, selection } = this.app;
-    const [object, frame] = [project.objects[this.eventToRow(event)], this.eventToFrame(event)];
-    if (object) playback.addCommand(() => selection.selectByUser(object.id));
+    const [object, frame] = [state.project.objects[this.eventToRow(event)], this.eventToFrame(event)];
+    if (object) playback.addCommand(() => toolbox.select(object.id));
     if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) playback.addCommand(() => playback.seek(frame));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
-    const { app, canvas, isDraggingRange, press } = this;
+    const { canvas, press } = this;
+    const { isDraggingRange } = state;
     canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
-    canvas.title = app.project.objects[this.eventToRow(event)]?.name || '';
+    canvas.title = state.project.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
     const frame = this.eventToFrame(event);
     if (isDraggingRange) this.moveHandle(event);
-    else app.playback.addCommand(() => app.playback.seek(frame));
+    else playback.addCommand(() => playback.seek(frame));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
   fitHeight() {
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.project.objects.length) * ROW_HEIGHT + 2;
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, state.project.objects.length) * ROW_HEIGHT + 2;
     for (const { style } of elements('strips', 'frame-mark')) style.height = `${height}px`;
   }
 
@@ -229,9 +233,10 @@ export class Timeline {
   }
 
   drawNow() {
-    if (!this.app.project.id) return; // not described yet
+    if (!state.project.id) return; // not described yet
     this.fitHeight();
-    const { app: { project: { objects } }, canvas: { clientWidth: width, clientHeight: height }, context } = this;
+    const { project: { objects } } = state;
+    const { canvas: { clientWidth: width, clientHeight: height }, context } = this;
     this.canvas.width = Math.round(width * devicePixelRatio);
     this.canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
@@ -255,17 +260,19 @@ export class Timeline {
 
   /** Dim the frames that cannot be changed. @param {number} height */
   dimMargins(height) {
-    const { context, app: { project: { editable_range: [first, last] } } } = this;
+    const { context } = this;
+    const { editable_range: [first, last] } = state.project;
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
     if (first > 0) this.fillFrames(0, first, 0, height);
-    if (last < this.count - 1) this.fillFrames(last + 1, this.count, 0, height);
+    if (last < state.count - 1) this.fillFrames(last + 1, state.count, 0, height);
     context.globalAlpha = 1;
   }
 
   /** Mark checked frames and frames to check on the ruler, and frozen ones on all rows. @param {number} height */
   drawReview(height) {
-    const { context, app: { project } } = this;
+    const { context } = this;
+    const { project } = state;
     context.fillStyle = this.getColor('done');
     for (const frame of project.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
     context.fillStyle = this.getColor('accent');
@@ -274,7 +281,7 @@ export class Timeline {
       context.fillRect(x - 1, RULER_HEIGHT, 3, height);
     }
     context.fillStyle = this.getColor('text');
-    for (const frame of this.framesToCheck) {
+    for (const frame of findRemainingChecks().map((check) => check.frame)) {
       const x = this.frameToX(frame + 0.5);
       context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
     }
@@ -294,24 +301,27 @@ export class Timeline {
 
   /** The current frame, whether it is checked or frozen, and how the selected object is on it. */
   get frameDescription() {
-    const { playback: { frame }, selection: { item }, project: { checked, frozen } } = this.app;
-    const object = item ? `; ${item.name} ${(MARKS[this.marks.get(item.id)?.[frame] ?? NO_MARK] ?? TRACKED).name}` : '';
+    const { project: { checked, frozen }, shown: { frame } } = state;
+    const { item } = selection;
+    const mark = state.marks.get(item?.id ?? 0)?.[frame] ?? NO_MARK;
+    const object = item ? `; ${item.name} ${(MARKS[mark] ?? TRACKED).name}` : '';
     const marks = `${checked.includes(frame) ? ', checked' : ''}${frozen.includes(frame) ? ', frozen' : ''}`;
     return `Frame ${frame}${marks}${object}`;
   }
 
   /** Move the mark of the current frame, and describe the view. */
   showCurrentFrame() {
-    const { canvas, app, app: { playback: { frame } } } = this;
+    const { canvas } = this;
+    const { frame } = playback;
     Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
-    canvas.ariaValueMax = String(this.count - 1);
+    canvas.ariaValueMax = String(state.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = this.range;
-    const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
+    const [from, to] = state.range;
+    const limits = from > 0 || to < state.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
-    const texts = Object.entries(app.project.outdated).map(([id, ranges]) => (
-      `${app.project.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
+    const texts = Object.entries(state.project.outdated).map(([id, ranges]) => (
+      `${state.project.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
@@ -321,7 +331,7 @@ export class Timeline {
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.getColor('text');
-    context.font = `${id === this.app.selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
+    context.font = `${id === selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
     context.fillText(text, 14, y);
@@ -329,7 +339,7 @@ export class Timeline {
 
   drawTicks() {
     const { context, first, span, columnWidth } = this;
-    const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
+    const step = TICK_STEPS.find((distance) => distance * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.getColor('text');
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
@@ -355,7 +365,7 @@ export class Timeline {
     if (y < RULER_HEIGHT - ROW_HEIGHT || y > canvas.clientHeight) return; // scrolled out of view
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const step = Math.max(1, 1 / columnWidth); // frames for each pixel, or one
-    const row = this.marks.get(id) ?? [];
+    const row = state.marks.get(id) ?? [];
     const end = Math.min(row.length, this.first + this.span);
     const findMark = (/** @type {number} */ start) => {
       const marks = row.slice(Math.floor(start), Math.ceil(start + step));
@@ -371,6 +381,8 @@ export class Timeline {
     }
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('outdated');
-    for (const [from, to] of this.app.project.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
+    for (const [from, to] of state.project.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
   }
 }
+
+export const timeline = new Timeline();

@@ -2,37 +2,46 @@
 
 import { element, elements, formatCount, formatDuration, formatFrames, setIcon, setLabel } from './dom.js';
 import { readNumber } from './fields.js';
+import { editHistory } from './history.js';
+import { toolbox } from './input.js';
 import { CANCELED, showError, showHint, showMessage, showToast } from './messages.js';
+import { playback } from './playback.js';
+import { queue } from './queue.js';
+import { selection } from './selection.js';
+import { state, subscribe, update } from './store.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
 const MIN_LEFT = 10; // mean number of pixels on a frame, of those left to an object, that is worth a message
 
-export class Tracking {
-  /** @param {Pick<import('./main.js').App, 'history' | 'playback' | 'project' | 'queue' | 'review' | 'selection'
-   *   | 'timeline' | 'toolbox'>} app */
-  constructor(app) {
-    this.app = app;
-    this.job = /** @type {JobProgress | null} */ (null);
+class Tracking {
+  constructor() {
     this.model = ''; // name of the selected model
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
+    subscribe(['job'], () => this.showJob());
+    subscribe(['project'], () => this.showStoredRange());
+    subscribe(['range', 'count'], () => this.showRange());
+  }
+
+  /** Job that the user started and that has not ended. */
+  get job() {
+    const { job } = state;
+    return job && isRunning(job) && !job.background ? job : null;
   }
 
   showStoredRange() {
-    if (!this.app.timeline.isDraggingRange) this.showRange(this.app.project.range ?? [0, Infinity]);
+    if (!state.isDraggingRange) update({ range: state.project.range ?? [0, Infinity] });
   }
 
-  /** Show a range in the fields and the timeline. @param {[number, number]} range */
-  showRange(range) {
-    const { playback, timeline } = this.app;
-    const [first, last] = timeline.range = range;
-    const texts = [first ? String(first) : '', last < playback.count - 1 ? String(last) : ''];
+  /** Show the range in the fields. */
+  showRange() {
+    const { count, range: [first, last] } = state;
+    const texts = [first ? String(first) : '', last < count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
       const isTyping = document.activeElement === field && field.value !== field.defaultValue;
       if (!isTyping) field.value = field.defaultValue = texts[index];
     }
-    timeline.requestDraw();
   }
 
   /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
@@ -40,8 +49,8 @@ export class Tracking {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const isValid = elements('first', 'last').every((field) => field.checkValidity());
     if (isValid && (first ?? 0) <= (last ?? Infinity)) return { first, last };
-    const lastFrame = this.app.playback.count - 1;
-    showMessage(`“From” and “To” must be frames from 0 to ${lastFrame}, and “From” must not be after “To”.`, true);
+    const end = state.count - 1;
+    showMessage(`“From” and “To” must be frames from 0 to ${end}, and “From” must not be after “To”.`, true);
     return undefined;
   }
 
@@ -49,7 +58,7 @@ export class Tracking {
   async sendRange() {
     const range = this.readRange();
     if (!range) return;
-    await this.app.queue.edit('set_range', range);
+    await queue.edit('set_range', range);
     this.showStoredRange();
   }
 
@@ -57,7 +66,7 @@ export class Tracking {
     const list = element('model');
     list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
     list.onchange = async () => {
-      if ((await this.app.queue.edit('set_model', { name: list.value })).error) this.setModel(this.model);
+      if ((await queue.edit('set_model', { name: list.value })).error) this.setModel(this.model);
     };
     element('model-row').hidden = !names.length;
     this.setModel(model);
@@ -68,11 +77,10 @@ export class Tracking {
     element('model').value = name;
   }
 
-  /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
-  showJob(job) {
-    const { playback } = this.app;
-    const running = job && ['starting', 'running', 'pausing', 'paused'].includes(job.status) ? job : null;
-    this.job = running?.background ? null : running;
+  /** Show the job that runs or has ended; corrections disable no buttons. */
+  showJob() {
+    const { job } = state;
+    const running = job && isRunning(job) ? job : null;
     element('job').hidden = !this.job;
     for (const button of elements('track', 'backward', 'both')) button.disabled = Boolean(this.job);
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
@@ -80,14 +88,14 @@ export class Tracking {
     if (this.job) this.showProgress(this.job);
     else if (job && !running) this.showEnd(job);
     // the frame that was tracked last, unless the user has left this tracking
-    if (this.job?.status === 'running' && this.job.done && playback.mode === 'follow') playback.goTo(this.job.frame);
+    if (this.job?.status === 'running' && this.job.done && state.mode === 'follow') playback.goTo(this.job.frame);
   }
 
   showEnd(/** @type {JobProgress} */ job) {
-    const { app: { history, playback, project, queue } } = this;
+    const { project } = state;
     const { background, done, layer, object_ids: ids, problem, status, step, lost_pixels: taken } = job;
     const left = job.kept_pixels.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
-    if (!background && playback.mode === 'follow') playback.setMode('idle');
+    if (!background && state.mode === 'follow') playback.setMode('idle');
     const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
     const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (
       counts.map(({ object_id: id, pixels, frames }) => (
@@ -98,12 +106,12 @@ export class Tracking {
     ];
     const summary = background ? [] : [`Tracking ${status}: ${formatCount(done, 'frame')}`];
     const frame = [...taken, ...left].map(({ frames }) => frames[0])[0];
-    const isLast = step === project.step && history.canUndo;
+    const isLast = step === project.step && editHistory.canUndo;
     const text = [...summary, ...texts].join('. ');
     if (problem) showMessage(problem, true);
     else if (text) {
       showToast(text, {
-        ...(isLast && texts.length && { Undo: () => history.undo(step) }),
+        ...(isLast && texts.length && { Undo: () => editHistory.undo(step) }),
         ...(isLast && background && left.length && { 'Take them': () => queue.edit('take_pixels', { layer }) }),
         ...(texts.length && { [`Frame ${frame}`]: () => playback.addCommand(() => playback.seek(frame)) }),
       }, isLast ? step : 0);
@@ -119,13 +127,11 @@ export class Tracking {
     const states = { starting: 'Loading the model…', pausing: `pausing after this frame · ${count}` };
     element('job-text').textContent = /** @type {Record<string, string>} */ (states)[job.status]
       ?? `${job.status} · ${count}${speed}`;
-    if (job.done) this.app.review.refreshLive();
     setLabel(element('pause'), isPaused(job) ? 'Resume' : 'Pause');
     setIcon(element('pause'), isPaused(job) ? 'play' : 'pause');
   }
 
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
-    const { playback, queue, selection, toolbox } = this.app;
     playback.stopAtShownFrame();
     toolbox.finish(); // the page shows the frames that are tracked
     playback.setMode('follow');
@@ -138,30 +144,34 @@ export class Tracking {
       return range ? queue.send('track', { frame, direction, ...range, ...object }) : { error: CANCELED };
     });
     if (!error) showHint('');
-    else if (playback.mode === 'follow') playback.setMode('idle');
+    else if (state.mode === 'follow') playback.setMode('idle');
   }
 
   async clearResults() {
-    const { playback: { frame }, history, queue } = this.app;
+    const { frame } = playback;
     const range = this.readRange();
     if (!range) return;
-    history.offerUndo(await queue.edit('clear_tracking', { frame, last: range.last }), 'Tracking cleared');
+    editHistory.offerUndo(await queue.edit('clear_tracking', { frame, last: range.last }), 'Tracking cleared');
   }
 
   /** Offer to continue tracking that was cut off. @param {import('./protocol.js').CutOff} cutOff */
   offerToContinue({ frames, ...request }) {
     showToast(`Tracking was cut off, ${formatCount(frames, 'frame')} left`, {
-      'Go on': () => this.app.queue.send('track', /** @type {any} */ (request)),
+      'Go on': () => queue.send('track', /** @type {any} */ (request)),
     });
   }
 
   stop() {
-    if (this.job) this.app.queue.send('stop', {});
+    if (this.job) queue.send('stop', {});
   }
 
   togglePause() {
-    if (this.job) this.app.queue.send(isPaused(this.job) ? 'resume' : 'pause', {});
+    if (this.job) queue.send(isPaused(this.job) ? 'resume' : 'pause', {});
   }
 }
 
+const isRunning = (/** @type {JobProgress} */ { status }) => (
+  ['starting', 'running', 'pausing', 'paused'].includes(status));
 const isPaused = (/** @type {JobProgress} */ { status }) => ['pausing', 'paused'].includes(status);
+
+export const tracking = new Tracking();

@@ -1,10 +1,12 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
 import { drawOncePerRefresh, element, elements } from './dom.js';
+import { selection } from './selection.js';
+import { state, subscribe } from './store.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
-/** @import { Tool } from './tools.js' */
+/** @import { Tool } from './store.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
 /** Halos of light and dark objects: black and white, 60 % opaque. */
@@ -15,7 +17,7 @@ export const getDistance = (/** @type {Point} */ a, /** @type {Point} */ b) => M
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */
 export const toPairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
 
-export class Viewer {
+class Viewer {
   constructor() {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -23,9 +25,6 @@ export class Viewer {
     this.skins = [1, 2].map(() => document.createElement('canvas')); // outlines of the frames before and after
     this.neighbors = /** @type {import('./frames.js').Labels[]} */ ([]); // masks of these frames; empty: not shown
     this.images = [new ImageData(1, 1), new ImageData(1, 1)]; // their pixels, kept as new ones take longer
-    this.image = /** @type {ImageBitmap | null} */ (null);
-    this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
-    this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
     this.size = { width: 1, height: 1 };
     this.zoom = 1; // CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas
     this.left = 0;
@@ -43,6 +42,13 @@ export class Viewer {
       if (this.isFitted) this.fit();
       this.drawNow(); // before the browser shows the resized canvas
     }).observe(canvas);
+    selection.subscribe(() => this.showObjects());
+    subscribe(['shown'], () => {
+      this.neighbors = []; // of the previous frame
+      this.preview = []; // of the previous masks
+      this.paintMask();
+    });
+    subscribe(['placeholder'], () => this.requestDraw());
   }
 
   setSize(/** @type {[number, number]} */ [height, width]) {
@@ -51,22 +57,15 @@ export class Viewer {
     if (this.isFitted) this.fit();
   }
 
-  setObjects(/** @type {{id: number, name: string, color: string}[]} */ objects) {
+  showObjects() {
     const previousObjects = JSON.stringify([...this.objects]);
+    const objects = state.project.objects.filter(({ id }) => selection.isVisible(id));
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
       const halo = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
       return [id, { name, color: red | (green << 8) | (blue << 16) | 0xff000000, halo }];
     }));
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
-  }
-
-  show(/** @type {ImageBitmap} */ image, /** @type {import('./frames.js').Labels} */ labels) {
-    this.image = image;
-    this.labels = labels;
-    this.neighbors = []; // of the previous frame
-    this.preview = []; // of the previous masks
-    this.paintMask();
   }
 
   fit() {
@@ -128,7 +127,7 @@ export class Viewer {
 
   /** Return the id of the visible object at a point of the frame, or 0. @param {Point} point */
   findVisibleId({ x, y }) {
-    const { labels } = this;
+    const { shown: { labels } } = state;
     if (!labels || x < 0 || y < 0 || x >= labels.width || y >= labels.height) return 0;
     const id = labels.ids[Math.floor(y) * labels.width + Math.floor(x)];
     return this.objects.has(id) ? id : 0;
@@ -136,10 +135,11 @@ export class Viewer {
 
   /** Paint the masks of the frame, and the outlines of its neighbors. */
   paintMask() {
-    if (!this.labels) return;
-    this.paintLabels(this.labels, this.layers);
+    const { shown: { labels } } = state;
+    if (!labels) return;
+    this.paintLabels(labels, this.layers);
     this.setNeighbors(this.neighbors);
-    const { presentIds } = this.labels;
+    const { presentIds } = labels;
     const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
   }
@@ -193,21 +193,22 @@ export class Viewer {
     const ratio = devicePixelRatio;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((edge) => Math.round(edge * ratio) || 1);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const image = this.placeholder || this.image;
+    const { placeholder, shown: { labels } } = state;
+    const image = placeholder || state.shown.image;
     if (!image) return;
     this.showReadout();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
     context.imageSmoothingEnabled = ratio * zoom < 3;
-    context.globalAlpha = this.placeholder ? 0.5 : 1;
-    const isMatte = element('view-kind').value === 'matte' && !this.placeholder;
+    context.globalAlpha = placeholder ? 0.5 : 1;
+    const isMatte = element('view-kind').value === 'matte' && !placeholder;
     if (isMatte) {
       context.fillStyle = '#000';
       context.fillRect(0, 0, this.size.width, this.size.height);
       context.drawImage(this.layers[0], 0, 0);
     } else context.drawImage(image, 0, 0, this.size.width, this.size.height);
-    if (this.labels && !this.placeholder && !isMatte) {
+    if (labels && !placeholder && !isMatte) {
       context.globalAlpha = 0.55;
       for (const skin of this.skins.slice(0, this.neighbors.length)) context.drawImage(skin, 0, 0);
       const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
@@ -298,3 +299,5 @@ function drawDisc(context, { x, y }, radius, color) {
   context.arc(x, y, radius, 0, 7);
   context.fill();
 }
+
+export const viewer = new Viewer();

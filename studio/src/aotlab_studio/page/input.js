@@ -1,0 +1,254 @@
+/** Unfinished input of the tools. Pointer and keyboard share press, move and release. */
+
+import { element, focusViewIfLost, getPointer } from './dom.js';
+import { editHistory } from './history.js';
+import { showMessage } from './messages.js';
+import { playback } from './playback.js';
+import { queue } from './queue.js';
+import { selection } from './selection.js';
+import { state, subscribe, update } from './store.js';
+import { getDistance, toPairs, viewer } from './viewer.js';
+
+/** @import { ActionAnswer, ShownError } from './connection.js' */
+/** @import { Input, Stroke } from './store.js' */
+/** @import { Point } from './viewer.js' */
+
+const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
+const MAX_POINTS = 1500; // of a line; two messages fit into what a browser sends when the page closes
+const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
+
+class Toolbox {
+  constructor() {
+    this.draggedCorner = -1; // index of the polygon's corner that the pointer drags; -1: none
+    subscribe(['wanted'], () => this.finish());
+    const names = /** @type {const} */ (['project', 'shown', 'target', 'stroke', 'held', 'commands', 'unanswered',
+      'answered', 'radius', 'tool']);
+    subscribe([...names], () => this.show());
+    element('prompts').addEventListener('input', () => this.show());
+  }
+
+  resizeBrush(/** @type {number} */ factor, minGrowth = 0) {
+    const { radius } = state;
+    if (this.isDrawn) return; // the size belongs to the whole stroke
+    this.setRadius(factor > 1 ? Math.max(radius * factor, radius + minGrowth) : radius * factor);
+  }
+
+  setRadius(/** @type {number} */ radius) {
+    update({ radius: Math.min(300, Math.max(0.5, radius)) });
+  }
+
+  /** Send the unfinished input if it is complete; drop it otherwise. A held drag goes on. */
+  finish() {
+    const { isDrawn, isClosable } = this;
+    const stroke = this.takeStroke();
+    if (isDrawn) stroke.tool.release?.(stroke);
+    else if (isClosable) this.send(stroke);
+  }
+
+  /** End the drag of the pointer. A held one is drawn once its frame shows, after the input before it. */
+  release() {
+    if (state.held) playback.releaseHeld();
+    else this.finish();
+  }
+
+  /** Return the unfinished input, which ends. */
+  takeStroke() {
+    const { stroke } = state;
+    update({ stroke: { ...stroke, points: [] } });
+    return stroke;
+  }
+
+  /** Drop unfinished input. */
+  discard() {
+    update({ held: null });
+    this.takeStroke();
+  }
+
+  /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
+  cancel() {
+    const prompts = [...state.unanswered].filter(({ tool }) => tool.makesPrompts);
+    const hasInput = playback.hasInput || prompts.length > 0;
+    for (const prompt of prompts) state.unanswered.delete(prompt);
+    this.discard();
+    return hasInput;
+  }
+
+  /** Sent input for the visible frame. */
+  get sentInput() {
+    return [...state.unanswered].filter(({ frame }) => frame === playback.frame);
+  }
+
+  /** Whether a pointer or key is dragging. */
+  get isDown() {
+    return state.held !== null || this.isDrawn;
+  }
+
+  /** Whether the input is a drag on its frame; the points of other tools are corners. */
+  get isDrawn() {
+    return state.tool.release !== undefined && state.stroke.points.length > 0;
+  }
+
+  /** Whether the input is a polygon with enough corners. */
+  get isClosable() {
+    return state.stroke.tool.isPolygon && state.stroke.points.length > 2;
+  }
+
+  /** Remove the last corner or the unfinished stroke; return whether there was one. */
+  stepBack() {
+    const { stroke, stroke: { points } } = state;
+    if (!points.length) return false;
+    update({ stroke: { ...stroke, points: this.isDrawn ? [] : points.slice(0, -1) } });
+    return true;
+  }
+
+  /** Press the tool with the pointer, or hold the drag until its frame shows: then it gets that frame, and the tool and
+   * object of the keys before it. @param {Point} point @param {boolean} inverts @param {boolean} isEraser */
+  press(point, inverts, isEraser = false) {
+    if (!playback.isWaiting || !state.shown.image) return this.begin(point, inverts, isEraser);
+    const points = [point];
+    const { drawingTool: tool, erasesByDefault, target, wanted: { frame } } = state;
+    const erase = isEraser || inverts !== erasesByDefault;
+    const draw = () => {
+      this.begin(point, inverts, isEraser);
+      for (const next of points.slice(1)) this.move(next);
+      if (this.isDrawn) this.finish();
+    };
+    return update({ held: { stroke: { tool, frame, target, erase, points }, draw } });
+  }
+
+  /** Press the tool on the frame that shows. @param {Point} point
+   * @param {boolean} inverts whether Shift or the right button is held, so that tools remove
+   * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
+  begin(point, inverts, isEraser = false) {
+    const { drawingTool, erasesByDefault, tool, wanted } = state;
+    if (!playback.isReady) {
+      showMessage(`Frame ${wanted.frame} has not loaded yet; nothing was drawn.`, true);
+      return;
+    }
+    if (tool.name !== 'pan') playback.stopAtShownFrame();
+    const { points, erase } = state.stroke;
+    update({ stroke: {
+      tool: drawingTool,
+      frame: playback.frame,
+      target: selection.getEditTarget(),
+      // the first corner of a polygon decides
+      erase: points.length ? erase : isEraser || inverts !== erasesByDefault,
+      points: tool.release ? [point] : points,
+    } });
+    tool.press?.(point);
+  }
+
+  /** @param {Point} point @param {boolean} [isStraight] whether the drag is a straight line so far */
+  move(point, isStraight = false) {
+    const { held, stroke, stroke: { points, tool } } = state;
+    if (isStraight) (held?.stroke ?? stroke).points.splice(1);
+    if (held) held.stroke.points.push(point);
+    else if (this.draggedCorner in points) points[this.draggedCorner] = point;
+    else if (!this.isDrawn) return;
+    else if (tool.shape || getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
+    // a long line gets coarser
+    if (points.length > MAX_POINTS) stroke.points = points.filter((_, index) => index % 2 === 0);
+    update({ held, stroke });
+  }
+
+  /** Add a corner, begin to drag the one at the point, or close the polygon at the first one. @param {Point} point */
+  addCorner(point) {
+    const { stroke, stroke: { points, points: [first = point] } } = state;
+    const reach = CLOSE_DISTANCE[getPointer()] / viewer.zoom;
+    this.draggedCorner = -1;
+    if (this.isClosable && getDistance(point, first) < reach) {
+      this.send(this.takeStroke());
+      return;
+    }
+    this.draggedCorner = points.findIndex((corner) => getDistance(corner, point) < reach);
+    if (this.draggedCorner < 0) points.push(point);
+    update({ stroke });
+  }
+
+  /** Send a stroke or an outline. @param {Stroke} stroke */
+  send(stroke) {
+    const { radius } = state;
+    const input = this.createInput(stroke);
+    const { frame, target, erase, points, tool } = input;
+    const keptOthers = { keep_others: this.keepsOthers };
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, ...keptOthers };
+    this.showUntilAnswered(input, tool.usesBrush
+      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
+  }
+
+  /** Whether the user has chosen that other objects keep their pixels. */
+  get keepsOthers() {
+    return element('only-selected').checked;
+  }
+
+  /** Show sent input until it is answered; a refused polygon can be sent again.
+   * @param {Input} input @param {Promise<{error?: Error}>} answer */
+  async showUntilAnswered(input, answer) {
+    const { unanswered } = state;
+    update({ unanswered: unanswered.add(input) });
+    const { error } = await answer;
+    unanswered.delete(input);
+    const { frame, target, tool, erase, points } = input;
+    const isSameObject = frame === playback.frame && target === state.target;
+    const canRepeat = tool.isPolygon && tool === state.drawingTool && isSameObject && !state.stroke.points.length;
+    update({ unanswered, ...(error && canRepeat && { stroke: { tool, frame, target, erase, points } }) });
+  }
+
+  /** Return a stroke as it is shown. @param {Stroke} stroke @returns {Input} */
+  createInput(stroke) {
+    const { tool, points, erase } = stroke;
+    const erases = tool.erases || (erase && tool.usesBrush);
+    return {
+      ...stroke,
+      points: tool.shape?.(points) || points,
+      width: tool.usesBrush ? 2 * state.radius : undefined,
+      color: erases ? '#ffffff' : selection.item?.color || '#109898',
+      clicks: findClicks(),
+    };
+  }
+
+  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
+   * @type {<A extends 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
+   *   => Promise<ActionAnswer<A> | ShownError>} */
+  editMask(action, values) {
+    const { frame } = playback;
+    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
+  }
+
+  /** Finish the input for another object, and select this one. @param {number} id */
+  select(id) {
+    if (id !== selection.id) this.finish();
+    selection.setSelected(id);
+  }
+
+  /** Show the size of the brush, the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
+  show() {
+    const { answered, commands, held, project, radius, stroke, tool, unanswered } = state;
+    const { frozen, read_only: isReadOnly, editable_range: [first, last] } = project;
+    const { frame } = playback;
+    const canUndo = stroke.points.length > 0 || unanswered.size > 0 || editHistory.canUndo;
+    const isFixed = isReadOnly || frozen.includes(frame) || frame < first || frame > last;
+    for (const button of document.querySelectorAll('#tools [data-tool]:not([data-tool=pan])')) {
+      button.ariaDisabled = String(isFixed); // a press shows why
+    }
+    if (element('undo').disabled === canUndo) focusViewIfLost(() => { element('undo').disabled = !canUndo; });
+    viewer.cursorRadius = tool.usesBrush ? radius : 0;
+    element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+    const otherIndex = commands.findIndex((command) => !command.stroke); // strokes behind it may be for other frames
+    const ready = commands.slice(0, otherIndex < 0 ? undefined : otherIndex);
+    const strokes = [...ready, held ?? [], { stroke }].flat().flatMap((each) => each.stroke ?? []);
+    const prompts = answered.filter((prompt) => (
+      prompt.frame === frame && prompt.step <= project.step && project.findObject(prompt.id)));
+    viewer.sketches = [...(element('prompts').checked ? prompts : []), ...this.sentInput,
+      ...strokes.map((each) => this.createInput(each))];
+    viewer.requestDraw();
+  }
+}
+
+export const toolbox = new Toolbox();
+
+/** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
+export function findClicks(frame = playback.frame, id = selection.id) {
+  const last = state.clicksByStep.get(state.project.step);
+  return last?.frame === frame && last.id === id ? last.clicks : [];
+}
