@@ -224,7 +224,7 @@ def main(
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:
         return print_settings(options.read_settings())
-    session = open_session(video, TrackerLoader(options), Prompter(load_segmenter()))
+    session = open_session(video, TrackerLoader(options), Prompter({"bundled": load_segmenter()}))
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()

@@ -246,13 +246,15 @@ def prompt_options(*, frames: bool = True) -> list[Decorator]:
     ]
 
 
-def segmenter_option() -> Decorator:
-    """Return ``--segmenter``, the first argument of `load_segmenter`."""
+def segmenter_option(*, multiple: str | None = None) -> Decorator:
+    """Return ``--segmenter``, the first argument of `load_segmenter`; ``multiple``: as in `checkpoint_option`."""
+    text = f"; repeat it to {multiple} (default:" if multiple else " (default: the tracker's own, else"
     return option(
         "--segmenter",
         type=SegmenterName,
-        help="tracker of a plug-in, or SAM-like model as two ONNX files, that makes masks of prompts (default: the "
-        "tracker's own, else the bundled one)",
+        multiple=multiple is not None,
+        help="tracker of a plug-in, or SAM-like model as two ONNX files, that makes masks of prompts"
+        f"{text} the bundled one)",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ from click import UsageError
 from aotlab import InputError, TrackerOptions, internal, sdk
 
 if TYPE_CHECKING:
+    import numpy as np
     from starlette.applications import Starlette
 
-    from aotlab_studio.session.prompting import Prompter
+    from aotlab_studio.session.prompting import Prompter, Segmenter
     from aotlab_studio.session.session import Session
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -97,6 +98,22 @@ def _build_app(
     return build_app(lambda _: session), f"{frames.name}: {count}, masks in {document.folder}", document.folder
 
 
+def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) -> dict[str, Segmenter]:
+    """Return the given segmenters and the bundled one by name; their models are loaded at the first prompts."""
+    from aotlab_studio.tracking.models import import_tracker
+
+    def start(segmenter: Segmenter, *arguments: Any) -> np.ndarray:
+        import_tracker()
+        return segmenter(*arguments)
+
+    segmenters: dict[str, Segmenter] = {}
+    for source in (*sources, None):
+        name = "bundled" if source is None else source if isinstance(source, str) else source[0].stem
+        name = name if name not in segmenters else str(source)
+        segmenters[name] = partial(start, sdk.load_segmenter(source, device=device))
+    return segmenters
+
+
 @sdk.command("aotlab annotate")
 @internal.video_argument(
     "[VIDEO]", "video file, image folder, TIFF stack, folder of videos, project, or results of aotlab track"
@@ -127,7 +144,7 @@ def _build_app(
     type=Path,
     help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT in JSON or XML",
 )
-@internal.segmenter_option()
+@internal.segmenter_option(multiple="offer several beside the bundled one")
 @internal.tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
@@ -141,7 +158,7 @@ def main(
     cache: int,
     levels: str | None,
     classes: Path | None,
-    segmenter: str | tuple[Path, Path] | None,
+    segmenter: tuple[str | tuple[Path, Path], ...],
     config: str | None,
     device: str,
     print_config: bool,
@@ -157,16 +174,10 @@ def main(
     from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS, keep_token
     from aotlab_studio.session.prompting import Prompter
-    from aotlab_studio.tracking.models import TrackerLoader, import_tracker
+    from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)
-    segment = sdk.load_segmenter(segmenter, device=options.device)
-
-    def segment_prompts(*arguments: Any) -> Any:
-        import_tracker()
-        return segment(*arguments)
-
-    prompter = Prompter(segment_prompts)
+    prompter = Prompter(_load_segmenters(segmenter, options.device))
     open_video = partial(
         open_session, loader=loader, prompter=prompter, cache_bytes=cache, levels=levels,
         same_video=same_video, schema=read_schema(classes) if classes else None,

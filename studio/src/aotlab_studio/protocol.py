@@ -182,6 +182,9 @@ class Description(PageState, frozen=True, kw_only=True):
     models: list[str]
     model: str
     """The chosen one of ``models``."""
+    segmenters: list[str]
+    segmenter: str
+    """The chosen one of ``segmenters``; empty without any."""
     repeatable_actions: list[str]
     """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
@@ -195,6 +198,12 @@ class ModelEvent(Event, frozen=True):
     """Another model was chosen."""
 
     model: str
+
+
+class SegmenterEvent(Event, frozen=True):
+    """Another segmenter was chosen."""
+
+    segmenter: str
 
 
 class LoadingEvent(Event, frozen=True):

@@ -60,7 +60,7 @@ def merge(results, output, *options, to="coco"):
 
 def open_clip(path, project=None):
     """Open a session of a clip of a batch."""
-    return Session.create(open_document(path, project=project), TruthTracker, Prompter(segment_by_color))
+    return Session.create(open_document(path, project=project), TruthTracker, Prompter({"color": segment_by_color}))
 
 
 def find_clip(batch, name):

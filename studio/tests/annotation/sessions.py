@@ -27,7 +27,7 @@ def hold(session, count):
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
-    return Session.create(open_document(path, **options), lambda: tracker, Prompter(segment_by_color))
+    return Session.create(open_document(path, **options), lambda: tracker, Prompter({"color": segment_by_color}))
 
 
 def start_job(session, *args, **options):

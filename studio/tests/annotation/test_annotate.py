@@ -75,6 +75,15 @@ def test_classes_of_a_file_are_offered(video, tmp_path, never_served, monkeypatc
     assert offered == ["dog", "cat"]
 
 
+def test_given_segmenters_are_offered_before_the_bundled_one(monkeypatch):
+    monkeypatch.setattr("aotlab.sdk.load_segmenter", lambda source, device: lambda frame, prompts: source)
+    pairs = [(Path(folder, "encoder.onnx"), Path(folder, "decoder.onnx")) for folder in "ab"]
+    segmenters = cli._load_segmenters(["sam2.1_hiera_tiny", *pairs], "cpu")
+    assert [*segmenters][:2] == ["sam2.1_hiera_tiny", "encoder"]
+    assert [*segmenters][3:] == ["bundled"]
+    assert [segmenter(None, {}) for segmenter in segmenters.values()] == ["sam2.1_hiera_tiny", *pairs, None]
+
+
 def test_settings_are_shown_with_memory_bounded(capsys):
     assert cli.main(["--print-config", "--config", "aotl"]) == 0
     assert "policy: rmem" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import pytest
 
@@ -19,8 +20,9 @@ from studio.tests.annotation.clips import LENGTH, draw_folder
 from studio.tests.annotation.served import TOKEN, Served
 from studio.tests.annotation.sessions import draw, open_session, refresh_review
 from studio.tests.annotation.trackers import TruthTracker
+from tests.drawn_clips import segment_by_color
 from tests.marks import slow
-from tests.processes import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 pytestmark = needs_browser
 
@@ -78,6 +80,24 @@ def test_model_is_chosen_in_the_page(context, folder):
     assert loader.chosen == "other"
     assert page.problems == []
     served.close()
+
+
+def test_segmenter_is_chosen_in_the_page(page, session):
+    assert page.tab.is_hidden("#segmenter")  # nothing to choose
+    released = threading.Event()
+
+    def load_and_segment(frame, prompts):
+        wait_for_event(released)
+        return segment_by_color(frame, prompts)
+
+    session.prompter.segmenters["slow"] = load_and_segment
+    page.tab.reload()
+    page.wait_shown()
+    page.tab.select_option("#segmenter", "slow")
+    page.wait_status("Loading the model…")
+    released.set()
+    page.wait_no_status()
+    assert session.prompter.chosen == "slow"
 
 
 def test_reload_keeps_frame_tool_brush_and_look(page):

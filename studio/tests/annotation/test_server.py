@@ -30,12 +30,14 @@ from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.opening import open_document
+from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import LENGTH, draw_folder, png, square, truth
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
 from studio.tests.annotation.sessions import draw, open_session, run_job
 from studio.tests.annotation.trackers import TruthTracker
+from tests.drawn_clips import segment_by_color
 from tests.processes import WAIT_SECONDS, reserve_port, wait_for_event, wait_until
 
 
@@ -143,6 +145,21 @@ def test_tracker_settings_are_chosen_and_announced(folder, serve):
     for name, words in (("/etc/passwd", "not offered"), ("../other", "not offered"), (["other"], "name"), (5, "name")):
         assert words in first.do("set_model", name=name)["error"]
     assert loader.chosen == "other"
+
+
+def test_segmenter_is_chosen_announced_and_loaded(folder, serve):
+    loaded, blank = threading.Event(), np.zeros((64, 64), np.uint8)
+    segmenters = {"color": segment_by_color, "blank": lambda frame, prompts: (loaded.set(), blank)[1]}
+    served = serve(Session.create(open_document(folder), TruthTracker, Prompter(segmenters)))
+    first, second = served.open(), served.open()
+    state = first.do("describe")["result"]
+    assert (state["segmenters"], state["segmenter"]) == (["color", "blank"], "color")
+    first.do("set_segmenter", name="blank")
+    second.wait_event(lambda event: event == {"event": "segmenter", "segmenter": "blank"})
+    assert loaded.wait(WAIT_SECONDS)
+    second.wait_event(lambda event: event["event"] == "loading" and not event["loading"])
+    assert "not offered; give one of color, blank" in first.do("set_segmenter", name="other")["error"]
+    assert second.do("describe")["result"]["segmenter"] == "blank"
 
 
 def test_idle_connections_do_not_block_others(served):

@@ -4,6 +4,7 @@
  holds a key press until its frame shows, `EditQueue` an edit until the earlier ones are stored, `Connection` a message
  until it is answered. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
+import { modelChoice, segmenterChoice } from './choice.js';
 import { connection } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, installFocusReturn } from './dom.js';
 import { frames } from './frames.js';
@@ -52,7 +53,8 @@ async function showSession(session) {
   frames.setRevision(session.revision);
   playback.setVideo(session);
   viewer.setSize(session.size);
-  tracking.setModels(session.models, session.model);
+  modelChoice.offer(session.models, session.model);
+  segmenterChoice.offer(session.segmenters, session.segmenter);
   const lastVisit = state.project.id ? null : loadSettings(session.project);
   element('name').textContent = element('name').title = document.title = session.name;
   state.project.id = session.project;
@@ -124,7 +126,8 @@ function handleEvent(/** @type {ServerEvent} */ event) {
     review.fetchTask.run();
   } else if (event.event === 'unchecked') review.reportUnchecked(event);
   else if (event.event === 'job') update({ job: event.job });
-  else if (event.event === 'model') tracking.setModel(event.model);
+  else if (event.event === 'model') modelChoice.setChosen(event.model);
+  else if (event.event === 'segmenter') segmenterChoice.setChosen(event.segmenter);
   else if (event.event === 'loading') showLoading(event.loading);
   else if (event.event === 'export') element('export-progress').value = event.done / event.total;
 }

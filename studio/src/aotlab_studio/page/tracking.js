@@ -1,4 +1,4 @@
-/** Tracking: buttons, range, progress, model. */
+/** Tracking: buttons, range, progress. */
 
 import { element, elements, formatCount, formatDuration, formatFrames, setIcon, setLabel } from './dom.js';
 import { readNumber } from './fields.js';
@@ -16,7 +16,6 @@ const MIN_LEFT = 10; // mean number of pixels on a frame, of those left to an ob
 
 class Tracking {
   constructor() {
-    this.model = ''; // name of the selected model
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
     subscribe(['job'], () => this.showJob());
@@ -60,21 +59,6 @@ class Tracking {
     if (!range) return;
     await queue.edit('set_range', range);
     this.showStoredRange();
-  }
-
-  setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
-    const list = element('model');
-    list.replaceChildren(...names.map((name) => new Option(name === 'bundled' ? 'the bundled model' : name, name)));
-    list.onchange = async () => {
-      if ((await queue.edit('set_model', { name: list.value })).error) this.setModel(this.model);
-    };
-    element('model-row').hidden = !names.length;
-    this.setModel(model);
-  }
-
-  setModel(/** @type {string} */ name) {
-    this.model = name;
-    element('model').value = name;
   }
 
   /** Show the job that runs or has ended; corrections disable no buttons. */

@@ -112,7 +112,7 @@ ACTIONS = {
     **_list_actions(
         lambda session: session,
         Session.describe, Session.segment, Session.preview, Session.preview_shape,
-        Session.set_model, Session.track, Session.pause,
+        Session.set_model, Session.set_segmenter, Session.track, Session.pause,
         Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
     ),
 }  # fmt: skip

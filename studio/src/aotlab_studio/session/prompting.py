@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels, Points
 from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.painting import grow, is_far_from, limit_to_prompt
-from aotlab_studio.protocol import LoadingEvent
+from aotlab_studio.protocol import LoadingEvent, SegmenterEvent
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
@@ -26,40 +27,59 @@ scribble grow the mask near them, or shrink it if all are negative; a box replac
 
 
 class Prompter:
-    """Segments objects at prompts. Sessions may share it.
+    """Segments objects at prompts, with one of several segmenters. Sessions may share it.
 
     Args:
-        segmenter: it loads its model at the first prompt; None: prompts are refused.
+        segmenters: segmenters by name, the first one is chosen; each loads its model at its first prompt. Without any,
+            prompts are refused.
     """
 
-    def __init__(self, segmenter: Segmenter | None = None) -> None:
-        self.segmenter = segmenter
-        self._is_loaded = False
+    def __init__(self, segmenters: Mapping[str, Segmenter] = MappingProxyType({})) -> None:
+        self.segmenters = dict(segmenters)
+        self.chosen = next(iter(self.segmenters), "")
+        self.segmenter = self.segmenters.get(self.chosen)
+        self.listeners: set[Callable[[SegmenterEvent | LoadingEvent], None]] = set()
+        self._loaded: set[str] = set()
+
+    def choose(self, name: str) -> None:
+        """Choose a segmenter for all sessions and load it in a thread; raise `InputError` for a name not offered."""
+        if name not in self.segmenters:
+            raise InputError(f"segmenter {name[:40]!r}: not offered; give one of {', '.join(self.segmenters)}")
+        self.chosen, self.segmenter = name, self.segmenters[name]
+        self._emit(SegmenterEvent(name))
+        self.preload()
+
+    def _emit(self, event: SegmenterEvent | LoadingEvent) -> None:
+        for listener in [*self.listeners]:
+            listener(event)
 
     def preload(self) -> None:
         """Load the model in a thread, so that the first prompt waits less. If that fails, the prompt has the error."""
 
-        segmenter = self.segmenter
+        name, segmenter = self.chosen, self.segmenter
 
         def load() -> None:
+            self._emit(LoadingEvent(True))
             with suppress(InputError):
                 assert segmenter is not None
                 segmenter(np.zeros((64, 64, 3), np.uint8), {1: Prompt(box=(16, 16, 32, 32))})
-                self._is_loaded = True
+                self._loaded.add(name)
+            self._emit(LoadingEvent(False))
 
-        if segmenter is not None:
+        if segmenter is not None and name not in self._loaded:
             threading.Thread(target=load, name="prompts").start()  # no daemon, as in `TrackerLoader.preload`
 
     def segment(self, document: Document, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask of a prompt on a frame, H×W bool; raise `InputError` without a segmenter."""
-        if self.segmenter is None:
+        name, segmenter = self.chosen, self.segmenter
+        if segmenter is None:
             raise InputError("prompt: this session has no segmenter; draw the mask")
         image = document.frames.read(frame)
-        if is_first := not self._is_loaded:
+        if is_first := name not in self._loaded:
             document.emit(LoadingEvent(True))
         try:
-            labels = self.segmenter(image, {1: prompt})
-            self._is_loaded = True
+            labels = segmenter(image, {1: prompt})
+            self._loaded.add(name)
             return labels == 1
         finally:
             if is_first:

@@ -68,9 +68,11 @@ class Session:
         loader: TrackerLoader | None = None,
     ) -> Session:
         """Return a new session; without a prompter, it refuses prompts."""
+        prompter = prompter or Prompter()
+        prompter.listeners.add(document.emit)
         if loader is not None:
             loader.listeners.add(document.emit)
-        return cls(document, JobRunner(document, make_tracker), prompter or Prompter(), loader)
+        return cls(document, JobRunner(document, make_tracker), prompter, loader)
 
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
@@ -83,6 +85,7 @@ class Session:
             size=frames.size, rate=float(frames.source.rate),
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
+            segmenters=[*self.prompter.segmenters], segmenter=self.prompter.chosen,
             repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
             cut_off=find_cut_off(document.snapshot) if job is None else None,
             read_only=bool(document.read_only_warning),
@@ -118,6 +121,7 @@ class Session:
         """Stop jobs and exports; release the project."""
         self._canceled_exports.append(None)
         self.runner.close()
+        self.prompter.listeners.discard(self.document.emit)
         if self.loader is not None:
             self.loader.listeners.discard(self.document.emit)
         self.document.close()
@@ -168,6 +172,10 @@ class Session:
         if self.loader is None:
             raise InputError(f"model {name[:40]!r}: this session offers no choice of models")
         self.loader.choose(name)
+
+    def set_segmenter(self, name: str) -> None:
+        """Choose the segmenter of prompts, of all clips of a batch; raise `InputError` if it is not offered."""
+        self.prompter.choose(name)
 
     def track(
         self,
