@@ -233,3 +233,15 @@ def test_broken_video_is_listed(context, tmp_path, make_batch, serve, monkeypatc
     tab.wait_for_selector("#clips tr:has-text('a.avi: not readable') .status:text('not readable')")
     tab.wait_for_selector("#summary >> text=1 to do, 2 not readable")
     tab.close()
+
+
+def test_list_is_sorted_by_name_and_state(list_tab, batch):
+    names = lambda: [name.strip() for name in list_tab.locator("#clips th").all_inner_texts()]  # noqa: E731
+    assert names() == ["b", "a", "c"]  # most frames to check first
+    list_tab.select_option("#sort", "name")
+    assert names() == ["a", "b", "c"]
+    mark_done(batch, "a")
+    list_tab.select_option("#sort", "state")
+    list_tab.wait_for_selector("#summary >> text=1 done")
+    assert names()[-1] == "a"
+    list_tab.select_option("#sort", "")

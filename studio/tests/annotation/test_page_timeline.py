@@ -540,6 +540,25 @@ def test_failed_request_is_repeated_and_named(page):
     assert "Reconnecting" not in page.tab.inner_text("#status")
 
 
+def test_confidence_is_a_curve_in_the_timeline(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page)
+    wire.change = lambda result: result["timeline"].update(marks={"1": "G" + "9" * 5 + "4" * (LENGTH - 6)})
+    new_page.open()
+    new_page.key("1")
+    new_page.seek(8)
+    new_page.tab.wait_for_selector("#strips[aria-valuetext*='object 1 tracked, confidence 0.82']")
+    alphas = new_page.tab.evaluate(
+        """count => [[2, 24], [2, 31], [8, 24], [8, 31]].map(([frame, y]) => {
+            const canvas = document.getElementById('strips');
+            const x = Math.round(96 + (canvas.clientWidth - 96) * (frame + 0.5) / count);
+            return canvas.getContext('2d').getImageData(x, y, 1, 1).data[3];
+        })""",
+        LENGTH,
+    )
+    assert [alpha == 255 for alpha in alphas] == [True, True, False, True]
+
+
 @pytest.mark.slow
 def test_single_marks_show_in_a_long_video(new_page, session):
     draw(session, 0, 1)

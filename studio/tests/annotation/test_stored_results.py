@@ -54,7 +54,7 @@ def test_opening_measures_only_edited_frames_and_does_not_block(folder, session,
         return measure_scores(labels, *values)
 
     monkeypatch.setattr("aotlab_studio.document.snapshot.measure_scores", measure)
-    assert [row[0] + row[5] + row[9] for row in session.describe().timeline.marks.values()] == ["GGG", "G9G"]
+    assert [row[0] + row[5] + row[9] for row in session.describe().timeline.marks.values()] == ["GGG", "G8G"]
     assert [(labels == truth(5)).all() for labels in measured] == [True]
     session.close()
     change_rows(session.document.folder, "UPDATE scores SET content = x'00'")  # measured again

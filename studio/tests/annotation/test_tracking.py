@@ -407,8 +407,8 @@ def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
-    assert session.document.timeline().marks == {1: "G999lllllllg", 2: "G-----------"}
-    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
+    assert session.document.timeline().marks == {1: "G888lllllllg", 2: "G-----------"}
+    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "888aaaalll"
     assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
     checks = session.list_frames_to_check()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) == (8, "object 1 is lost")
@@ -421,8 +421,8 @@ def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 11, "backward")
-    assert session.document.timeline().marks[1] == "llllll99999G"
-    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
+    assert session.document.timeline().marks[1] == "llllll88888G"
+    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "88888aaaall"
 
 
 def test_end_of_tracking_describes_the_page_state_once(session, document):

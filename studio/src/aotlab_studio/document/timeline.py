@@ -11,7 +11,7 @@ from aotlab_studio.document.scores import find_lost_runs
 from aotlab_studio.document.snapshot import Snapshot
 
 UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
-"""Marks. The digits 0 to 9 mean a tracked mask with this confidence, in tenths."""
+"""Marks. The digits 0 to 9 mean a tracked mask: tenths of its confidence to the power of four, as most are near 1."""
 
 
 def mark_frames(snapshot: Snapshot) -> dict[int, str]:
@@ -39,7 +39,7 @@ def _mark_neighbors(snapshot: Snapshot, frames: Sequence[int]) -> dict[int, dict
         drawn_masks = snapshot.drawn_masks(index)
         scores = snapshot.scores(index) if snapshot.list_shown_layers(index) else {}  # drawn masks need none
         for object_id, score in scores.items():
-            marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+            marks[object_id] = str(min(9, int(10 * score.confidence**4))) if score.area else ABSENT
         marks |= {key: DRAWN if digest else DRAWN_ABSENT for key, digest in drawn_masks.items()}
         for key in marks:
             seen[key][index] = key in drawn_masks or key not in scores or scores[key].visible

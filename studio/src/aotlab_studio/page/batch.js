@@ -25,7 +25,7 @@ const problem = new URLSearchParams(location.search).get('problem'); // why a cl
 if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
 element('filter').append(...STATES.map((state) => new Option(state)));
-for (const field of elements('search', 'filter')) {
+for (const field of elements('search', 'filter', 'sort')) {
   field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
   field.oninput = showClips;
 }
@@ -67,12 +67,15 @@ async function fetchList() {
 const getState = (/** @type {Clip} */ { status, unreadable }) => (unreadable ? UNREADABLE : status);
 
 function showClips() {
-  for (const { id, value } of elements('search', 'filter')) sessionStorage.setItem(id, value);
+  for (const { id, value } of elements('search', 'filter', 'sort')) sessionStorage.setItem(id, value);
   const count = (/** @type {string} */ state) => clips.filter((clip) => getState(clip) === state).length;
   const counts = [...STATES, UNREADABLE].filter(count).map((state) => `${count(state)} ${state}`);
   const words = element('search').value.trim().toLowerCase();
   const shown = clips.filter(({ name, status }) => (
     name.toLowerCase().includes(words) && [status, ''].includes(element('filter').value)));
+  const order = element('sort').value; // otherwise as the server sends them
+  if (order === 'name') shown.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  if (order === 'state') shown.sort((a, b) => STATES.indexOf(a.status) - STATES.indexOf(b.status));
   const advice = clips.some((clip) => clip.objects) ? '' : 'Open a clip and draw an object, then press Track all.';
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
   const waiting = clips.filter(({ exporting }) => exporting).length;
@@ -83,8 +86,8 @@ function showClips() {
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}.${progress} ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.trackable);
   // rows do not move under the pointer
-  const order = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
-  const names = new Set([...order, ...shown.map(({ name }) => name)]);
+  const fixed = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
+  const names = new Set([...fixed, ...shown.map(({ name }) => name)]);
   table.show([...names].flatMap((name) => shown.filter((clip) => clip.name === name)));
 }
 

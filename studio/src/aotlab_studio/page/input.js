@@ -15,14 +15,15 @@ import { getDistance, toPairs, viewer } from './viewer.js';
 
 const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
 const MAX_POINTS = 1500; // of a line; two messages fit into what a browser sends when the page closes
-const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
+/** CSS pixels from a corner within which a press is on it; on the first one, it closes the polygon. */
+export const CLOSE_DISTANCE = { mouse: 8, finger: 20 };
 
 class Toolbox {
   constructor() {
     this.draggedCorner = -1; // index of the polygon's corner that the pointer drags; -1: none
     subscribe(['wanted'], () => this.finish());
     const names = /** @type {const} */ (['project', 'shown', 'target', 'stroke', 'held', 'commands', 'unanswered',
-      'answered', 'radius', 'tool']);
+      'answered', 'outlines', 'radius', 'tool']);
     subscribe([...names], () => this.show());
     element('prompts').addEventListener('input', () => this.show());
   }
@@ -223,7 +224,7 @@ class Toolbox {
 
   /** Show the size of the brush, the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
-    const { answered, commands, held, project, radius, stroke, tool, unanswered } = state;
+    const { answered, commands, held, outlines, project, radius, stroke, tool, unanswered } = state;
     const { frozen, read_only: isReadOnly, editable_range: [first, last] } = project;
     const { frame } = playback;
     const canUndo = stroke.points.length > 0 || unanswered.size > 0 || editHistory.canUndo;
@@ -239,7 +240,8 @@ class Toolbox {
     const strokes = [...ready, held ?? [], { stroke }].flat().flatMap((each) => each.stroke ?? []);
     const prompts = answered.filter((prompt) => (
       prompt.frame === frame && prompt.step <= project.step && project.findObject(prompt.id)));
-    viewer.sketches = [...(element('prompts').checked ? prompts : []), ...this.sentInput,
+    const corners = outlines.map((points) => ({ tool, points, color: '#ffffff', clicks: [] }));
+    viewer.sketches = [...corners, ...(element('prompts').checked ? prompts : []), ...this.sentInput,
       ...strokes.map((each) => this.createInput(each))];
     viewer.requestDraw();
   }

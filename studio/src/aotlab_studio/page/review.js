@@ -90,9 +90,10 @@ class Review {
     this.show();
   }
 
-  showNext() {
+  /** Go to the next frame to check, or to the worst one. @param {boolean} [isWorst] */
+  showNext(isWorst = false) {
     const { checks } = state;
-    const start = checks.findIndex(({ frame }) => frame === this.lastVisitedFrame) + 1;
+    const start = isWorst ? 0 : checks.findIndex(({ frame }) => frame === this.lastVisitedFrame) + 1;
     const remaining = findRemainingChecks();
     const entry = [...checks.slice(start), ...checks].find((each) => remaining.includes(each));
     if (entry) this.goTo(entry);

@@ -32,7 +32,7 @@ const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDo
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
 /** Signs of keys whose layout has no Latin letters. @type {Record<string, string>} */
-const SIGNS_BY_POSITION = { Period: '.', Slash: '?', Equal: '+', Minus: '-' };
+const SIGNS_BY_POSITION = { Period: '.', Comma: ',', Slash: '?', Equal: '+', Minus: '-' };
 
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { '↑': '→', '↓': '←', PageUp: 'Shift+→', PageDown: 'Shift+←' };
@@ -172,7 +172,7 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
       'clear-tracking'),
   ],
   'Review and export': [
-    bind('.', 'next frame to check', () => review.showNext(), 'next-check'),
+    bind('. ,', 'next, worst frame to check', (key) => review.showNext(key === ','), 'next-check'),
     bindChange('Q', 'mark this frame as checked, or remove the mark', () => review.toggleChecked(), 'checked'),
     bindChange('Shift+J', 'freeze or unfreeze this frame', () => review.toggleFrozen(), 'frozen'),
     bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),

@@ -95,6 +95,7 @@ const values = {
   answered: /** @type {Answered[]} */ ([]), // boxes, clicks and scribbles, by age
   /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
   clicksByStep: new Map(),
+  outlines: /** @type {Point[][]} */ ([]), // of the selected object, if the tool moves their corners
   answer: /** @type {ActionAnswer<any> | null} */ (null), // last one
 };
 

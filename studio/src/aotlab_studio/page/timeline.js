@@ -25,7 +25,7 @@ const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000,
 /** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'done'} Color of the style sheet */
 const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal'; // as the server sends them
 /** Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
- * tracked, from low to high confidence.
+ * tracked, from low to high confidence, which is a curve in the row.
  * @type {Record<string, {name: string, bars: [number, number, Color?][]}>} */
 const MARKS = {
   [NO_MARK]: { name: 'without a mask', bars: [] },
@@ -34,7 +34,9 @@ const MARKS = {
   [ABSENT]: { name: 'absent', bars: [[5.5, 1, 'text']] },
   [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
-const TRACKED = { name: 'tracked', bars: [[1, 10]] };
+const TRACKED_HEIGHT = 10;
+/** Name a digit, a tenth of the confidence to the power of four. @param {string} mark */
+const describeTracked = (mark) => `tracked, confidence ${(((Number(mark) + 0.5) / 10) ** 0.25).toFixed(2)}`;
 const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one shows
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
@@ -304,7 +306,7 @@ class Timeline {
     const { project: { checked, frozen }, shown: { frame } } = state;
     const { item } = selection;
     const mark = state.marks.get(item?.id ?? 0)?.[frame] ?? NO_MARK;
-    const object = item ? `; ${item.name} ${(MARKS[mark] ?? TRACKED).name}` : '';
+    const object = item ? `; ${item.name} ${MARKS[mark]?.name ?? describeTracked(mark)}` : '';
     const marks = `${checked.includes(frame) ? ', checked' : ''}${frozen.includes(frame) ? ', frozen' : ''}`;
     return `Frame ${frame}${marks}${object}`;
   }
@@ -373,13 +375,18 @@ class Timeline {
     };
     for (let start = Math.floor(this.first / step) * step; start < end; start += step) {
       const mark = findMark(start);
-      for (const [top, height, name] of (MARKS[mark] ?? TRACKED).bars) {
-        context.globalAlpha = MARKS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
+      for (const [top, height, name] of MARKS[mark]?.bars ?? []) {
         context.fillStyle = name ? this.getColor(name) : color;
         this.fillFrames(start, start + step, y + top, height, gap);
       }
+      if (mark in MARKS) continue;
+      const height = Number(mark) + 1;
+      context.fillStyle = color;
+      this.fillFrames(start, start + step, y + 1 + TRACKED_HEIGHT - height, height, gap);
+      context.globalAlpha = 0.3;
+      this.fillFrames(start, start + step, y + 1, TRACKED_HEIGHT - height, gap);
+      context.globalAlpha = 1;
     }
-    context.globalAlpha = 1;
     context.fillStyle = this.getColor('outdated');
     for (const [from, to] of state.project.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
   }
