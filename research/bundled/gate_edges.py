@@ -64,7 +64,7 @@ def refine(network: EdgeNetwork, frame: np.ndarray, probability: np.ndarray) -> 
     planes = (frame[window] / np.float32(255), probability[window][..., None], band[window][..., None])
     tensors = [torch.from_numpy(plane.astype(np.float32).transpose(2, 0, 1))[None] for plane in planes]
     height, width = band[window].shape
-    padded = [F.pad(part, (0, -width % 8, 0, -height % 8), mode="replicate") for part in tensors]
+    padded = [F.pad(part, (0, -width % 16, 0, -height % 16), mode="replicate") for part in tensors]
     alpha[window] = network(*padded)[0, 0, :height, :width].numpy()
     return alpha
 
